@@ -1,0 +1,1 @@
+"""The RAG service: documents in, cited answers out."""

@@ -1,0 +1,125 @@
+"""Every error the service tells a client about, as data: code, status, title and what to do next.
+
+The wire form is RFC 9457 (`application/problem+json`); `app/main.py` renders it, and renders HTML for browsers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One stable error code. `action` tells the reader the next thing to do."""
+
+    code: str
+    status: int
+    title: str
+    action: str
+
+
+_PROBLEMS: Final = (
+    Problem("invalid-request", 422, "The request does not have the expected form", "Correct the fields named in `errors` and send it again."),
+    Problem("unauthenticated", 401, "A key is needed", "Send `Authorization: Bearer KEY`; make one with `teal keys create --role reader`."),
+    Problem("forbidden", 403, "This key may not do that", "Use a key with the role named in `detail`; `teal keys list` shows roles."),
+    Problem("not-found", 404, "There is nothing here", "Check the id or address; `GET /v1/documents` lists what there is."),
+    Problem("method-not-allowed", 405, "This address does not take that method", "See /docs for the methods of each address."),
+    Problem("conflict", 409, "The request contradicts an earlier one", "Use a new `Idempotency-Key`, or send the first request's body again."),
+    Problem("too-large", 413, "The content is larger than the limit", "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
+    Problem("unsupported-media", 415, "This file type cannot be read", "Send text, Markdown, HTML or PDF."),
+    Problem("rate-limited", 429, "Too many requests with this key", "Wait for the seconds in `Retry-After`, then send again."),
+    Problem("internal", 500, "Something failed on our side", "Send it again; if it stays, report the request id: `teal logs app` finds it."),
+    Problem("search-unavailable", 503, "The search engine does not answer", "Nothing is lost: try again shortly. Operators: `teal status`, then `teal logs elasticsearch`."),
+    Problem("catalog-unavailable", 503, "The document catalog does not answer", "Nothing was changed: try again shortly. Operators: `teal status`, then the database's log."),
+    Problem("storage-full", 507, "There is no room to store this", "Nothing was changed. Operators: free disk space, then `teal status`."),
+    Problem("model-unavailable", 503, "The language model does not answer", "Try again shortly; search still works."),
+    Problem("index-mismatch", 503, "The index was built by another embedding model", "Operators: set TEAL_EMBEDDING_MODEL back, or build a new index with `python -m app.admin rebuild`."),
+    Problem("starting", 503, "The service is starting or stopping", "Try again in a few seconds."),
+)
+PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PROBLEMS}
+
+
+class TealError(Exception):
+    """An error with a stable code from `PROBLEMS`; `detail` says what failed and where, for the client to read."""
+
+    code = "internal"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def problem(self) -> Problem:
+        return PROBLEMS[self.code]
+
+
+class RequestError(TealError):
+    """The caller can mend it."""
+
+
+class InvalidRequest(RequestError):
+    code = "invalid-request"
+
+
+class Unauthenticated(RequestError):
+    code = "unauthenticated"
+
+
+class Forbidden(RequestError):
+    code = "forbidden"
+
+
+class NotFound(RequestError):
+    code = "not-found"
+
+
+class Conflict(RequestError):
+    code = "conflict"
+
+
+class TooLarge(RequestError):
+    code = "too-large"
+
+
+class UnsupportedMedia(RequestError):
+    code = "unsupported-media"
+
+
+class RateLimited(RequestError):
+    code = "rate-limited"
+
+
+class Unavailable(TealError):
+    """A part behind the service does not answer now; the same request may pass later."""
+
+
+class SearchUnavailable(Unavailable):
+    code = "search-unavailable"
+
+
+class CatalogUnavailable(Unavailable):
+    code = "catalog-unavailable"
+
+
+class StorageFull(Unavailable):
+    code = "storage-full"
+
+
+class ModelUnavailable(Unavailable):
+    code = "model-unavailable"
+
+
+class IndexMismatch(Unavailable):
+    code = "index-mismatch"
+
+
+class Starting(Unavailable):
+    code = "starting"
+
+
+class DocumentRejected(TealError):
+    """A document that can never be indexed as it is (broken file, no text): fails at once, without retries."""
+
+    code = "unsupported-media"

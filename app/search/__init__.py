@@ -1,0 +1,1 @@
+"""Search engines behind one port: Elasticsearch, and SQLite inside the process."""

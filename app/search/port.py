@@ -1,0 +1,126 @@
+"""What the service needs of a search engine. Two adapters keep it: `elasticsearch.py` and `embedded.py`.
+
+Reading is async and done by the app processes; writing is sync and done only by the worker (and `app.admin`).
+Both adapters raise `app.errors.SearchUnavailable` when the engine does not answer and `IndexMismatch` when its stamp
+is another model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Mode = Literal["hybrid", "lexical", "semantic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which model's vectors an index holds. Written at creation, compared at every open."""
+
+    model: str
+    digest: str
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One indexed piece of a document. `id` is `<document_id>:<ordinal>`, so writing it twice is writing it once."""
+
+    id: str
+    document_id: str
+    ordinal: int
+    title: str
+    text: str
+    collection: str
+    source: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    vector: Vector | None = None  # None: found by words alone until it is embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """All given conditions hold together; within one condition any value will do. `collections=None` means all of them."""
+
+    collections: tuple[str, ...] | None = None
+    document_ids: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`text` None skips the lexical list, `vector` None the semantic one. `limit`: candidates per list."""
+
+    text: str | None
+    vector: Vector | None
+    limit: int
+    filters: Filters = Filters()
+    highlight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage with one retriever's raw score: BM25 (unbounded), or cosine similarity in [-1, 1]."""
+
+    passage_id: str
+    score: float
+    document_id: str
+    ordinal: int
+    title: str
+    text: str
+    collection: str
+    source: str | None
+    metadata: Mapping[str, str]
+    highlight: str | None = None  # text with matched words in <mark>..</mark>, everything else HTML-escaped
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Both lists, best first."""
+
+    lexical: Sequence[Candidate]
+    semantic: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What is in the index now. `vectors` counts passages that have one."""
+
+    index: str
+    passages: int
+    vectors: int
+    stamp: Stamp
+
+
+class SearchReader(Protocol):
+    async def candidates(self, query: Query) -> Candidates:
+        """Both candidate lists in one round trip."""
+
+    async def status(self) -> IndexStatus:
+        """Counts and stamp; raises when the engine does not answer."""
+
+    async def close(self) -> None: ...
+
+
+class SearchWriter(Protocol):
+    def ensure(self, stamp: Stamp) -> str:
+        """Create the first index behind the alias when there is none, compare stamps when there is. Returns its name."""
+
+    def put(self, passages: Sequence[Passage]) -> None:
+        """Write or overwrite by id, with back-pressure; raises after retries, naming the first failed item."""
+
+    def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
+        """Remove the document's passages with ordinal >= keep_below; returns how many."""
+
+    def publish(self) -> None:
+        """Make everything written so far visible to readers."""
+
+    def count(self, document_id: str | None = None) -> int:
+        """Visible passages, of one document or of all."""
+
+    def close(self) -> None: ...
