@@ -1,0 +1,1 @@
+"""System of record: documents, keys and sessions in SQLite or PostgreSQL."""

@@ -1,0 +1,189 @@
+"""Connections to the catalog: SQLite or PostgreSQL behind the same two context managers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.errors import CatalogUnavailable, StorageFull, TealError
+
+SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of ours; DBOS's own file is another one
+POSTGRES_STATEMENT_MILLISECONDS: Final = 5_000  # a request gives up before its client does
+POSTGRES_CONNECT_SECONDS: Final = 3
+POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
+POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
+POOL_WAIT_SECONDS: Final = 5
+_DISK_FULL: Final = frozenset({"53100"})
+_POSTGRES_MENDABLE: Final = (
+    "08",
+    "53",
+    "57",
+    "55P03",
+    "40",
+    "25006",
+)  # gone, overloaded, stopping, locked, serialization, read-only
+_SCHEMA_MISSING: Final = frozenset({"42P01", "42703", "3F000"})
+
+
+class Catalog:
+    """Sessions on the catalog database; thread-safe. Creating one does not connect.
+
+    Raises `CatalogUnavailable` when the database does not answer and `StorageFull` when its disk is full.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading. Takes no write lock; what it sees is one snapshot on SQLite."""
+        with _plain_errors(self.engine), self._sessions() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at exit and rolls back on an error."""
+        with _plain_errors(self.engine), self._sessions() as session, session.begin():
+            session.connection(execution_options={"teal_write": True})
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_engine(url: str) -> Engine:
+    """An engine with the limits above; for SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=POOL_CONNECTIONS,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_WAIT_SECONDS,
+            connect_args={
+                "connect_timeout": POSTGRES_CONNECT_SECONDS,
+                "options": f"-c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}",
+            },
+        )
+    engine = create_engine(
+        url,
+        pool_size=POOL_CONNECTIONS,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_WAIT_SECONDS,
+        connect_args={"timeout": SQLITE_BUSY_MILLISECONDS / 1000, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin by itself: `_begin_sqlite` does
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a 202 promises the document survives a power cut
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("teal_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def _plain_errors(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise CatalogUnavailable(f"The catalog {_place(engine)} has no free connection: {error}. Next: `teal status`.") from error
+    except DBAPIError as error:
+        mapped = _mapped(error, engine)
+        if mapped is None:
+            raise
+        raise mapped from error
+
+
+def _mapped(error: DBAPIError, engine: Engine) -> TealError | None:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    code = getattr(error.orig, "sqlite_errorname", "") or ""
+    reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    if state in _DISK_FULL or code == "SQLITE_FULL":
+        return StorageFull(f"The catalog {_place(engine)} could not write: {reason}. Next: free disk space, then `teal status`.")
+    if state in _SCHEMA_MISSING or "no such table" in reason or "no such column" in reason:
+        return CatalogUnavailable(
+            f"The catalog {_place(engine)} lacks its schema: {reason}. Next: `python -m app.admin migrate`."
+        )
+    if (
+        isinstance(error, OperationalError | InterfaceError)
+        or state.startswith(_POSTGRES_MENDABLE)
+        or error.connection_invalidated
+    ):
+        return CatalogUnavailable(f"The catalog {_place(engine)} does not answer: {reason}. Next: `teal status`.")
+    return None
+
+
+def _place(engine: Engine) -> str:
+    url = engine.url
+    return (
+        f"at {url.database}"
+        if url.get_backend_name() == "sqlite"
+        else f"at {url.host or 'its socket'}:{url.port or 5432}/{url.database}"
+    )
+
+
+def migrate(url: str) -> str:
+    """Bring the schema to head (creating the database file's folder on SQLite); returns the revision."""
+    from alembic import command
+
+    database = make_url(url)
+    if database.get_backend_name() == "sqlite" and database.database:
+        Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(url)
+    try:
+        with _plain_errors(engine), engine.connect() as connection:
+            config = _alembic(connection)
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+    return head_revision()
+
+
+def schema_revision(url: str) -> str | None:
+    """The revision the database is at; None when it was never migrated."""
+    from alembic.runtime.migration import MigrationContext
+
+    engine = open_engine(url)
+    try:
+        with _plain_errors(engine), engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def head_revision() -> str:
+    """The newest revision this code knows."""
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
+    if head is None:
+        raise RuntimeError("app/catalog/migrations/versions holds no revision")
+    return head
+
+
+def _alembic(connection: Connection | None) -> Any:
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config

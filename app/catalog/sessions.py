@@ -1,0 +1,46 @@
+"""Sessions of the web page: a random token in a cookie, its hash here."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app.catalog.keys import Principal, principal, usable
+from app.catalog.tables import KeyRow, SessionRow, now
+from app.errors import Unauthenticated
+
+_TOKEN_BYTES: Final = 32
+
+
+def open_session(session: Session, key_id: str, hours: int) -> str:
+    """The token of a new session of this key, valid for `hours`."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    moment = now()
+    session.add(
+        SessionRow(token_sha256=_hash(token), key_id=key_id, created_at=moment, expires_at=moment + timedelta(hours=hours))
+    )
+    session.flush()
+    return token
+
+
+def session_principal(session: Session, token: str) -> Principal:
+    """Who is signed in; raises `Unauthenticated` when the session ended or its key was revoked."""
+    row = session.get(SessionRow, _hash(token))
+    key = session.get(KeyRow, row.key_id) if row else None
+    if row is None or key is None or row.expires_at <= now() or not usable(key):
+        raise Unauthenticated("The session has ended. Sign in again.")
+    return principal(key)
+
+
+def close_session(session: Session, token: str) -> None:
+    """End a session; an unknown token is no error."""
+    session.execute(delete(SessionRow).where(SessionRow.token_sha256 == _hash(token)))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

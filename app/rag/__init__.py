@@ -1,0 +1,1 @@
+"""Retrieval-augmented generation: plain functions on plain data."""
