@@ -1,0 +1,120 @@
+// Entry: who is signed in, and which view is shown. Each view keeps to its own file.
+
+import { session as sessionEvents } from "./api.js";
+import * as ask from "./ask.js";
+import { byId, problemCard } from "./dom.js";
+import * as documents from "./documents.js";
+import * as passage from "./passage.js";
+import * as search from "./search.js";
+import * as session from "./session.js";
+import * as status from "./status.js";
+
+const VIEWS = { ask, search, documents, status };
+let who = null;
+let shown = null;
+
+function only(id) {
+  for (const section of document.querySelectorAll("main > .view")) section.hidden = section.id !== id;
+  const inside = id.startsWith("view-");
+  byId("tabs").hidden = !inside;
+  byId("who").hidden = !inside;
+}
+
+function leave() {
+  if (shown) VIEWS[shown].hide?.();
+  shown = null;
+}
+
+/** Show the view that the address names. Focus goes to its heading when the reader went there. */
+function route({ focus = false } = {}) {
+  if (!who) return;
+  const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "ask";
+  if (name !== shown) {
+    leave();
+    shown = name;
+    only(`view-${name}`);
+    for (const link of byId("tabs").querySelectorAll("a")) {
+      if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    document.title = `${byId(`${name}-title`).textContent} · Teal`;
+    VIEWS[name].show?.(who);
+  }
+  if (focus) byId(`${name}-title`).focus();
+}
+
+function signedIn(principal) {
+  who = principal;
+  byId("who-name").textContent = [principal.name, principal.role].filter(Boolean).join(" · ");
+  route({ focus: true });
+}
+
+function showSignIn() {
+  who = null;
+  leave();
+  passage.close();
+  document.title = "Sign in · Teal";
+  only("sign-in");
+  byId("key").focus();
+}
+
+async function signInWith(key) {
+  byId("boot-text").textContent = "Signing in…";
+  only("boot");
+  try {
+    signedIn(await session.signIn(key));
+  } catch (problem) {
+    showSignIn();
+    session.explain(problem);
+  }
+}
+
+async function boot() {
+  const key = session.takeKeyFromAddress();
+  if (key) return signInWith(key);
+  only("boot");
+  try {
+    const principal = await session.current();
+    if (!principal) return showSignIn();
+    who = principal;
+    byId("who-name").textContent = [principal.name, principal.role].filter(Boolean).join(" · ");
+    return route();
+  } catch (problem) {
+    return byId("boot").replaceChildren(problemCard(problem, () => location.reload()));
+  }
+}
+
+session.prepareForm(signedIn);
+for (const view of Object.values(VIEWS)) view.prepare();
+passage.prepare();
+
+window.addEventListener("hashchange", () => {
+  leaveKeyOut() || route({ focus: true });
+});
+function leaveKeyOut() {
+  const key = session.takeKeyFromAddress();
+  if (key) signInWith(key);
+  return Boolean(key);
+}
+sessionEvents.addEventListener("ended", () => {
+  if (!who) return;
+  showSignIn();
+  session.sayEnded();
+});
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the fragment belongs to the views
+  byId("main").focus();
+});
+byId("sign-out").addEventListener("click", async () => {
+  try {
+    await session.signOut();
+  } catch (problem) {
+    byId("boot").replaceChildren(problemCard(problem, () => location.reload()));
+    leave();
+    return only("boot");
+  }
+  location.reload(); // forget every answer that is on the page
+  return undefined;
+});
+
+boot();

@@ -1,0 +1,95 @@
+// Searching: the passages, with matched words marked and, when wanted, how each score came about.
+
+import { call } from "./api.js";
+import { announce, byId, dotted, h, highlighted, plural, problemCard, sourceNode } from "./dom.js";
+import { open as openPassage } from "./passage.js";
+
+const TOP_K = 10; // one screenful or two; more makes nobody wiser
+let latest = null;
+
+export function prepare() {
+  byId("search-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    run();
+  });
+  for (const id of ["mode", "collection", "explain"]) byId(id).addEventListener("change", () => byId("query").value.trim() && run());
+  invite();
+}
+
+export function show() {
+  fillCollections();
+}
+
+function invite() {
+  byId("search-results").replaceChildren(h("p", { class: "empty" }, "Type a few words, or a whole question. Hybrid finds both the same words and the same meaning."));
+}
+
+/** Collections to choose from; without them the filter stays at "All". */
+async function fillCollections() {
+  try {
+    const { items } = await call("GET", "/v1/collections");
+    const select = byId("collection");
+    const chosen = select.value;
+    select.replaceChildren(h("option", { value: "" }, "All collections"),
+      ...items.map(({ name, documents }) => h("option", { value: name }, `${name} (${plural(documents, "document")})`)));
+    select.value = items.some(({ name }) => name === chosen) ? chosen : "";
+  } catch { /* the search itself will say what is wrong */ }
+}
+
+async function run() {
+  const query = byId("query").value.trim();
+  if (!query) return;
+  latest?.abort();
+  const control = new AbortController();
+  latest = control;
+  const results = byId("search-results");
+  const explain = byId("explain").checked;
+  const body = { query, top_k: TOP_K, mode: byId("mode").value, explain, highlight: true };
+  if (byId("collection").value) body.filters = { collections: [byId("collection").value] };
+  results.setAttribute("aria-busy", "true");
+  if (!results.querySelector(".hits")) results.replaceChildren(h("p", { class: "loading" }, "Searching…"));
+  try {
+    const answer = await call("POST", "/v1/search", { body, signal: control.signal });
+    results.replaceChildren(...render(answer, explain));
+    announce(answer.hits.length ? `${plural(answer.hits.length, "passage")} found.` : "Nothing found.");
+  } catch (problem) {
+    if (control.signal.aborted) return;
+    results.replaceChildren(problemCard(problem, run));
+  } finally {
+    if (latest === control) results.setAttribute("aria-busy", "false");
+  }
+}
+
+function render({ hits, mode, degraded }, explain) {
+  const notices = degraded
+    ? [h("p", { class: "notice warn" }, `Searched ${mode === "lexical" ? "by words alone" : "in part"}: `,
+      typeof degraded === "string" ? degraded : "a part of the search did not answer", ". Some passages may be missing.")]
+    : [];
+  if (!hits.length) {
+    return [...notices, h("p", { class: "empty" }, "Nothing found. Try fewer or other words, another mode, or all collections.")];
+  }
+  return [...notices, h("p", { class: "meta" }, `${plural(hits.length, "passage")}, best first`), h("ol", { class: "hits" }, ...hits.map((hit) => hitRow(hit, explain)))];
+}
+
+function hitRow(hit, explain) {
+  return h("li", { class: "hit" },
+    h("div", { class: "hit-head" },
+      h("h2", { class: "hit-title" }, h("button", { type: "button", class: "as-link", onclick: () => openPassage(hit) }, hit.title || "Untitled")),
+      h("span", { class: "score", title: "Score" }, h("span", { class: "vh" }, "Score "), score(hit.score))),
+    h("p", { class: "meta" }, ...dotted(hit.collection, sourceNode(hit.source))),
+    h("p", { class: "passage-preview" }, ...(hit.highlight ? highlighted(hit.highlight) : [hit.passage])),
+    explain && hit.explain ? explanation(hit.explain) : null);
+}
+
+const score = (value) => (typeof value === "number" ? value.toFixed(3) : String(value ?? "–"));
+
+/** `{lexical: {score, rank}, semantic: {score, rank}, ...}` as rows; what is null was not found by that retriever. */
+function explanation(explain) {
+  const rows = Object.entries(explain).map(([name, value]) => {
+    const words = name.replaceAll("_", " ");
+    if (value === null) return [words, "not found this way"];
+    if (typeof value !== "object") return [words, typeof value === "number" && !Number.isInteger(value) ? score(value) : String(value)];
+    return [words, Object.entries(value).map(([key, number]) => `${key.replaceAll("_", " ")} ${Number.isInteger(number) ? number : typeof number === "number" ? score(number) : number ?? "–"}`).join(", ")];
+  });
+  return h("dl", { class: "explain" }, ...rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))));
+}

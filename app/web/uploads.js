@@ -1,0 +1,172 @@
+// Adding files: a row for each, from the first byte sent to the last passage indexed.
+
+import { call, upload } from "./api.js";
+import { announce, byId, bytes, h, plural, problemCard } from "./dom.js";
+import { chip, reason } from "./states.js";
+
+const AT_ONCE = 3; // uploads that share the line; the rest wait their turn
+const POLL_FIRST_MS = 700;
+const POLL_LAST_MS = 5_000; // a long queue is asked less and less often
+let accepted = () => {};
+let sending = 0;
+const waiting = [];
+
+export function prepare({ onAccepted }) {
+  accepted = onAccepted;
+  const drop = byId("drop");
+  byId("files").addEventListener("change", (event) => {
+    add(event.target.files);
+    event.target.value = ""; // so that the same file can be chosen again
+  });
+  for (const name of ["dragover", "drop"]) {
+    window.addEventListener(name, (event) => event.preventDefault()); // a file dropped beside the zone must not replace the page
+  }
+  drop.addEventListener("dragover", () => drop.classList.add("over"));
+  drop.addEventListener("dragleave", (event) => drop.contains(event.relatedTarget) || drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    drop.classList.remove("over");
+    add(event.dataTransfer.files);
+  });
+}
+
+/** Names to choose from in the collection field; without them it is typed. */
+export async function fillCollections() {
+  try {
+    const { items } = await call("GET", "/v1/collections");
+    byId("collections").replaceChildren(...items.map(({ name }) => h("option", { value: name })));
+  } catch { /* the field works without */ }
+}
+
+function add(files) {
+  const collection = byId("into").value.trim();
+  for (const file of files) {
+    const row = uploadRow(file);
+    byId("uploads").prepend(row.element);
+    enqueue(() => send(file, collection, row));
+  }
+  if (files.length) announce(`${plural(files.length, "file")} to send.`);
+}
+
+function enqueue(task) {
+  waiting.push(task);
+  next();
+}
+
+async function next() {
+  if (sending >= AT_ONCE || !waiting.length) return;
+  sending += 1;
+  await waiting.shift()();
+  sending -= 1;
+  next();
+}
+
+async function send(file, collection, row) {
+  if (!row.element.isConnected) return; // taken away while it waited
+  const again = () => enqueue(() => send(file, collection, row));
+  const { sent, abort } = upload(file, collection, row.sent);
+  row.sending(abort);
+  try {
+    const document = await sent;
+    accepted();
+    if (document.status === "indexed") row.known();
+    else follow(document.id, file.name, row);
+  } catch (problem) {
+    if (problem.name === "AbortError") row.element.remove();
+    else row.refused(problem, again);
+  }
+}
+
+/** Ask for the document's state until it is indexed or failed. */
+async function follow(id, name, row) {
+  const address = `/v1/documents/${encodeURIComponent(id)}`;
+  for (let pause = POLL_FIRST_MS; row.element.isConnected; pause = Math.min(pause * 1.3, POLL_LAST_MS)) {
+    try {
+      const document = await call("GET", address);
+      row.state(document);
+      if (document.status === "indexed") {
+        announce(`${name} is indexed.`);
+        accepted();
+        return;
+      }
+      if (document.status === "failed") {
+        announce(`${name} failed.`);
+        row.failed(document, () => retry(id, name, row));
+        return;
+      }
+    } catch (problem) {
+      row.lost(problem, () => follow(id, name, row));
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+async function retry(id, name, row) {
+  try {
+    await call("POST", `/v1/documents/${encodeURIComponent(id)}/retry`);
+    row.state({ status: "queued" });
+    follow(id, name, row);
+  } catch (problem) {
+    row.lost(problem, () => retry(id, name, row));
+  }
+}
+
+function uploadRow(file) {
+  const label = h("p", { class: "row-title" }, file.name, " ", h("span", { class: "chip" }, "Waiting"));
+  const bar = h("progress", { max: 1, value: 0, "aria-label": `Sending ${file.name}` });
+  const meta = h("p", { class: "meta" }, bytes(file.size));
+  const extra = h("div", { class: "extra" });
+  const buttons = h("div", { class: "buttons" });
+  const element = h("li", { class: "row" }, h("div", { class: "row-main" }, label, meta, bar, extra), buttons);
+  const button = (text, onclick, kind = "quiet") => h("button", { type: "button", class: kind, "aria-label": `${text} ${file.name}`, onclick }, text);
+  const remove = () => button("Dismiss", () => element.remove());
+  remove.now = () => buttons.replaceChildren(remove());
+  buttons.append(button("Cancel", () => element.remove()));
+
+  function show(status, detail) {
+    label.lastChild.replaceWith(chip(status));
+    meta.textContent = detail ? `${bytes(file.size)} · ${detail}` : bytes(file.size);
+  }
+  return {
+    element,
+    sending(abort) {
+      show("Sending", "0 %");
+      bar.value = 0;
+      bar.hidden = false;
+      extra.replaceChildren();
+      buttons.replaceChildren(button("Cancel", abort));
+    },
+    sent(share) {
+      bar.value = share;
+      show("Sending", share < 1 ? `${Math.floor(share * 100)} %` : "sent, waiting for the answer");
+    },
+    state({ status, progress, passages }) {
+      show(status, status === "processing" ? `${Math.round((progress ?? 0) * 100)} % read` : status === "indexed" && passages ? plural(passages, "passage") : "");
+      bar.setAttribute("aria-label", `Indexing ${file.name}`);
+      bar.hidden = status === "indexed" || status === "failed";
+      if (status === "queued") bar.removeAttribute("value");
+      else bar.value = progress ?? 0;
+      extra.replaceChildren();
+      remove.now();
+    },
+    known() {
+      show("indexed", "already in the library");
+      bar.hidden = true;
+      remove.now();
+      announce(`${file.name} is already in the library.`);
+    },
+    failed(document, again) {
+      extra.replaceChildren(reason(document.error) ?? "");
+      buttons.replaceChildren(button("Retry", again, "secondary"), remove());
+    },
+    refused(problem, again) {
+      show("failed", "not accepted");
+      bar.hidden = true;
+      extra.replaceChildren(problemCard(problem));
+      buttons.replaceChildren(button("Send again", again, "secondary"), remove());
+    },
+    lost(problem, again) {
+      extra.replaceChildren(problemCard(problem, again, "Look again"));
+    },
+  };
+}

@@ -1,0 +1,118 @@
+"""Chromium and the stand-in service for the page's tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+         "--disable-component-update --disable-sync").split()  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "artifacts" / "screenshots"
+START_SECONDS = 20  # importing FastAPI on a busy machine takes a few
+
+
+@dataclass
+class Service:
+    """A running stand-in; `kill` ends it as a crash would."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def start(*flags: str) -> Service:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("standin.py")), "--port", str(port), *flags])
+    service = Service(f"http://127.0.0.1:{port}", process)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(service.url, timeout=1).close()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+        else:
+            return service
+    service.kill()
+    raise RuntimeError(f"the stand-in did not start within {START_SECONDS} s; run it by hand: python tests/browser/standin.py --port {port}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        hint = "install chromium: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"the page's tests need Chromium; {hint}")
+        pytest.skip(hint)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """Nobody needs to sign in: everybody is a writer."""
+    running = start("--role", "writer")
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def service_of() -> Iterator[Callable[..., Service]]:
+    """A service of its own for one test, started with the given flags."""
+    running: list[Service] = []
+
+    def make(*flags: str) -> Service:
+        running.append(start(*flags))
+        return running[-1]
+
+    yield make
+    for each in running:
+        each.kill()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1200, "height": 860}, reduced_motion="reduce", locale="en-GB", timezone_id="UTC")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Fails the test when the page broke its own security policy or threw an error nobody caught."""
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+    page.on("console", lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None)
+    yield page
+    assert complaints == []
+
+
+@pytest.fixture
+def shoot() -> Callable[[Page, str], None]:
+    def save(page: Page, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    return save
