@@ -1,0 +1,1 @@
+"""The laptop stack: real parts under supervisor, everything inside one `.teal/` folder, on loopback only."""

