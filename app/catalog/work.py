@@ -52,6 +52,7 @@ class Progress:
     total: int
     embedded: bool
     final: bool
+    title: str | None = None  # found in the file, when its sender named none
 
 
 def load(session: Session, job: Job) -> Task | None:
@@ -117,6 +118,10 @@ def record(session: Session, progress: Sequence[Progress]) -> set[Job]:
             "embedded": item.embedded,
             "updated_at": moment,
         }
+        if item.title is not None:
+            values["title"] = item.title
+        if item.done > 0:
+            values["attempts"] = 1  # what moves on is not poison: only starts without progress add up
         if item.final:
             values |= {"status": "indexed", "attempts": 0, "error_code": None, "error_detail": None}
         if _changed(session, update(DocumentRow).where(*_current(item.job)).values(values)):

@@ -1,0 +1,177 @@
+"""The jobs clients cause, kept by DBOS: enqueueing one is a row in its database, beside or inside the catalog's.
+
+A job is a workflow `ingest-<document>-<revision>`, so enqueueing it twice is enqueueing it once. The catalog row is the truth:
+a job that could not be enqueued is found and enqueued by the worker's sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine, create_engine, event, make_url
+
+from app.catalog.work import Job
+from app.errors import CatalogUnavailable
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+APPLICATION: Final = "teal"  # owner of the jobs in the DBOS database
+INGEST: Final = "ingest"  # name of workflow and queue
+REMOVE: Final = "remove"
+_BUSY_MILLISECONDS: Final = 5_000
+_CLIENT_CONNECTIONS: Final = 2  # enqueueing takes a millisecond; the catalog has its own connections
+_CONNECT_SECONDS: Final = 3
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds a job. `finished`: its workflow ended, whatever the catalog says."""
+
+    executor_id: str | None
+    release_id: str | None
+    finished: bool
+
+
+class Jobs:
+    """Enqueues jobs. Thread-safe; connects at first use. `ingest` and `remove` are best effort and never raise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._opened: tuple[DBOSClient, Engine] | None = None
+
+    def ingest(self, document_id: str, revision: int) -> None:
+        """Ask for this revision of the document to be ingested."""
+        try:
+            self.enqueue(Job(document_id, revision))
+        except CatalogUnavailable as error:
+            log.warning("document %s is left to the worker's sweep: %s", document_id, error.detail)
+
+    def remove(self, document_id: str) -> None:
+        """Ask for the passages of a deleted document to be removed."""
+        try:
+            self._enqueue(REMOVE, f"{REMOVE}-{document_id}", document_id)
+        except CatalogUnavailable as error:
+            log.warning("removal of %s is left to the worker's sweep: %s", document_id, error.detail)
+
+    def enqueue(self, job: Job) -> None:
+        """As `ingest`, but raises `CatalogUnavailable` when the jobs database does not answer."""
+        self._enqueue(INGEST, workflow_id(job), job.document_id, job.revision)
+
+    def held(self, jobs: Sequence[Job]) -> Mapping[Job, Held]:
+        """Who holds which of these jobs; one that was never enqueued is absent."""
+        found = self._call(
+            lambda client: client.list_workflows(
+                workflow_ids=[workflow_id(job) for job in jobs], load_input=False, load_output=False
+            )
+        )
+        by_id = {row.workflow_id: Held(row.executor_id, row.app_version, row.status not in _UNFINISHED) for row in found}
+        return {job: by_id[workflow_id(job)] for job in jobs if workflow_id(job) in by_id}
+
+    def forget_finished(self, before: str, limit: int) -> int:
+        """Delete up to `limit` workflows that ended before an ISO moment; returns how many."""
+        found = self._call(
+            lambda client: client.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=before,
+                limit=limit,
+                load_input=False,
+                load_output=False,
+            )
+        )
+        if found:
+            self._call(lambda client: client.delete_workflows([row.workflow_id for row in found]))
+        return len(found)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened[0].destroy()
+                self._opened[1].dispose()
+                self._opened = None
+
+    def _enqueue(self, kind: str, identity: str, *arguments: Any) -> None:
+        options = {"workflow_name": kind, "queue_name": kind, "workflow_id": identity, "app_version": self._settings.release_id}
+        self._call(lambda client: client.enqueue(options, *arguments))
+
+    def _call(self, action: Any) -> Any:
+        try:
+            return action(self._client())
+        except Exception as error:
+            where = make_url(self._settings.jobs_url()).render_as_string(hide_password=True)
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CatalogUnavailable(
+                f"The jobs database {where} does not answer: {reason}. Next: `python -m app.admin doctor`."
+            ) from error
+
+    def _client(self) -> DBOSClient:
+        with self._lock:
+            if self._opened is None:
+                quiet_dbos()
+                from dbos import DBOSClient
+
+                engine = jobs_engine(self._settings, _CLIENT_CONNECTIONS)
+                client = DBOSClient(
+                    system_database_engine=engine, application_name=APPLICATION, lazy=True, retry_connection_errors=False
+                )
+                self._opened = (client, engine)
+            return self._opened[0]
+
+
+_UNFINISHED: Final = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+
+
+def workflow_id(job: Job) -> str:
+    """The DBOS id of a job."""
+    return f"{INGEST}-{job.document_id}-{job.revision}"
+
+
+def jobs_engine(settings: Settings, connections: int) -> Engine:
+    """Connections to the DBOS database. SQLite: WAL, because in the default journal readers and writers block each other.
+
+    `synchronous=NORMAL`: a power cut may lose the last jobs, never the documents; the sweep enqueues them again.
+    """
+    url = settings.jobs_url()
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(
+            url, pool_size=connections, max_overflow=0, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
+        )
+    engine = create_engine(url, pool_size=connections, max_overflow=0, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = "IMMEDIATE"  # as DBOS sets it on engines of its own
+    for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def migrate_jobs(settings: Settings) -> None:
+    """Create or upgrade the DBOS tables."""
+    quiet_dbos()
+    from dbos import DBOS
+
+    engine = jobs_engine(settings, 1)
+    try:
+        if engine.dialect.name == "sqlite":
+            engine.connect().close()  # sets WAL, which stays with the file
+        DBOS.migrate(settings.jobs_url())
+    finally:
+        engine.dispose()
+
+
+def quiet_dbos() -> None:
+    """Send DBOS's warnings through the process's own logging instead of a console format of its own."""
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # DBOS installs its console handler only where there is none
+    logger.propagate = True

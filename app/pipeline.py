@@ -1,0 +1,203 @@
+"""What a worker does with one document: parse, cut, embed, hand over to the publisher, and never lose it on the way.
+
+The catalog holds the checkpoint (`passages_done`), every write is idempotent by passage id, and vectors are stored only in
+the index; so a document can be started again anywhere, any number of times.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal, NoReturn
+
+from app.catalog import work
+from app.catalog.engine import Catalog
+from app.catalog.work import Job, Progress, Task
+from app.errors import DocumentRejected, Unavailable
+from app.models.port import Embedder
+from app.publish import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Publisher, Stopping
+from app.rag.chunk import chunk
+from app.rag.parse import Parsed
+from app.search.port import Passage, Vector
+
+BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longest work a killed worker repeats
+_BATCHES_AHEAD: Final = 2  # embedding goes on while the last batch is being written
+RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unknown reason
+
+Outcome = Literal["indexed", "failed", "dropped"]
+Parse = Callable[[bytes, str, str | None], Parsed]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How documents are cut and how often they are tried."""
+
+    passage_tokens: int
+    overlap_tokens: int
+    attempts: int
+    concurrency: int
+
+
+class Ingestion:
+    """Takes one document after the other from the catalog to the index. Thread-safe: `run` is called from many threads."""
+
+    def __init__(
+        self, catalog: Catalog, publisher: Publisher, parse: Parse, embedder: Callable[[], Embedder | None],
+        shape: Shape, stop: threading.Event,
+    ) -> None:  # fmt: skip
+        self._catalog = catalog
+        self._publisher = publisher
+        self._parse = parse
+        self._embedder = embedder
+        self._shape = shape
+        self._stop = stop
+        self._permits = threading.BoundedSemaphore(shape.concurrency)
+        self._alone = threading.Lock()
+
+    def run(self, job: Job) -> Outcome:
+        """Ingest, waiting without limit for parts that are away. Blocks for ever once the worker stops: recovery goes on later."""
+        pause = FIRST_PAUSE_SECONDS
+        last: Exception | None = None
+        while True:
+            try:
+                return self._try(job, last)
+            except Stopping:
+                self.park()
+            except Unavailable as error:
+                log.warning("document %s waits: %s", job.document_id, error.detail)
+                self._wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            except Exception as error:
+                log.exception("document %s failed in one try", job.document_id)
+                last = error
+                self._wait(RETRY_SECONDS)
+
+    def remove(self, document_id: str) -> Outcome:
+        """Remove what is left of a deleted document."""
+        self._publisher.remove(document_id, deleted=True).result()
+        return "dropped"
+
+    def finish(self, seconds: float) -> bool:
+        """After `stop` is set: wait until no document is in its risky part; False when time was up."""
+        deadline = time.monotonic() + seconds
+        return all(self._permits.acquire(timeout=max(0.0, deadline - time.monotonic())) for _ in range(self._shape.concurrency))
+
+    def park(self) -> NoReturn:
+        """Never return: a workflow that returns or raises would count as finished, one that is cut off is recovered."""
+        while True:
+            threading.Event().wait()
+
+    def _try(self, job: Job, last: Exception | None) -> Outcome:
+        with self._catalog.read() as session:
+            task = work.load(session, job)
+        if task is None:
+            return self._leave(job)
+        if task.attempts >= self._shape.attempts:
+            if last is None:
+                return self._fail(job, "killed-worker", f"Its worker died {task.attempts} times while reading it.")
+            return self._fail(job, "internal", f"{type(last).__name__}: {last} (tried {task.attempts} times)")
+        written: Future[bool] | None = None
+        try:
+            with self._permit(alone=task.attempts > 0):
+                if self._publisher.begin(job):
+                    written = self._write(task)
+        except DocumentRejected as rejection:
+            return self._fail(job, rejection.code, rejection.detail)
+        except (Unavailable, Stopping):
+            self._publisher.survived(job)
+            raise
+        if written is not None:
+            self._publisher.survived(job)
+            if written.result():
+                return "indexed"
+        return self._leave(job)
+
+    def _write(self, task: Task) -> Future[bool]:
+        """Parse, cut, and hand over batch by batch; returns the outcome of the last one."""
+        parsed = self._parse(task.body, task.media_type, task.filename)
+        title = task.title or parsed.title or task.filename or "Untitled"
+        texts = chunk(parsed.text, target_tokens=self._shape.passage_tokens, overlap_tokens=self._shape.overlap_tokens)
+        embedder = self._embedder()
+        resumed = task.passages_done if self._resumable(task, len(texts), embedder is not None) else 0
+        rewritten = task.job.revision > 1 or task.attempts > 0
+        ahead: list[Future[bool]] = []
+        for start in range(resumed, len(texts), BATCH_PASSAGES):
+            if self._stop.is_set():
+                raise Stopping
+            batch = texts[start : start + BATCH_PASSAGES]
+            vectors = embedder.passages([f"{title}\n{text}" for text in batch]) if embedder else [None] * len(batch)
+            done = start + len(batch)
+            final = done == len(texts)
+            progress = Progress(task.job, done, len(texts), embedder is not None, final, None if task.title else title)
+            passages = [
+                self._passage(task, title, start + place, text, vector)
+                for place, (text, vector) in enumerate(zip(batch, vectors, strict=True))
+            ]
+            ahead.append(self._publisher.write(progress, passages, len(texts) if final and rewritten else None))
+            if not final and len(ahead) >= _BATCHES_AHEAD and not ahead[-_BATCHES_AHEAD].result():
+                return ahead[-1]
+        if not ahead:  # every batch was written before the last worker died, only the end is missing
+            ahead.append(self._publisher.write(Progress(task.job, len(texts), len(texts), task.embedded, True), (), len(texts)))
+        return ahead[-1]
+
+    def _resumable(self, task: Task, total: int, embedding: bool) -> bool:
+        return task.passages_total == total and task.embedded == embedding and task.passages_done <= total
+
+    @staticmethod
+    def _passage(task: Task, title: str, ordinal: int, text: str, vector: Vector | None) -> Passage:
+        document_id = task.job.document_id
+        return Passage(
+            id=f"{document_id}:{ordinal}", document_id=document_id, ordinal=ordinal, title=title, text=text,
+            collection=task.collection, source=task.source, metadata=task.metadata, vector=vector,
+        )  # fmt: skip
+
+    def _leave(self, job: Job) -> Outcome:
+        """The job is not wanted (any more): when the document is deleted, nothing written meanwhile may stay."""
+        with self._catalog.read() as session:
+            deleted = work.is_deleted(session, job.document_id)
+        return self.remove(job.document_id) if deleted else "dropped"
+
+    def _fail(self, job: Job, code: str, detail: str) -> Outcome:
+        """A failed document is not findable in part: its passages go before the status says so."""
+        self._publisher.remove(job.document_id, deleted=False).result()
+        with self._catalog.write() as session:
+            failed = work.fail(session, job, code, detail)
+        if not failed:
+            return self._leave(job)
+        log.warning("document %s failed: %s: %s", job.document_id, code, detail)
+        return "failed"
+
+    @contextmanager
+    def _permit(self, *, alone: bool) -> Iterator[None]:
+        """One of `concurrency` places. A document whose last start did not survive takes all: if it kills again, it kills alone."""
+        places = self._shape.concurrency if alone else 1
+        taken = 0
+        try:
+            if alone:
+                with self._alone:
+                    for _ in range(places):
+                        self._acquire()
+                        taken += 1
+            else:
+                self._acquire()
+                taken = 1
+            yield
+        finally:
+            for _ in range(taken):
+                self._permits.release()
+
+    def _acquire(self) -> None:
+        self._permits.acquire()
+        if self._stop.is_set():
+            self._permits.release()
+            raise Stopping
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            self.park()

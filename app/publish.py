@@ -1,0 +1,234 @@
+"""Group commit: one thread writes what all documents produced, makes it visible once per tick, and then says so.
+
+A document becomes `indexed` in the catalog only after the search engine made its passages visible, and thousands of small
+documents share one refresh, one catalog transaction and one cache generation per tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import Counter
+
+from app.catalog import index_state, work
+from app.catalog.engine import Catalog
+from app.catalog.work import Job, Progress
+from app.errors import Unavailable
+from app.search.port import Passage, SearchWriter
+
+TICK_SECONDS: Final = 0.2  # a person does not notice; a refresh of a few ms stays below 5 % of the time
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0  # after an outage work goes on within half a minute
+_GROUP_PASSAGES: Final = 2_000  # a group of 384 floats each is 3 MB: one bulk request
+
+PASSAGES: Final = Counter("teal_ingest_passages_total", "Passages written to the search engine")
+log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """The worker is ending: leave the work as it is, it will be recovered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Write:
+    progress: Progress
+    passages: Sequence[Passage]
+    keep_below: int | None
+    outcome: Future[bool] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Removal:
+    document_id: str
+    deleted: bool
+    outcome: Future[bool] = field(default_factory=Future)
+
+
+class Publisher:
+    """Owns the writer. Outcomes are futures of True: done; False: done, but the document was deleted or queued anew."""
+
+    def __init__(self, writer: SearchWriter, catalog: Catalog, stop: threading.Event) -> None:
+        self._writer = writer
+        self._catalog = catalog
+        self._stop = stop
+        self._arrived = threading.Event()
+        self._queue: deque[_Write | _Removal] = deque()
+        self._survivors: deque[Job] = deque()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self.waiting_for: str | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def write(self, progress: Progress, passages: Sequence[Passage], keep_below: int | None = None) -> Future[bool]:
+        """Write passages, then progress; `keep_below` also removes the document's passages from that ordinal on."""
+        return self._put(_Write(progress, passages, keep_below))
+
+    def remove(self, document_id: str, *, deleted: bool) -> Future[bool]:
+        """Remove all passages of a document; `deleted` also drops its body and marks it purged in the catalog."""
+        return self._put(_Removal(document_id, deleted))
+
+    def survived(self, job: Job) -> None:
+        """The risky part of a job is over (or never began): its attempt is given back with the next transaction."""
+        self._survivors.append(job)
+        self._arrived.set()
+
+    def begin(self, job: Job) -> bool:
+        """Count an attempt of `job` and settle the survivors, in one transaction; False: the job is no longer wanted."""
+        survivors = self._drain_survivors()
+        try:
+            with self._catalog.write() as session:
+                work.give_back(session, survivors)
+                return work.start(session, job)
+        except BaseException:
+            self._survivors.extend(survivors)
+            raise
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until everything handed over is committed; False when time was up."""
+        return self._idle.wait(seconds)
+
+    def _put(self, item: _Write | _Removal) -> Future[bool]:
+        self._idle.clear()
+        self._queue.append(item)
+        self._arrived.set()
+        return item.outcome
+
+    def _run(self) -> None:
+        while True:
+            self._arrived.wait()
+            time.sleep(TICK_SECONDS)
+            self._arrived.clear()
+            group = self._next_group()
+            try:
+                self._commit(deque(group))
+                self.settle()
+            except Stopping:
+                return
+            except Exception as error:
+                log.exception("a group of %d writes failed", len(group))
+                for item in group:
+                    if not item.outcome.done():
+                        item.outcome.set_exception(error)
+            if self._queue:
+                self._arrived.set()
+            else:
+                self._idle.set()
+                if self._queue:  # arrived between the look and the set
+                    self._idle.clear()
+
+    def _next_group(self) -> list[_Write | _Removal]:
+        group: list[_Write | _Removal] = []
+        size = 0
+        while self._queue and size < _GROUP_PASSAGES:
+            item = self._queue.popleft()
+            size += len(item.passages) if isinstance(item, _Write) else 1
+            group.append(item)
+        return group
+
+    def _commit(self, waiting: deque[_Write | _Removal]) -> None:
+        """All together; after a failure one by one, a failing one going to the end, so that it holds up nobody."""
+        together = True
+        pause = FIRST_PAUSE_SECONDS
+        while waiting:
+            written: list[_Write | _Removal] = []
+            problem: Unavailable | None = None
+            groups = [list(waiting)] if together else [[item] for item in waiting]
+            for group in groups:
+                try:
+                    self._apply(group)
+                except Unavailable as error:
+                    problem = error
+                    waiting.rotate(-1)
+                    break
+                except Exception as error:  # noqa: BLE001 - handed to the waiting document
+                    if len(group) > 1:
+                        break
+                    group[0].outcome.set_exception(error)
+                    waiting.remove(group[0])
+                else:
+                    written += group
+                    for item in group:
+                        waiting.remove(item)
+            together = False
+            if written:
+                self._finish(written)
+                pause = FIRST_PAUSE_SECONDS
+            if problem is not None:
+                pause = self._pause(problem, pause)
+
+    def _apply(self, group: Sequence[_Write | _Removal]) -> None:
+        writes = [item for item in group if isinstance(item, _Write)]
+        passages = [passage for item in writes for passage in item.passages]
+        if passages:
+            self._writer.put(passages)
+        for write in writes:
+            if write.keep_below is not None:
+                self._writer.delete_document(write.progress.job.document_id, keep_below=write.keep_below)
+        for removal in (item for item in group if isinstance(item, _Removal)):
+            self._writer.delete_document(removal.document_id)
+        PASSAGES.inc(len(passages))
+
+    def _finish(self, group: Sequence[_Write | _Removal]) -> None:
+        writes = [item for item in group if isinstance(item, _Write)]
+        removals = [item for item in group if isinstance(item, _Removal)]
+        visible = bool(removals) or any(item.progress.final for item in writes)
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                if visible:
+                    self._writer.publish()
+                with self._catalog.write() as session:
+                    wanted = work.record(session, [item.progress for item in writes])
+                    gone = [item.document_id for item in removals if item.deleted]
+                    if gone:
+                        work.purged(session, gone)
+                    if visible:
+                        index_state.bump(session)
+                break
+            except Unavailable as error:
+                pause = self._pause(error, pause)
+        self.waiting_for = None
+        for item in writes:
+            item.outcome.set_result(item.progress.job in wanted)
+        for removal in removals:
+            removal.outcome.set_result(True)
+
+    def settle(self) -> None:
+        """Give back the attempts of survivors now; when the catalog is away they stay for the next time."""
+        survivors = self._drain_survivors()
+        if not survivors:
+            return
+        try:
+            with self._catalog.write() as session:
+                work.give_back(session, survivors)
+        except Unavailable:
+            self._survivors.extend(survivors)
+
+    def _drain_survivors(self) -> list[Job]:
+        drained = []
+        while self._survivors:
+            try:
+                drained.append(self._survivors.popleft())
+            except IndexError:
+                break
+        return drained
+
+    def _pause(self, error: Unavailable, seconds: float) -> float:
+        """Wait before trying again; returns the next pause. Nothing is given up: only the end of the worker ends this."""
+        self.settle()
+        if self.waiting_for != error.code:
+            log.warning("writing waits: %s", error.detail)
+        self.waiting_for = error.code
+        if self._stop.wait(seconds):
+            raise Stopping
+        return min(seconds * 2, LONGEST_PAUSE_SECONDS)

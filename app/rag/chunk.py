@@ -1,0 +1,131 @@
+"""Cuts a text into passages along its own seams: headings, paragraphs, sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_TOKEN: Final = re.compile(r"\w+|[^\w\s]")
+_HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+\S")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[。！？])")
+_ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?)|\b[A-Z])\.$")
+_ABBREVIATION_CHARACTERS: Final = 8  # the longest of them with its dot and a letter before it
+LONGEST_WORD_CHARACTERS: Final = 500  # one token to us, but a base64 blob must not become one huge passage
+_JOIN: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A run of text that is not cut further; `seam`: what stands before it."""
+
+    text: str
+    tokens: int
+    seam: str
+    heading: bool = False
+
+
+def count_tokens(text: str) -> int:
+    """Words and punctuation marks: close to what embedding models count, without their tokenizer."""
+    return len(_TOKEN.findall(text))
+
+
+def chunk(text: str, *, target_tokens: int, overlap_tokens: int) -> list[str]:
+    """Passages of at most `target_tokens` tokens, in order, the same for the same text.
+
+    Whole sentences, unless one alone is longer than the target; a heading starts a passage and stays with what follows;
+    each passage repeats up to `overlap_tokens` tokens of whole sentences from the end of the one before, within a section.
+    """
+    if target_tokens < 1 or not 0 <= overlap_tokens < target_tokens:
+        raise ValueError(f"needs 0 <= overlap_tokens < target_tokens, got {overlap_tokens} and {target_tokens}")
+    passages: list[str] = []
+    current: list[_Piece] = []
+    fresh = False  # whether `current` holds anything but repetition
+    for piece in _pieces(text, target_tokens):
+        size = sum(part.tokens for part in current)
+        section_ends = piece.heading and fresh and not all(part.heading for part in current) and size * 4 >= target_tokens
+        if fresh and (section_ends or size + piece.tokens > target_tokens):
+            passages.append(_joined(current))
+            current = [] if section_ends else _tail(current, min(overlap_tokens, target_tokens - piece.tokens))
+        elif not fresh and size + piece.tokens > target_tokens:
+            current = []
+        current.append(piece)
+        fresh = True
+    if fresh:
+        passages.append(_joined(current))
+    return passages
+
+
+def _tail(pieces: list[_Piece], budget: int) -> list[_Piece]:
+    kept: list[_Piece] = []
+    for piece in reversed(pieces):
+        if piece.tokens > budget:
+            break
+        budget -= piece.tokens
+        kept.insert(0, piece)
+    return kept if len(kept) < len(pieces) else kept[1:]
+
+
+def _joined(pieces: list[_Piece]) -> str:
+    return "".join((_JOIN[piece.seam] if place else "") + piece.text for place, piece in enumerate(pieces))
+
+
+def _pieces(text: str, target_tokens: int) -> Iterator[_Piece]:
+    for paragraph in re.split(r"\n\s*\n", text):
+        seam = "paragraph"
+        for block, heading in _blocks(paragraph):
+            for sentence in _sentences(block):
+                for part in _bounded(sentence, target_tokens):
+                    yield _Piece(part, count_tokens(part), seam, heading)
+                    seam = "sentence"
+            seam = "line"
+
+
+def _blocks(paragraph: str) -> Iterator[tuple[str, bool]]:
+    """Headings stand alone even where no blank line follows them."""
+    lines: list[str] = []
+    for line in paragraph.split("\n"):
+        if _HEADING.match(line):
+            if lines:
+                yield "\n".join(lines), False
+                lines = []
+            yield line.strip(), True
+        else:
+            lines.append(line)
+    if lines:
+        yield "\n".join(lines), False
+
+
+def _sentences(block: str) -> Iterator[str]:
+    start = 0
+    for end in _SENTENCE_END.finditer(block):
+        if _ABBREVIATION.search(block[max(start, end.start() - _ABBREVIATION_CHARACTERS) : end.start()]):
+            continue
+        sentence = block[start : end.end()].strip()
+        if sentence:
+            yield sentence
+            start = end.end()
+    rest = block[start:].strip()
+    if rest:
+        yield rest
+
+
+def _bounded(sentence: str, target_tokens: int) -> Iterator[str]:
+    """The sentence, or slices of it at token borders when it is longer than a passage may be."""
+    spans = [
+        (start, min(start + LONGEST_WORD_CHARACTERS, token.end()))
+        for token in _TOKEN.finditer(sentence)
+        for start in range(token.start(), token.end(), LONGEST_WORD_CHARACTERS)
+    ]
+    if len(spans) <= target_tokens and all(end - start < LONGEST_WORD_CHARACTERS for start, end in spans):
+        yield sentence
+        return
+    most_characters = target_tokens * 16  # a long word is more than one token to the model
+    start, end, taken = spans[0][0], spans[0][1], 1
+    for following_start, following_end in spans[1:]:
+        if taken == target_tokens or following_end - start > most_characters:
+            yield sentence[start:end]
+            start, taken = following_start, 0
+        end, taken = following_end, taken + 1
+    yield sentence[start:end]

@@ -1,0 +1,219 @@
+"""The worker process: `python -m app.worker`. Takes queued documents to the search index; killed at any moment it loses nothing."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter, start_http_server
+
+from app.catalog.engine import Catalog, head_revision, schema_revision
+from app.catalog.work import Job
+from app.errors import TealError
+from app.ingest import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
+from app.models.port import Embedder
+from app.pipeline import Ingestion, Parse, Shape
+from app.publish import LONGEST_PAUSE_SECONDS, Publisher
+from app.rag.parse import parse_apart
+from app.search.port import SearchWriter, Stamp, Vector
+from app.settings import Settings, settings
+from app.sweep import SWEEP_SECONDS, Sweep
+
+if TYPE_CHECKING:
+    from dbos import DBOS
+    from sqlalchemy import Engine
+
+IN_FLIGHT: Final = 256  # documents between dequeue and publication; most of them only wait for the tick
+POLL_SECONDS: Final = 0.2  # DBOS asks for work this often: 5 cheap queries a second when idle
+STOP_SECONDS: Final = 18.0  # supervisors kill after 20 s or more
+MODEL_CHECK_SECONDS: Final = 60.0
+_JOBS_CONNECTIONS: Final = 4  # SQLite has one writer anyway; waiting in our pool is fairer than on its lock
+_POSTGRES_JOBS_CONNECTIONS: Final = 10
+
+RESULTS: Final = Counter("teal_ingest_documents_total", "Documents by result", ("result",))
+EMBED_SECONDS: Final = Counter("teal_ingest_embedding_seconds_total", "Time spent embedding")
+log = logging.getLogger("app.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the worker is made of; tests put in parts that misbehave."""
+
+    open_writer: Callable[[Settings], SearchWriter]
+    open_embedder: Callable[[Settings], Embedder | None]
+    stamp: Callable[[Settings], Stamp]
+    parse: Parse = parse_apart
+
+
+class Model:
+    """The embedder, looked for once a minute while it is missing: a model fetched later needs no restart."""
+
+    def __init__(self, settings: Settings, open_embedder: Callable[[Settings], Embedder | None]) -> None:
+        self._settings = settings
+        self._open = open_embedder
+        self._embedder: Embedder | None = None
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+
+    def current(self) -> Embedder | None:
+        """The embedder, or None while its files are not there."""
+        if self._embedder is None and self._settings.embedding != "none":
+            with self._lock:
+                if self._embedder is None and time.monotonic() - self._looked_at >= MODEL_CHECK_SECONDS:
+                    self._looked_at = time.monotonic()
+                    self._look()
+        return self._embedder
+
+    def _look(self) -> None:
+        try:
+            found = self._open(self._settings)
+        except TealError as error:
+            log.warning("the embedding model cannot be used: %s", error.detail)
+        except Exception:
+            log.exception("the embedding model cannot be opened; next: `python -m app.admin doctor`")
+        else:
+            if found is None:
+                log.warning("there is no embedding model: documents are found by words alone. Next: `python -m app.admin doctor`")
+            else:
+                log.info("embedding with %s", found.stamp.model)
+                self._embedder = _Measured(found)
+
+
+class _Measured:
+    """Counts what an embedder does."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.stamp = embedder.stamp
+
+    def passages(self, texts: Sequence[str]) -> list[Vector]:
+        began = time.perf_counter()
+        vectors = self._embedder.passages(texts)
+        EMBED_SECONDS.inc(time.perf_counter() - began)
+        return vectors
+
+    def query(self, text: str) -> Vector:
+        return self._embedder.query(text)
+
+
+def serve(settings: Settings, parts: Parts, *, metrics_port: int | None, stop: threading.Event) -> None:
+    """Work until `stop` is set; returns when everything in hand is committed, or after 18 s with the rest left for recovery."""
+    executor_id = f"{settings.color}-{settings.slot}"
+    if metrics_port is not None:
+        start_http_server(metrics_port, addr="127.0.0.1")
+    if not _until("the catalog's schema", lambda: _schema_is_ready(settings), stop):
+        return
+    catalog = Catalog(settings.sqlalchemy_url())
+    writer = parts.open_writer(settings)
+    if not _until("the search engine", lambda: bool(writer.ensure(parts.stamp(settings))), stop):
+        return
+    model = Model(settings, parts.open_embedder)
+    model.current()
+    publisher = Publisher(writer, catalog, stop)
+    shape = Shape(settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency)
+    ingestion = Ingestion(catalog, publisher, parts.parse, model.current, shape, stop)
+    jobs = Jobs(settings)
+    sweep = Sweep(catalog, jobs, publisher, lambda: model.current() is not None, executor_id, settings.release_id)
+    publisher.start()
+    sweep.run()
+    dbos = _launch(settings, executor_id, ingestion)
+    log.info("worker ready: %s, release %s", executor_id, settings.release_id)
+    while not stop.wait(SWEEP_SECONDS):
+        sweep.run()
+    began = time.monotonic()
+    for event in dbos.background_thread_stop_events:
+        event.set()  # ends the dequeuing only: `DBOS.destroy` would close the database under workflows that are finishing
+    ingestion.finish(STOP_SECONDS)
+    publisher.drain(max(0.0, STOP_SECONDS - (time.monotonic() - began)))
+    publisher.settle()
+    writer.close()
+    log.info("worker stopped after %.1f s; what was not finished is recovered at the next start", time.monotonic() - began)
+
+
+def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
+    quiet_dbos()
+    from dbos import DBOS
+
+    engine: Engine = jobs_engine(settings, _JOBS_CONNECTIONS if settings.database_url is None else _POSTGRES_JOBS_CONNECTIONS)
+    dbos = DBOS(
+        config={
+            "name": APPLICATION,
+            "system_database_url": settings.jobs_url(),
+            "system_database_engine": engine,
+            "executor_id": executor_id,
+            "application_version": settings.release_id,
+            "run_migrations": False,
+            "enable_otlp": False,
+            "log_level": "WARNING",
+        }
+    )
+
+    @DBOS.workflow(name=INGEST, max_recovery_attempts=None)  # bounded by the catalog's count of starts instead
+    def ingest(document_id: str, revision: int) -> str:
+        outcome = ingestion.run(Job(document_id, revision))
+        RESULTS.labels(outcome).inc()
+        return outcome
+
+    @DBOS.workflow(name=REMOVE, max_recovery_attempts=None)
+    def remove(document_id: str) -> str:
+        return ingestion.remove(document_id)
+
+    DBOS.launch()
+    for queue, concurrency in ((INGEST, IN_FLIGHT), (REMOVE, IN_FLIGHT)):
+        DBOS.register_queue(queue, worker_concurrency=concurrency, polling_interval_sec=POLL_SECONDS, on_conflict="always_update")
+    return dbos
+
+
+def _schema_is_ready(settings: Settings) -> bool:
+    revision = schema_revision(settings.sqlalchemy_url())
+    return revision is not None and revision >= head_revision()  # newer is fine: a release only expands the schema
+
+
+def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:
+    """Wait until a part is there, saying so; False when the worker is to stop."""
+    pause = 0.5
+    while not stop.is_set():
+        try:
+            if ready():
+                return True
+            log.warning("the worker waits for %s. Next: `python -m app.admin migrate`", what)
+        except TealError as error:
+            log.warning("the worker waits for %s: %s", what, error.detail)
+        stop.wait(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    return False
+
+
+def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> None:
+    """Entry of `python -m app.worker [--metrics-port N]`; ends with 0 on SIGTERM and SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m app.worker", description="Takes queued documents to the search index.")
+    parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port of 127.0.0.1")
+    options = parser.parse_args(arguments)
+    from app import telemetry
+
+    telemetry.configure(settings(), "worker")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    serve(settings(), parts or real_parts(), metrics_port=options.metrics_port, stop=stop)
+    logging.shutdown()
+    os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
+
+
+def real_parts() -> Parts:
+    """The search engine and model the settings name."""
+    from app.models.embed import open_embedder, stamp
+    from app.search import open_writer
+
+    return Parts(open_writer, open_embedder, stamp)
+
+
+if __name__ == "__main__":
+    main()
