@@ -17,36 +17,73 @@ def _env(*names: str) -> AliasChoices:
 class Settings(BaseSettings):
     """Every setting, with its default and unit. Names in the environment are `TEAL_` + field, unless given beside it."""
 
-    model_config = SettingsConfigDict(env_prefix="TEAL_", frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TEAL_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+    )
 
-    environment: Literal["laptop", "dev", "staging", "prod"] = Field("laptop", description="Which environment this process belongs to; appears in logs and Sentry.")
+    environment: Literal["laptop", "dev", "staging", "prod"] = Field(
+        "laptop", description="Which environment this process belongs to; appears in logs and Sentry."
+    )
     release_id: str = Field("dev", description="Release this process belongs to; part of every cache key and of every job.")
     color: Literal["blue", "green"] = Field("blue", description="Color slot this process runs in.")
     slot: str = Field("0", description="Stable name of this process within its color; the worker's DBOS executor id.")
     state_dir: Path = Field(Path(".teal/data"), description="Folder of the SQLite files when DATABASE_URL is not set.")
 
-    database_url: SecretStr | None = Field(None, validation_alias=_env("DATABASE_URL", "TEAL_DATABASE_URL"), description="Catalog and jobs database, `postgresql://...`. Unset: SQLite in TEAL_STATE_DIR.")
-    redis_url: SecretStr | None = Field(None, validation_alias=_env("REDIS_URL", "TEAL_REDIS_URL"), description="Redis for shared caches, limits and sessions. Unset: each process caches alone.")
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_env("DATABASE_URL", "TEAL_DATABASE_URL"),
+        description="Catalog and jobs database, `postgresql://...`. Unset: SQLite in TEAL_STATE_DIR.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=_env("REDIS_URL", "TEAL_REDIS_URL"),
+        description="Redis for shared caches, limits and sessions. Unset: each process caches alone.",
+    )
 
     search: Literal["embedded", "elasticsearch"] = Field("embedded", description="Search adapter.")
-    index: str = Field("teal", pattern=r"^[a-z][a-z0-9-]{0,60}$", description="Alias that is read and written; the index behind it carries a number.")
-    elasticsearch_url: str = Field("http://127.0.0.1:9200", validation_alias=_env("ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL"), description="Elasticsearch address.")
+    index: str = Field(
+        "teal",
+        pattern=r"^[a-z][a-z0-9-]{0,60}$",
+        description="Alias that is read and written; the index behind it carries a number.",
+    )
+    elasticsearch_url: str = Field(
+        "http://127.0.0.1:9200",
+        validation_alias=_env("ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL"),
+        description="Elasticsearch address.",
+    )
     elasticsearch_api_key: SecretStr | None = Field(None, description="Elasticsearch API key.")
     elasticsearch_username: str | None = Field(None, description="Elasticsearch user, when no API key is used.")
     elasticsearch_password: SecretStr | None = Field(None, description="Its password.")
     elasticsearch_ca: Path | None = Field(None, description="CA certificate file of Elasticsearch.")
-    elasticsearch_shards: int = Field(1, ge=1, le=64, description="Primary shards of a new index. One shard serves tens of GB; more only beyond that.")
-    elasticsearch_replicas: int = Field(0, ge=0, le=5, description="Replicas of each shard: 0 for one node, 1 or more in production.")
-    elasticsearch_refresh_interval: str = Field("1s", pattern=r"^(-1|\d+(ms|s|m))$", description="How often new passages become searchable without an explicit refresh.")
-    elasticsearch_quantization: Literal["none", "int8", "int4"] = Field("int8", description="HNSW vector storage: int8 is a quarter of the memory of float.")
-    search_timeout_seconds: float = Field(2.0, gt=0, description="Deadline of one search request to the engine, retries included.")
+    elasticsearch_shards: int = Field(
+        1, ge=1, le=64, description="Primary shards of a new index. One shard serves tens of GB; more only beyond that."
+    )
+    elasticsearch_replicas: int = Field(
+        0, ge=0, le=5, description="Replicas of each shard: 0 for one node, 1 or more in production."
+    )
+    elasticsearch_refresh_interval: str = Field(
+        "1s", pattern=r"^(-1|\d+(ms|s|m))$", description="How often new passages become searchable without an explicit refresh."
+    )
+    elasticsearch_quantization: Literal["none", "int8", "int4"] = Field(
+        "int8", description="HNSW vector storage: int8 is a quarter of the memory of float."
+    )
+    search_timeout_seconds: float = Field(
+        2.0, gt=0, description="Deadline of one search request to the engine, retries included."
+    )
 
-    embedding: Literal["local", "bedrock", "none"] = Field("local", description="Embedding provider; `none` searches by words alone.")
-    embedding_model: str = Field("all-minilm-l6-v2-q", description="Embedding model. Local: a folder of TEAL_MODEL_DIR. Bedrock: a model id.")
+    embedding: Literal["local", "bedrock", "none"] = Field(
+        "local", description="Embedding provider; `none` searches by words alone."
+    )
+    embedding_model: str = Field(
+        "all-minilm-l6-v2-q", description="Embedding model. Local: a folder of TEAL_MODEL_DIR. Bedrock: a model id."
+    )
     model_dir: Path = Field(Path(".teal/models"), description="Folder with one folder per local model.")
     embedding_threads: int = Field(1, ge=1, le=64, description="CPU threads of one local embedding call.")
 
-    generation: Literal["extractive", "openai", "bedrock"] = Field("extractive", description="Who writes answers: sentences of the sources themselves (no model), an OpenAI-compatible endpoint, or Bedrock.")
+    generation: Literal["extractive", "openai", "bedrock"] = Field(
+        "extractive",
+        description="Who writes answers: sentences of the sources themselves (no model), an OpenAI-compatible endpoint, or Bedrock.",
+    )
     generation_model: str = Field("", description="Model name or Bedrock model id.")
     openai_base_url: str = Field("", description="Address of an OpenAI-compatible endpoint, up to and with `/v1`.")
     openai_api_key: SecretStr | None = Field(None, description="Its key.")
@@ -57,22 +94,30 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(10_000_000, ge=1024, description="Largest document or upload, in bytes.")
     max_question_characters: int = Field(2_000, ge=16, description="Longest question or query, in characters.")
     max_top_k: int = Field(100, ge=1, le=1000, description="Most passages one request may ask for.")
-    candidates: int = Field(100, ge=100, le=1000, description="Candidates each retriever gives to fusion: fusing short lists loses recall.")
+    candidates: int = Field(
+        100, ge=100, le=1000, description="Candidates each retriever gives to fusion: fusing short lists loses recall."
+    )
     passage_tokens: int = Field(180, ge=32, le=400, description="Target length of a passage in tokens (words and punctuation).")
     passage_overlap_tokens: int = Field(30, ge=0, le=200, description="Tokens repeated from the end of the previous passage.")
 
     auth: bool = Field(True, description="Require a key. Refused as false in staging and prod.")
     rate_limit_per_second: int = Field(200, ge=1, description="Requests each key may send per second, over all processes.")
     session_hours: int = Field(12, ge=1, le=720, description="How long the web page stays signed in.")
-    cache_seconds: int = Field(300, ge=0, description="Longest life of a cached search or answer; a changed index drops it sooner. 0 turns caching off.")
+    cache_seconds: int = Field(
+        300, ge=0, description="Longest life of a cached search or answer; a changed index drops it sooner. 0 turns caching off."
+    )
     cache_entries: int = Field(2_000, ge=0, description="Entries of the in-process cache tier.")
 
     worker_concurrency: int = Field(8, ge=1, le=64, description="Documents one worker processes at the same time.")
-    ingest_attempts: int = Field(3, ge=1, le=20, description="Tries of a document that fails or kills its worker, before it is marked failed.")
+    ingest_attempts: int = Field(
+        3, ge=1, le=20, description="Tries of a document that fails or kills its worker, before it is marked failed."
+    )
 
     log_dir: Path | None = Field(None, description="Folder of rotating JSON log files. Unset: standard output.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
-    sentry_dsn: SecretStr | None = Field(None, validation_alias=_env("SENTRY_DSN", "TEAL_SENTRY_DSN"), description="Sends errors to Sentry when set.")
+    sentry_dsn: SecretStr | None = Field(
+        None, validation_alias=_env("SENTRY_DSN", "TEAL_SENTRY_DSN"), description="Sends errors to Sentry when set."
+    )
 
     def sqlalchemy_url(self) -> str:
         """Catalog URL for SQLAlchemy: psycopg 3 for PostgreSQL, or `catalog.db` in the state folder."""

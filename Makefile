@@ -1,0 +1,52 @@
+# The commands of this project. `make up` and `make test` are the two that matter.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help up down test check bench clean lock fetch
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+up: .venv/.installed  ## start everything on this machine, load a corpus, ask a question
+	@$(BIN)/teal up $(ARGS)
+
+down: .venv/.installed  ## stop everything that `make up` started
+	@$(BIN)/teal down
+
+test: .venv/.installed-dev fetch  ## every test, on real parts
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.installed-dev  ## style, types, import directions, locks, secrets: three minutes at most
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m app.settings_table --check docs/configuration.md
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	$(BIN)/hadolint app/Dockerfile
+	.ci/lock --check
+
+fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, verified by SHA-256
+	@$(BIN)/python -m teal.stack.fetch
+
+lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
+	.ci/lock
+
+clean: down  ## stop, and remove what was made here: environment, data, caches
+	rm -rf .venv .teal artifacts build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Teal needs Python 3.11 or later; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+# --no-deps: the lock is complete, and pip would otherwise want hashes for extras that it names itself.
+.venv/.installed: .venv/bin/python requirements.lock pyproject.toml
+	@echo "installing the locked requirements (about a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,92 @@
+"""What happens to every request before and after its route: an id, a size limit, headers, a metric, a log line."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.telemetry import LATENCY, REQUESTS, request_id
+
+_ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_MULTIPART_ROOM_BYTES: Final = 64_000  # boundaries, part headers and form fields around a file of the largest size
+_SECURITY_HEADERS: Final = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+)
+_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every second; a log line each would drown the rest
+
+_log = logging.getLogger("app.access")
+
+
+class Edge:
+    """Plain ASGI, because it is on the path of every request and every streamed event."""
+
+    def __init__(self, app: ASGIApp, *, max_document_bytes: int) -> None:
+        self._app = app
+        self._too_large = f"the request is larger than a document may be, {max_document_bytes} bytes"
+        self._body_limit_bytes = 2 * max_document_bytes + _MULTIPART_ROOM_BYTES  # JSON may escape each byte of a text
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        length = headers.get(b"content-length", b"0")
+        declared = int(length) if length.isdigit() else 0
+        identity = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(identity)
+        status = 500
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            if received == 0 and declared > self._body_limit_bytes:
+                raise HTTPException(413, self._too_large)
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._body_limit_bytes:
+                raise HTTPException(413, self._too_large)  # the framework turns other errors at this place into a 400
+            return message
+
+        async def dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", identity.encode()), *_SECURITY_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, counted, dressed)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            REQUESTS.labels(scope["method"], route, status).inc()
+            LATENCY.labels(route).observe(seconds)
+            if scope["path"] not in _QUIET:
+                _log.info(
+                    "request",
+                    extra={
+                        "method": scope["method"],
+                        "path": scope["path"],
+                        "status": status,
+                        "milliseconds": round(seconds * 1000, 2),
+                    },
+                )
+            request_id.reset(token)

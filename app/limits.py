@@ -1,0 +1,65 @@
+"""Requests per second of each key, counted over all processes in Redis, or in this process while Redis is away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
+
+from app.errors import RateLimited
+
+_LEASES_PER_SECOND: Final = 20  # a process asks Redis for a twentieth of the limit at a time, not for every request
+_LEFT_ALONE_SECONDS: Final = 5.0  # a dead Redis is asked again after this; its time-out must not be paid by each request
+
+_log = logging.getLogger(__name__)
+
+
+class KeyLimiter:
+    """Fixed one-second windows. Processes lease small shares of the window, so most requests cost no round trip."""
+
+    def __init__(self, redis_url: str | None, *, per_second: int) -> None:
+        self._item = RateLimitItemPerSecond(per_second)
+        self._per_second = per_second
+        self._chunk = max(1, per_second // _LEASES_PER_SECOND)
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = (
+            FixedWindowRateLimiter(
+                RedisStorage(f"async+{redis_url}", implementation="redispy", socket_timeout=0.25, socket_connect_timeout=0.25)
+            )
+            if redis_url
+            else None
+        )
+        self._leases: dict[str, tuple[int, int]] = {}  # key id -> (window, requests left in the lease)
+        self._shared_after_seconds = 0.0
+
+    async def admit(self, key_id: str) -> None:
+        """Count one request; raises RateLimited when the key's window is used up."""
+        window = int(time.time())
+        leased_window, left = self._leases.get(key_id, (0, 0))
+        if leased_window != window or left == 0:
+            left = await self._lease(key_id)
+            if left == 0:
+                raise RateLimited(
+                    f"This key may send {self._per_second} requests a second and has sent them.", retry_after_seconds=1
+                )
+        self._leases[key_id] = (window, left - 1)
+
+    async def _lease(self, key_id: str) -> int:
+        for cost in (self._chunk, 1):
+            if await self._hit(key_id, cost):
+                return cost
+        return 0
+
+    async def _hit(self, key_id: str, cost: int) -> bool:
+        if self._shared is not None and time.monotonic() >= self._shared_after_seconds:
+            try:
+                return await self._shared.hit(self._item, key_id, cost=cost)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._shared_after_seconds = time.monotonic() + _LEFT_ALONE_SECONDS
+                _log.warning("redis does not answer; limiting requests in this process alone", extra={"error": repr(error)})
+        return await self._local.hit(self._item, key_id, cost=cost)

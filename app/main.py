@@ -1,0 +1,106 @@
+"""The app process: `python -m app.main --port 8101`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app import problems, telemetry
+from app.dependencies import open_service
+from app.edge import Edge
+from app.routes import ask, documents, health, pages, search
+from app.settings import Settings, settings
+from app.watch import watch
+
+_DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
+_FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(config: Settings) -> FastAPI:
+    """The ASGI application. Parts are opened when it starts and closed when it stops."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = open_service(config)
+        app.state.service = service
+        watcher = asyncio.create_task(watch(service))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+            await service.close()
+
+    app = FastAPI(
+        title="Teal",
+        version=config.release_id,
+        summary="Answers questions from your documents, with citations.",
+        lifespan=lifespan,
+        docs_url=None,  # the stock pages load scripts from another site, which the content security policy forbids
+        redoc_url=None,
+    )
+    problems.install(app)
+    for part in (search, ask, documents, pages, health):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=problems.WEB), name="static")
+    app.add_middleware(Edge, max_document_bytes=config.max_document_bytes)
+    return app
+
+
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM first reports itself not ready, so that the load balancer stops sending, and only then stops listening."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        app = self.config.app
+        service = getattr(getattr(app, "state", None), "service", None)
+        if service is None or service.draining:
+            super().handle_exit(sig, frame)
+            return
+        service.draining = True
+        _log.warning("draining: not ready from now on, closing in %s s", _DRAIN_SECONDS)
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, _DRAIN_SECONDS, super().handle_exit, sig, frame)
+
+
+def main() -> None:
+    """Serve until SIGTERM, then drain."""
+    parser = argparse.ArgumentParser(prog="python -m app.main", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8101)
+    parser.add_argument("--uds", help="Unix socket instead of a port.")
+    options = parser.parse_args()
+    config = settings()
+    if not config.auth and config.environment in ("staging", "prod"):
+        parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
+    telemetry.configure(config, f"app-{config.color}-{config.slot}")
+    server = DrainingServer(
+        uvicorn.Config(
+            create_app(config),
+            host=options.host,
+            port=options.port,
+            uds=options.uds,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_FINISH_SECONDS,
+            timeout_keep_alive=75,  # longer than the load balancer's 60 s, so that it is never the server that closes first
+            h11_max_incomplete_event_size=64_000,
+        )
+    )
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Amazon Bedrock through the Converse API. Tested against botocore's model of the API; never run on AWS (docs/proof.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from anyio import to_thread
+
+from app.errors import ModelUnavailable
+from app.settings import Settings
+from app.telemetry import PROVIDER_ERRORS
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+_AHEAD_PIECES: Final = 64  # how far the model may run ahead of a slow reader before it is held back
+_END: Final = object()
+
+
+class BedrockGenerator:
+    """Streams `converse_stream`; botocore retries throttling and connection faults before the stream starts."""
+
+    def __init__(self, settings: Settings, client: BedrockRuntimeClient | None = None) -> None:
+        self.label = f"Written by {settings.generation_model} on Amazon Bedrock from the cited sources."
+        self._model = settings.generation_model
+        self._max_tokens = settings.max_answer_tokens
+        self._client = client or _client(settings)
+
+    async def stream(self, system: str, user: str) -> AsyncIterator[str]:
+        """Text pieces as they arrive; raises ModelUnavailable. Leaving early ends the call to Bedrock."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            response = await to_thread.run_sync(lambda: self._converse(system, user))
+        except (BotoCoreError, ClientError) as error:
+            PROVIDER_ERRORS.labels("bedrock").inc()
+            raise ModelUnavailable(f"Bedrock did not answer for model {self._model}: {error}.") from error
+        events: Any = response["stream"]
+        pieces: queue.Queue[object] = queue.Queue(_AHEAD_PIECES)
+        left = threading.Event()
+        reader = threading.Thread(target=_read, args=(events, pieces, left), daemon=True, name="bedrock-stream")
+        reader.start()
+        try:
+            while (piece := await to_thread.run_sync(pieces.get, abandon_on_cancel=True)) is not _END:
+                if isinstance(piece, Exception):
+                    PROVIDER_ERRORS.labels("bedrock").inc()
+                    raise ModelUnavailable(f"Bedrock broke off in the middle of the answer: {piece}.") from piece
+                yield str(piece)
+        finally:
+            left.set()
+            with contextlib.suppress(queue.Full):
+                pieces.put_nowait(_END)  # frees the thread that still waits in get()
+            if hasattr(events, "close"):
+                events.close()
+
+    async def close(self) -> None:
+        self._client.close()
+
+    def _converse(self, system: str, user: str) -> Any:
+        return self._client.converse_stream(
+            modelId=self._model,
+            system=[{"text": system}],
+            messages=[{"role": "user", "content": [{"text": user}]}],
+            inferenceConfig={"maxTokens": self._max_tokens, "temperature": 0.0},
+        )
+
+
+def _client(settings: Settings) -> BedrockRuntimeClient:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "bedrock-runtime",
+        region_name=settings.aws_region,
+        config=Config(
+            retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=settings.generation_timeout_seconds
+        ),
+    )
+
+
+def _read(events: Iterable[dict[str, Any]], pieces: queue.Queue[object], left: threading.Event) -> None:
+    """Move text from the blocking stream to `pieces` until it ends or the reader has left."""
+    try:
+        for event in events:
+            text = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
+            if text and not _offer(pieces, text, left):
+                return
+        _offer(pieces, _END, left)
+    except Exception as error:  # noqa: BLE001 - handed to the reader, who reports it
+        _offer(pieces, error, left)
+
+
+def _offer(pieces: queue.Queue[object], item: object, left: threading.Event) -> bool:
+    while not left.is_set():
+        try:
+            pieces.put(item, timeout=0.5)
+        except queue.Full:
+            continue
+        return True
+    return False

@@ -1,0 +1,98 @@
+"""Answers without a language model: the sentences of the sources that best match the question, word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.rag.evidence import terms
+from app.rag.prompt import Source
+from app.search.port import Vector
+
+# The question's vector, then one for each text.
+Embed = Callable[[str, list[str]], Awaitable[list[Vector]]]
+
+LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
+
+_SPLIT: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9`])|\n{2,}")
+_MIN_WORDS: Final = 5  # shorter pieces are headings and fragments
+_MAX_WORDS: Final = 60  # longer pieces are tables and code listings
+_MAX_SENTENCES_SCORED: Final = 48  # about 50 ms of one core with MiniLM; passages beyond the first few rarely hold the answer
+_MAX_SENTENCES: Final = 4
+_KEEP_SHARE_OF_BEST: Final = 0.72  # a sentence far behind the best one is about something else
+_SOURCE_DISCOUNT: Final = 0.04  # per rank: between equal sentences the better passage's wins
+_SAME: Final = 0.8  # share of common words from which two sentences say the same
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A sentence of a source; `position` is its place in the passage."""
+
+    text: str
+    n: int
+    position: int
+
+
+def sentences(source: Source) -> list[Extracted]:
+    """The sentences of a passage that can stand alone."""
+    pieces = (" ".join(piece.split()) for piece in _SPLIT.split(source.text))
+    return [
+        Extracted(piece, source.n, position)
+        for position, piece in enumerate(pieces)
+        if _MIN_WORDS <= len(piece.split()) <= _MAX_WORDS and piece.endswith((".", "!", "?", '."', ".)", ":"))
+    ]
+
+
+def candidates(sources: Sequence[Source]) -> list[Extracted]:
+    """The sentences worth scoring, best passages first."""
+    return [sentence for source in sources for sentence in sentences(source)][:_MAX_SENTENCES_SCORED]
+
+
+def extract(question: str, found: Sequence[Extracted], cosines: Sequence[float] | None) -> list[Extracted]:
+    """Up to four of `found`, grouped by source in reading order. `cosines`: each sentence's similarity to the question."""
+    if not found:
+        return []
+    asked = terms(question)
+    overlap = [len(asked & terms(sentence.text)) / max(len(asked), 1) for sentence in found]
+    near = overlap if cosines is None else cosines
+    scored = sorted(
+        (
+            ((share + close) / 2 * (1 - _SOURCE_DISCOUNT * (sentence.n - 1)), sentence)
+            for share, close, sentence in zip(overlap, near, found, strict=True)
+        ),
+        key=lambda pair: -pair[0],
+    )
+    best = scored[0][0]
+    chosen: list[Extracted] = []
+    for score, sentence in scored:
+        if score <= 0 or score < best * _KEEP_SHARE_OF_BEST or len(chosen) == _MAX_SENTENCES:
+            break
+        if not any(_alike(sentence.text, other.text) for other in chosen):
+            chosen.append(sentence)
+    first_place = {sentence.n: place for place, sentence in reversed(list(enumerate(chosen)))}
+    return sorted(chosen, key=lambda sentence: (first_place[sentence.n], sentence.position))
+
+
+class ExtractiveWriter:
+    """Writes the chosen sentences, each with its source's number."""
+
+    label = LABEL
+
+    def __init__(self, embed: Embed | None) -> None:
+        self._embed = embed
+
+    async def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[str]:
+        found = candidates(sources)
+        cosines = None
+        if self._embed is not None and found:
+            asked, *vectors = await self._embed(question, [sentence.text for sentence in found])
+            cosines = [float(vector @ asked) for vector in vectors]
+        for sentence in extract(question, found, cosines):
+            yield f"{sentence.text.rstrip(':')} [{sentence.n}] "
+
+
+def _alike(one: str, other: str) -> bool:
+    a, b = terms(one), terms(other)
+    return len(a & b) >= _SAME * max(1, min(len(a), len(b)))

@@ -1,0 +1,34 @@
+"""Is the process alive, should it get traffic, what does it count. Not behind keys, and not reachable through the load balancer
+except `/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.dependencies import Parts
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> JSONResponse:
+    """The process runs and its event loop turns."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(service: Parts) -> JSONResponse:
+    """200 while this process should get traffic. A part that is away for everybody is named, but is no reason to get none:
+    the routes that need it answer with their own clear error, and the others go on."""
+    ready = not service.draining and not service.broken
+    status = "ready" if ready and not service.reasons else "degraded" if ready else "draining" if service.draining else "broken"
+    body = {"status": status, "release": service.settings.release_id, "color": service.settings.color, "reasons": service.reasons}
+    return JSONResponse(body, 200 if ready else 503)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

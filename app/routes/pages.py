@@ -1,0 +1,101 @@
+"""The web page, its files, its sign-in, and the list of errors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from app.catalog import sessions
+from app.catalog.documents import counts
+from app.catalog.keys import Principal
+from app.dependencies import Parts, Reader, caller
+from app.errors import PROBLEMS
+from app.problems import WEB
+from app.schemas import SessionIn, SessionOut
+from app.security import SESSION_COOKIE
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+async def index() -> FileResponse:
+    return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/errors", tags=["errors"])
+async def errors() -> JSONResponse:
+    """Every error code with its status, meaning and what to do."""
+    return JSONResponse(
+        [{"code": p.code, "status": p.status, "title": p.title, "action": p.action} for p in PROBLEMS.values()],
+    )
+
+
+@router.post("/v1/session", status_code=204, tags=["session"])
+async def sign_in(body: SessionIn, service: Parts) -> Response:
+    """Exchange a key for a cookie that scripts of the page cannot read."""
+    principal = await service.gate.verify(body.key)
+    hours = service.settings.session_hours
+
+    def open_one() -> str:
+        with service.catalog.write() as session:
+            return sessions.open_session(session, principal.key_id, hours)
+
+    token = await to_thread.run_sync(open_one)
+    response = Response(status_code=204)
+    response.set_cookie(SESSION_COOKIE, token, max_age=hours * 3600, path="/", secure=True, httponly=True, samesite="strict")
+    return response
+
+
+@router.get("/v1/session", response_model=SessionOut, tags=["session"])
+async def who(principal: Annotated[Principal, Depends(caller)]) -> SessionOut:
+    """Whose key or session this is."""
+    collections = list(principal.collections) if principal.collections is not None else None
+    return SessionOut(name=principal.name, role=principal.role, collections=collections)
+
+
+@router.delete("/v1/session", status_code=204, tags=["session"])
+async def sign_out(request: Request, service: Parts) -> Response:
+    """End the session of this cookie."""
+    token = request.cookies.get(SESSION_COOKIE)
+    if token:
+
+        def close_one() -> None:
+            with service.catalog.write() as session:
+                sessions.close_session(session, token)
+
+        await to_thread.run_sync(close_one)
+        service.gate.forget()
+    response = Response(status_code=204)
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    return response
+
+
+@router.get("/v1/status", tags=["status"])
+async def status(service: Parts, _: Reader) -> JSONResponse:
+    """What is indexed, by which model, and who writes the answers."""
+
+    def count() -> dict[str, int]:
+        with service.catalog.read() as session:
+            return counts(session)
+
+    documents = await to_thread.run_sync(count)
+    engine = await service.reader.status()
+    return JSONResponse(
+        {
+            "search": {
+                "adapter": service.settings.search,
+                "index": engine.index,
+                "passages": engine.passages,
+                "vectors": engine.vectors,
+                "model": service.embedder.stamp.model if service.embedder else None,
+            },
+            "documents": {name: documents.get(name, 0) for name in ("queued", "processing", "indexed", "failed")},
+            "generation": {"label": service.writer().label},
+            "release": service.settings.release_id,
+            "color": service.settings.color,
+            "reasons": service.reasons,
+        }
+    )

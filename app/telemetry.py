@@ -1,0 +1,84 @@
+"""Logs, metrics and error reports: what each process says about itself."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from contextvars import ContextVar
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+from pythonjsonlogger.json import JsonFormatter
+
+from app.settings import Settings
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+_LATENCY_BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
+_LOG_FILES_KEPT: Final = 5
+
+REQUESTS: Final = Counter("teal_http_requests_total", "Answered requests", ("method", "route", "status"))
+LATENCY: Final = Histogram(
+    "teal_http_request_seconds", "Time to the end of the answer", ("route",), buckets=_LATENCY_BUCKETS_SECONDS
+)
+FIRST_EVENT: Final = Histogram(
+    "teal_ask_first_event_seconds", "Time to the first streamed event", buckets=_LATENCY_BUCKETS_SECONDS
+)
+STREAMS: Final = Gauge("teal_open_streams", "Streams being sent now")
+CACHE: Final = Counter("teal_cache_lookups_total", "Cache lookups by outcome", ("kind", "outcome"))
+CACHE_ERRORS: Final = Counter("teal_cache_errors_total", "Redis calls that failed; the request went on without")
+ANSWERS: Final = Counter("teal_answers_total", "Answers given", ("label", "grounded"))
+EMPTY: Final = Counter("teal_retrieval_empty_total", "Searches that found nothing", ("mode",))
+DEGRADED: Final = Counter("teal_retrieval_degraded_total", "Searches by words alone because no vector could be made")
+PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a model provider", ("provider",))
+DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
+UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", ("part",))
+BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))
+
+
+class _Context(logging.Filter):
+    """Adds what ties log, metric and trace together to every record."""
+
+    def __init__(self, settings: Settings, part: str) -> None:
+        super().__init__()
+        self._fields = {"release": settings.release_id, "color": settings.color, "part": part, "slot": settings.slot}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        record.__dict__.update(self._fields)
+        return True
+
+
+def configure(settings: Settings, part: str) -> None:
+    """Send all logs as JSON lines to `<log_dir>/<part>.log` (rotating) or standard output, and errors to Sentry if set."""
+    handler: logging.Handler
+    if settings.log_dir is None:
+        handler = logging.StreamHandler(sys.stdout)
+    else:
+        settings.log_dir.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            settings.log_dir / f"{part}.log", maxBytes=_LOG_FILE_BYTES, backupCount=_LOG_FILES_KEPT, encoding="utf-8"
+        )
+    handler.setFormatter(
+        JsonFormatter(
+            "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
+            style="{",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        )
+    )
+    handler.addFilter(_Context(settings, part))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    for noisy in ("httpx", "elastic_transport", "dbos", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if settings.sentry_dsn is not None:
+        import sentry_sdk
+
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn.get_secret_value(),
+            environment=settings.environment,
+            release=settings.release_id,
+            send_default_pii=False,  # keys and questions stay here
+        )
+    BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)
