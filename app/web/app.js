@@ -28,7 +28,7 @@ function leave() {
 /** Show the view that the address names. Focus goes to its heading when the reader went there. */
 function route({ focus = false } = {}) {
   if (!who) return;
-  const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "ask";
+  const name = Object.hasOwn(VIEWS, location.hash.slice(1)) ? location.hash.slice(1) : "ask";
   if (name !== shown) {
     leave();
     shown = name;
@@ -52,7 +52,7 @@ function signedIn(principal) {
 function showSignIn() {
   who = null;
   leave();
-  passage.close();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   document.title = "Sign in · Teal";
   only("sign-in");
   byId("key").focus();

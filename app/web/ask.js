@@ -23,7 +23,6 @@ export function prepare() {
   for (const example of document.querySelectorAll(".example")) {
     example.addEventListener("click", () => {
       if (running) return;
-      question.value = example.textContent;
       ask(example.textContent);
     });
   }
@@ -34,6 +33,7 @@ export function show() {}
 async function ask(question) {
   const control = new AbortController();
   running = control;
+  byId("question").value = "";
   setBusy(true);
   const answer = answerArticle(question, () => !running && ask(question));
   byId("examples").hidden = true;
@@ -49,6 +49,7 @@ async function ask(question) {
       else if (event === "error") answer.failed(problemFrom(data.status ?? 500, JSON.stringify(data), data.request_id));
     }
   } catch (problem) {
+    if (!byId("question").value) byId("question").value = question; // to change it and ask again
     if (control.signal.aborted) answer.stopped();
     else answer.failed(problem instanceof Problem ? problem : new Problem({ title: "This page failed", detail: String(problem), action: "Reload it, then ask again." }));
   } finally {
@@ -58,8 +59,8 @@ async function ask(question) {
 }
 
 function setBusy(busy) {
-  const held = [byId("ask"), byId("stop")].includes(document.activeElement);
-  byId("ask").hidden = busy;
+  const held = [byId("ask-button"), byId("stop")].includes(document.activeElement);
+  byId("ask-button").hidden = busy;
   byId("stop").hidden = !busy;
   if (held) (busy ? byId("stop") : byId("question")).focus();
 }
@@ -152,13 +153,13 @@ function answerArticle(question, again) {
     },
     stopped() {
       end();
-      notices.append(h("p", { class: "notice" }, "Stopped. ", written.trim() ? "What stands above is not the whole answer. " : "",
+      notices.append(h("p", { class: "incomplete" }, "Stopped. ", written.trim() ? "What stands above is not the whole answer. " : "",
         h("button", { type: "button", class: "as-link", onclick: again }, "Ask again")));
       announce("Stopped.");
     },
     failed(problem) {
       end();
-      if (written.trim()) notices.append(h("p", { class: "notice warn" }, "What stands above is not the whole answer."));
+      if (written.trim()) notices.append(h("p", { class: "incomplete" }, "What stands above is not the whole answer."));
       notices.append(problemCard(problem, again, "Ask again"));
     },
   };

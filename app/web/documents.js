@@ -43,7 +43,7 @@ async function turn(move) {
 /** Load the page shown now, keep rows that stay, and come back while any document is on its way. */
 async function load({ say = false } = {}) {
   clearTimeout(timer);
-  const list = byId("documents");
+  const list = byId("documents-list");
   const cursor = cursors.at(-1);
   if (!list.children.length) list.replaceChildren(h("li", { class: "loading" }, "Loading…"));
   try {
@@ -76,7 +76,7 @@ function poll() {
 }
 
 function render(items) {
-  const list = byId("documents");
+  const list = byId("documents-list");
   if (!items.length) {
     list.replaceChildren(h("li", { class: "empty" }, writer ? "No documents yet. Add the first one above." : "No documents yet."));
     return;

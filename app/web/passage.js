@@ -19,8 +19,6 @@ export function prepare() {
   });
 }
 
-export const close = () => byId("passage").close();
-
 /** Show `cited` {document_id, title, passage, n?, source?, collection?}; `quote` is marked where it stands in the passage. */
 export function open(cited, { quote = "" } = {}) {
   opener = document.activeElement;

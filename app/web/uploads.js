@@ -117,7 +117,7 @@ function uploadRow(file) {
   const meta = h("p", { class: "meta" }, bytes(file.size));
   const extra = h("div", { class: "extra" });
   const buttons = h("div", { class: "buttons" });
-  const element = h("li", { class: "row" }, h("div", { class: "row-main" }, label, meta, bar, extra), buttons);
+  const element = h("li", { class: "row" }, h("div", { class: "row-main" }, label, meta, bar), buttons, extra);
   const button = (text, onclick, kind = "quiet") => h("button", { type: "button", class: kind, "aria-label": `${text} ${file.name}`, onclick }, text);
   const remove = () => button("Dismiss", () => element.remove());
   remove.now = () => buttons.replaceChildren(remove());

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +15,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.conftest import free_port, require
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-         "--disable-component-update --disable-sync").split()  # fmt: skip
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 START_SECONDS = 20  # importing FastAPI on a busy machine takes a few
@@ -38,9 +37,7 @@ class Service:
 
 
 def start(*flags: str) -> Service:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("standin.py")), "--port", str(port), *flags])
     service = Service(f"http://127.0.0.1:{port}", process)
     deadline = time.monotonic() + START_SECONDS
@@ -57,11 +54,7 @@ def start(*flags: str) -> Service:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        hint = "install chromium: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the page's tests need Chromium; {hint}")
-        pytest.skip(hint)
+    require("Chromium", "apt-get install chromium.", CHROMIUM is not None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -32,6 +32,7 @@ CSP = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+UNBROKEN = "w" * 120  # wider than any phone
 UPLOAD_LIMIT_BYTES = 2_000_000
 STEP_SECONDS = 0.4  # long enough for the page to show each state of a document
 
@@ -125,8 +126,8 @@ async def _script(question: str, state: State) -> AsyncIterator[str]:
     if "nothing" in question:
         hits, cited, grounded, answer = [], [], False, "I don't know: nothing in the documents answers this."
     if "hostile" in question:
-        cited = [{**SOURCES[0], "document_id": "d-hostile", "title": f"Title {HOSTILE}", "passage": f"Passage {HOSTILE} end."}]
-        answer = f"Answer {HOSTILE} goes on. [1]"
+        cited = [{**SOURCES[0], "document_id": "d-hostile", "title": f"Title {HOSTILE} {UNBROKEN}", "passage": f"Passage {HOSTILE} {UNBROKEN} end."}]
+        answer = f"Answer {HOSTILE} {UNBROKEN} goes on. [1]"
     yield ": heartbeat\r\n\r\n"
     await asyncio.sleep(pause)
     yield _event("retrieval", {"hits": hits, "mode": "lexical" if degraded else "hybrid", "degraded": degraded})
@@ -169,11 +170,11 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
     """`role`: nobody needs to sign in and everybody has that role. `model=False`: a service without an embedding model."""
     app = FastAPI()
     state = State(role, model)
+    state.documents["d-hostile"] = Document("d-hostile", f"Title {HOSTILE} {UNBROKEN}", source="javascript:alert(1)")
     for number in range(23):
         name = f"Library reference, part {number + 1}"
         state.documents[f"d-{number}"] = Document(f"d-{number}", name, source=f"https://docs.example.org/part-{number + 1}.html", passages=40 + number)
     state.documents["d-scan"] = Document("d-scan", "scanned-letter.pdf", "letters", outcome="failed")
-    state.documents["d-hostile"] = Document("d-hostile", f"Title {HOSTILE}", source="javascript:alert(1)")
     for source in SOURCES:
         state.documents[source["document_id"]] = Document(source["document_id"], source["title"], source=source["source"], passages=12)
     errors = Environment(loader=FileSystemLoader(WEB), autoescape=True)
@@ -242,7 +243,7 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
         if "overload" in body["query"]:
             return problem(503, "The search engine does not answer", "No answer within 2.0 s.", "Try again shortly.", "search-unavailable")
         collections = body.get("filters", {}).get("collections")
-        sources = [{**SOURCES[2], "title": f"Title {HOSTILE}", "passage": f"Hostile {HOSTILE} text"}] if "hostile" in body["query"] else SOURCES
+        sources = [{**SOURCES[2], "title": f"Title {HOSTILE} {UNBROKEN}", "passage": f"Hostile {HOSTILE} {UNBROKEN} text"}] if "hostile" in body["query"] else SOURCES
         hits = []
         for rank, source in enumerate(sources if "zzz" not in body["query"] else [], 1):
             if collections and source["collection"] not in collections:
