@@ -6,6 +6,7 @@ Keys carry the release, the index and its generation, so a changed index or a ne
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import random
@@ -76,7 +77,7 @@ class Cache:
         flight = self._flights.get(key)
         if flight is None or flight.abandoned:
             flight = self._flights[key] = _Flight(asyncio.ensure_future(self._fill(key, compute)))
-            flight.task.add_done_callback(lambda _, mine=flight: self._land(key, mine))
+            flight.task.add_done_callback(functools.partial(self._land, key, flight))
         value, tier = await flight.join()
         CACHE.labels(kind, tier).inc()
         return value, tier
@@ -94,7 +95,7 @@ class Cache:
         self._local[key] = value
         await self.shared_put(key, value)
 
-    def _land(self, key: str, flight: _Flight) -> None:
+    def _land(self, key: str, flight: _Flight, _: object) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 

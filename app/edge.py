@@ -34,7 +34,7 @@ _log = logging.getLogger("app.access")
 
 
 class Edge:
-    """Plain ASGI, because it is on the path of every request and every streamed event."""
+    """Plain ASGI, because it is on the path of every request and every streamed event; outermost, so that failures pass it too."""
 
     def __init__(self, app: ASGIApp, *, max_document_bytes: int) -> None:
         self._app = app
@@ -74,6 +74,8 @@ class Edge:
 
         try:
             await self._app(scope, counted, dressed)
+        except Exception:  # noqa: BLE001 - the framework has answered with a problem; this is where it is logged, with the id
+            _log.exception("unexpected failure", extra={"path": scope["path"]})
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")

@@ -13,9 +13,10 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import State
 
 from app import problems, telemetry
-from app.dependencies import open_service
+from app.dependencies import Service, open_service
 from app.edge import Edge
 from app.routes import ask, documents, health, pages, search
 from app.settings import Settings, settings
@@ -55,16 +56,18 @@ def create_app(config: Settings) -> FastAPI:
     for part in (search, ask, documents, pages, health):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=problems.WEB), name="static")
-    app.add_middleware(Edge, max_document_bytes=config.max_document_bytes)
     return app
 
 
 class DrainingServer(uvicorn.Server):
     """On SIGTERM first reports itself not ready, so that the load balancer stops sending, and only then stops listening."""
 
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        app = self.config.app
-        service = getattr(getattr(app, "state", None), "service", None)
+        service: Service | None = getattr(self._state, "service", None)
         if service is None or service.draining:
             super().handle_exit(sig, frame)
             return
@@ -85,9 +88,10 @@ def main() -> None:
     if not config.auth and config.environment in ("staging", "prod"):
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
     telemetry.configure(config, f"app-{config.color}-{config.slot}")
+    app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
-            create_app(config),
+            Edge(app, max_document_bytes=config.max_document_bytes),
             host=options.host,
             port=options.port,
             uds=options.uds,
@@ -97,7 +101,8 @@ def main() -> None:
             timeout_graceful_shutdown=_FINISH_SECONDS,
             timeout_keep_alive=75,  # longer than the load balancer's 60 s, so that it is never the server that closes first
             h11_max_incomplete_event_size=64_000,
-        )
+        ),
+        app.state,
     )
     server.run()
 

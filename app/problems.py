@@ -96,4 +96,4 @@ def install(app: FastAPI) -> None:
 
 
 def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in ("body", "query", "header")) or "body"
+    return ".".join(str(part) for part in location[1:]) or str(location[0])  # the first names where it was: body, query, header

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -89,6 +89,15 @@ class SearchIn(Wire):
     highlight: bool = False
 
 
+class ExplainOut(Wire):
+    """Raw scores (BM25, cosine) and places in each list, 1 the best; null where the list does not hold the passage."""
+
+    lexical_score: float | None
+    lexical_rank: int | None
+    semantic_score: float | None
+    semantic_rank: int | None
+
+
 class HitOut(Wire):
     document_id: str
     title: str
@@ -99,7 +108,7 @@ class HitOut(Wire):
     ordinal: int | None = None
     metadata: dict[str, str] | None = None
     highlight: str | None = None
-    explain: dict[str, Any] | None = None
+    explain: ExplainOut | None = None
 
 
 class SearchOut(Wire):

@@ -73,13 +73,14 @@ def _client(settings: Settings) -> BedrockRuntimeClient:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
+    client: BedrockRuntimeClient = boto3.client(
         "bedrock-runtime",
         region_name=settings.aws_region,
         config=Config(
             retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=settings.generation_timeout_seconds
         ),
     )
+    return client
 
 
 def _read(events: Iterable[dict[str, Any]], pieces: queue.Queue[object], left: threading.Event) -> None:

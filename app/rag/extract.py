@@ -41,7 +41,7 @@ def sentences(source: Source) -> list[Extracted]:
     return [
         Extracted(piece, source.n, position)
         for position, piece in enumerate(pieces)
-        if _MIN_WORDS <= len(piece.split()) <= _MAX_WORDS and piece.endswith((".", "!", "?", '."', ".)", ":"))
+        if _MIN_WORDS <= len(piece.split()) <= _MAX_WORDS and piece.endswith((".", "!", "?", '."', ".)"))
     ]
 
 
@@ -90,7 +90,7 @@ class ExtractiveWriter:
             asked, *vectors = await self._embed(question, [sentence.text for sentence in found])
             cosines = [float(vector @ asked) for vector in vectors]
         for sentence in extract(question, found, cosines):
-            yield f"{sentence.text.rstrip(':')} [{sentence.n}] "
+            yield f"{sentence.text} [{sentence.n}] "
 
 
 def _alike(one: str, other: str) -> bool:

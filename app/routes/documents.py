@@ -96,7 +96,7 @@ def list_documents(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     collection: Annotated[str | None, Query(max_length=64)] = None,
-    status: Annotated[str | None, Query(pattern="^(queued|processing|indexed|failed)$")] = None,
+    status: documents.Status | None = None,
 ) -> DocumentsOut:
     """Documents, newest first; `next` is the cursor of the following page, null at the end."""
     collections = allowed_collections(principal, (collection,) if collection else None)

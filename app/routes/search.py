@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,8 +13,8 @@ from app.dependencies import Parts, Reader, Service
 from app.errors import InvalidRequest
 from app.rag.retrieve import Hit, Retrieval, RetrievalRequest, retrieve
 from app.routes.respond import json_bytes, while_connected
-from app.schemas import FiltersIn, HitOut, SearchIn, SearchOut
-from app.search.port import Filters
+from app.schemas import ExplainOut, FiltersIn, HitOut, SearchIn, SearchOut
+from app.search.port import Filters, Mode
 from app.security import allowed_collections
 from app.telemetry import DEGRADED, EMPTY
 
@@ -39,7 +39,7 @@ async def search(body: SearchIn, request: Request, service: Parts, principal: Re
 
 
 async def find(
-    service: Service, query: str, top_k: int, filters: Filters, *, mode: Any = "hybrid", highlight: bool = False
+    service: Service, query: str, top_k: int, filters: Filters, *, mode: Mode = "hybrid", highlight: bool = False
 ) -> Retrieval:
     """Retrieve with the service's engine and model, and count what was found."""
     asked = RetrievalRequest(query=query, top_k=top_k, mode=mode, filters=filters, highlight=highlight)
@@ -84,5 +84,5 @@ def _hit(hit: Hit, body: SearchIn) -> HitOut:
         ordinal=hit.ordinal,
         metadata=dict(hit.metadata) or None,
         highlight=hit.highlight if body.highlight else None,
-        explain=hit.explain if body.explain else None,  # type: ignore[arg-type]
+        explain=ExplainOut(**asdict(hit.explain)) if body.explain else None,
     )
