@@ -143,9 +143,8 @@ function uploadRow(file) {
     state({ status, progress, passages }) {
       show(status, status === "processing" ? `${Math.round((progress ?? 0) * 100)} % read` : status === "indexed" && passages ? plural(passages, "passage") : "");
       bar.setAttribute("aria-label", `Indexing ${file.name}`);
-      bar.hidden = status === "indexed" || status === "failed";
-      if (status === "queued") bar.removeAttribute("value");
-      else bar.value = progress ?? 0;
+      bar.hidden = status !== "processing";
+      bar.value = progress ?? 0;
       extra.replaceChildren();
       remove.now();
     },

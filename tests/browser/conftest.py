@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, sync_playwright
 
 from tests.conftest import free_port, require
 
@@ -22,6 +22,14 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 START_SECONDS = 20  # importing FastAPI on a busy machine takes a few
+
+
+Shoot = Callable[[Page, str], None]
+
+
+def a_file(name: str, size_bytes: int = 1200) -> FilePayload:
+    """A text file to choose for upload."""
+    return {"name": name, "mimeType": "text/plain", "buffer": b"x" * size_bytes}
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Service:
 
 def start(*flags: str) -> Service:
     port = free_port()
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("standin.py")), "--port", str(port), *flags])
+    process = subprocess.Popen([sys.executable, "-m", "tests.browser.standin", "--port", str(port), *flags], cwd=ROOT)
     service = Service(f"http://127.0.0.1:{port}", process)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -49,7 +57,9 @@ def start(*flags: str) -> Service:
         else:
             return service
     service.kill()
-    raise RuntimeError(f"the stand-in did not start within {START_SECONDS} s; run it by hand: python tests/browser/standin.py --port {port}")
+    raise RuntimeError(
+        f"the stand-in did not start within {START_SECONDS} s; run it by hand: python -m tests.browser.standin --port {port}"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +95,9 @@ def service_of() -> Iterator[Callable[..., Service]]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1200, "height": 860}, reduced_motion="reduce", locale="en-GB", timezone_id="UTC")
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 860}, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
+    )
     context.set_default_timeout(10_000)
     yield context
     context.close()
@@ -103,7 +115,9 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture
-def shoot() -> Callable[[Page, str], None]:
+def shoot() -> Shoot:
+    """Saves a picture of a state to artifacts/screenshots/, for people to look at."""
+
     def save(page: Page, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"{name}.png")

@@ -9,10 +9,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import Service
+from tests.browser.conftest import Service, Shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
-Shoot = Callable[[Page, str], None]
 SENTENCE = "Iterating over a file object yields one line at a time, so the whole file is never held in memory."
 
 
@@ -86,7 +85,9 @@ def test_degraded_retrieval_is_told(page: Page, service: Service) -> None:
     expect(page.get_by_text("Searched by words alone")).to_contain_text("the embedding model is not there yet")
 
 
-def test_stop_ends_the_stream_and_says_that_the_answer_is_not_whole(page: Page, service_of: Callable[..., Service], shoot: Shoot) -> None:
+def test_stop_ends_the_stream_and_says_that_the_answer_is_not_whole(
+    page: Page, service_of: Callable[..., Service], shoot: Shoot
+) -> None:
     service = service_of("--role", "reader")
     ask(page, service.url, "slow please")
     expect(page.locator(".prose")).to_contain_text("Iterating over")
@@ -126,7 +127,9 @@ def test_refused_question_shows_detail_action_and_request_id(page: Page, service
 
 
 @pytest.mark.parametrize("how", ["killed", "cut"])
-def test_service_gone_in_the_middle_of_an_answer_is_told_with_a_way_on(page: Page, service_of: Callable[..., Service], shoot: Shoot, how: str) -> None:
+def test_service_gone_in_the_middle_of_an_answer_is_told_with_a_way_on(
+    page: Page, service_of: Callable[..., Service], shoot: Shoot, how: str
+) -> None:
     service = service_of("--role", "reader")
     ask(page, service.url, "slow please" if how == "killed" else "cut")
     expect(page.locator(".prose")).to_contain_text("Iterating over")
@@ -168,7 +171,9 @@ def test_copy_gives_question_answer_and_sources(page: Page, context: BrowserCont
         (["event: lost\ndata: never ended"], []),
     ],
 )  # fmt: skip
-def test_event_stream_is_read_whatever_its_pieces(page: Page, service: Service, chunks: list[str], expected: list[dict[str, str]]) -> None:
+def test_event_stream_is_read_whatever_its_pieces(
+    page: Page, service: Service, chunks: list[str], expected: list[dict[str, str]]
+) -> None:
     page.goto(service.url)
     read = page.evaluate(
         """async (chunks) => {
