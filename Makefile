@@ -28,7 +28,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	.ci/lock --check
 
 fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, verified by SHA-256
-	@$(BIN)/python -m teal.stack.fetch
+	@$(BIN)/python -m tests.fetch
 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock
