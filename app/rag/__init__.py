@@ -1,1 +1,1 @@
-"""Retrieval-augmented generation: plain functions on plain data."""
+"""Retrieval-augmented generation as plain functions on plain data."""

@@ -1,0 +1,113 @@
+"""Embedding by Amazon Bedrock: Titan Text Embeddings v2 and Cohere Embed v3.
+
+Tested with botocore's Stubber against the documented request and response bodies; never run on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import boto3
+import numpy as np
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from circuitbreaker import CircuitBreaker, CircuitBreakerError
+
+from app.errors import ModelUnavailable
+from app.search.port import Stamp, Vector
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+InputType = Literal["search_document", "search_query"]
+DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
+COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
+CONNECT_SECONDS: Final = 3  # within the region; longer means it is not reachable
+READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
+ATTEMPTS: Final = 3  # botocore's standard mode waits with jitter between them, up to 20 s
+FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
+OPEN_SECONDS: Final = 15  # then one call probes whether the provider is back
+
+
+def bedrock_stamp(model_id: str) -> Stamp:
+    """The provider shows no digest, so the versioned model id stands for it. Inference profiles carry a region prefix."""
+    for name, dimensions in DIMENSIONS.items():
+        if name in model_id:
+            return Stamp(model_id, f"bedrock:{name}:{dimensions}", dimensions)
+    raise ModelUnavailable(
+        f"TEAL_EMBEDDING_MODEL is {model_id!r}, which is no known Bedrock embedding model: use one of {', '.join(DIMENSIONS)}."
+    )
+
+
+class BedrockEmbedder:
+    """Thread-safe: boto3 clients are. Throttling is retried by botocore; everything else that fails is `ModelUnavailable`."""
+
+    def __init__(self, model_id: str, *, region: str | None = None, client: BedrockRuntimeClient | None = None) -> None:
+        self.stamp = bedrock_stamp(model_id)
+        self._model_id = model_id
+        self.breaker = CircuitBreaker(
+            FAILURES_TO_OPEN, OPEN_SECONDS, expected_exception=(ClientError, BotoCoreError), name="bedrock-embed"
+        )
+        self._guarded = self.breaker.decorate(self._call)
+        try:
+            self._client = client or boto3.client("bedrock-runtime", region_name=region, config=_config())
+        except BotoCoreError as error:
+            raise ModelUnavailable(
+                f"Bedrock cannot be used: {error}. Set AWS_REGION and the credentials of the process."
+            ) from error
+
+    def passages(self, texts: Sequence[str]) -> list[Vector]:
+        if "cohere" in self._model_id:
+            starts = range(0, len(texts), COHERE_TEXTS_PER_CALL)
+            return [
+                vector
+                for start in starts
+                for vector in self._cohere(texts[start : start + COHERE_TEXTS_PER_CALL], "search_document")
+            ]
+        return [self._titan(text) for text in texts]
+
+    def query(self, text: str) -> Vector:
+        return self._cohere([text], "search_query")[0] if "cohere" in self._model_id else self._titan(text)
+
+    def _titan(self, text: str) -> Vector:
+        answer = self._invoke({"inputText": text, "dimensions": self.stamp.dimensions, "normalize": True})
+        return self._vectors([answer.get("embedding")], 1)[0]
+
+    def _cohere(self, texts: Sequence[str], input_type: InputType) -> list[Vector]:
+        answer = self._invoke({"texts": list(texts), "input_type": input_type, "truncate": "END"})
+        return self._vectors(answer.get("embeddings"), len(texts))
+
+    def _invoke(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(self._guarded(json.dumps(body)))
+            return answer
+        except CircuitBreakerError as error:
+            raise ModelUnavailable(
+                f"Bedrock model {self._model_id} failed repeatedly; calls pause for {OPEN_SECONDS} s.",
+                retry_after_seconds=OPEN_SECONDS,
+            ) from error
+        except (ClientError, BotoCoreError, ValueError) as error:
+            raise ModelUnavailable(f"Bedrock model {self._model_id} did not embed the text: {error}") from error
+
+    def _call(self, body: str) -> bytes:
+        response = self._client.invoke_model(
+            modelId=self._model_id, body=body, contentType="application/json", accept="application/json"
+        )
+        return response["body"].read()
+
+    def _vectors(self, rows: Any, expected: int) -> list[Vector]:
+        try:
+            matrix = np.asarray(rows, dtype=np.float32).reshape(expected, self.stamp.dimensions)
+        except (TypeError, ValueError) as error:
+            raise ModelUnavailable(
+                f"Bedrock model {self._model_id} did not answer {expected} vectors of {self.stamp.dimensions} numbers."
+            ) from error
+        return list(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12))
+
+
+def _config() -> Config:
+    return Config(
+        retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+    )

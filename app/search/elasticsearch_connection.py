@@ -1,0 +1,92 @@
+"""How the service talks to Elasticsearch: client options, which failures may pass, the circuit breaker, and what callers see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from circuitbreaker import CircuitBreaker, CircuitBreakerError
+from elasticsearch import ApiError, NotFoundError, TransportError
+from elasticsearch.helpers import BulkIndexError
+
+from app.errors import SearchUnavailable
+from app.settings import Settings
+
+PASSING_STATUS: Final = frozenset({429, 502, 503, 504})  # too busy, or not there at this moment
+FAILURES_TO_OPEN: Final = 5  # failed calls in a row; fewer would open at one slow collection of garbage
+OPEN_SECONDS: Final = 5  # then one call probes; short, since an engine restart takes about 20 s
+HINT: Final = "See `teal status`, then `teal logs elasticsearch`."
+
+
+def client_options(settings: Settings, *, timeout_seconds: float) -> dict[str, Any]:
+    """Keyword arguments of both clients. Retries are ours, so that one deadline holds for all of them."""
+    options: dict[str, Any] = {
+        "hosts": [settings.elasticsearch_url],
+        "request_timeout": timeout_seconds,
+        "max_retries": 0,
+        "retry_on_timeout": False,
+    }
+    if settings.elasticsearch_api_key:
+        options["api_key"] = settings.elasticsearch_api_key.get_secret_value()
+    elif settings.elasticsearch_username and settings.elasticsearch_password:
+        options["basic_auth"] = (settings.elasticsearch_username, settings.elasticsearch_password.get_secret_value())
+    if settings.elasticsearch_ca:
+        options["ca_certs"] = str(settings.elasticsearch_ca)
+    return options
+
+
+def _with_port(url: str) -> str:
+    """The client refuses an address without a port; people leave out the scheme's own."""
+    parts = urlsplit(url)
+    return url if parts.port else urlunsplit(parts._replace(netloc=f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"))
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed soon: no connection, no answer in time, or an engine that says it is busy."""
+    if isinstance(error, ApiError):
+        return error.status_code in PASSING_STATUS
+    return isinstance(error, TransportError)
+
+
+def breaker(name: str) -> CircuitBreaker:
+    """Opens only for failures that say the engine is ill; a refused request is ours to mend."""
+    return CircuitBreaker(
+        FAILURES_TO_OPEN,
+        OPEN_SECONDS,
+        expected_exception=lambda kind, error: isinstance(error, Exception) and passing(error),
+        name=name,
+    )
+
+
+@contextmanager
+def mapped(url: str, index: str) -> Iterator[None]:
+    """Turns everything the client raises into `SearchUnavailable`."""
+    try:
+        yield
+    except CircuitBreakerError as error:
+        text = f"Elasticsearch at {url} failed {FAILURES_TO_OPEN} times in a row; calls pause for up to {OPEN_SECONDS} s. {HINT}"
+        raise SearchUnavailable(text, retry_after_seconds=OPEN_SECONDS) from error
+    except NotFoundError as error:
+        raise SearchUnavailable(
+            f"Elasticsearch at {url} has no index {index} yet: a worker makes it when it starts. {HINT}"
+        ) from error
+    except ApiError as error:
+        raise SearchUnavailable(
+            f"Elasticsearch at {url} refused a call on {index} with {error.status_code}: {error.message}. {HINT}"
+        ) from error
+    except TransportError as error:
+        raise SearchUnavailable(f"Elasticsearch at {url} does not answer: {type(error).__name__}. {HINT}") from error
+    except BulkIndexError as error:
+        raise SearchUnavailable(
+            f"Elasticsearch at {url} did not take every passage of {index}: {first_failure(error.errors)} {HINT}"
+        ) from error
+
+
+def first_failure(errors: Any) -> str:
+    """The first failed item of a bulk call, and how many there are."""
+    ((operation, item),) = errors[0].items()
+    problem = item.get("error") or item.get("exception") or "no reason given"
+    reason = f"{problem.get('type')}: {problem.get('reason')}" if isinstance(problem, dict) else str(problem)
+    return f"{operation} of {item.get('_id')} failed with {item.get('status')}, {reason} ({len(errors)} failed)."

@@ -1,0 +1,212 @@
+"""Search inside the process: SQLite's FTS5 for words, sqlite-vec for vectors, one file. Only the worker writes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import apsw
+
+from app.errors import IndexMismatch, SearchUnavailable
+from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, where
+from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
+from app.search.words import highlight, query_stems, storable
+
+T = TypeVar("T")
+READER_THREADS: Final = 4  # SQLite reads release the interpreter lock; more threads than cores only queue
+MOST_NEIGHBOURS: Final = 4096  # sqlite-vec refuses a larger k
+COLUMNS: Final = "p.id, p.document_id, p.ordinal, p.title, p.text, p.collection, p.source, p.metadata"
+
+
+class EmbeddedReader:
+    """Reads the file with a connection per thread; a file that was replaced (restored) is opened anew."""
+
+    def __init__(self, path: Path, index: str, stamp: Stamp) -> None:
+        self._path, self._index, self._stamp = path, index, stamp
+        self._pool = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="search")
+        self._local = threading.local()
+
+    async def candidates(self, query: Query) -> Candidates:
+        return await self._run(self._candidates, query)
+
+    async def status(self) -> IndexStatus:
+        return await self._run(self._status)
+
+    async def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[..., T], *arguments: Query) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        except RuntimeError as error:  # the pool was shut down
+            raise SearchUnavailable("The search index was closed: the process is stopping.") from error
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[tuple[apsw.Connection, Stamp]]:
+        """One consistent view of the file, for both lists."""
+        with mapped(self._path):
+            connection = self._connection()
+            with connection:
+                stamp = read_stamp(connection)
+                if stamp is None:
+                    raise SearchUnavailable(
+                        f"There is no search index at {self._path} yet: a worker makes it when it starts (`teal status`)."
+                    )
+                yield connection, stamp
+
+    def _connection(self) -> apsw.Connection:
+        try:
+            inode = self._path.stat().st_ino
+        except FileNotFoundError:
+            inode = None
+        if inode is None or getattr(self._local, "inode", None) != inode:
+            self._local.connection = connect(self._path, write=False)
+            self._local.inode = inode
+        connection: apsw.Connection = self._local.connection
+        return connection
+
+    def _candidates(self, query: Query) -> Candidates:
+        terms = query_stems(query.text) if query.text is not None else []
+        with self._snapshot() as (connection, stamp):
+            check_stamp(stamp, self._stamp, f"The search index {self._path}")
+            lexical = self._lexical(connection, query, terms) if terms else []
+            semantic = self._semantic(connection, query, stamp) if query.vector is not None and stamp.dimensions else []
+        marked = frozenset(terms) if query.highlight else None
+        return Candidates([_candidate(row, marked) for row in lexical], [_candidate(row, marked) for row in semantic])
+
+    def _lexical(self, connection: apsw.Connection, query: Query, terms: Sequence[str]) -> list[tuple[Any, ...]]:
+        conditions, parameters = where(query.filters)
+        # Stems are letters and digits only and quoted besides, so no text of a user is FTS5 syntax.
+        match = " OR ".join(f'"{term}"' for term in terms)
+        sql = f"SELECT -bm25(words) AS score, {COLUMNS} FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
+        return connection.execute(sql, (match, *parameters, query.limit)).fetchall()
+
+    def _semantic(self, connection: apsw.Connection, query: Query, stamp: Stamp) -> list[tuple[Any, ...]]:
+        assert query.vector is not None  # noqa: S101
+        if query.vector.size != stamp.dimensions:
+            raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")
+        conditions, parameters = where(query.filters)
+        within = f"AND rowid IN (SELECT p.number FROM passage AS p WHERE {' AND '.join(conditions)})" if conditions else ""  # noqa: S608
+        sql = f"SELECT 1 - v.distance, {COLUMNS} FROM (SELECT rowid, distance FROM vectors WHERE vector MATCH vec_int8(?) AND k = ? {within}) AS v JOIN passage AS p ON p.number = v.rowid ORDER BY v.distance, p.id"  # noqa: S608
+        return connection.execute(sql, (quantized(query.vector), min(query.limit, MOST_NEIGHBOURS), *parameters)).fetchall()
+
+    def _status(self) -> IndexStatus:
+        with self._snapshot() as (connection, stamp):
+            counts = connection.execute("SELECT count(*), coalesce(sum(embedded), 0) FROM passage").fetchall()[0]
+        passages, vectors = cast("tuple[int, int]", counts)
+        return IndexStatus(self._index, passages, vectors, stamp)
+
+
+class EmbeddedWriter:
+    """Writes the file, one thread at a time. Every put is one transaction, visible to readers at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with mapped(path):
+            self._connection = connect(path, write=True)
+
+    def ensure(self, stamp: Stamp) -> str:
+        with self._transaction() as connection:
+            found = read_stamp(connection)
+            if found is None:
+                connection.execute(SCHEMA)
+                connection.execute("INSERT INTO stamp VALUES (1, ?, ?, ?)", (stamp.model, stamp.digest, stamp.dimensions))
+                if stamp.dimensions:
+                    connection.execute(VECTORS.format(dimensions=int(stamp.dimensions)))
+            else:
+                check_stamp(found, stamp, f"The search index {self._path}")
+        return self._path.name
+
+    def put(self, passages: Sequence[Passage]) -> None:
+        with self._transaction() as connection:
+            stamp = self._made(connection)
+            for passage in passages:
+                if passage.vector is not None and passage.vector.size != stamp.dimensions:
+                    raise IndexMismatch(
+                        f"Passage {passage.id} has {passage.vector.size} dimensions, the index {stamp.dimensions}."
+                    )
+                self._remove(connection, "id = ?", (passage.id,))
+                _insert(connection, passage)
+
+    def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
+        with self._transaction() as connection:
+            self._made(connection)
+            return self._remove(connection, "document_id = ? AND ordinal >= ?", (document_id, keep_below))
+
+    def publish(self) -> None:
+        """Commits are visible at once; this moves them into the main file, so that the journal stays short."""
+        with self._lock, mapped(self._path):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def count(self, document_id: str | None = None) -> int:
+        with self._lock, mapped(self._path):
+            self._made(self._connection)
+            condition, parameters = ("WHERE document_id = ?", (document_id,)) if document_id is not None else ("", ())
+            return cast("int", self._connection.execute(f"SELECT count(*) FROM passage {condition}", parameters).fetchall()[0][0])  # noqa: S608
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        with self._lock, mapped(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _made(self, connection: apsw.Connection) -> Stamp:
+        stamp = read_stamp(connection)
+        if stamp is None:
+            raise SearchUnavailable(f"There is no search index at {self._path} yet: `ensure` comes first.")
+        return stamp
+
+    def _remove(self, connection: apsw.Connection, condition: str, parameters: tuple[Any, ...]) -> int:
+        rows = connection.execute(f"SELECT number, title, text, embedded FROM passage WHERE {condition}", parameters).fetchall()  # noqa: S608
+        for number, title, text, embedded in rows:
+            connection.execute("INSERT INTO words(words, rowid, title, text) VALUES ('delete', ?, ?, ?)", (number, title, text))
+            if embedded:
+                connection.execute("DELETE FROM vectors WHERE rowid = ?", (number,))
+            connection.execute("DELETE FROM passage WHERE number = ?", (number,))
+        return len(rows)
+
+
+def _insert(connection: apsw.Connection, passage: Passage) -> None:
+    title, text = storable(passage.title), storable(passage.text)
+    metadata = json.dumps({storable(key): storable(value) for key, value in passage.metadata.items()})
+    number = connection.execute(
+        "INSERT INTO passage (id, document_id, ordinal, title, text, collection, source, metadata, embedded) VALUES (?,?,?,?,?,?,?,?,?) RETURNING number",
+        (
+            passage.id,
+            passage.document_id,
+            passage.ordinal,
+            title,
+            text,
+            passage.collection,
+            passage.source,
+            metadata,
+            int(passage.vector is not None),
+        ),
+    ).fetchall()[0][0]
+    connection.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (number, title, text))
+    if passage.vector is not None:
+        connection.execute("INSERT INTO vectors (rowid, vector) VALUES (?, vec_int8(?))", (number, quantized(passage.vector)))
+
+
+def _candidate(row: tuple[Any, ...], marked: frozenset[str] | None) -> Candidate:
+    score, passage_id, document_id, ordinal, title, text, collection, source, metadata = row
+    shown = highlight(text, marked) if marked is not None else None
+    return Candidate(passage_id, float(score), document_id, ordinal, title, text, collection, source, json.loads(metadata), shown)
