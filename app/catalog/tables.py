@@ -92,8 +92,8 @@ class DocumentRow(Base):
         Index(
             "documents_to_embed",
             "id",
-            sqlite_where=text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
-            postgresql_where=text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
+            sqlite_where=text("NOT embedded AND deleted_at IS NULL"),
+            postgresql_where=text("NOT embedded AND deleted_at IS NULL"),
         ),
     )
 

@@ -135,7 +135,7 @@ def fail(session: Session, job: Job, code: str, detail: str) -> bool:
         session,
         update(DocumentRow)
         .where(*_current(job), DocumentRow.status != "indexed")
-        .values(status="failed", error_code=code, error_detail=detail[:2000], updated_at=now()),
+        .values(status="failed", error_code=code, error_detail=detail[:2000], embedded=True, updated_at=now()),
     )
 
 
@@ -178,9 +178,9 @@ def take_over(session: Session, job: Job) -> Job | None:
 
 def requeue_unembedded(session: Session, limit: int) -> list[Job]:
     """Queue documents that were indexed by words alone, now that there is a model."""
-    condition = text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL")  # as in the partial index, to the letter
+    condition = text("NOT embedded AND deleted_at IS NULL")  # as in the partial index, to the letter
     ids = session.scalars(select(DocumentRow.id).where(condition).order_by(DocumentRow.id).limit(limit)).all()
-    return _requeue(session, DocumentRow.id.in_(ids), condition)
+    return _requeue(session, DocumentRow.id.in_(ids), condition, DocumentRow.status == "indexed")
 
 
 def requeue_all(session: Session, *, after: str | None, limit: int) -> list[Job]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_TOKEN: Final = re.compile(r"\w+|[^\w\s]")
+_TOKEN: Final = re.compile(r"\w{1,16}|[^\w\s]")  # a longer word is several tokens to the model, a base64 blob very many
 _HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+\S")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[。！？])")
 _ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?)|\b[A-Z])\.$")
 _ABBREVIATION_CHARACTERS: Final = 8  # the longest of them with its dot and a letter before it
-LONGEST_WORD_CHARACTERS: Final = 500  # one token to us, but a base64 blob must not become one huge passage
+_BLANK_RUN: Final = re.compile(r"[^\S\n]{17,}")  # deeper than any indentation that means something
 _JOIN: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n"}
 
 
@@ -72,7 +72,7 @@ def _joined(pieces: list[_Piece]) -> str:
 
 
 def _pieces(text: str, target_tokens: int) -> Iterator[_Piece]:
-    for paragraph in re.split(r"\n\s*\n", text):
+    for paragraph in re.split(r"\n\s*\n", _BLANK_RUN.sub(" ", text)):
         seam = "paragraph"
         for block, heading in _blocks(paragraph):
             for sentence in _sentences(block):
@@ -113,19 +113,7 @@ def _sentences(block: str) -> Iterator[str]:
 
 def _bounded(sentence: str, target_tokens: int) -> Iterator[str]:
     """The sentence, or slices of it at token borders when it is longer than a passage may be."""
-    spans = [
-        (start, min(start + LONGEST_WORD_CHARACTERS, token.end()))
-        for token in _TOKEN.finditer(sentence)
-        for start in range(token.start(), token.end(), LONGEST_WORD_CHARACTERS)
-    ]
-    if len(spans) <= target_tokens and all(end - start < LONGEST_WORD_CHARACTERS for start, end in spans):
-        yield sentence
-        return
-    most_characters = target_tokens * 16  # a long word is more than one token to the model
-    start, end, taken = spans[0][0], spans[0][1], 1
-    for following_start, following_end in spans[1:]:
-        if taken == target_tokens or following_end - start > most_characters:
-            yield sentence[start:end]
-            start, taken = following_start, 0
-        end, taken = following_end, taken + 1
-    yield sentence[start:end]
+    spans = [token.span() for token in _TOKEN.finditer(sentence)]
+    for first in range(0, len(spans), target_tokens):
+        last = min(first + target_tokens, len(spans)) - 1
+        yield sentence[spans[first][0] : spans[last][1]]

@@ -95,8 +95,8 @@ def upgrade() -> None:
         "documents",
         ["id"],
         unique=False,
-        sqlite_where=sa.text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
-        postgresql_where=sa.text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
+        sqlite_where=sa.text("NOT embedded AND deleted_at IS NULL"),
+        postgresql_where=sa.text("NOT embedded AND deleted_at IS NULL"),
     )
     op.create_index(
         "documents_to_purge",
@@ -171,8 +171,8 @@ def downgrade() -> None:
     op.drop_index(
         "documents_to_embed",
         table_name="documents",
-        sqlite_where=sa.text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
-        postgresql_where=sa.text("NOT embedded AND status = 'indexed' AND deleted_at IS NULL"),
+        sqlite_where=sa.text("NOT embedded AND deleted_at IS NULL"),
+        postgresql_where=sa.text("NOT embedded AND deleted_at IS NULL"),
     )
     op.drop_index(
         "documents_status_sweep",

@@ -1,0 +1,349 @@
+"""The catalog's promises on SQLite; `tests/integration/test_catalog_postgres.py` asks the same of PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text, update
+
+from app.catalog import documents, index_state, keys, sessions, work
+from app.catalog.engine import Catalog, head_revision, migrate, schema_revision
+from app.catalog.tables import Base, DocumentRow, KeyRow, new_id
+from app.catalog.work import Job, Progress
+from app.errors import CatalogUnavailable, Conflict, InvalidRequest, NotFound, StorageFull, Unauthenticated
+from tests.app.catalog_promises import accept, fill, plans, submission
+
+
+class Promises:
+    """Every test here runs on each database; a subclass says where the database is."""
+
+    url: str
+
+    @pytest.fixture
+    def catalog(self) -> Iterator[Catalog]:
+        migrate(self.url)
+        catalog = Catalog(self.url)
+        yield catalog
+        catalog.close()
+
+    def test_schema_is_at_head_and_equals_the_tables_in_code(self, catalog: Catalog) -> None:
+        assert schema_revision(self.url) == head_revision()
+        with catalog.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+    def test_two_processes_may_migrate_at_once(self) -> None:
+        with ProcessPoolExecutor(2) as pool:
+            assert set(pool.map(migrate, [self.url] * 4)) == {head_revision()}
+        assert schema_revision(self.url) == head_revision()
+
+    def test_accepted_document_comes_back_as_it_was_sent(self, catalog: Catalog) -> None:
+        accepted = accept(catalog, "words", source="s")
+        with catalog.read() as session:
+            found = documents.get(session, accepted.id, ("default",))
+        assert (found.title, found.source, found.collection, dict(found.metadata)) == ("Title", "s", "default", {"a": "b"})
+        assert (found.bytes, found.status, found.progress, found.error) == (5, "queued", 0.0, None)
+        assert abs(datetime.now(UTC) - found.created_at) < timedelta(minutes=1)
+
+    def test_same_content_is_one_document_per_collection(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words")
+        again = accept(catalog, "words")
+        elsewhere = accept(catalog, "words", collection="other")
+        assert (again.id, again.created) == (first.id, False)
+        assert elsewhere.id != first.id
+        assert elsewhere.created
+
+    def test_same_content_sent_by_many_at_once_is_one_document(self, catalog: Catalog) -> None:
+        barrier = threading.Barrier(8)
+
+        def send(_: int) -> documents.Accepted:
+            barrier.wait()
+            return accept(catalog, "words", key="one")
+
+        with ThreadPoolExecutor(8) as pool:
+            accepted = list(pool.map(send, range(8)))
+        assert len({one.id for one in accepted}) == 1
+        assert sum(one.created for one in accepted) == 1
+
+    def test_same_content_sent_by_many_processes_is_one_document(self, catalog: Catalog) -> None:
+        with ProcessPoolExecutor(3) as pool:
+            accepted = [one for batch in pool.map(_send_all, [self.url] * 3) for one in batch]
+        assert len({one.id for one in accepted}) == 20
+        assert sum(one.created for one in accepted) == 20
+
+    def test_idempotency_key_gives_the_same_answer_and_refuses_another_request(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words", key="one")
+        assert accept(catalog, "words", key="one").id == first.id
+        with pytest.raises(Conflict, match="one"):
+            accept(catalog, "other words", key="one")
+        assert accept(catalog, "other words", key="one", key_id="somebody else").created
+
+    def test_deleted_document_is_gone_and_may_be_sent_again(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words", key="one")
+        with catalog.write() as session:
+            documents.delete(session, first.id, None)
+        with catalog.read() as session, pytest.raises(NotFound):
+            documents.get(session, first.id, None)
+        assert accept(catalog, "words", key="one").id != first.id
+        with catalog.read() as session:
+            assert work.to_purge(session, older_than_seconds=0, limit=9) == [first.id]
+
+    def test_documents_of_other_collections_are_not_seen(self, catalog: Catalog) -> None:
+        mine, other = accept(catalog, "1", collection="mine"), accept(catalog, "2", collection="other")
+        with catalog.write() as session:
+            assert [one.id for one in documents.page(session, limit=9, cursor=None, collections=("mine",)).items] == [mine.id]
+            assert documents.collection_counts(session, ("mine",)) == {"mine": 1}
+            assert documents.collection_counts(session, None) == {"mine": 1, "other": 1}
+            for act in (documents.get, documents.delete, documents.retry):
+                with pytest.raises(NotFound):
+                    act(session, other.id, ("mine",))
+
+    def test_pages_show_every_document_once_newest_first(self, catalog: Catalog) -> None:
+        fill(catalog, 250)
+        seen: list[str] = []
+        cursor = None
+        with catalog.read() as session:
+            while True:
+                page = documents.page(session, limit=40, cursor=cursor, collections=None)
+                seen += [one.id for one in page.items]
+                cursor = page.next
+                if cursor is None:
+                    break
+        assert seen == sorted(seen, reverse=True)
+        assert len(set(seen)) == len(seen) == 249
+        with catalog.read() as session, pytest.raises(InvalidRequest):
+            documents.page(session, limit=1, cursor="'; --", collections=None)
+
+    def test_failed_document_is_queued_again_by_retry_and_by_sending_it_again(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words")
+        for revision, again in ((1, None), (2, "words")):
+            with catalog.write() as session:
+                assert work.fail(session, Job(first.id, revision), "internal", "why")
+                error = documents.get(session, first.id, None).error
+                assert error is not None
+                assert (error["code"], error["detail"]) == ("internal", "why")
+                assert first.id in error["action"]
+            if again:
+                queued = accept(catalog, again)
+            else:
+                with catalog.write() as session:
+                    queued = documents.retry(session, first.id, None)
+            assert (queued.id, queued.status, queued.revision, queued.created) == (first.id, "queued", revision + 1, True)
+
+    def test_worker_of_an_old_revision_changes_nothing(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words")
+        old = Job(first.id, 1)
+        with catalog.write() as session:
+            assert work.start(session, old)
+            new = work.take_over(session, old)
+            assert new == Job(first.id, 2)
+            assert work.take_over(session, old) is None
+            assert not work.start(session, old)
+            assert not work.fail(session, old, "internal", "late")
+            assert work.record(session, [Progress(old, 1, 1, True, True)]) == set()
+            assert work.load(session, old) is None
+            assert documents.get(session, first.id, None).status == "queued"
+
+    def test_progress_ends_at_indexed_and_bumps_are_counted(self, catalog: Catalog) -> None:
+        first = accept(catalog, "words", title="")
+        job = Job(first.id, 1)
+        with catalog.write() as session:
+            work.start(session, job)
+            work.record(session, [Progress(job, 1, 4, True, False)])
+            assert documents.get(session, first.id, None).progress == 0.25
+            work.record(session, [Progress(job, 4, 4, False, True, "Found title")])
+            found = documents.get(session, first.id, None)
+            assert (found.status, found.progress, found.passages, found.embedded, found.title) == (
+                "indexed",
+                1.0,
+                4,
+                False,
+                "Found title",
+            )
+            assert index_state.generation(session) == 0
+            assert [index_state.bump(session), index_state.bump(session)] == [1, 2]
+            assert work.requeue_unembedded(session, 10) == [Job(first.id, 2)]
+            assert documents.counts(session) == {"queued": 1, "processing": 0, "indexed": 0, "failed": 0}
+
+    def test_attempts_count_starts_and_survivors_get_theirs_back(self, catalog: Catalog) -> None:
+        job = Job(accept(catalog, "words").id, 1)
+        with catalog.write() as session:
+            work.start(session, job)
+            work.start(session, job)
+            work.give_back(session, [job])
+            task = work.load(session, job)
+            assert task is not None
+            assert task.attempts == 1
+            work.give_back(session, [job, job, job])
+            task = work.load(session, job)
+            assert task is not None
+            assert task.attempts == 0
+
+    def test_key_opens_until_revoked_or_expired(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            info, secret = keys.create(session, name="n", role="writer", collections=("a",))
+            _, expired = keys.create(session, name="old", role="admin", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        with catalog.write() as session:
+            who = keys.verify(session, secret)
+            assert (who.key_id, who.name, who.role, who.collections) == (info.id, "n", "writer", ("a",))
+            assert who.may("reader")
+            assert who.may("writer")
+            assert not who.may("admin")
+            wrong = secret[:-2] + ("AA" if not secret.endswith("AA") else "BB")
+            for bad in (expired, wrong, "", "teal_x_y", "teal_" + "0" * 12 + "_" + "a" * 43):
+                with pytest.raises(Unauthenticated):
+                    keys.verify(session, bad)
+            token = sessions.open_session(session, info.id, 1)
+            assert sessions.session_principal(session, token) == who
+            keys.revoke(session, info.id)
+            for closed in (lambda: keys.verify(session, secret), lambda: sessions.session_principal(session, token)):
+                with pytest.raises(Unauthenticated):
+                    closed()
+            with pytest.raises(NotFound):
+                keys.revoke(session, "nobody")
+            assert [(one.name, one.revoked_at is not None) for one in keys.list_keys(session)] == [("n", True), ("old", False)]
+
+    def test_secrets_are_not_in_the_database(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            info, secret = keys.create(session, name="n", role="reader")
+            row = session.get(KeyRow, info.id)
+            assert row is not None
+            assert secret.rsplit("_", 1)[1] not in str(vars(row))
+
+    def test_closed_session_is_over(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            info, _ = keys.create(session, name="n", role="reader")
+            token = sessions.open_session(session, info.id, 1)
+            sessions.close_session(session, token)
+            with pytest.raises(Unauthenticated):
+                sessions.session_principal(session, token)
+
+    @pytest.mark.parametrize(
+        ("action", "index"),
+        [
+            (
+                lambda s: documents.page(s, limit=20, cursor=f"{2500:036d}", collections=None),
+                ("documents_listing", "documents_pkey"),
+            ),
+            (lambda s: documents.page(s, limit=20, cursor=None, collections=None), ("documents_listing", "documents_pkey")),
+            (
+                lambda s: documents.page(s, limit=20, cursor=f"{2500:036d}", collections=("c3",)),
+                ("documents_collection_listing",),
+            ),
+            (
+                lambda s: documents.page(s, limit=20, cursor=None, collections=None, status="failed"),
+                ("documents_status_listing",),
+            ),
+            (lambda s: work.queued_jobs(s, older_than_seconds=1, limit=20, after=None), ("documents_status_sweep",)),
+            (lambda s: work.oldest_queued(s), ("documents_status_sweep",)),
+            (lambda s: work.to_purge(s, older_than_seconds=1, limit=20), ("documents_to_purge",)),
+            (lambda s: s.execute(_unembedded()), ("documents_to_embed",)),
+            (lambda s: documents.accept(s, submission("fresh"), key_id="k", idempotency_key=None), ()),
+            (lambda s: s.execute(_by_content()), ("documents_content",)),
+        ],
+    )
+    def test_queries_use_their_index(self, catalog: Catalog, action: Callable[[Any], Any], index: tuple[str, ...]) -> None:
+        fill(catalog, 5_000)
+        found = plans(catalog, action)
+        assert found
+        if index:
+            assert any(name in found[0] for name in index), found[0]
+        assert "SCAN documents\n" not in found[0] + "\n"
+        assert "Seq Scan" not in found[0]
+
+    def test_missing_schema_says_what_to_run(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            session.execute(text("ALTER TABLE index_state RENAME TO gone"))
+        with pytest.raises(CatalogUnavailable, match=r"app\.admin migrate"), catalog.read() as session:
+            index_state.generation(session)
+
+    def test_failed_transaction_leaves_nothing(self, catalog: Catalog) -> None:
+        with pytest.raises(RuntimeError, match="stop"), catalog.write() as session:
+            documents.accept(session, submission("words"), key_id="k", idempotency_key=None)
+            raise RuntimeError("stop")
+        with catalog.read() as session:
+            assert sum(documents.counts(session).values()) == 0
+
+
+def _send_all(url: str) -> list[documents.Accepted]:
+    catalog = Catalog(url)
+    try:
+        return [accept(catalog, f"words {number}") for number in range(20)]
+    finally:
+        catalog.close()
+
+
+def _unembedded() -> Any:
+    from sqlalchemy import select
+
+    return (
+        select(DocumentRow.id)
+        .where(text("NOT embedded AND deleted_at IS NULL"))
+        .order_by(DocumentRow.id)
+        .limit(20)
+    )
+
+
+def _by_content() -> Any:
+    from sqlalchemy import select
+
+    return select(DocumentRow).where(
+        DocumentRow.collection == "c3", DocumentRow.content_sha256 == f"{3:064d}", DocumentRow.deleted_at.is_(None)
+    )
+
+
+class TestSQLite(Promises):
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> None:
+        self.url = f"sqlite:///{tmp_path / 'catalog.db'}"
+
+    def test_files_are_in_wal_mode_with_foreign_keys(self, catalog: Catalog) -> None:
+        with catalog.read() as session:
+            assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
+            assert session.scalar(text("PRAGMA busy_timeout")) == 5_000
+
+    def test_readers_do_not_wait_for_a_writer(self, catalog: Catalog) -> None:
+        accept(catalog, "words")
+        with catalog.write() as writer:
+            writer.execute(update(DocumentRow).values(title="changed"))
+            with catalog.read() as reader:
+                assert reader.scalars(text("SELECT title FROM documents")).one() == "Title"
+
+    def test_full_disk_is_storage_full(self, catalog: Catalog) -> None:
+        with pytest.raises(StorageFull, match="free disk space"), catalog.write() as session:
+            pages = session.scalar(text("PRAGMA page_count"))
+            session.execute(text(f"PRAGMA max_page_count = {pages + 1}"))
+            documents.accept(session, submission("x" * 100_000), key_id="k", idempotency_key=None)
+
+    def test_file_that_is_no_database_is_catalog_unavailable(self, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(CatalogUnavailable, match="Next: "), Catalog(f"sqlite:///{tmp_path / 'folder'}").read() as session:
+            session.execute(text("SELECT 1"))
+
+
+def test_every_revision_says_whether_it_expands_or_contracts() -> None:
+    folder = Path(import_module("app.catalog.migrations").__file__ or "").parent / "versions"
+    names = [file.stem for file in folder.glob("[0-9]*.py")]
+    assert names
+    for name in names:
+        assert import_module(f"app.catalog.migrations.versions.{name}").phase in ("expand", "contract")
+
+
+def test_ids_sort_by_time_and_are_uuids_of_version_7() -> None:
+    import time
+    import uuid
+
+    first = new_id()
+    time.sleep(0.002)
+    assert first < new_id()
+    assert uuid.UUID(first).version == 7
+    assert uuid.UUID(first).variant == uuid.RFC_4122
