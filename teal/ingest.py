@@ -1,0 +1,101 @@
+"""Sends files to the service and follows them until each is indexed or failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal.client import Client
+from teal.errors import BadInput, Refused
+
+SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm", ".pdf")
+POLL_SECONDS = 0.5
+WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
+FINISHED = ("indexed", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One file so far. `status`: queued, processing, indexed, failed, or refused (the service did not take it)."""
+
+    path: Path
+    status: str
+    document_id: str | None = None
+    reason: str | None = None
+    action: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.status in ("failed", "refused")
+
+
+def collect(paths: Sequence[Path]) -> list[Path]:
+    """The files to send: those named, and those in named folders whose suffix can be read. Raises BadInput."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in SUFFIXES
+                            and not any(part.startswith(".") for part in each.relative_to(path).parts))  # fmt: skip
+            if not inside:
+                raise BadInput(f"No file that can be read ({', '.join(SUFFIXES)})", where=str(path), next="teal ingest FOLDER")
+            found += inside
+        elif path.is_file():
+            if path.suffix.lower() not in SUFFIXES:
+                raise BadInput(f"This type of file cannot be read; these can: {', '.join(SUFFIXES)}", where=str(path), next="teal ingest PATH")
+            found.append(path)
+        else:
+            raise BadInput("There is no such file or folder", where=str(path), next="teal ingest PATH")
+    return list(dict.fromkeys(found))
+
+
+def send(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[Sent]:
+    """Upload each file; one result per file. An unreachable service or a refused key ends it with the error itself."""
+    for path in files:
+        try:
+            accepted = client.upload(path, collection)
+            yield Sent(path, str(accepted["status"]), str(accepted["id"]))
+        except OSError as error:
+            yield Sent(path, "refused", None, f"it cannot be read: {error.strerror or error}", "Check the file's permissions.")
+        except Refused as error:
+            if error.status in (401, 403, 429, 502, 503, 504, 507):  # the next file would fare no better
+                raise
+            yield Sent(path, "refused", None, error.what, error.next)
+
+
+def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], None] = time.sleep) -> Iterator[Sent]:
+    """Yield each document when it is finished. Ends when all are."""
+    waiting = {one.document_id: one for one in sent if one.document_id and one.status not in FINISHED}
+    yield from (_finished(client, one) for one in sent if one.document_id not in waiting)
+    while waiting:
+        finished_now = 0
+        for document_id, one in list(waiting.items())[:WINDOW]:
+            now = _finished(client, one)
+            if now.status in FINISHED:
+                del waiting[document_id]
+                finished_now += 1
+                yield now
+        if not finished_now:
+            pause(POLL_SECONDS)
+
+
+def _finished(client: Client, one: Sent) -> Sent:
+    if one.document_id is None or one.status == "indexed":
+        return one
+    try:
+        document = client.get(f"/v1/documents/{one.document_id}")
+    except Refused as error:
+        if error.status != 404:
+            raise
+        return Sent(one.path, "failed", one.document_id, "it was deleted meanwhile", "teal ingest it again")
+    problem = document.get("error") or {}
+    return Sent(one.path, str(document["status"]), one.document_id, problem.get("detail"), problem.get("action"))
+
+
+def summary(results: Sequence[Sent]) -> dict[str, object]:
+    """Counts and failures, JSON-ready."""
+    failures = [{"path": str(one.path), "status": one.status, "reason": one.reason, "action": one.action} for one in results if one.failed]
+    return {"files": len(results), "indexed": sum(one.status == "indexed" for one in results), "failed": len(failures), "failures": failures}
+
+

@@ -1,0 +1,129 @@
+"""What is true now, asked of the processes themselves. Nothing here is remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from teal.admin import service_environment
+from teal.client import Client, address
+from teal.errors import OperatorError, StackDown
+from teal.stack import fetch, health, reap, supervisor
+from teal.stack.layout import Layout, StackState, load
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One part: does it do its work, what it says, and the command that mends it."""
+
+    part: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`healthy`: every row is ok. `documents` by status; `search`: adapter, passages, vectors, model."""
+
+    healthy: bool
+    url: str
+    rows: tuple[Row, ...]
+    documents: Mapping[str, int]
+    search: Mapping[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(layout: Layout, environ: Mapping[str, str]) -> Status:
+    """Ask every part. Never raises for a part that is down: that is an answer."""
+    state = load(layout)
+    if state is None:
+        return _down("", "never started here", "teal up")
+    url = f"https://localhost:{state.ports.public}"
+    try:
+        processes = supervisor.processes(layout)
+    except StackDown:
+        left = reap.leftovers(layout)
+        detail = "not running" + (f"; {len(left)} of its processes are left over (pid {', '.join(str(one.pid) for one in left)})" if left else "")
+        return _down(url, detail, "teal up")
+    rows = [Row("supervisor", True, f"{len(processes)} parts")]
+    env = _environment(layout)
+    for name, process in processes.items():
+        if name != "model":
+            rows.append(_part(layout, state, env, process))
+    if "redis" not in processes:
+        rows.append(_outside_redis(env))
+    if state.search == "elasticsearch" and "elasticsearch" not in processes:
+        good, said = health.elasticsearch_ok(env.get("ELASTICSEARCH_URL", ""))
+        rows.append(Row("elasticsearch", good, f"ELASTICSEARCH_URL {said}", "" if good else "start it, or `teal up --search embedded`"))
+    documents, search, problem = _service(layout, environ)
+    if problem:
+        rows.append(Row("service", False, problem, "teal logs app"))
+    elif documents.get("failed"):
+        rows.append(Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status"))
+    rows.append(model_row(layout, env))
+    return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
+
+
+def _down(url: str, detail: str, mend: str) -> Status:
+    return Status(False, url, (Row("supervisor", False, detail, mend),), {}, {})
+
+
+def _environment(layout: Layout) -> Mapping[str, str]:
+    try:
+        return service_environment(layout)
+    except (OperatorError, OSError, json.JSONDecodeError):
+        return {}
+
+
+def _part(layout: Layout, state: StackState, env: Mapping[str, str], process: supervisor.Process) -> Row:
+    name = process.name
+    if process.state != "RUNNING":
+        return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
+    good, said = True, "running"
+    if name.startswith("app-"):
+        base = f"http://127.0.0.1:{state.ports.apps[int(name.removeprefix('app-'))]}"
+        good, said = health.http_ok(f"{base}/healthz")
+        if good:
+            good, said = health.http_ok(f"{base}/readyz")
+    elif name == "caddy":
+        good, said = health.front_ok(address(layout, {}))
+    elif name == "redis":
+        good, said = health.redis_ok(env.get("REDIS_URL", ""))
+    elif name == "elasticsearch":
+        good, said = health.elasticsearch_ok(env.get("ELASTICSEARCH_URL", ""))
+    return Row(name, good, f"{said} (pid {process.pid})", "" if good else f"teal logs {name}")
+
+
+def _outside_redis(env: Mapping[str, str]) -> Row:
+    if not env.get("REDIS_URL"):
+        return Row("redis", False, "none: each process caches alone", "make up")
+    good, said = health.redis_ok(env["REDIS_URL"])
+    return Row("redis", good, f"REDIS_URL {said}", "" if good else "start it, or unset REDIS_URL and `teal up`")
+
+
+def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, int], Mapping[str, Any], str | None]:
+    where = address(layout, environ)
+    if where.key is None:
+        return {}, {}, "no key to ask with: `teal up` makes one"
+    try:
+        with Client(where) as client:
+            found = client.get("/v1/status")
+    except OperatorError as error:
+        return {}, {}, error.what
+    return found["documents"], found["search"], None
+
+
+def model_row(layout: Layout, env: Mapping[str, str]) -> Row:
+    """Whether passages can be embedded; words alone still search, so the detail says what is lost."""
+    name = fetch.wanted_model(dict(env))
+    if name is None:
+        return Row("model", True, f"embedding is {env.get('TEAL_EMBEDDING')}")
+    if fetch.has_model(layout, name):
+        return Row("model", True, f"{name} is here")
+    reason = fetch.last_failure(layout)
+    return Row("model", False, f"{name} is missing{f' ({reason})' if reason else ''}: search is lexical only", "teal up")

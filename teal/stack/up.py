@@ -1,0 +1,225 @@
+"""Bringing the stack up and down. Generators of events: nothing is printed here, and errors are `teal.errors`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal import admin
+from teal.client import address
+from teal.errors import BadInput, Held, PartFailed
+from teal.stack import caddy, elasticsearch, fetch, health, reap, redis, supervisor
+from teal.stack.events import Event
+from teal.stack.layout import Layout, StackState, Wish, choose, is_free, load, prepare, save, with_free_ports, write_private
+from teal.stack.parts import Binaries, Part, elasticsearch_url, find_binaries, parts, redis_url, render
+
+READY_SECONDS = 90.0  # a cold start on a busy two-core machine takes 15
+MODEL_WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts lexically and the fetch goes on behind it
+STEP_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should run: the choice that was made and the files that say so."""
+
+    state: StackState
+    parts: tuple[Part, ...]
+    files: Mapping[Path, str]
+    redis_url: str | None
+    elasticsearch_url: str | None
+
+
+@contextmanager
+def exclusive(layout: Layout) -> Iterator[None]:
+    """Only one command changes the stack at a time. Raises Held at once when another one does."""
+    layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with layout.lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise Held("Another `teal up` or `teal down` is at work on this stack", where=f"{layout.lock} ({file.read().strip() or 'pid unknown'})",
+                       next="wait for it, then `teal status`") from error  # fmt: skip
+        os.set_inheritable(file.fileno(), False)  # supervisord must not hold it on
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}")
+        file.flush()
+        yield
+
+
+def plan(layout: Layout, state: StackState, environ: Mapping[str, str], binaries: Binaries) -> Plan:
+    """Everything that will be written and run. Raises BadInput when Elasticsearch is wanted and there is no JDK."""
+    own = state.search == "elasticsearch" and not environ.get("ELASTICSEARCH_URL")
+    search_part = elasticsearch.part(state.elasticsearch_home or elasticsearch.choose_home(layout, None), elasticsearch.find_java(environ)) if own else None
+    password = redis.password(layout)
+    programs = parts(layout, state, environ, password=password, binaries=binaries, elasticsearch=search_part)
+    files = {layout.conf / "parts" / f"{part.name}.json": render(part, layout) for part in programs}
+    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, programs)
+    files[layout.conf / "Caddyfile"] = caddy.render(layout, state, caddy.loopback_hosts())
+    files[layout.conf / "redis.conf"] = redis.render(layout, state, password)
+    return Plan(state, programs, files, redis_url(state, password, environ, binaries),
+                elasticsearch_url(state, environ) if state.search == "elasticsearch" else None)  # fmt: skip
+
+
+def changed(files: Mapping[Path, str]) -> list[str]:
+    """Names of the files that are not on disk as they should be."""
+    return [path.name for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event]:
+    """Make the stack run as wished. Running with the same configuration, nothing is touched. Holds the lock while it works."""
+    with exclusive(layout):
+        binaries = check_environment(layout)
+        prepare(layout)
+        previous = load(layout)
+        state = choose(previous, wish)
+        running = supervisor.is_up(layout)
+        if state.search == "elasticsearch" and not environ.get("ELASTICSEARCH_URL"):
+            state = state.model_copy(update={"elasticsearch_home": elasticsearch.choose_home(layout, state.elasticsearch_home)})
+        wanted = plan(layout, state, environ, binaries)
+        differing = changed(wanted.files)
+        if running and differing:
+            yield Event("configuration", "warn", f"changed ({', '.join(sorted(differing))}): restarting", data={"changed": sorted(differing)})
+            yield from stop(layout)
+            running = False
+        if not running:
+            for ended in reap.reap(layout):
+                yield Event("reap", "warn", f"ended {ended.part} (pid {ended.pid}), left over from an earlier run", data={"pid": ended.pid})
+            check_public_port(state)
+            state = with_free_ports(state)
+            wanted = plan(layout, state, environ, binaries)
+            save(layout, state)
+            for path, text in wanted.files.items():
+                write_private(path, text)
+            caddy.write_pages(layout.pages)
+            yield Event("supervisor", "start", "starting")
+            supervisor.start(layout, {**environ, "PYTHONUNBUFFERED": "1"})
+        yield Event("supervisor", "ok", "running already, configuration unchanged" if running else "running")
+        yield from _start_parts(layout, wanted, environ, binaries)
+
+
+def check_environment(layout: Layout) -> Binaries:
+    """The programs that the stack is made of. Raises BadInput when Caddy is missing: without it there is no HTTPS."""
+    binaries = find_binaries()
+    if binaries.caddy is None:
+        raise BadInput("Caddy is missing from this environment", where=str(Path(binaries.python).parent), next="make up")
+    if not os.access(layout.home.parent if not layout.home.exists() else layout.home, os.W_OK):
+        raise BadInput("The folder cannot be written", where=str(layout.home), next="TEAL_HOME=/your/own/folder teal up")
+    return binaries
+
+
+def check_public_port(state: StackState) -> None:
+    """Raises BadInput, naming the holder where it can be seen."""
+    port = state.ports.public
+    if not is_free(port):
+        who = reap.holder(port)
+        raise BadInput(f"Port {port} is in use" + (f" by {who}" if who else ""), where=f"127.0.0.1:{port}", next=f"teal up --port {port + 1}")
+
+
+def _start_parts(layout: Layout, wanted: Plan, environ: Mapping[str, str], binaries: Binaries) -> Iterator[Event]:
+    names = {part.name for part in wanted.parts}
+    model = fetch.wanted_model(dict(environ))
+    if model and not fetch.has_model(layout, model):
+        supervisor.start_part(layout, "model")
+        yield Event("model", "start", f"fetching {model}")
+    if "redis" not in names and wanted.redis_url is None:
+        yield Event("redis", "warn", "no redis-server on this machine: each process caches alone (`make up` installs it)")
+    for name in ("redis", "caddy"):
+        if name in names:
+            supervisor.start_part(layout, name)
+    if "elasticsearch" in names:
+        yield from _start_elasticsearch(layout, wanted)
+    yield from _migrate(layout, names)
+    if model:
+        yield from _await_model(layout, model)
+    for name in ("worker", *(part.name for part in wanted.parts if part.name.startswith("app-"))):
+        supervisor.start_part(layout, name)
+    yield from await_ready(layout, wanted)
+
+
+def _start_elasticsearch(layout: Layout, wanted: Plan) -> Iterator[Event]:
+    home = wanted.state.elasticsearch_home
+    if home is None or supervisor.processes(layout)["elasticsearch"].state == "RUNNING":
+        return
+    yield Event("elasticsearch", "start", "fetching and unpacking (107 MB the first time); security is off, it listens on loopback only")
+    elasticsearch.install(wanted.state, home)
+    supervisor.start_part(layout, "elasticsearch")
+    yield from _until(layout, "elasticsearch", lambda: health.elasticsearch_ok(str(wanted.elasticsearch_url)), elasticsearch.BOOT_SECONDS)
+
+
+def _migrate(layout: Layout, names: set[str]) -> Iterator[Event]:
+    if supervisor.processes(layout)["worker"].state == "RUNNING" and "worker" in names:
+        return  # it runs on this schema
+    yield Event("catalog", "start", "migrating")
+    admin.run(("migrate",), admin.service_environment(layout))
+    yield Event("catalog", "ok", "schema is current")
+
+
+def _await_model(layout: Layout, model: str) -> Iterator[Event]:
+    deadline = time.monotonic() + MODEL_WAIT_SECONDS
+    while not fetch.has_model(layout, model):
+        if supervisor.processes(layout)["model"].state not in ("STARTING", "RUNNING"):
+            reason = fetch.last_failure(layout) or "the fetch ended early (`teal logs model`)"
+            yield Event("model", "warn", f"{model} could not be fetched: {reason}. Searching by words alone; `teal up` tries again")
+            return
+        if time.monotonic() > deadline:
+            yield Event("model", "warn", f"{model} is still being fetched. Searching by words alone until it is here")
+            return
+        time.sleep(STEP_SECONDS)
+    yield Event("model", "ok", f"{model} is here, verified")
+
+
+def await_ready(layout: Layout, wanted: Plan) -> Iterator[Event]:
+    """Wait until every part answers. Raises PartFailed for one that does not, with its log's last line."""
+    names = [part.name for part in wanted.parts]
+    if wanted.redis_url and "redis" in names:
+        url = wanted.redis_url
+        yield from _until(layout, "redis", lambda: health.redis_ok(url), READY_SECONDS)
+    for number, port in enumerate(wanted.state.ports.apps):
+        yield from _until(layout, f"app-{number}", lambda port=port: health.http_ok(f"http://127.0.0.1:{port}/readyz"), READY_SECONDS)  # type: ignore[misc]
+    yield from _until(layout, "worker", lambda: (True, "running"), READY_SECONDS)
+    yield from _until(layout, "caddy", lambda: health.front_ok(address(layout, {})), READY_SECONDS)
+
+
+def _until(layout: Layout, name: str, answers: Callable[[], tuple[bool, str]], seconds: float) -> Iterator[Event]:
+    """Wait for one part to run and answer; its progress every few seconds."""
+    started = told = time.monotonic()
+    while True:
+        process = supervisor.processes(layout)[name]
+        good, said = answers() if process.state == "RUNNING" else (False, process.state.lower())
+        if good:
+            yield Event(name, "ok", said)
+            return
+        waited = time.monotonic() - started
+        if process.state == "FATAL" or waited > seconds:
+            log = layout.logs / f"{name}.out.log"
+            reason = supervisor.log_tail(log) or process.detail or said
+            raise PartFailed(name, f"{said} after {waited:.0f} s; its last words: {reason}", log=str(log))
+        if time.monotonic() - told > 5:  # seconds between signs of life
+            told = time.monotonic()
+            yield Event(name, "progress", f"waiting ({said})", done=int(waited), total=int(seconds))
+        time.sleep(STEP_SECONDS)
+
+
+def stop(layout: Layout) -> Iterator[Event]:
+    """End everything that this stack runs; what lies in the folder stays."""
+    if supervisor.is_up(layout):
+        yield Event("supervisor", "start", "stopping; requests in flight may finish")
+        supervisor.stop(layout)
+        yield Event("supervisor", "ok", "stopped")
+    for ended in reap.reap(layout):
+        yield Event("reap", "warn", f"ended {ended.part} (pid {ended.pid})", data={"pid": ended.pid})
+    for path in (layout.socket, layout.pidfile):
+        path.unlink(missing_ok=True)
+
+
+def down(layout: Layout) -> Iterator[Event]:
+    """`stop`, holding the lock. Stopping what does not run is success."""
+    with exclusive(layout):
+        yield from stop(layout)
+        yield Event("stack", "ok", f"down; documents and keys are kept in {layout.home}")
