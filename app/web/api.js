@@ -23,7 +23,7 @@ export function problemFrom(status, body, requestId) {
   const known = typeof fields.title === "string";
   return new Problem({
     title: known ? fields.title : `The service answered with error ${status}`,
-    detail: [fields.detail, ...fieldErrors(fields.errors)].filter((line) => typeof line === "string" && line).join(" "),
+    detail: fields.detail || fieldErrors(fields.errors).join("; "),
     action: fields.action || (status >= 500 ? "Try again in a moment. If it stays, check it where it runs: `teal status`." : ""),
     code: fields.code || "unknown", status, requestId: fields.request_id || requestId || "",
   });
@@ -31,7 +31,7 @@ export function problemFrom(status, body, requestId) {
 
 function fieldErrors(errors) {
   if (!Array.isArray(errors)) return [];
-  return errors.map((error) => [error.field ?? error.loc?.join?.("."), error.message ?? error.msg ?? error.detail].filter(Boolean).join(": "));
+  return errors.map(({ field, message }) => [field, message].filter(Boolean).join(": "));
 }
 
 /** Called when the session has ended on the service's side. */

@@ -43,9 +43,13 @@ function route({ focus = false } = {}) {
   if (focus) byId(`${name}-title`).focus();
 }
 
-function signedIn(principal) {
+function remember(principal) {
   who = principal;
-  byId("who-name").textContent = [principal.name, principal.role].filter(Boolean).join(" · ");
+  byId("who-name").textContent = [...new Set([principal.name, principal.role])].filter(Boolean).join(" · ");
+}
+
+function signedIn(principal) {
+  remember(principal);
   route({ focus: true });
 }
 
@@ -76,8 +80,7 @@ async function boot() {
   try {
     const principal = await session.current();
     if (!principal) return showSignIn();
-    who = principal;
-    byId("who-name").textContent = [principal.name, principal.role].filter(Boolean).join(" · ");
+    remember(principal);
     return route();
   } catch (problem) {
     return byId("boot").replaceChildren(problemCard(problem, () => location.reload()));

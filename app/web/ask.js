@@ -1,7 +1,7 @@
 // Asking: one article for each question, newest first, filled while the answer streams in.
 
 import { Problem, problemFrom, streamAnswer } from "./api.js";
-import { announce, byId, dotted, h, plural, problemCard } from "./dom.js";
+import { announce, byId, degradedNote, dotted, h, plural, problemCard } from "./dom.js";
 import { open as openPassage } from "./passage.js";
 
 const KEPT_ANSWERS = 20; // enough to look back on, and the page stays light
@@ -121,13 +121,10 @@ function answerArticle(question, again) {
   return {
     element,
     cite,
-    retrieved({ hits = [], mode, degraded }) {
+    retrieved({ hits = [], degraded }) {
       progress.textContent = hits.length ? `Reading ${plural(hits.length, "passage")}…` : "No passage found…";
       announce(hits.length ? `Found ${plural(hits.length, "passage")}. The answer is being written.` : "No passage found.");
-      if (degraded) {
-        notices.append(h("p", { class: "notice warn" }, `Searched ${mode === "lexical" ? "by words alone" : "in part"}: `,
-          typeof degraded === "string" ? degraded : "a part of the search did not answer", ". The answer may miss passages."));
-      }
+      if (degraded) notices.append(degradedNote(degraded));
     },
     add(piece) {
       pending += piece;

@@ -64,6 +64,11 @@ export function problemCard(problem, retry, retryLabel = "Try again") {
     retry ? h("button", { type: "button", class: "secondary", onclick: retry }, retryLabel) : null);
 }
 
+/** Said when the search was weaker than asked for; `degraded` is the service's reason, a sentence. */
+export function degradedNote(degraded) {
+  return degraded ? h("p", { class: "notice warn" }, degraded, " Some passages may be missing.") : null;
+}
+
 export const count = (number) => new Intl.NumberFormat("en").format(number ?? 0);
 
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;

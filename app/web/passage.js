@@ -33,7 +33,7 @@ export function open(cited, { quote = "" } = {}) {
 }
 
 function describe({ n, source, collection, passages }) {
-  byId("passage-meta").replaceChildren(...dotted(n ? `Source ${n}` : null, sourceNode(source), collection, passages ? `one of ${plural(passages, "passage")}` : null));
+  byId("passage-meta").replaceChildren(...dotted(n ? `Source ${n}` : null, sourceNode(source), collection, passages > 1 ? `one of ${plural(passages, "passage")}` : null));
 }
 
 /** Source and collection of the document, added when they arrive; the passage is readable without them. */

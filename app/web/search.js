@@ -1,10 +1,11 @@
 // Searching: the passages, with matched words marked and, when wanted, how each score came about.
 
 import { call } from "./api.js";
-import { announce, byId, dotted, h, highlighted, plural, problemCard, sourceNode } from "./dom.js";
+import { announce, byId, degradedNote, dotted, h, highlighted, plural, problemCard, sourceNode } from "./dom.js";
 import { open as openPassage } from "./passage.js";
 
 const TOP_K = 10; // one screenful or two; more makes nobody wiser
+const LEAD_CHARACTERS = 140; // about a line and a half before the first marked word
 let latest = null;
 
 export function prepare() {
@@ -60,15 +61,11 @@ async function run() {
   }
 }
 
-function render({ hits, mode, degraded }, explain) {
-  const notices = degraded
-    ? [h("p", { class: "notice warn" }, `Searched ${mode === "lexical" ? "by words alone" : "in part"}: `,
-      typeof degraded === "string" ? degraded : "a part of the search did not answer", ". Some passages may be missing.")]
-    : [];
-  if (!hits.length) {
-    return [...notices, h("p", { class: "empty" }, "Nothing found. Try fewer or other words, another mode, or all collections.")];
-  }
-  return [...notices, h("p", { class: "meta" }, `${plural(hits.length, "passage")}, best first`), h("ol", { class: "hits" }, ...hits.map((hit) => hitRow(hit, explain)))];
+function render({ hits, degraded }, explain) {
+  const results = hits.length
+    ? [h("p", { class: "meta" }, `${plural(hits.length, "passage")}, best first`), h("ol", { class: "hits" }, ...hits.map((hit) => hitRow(hit, explain)))]
+    : [h("p", { class: "empty" }, "Nothing found. Try fewer or other words, another mode, or all collections.")];
+  return [degradedNote(degraded), ...results].filter(Boolean);
 }
 
 function hitRow(hit, explain) {
@@ -77,19 +74,25 @@ function hitRow(hit, explain) {
       h("h2", { class: "hit-title" }, h("button", { type: "button", class: "as-link", onclick: () => openPassage(hit) }, hit.title || "Untitled")),
       h("span", { class: "score", title: "Score" }, h("span", { class: "vh" }, "Score "), score(hit.score))),
     h("p", { class: "meta" }, ...dotted(hit.collection, sourceNode(hit.source))),
-    h("p", { class: "passage-preview" }, ...(hit.highlight ? highlighted(hit.highlight) : [hit.passage])),
+    h("p", { class: "passage-preview" }, ...preview(hit)),
     explain && hit.explain ? explanation(hit.explain) : null);
+}
+
+/** The passage from shortly before its first marked word, so that what was found is in sight. */
+function preview({ passage, highlight }) {
+  const nodes = highlight ? highlighted(highlight) : [passage];
+  const before = nodes[0];
+  if (nodes.length > 1 && before.length > LEAD_CHARACTERS) nodes[0] = `… ${before.slice(-LEAD_CHARACTERS).replace(/^\S*\s+/, "")}`;
+  return nodes;
 }
 
 const score = (value) => (typeof value === "number" ? value.toFixed(3) : String(value ?? "–"));
 
-/** `{lexical: {score, rank}, semantic: {score, rank}, ...}` as rows; what is null was not found by that retriever. */
+/** Raw score and place in each list; a list that does not hold the passage says so. */
 function explanation(explain) {
-  const rows = Object.entries(explain).map(([name, value]) => {
-    const words = name.replaceAll("_", " ");
-    if (value === null) return [words, "not found this way"];
-    if (typeof value !== "object") return [words, typeof value === "number" && !Number.isInteger(value) ? score(value) : String(value)];
-    return [words, Object.entries(value).map(([key, number]) => `${key.replaceAll("_", " ")} ${Number.isInteger(number) ? number : typeof number === "number" ? score(number) : number ?? "–"}`).join(", ")];
-  });
-  return h("dl", { class: "explain" }, ...rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))));
+  const way = (name) => {
+    const [raw, rank] = [explain[`${name}_score`], explain[`${name}_rank`]];
+    return h("div", {}, h("dt", {}, name), h("dd", {}, rank == null ? "not found this way" : `score ${score(raw)}, rank ${rank}`));
+  };
+  return h("dl", { class: "explain" }, way("lexical"), way("semantic"));
 }

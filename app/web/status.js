@@ -1,7 +1,7 @@
 // The state of the service, read again every few seconds while it is looked at.
 
 import { call } from "./api.js";
-import { byId, count, h, problemCard } from "./dom.js";
+import { byId, count, h, problemCard, prose } from "./dom.js";
 
 const REFRESH_MS = 5_000;
 let timer = null;
@@ -45,12 +45,13 @@ const clock = (date) => new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }
 
 const modelName = (model) => (model && typeof model === "object" ? model.name ?? model.model : model);
 
-function render({ search = {}, documents = {}, generation = {}, release, color }) {
+function render({ search = {}, documents = {}, generation = {}, release, color, reasons = {} }) {
   const model = modelName(search.model);
   const passages = search.passages ?? 0;
   const vectors = search.vectors ?? 0;
   const missing = model ? passages - vectors : 0;
   return [
+    ...Object.entries(reasons).map(([part, text]) => h("div", { class: "notice warn" }, h("p", { class: "notice-title" }, `Trouble with: ${part}`), h("p", {}, ...prose(text)))),
     h("dl", { class: "figures" },
       ...["indexed", "processing", "queued", "failed"].map((status) =>
         h("div", { class: `figure ${documents[status] ? status : "none"}` }, h("dt", {}, status), h("dd", {}, count(documents[status])))),

@@ -38,7 +38,8 @@ export async function fillCollections() {
 }
 
 function add(files) {
-  const collection = byId("into").value.trim();
+  if (!byId("into").reportValidity()) return;
+  const collection = byId("into").value;
   for (const file of files) {
     const row = uploadRow(file);
     byId("uploads").prepend(row.element);

@@ -42,15 +42,8 @@ class State:
 
 def problem(status: int, title: str, detail: str, action: str, code: str) -> JSONResponse:
     request_id = f"req-{uuid.uuid4().hex[:8]}"
-    body = {
-        "type": f"/errors/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "action": action,
-        "request_id": request_id,
-    }
+    body = {"type": f"/errors#{code}", "title": title, "status": status, "detail": detail, "code": code, "action": action}
+    body["request_id"] = request_id
     return JSONResponse(body, status, {"X-Request-Id": request_id}, media_type="application/problem+json")
 
 
@@ -165,7 +158,8 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
             if body.get("explain"):
                 lexical = {"score": 14.25 / rank, "rank": rank} if body["mode"] != "semantic" else None
                 semantic = {"score": 0.81 / rank, "rank": rank} if body["mode"] != "lexical" else None
-                hit["explain"] = {"lexical": lexical, "semantic": semantic}
+                found = {"lexical": lexical, "semantic": semantic}
+                hit["explain"] = {f"{way}_{key}": value for way, both in found.items() if both for key, value in both.items()}
             hits.append(hit)
         return {"hits": hits, "mode": body["mode"]}
 
@@ -226,6 +220,7 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
             "search": {"adapter": "embedded", "passages": passages, "vectors": passages - 120 if state.model else 0, "model": "all-minilm-l6-v2-q" if state.model else None},
             "documents": {name: sum(view["status"] == name for view in views) for name in ("queued", "processing", "indexed", "failed")},
             "generation": {"label": EXTRACTIVE}, "release": "r-20260105-1", "color": "blue",
+            "reasons": {} if state.model else {"redis": "Redis does not answer: slower, not broken."},
         }  # fmt: skip
 
     @app.get("/stops")

@@ -36,7 +36,8 @@ SOURCES: list[dict[str, Any]] = [
     {
         "document_id": "d-linecache",
         "title": "linecache: Random access to text lines",
-        "passage": "The linecache module allows one to get any line from a Python source file, while attempting to optimize internally, using a cache.",
+        "passage": "The linecache module allows one to get any line from a Python source file, while attempting to optimize internally, "
+        "using a cache, which is done to make tracebacks cheap. It serves the common case where many lines are read.",
         "score": 0.391,
         "source": None,
         "collection": "python",
@@ -85,7 +86,7 @@ async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[st
     """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `hostile`, `words only`."""
     pause = 0.25 if "slow" in question else 0.02
     hits = [dict(source, passage=source["passage"]) for source in SOURCES]
-    degraded = "the embedding model is not there yet" if "words only" in question else None
+    degraded = "No embedding model is available, so only words were searched." if "words only" in question else None
     answer, cited, grounded = ANSWER, SOURCES[:2], True
     if "nothing" in question:
         hits, cited, grounded, answer = [], [], False, "I don't know: nothing in the documents answers this."

@@ -82,7 +82,7 @@ def test_ungrounded_answer_says_so(page: Page, service: Service, shoot: Shoot) -
 
 def test_degraded_retrieval_is_told(page: Page, service: Service) -> None:
     ask(page, service.url, "words only please")
-    expect(page.get_by_text("Searched by words alone")).to_contain_text("the embedding model is not there yet")
+    expect(page.locator("article")).to_contain_text("No embedding model is available, so only words were searched.")
 
 
 def test_stop_ends_the_stream_and_says_that_the_answer_is_not_whole(

@@ -68,3 +68,12 @@ def test_list_pages_forth_and_back_and_deletes_only_after_asking(page: Page, ser
     dialog.get_by_role("button", name="Delete").click()
     expect(victim).to_have_count(0)
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Delete Library reference, part 4"
+
+
+def test_impossible_collection_name_is_refused_before_anything_is_sent(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/#documents")
+    page.get_by_label("Put them into collection").fill("My Letters")
+    page.locator("#files").set_input_files([a_file("notes.md")])
+    expect(page.get_by_label("Put them into collection")).to_be_focused()
+    assert page.locator("#into:invalid").count() == 1
+    assert page.get_by_label("Uploads").get_by_role("listitem").count() == 0

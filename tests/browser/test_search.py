@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,15 @@ def test_search_marks_words_filters_and_explains(page: Page, service: Service, s
     expect(page.get_by_role("dialog")).to_contain_text("Text files are iterable by line.")
 
 
+def test_preview_begins_near_the_first_marked_word(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/#search")
+    page.get_by_role("searchbox").fill("common case")
+    page.keyboard.press("Enter")
+    preview = page.locator(".hit").nth(2).locator(".passage-preview")
+    expect(preview.locator("mark")).to_have_text(["common", "case"])
+    expect(preview).to_have_text(re.compile("^… "))
+
+
 def test_failed_search_shows_the_problem_and_retries(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/#search")
     page.get_by_role("searchbox").fill("overload")
@@ -55,6 +65,7 @@ def test_status_without_a_model_says_lexical_only(page: Page, service_of: Callab
     page.goto(f"{service_of('--role', 'reader', '--no-model').url}/#status")
     expect(page.get_by_text("Lexical only", exact=True)).to_be_visible()
     expect(page.locator(".facts")).to_contain_text("none: lexical only")
+    expect(page.get_by_text("Redis does not answer: slower, not broken.")).to_be_visible()
 
 
 def test_status_of_a_dead_service_keeps_the_last_numbers_and_says_how_old(page: Page, service_of: Callable[..., Service]) -> None:
