@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import stamina
 from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
-from elasticsearch.helpers import streaming_bulk
+from elasticsearch.helpers import BulkIndexError, streaming_bulk
 
 from app.errors import IndexMismatch, SearchUnavailable
 from app.search.elasticsearch_connection import breaker, client_options, mapped, passing
@@ -80,7 +80,12 @@ class ElasticsearchReader:
         with mapped(self._url, self._alias):
             index, stamp = await self._identify()
             count = {"size": 0, "track_total_hits": True}
-            lines: list[dict[str, Any]] = [{"index": index}, count, {"index": index}, {**count, "query": {"exists": {"field": "vector"}}}]
+            lines: list[dict[str, Any]] = [
+                {"index": index},
+                count,
+                {"index": index},
+                {**count, "query": {"exists": {"field": "vector"}}},
+            ]
             passages, vectors = (
                 response["hits"]["total"]["value"] for response in await self._call(lambda client: _msearch(client, lines))
             )
@@ -201,15 +206,21 @@ class ElasticsearchWriter:
         self._call(lambda: self._bulk(actions, ignore_status=(404,)))  # already gone is as wanted
 
     def _bulk(self, actions: Sequence[dict[str, Any]], ignore_status: tuple[int, ...] = ()) -> None:
-        """Raises `BulkIndexError` with every failed item, after the items refused as too many were sent again."""
-        results: Iterator[Any] = iter(
-            streaming_bulk(
-                self._client, actions, chunk_size=BULK_ITEMS, max_chunk_bytes=BULK_BYTES, max_retries=BULK_RETRIES,
-                initial_backoff=BULK_WAIT_SECONDS, max_backoff=BULK_LONGEST_WAIT_SECONDS, require_alias=True, ignore_status=ignore_status,
-            )
-        )  # fmt: skip
-        for _ in results:
-            pass
+        """Raises `BulkIndexError` with every failed item, after those refused as too many (429) were sent again, alone."""
+        results = streaming_bulk(
+            self._client,
+            actions,
+            chunk_size=BULK_ITEMS,
+            max_chunk_bytes=BULK_BYTES,
+            raise_on_error=False,  # it would raise before sending the refused ones again
+            max_retries=BULK_RETRIES,
+            initial_backoff=BULK_WAIT_SECONDS,
+            max_backoff=BULK_LONGEST_WAIT_SECONDS,
+            require_alias=True,
+        )
+        failed = [item for ok, item in results if not ok and next(iter(item.values()))["status"] not in ignore_status]
+        if failed:
+            raise BulkIndexError(f"{len(failed)} failed", failed)
 
     def _call(self, work: Callable[[], T]) -> T:
         guarded: Callable[[], T] = self._breaker.decorate(lambda: work())

@@ -23,7 +23,7 @@ HINT: Final = "See `teal status`, then `teal logs elasticsearch`."
 def client_options(settings: Settings, *, timeout_seconds: float) -> dict[str, Any]:
     """Keyword arguments of both clients. Retries are ours, so that one deadline holds for all of them."""
     options: dict[str, Any] = {
-        "hosts": [settings.elasticsearch_url],
+        "hosts": [_with_port(settings.elasticsearch_url)],
         "request_timeout": timeout_seconds,
         "max_retries": 0,
         "retry_on_timeout": False,

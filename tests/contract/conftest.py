@@ -41,11 +41,13 @@ class Engine:
 @pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.integration)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "embedded":
-        yield Engine(Settings(search="embedded", state_dir=tmp_path))  # type: ignore[call-arg]
+        yield Engine(Settings(search="embedded", state_dir=tmp_path))
         return
     url: str = request.getfixturevalue("elasticsearch_url")
     index = f"t{uuid4().hex[:12]}"
-    yield Engine(Settings(search="elasticsearch", elasticsearch_url=url, index=index, state_dir=tmp_path, search_timeout_seconds=10.0))  # type: ignore[call-arg]
+    yield Engine(
+        Settings(search="elasticsearch", elasticsearch_url=url, index=index, state_dir=tmp_path, search_timeout_seconds=10.0)
+    )
     with Elasticsearch(url) as client:
         client.indices.delete(index=f"{index}-*", ignore_unavailable=True)
         client.options(ignore_status=404).indices.delete_index_template(name=f"{index}-passages")
@@ -66,9 +68,9 @@ def dead_engine(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str
     def make(name: str) -> Engine:
         if name == "embedded":
             (tmp_path / "search.db").write_bytes(b"this is no database" * 1_000)
-            return Engine(Settings(search="embedded", state_dir=tmp_path))  # type: ignore[call-arg]
+            return Engine(Settings(search="embedded", state_dir=tmp_path))
         from tests.conftest import free_port
 
-        return Engine(Settings(search="elasticsearch", elasticsearch_url=f"http://127.0.0.1:{free_port()}"))  # type: ignore[call-arg]
+        return Engine(Settings(search="elasticsearch", elasticsearch_url=f"http://127.0.0.1:{free_port()}"))
 
     return make

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -51,8 +52,10 @@ async def counting_proxy(url: str) -> AsyncIterator[tuple[str, list[str]]]:
         server.close()
 
 
-def settings_for(url: str, **more: object) -> Settings:
-    return Settings(search="elasticsearch", elasticsearch_url=url, index=f"t{uuid4().hex[:12]}", search_timeout_seconds=10.0, **more)  # type: ignore[arg-type]
+def settings_for(url: str, **more: Any) -> Settings:
+    return Settings(
+        search="elasticsearch", elasticsearch_url=url, index=f"t{uuid4().hex[:12]}", search_timeout_seconds=10.0, **more
+    )
 
 
 @pytest.mark.integration
@@ -77,7 +80,13 @@ async def test_both_lists_take_one_round_trip(elasticsearch_url: str) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("kind", ["none", "int8", "int4"])
 async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosines(elasticsearch_url: str, kind: str) -> None:
-    settings = settings_for(elasticsearch_url, elasticsearch_quantization=kind, elasticsearch_shards=2, elasticsearch_replicas=1, elasticsearch_refresh_interval="7s")
+    settings = settings_for(
+        elasticsearch_url,
+        elasticsearch_quantization=kind,
+        elasticsearch_shards=2,
+        elasticsearch_replicas=1,
+        elasticsearch_refresh_interval="7s",
+    )
     writer = ElasticsearchWriter(settings)
     index = writer.ensure(STAMP)
     assert index == f"{settings.index}-000001"
@@ -95,7 +104,9 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
     reader = ElasticsearchReader(settings, STAMP)
     found = (await reader.candidates(Query(None, vectors[0], 10))).semantic
     assert found[0].passage_id == "d0:0"
-    assert [hit.score for hit in found] == pytest.approx([float(vectors[0] @ vectors[int(hit.document_id[1:])]) for hit in found], abs=1e-3)
+    assert [hit.score for hit in found] == pytest.approx(
+        [float(vectors[0] @ vectors[int(hit.document_id[1:])]) for hit in found], abs=1e-3
+    )
     await reader.close()
     _drop(elasticsearch_url, settings)
     writer.close()
@@ -113,7 +124,10 @@ async def test_an_alias_that_moves_to_another_models_index_is_noticed(elasticsea
         one.publish()
     assert (await reader.candidates(Query("tide", vector(1), 10))).semantic
     with Elasticsearch(elasticsearch_url) as client:
-        moved = [{"remove": {"index": f"{settings.index}-000001", "alias": settings.index}}, {"add": {"index": f"{other.index}-000001", "alias": settings.index}}]
+        moved = [
+            {"remove": {"index": f"{settings.index}-000001", "alias": settings.index}},
+            {"add": {"index": f"{other.index}-000001", "alias": settings.index}},
+        ]
         client.indices.update_aliases(actions=moved)
     with pytest.raises(IndexMismatch, match="another"):
         await reader.candidates(Query("tide", vector(1), 10))
@@ -179,7 +193,10 @@ async def test_passages_refused_as_too_many_are_sent_again_alone(monkeypatch: py
     monkeypatch.setattr("app.search.elasticsearch.BULK_WAIT_SECONDS", 0.01)
     busy = {"index": {"_id": "b:0", "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}
     first = {"errors": True, "items": [{"index": {"_id": "a:0", "status": 201}}, busy]}
-    async with scripted_engine((200, first), (200, {"errors": False, "items": [{"index": {"_id": "b:0", "status": 201}}]})) as (url, bodies):
+    async with scripted_engine((200, first), (200, {"errors": False, "items": [{"index": {"_id": "b:0", "status": 201}}]})) as (
+        url,
+        bodies,
+    ):
         writer = ElasticsearchWriter(settings_for(url))
         await asyncio.to_thread(writer.put, [passage("a"), passage("b")])
         writer.close()
@@ -188,7 +205,11 @@ async def test_passages_refused_as_too_many_are_sent_again_alone(monkeypatch: py
 
 
 async def test_a_busy_engine_is_asked_again_within_the_deadline() -> None:
-    mapping = {"i-000001": {"mappings": {"_meta": {"stamp": {"model": STAMP.model, "digest": STAMP.digest, "dimensions": STAMP.dimensions}}}}}
+    mapping = {
+        "i-000001": {
+            "mappings": {"_meta": {"stamp": {"model": STAMP.model, "digest": STAMP.digest, "dimensions": STAMP.dimensions}}}
+        }
+    }
     nothing = {"responses": [{"status": 200, "hits": {"hits": []}}]}
     busy = {"responses": [{"status": 429, "error": {"reason": "queue full"}}]}
     async with scripted_engine((200, mapping), (200, busy), (503, {}), (200, nothing)) as (url, bodies):
@@ -217,11 +238,11 @@ async def test_an_engine_that_hangs_is_given_up_at_the_deadline_and_then_left_al
 
 
 def test_credentials_and_ca_reach_the_client(tmp_path: Path) -> None:
-    given = {"elasticsearch_url": "https://search.internal", "elasticsearch_ca": tmp_path / "ca.pem"}
-    assert client_options(Settings(elasticsearch_api_key="k", **given), timeout_seconds=2) == {  # type: ignore[call-arg, arg-type]
+    given: dict[str, Any] = {"elasticsearch_url": "https://search.internal", "elasticsearch_ca": tmp_path / "ca.pem"}
+    assert client_options(Settings(elasticsearch_api_key="k", **given), timeout_seconds=2) == {
         "hosts": ["https://search.internal:443"], "request_timeout": 2, "max_retries": 0, "retry_on_timeout": False, "api_key": "k", "ca_certs": str(tmp_path / "ca.pem"),
     }  # fmt: skip
-    password = client_options(Settings(elasticsearch_username="u", elasticsearch_password="p", **given), timeout_seconds=2)  # type: ignore[call-arg, arg-type]
+    password = client_options(Settings(elasticsearch_username="u", elasticsearch_password="p", **given), timeout_seconds=2)
     assert password["basic_auth"] == ("u", "p")
 
 

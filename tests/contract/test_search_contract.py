@@ -40,7 +40,9 @@ async def find(engine: Engine, query: Query) -> Candidates:
         await reader.close()
 
 
-async def words(engine: Engine, text: str, limit: int = 10, filters: Filters | None = None, *, highlight: bool = False) -> Sequence[Candidate]:
+async def words(
+    engine: Engine, text: str, limit: int = 10, filters: Filters | None = None, *, highlight: bool = False
+) -> Sequence[Candidate]:
     return (await find(engine, Query(text, None, limit, filters or Filters(), highlight))).lexical
 
 
@@ -64,9 +66,27 @@ async def test_both_lists_come_best_first_with_raw_scores(engine: Engine, writer
 
 
 async def test_every_stored_field_comes_back(engine: Engine, writer: SearchWriter) -> None:
-    store(writer, passage("d", 3, "tide", title="On tides", collection="sea", source="https://example.org/t", metadata={"year": "1976", "a.b": "x"}))
+    store(
+        writer,
+        passage(
+            "d",
+            3,
+            "tide",
+            title="On tides",
+            collection="sea",
+            source="https://example.org/t",
+            metadata={"year": "1976", "a.b": "x"},
+        ),
+    )
     (hit,) = await words(engine, "tide")
-    assert (hit.document_id, hit.ordinal, hit.title, hit.text, hit.collection, hit.source) == ("d", 3, "On tides", "tide", "sea", "https://example.org/t")
+    assert (hit.document_id, hit.ordinal, hit.title, hit.text, hit.collection, hit.source) == (
+        "d",
+        3,
+        "On tides",
+        "tide",
+        "sea",
+        "https://example.org/t",
+    )
     assert dict(hit.metadata) == {"year": "1976", "a.b": "x"}
     assert hit.highlight is None
 
@@ -126,7 +146,14 @@ async def test_publish_makes_visible(engine: Engine, writer: SearchWriter) -> No
 
 async def test_filters_hold_before_the_limit(engine: Engine, writer: SearchWriter) -> None:
     crowd = [passage(f"crowd{number}", text="tide tide tide", vector=vector(1)) for number in range(40)]
-    wanted = passage("wanted", text="a tide somewhere in a much longer text", collection="small", source="s", metadata={"lang": "en", "a.b": "*"}, vector=vector(0.3, 1))
+    wanted = passage(
+        "wanted",
+        text="a tide somewhere in a much longer text",
+        collection="small",
+        source="s",
+        metadata={"lang": "en", "a.b": "*"},
+        vector=vector(0.3, 1),
+    )
     store(writer, *crowd, wanted)
     for filters in (
         Filters(collections=("small", "absent")),
@@ -216,7 +243,11 @@ async def test_status_counts_and_names_the_model(engine: Engine, writer: SearchW
     assert (status.passages, status.vectors, status.stamp) == (5, 5, STAMP)
 
 
-@pytest.mark.parametrize("other", [replace(STAMP, model="another"), replace(STAMP, digest="0"), replace(STAMP, dimensions=16)], ids=["model", "digest", "dimensions"])
+@pytest.mark.parametrize(
+    "other",
+    [replace(STAMP, model="another"), replace(STAMP, digest="0"), replace(STAMP, dimensions=16)],
+    ids=["model", "digest", "dimensions"],
+)
 async def test_another_models_index_is_refused(engine: Engine, writer: SearchWriter, other: Stamp) -> None:
     store(writer, passage("d"))
     with pytest.raises(IndexMismatch, match="test-model"):
