@@ -237,8 +237,10 @@ def _requeue_failed(session: Session, row: DocumentRow) -> Accepted:
 def _insert_ignoring(session: Session, table: type[DocumentRow] | type[IdempotencyRow], values: Mapping[str, Any]) -> bool:
     """Insert unless a unique index already holds the row; atomic on both databases. True when it was inserted."""
     insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    statement = insert(cast("Table", table.__table__)).values(dict(values)).on_conflict_do_nothing()
-    return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
+    target = cast("Table", table.__table__)
+    key = next(iter(target.primary_key.columns))  # asked back, because psycopg's row count does not tell
+    statement = insert(target).values(dict(values)).on_conflict_do_nothing().returning(key)
+    return session.execute(statement).one_or_none() is not None
 
 
 def _visible(session: Session, document_id: str, collections: tuple[str, ...] | None) -> DocumentRow:

@@ -91,7 +91,7 @@ def parse_apart(body: bytes, media_type: str, filename: str | None) -> Parsed:
     """As `parse`, with HTML and PDF in a child process of 60 s and 1 GB; a child that dies rejects the document."""
     if media_type not in (HTML, PDF):
         return parse(body, media_type, filename)
-    command = [sys.executable, "-m", "app.rag.parse", media_type, filename or ""]
+    command = [sys.executable, "-m", "app.rag.parse", media_type, filename or "", str(APART_SECONDS), str(APART_MEMORY_BYTES)]
     try:
         child = subprocess.run(command, input=body, capture_output=True, timeout=APART_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
@@ -187,11 +187,11 @@ def _name(filename: str | None) -> str:
     return f"The file {filename[:100]!r}" if filename else "The document"
 
 
-def _main(media_type: str, filename: str) -> None:
+def _main(media_type: str, filename: str, seconds: str, memory_bytes: str) -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (APART_MEMORY_BYTES, APART_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (APART_SECONDS, APART_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     answer: dict[str, str | None]
     try:
         parsed = parse(sys.stdin.buffer.read(), media_type, filename or None)
@@ -204,4 +204,4 @@ def _main(media_type: str, filename: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:3])
+    _main(*sys.argv[1:5])

@@ -39,7 +39,7 @@ def fill(catalog: Catalog, count: int) -> None:
             ),
             [
                 {
-                    "id": f"{number:036d}", "collection": f"c{number % 20}", "sha": f"{number:064d}", "moment": "2026-01-01 00:00:00",
+                    "id": f"{number:036d}", "collection": f"c{number % 500}", "sha": f"{number:064d}", "moment": "2026-01-01 00:00:00",
                     "status": "indexed" if number % 100 else ("queued", "failed")[number // 100 % 2],
                     "embedded": number % 250 != 1, "deleted": "2026-01-02 00:00:00" if number % 300 == 7 else None,
                 }

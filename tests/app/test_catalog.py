@@ -119,7 +119,7 @@ class Promises:
                     break
         assert seen == sorted(seen, reverse=True)
         assert len(set(seen)) == len(seen) == 249
-        with catalog.read() as session, pytest.raises(InvalidRequest):
+        with catalog.read() as session, pytest.raises(InvalidRequest, match="cursor"):
             documents.page(session, limit=1, cursor="'; --", collections=None)
 
     def test_failed_document_is_queued_again_by_retry_and_by_sending_it_again(self, catalog: Catalog) -> None:
@@ -266,9 +266,13 @@ class Promises:
             index_state.generation(session)
 
     def test_failed_transaction_leaves_nothing(self, catalog: Catalog) -> None:
-        with pytest.raises(RuntimeError, match="stop"), catalog.write() as session:
-            documents.accept(session, submission("words"), key_id="k", idempotency_key=None)
-            raise RuntimeError("stop")
+        def stopped() -> None:
+            with catalog.write() as session:
+                documents.accept(session, submission("words"), key_id="k", idempotency_key=None)
+                raise RuntimeError("stop")
+
+        with pytest.raises(RuntimeError, match="stop"):
+            stopped()
         with catalog.read() as session:
             assert sum(documents.counts(session).values()) == 0
 
@@ -319,10 +323,14 @@ class TestSQLite(Promises):
                 assert reader.scalars(text("SELECT title FROM documents")).one() == "Title"
 
     def test_full_disk_is_storage_full(self, catalog: Catalog) -> None:
-        with pytest.raises(StorageFull, match="free disk space"), catalog.write() as session:
-            pages = session.scalar(text("PRAGMA page_count"))
-            session.execute(text(f"PRAGMA max_page_count = {pages + 1}"))
-            documents.accept(session, submission("x" * 100_000), key_id="k", idempotency_key=None)
+        def fill_up() -> None:
+            with catalog.write() as session:
+                pages = session.scalar(text("PRAGMA page_count"))
+                session.execute(text(f"PRAGMA max_page_count = {pages + 1}"))
+                documents.accept(session, submission("x" * 100_000), key_id="k", idempotency_key=None)
+
+        with pytest.raises(StorageFull, match="free disk space"):
+            fill_up()
 
     def test_file_that_is_no_database_is_catalog_unavailable(self, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()

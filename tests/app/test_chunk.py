@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,7 +69,7 @@ def test_sentences_are_not_cut() -> None:
 def test_end_of_a_passage_is_repeated_in_the_next() -> None:
     sentences = [f"This is sentence number {number} of the text." for number in range(10)]
     passages = chunk(" ".join(sentences), target_tokens=30, overlap_tokens=10)
-    for earlier, later in zip(passages, passages[1:], strict=False):
+    for earlier, later in pairwise(passages):
         assert later.startswith(earlier[-len("This is sentence number 1 of the text.") :])
 
 

@@ -88,10 +88,18 @@ def test_file_that_cannot_be_indexed_says_why(body: bytes, media_type: str, reas
     assert "'a.file'" in rejection.value.detail
 
 
-def test_file_that_eats_memory_is_rejected_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    nested = b"<div>" * 200_000 + b"x"  # so deep that the parser's recursion ends, in the child
-    with pytest.raises(DocumentRejected, match="broken"):
+def test_file_that_takes_too_long_is_rejected_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.rag.parse.APART_SECONDS", 2)
+    nested = b"<div>" * 200_000 + b"x"
+    with pytest.raises(DocumentRejected, match="more than 2 s"):
         parse_apart(nested, HTML, "deep.html")
+
+
+def test_file_that_eats_memory_is_rejected_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.rag.parse.APART_MEMORY_BYTES", 300_000_000)
+    many = b"<p>x" * 400_000
+    with pytest.raises(DocumentRejected, match="broken"):
+        parse_apart(many, HTML, "wide.html")
 
 
 @pytest.mark.parametrize(
