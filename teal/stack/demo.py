@@ -17,6 +17,7 @@ from teal.stack.layout import Layout, write_private
 
 FIRST_PASSAGES = 300  # enough to answer from; the rest follows behind the bar
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 1.0  # between looks while documents are still being sent
 QUIET_SECONDS = 180.0  # no document finished for so long: something is wrong, say so instead of waiting on
 
 
@@ -61,24 +62,33 @@ def fill(layout: Layout, client: Client, corpus: Future[Corpus], *, clock: Calla
         yield Event("corpus", "warn", f"Django's documentation could not be fetched ({found.reduced}); taking {found.name} ({found.licence}) instead. "
                     "`teal up` tries again")  # fmt: skip
     yield Event("corpus", "start", f"sending {len(found.texts)} documents: {found.name} ({found.licence})", data={"collection": found.collection})
-    first_id = ""
+    first_id, answered, looked = "", False, clock()
     for number, text in enumerate(found.texts):
         accepted = client.send_text(wire(text, found.collection))
         first_id = first_id or str(accepted["id"])
         yield Event("send", "progress", done=number + 1, total=len(found.texts))
+        if not answered and clock() - looked > LOOK_SECONDS:
+            looked, answered = clock(), answerable(client, client.get("/v1/status"), first_id)
+            if answered:
+                yield first_answer(client, found.question, seconds=clock() - started)
     if not found.reduced:
         write_private(layout.corpus / "sent.json", json.dumps({"collection": found.collection, "documents": len(found.texts)}))
-    answered = False
     for event in watch(client, clock=clock):
         status = event.data["status"]
-        enough = status["search"]["passages"] >= FIRST_PASSAGES or event.done == event.total
-        if enough and not answered and client.get(f"/v1/documents/{first_id}")["status"] in ("indexed", "failed"):
+        if not answered and (event.done == event.total or answerable(client, status, first_id)):
             answered = True
             yield first_answer(client, found.question, seconds=clock() - started)
         yield Event("index", "progress", f"{status['search']['passages']} passages", event.done, event.total)
     counts = client.get("/v1/status")["documents"]
     failed = int(counts.get("failed", 0))
     yield Event("corpus", "warn" if failed else "ok", f"{counts.get('indexed', 0)} documents indexed" + (f", {failed} failed: `teal status`" if failed else ""))
+
+
+def answerable(client: Client, status: Mapping[str, Any], first_id: str) -> bool:
+    """Whether 300 passages are indexed, those of the question's own document among them."""
+    if int(status["search"]["passages"]) < FIRST_PASSAGES:
+        return False
+    return client.get(f"/v1/documents/{first_id}")["status"] in ("indexed", "failed")
 
 
 def wire(text: Text, collection: str) -> dict[str, object]:

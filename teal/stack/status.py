@@ -90,6 +90,7 @@ def _part(layout: Layout, state: StackState, env: Mapping[str, str], process: su
         good, said = health.http_ok(f"{base}/healthz")
         if good:
             good, said = health.http_ok(f"{base}/readyz")
+            good = good and said == "ready"  # it takes traffic while degraded, and names what is away
     elif name == "caddy":
         good, said = health.front_ok(address(layout, {}))
     elif name == "redis":

@@ -146,7 +146,8 @@ def _start_elasticsearch(layout: Layout, wanted: Plan) -> Iterator[Event]:
     home = wanted.state.elasticsearch_home
     if home is None or supervisor.processes(layout)["elasticsearch"].state == "RUNNING":
         return
-    yield Event("elasticsearch", "start", "fetching and unpacking (107 MB the first time); security is off, it listens on loopback only")
+    doing = "starting" if home.is_dir() else "fetching 107 MB, unpacking and starting"
+    yield Event("elasticsearch", "start", f"{doing}; security is off, it listens on loopback only")
     elasticsearch.install(wanted.state, home)
     supervisor.start_part(layout, "elasticsearch")
     yield from _until(layout, "elasticsearch", lambda: health.elasticsearch_ok(str(wanted.elasticsearch_url)), elasticsearch.BOOT_SECONDS)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal import ingest
+from teal.errors import BadInput, Refused
+
+
+class Service:
+    """Answers of the service, scripted per file name and document id."""
+
+    def __init__(self, uploads: dict[str, Any], documents: dict[str, list[dict[str, Any]]]) -> None:
+        self.uploads = uploads
+        self.documents = documents
+
+    def upload(self, path: Path, collection: str | None) -> dict[str, Any]:
+        found = self.uploads[path.name]
+        if isinstance(found, Exception):
+            raise found
+        return dict(found)
+
+    def get(self, path: str) -> dict[str, Any]:
+        states = self.documents[path.rpartition("/")[2]]
+        return states.pop(0) if len(states) > 1 else states[0]
+
+
+def _refused(status: int) -> Refused:
+    return Refused("x", status=status, code="c", title="T", detail="D", action="A")
+
+
+def test_folders_give_readable_files_once_and_in_order(tmp_path: Path) -> None:
+    for name in ("b.md", "a.txt", "c.exe", ".hidden.txt", "sub/d.PDF", ".git/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in ingest.collect([tmp_path, tmp_path / "a.txt"])] == ["a.txt", "b.md", "d.PDF"]
+
+
+@pytest.mark.parametrize("name", ["missing", "c.exe", "empty"])
+def test_what_cannot_be_sent_is_refused_before_anything_is_sent(tmp_path: Path, name: str) -> None:
+    (tmp_path / "c.exe").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput) as caught:
+        ingest.collect([tmp_path / name])
+    assert str(tmp_path / name) in caught.value.where
+
+
+def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
+    service = Service(
+        {"a.txt": {"id": "1", "status": "queued"}, "b.pdf": _refused(415), "c.txt": {"id": "3", "status": "queued"}},
+        {"1": [{"status": "processing"}, {"status": "indexed"}], "3": [{"status": "failed", "error": {"detail": "no text", "action": "retry"}}]},
+    )
+    sent = list(ingest.send(service, [Path("a.txt"), Path("b.pdf"), Path("c.txt")], None))  # type: ignore[arg-type]
+    results = list(ingest.follow(service, sent, pause=lambda _: None))  # type: ignore[arg-type]
+    found = ingest.summary(results)
+    assert (found["files"], found["indexed"], found["failed"]) == (3, 1, 2)
+    assert {one.path.name: one.reason for one in results if one.failed} == {"b.pdf": "T: D (415 c)", "c.txt": "no text"}
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_failure_that_every_file_would_meet_ends_at_once(status: int) -> None:
+    with pytest.raises(Refused):
+        list(ingest.send(Service({"a.txt": _refused(status)}, {}), [Path("a.txt")], None))  # type: ignore[arg-type]

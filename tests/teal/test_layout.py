@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from teal.errors import BadInput
+from teal.stack import layout as layouts
+from teal.stack.layout import Layout, Wish, choose, load, locate, prepare, save, write_private
+
+
+def test_the_given_home_wins() -> None:
+    assert locate({"TEAL_HOME": "/somewhere/.teal"}).home == Path("/somewhere/.teal")
+    assert locate({}).home.name == ".teal"
+
+
+@pytest.mark.parametrize("name", ["a ;b", "a #b", 'a"b', "a{b", "a\nb"])
+def test_a_folder_that_would_corrupt_configuration_is_refused(name: str) -> None:
+    with pytest.raises(BadInput):
+        locate({"TEAL_HOME": f"/tmp/{name}"})
+
+
+def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> None:
+    deep = Layout(tmp_path / ("d" * 90) / ".teal")
+    assert len(bytes(deep.socket)) <= layouts.SOCKET_PATH_BYTES
+    assert deep.socket != Layout(tmp_path / ("e" * 90) / ".teal").socket
+    assert Layout(Path("/p/.teal")).socket == Path("/p/.teal/run/supervisor.sock")
+
+
+def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
+    home = Layout(tmp_path)
+    first = choose(None, Wish(port=9443))
+    inner = [*first.ports.apps, first.ports.redis, first.ports.elasticsearch, first.ports.elasticsearch_transport]
+    assert len(set(inner)) == len(inner) == 5
+    save(home, first)
+    assert load(home) == first
+    assert choose(first, Wish()) == first
+    moved = choose(first, Wish(port=9444, search="elasticsearch"))
+    assert (moved.ports.public, moved.search) == (9444, "elasticsearch")
+    assert moved.ports.apps == first.ports.apps
+
+
+def test_a_damaged_state_file_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{")
+    with pytest.raises(BadInput) as caught:
+        load(Layout(tmp_path))
+    assert "teal up" in caught.value.next
+
+
+def test_everything_private_is_closed_to_others(tmp_path: Path) -> None:
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    write_private(home.admin_key, "secret")
+    assert stat.S_IMODE(home.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.keys.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.admin_key.stat().st_mode) == 0o600

@@ -1,0 +1,141 @@
+"""Promises of the rendered configuration: what would be dangerous or broken were it otherwise."""
+
+from __future__ import annotations
+
+import configparser
+import json
+from pathlib import Path
+
+import pytest
+
+from teal.stack import caddy, elasticsearch, redis, supervisor
+from teal.stack.layout import Layout, Ports, StackState
+from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, parts, render, shell_env
+
+HOME = Layout(Path("/p/.teal"))
+STATE = StackState(ports=Ports(public=8443, apps=(20001, 20002), redis=20003, elasticsearch=20004, elasticsearch_transport=20005))
+BINARIES = Binaries(python="/v/bin/python", caddy="/v/bin/caddy", redis="/v/bin/redis-server")
+SHELL = {"HOME": "/h", "DATABASE_URL": "postgresql://u:p%1@h/d", "TERM": "xterm", "TEAL_KEY": "k", "TEAL_GENERATION": "extractive"}
+
+
+def _parts(environ: dict[str, str] | None = None, state: StackState = STATE) -> dict[str, Part]:
+    return {part.name: part for part in parts(HOME, state, SHELL if environ is None else environ, password="pw", binaries=BINARIES)}
+
+
+def test_the_stack_is_two_apps_one_worker_caddy_redis_and_the_model_fetch() -> None:
+    assert list(_parts()) == ["redis", "caddy", "model", "worker", "app-0", "app-1"]
+
+
+def test_apps_listen_on_loopback_on_their_own_ports() -> None:
+    for name, port in (("app-0", "20001"), ("app-1", "20002")):
+        assert _parts()[name].argv[-4:] == ("--host", "127.0.0.1", "--port", port)
+
+
+def test_the_service_gets_its_settings_and_the_shells_database() -> None:
+    env = _parts()["app-1"].env
+    assert env["TEAL_RELEASE_ID"] == "laptop"
+    assert (env["TEAL_COLOR"], env["TEAL_SLOT"]) == ("blue", "1")
+    assert (env["TEAL_STATE_DIR"], env["TEAL_MODEL_DIR"], env["TEAL_LOG_DIR"]) == ("/p/.teal/data", "/p/.teal/models", "/p/.teal/log")
+    assert env["REDIS_URL"] == "redis://:pw@127.0.0.1:20003/0"
+    assert env["DATABASE_URL"] == SHELL["DATABASE_URL"]
+    assert "ELASTICSEARCH_URL" not in env
+
+
+def test_what_differs_between_two_shells_does_not_reach_the_parts() -> None:
+    assert not {"TERM", "TEAL_KEY"} & set(shell_env(SHELL))
+    assert shell_env({**SHELL, "PATH": "/a"}) == shell_env({**SHELL, "PATH": "/b", "SSH_TTY": "x"})
+
+
+def test_load_balancer_and_redis_never_see_the_database_or_cloud_credentials() -> None:
+    found = _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s"})
+    assert "AWS_SECRET_ACCESS_KEY" in found["worker"].env
+    for name in ("caddy", "redis"):
+        assert not {"DATABASE_URL", "AWS_SECRET_ACCESS_KEY"} & set(found[name].env)
+
+
+def test_a_given_redis_replaces_ours() -> None:
+    found = _parts({**SHELL, "REDIS_URL": "redis://elsewhere/1"})
+    assert "redis" not in found
+    assert found["worker"].env["REDIS_URL"] == "redis://elsewhere/1"
+
+
+def test_no_redis_binary_means_no_redis_setting() -> None:
+    found = {part.name: part for part in parts(HOME, STATE, {}, password="pw", binaries=Binaries("/p", "/c", None))}
+    assert "redis" not in found
+    assert "REDIS_URL" not in found["app-0"].env
+
+
+def test_elasticsearch_url_reaches_the_service_only_when_it_is_used() -> None:
+    wanting = STATE.model_copy(update={"search": "elasticsearch"})
+    assert _parts(state=wanting)["app-0"].env["ELASTICSEARCH_URL"] == "http://127.0.0.1:20004"
+    assert _parts({"ELASTICSEARCH_URL": "http://127.0.0.1:9"}, wanting)["app-0"].env["ELASTICSEARCH_URL"] == "http://127.0.0.1:9"
+
+
+def test_every_part_carries_the_mark_that_reaping_looks_for() -> None:
+    spec = json.loads(render(_parts()["redis"], HOME))
+    assert spec["env"][HOME_MARK] == "/p/.teal"
+    assert spec["env"][PART_MARK] == "redis"
+    assert spec["pidfile"] == "/p/.teal/run/supervisord.pid"
+
+
+def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -> None:
+    home = Layout(Path("/p%20q/.teal"))
+    text = supervisor.render(home, tuple(_parts().values()))
+    assert "redis://" not in text
+    assert "postgresql" not in text
+    parsed = configparser.ConfigParser(inline_comment_prefixes=(";", "#"))
+    parsed.read_string(text)
+    assert parsed["supervisord"]["pidfile"] == "/p%20q/.teal/run/supervisord.pid"
+    assert parsed["unix_http_server"]["chmod"] == "0600"
+    assert "inet_http_server" not in parsed
+    for name in _parts():
+        section = parsed[f"program:{name}"]
+        assert section["autorestart"] == ("false" if name == "model" else "true")
+        assert section["command"].endswith(f"child.py /p%20q/.teal/conf/parts/{name}.json")
+
+
+def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust_store() -> None:
+    text = caddy.render(HOME, STATE, ("127.0.0.1", "::1"))
+    for promised in ("admin off", "skip_install_trust", "auto_https disable_redirects", "bind 127.0.0.1 [::1]", "tls internal",
+                     'storage file_system "/p/.teal/caddy"', "https://localhost:8443, https://127.0.0.1:8443 {", "protocols h1 h2",
+                     "reverse_proxy 127.0.0.1:20001 127.0.0.1:20002 {", "health_uri /readyz", "health_interval 1s", "flush_interval -1",
+                     "max_size 12MB"):  # fmt: skip
+        assert promised in text
+    assert "Strict-Transport-Security" not in text
+
+
+def test_caddys_problems_are_json_in_the_services_form() -> None:
+    body = json.loads(caddy.problem("starting", "503", "T", "D", "run `teal status`"))
+    assert body == {"type": "about:blank", "title": "T", "status": 503, "detail": "D", "code": "starting", "action": "run `teal status`"}
+
+
+def test_redis_is_a_bounded_cache_on_loopback_with_a_password() -> None:
+    lines = redis.render(HOME, STATE, "pw").splitlines()
+    for promised in ("bind 127.0.0.1", "port 20003", "requirepass pw", "maxmemory 128mb", "maxmemory-policy allkeys-lru", 'save ""', "appendonly no"):
+        assert promised in lines
+
+
+def test_elasticsearch_is_one_node_on_loopback() -> None:
+    lines = elasticsearch.config(STATE, Path("/e")).splitlines()
+    for promised in ("discovery.type: single-node", "network.host: 127.0.0.1", "http.port: 20004", "transport.port: 20005", "path.data: /e/data"):
+        assert promised in lines
+
+
+@pytest.mark.parametrize(("said", "version"), [('openjdk version "17.0.15" 2025', 17), ('java version "1.8.0_401"', 8), ('openjdk version "21" 2023', 21), ("", 0)])
+def test_java_versions_are_read(said: str, version: int) -> None:
+    assert elasticsearch.java_version(said) == version
+
+
+@pytest.mark.parametrize("name", caddy.PAGES)
+def test_error_pages_are_self_contained_accessible_and_dark_when_wanted(name: str) -> None:
+    text = (Path(caddy.__file__).parent / "pages" / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "src=" not in text
+    for promised in ('<html lang="en">', "<title>", "<main>", "<h1>", 'name="viewport"', "prefers-color-scheme: dark"):
+        assert promised in text
+
+
+def test_the_unavailable_page_says_what_to_do_and_tries_again_by_itself() -> None:
+    text = (Path(caddy.__file__).parent / "pages" / "unavailable.html").read_text(encoding="utf-8")
+    for promised in ("teal status", "teal up", 'role="status"', "setInterval", "noscript"):
+        assert promised in text
