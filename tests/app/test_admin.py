@@ -1,0 +1,148 @@
+"""What operators' tools read from `python -m app.admin`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.catalog import documents, keys, work
+from app.catalog.engine import Catalog
+from app.catalog.work import Job
+from app.ingest import Jobs
+from app.settings import Settings
+from tests.app.catalog_promises import accept
+
+_REPOSITORY = Path(__file__).parents[2]
+
+
+def admin(state: Path, *arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Exit code, JSON lines and standard error of one command."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "DATABASE_URL"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.admin", *arguments],
+        cwd=_REPOSITORY, env=clean | {"TEAL_STATE_DIR": str(state), "TEAL_MODEL_DIR": str(state / "models")} | environment,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    code, lines, _ = admin(tmp_path, "migrate")
+    assert (code, lines) == (0, [{"revision": "0001"}])
+    return tmp_path
+
+
+@pytest.fixture
+def catalog(state: Path) -> Catalog:
+    return Catalog(Settings.model_validate({"state_dir": state}).sqlalchemy_url())
+
+
+def test_created_key_opens_and_revoked_key_does_not(state: Path, catalog: Catalog) -> None:
+    code, [made], _ = admin(state, "keys", "create", "--role", "writer", "--name", "n", "--collection", "a", "--collection", "b")
+    assert code == 0
+    with catalog.read() as session:
+        assert keys.verify(session, made["key"]).collections == ("a", "b")
+    assert admin(state, "keys", "revoke", made["id"])[0] == 0
+    code, [listed], _ = admin(state, "keys", "list")
+    assert listed["id"] == made["id"]
+    assert listed["revoked_at"] is not None
+    assert "key" not in listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "code"),
+    [
+        (("keys", "create", "--role", "king"), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--expires-at", "2030-01-01"), 2, "invalid-request"),
+        (("keys", "revoke", "nobody"), 2, "not-found"),
+        (("fly",), 2, "invalid-request"),
+    ],
+)
+def test_bad_input_is_one_json_error_without_stack_trace(
+    state: Path, arguments: tuple[str, ...], exit_code: int, code: str
+) -> None:
+    found, [line], errors = admin(state, *arguments)
+    assert (found, line["error"]["code"]) == (exit_code, code)
+    assert line["error"]["detail"]
+    assert line["error"]["action"]
+    assert "Traceback" not in errors
+
+
+def test_wrong_setting_is_named(state: Path) -> None:
+    code, [line], errors = admin(state, "status", TEAL_INGEST_ATTEMPTS="0")
+    assert code == 2
+    assert "ingest_attempts" in line["error"]["detail"].lower()
+    assert "Traceback" not in errors
+
+
+def test_missing_schema_names_the_command_that_mends_it(tmp_path: Path) -> None:
+    code, [line], errors = admin(tmp_path, "status")
+    assert code == 1
+    assert "app.admin migrate" in line["error"]["detail"]
+    assert "Traceback" not in errors
+
+
+def test_status_counts_documents(state: Path, catalog: Catalog) -> None:
+    accept(catalog, "words")
+    code, [line], _ = admin(state, "status")
+    assert code == 0
+    assert line["documents"] == {"queued": 1, "processing": 0, "indexed": 0, "failed": 0}
+    assert line["generation"] == 0
+
+
+def test_doctor_says_of_each_part_whether_it_is_well_and_what_to_do(state: Path) -> None:
+    code, lines, _ = admin(state, "doctor")
+    assert code == 0
+    parts = {line["part"]: line for line in lines}
+    assert parts["catalog"]["ok"]
+    assert parts["jobs"]["ok"]
+    assert not parts["model"]["ok"]
+    assert "Next: " in parts["model"]["detail"]
+    assert set(parts) == {"catalog", "jobs", "model", "search"}
+
+
+def test_rebuild_queues_every_document_again(state: Path, catalog: Catalog) -> None:
+    ids = [accept(catalog, f"words {number}").id for number in range(3)]
+    with catalog.write() as session:
+        work.fail(session, Job(ids[0], 1), "internal", "why")
+    code, lines, _ = admin(state, "rebuild")
+    assert (code, lines[-1]) == (0, {"queued": 3, "done": True})
+    with catalog.read() as session:
+        assert documents.counts(session)["queued"] == 3
+    jobs = Jobs(Settings.model_validate({"state_dir": state}))
+    assert set(jobs.held([Job(one, 2) for one in ids])) == {Job(one, 2) for one in ids}
+    jobs.close()
+
+
+def test_enqueueing_twice_is_enqueueing_once(state: Path) -> None:
+    jobs = Jobs(Settings.model_validate({"state_dir": state}))
+    job = Job("d", 1)
+    jobs.enqueue(job)
+    jobs.enqueue(job)
+    assert list(jobs.held([job])) == [job]
+    assert not jobs.held([job])[job].finished
+    jobs.close()
+
+
+def test_jobs_database_that_is_away_does_not_fail_the_client(tmp_path: Path) -> None:
+    jobs = Jobs(Settings.model_validate({"state_dir": tmp_path / "nowhere"}))
+    jobs.ingest("d", 1)
+    jobs.remove("d")
+    jobs.close()
+
+
+def test_help_imports_no_heavy_module() -> None:
+    heavy = "{'sqlalchemy', 'dbos', 'numpy', 'pydantic', 'alembic'}"
+    script = f"import sys, app.admin; app.admin._parser(); print(sorted({heavy} & set(sys.modules)))"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], cwd=_REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert time.monotonic() - began < 10  # measured 0.1 s; the bound only catches a hang on a loaded machine
