@@ -20,21 +20,63 @@ class Problem:
 
 
 _PROBLEMS: Final = (
-    Problem("invalid-request", 422, "The request does not have the expected form", "Correct the fields named in `errors` and send it again."),
-    Problem("unauthenticated", 401, "A key is needed", "Send `Authorization: Bearer KEY`; make one with `teal keys create --role reader`."),
-    Problem("forbidden", 403, "This key may not do that", "Use a key with the role named in `detail`; `teal keys list` shows roles."),
-    Problem("not-found", 404, "There is nothing here", "Check the id or address; `GET /v1/documents` lists what there is."),
+    Problem(
+        "invalid-request",
+        422,
+        "The request does not have the expected form",
+        "Correct the fields named in `errors` and send it again.",
+    ),
+    Problem(
+        "unauthenticated",
+        401,
+        "A key is needed",
+        "Send `Authorization: Bearer KEY`; make one with `teal keys create --role reader`.",
+    ),
+    Problem(
+        "forbidden", 403, "This key may not do that", "Use a key with the role named in `detail`; `teal keys list` shows roles."
+    ),
+    Problem("not-found", 404, "There is nothing here", "Check the id or the address; the list of documents shows what there is."),
     Problem("method-not-allowed", 405, "This address does not take that method", "See /docs for the methods of each address."),
-    Problem("conflict", 409, "The request contradicts an earlier one", "Use a new `Idempotency-Key`, or send the first request's body again."),
+    Problem(
+        "conflict",
+        409,
+        "The request contradicts an earlier one",
+        "Use a new `Idempotency-Key`, or send the first request's body again.",
+    ),
     Problem("too-large", 413, "The content is larger than the limit", "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
     Problem("unsupported-media", 415, "This file type cannot be read", "Send text, Markdown, HTML or PDF."),
     Problem("rate-limited", 429, "Too many requests with this key", "Wait for the seconds in `Retry-After`, then send again."),
-    Problem("internal", 500, "Something failed on our side", "Send it again; if it stays, report the request id: `teal logs app` finds it."),
-    Problem("search-unavailable", 503, "The search engine does not answer", "Nothing is lost: try again shortly. Operators: `teal status`, then `teal logs elasticsearch`."),
-    Problem("catalog-unavailable", 503, "The document catalog does not answer", "Nothing was changed: try again shortly. Operators: `teal status`, then the database's log."),
-    Problem("storage-full", 507, "There is no room to store this", "Nothing was changed. Operators: free disk space, then `teal status`."),
+    Problem(
+        "internal",
+        500,
+        "Something failed on our side",
+        "Send it again; if it stays, report the request id: `teal logs app` finds it.",
+    ),
+    Problem(
+        "search-unavailable",
+        503,
+        "The search engine does not answer",
+        "Nothing is lost: try again shortly. Operators: `teal status`, then `teal logs elasticsearch`.",
+    ),
+    Problem(
+        "catalog-unavailable",
+        503,
+        "The document catalog does not answer",
+        "Nothing was changed: try again shortly. Operators: `teal status`, then the database's log.",
+    ),
+    Problem(
+        "storage-full",
+        507,
+        "There is no room to store this",
+        "Nothing was changed. Operators: free disk space, then `teal status`.",
+    ),
     Problem("model-unavailable", 503, "The language model does not answer", "Try again shortly; search still works."),
-    Problem("index-mismatch", 503, "The index was built by another embedding model", "Operators: set TEAL_EMBEDDING_MODEL back, or build a new index with `python -m app.admin rebuild`."),
+    Problem(
+        "index-mismatch",
+        503,
+        "The index was built by another embedding model",
+        "Operators: set TEAL_EMBEDDING_MODEL back, or build a new index with `python -m app.admin rebuild`.",
+    ),
     Problem("starting", 503, "The service is starting or stopping", "Try again in a few seconds."),
 )
 PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PROBLEMS}

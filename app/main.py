@@ -8,12 +8,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import State
+from starlette.responses import Response
 
 from app import problems, telemetry
 from app.dependencies import Service, open_service
@@ -26,6 +27,15 @@ _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
 
 _log = logging.getLogger(__name__)
+
+
+class Revalidated(StaticFiles):
+    """Files a browser asks about each time, so that a new page never runs an old script."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        response = super().file_response(*arguments, **named)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def create_app(config: Settings) -> FastAPI:
@@ -55,7 +65,7 @@ def create_app(config: Settings) -> FastAPI:
     problems.install(app)
     for part in (search, ask, documents, pages, health):
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=problems.WEB), name="static")
+    app.mount("/static", Revalidated(directory=problems.WEB), name="static")
     return app
 
 

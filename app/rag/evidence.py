@@ -24,10 +24,10 @@ _FORM: Final = frozenset(
 )
 # fmt: on
 
-# Chosen on 2026-11-22 with `python -m tests.quality.evidence`; see docs/decisions/0005-weak-evidence.md for the table.
-MIN_COSINE: Final = 0.42
-MIN_COSINE_WITH_WORDS: Final = 0.30
-MIN_COVERAGE: Final = 0.60
+# Measured on 2026-11-22 with `python -m tests.quality.evidence`: docs/decisions/0005-weak-evidence.md has the table.
+MIN_COSINE: Final = 0.40  # between the best unanswerable question (0.36) and the worst answerable one (0.44)
+MIN_COSINE_WITH_ALL_WORDS: Final = 0.25  # identifiers and names: every word is there, though the meaning is not caught
+MIN_COVERAGE_ALONE: Final = 0.75  # without vectors: at 0.67 unanswerable questions begin to pass
 
 
 def stem(word: str) -> str:
@@ -52,8 +52,12 @@ def coverage(question: str, passages: Sequence[str]) -> float:
 
 
 def is_enough(question: str, passages: Sequence[str], best_cosine: float | None) -> bool:
-    """Whether to answer at all. Without vectors the words must carry it alone."""
-    covered = coverage(question, passages)
+    """Whether to answer at all; `best_cosine` None means that only words were searched."""
+    return accepts(best_cosine, coverage(question, passages))
+
+
+def accepts(best_cosine: float | None, covered: float) -> bool:
+    """The rule itself, on the two signals."""
     if best_cosine is None:
-        return covered >= MIN_COVERAGE
-    return best_cosine >= MIN_COSINE or (covered >= MIN_COVERAGE and best_cosine >= MIN_COSINE_WITH_WORDS)
+        return covered >= MIN_COVERAGE_ALONE
+    return best_cosine >= MIN_COSINE or (covered == 1.0 and best_cosine >= MIN_COSINE_WITH_ALL_WORDS)

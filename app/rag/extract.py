@@ -16,7 +16,7 @@ Embed = Callable[[str, list[str]], Awaitable[list[Vector]]]
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
 
-_SPLIT: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9`])|\n{2,}")
+_SPLIT: Final = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9`])|\n{2,}")
 _MIN_WORDS: Final = 5  # shorter pieces are headings and fragments
 _MAX_WORDS: Final = 60  # longer pieces are tables and code listings
 _MAX_SENTENCES_SCORED: Final = 48  # about 50 ms of one core with MiniLM; passages beyond the first few rarely hold the answer

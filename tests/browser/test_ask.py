@@ -64,7 +64,7 @@ def test_answer_is_announced_once_when_it_is_whole(page: Page, service: Service)
     page.goto(service.url)
     page.evaluate("""window.said = []; new MutationObserver(() => said.push(document.getElementById('announcer').textContent))
         .observe(document.getElementById('announcer'), {childList: true, characterData: true, subtree: true})""")
-    page.get_by_role("button", name="How can I run code at program exit?").click()
+    page.get_by_role("button", name="How do I restrict a view to logged in users?").click()
     expect(page.get_by_role("button", name="Copy answer")).to_be_visible()
     said = page.evaluate("said")
     assert len(said) == 3
