@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
+from app.catalog.engine import ensure_wal
 from app.catalog.work import Job
 from app.errors import CatalogUnavailable
 from app.settings import Settings
@@ -150,8 +151,11 @@ def jobs_engine(settings: Settings, connections: int) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = "IMMEDIATE"  # as DBOS sets it on engines of its own
-    for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    ensure_wal(cursor)
+    cursor.close()
 
 
 def migrate_jobs(settings: Settings) -> None:

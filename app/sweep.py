@@ -11,7 +11,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from app.catalog import documents, work
+from app.catalog import documents, work, workers
 from app.catalog.engine import Catalog
 from app.catalog.work import Job
 from app.errors import Unavailable
@@ -63,7 +63,7 @@ class Sweep:
         """One pass; what is away now is tried again in the next."""
         try:
             with self._catalog.write() as session:
-                work.beat(session, *self._me)
+                workers.beat(session, *self._me)
             self._find_jobs()
             self._purge()
             if self._ready_to_embed():
@@ -76,7 +76,7 @@ class Sweep:
     def _find_jobs(self) -> None:
         with self._catalog.read() as session:
             found = work.queued_jobs(session, older_than_seconds=UNTOUCHED_SECONDS, limit=_PAGE, after=self._after)
-            live = work.live_workers(session, WORKER_GONE_SECONDS)
+            live = workers.live_workers(session, WORKER_GONE_SECONDS)
         self._after = (found[-1][1], found[-1][0].document_id) if len(found) == _PAGE else None
         held = self._jobs.held([job for job, _ in found]) if found else {}
         for job, _ in found:
@@ -127,7 +127,7 @@ class Sweep:
             return
         self._housekeeping_at = time.monotonic()
         with self._catalog.write() as session:
-            work.forget_old(session, idempotency_hours=_IDEMPOTENCY_HOURS, worker_days=_WORKER_DAYS)
+            workers.forget_old(session, idempotency_hours=_IDEMPOTENCY_HOURS, worker_days=_WORKER_DAYS)
         before = (datetime.now(UTC) - timedelta(hours=_FINISHED_HOURS)).isoformat()
         while self._jobs.forget_finished(before, _FINISHED_PAGE) == _FINISHED_PAGE:
             pass

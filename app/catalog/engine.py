@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,8 @@ POSTGRES_CONNECT_SECONDS: Final = 3
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
+_WAL_TRIES: Final = 100
+_WAL_PAUSE_SECONDS: Final = 0.05  # with the tries above: as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
 _POSTGRES_MENDABLE: Final = (
     "08",
@@ -89,11 +93,23 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin by itself: `_begin_sqlite` does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
+    ensure_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")  # a 202 promises the document survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def ensure_wal(cursor: Any) -> None:
+    """Put the file in WAL mode. That change ignores the busy timeout, so two processes on a new file must try again."""
+    for _ in range(_WAL_TRIES):
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal" or cursor.execute("PRAGMA journal_mode=WAL"):
+                return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(_WAL_PAUSE_SECONDS)
+    raise sqlite3.OperationalError("database is locked while WAL mode is being set")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import ContentRow, DocumentRow, IdempotencyRow, SessionRow, WorkerRow, now
+from app.catalog.tables import ContentRow, DocumentRow, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,31 +212,6 @@ def oldest_queued(session: Session) -> datetime | None:
     return session.scalar(
         select(func.min(DocumentRow.updated_at)).where(DocumentRow.deleted_at.is_(None), DocumentRow.status == "queued")
     )
-
-
-def beat(session: Session, executor_id: str, release_id: str) -> None:
-    """Note that this worker is alive."""
-    row = session.get(WorkerRow, (executor_id, release_id))
-    if row is None:
-        session.add(WorkerRow(executor_id=executor_id, release_id=release_id, seen_at=now()))
-    else:
-        row.seen_at = now()
-
-
-def live_workers(session: Session, within_seconds: float) -> set[tuple[str, str]]:
-    """(executor id, release id) of the workers seen lately."""
-    query = select(WorkerRow.executor_id, WorkerRow.release_id).where(
-        WorkerRow.seen_at > now() - timedelta(seconds=within_seconds)
-    )
-    return {(executor, release) for executor, release in session.execute(query)}
-
-
-def forget_old(session: Session, *, idempotency_hours: int, worker_days: int) -> None:
-    """Drop idempotency keys past their promise, ended sessions, and workers long gone."""
-    moment = now()
-    session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < moment - timedelta(hours=idempotency_hours)))
-    session.execute(delete(SessionRow).where(SessionRow.expires_at < moment))
-    session.execute(delete(WorkerRow).where(WorkerRow.seen_at < moment - timedelta(days=worker_days)))
 
 
 def _requeue(session: Session, *conditions: ColumnElement[bool] | Any) -> list[Job]:
