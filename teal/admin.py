@@ -31,7 +31,9 @@ def run(arguments: tuple[str, ...], environ: Mapping[str, str]) -> list[dict[str
         ended = subprocess.run((sys.executable, "-m", "app.admin", *arguments), env=env, capture_output=True, text=True,  # noqa: S603
                                timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise AdminFailed(label, code="timeout", detail=f"It did not end within {TIMEOUT_SECONDS} s", action="teal status", bad_input=False) from error
+        raise AdminFailed(
+            label, code="timeout", detail=f"It did not end within {TIMEOUT_SECONDS} s", action="teal status", bad_input=False
+        ) from error
     rows = [row for line in ended.stdout.splitlines() if (row := _object(line)) is not None]
     problem = next((row["error"] for row in rows if isinstance(row.get("error"), dict)), None)
     if problem is not None or ended.returncode != 0:

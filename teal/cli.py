@@ -60,7 +60,9 @@ def keep_trace(error: Exception) -> str:
         path = here().logs / "teal.log"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv[1:2])}\n{''.join(traceback.format_exception(error))}\n")
+            file.write(
+                f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv[1:2])}\n{''.join(traceback.format_exception(error))}\n"
+            )
     except (OSError, OperatorError):
         return "its trace could not be written"
     return f"trace in {path}"
@@ -77,7 +79,9 @@ def console() -> Console:
 @app.command()
 def up(
     search: Annotated[SearchKind | None, typer.Option(help="Search engine; default: as before, at first embedded.")] = None,
-    port: Annotated[int | None, typer.Option(min=1024, max=65535, help="HTTPS port on loopback; default: as before, at first 8443.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1024, max=65535, help="HTTPS port on loopback; default: as before, at first 8443.")
+    ] = None,
     no_corpus: Annotated[bool, typer.Option("--no-corpus", help="Start only; send no demonstration documents.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +118,9 @@ def bar() -> Progress:
 def show(event: Event, progress: Progress, tasks: dict[str, TaskID]) -> None:
     """A line for what happened, the bar for how far it is."""
     if event.step == "answer":
-        progress.console.print(present.answer(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"]))
+        progress.console.print(
+            present.answer(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"])
+        )
     elif event.step == "page":
         progress.console.print(present.page(event.data))
     elif event.state == "progress":

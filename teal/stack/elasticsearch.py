@@ -41,14 +41,20 @@ def find_java(environ: Mapping[str, str]) -> Java:
     given = environ.get("JAVA_HOME")
     program = str(Path(given) / "bin" / "java") if given else shutil.which("java", path=environ.get("PATH"))
     if program is None or not Path(program).is_file():
-        raise BadInput("Elasticsearch needs a JDK and none was found", where=f"JAVA_HOME={given}" if given else "java on PATH", next=JAVA_HINT)
+        raise BadInput(
+            "Elasticsearch needs a JDK and none was found",
+            where=f"JAVA_HOME={given}" if given else "java on PATH",
+            next=JAVA_HINT,
+        )
     try:
         said = subprocess.run((program, "-version"), capture_output=True, text=True, timeout=30, check=False).stderr  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadInput(f"Java does not run: {error}", where=program, next=JAVA_HINT) from error
     version = java_version(said)
     if version < LEAST_JAVA:
-        raise BadInput(f"Elasticsearch needs Java {LEAST_JAVA} or newer, this is {version or 'unknown'}", where=program, next=JAVA_HINT)
+        raise BadInput(
+            f"Elasticsearch needs Java {LEAST_JAVA} or newer, this is {version or 'unknown'}", where=program, next=JAVA_HINT
+        )
     return Java(Path(program).resolve().parents[1], version)
 
 
@@ -98,7 +104,9 @@ def install(state: StackState, home: Path) -> Path:
     program = home / f"elasticsearch-{ELASTICSEARCH.version}"
     home.mkdir(parents=True, exist_ok=True, mode=0o755 if run_as() else 0o700)
     if home.is_symlink() or home.stat().st_uid != os.getuid():
-        raise BadInput("The folder belongs to another user", where=str(home), next=f"remove {home}, then `teal up --search elasticsearch`")
+        raise BadInput(
+            "The folder belongs to another user", where=str(home), next=f"remove {home}, then `teal up --search elasticsearch`"
+        )
     if not program.is_dir():
         _unpack(resolve(ELASTICSEARCH), home, program)
     (program / "config" / "elasticsearch.yml").write_text(config(state, home), encoding="utf-8")

@@ -22,5 +22,12 @@ class Event:
 
     def fields(self) -> dict[str, Any]:
         """JSON-ready, without what is not set."""
-        found: dict[str, Any] = {"step": self.step, "state": self.state, "detail": self.detail, "done": self.done, "total": self.total, **self.data}
+        found: dict[str, Any] = {
+            "step": self.step,
+            "state": self.state,
+            "detail": self.detail,
+            "done": self.done,
+            "total": self.total,
+            **self.data,
+        }
         return {name: value for name, value in found.items() if value is not None and value != ""}

@@ -39,7 +39,12 @@ def resolve(artifact: MavenArtifact) -> Path:
 
     try:
         context = MavenContext(timeout=CONNECT_SECONDS)
-        found = context.project(artifact.group, artifact.artifact).at_version(artifact.version).artifact(packaging=artifact.packaging).resolve()
+        found = (
+            context.project(artifact.group, artifact.artifact)
+            .at_version(artifact.version)
+            .artifact(packaging=artifact.packaging)
+            .resolve()
+        )
     except Exception as error:  # jgo raises whatever its HTTP client raised; all of it means "not fetched"
         reason = f"{type(error).__name__}, is there a network?" if not str(error) else _without_addresses(str(error))
         raise FetchFailed(artifact.name, reason) from error
@@ -73,7 +78,9 @@ def fetch_model(layout: Layout, name: str) -> Path:
     """Fetch, verify and unpack one model; returns its folder. Raises FetchFailed."""
     artifact = MODELS.get(name)
     if artifact is None:
-        raise FetchFailed(name, f"it is not in the pinned table ({', '.join(MODELS)})", next=f"TEAL_EMBEDDING_MODEL={DEFAULT_MODEL} teal up")
+        raise FetchFailed(
+            name, f"it is not in the pinned table ({', '.join(MODELS)})", next=f"TEAL_EMBEDDING_MODEL={DEFAULT_MODEL} teal up"
+        )
     if has_model(layout, name):
         return model_folder(layout, name)
     archive = resolve(artifact)
@@ -123,7 +130,9 @@ def main(home: str) -> int:
     try:
         fetch_model(layout, name)
     except FetchFailed as error:
-        write_private(_report_file(layout), json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())}))
+        write_private(
+            _report_file(layout), json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
+        )
         sys.stderr.write(f"{error}\n")
         return 1
     _report_file(layout).unlink(missing_ok=True)

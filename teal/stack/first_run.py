@@ -58,5 +58,3 @@ def _in_background(layout: Layout) -> Future[Corpus]:
 
     threading.Thread(target=work, name="corpus", daemon=True).start()
     return found
-
-

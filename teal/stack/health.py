@@ -27,7 +27,11 @@ def _words(answer: httpx.Response) -> str:
     if not isinstance(body, dict):
         return f"HTTP {answer.status_code}"
     reasons = body.get("reasons")
-    said = "; ".join(f"{name}: {why}" for name, why in reasons.items()) if isinstance(reasons, dict) else "; ".join(map(str, reasons or ()))
+    said = (
+        "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        if isinstance(reasons, dict)
+        else "; ".join(map(str, reasons or ()))
+    )
     return said or str(body.get("status") or body.get("detail") or f"HTTP {answer.status_code}")
 
 

@@ -140,7 +140,11 @@ def locate(environ: Mapping[str, str]) -> Layout:
         home = (project if (project / "pyproject.toml").is_file() else Path.cwd()) / ".teal"
     # The INI dialect of supervisor cuts values at " ;" and " #" whatever the quotes, and Caddy cuts at quotes.
     if any(bad in str(home) for bad in (" ;", " #", "\n", '"', "'", "{", "}")):
-        raise BadInput("The folder's name holds characters that configuration files cut at", where=str(home), next="TEAL_HOME=/another/folder teal up")
+        raise BadInput(
+            "The folder's name holds characters that configuration files cut at",
+            where=str(home),
+            next="TEAL_HOME=/another/folder teal up",
+        )
     return Layout(home)
 
 
@@ -164,7 +168,13 @@ def choose(previous: StackState | None, wish: Wish) -> StackState:
     """The previous choice with the wish applied; free ports where there was none."""
     if previous is None:
         free = free_ports(APP_PROCESSES + 3)
-        ports = Ports(public=wish.port or DEFAULT_PORT, apps=tuple(free[3:]), redis=free[0], elasticsearch=free[1], elasticsearch_transport=free[2])
+        ports = Ports(
+            public=wish.port or DEFAULT_PORT,
+            apps=tuple(free[3:]),
+            redis=free[0],
+            elasticsearch=free[1],
+            elasticsearch_transport=free[2],
+        )
         return StackState(ports=ports, search=wish.search or "embedded")
     ports = previous.ports.model_copy(update={"public": wish.port or previous.ports.public})
     return previous.model_copy(update={"ports": ports, "search": wish.search or previous.search})
@@ -172,13 +182,22 @@ def choose(previous: StackState | None, wish: Wish) -> StackState:
 
 def with_free_ports(state: StackState) -> StackState:
     """Replace inner ports that somebody else took while the stack was down; the public one is the operator's to choose."""
+
     def keep(port: int) -> int:
         return port if is_free(port) else free_ports(1)[0]
 
     old = state.ports
-    return state.model_copy(update={"ports": Ports(
-        public=old.public, apps=tuple(keep(port) for port in old.apps), redis=keep(old.redis),
-        elasticsearch=keep(old.elasticsearch), elasticsearch_transport=keep(old.elasticsearch_transport))})
+    return state.model_copy(
+        update={
+            "ports": Ports(
+                public=old.public,
+                apps=tuple(keep(port) for port in old.apps),
+                redis=keep(old.redis),
+                elasticsearch=keep(old.elasticsearch),
+                elasticsearch_transport=keep(old.elasticsearch_transport),
+            )
+        }
+    )
 
 
 def free_ports(count: int) -> list[int]:

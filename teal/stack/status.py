@@ -48,7 +48,9 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         processes = supervisor.processes(layout)
     except StackDown:
         left = reap.leftovers(layout)
-        detail = "not running" + (f"; {len(left)} of its processes are left over (pid {', '.join(str(one.pid) for one in left)})" if left else "")
+        detail = "not running" + (
+            f"; {len(left)} of its processes are left over (pid {', '.join(str(one.pid) for one in left)})" if left else ""
+        )
         return _down(url, detail, "teal up")
     rows = [Row("supervisor", True, f"{len(processes)} parts")]
     env = _environment(layout)
@@ -59,12 +61,16 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         rows.append(_outside_redis(env))
     if state.search == "elasticsearch" and "elasticsearch" not in processes:
         good, said = health.elasticsearch_ok(env.get("ELASTICSEARCH_URL", ""))
-        rows.append(Row("elasticsearch", good, f"ELASTICSEARCH_URL {said}", "" if good else "start it, or `teal up --search embedded`"))
+        rows.append(
+            Row("elasticsearch", good, f"ELASTICSEARCH_URL {said}", "" if good else "start it, or `teal up --search embedded`")
+        )
     documents, search, problem = _service(layout, environ)
     if problem:
         rows.append(Row("service", False, problem, "teal logs app"))
     elif documents.get("failed"):
-        rows.append(Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status"))
+        rows.append(
+            Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status")
+        )
     rows.append(model_row(layout, env))
     return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
 

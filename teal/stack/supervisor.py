@@ -108,9 +108,13 @@ def start(layout: Layout, environ: Mapping[str, str]) -> None:
     env = {**environ, HOME_MARK: str(layout.home), PART_MARK: "supervisord"}
     command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.conf / "supervisord.conf"))
     try:
-        ended = subprocess.run(command, env=env, cwd=layout.home, capture_output=True, text=True, timeout=START_SECONDS, check=False)  # noqa: S603
+        ended = subprocess.run(
+            command, env=env, cwd=layout.home, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        )  # noqa: S603
     except subprocess.TimeoutExpired as error:
-        raise PartFailed("supervisord", f"did not start within {START_SECONDS:.0f} s", log=str(layout.logs / "supervisord.log")) from error
+        raise PartFailed(
+            "supervisord", f"did not start within {START_SECONDS:.0f} s", log=str(layout.logs / "supervisord.log")
+        ) from error
     deadline = time.monotonic() + START_SECONDS
     while ended.returncode == 0 and time.monotonic() < deadline:
         if is_up(layout):
@@ -127,7 +131,10 @@ def processes(layout: Layout) -> dict[str, Process]:
             rows = cast("list[dict[str, Any]]", rpc.getAllProcessInfo())
     except (OSError, xmlrpc.client.Error, ValueError) as error:
         raise StackDown(str(layout.socket)) from error
-    return {row["name"]: Process(row["name"], row["statename"], row["pid"], row["exitstatus"], row["spawnerr"] or row["description"]) for row in rows}
+    return {
+        row["name"]: Process(row["name"], row["statename"], row["pid"], row["exitstatus"], row["spawnerr"] or row["description"])
+        for row in rows
+    }
 
 
 def start_part(layout: Layout, name: str) -> bool:

@@ -55,7 +55,11 @@ def exclusive(layout: Layout) -> Iterator[None]:
 def plan(layout: Layout, state: StackState, environ: Mapping[str, str], binaries: Binaries) -> Plan:
     """Everything that will be written and run. Raises BadInput when Elasticsearch is wanted and there is no JDK."""
     own = state.search == "elasticsearch" and not environ.get("ELASTICSEARCH_URL")
-    search_part = elasticsearch.part(state.elasticsearch_home or elasticsearch.choose_home(layout, None), elasticsearch.find_java(environ)) if own else None
+    search_part = (
+        elasticsearch.part(state.elasticsearch_home or elasticsearch.choose_home(layout, None), elasticsearch.find_java(environ))
+        if own
+        else None
+    )
     password = redis.password(layout)
     programs = parts(layout, state, environ, password=password, binaries=binaries, elasticsearch=search_part)
     files = {layout.conf / "parts" / f"{part.name}.json": render(part, layout) for part in programs}
@@ -84,12 +88,22 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
         wanted = plan(layout, state, environ, binaries)
         differing = changed(wanted.files)
         if running and differing:
-            yield Event("configuration", "warn", f"changed ({', '.join(sorted(differing))}): restarting", data={"changed": sorted(differing)})
+            yield Event(
+                "configuration",
+                "warn",
+                f"changed ({', '.join(sorted(differing))}): restarting",
+                data={"changed": sorted(differing)},
+            )
             yield from stop(layout)
             running = False
         if not running:
             for ended in reap.reap(layout):
-                yield Event("reap", "warn", f"ended {ended.part} (pid {ended.pid}), left over from an earlier run", data={"pid": ended.pid})
+                yield Event(
+                    "reap",
+                    "warn",
+                    f"ended {ended.part} (pid {ended.pid}), left over from an earlier run",
+                    data={"pid": ended.pid},
+                )
             check_public_port(state)
             state = with_free_ports(state)
             wanted = plan(layout, state, environ, binaries)
@@ -118,7 +132,9 @@ def check_public_port(state: StackState) -> None:
     port = state.ports.public
     if not is_free(port):
         who = reap.holder(port)
-        raise BadInput(f"Port {port} is in use" + (f" by {who}" if who else ""), where=f"127.0.0.1:{port}", next=f"teal up --port {port + 1}")
+        raise BadInput(
+            f"Port {port} is in use" + (f" by {who}" if who else ""), where=f"127.0.0.1:{port}", next=f"teal up --port {port + 1}"
+        )
 
 
 def _start_parts(layout: Layout, wanted: Plan, environ: Mapping[str, str], binaries: Binaries) -> Iterator[Event]:
@@ -150,7 +166,9 @@ def _start_elasticsearch(layout: Layout, wanted: Plan) -> Iterator[Event]:
     yield Event("elasticsearch", "start", f"{doing}; security is off, it listens on loopback only")
     elasticsearch.install(wanted.state, home)
     supervisor.start_part(layout, "elasticsearch")
-    yield from _until(layout, "elasticsearch", lambda: health.elasticsearch_ok(str(wanted.elasticsearch_url)), elasticsearch.BOOT_SECONDS)
+    yield from _until(
+        layout, "elasticsearch", lambda: health.elasticsearch_ok(str(wanted.elasticsearch_url)), elasticsearch.BOOT_SECONDS
+    )
 
 
 def _migrate(layout: Layout, names: set[str]) -> Iterator[Event]:
@@ -166,7 +184,9 @@ def _await_model(layout: Layout, model: str) -> Iterator[Event]:
     while not fetch.has_model(layout, model):
         if supervisor.processes(layout)["model"].state not in ("STARTING", "RUNNING"):
             reason = fetch.last_failure(layout) or "the fetch ended early (`teal logs model`)"
-            yield Event("model", "warn", f"{model} could not be fetched: {reason}. Searching by words alone; `teal up` tries again")
+            yield Event(
+                "model", "warn", f"{model} could not be fetched: {reason}. Searching by words alone; `teal up` tries again"
+            )
             return
         if time.monotonic() > deadline:
             yield Event("model", "warn", f"{model} is still being fetched. Searching by words alone until it is here")
@@ -182,7 +202,9 @@ def await_ready(layout: Layout, wanted: Plan) -> Iterator[Event]:
         url = wanted.redis_url
         yield from _until(layout, "redis", lambda: health.redis_ok(url), READY_SECONDS)
     for number, port in enumerate(wanted.state.ports.apps):
-        yield from _until(layout, f"app-{number}", lambda port=port: health.http_ok(f"http://127.0.0.1:{port}/readyz"), READY_SECONDS)  # type: ignore[misc]
+        yield from _until(
+            layout, f"app-{number}", lambda port=port: health.http_ok(f"http://127.0.0.1:{port}/readyz"), READY_SECONDS
+        )  # type: ignore[misc]
     yield from _until(layout, "worker", lambda: (True, "running"), READY_SECONDS)
     yield from _until(layout, "caddy", lambda: health.front_ok(address(layout, {})), READY_SECONDS)
 

@@ -27,7 +27,9 @@ def test_a_refusal_is_not_tried_again() -> None:
 
     def answer(_: httpx.Request) -> httpx.Response:
         calls.append(1)
-        return httpx.Response(413, json={"code": "too-large", "title": "T", "detail": "D", "action": "Split it.", "request_id": "r"})
+        return httpx.Response(
+            413, json={"code": "too-large", "title": "T", "detail": "D", "action": "Split it.", "request_id": "r"}
+        )
 
     with pytest.raises(Refused) as caught:
         _client(httpx.MockTransport(answer)).send_text({})

@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 
 from teal import errors
-from teal.errors import AdminFailed, BadInput, FetchFailed, Held, NeedsHuman, OperatorError, PartFailed, Refused, StackDown, Unreachable
+from teal.errors import (
+    AdminFailed,
+    BadInput,
+    FetchFailed,
+    Held,
+    NeedsHuman,
+    OperatorError,
+    PartFailed,
+    Refused,
+    StackDown,
+    Unreachable,
+)
 
 ALL = [
     (OperatorError("w", where="x", next="teal up"), 1),
@@ -29,7 +40,9 @@ def test_every_error_says_what_where_and_the_next_command(error: OperatorError, 
         assert part in error.fields().values()
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, errors.BAD_INPUT), (413, errors.BAD_INPUT), (429, errors.FAILED), (503, errors.FAILED)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, errors.BAD_INPUT), (413, errors.BAD_INPUT), (429, errors.FAILED), (503, errors.FAILED)]
+)
 def test_a_refusal_is_bad_input_only_when_sending_it_again_cannot_help(status: int, code: int) -> None:
     found = Refused("GET /x", status=status, code="c", title="T", detail="D", action="A", request_id="r1")
     assert found.exit_code == code

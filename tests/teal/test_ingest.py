@@ -50,7 +50,10 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_sent(tmp_path: Path, 
 def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
     service = Service(
         {"a.txt": {"id": "1", "status": "queued"}, "b.pdf": _refused(415), "c.txt": {"id": "3", "status": "queued"}},
-        {"1": [{"status": "processing"}, {"status": "indexed"}], "3": [{"status": "failed", "error": {"detail": "no text", "action": "retry"}}]},
+        {
+            "1": [{"status": "processing"}, {"status": "indexed"}],
+            "3": [{"status": "failed", "error": {"detail": "no text", "action": "retry"}}],
+        },
     )
     sent = list(ingest.send(service, [Path("a.txt"), Path("b.pdf"), Path("c.txt")], None))  # type: ignore[arg-type]
     results = list(ingest.follow(service, sent, pause=lambda _: None))  # type: ignore[arg-type]

@@ -15,11 +15,19 @@ from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, parts, render
 HOME = Layout(Path("/p/.teal"))
 STATE = StackState(ports=Ports(public=8443, apps=(20001, 20002), redis=20003, elasticsearch=20004, elasticsearch_transport=20005))
 BINARIES = Binaries(python="/v/bin/python", caddy="/v/bin/caddy", redis="/v/bin/redis-server")
-SHELL = {"HOME": "/h", "DATABASE_URL": "postgresql://u:p%1@h/d", "TERM": "xterm", "TEAL_KEY": "k", "TEAL_GENERATION": "extractive"}
+SHELL = {
+    "HOME": "/h",
+    "DATABASE_URL": "postgresql://u:p%1@h/d",
+    "TERM": "xterm",
+    "TEAL_KEY": "k",
+    "TEAL_GENERATION": "extractive",
+}
 
 
 def _parts(environ: dict[str, str] | None = None, state: StackState = STATE) -> dict[str, Part]:
-    return {part.name: part for part in parts(HOME, state, SHELL if environ is None else environ, password="pw", binaries=BINARIES)}
+    return {
+        part.name: part for part in parts(HOME, state, SHELL if environ is None else environ, password="pw", binaries=BINARIES)
+    }
 
 
 def test_the_stack_is_two_apps_one_worker_caddy_redis_and_the_model_fetch() -> None:
@@ -35,7 +43,11 @@ def test_the_service_gets_its_settings_and_the_shells_database() -> None:
     env = _parts()["app-1"].env
     assert env["TEAL_RELEASE_ID"] == "laptop"
     assert (env["TEAL_COLOR"], env["TEAL_SLOT"]) == ("blue", "1")
-    assert (env["TEAL_STATE_DIR"], env["TEAL_MODEL_DIR"], env["TEAL_LOG_DIR"]) == ("/p/.teal/data", "/p/.teal/models", "/p/.teal/log")
+    assert (env["TEAL_STATE_DIR"], env["TEAL_MODEL_DIR"], env["TEAL_LOG_DIR"]) == (
+        "/p/.teal/data",
+        "/p/.teal/models",
+        "/p/.teal/log",
+    )
     assert env["REDIS_URL"] == "redis://:pw@127.0.0.1:20003/0"
     assert env["DATABASE_URL"] == SHELL["DATABASE_URL"]
     assert "ELASTICSEARCH_URL" not in env
@@ -106,22 +118,46 @@ def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust
 
 def test_caddys_problems_are_json_in_the_services_form() -> None:
     body = json.loads(caddy.problem("starting", "503", "T", "D", "run `teal status`"))
-    assert body == {"type": "about:blank", "title": "T", "status": 503, "detail": "D", "code": "starting", "action": "run `teal status`"}
+    assert body == {
+        "type": "about:blank",
+        "title": "T",
+        "status": 503,
+        "detail": "D",
+        "code": "starting",
+        "action": "run `teal status`",
+    }
 
 
 def test_redis_is_a_bounded_cache_on_loopback_with_a_password() -> None:
     lines = redis.render(HOME, STATE, "pw").splitlines()
-    for promised in ("bind 127.0.0.1", "port 20003", "requirepass pw", "maxmemory 128mb", "maxmemory-policy allkeys-lru", 'save ""', "appendonly no"):
+    for promised in (
+        "bind 127.0.0.1",
+        "port 20003",
+        "requirepass pw",
+        "maxmemory 128mb",
+        "maxmemory-policy allkeys-lru",
+        'save ""',
+        "appendonly no",
+    ):
         assert promised in lines
 
 
 def test_elasticsearch_is_one_node_on_loopback() -> None:
     lines = elasticsearch.config(STATE, Path("/e")).splitlines()
-    for promised in ("discovery.type: single-node", "network.host: 127.0.0.1", "http.port: 20004", "transport.port: 20005", "path.data: /e/data"):
+    for promised in (
+        "discovery.type: single-node",
+        "network.host: 127.0.0.1",
+        "http.port: 20004",
+        "transport.port: 20005",
+        "path.data: /e/data",
+    ):
         assert promised in lines
 
 
-@pytest.mark.parametrize(("said", "version"), [('openjdk version "17.0.15" 2025', 17), ('java version "1.8.0_401"', 8), ('openjdk version "21" 2023', 21), ("", 0)])
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [('openjdk version "17.0.15" 2025', 17), ('java version "1.8.0_401"', 8), ('openjdk version "21" 2023', 21), ("", 0)],
+)
 def test_java_versions_are_read(said: str, version: int) -> None:
     assert elasticsearch.java_version(said) == version
 

@@ -65,7 +65,15 @@ def test_directives_and_labels_are_gone_and_prose_code_and_names_stay() -> None:
     text = clean(PAGE)
     for gone in ("..", "toctree", "maxdepth", "other/page", "currentmodule", "settings-label", "====", ":ref:", "`"):
         assert gone not in text
-    for kept in ("Settings", "the guide", "app loading:", "DEBUG = True", "Kept prose about CACHES.", "New in version 5.2:", "It is new."):
+    for kept in (
+        "Settings",
+        "the guide",
+        "app loading:",
+        "DEBUG = True",
+        "Kept prose about CACHES.",
+        "New in version 5.2:",
+        "It is new.",
+    ):
         assert kept in text
 
 
