@@ -161,10 +161,11 @@ class ElasticsearchWriter:
                 self.publish()  # a search sees only what was refreshed, and the passages may be a moment old
                 found = self._call(lambda: self._client.search(index=self._alias, query=query, size=DELETE_ITEMS, source=False))
                 ids = [hit["_id"] for hit in found["hits"]["hits"]]
-                if not ids:
-                    return removed
                 removed += len(ids)
-                self._remove(ids)
+                if ids:
+                    self._remove(ids)
+                if len(ids) < DELETE_ITEMS:
+                    return removed
 
     def publish(self) -> None:
         with mapped(self._settings.elasticsearch_url, self._alias):
