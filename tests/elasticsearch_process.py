@@ -37,14 +37,18 @@ path.repo: {home}/snapshots
 def start(archive: Path, work: Path) -> Iterator[str]:
     """Unpacks, boots and yields the address; stops the node at the end. As root it runs as `nobody`, since it refuses root."""
     root = os.geteuid() == 0
-    home = Path(tempfile.mkdtemp(prefix="teal-elasticsearch-", dir=None if root else work))  # pytest's folders are closed to `nobody`
+    home = Path(
+        tempfile.mkdtemp(prefix="teal-elasticsearch-", dir=None if root else work)
+    )  # pytest's folders are closed to `nobody`
     try:
         with zipfile.ZipFile(archive) as bundle:
             bundle.extractall(home)
         (home / "tmp").mkdir()  # not the home itself: its entitlements forbid a temporary folder that holds its own lib
         (distribution,) = home.glob("elasticsearch-*")
         port, transport = _free_port(), _free_port()
-        (distribution / "config" / "elasticsearch.yml").write_text(CONFIGURATION.format(port=port, transport=transport, home=home))
+        (distribution / "config" / "elasticsearch.yml").write_text(
+            CONFIGURATION.format(port=port, transport=transport, home=home)
+        )
         for program in (*(distribution / "bin").iterdir(), *(distribution / "modules").glob("*/platform/*/bin/*")):
             program.chmod(0o755)
         if root:
@@ -91,7 +95,9 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise RuntimeError(f"Elasticsearch ended or did not answer within {BOOT_SECONDS} s; its log ends:\n{log.read_text(errors='replace')[-3000:]}")
+    raise RuntimeError(
+        f"Elasticsearch ended or did not answer within {BOOT_SECONDS} s; its log ends:\n{log.read_text(errors='replace')[-3000:]}"
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
