@@ -74,6 +74,8 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			method POST
 			path /v1/search /v1/ask
 		}}
+		# A question is held back whole, so that it can be sent again; a larger body passes on as it comes.
+		request_buffers 64KiB
 		health_uri /readyz
 		health_interval 1s
 		health_timeout 2s

@@ -108,9 +108,9 @@ def start(layout: Layout, environ: Mapping[str, str]) -> None:
     env = {**environ, HOME_MARK: str(layout.home), PART_MARK: "supervisord"}
     command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.conf / "supervisord.conf"))
     try:
-        ended = subprocess.run(
+        ended = subprocess.run(  # noqa: S603
             command, env=env, cwd=layout.home, capture_output=True, text=True, timeout=START_SECONDS, check=False
-        )  # noqa: S603
+        )
     except subprocess.TimeoutExpired as error:
         raise PartFailed(
             "supervisord", f"did not start within {START_SECONDS:.0f} s", log=str(layout.logs / "supervisord.log")

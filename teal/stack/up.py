@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from teal import admin
@@ -202,9 +203,8 @@ def await_ready(layout: Layout, wanted: Plan) -> Iterator[Event]:
         url = wanted.redis_url
         yield from _until(layout, "redis", lambda: health.redis_ok(url), READY_SECONDS)
     for number, port in enumerate(wanted.state.ports.apps):
-        yield from _until(
-            layout, f"app-{number}", lambda port=port: health.http_ok(f"http://127.0.0.1:{port}/readyz"), READY_SECONDS
-        )  # type: ignore[misc]
+        ready = partial(health.http_ok, f"http://127.0.0.1:{port}/readyz")
+        yield from _until(layout, f"app-{number}", ready, READY_SECONDS)
     yield from _until(layout, "worker", lambda: (True, "running"), READY_SECONDS)
     yield from _until(layout, "caddy", lambda: health.front_ok(address(layout, {})), READY_SECONDS)
 

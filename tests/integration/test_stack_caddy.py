@@ -1,0 +1,135 @@
+"""The load balancer in front of two stand-in processes: what it hides, passes on and refuses."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from teal.stack import caddy
+from teal.stack.layout import Layout, Wish, choose, free_ports, prepare, write_private
+from teal.stack.parts import find_binaries
+from tests.conftest import require
+
+pytestmark = pytest.mark.integration
+
+
+class App(BaseHTTPRequestHandler):
+    """Ready, echoes headers, streams two events 1 s apart; `drops` closes the connection instead of answering a POST."""
+
+    protocol_version = "HTTP/1.1"
+    drops = False
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+    def do_GET(self) -> None:
+        if self.path == "/stream":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for number in range(2):
+                self.wfile.write(f"data: {number}\n\n".encode())
+                self.wfile.flush()
+                time.sleep(1)
+            self.close_connection = True
+            return
+        self._json(dict(self.headers.items()))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.drops:
+            self.close_connection = True
+            return
+        self._json({"got": body.decode()})
+
+    def _json(self, value: object) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class DroppingApp(App):
+    drops = True
+
+
+@pytest.fixture
+def front(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    binary = find_binaries().caddy
+    require("caddy", "make up", binary is not None)
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    state = choose(None, Wish(port=free_ports(1)[0]))
+    handlers = (App, getattr(request, "param", App))
+    servers = [
+        ThreadingHTTPServer(("127.0.0.1", port), handler) for port, handler in zip(state.ports.apps, handlers, strict=True)
+    ]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    caddyfile = home.conf / "Caddyfile"
+    write_private(caddyfile, caddy.render(home, state, ("127.0.0.1",)))
+    caddy.write_pages(home.pages)
+    process = subprocess.Popen(
+        [str(binary), "run", "--adapter", "caddyfile", "--config", str(caddyfile)], stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 15
+        while not home.ca.is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        verify = ssl.create_default_context(cafile=str(home.ca))
+        with httpx.Client(base_url=f"https://localhost:{state.ports.public}", verify=verify, trust_env=False, timeout=30) as http:
+            while time.monotonic() < deadline:
+                try:
+                    if http.get("/").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            yield http
+    finally:
+        process.terminate()
+        process.wait(30)
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+def test_what_a_client_claims_about_itself_never_reaches_the_app(front: httpx.Client) -> None:
+    forged = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil", "Forwarded": "for=6.6.6.6"}
+    seen = {name.lower(): value for name, value in front.get("/", headers=forged).json().items()}
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-proto"] == "https"
+    assert seen["x-forwarded-host"].startswith("localhost:")
+    assert "forwarded" not in seen
+
+
+def test_streams_pass_through_unbuffered(front: httpx.Client) -> None:
+    started = time.monotonic()
+    with front.stream("GET", "/stream") as answer:
+        first = next(answer.iter_lines())
+    assert first == "data: 0"
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_body_above_the_limit_is_refused_as_a_problem(front: httpx.Client) -> None:
+    answer = front.post("/v1/documents", content=b"0" * 13_000_000)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+
+
+@pytest.mark.parametrize("front", [DroppingApp], indirect=True)
+def test_reads_are_repeated_elsewhere_and_writes_never(front: httpx.Client) -> None:
+    for _ in range(10):
+        answer = front.post("/v1/search", content=b'{"query": "x"}')
+        assert (answer.status_code, answer.json()) == (200, {"got": '{"query": "x"}'})
+    statuses = {front.post("/v1/documents", content=b"{}").status_code for _ in range(4)}
+    assert statuses <= {200, 502, 503}

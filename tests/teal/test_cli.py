@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from teal import cli
+from teal.stack import status
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAL_HOME", str(tmp_path / ".teal"))
+    monkeypatch.delenv("TEAL_KEY", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["nonsense"], 2),
+        (["up", "--port", "1"], 2),
+        (["up", "--search", "solr"], 2),
+        (["keys", "create", "--role", "owner"], 2),
+        (["ingest", "/there/is/no/such/file"], 2),
+        (["logs", "caddy"], 2),
+        (["ask", "x"], 1),
+        (["keys", "list"], 1),
+        (["status"], 1),
+        (["down"], 0),
+    ],
+)
+def test_exit_codes_tell_mistakes_from_failures(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == code
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+
+
+def test_errors_are_one_json_object_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["keys", "list", "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["next"]) == ("stack-down", "teal up")
+
+
+def test_a_stack_that_never_ran_is_said_so_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["status", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["healthy"] is False
+    assert found["rows"][0]["mend"] == "teal up"
+
+
+def test_doctor_names_a_command_for_everything_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["doctor", "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"python", "disk", "caddy", "redis", "port", "model", "corpus", "jdk", "browser"} <= {row["part"] for row in rows}
+    assert all(row["mend"] for row in rows if not row["ok"])
+    assert next(row for row in rows if row["part"] == "model")["detail"].endswith("search is lexical only")
+
+
+def test_an_unexpected_failure_is_one_message_and_its_trace_is_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(status, "status", broken)
+    assert cli.run(["status"]) == 1
+    said = capsys.readouterr().err
+    assert "a bug" in said
+    assert "Traceback" not in said
+    assert "Traceback" in (tmp_path / ".teal" / "log" / "teal.log").read_text()
