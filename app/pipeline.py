@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
@@ -19,6 +17,7 @@ from app.catalog import work
 from app.catalog.engine import Catalog
 from app.catalog.work import Job, Progress, Task
 from app.errors import DocumentRejected, Unavailable
+from app.gate import Closed, Gate
 from app.models.port import Embedder
 from app.publish import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Publisher, Stopping
 from app.rag.chunk import chunk
@@ -57,8 +56,7 @@ class Ingestion:
         self._embedder = embedder
         self._shape = shape
         self._stop = stop
-        self._permits = threading.BoundedSemaphore(shape.concurrency)
-        self._alone = threading.Lock()
+        self._gate = Gate(shape.concurrency)
 
     def run(self, job: Job) -> Outcome:
         """Ingest, waiting without limit for parts that are away. Blocks for ever once the worker stops: recovery goes on later."""
@@ -67,7 +65,7 @@ class Ingestion:
         while True:
             try:
                 return self._try(job, last)
-            except Stopping:
+            except (Stopping, Closed):
                 self.park()
             except Unavailable as error:
                 log.warning("document %s waits: %s", job.document_id, error.detail)
@@ -85,8 +83,7 @@ class Ingestion:
 
     def finish(self, seconds: float) -> bool:
         """After `stop` is set: wait until no document is in its risky part; False when time was up."""
-        deadline = time.monotonic() + seconds
-        return all(self._permits.acquire(timeout=max(0.0, deadline - time.monotonic())) for _ in range(self._shape.concurrency))
+        return self._gate.close(seconds)
 
     def park(self) -> NoReturn:
         """Never return: a workflow that returns or raises would count as finished, one that is cut off is recovered."""
@@ -103,14 +100,17 @@ class Ingestion:
                 return self._fail(job, "killed-worker", f"Its worker died {task.attempts} times while reading it.")
             return self._fail(job, "internal", f"{type(last).__name__}: {last} (tried {task.attempts} times)")
         written: Future[bool] | None = None
+        counted = False
         try:
-            with self._permit(alone=task.attempts > 0):
-                if self._publisher.begin(job):
+            with self._gate.enter(alone=task.attempts > 0):  # if it kills its worker again, it kills alone
+                counted = self._publisher.begin(job)
+                if counted:
                     written = self._write(task)
         except DocumentRejected as rejection:
             return self._fail(job, rejection.code, rejection.detail)
         except (Unavailable, Stopping):
-            self._publisher.survived(job)
+            if counted:
+                self._publisher.survived(job)
             raise
         if written is not None:
             self._publisher.survived(job)
@@ -172,31 +172,6 @@ class Ingestion:
             return self._leave(job)
         log.warning("document %s failed: %s: %s", job.document_id, code, detail)
         return "failed"
-
-    @contextmanager
-    def _permit(self, *, alone: bool) -> Iterator[None]:
-        """One of `concurrency` places. A document whose last start did not survive takes all: if it kills again, it kills alone."""
-        places = self._shape.concurrency if alone else 1
-        taken = 0
-        try:
-            if alone:
-                with self._alone:
-                    for _ in range(places):
-                        self._acquire()
-                        taken += 1
-            else:
-                self._acquire()
-                taken = 1
-            yield
-        finally:
-            for _ in range(taken):
-                self._permits.release()
-
-    def _acquire(self) -> None:
-        self._permits.acquire()
-        if self._stop.is_set():
-            self._permits.release()
-            raise Stopping
 
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(seconds):
