@@ -46,8 +46,7 @@ def resolve(artifact: MavenArtifact) -> Path:
             .resolve()
         )
     except Exception as error:  # jgo raises whatever its HTTP client raised; all of it means "not fetched"
-        reason = f"{type(error).__name__}, is there a network?" if not str(error) else _without_addresses(str(error))
-        raise FetchFailed(artifact.name, reason) from error
+        raise FetchFailed(artifact.name, _why(error)) from error
     path = Path(found) if found else None
     if path is None or not path.is_file():
         raise FetchFailed(artifact.name, "no repository has it, or there is no network")
@@ -58,9 +57,16 @@ def resolve(artifact: MavenArtifact) -> Path:
     return path
 
 
+def _why(error: Exception) -> str:
+    """A failed download in words."""
+    if isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3")):
+        return "the Maven repository does not answer, is there a network?"
+    return _without_addresses(str(error)) or type(error).__name__
+
+
 def _without_addresses(text: str) -> str:
     """The first line of a message, with addresses shortened: they are long and no help to an operator."""
-    line = text.strip().splitlines()[0]
+    line = (text.strip().splitlines() or [""])[0]
     return " ".join("(address)" if "://" in word else word for word in line.split())[:200]
 
 
