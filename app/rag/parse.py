@@ -127,16 +127,16 @@ def _html(body: bytes) -> Parsed:
     page = BeautifulSoup(body, "html.parser")
     title = page.title.get_text(" ") if page.title else None
     for tag in page(list(_DROPPED_TAGS)):
-        tag.decompose()
+        tag.clear()
     for tag in page(list(_HEADINGS)):
         heading = " ".join(tag.get_text(" ").split())
         title = title or heading
-        tag.replace_with(f"\n\n{_HEADINGS[tag.name]}{heading}\n\n" if heading else "")
+        tag.string = f"\n\n{_HEADINGS[tag.name]}{heading}\n\n" if heading else ""
     for tag in page("br"):
-        tag.replace_with("\n")
+        tag.append("\n")  # inside the tag: beside it would search the parent each time
     for tag in page(["p", "div", "li", "tr", "pre", "blockquote", "section", "article", "table", "ul", "ol", "dt", "dd"]):
-        tag.insert_before("\n\n" if tag.name != "li" else "\n")
-        tag.insert_after("\n\n" if tag.name != "li" else "\n")
+        tag.insert(0, "\n\n" if tag.name != "li" else "\n")
+        tag.append("\n\n" if tag.name != "li" else "\n")
     return Parsed(title, (page.body or page).get_text())
 
 

@@ -96,8 +96,8 @@ def test_file_that_takes_too_long_is_rejected_and_harms_nobody(monkeypatch: pyte
 
 
 def test_file_that_eats_memory_is_rejected_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.rag.parse.APART_MEMORY_BYTES", 300_000_000)
-    many = b"<p>x" * 400_000
+    monkeypatch.setattr("app.rag.parse.APART_MEMORY_BYTES", 150_000_000)
+    many = b"<p>x</p>" * 200_000
     with pytest.raises(DocumentRejected, match="broken"):
         parse_apart(many, HTML, "wide.html")
 
