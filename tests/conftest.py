@@ -68,6 +68,10 @@ class RedisProcess:
             time.sleep(0.02)
         raise TimeoutError("redis-server did not start")
 
+    @property
+    def stopped(self) -> bool:
+        return self._process is None
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()

@@ -21,7 +21,7 @@ from app.rag.answer import Cited, Done, Token, answer
 from app.rag.prompt import Source
 from app.rag.retrieve import Retrieval
 from app.routes.respond import json_bytes, while_connected
-from app.routes.search import check_limits, find, to_filters
+from app.routes.search import check_limits, find, is_fleeting, to_filters
 from app.schemas import AnswerOut, AskIn, CitationOut
 from app.search.port import Filters
 from app.telemetry import ANSWERS, CACHE, DROPPED_CLAIMS, FIRST_EVENT, STREAMS
@@ -127,7 +127,7 @@ async def _events(service: Service, body: AskIn, filters: Filters, script: _Scri
 
 async def _play(service: Service, body: AskIn, filters: Filters, script: _Script) -> AsyncIterator[_Event]:
     found = await find(service, body.question, body.top_k, filters)
-    script.fleeting = found.degraded is not None
+    script.fleeting = is_fleeting(service, found)
     yield _Event("retrieval", _retrieval(found))
     sources = [Source(n, hit.title, hit.passage) for n, hit in enumerate(found.hits, start=1)]
     writer = service.writer()

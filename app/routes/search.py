@@ -11,7 +11,7 @@ from app.cache import Fleeting
 from app.catalog.keys import Principal
 from app.dependencies import Parts, Reader, Service
 from app.errors import InvalidRequest
-from app.rag.retrieve import Hit, Retrieval, RetrievalRequest, retrieve
+from app.rag.retrieve import NO_VECTORS, Hit, Retrieval, RetrievalRequest, retrieve
 from app.routes.respond import json_bytes, while_connected
 from app.schemas import ExplainOut, FiltersIn, HitOut, SearchIn, SearchOut
 from app.search.port import Filters, Mode
@@ -32,7 +32,7 @@ async def search(body: SearchIn, request: Request, service: Parts, principal: Re
         found = await find(service, body.query, body.top_k, filters, mode=body.mode, highlight=body.highlight)
         answer = SearchOut(hits=[_hit(hit, body) for hit in found.hits], mode=found.mode_used, degraded=found.degraded)
         written = answer.model_dump_json(exclude_none=True).encode()
-        return Fleeting(written) if found.degraded else written
+        return Fleeting(written) if is_fleeting(service, found) else written
 
     found, tier = await while_connected(request, service.cache.get_or_compute("search", key, compute))
     return json_bytes(found, tier)
@@ -51,6 +51,12 @@ async def find(
     if found.degraded:
         DEGRADED.inc()
     return found
+
+
+def is_fleeting(service: Service, found: Retrieval) -> bool:
+    """Whether the result is weaker than the next one may be: the embedding provider failed just now. What the index or the
+    settings lack is in the cache key instead."""
+    return found.degraded is not None and found.degraded != NO_VECTORS and service.embedder is not None
 
 
 def check_limits(service: Service, text: str, top_k: int) -> None:

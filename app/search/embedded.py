@@ -16,7 +16,7 @@ import apsw
 from app.errors import IndexMismatch, SearchUnavailable
 from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, where
 from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
-from app.search.words import highlight, query_stems, storable
+from app.search.words import highlight, query_words, storable
 
 T = TypeVar("T")
 READER_THREADS: Final = 4  # SQLite reads release the interpreter lock; more threads than cores only queue
@@ -72,18 +72,18 @@ class EmbeddedReader:
         return connection
 
     def _candidates(self, query: Query) -> Candidates:
-        terms = query_stems(query.text) if query.text is not None else []
+        words = query_words(query.text) if query.text is not None else []
         with self._snapshot() as (connection, stamp):
             check_stamp(stamp, self._stamp, f"The search index {self._path}")
-            lexical = self._lexical(connection, query, terms) if terms else []
+            lexical = self._lexical(connection, query, words) if words else []
             semantic = self._semantic(connection, query, stamp) if query.vector is not None and stamp.dimensions else []
-        marked = frozenset(terms) if query.highlight else None
+        marked = frozenset(stem for _, stem in words) if query.highlight else None
         return Candidates([_candidate(row, marked) for row in lexical], [_candidate(row, marked) for row in semantic])
 
-    def _lexical(self, connection: apsw.Connection, query: Query, terms: Sequence[str]) -> list[tuple[Any, ...]]:
+    def _lexical(self, connection: apsw.Connection, query: Query, words: Sequence[tuple[str, str]]) -> list[tuple[Any, ...]]:
         conditions, parameters = where(query.filters)
-        # Stems are letters and digits only and quoted besides, so no text of a user is FTS5 syntax.
-        match = " OR ".join(f'"{term}"' for term in terms)
+        # Words are letters and digits only and quoted besides, so no text of a user is FTS5 syntax. FTS5 stems them itself.
+        match = " OR ".join(f'"{word}"' for word, _ in words)
         sql = f"SELECT -bm25(words) AS score, {COLUMNS} FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
         return connection.execute(sql, (match, *parameters, query.limit)).fetchall()
 

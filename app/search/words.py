@@ -53,12 +53,20 @@ def stems(text: str) -> list[str]:
     return [stem for _, _, stem in _tokens(storable(text).encode())]
 
 
-def query_stems(text: str) -> list[str]:
-    """The stems a query searches for: without stop words unless it has nothing else; a word said twice counts twice."""
+def query_words(text: str) -> list[tuple[str, str]]:
+    """(word, stem) of each word a query searches for: without stop words unless it has nothing else; a word said twice counts twice.
+
+    An engine that stems by itself takes the words: Porter's stem of a stem can be another one ("lighthouse", "lighthous", "lighthou").
+    """
     data = storable(text).encode()
-    tokens = _tokens(data)
-    telling = [stem for start, end, stem in tokens if data[start:end].decode().lower() not in STOP_WORDS]
-    return (telling or [stem for _, _, stem in tokens])[:MAX_QUERY_WORDS]
+    words = [(data[start:end].decode(), stem) for start, end, stem in _tokens(data)]
+    telling = [pair for pair in words if pair[0].lower() not in STOP_WORDS]
+    return (telling or words)[:MAX_QUERY_WORDS]
+
+
+def query_stems(text: str) -> list[str]:
+    """The stems alone, for an engine that was given stems."""
+    return [stem for _, stem in query_words(text)]
 
 
 def highlight(text: str, wanted: Collection[str]) -> str:

@@ -16,7 +16,9 @@ def main() -> int:
     wrong = 0
     for line in _QUESTIONS.read_text(encoding="utf-8").splitlines():
         asked = json.loads(line)
-        done = subprocess.run([_TEAL, "ask", "--json", asked["question"]], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [_TEAL, "ask", "--json", asked["question"]], capture_output=True, text=True, timeout=60, check=False
+        )
         if done.returncode:
             print(f"FAILED  {asked['question']}: {done.stdout}{done.stderr}")
             wrong += 1

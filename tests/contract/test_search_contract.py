@@ -104,6 +104,11 @@ async def test_words_are_found_in_other_forms_and_in_the_title(engine: Engine, w
     assert ids(await words(engine, "cafe")) == ["title:0"]
 
 
+async def test_a_word_whose_stem_has_another_stem_is_found(engine: Engine, writer: SearchWriter) -> None:
+    store(writer, passage("tower", text="The lighthouse was built of limestone."))
+    assert ids(await words(engine, "lighthouse")) == ["tower:0"]
+
+
 async def test_stop_words_do_not_decide_unless_there_is_nothing_else(engine: Engine, writer: SearchWriter) -> None:
     store(writer, passage("common", text="what is the of and to in", title=""), passage("telling", text="estuary", title=""))
     assert ids(await words(engine, "what is the estuary")) == ["telling:0"]
