@@ -33,7 +33,8 @@ fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock
 
-clean: down  ## stop, and remove what was made here: environment, data, caches
+clean: .venv/.installed down  ## stop, and remove what was made here: environment, data, caches
+	@$(PYTHON) -c 'import json, pathlib, shutil; f = pathlib.Path(".teal/stack.json"); d = f.exists() and json.loads(f.read_text()).get("elasticsearch_home"); d and shutil.rmtree(d, ignore_errors=True)'
 	rm -rf .venv .teal artifacts build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .venv/bin/python:

@@ -18,6 +18,7 @@ from app.catalog.engine import Catalog
 from app.catalog.work import Job, Progress, Task
 from app.errors import DocumentRejected, Unavailable
 from app.gate import Closed, Gate
+from app.models.embed import passage_text
 from app.models.port import Embedder
 from app.publish import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Publisher, Stopping
 from app.rag.chunk import chunk
@@ -131,7 +132,7 @@ class Ingestion:
             if self._stop.is_set():
                 raise Stopping
             batch = texts[start : start + BATCH_PASSAGES]
-            vectors = embedder.passages([f"{title}\n{text}" for text in batch]) if embedder else [None] * len(batch)
+            vectors = embedder.passages([passage_text(title, text) for text in batch]) if embedder else [None] * len(batch)
             done = start + len(batch)
             final = done == len(texts)
             progress = Progress(task.job, done, len(texts), embedder is not None, final, None if task.title else title)

@@ -141,7 +141,7 @@ def _document(row: DocumentRow) -> Document:
     done = row.passages_done / row.passages_total if row.passages_total else 0.0
     return Document(
         id=row.id,
-        title=row.title,
+        title=row.title or row.filename or "",  # until the worker has found the file's own
         source=row.source,
         collection=row.collection,
         metadata=row.attributes,

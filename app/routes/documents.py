@@ -77,7 +77,7 @@ def upload(
     # Only the last part of the name is kept, and only as text: nothing is ever stored under a name a client chose.
     name = PurePosixPath((file.filename or "upload").replace("\\", "/").replace("\x00", "")).name or "upload"
     submission = Submission(
-        title=(title or "").strip() or name[:_TITLE_CHARACTERS],
+        title=(title or "").strip(),  # none given: the file's own, which the worker finds, or its name
         body=content,
         media_type=detect_media_type(name, file.content_type, content[:4096]),
         filename=name[:_TITLE_CHARACTERS],

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from teal.stack.layout import Layout
 from teal.stack.parts import HOME_MARK, PART_MARK
@@ -78,7 +78,10 @@ def holder(port: int) -> str | None:
     """Who listens on this port, in words, where the system lets this user see it."""
     try:
         rows = psutil.net_connections(kind="inet")
-        pid = next((row.pid for row in rows if row.status == psutil.CONN_LISTEN and row.laddr.port == port and row.pid), None)
+        pid = next(
+            (row.pid for row in rows if row.pid and row.status == psutil.CONN_LISTEN and row.laddr and row.laddr.port == port),
+            None,
+        )
         return f"{psutil.Process(pid).name()} (pid {pid})" if pid else None
     except (psutil.Error, OSError):
         return None

@@ -38,13 +38,14 @@ class Service:
         own = {"TEAL_STATE_DIR": str(self.folder / "data"), "TEAL_MODEL_DIR": str(MODELS), "TEAL_RELEASE_ID": "test"}
         return kept | own | dict(self.environment)
 
-    def start(self) -> Service:
+    def start(self, *, until: str = "ready") -> Service:
+        """Start everything and wait until each app's /readyz has the status `until`."""
         self.admin("migrate")
         self.ports = [free_port() for _ in range(self.apps)]
         self.start_worker()
         for number in range(self.apps):
             self.start_app(number)
-        self.wait_ready()
+        self.wait_ready(until)
         return self
 
     def start_app(self, number: int) -> None:
@@ -53,13 +54,13 @@ class Service:
     def start_worker(self) -> None:
         self._spawn("worker", ["-m", "app.worker"], {"TEAL_SLOT": "w"})
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, until: str = "ready") -> None:
         deadline = time.monotonic() + _START_SECONDS
         for port in self.ports:
             while True:
                 try:
                     body = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).json()
-                    if body["status"] == "ready":
+                    if body["status"] == until:
                         break
                 except (httpx.TransportError, ValueError):
                     body = None

@@ -190,6 +190,12 @@ def test_uploads_become_findable(admin: httpx.Client, name: str, content: bytes,
     assert "secretscript" not in found["hits"][0]["passage"]
 
 
+def test_a_file_is_called_what_it_calls_itself(admin: httpx.Client) -> None:
+    content = b"<html><title>Thylacine facts</title><p>The thylacine was a striped marsupial of Tasmania.</p></html>"
+    answer = admin.post("/v1/documents/upload", files={"file": ("export-17.html", io.BytesIO(content))})
+    assert wait_status(admin, answer.json()["id"], "indexed")["title"] == "Thylacine facts"
+
+
 @pytest.mark.parametrize(("name", "content"), [("broken.pdf", b"%PDF-1.7 this is no pdf"), ("empty.html", b"<html></html>")])
 def test_unreadable_file_fails_visibly_with_a_reason_and_can_be_retried(admin: httpx.Client, name: str, content: bytes) -> None:
     answer = admin.post(
