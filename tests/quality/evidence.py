@@ -6,8 +6,6 @@ python -m tests.quality.evidence: thresholds are chosen on every other question 
 from __future__ import annotations
 
 import json
-import os
-import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +14,7 @@ from pathlib import Path
 import httpx
 
 from app.rag.evidence import accepts, coverage
-from teal.client import address
-from teal.stack.layout import locate
+from tests.quality import stack
 
 _QUESTIONS = Path(__file__).with_name("evidence_questions.tsv")
 _PASSAGES = 6  # as many as an answer is written from
@@ -29,13 +26,6 @@ class Measured:
     answerable: bool
     cosine: float
     covered: float
-
-
-def stack() -> httpx.Client:
-    """A client of the running laptop stack."""
-    where = address(locate(os.environ), os.environ)
-    verify = ssl.create_default_context(cafile=str(where.ca))
-    return httpx.Client(base_url=where.url, headers={"Authorization": f"Bearer {where.key}"}, verify=verify, trust_env=False)
 
 
 def measure(client: httpx.Client) -> list[Measured]:
@@ -60,7 +50,7 @@ def errors(measured: list[Measured], accepts: Callable[[Measured], bool]) -> dic
 
 
 def main() -> int:
-    with stack() as client:
+    with stack.client() as client:
         measured = measure(client)
     for one in sorted(measured, key=lambda one: (one.answerable, one.cosine)):
         print(json.dumps({"answerable": one.answerable, "cosine": one.cosine, "coverage": one.covered, "question": one.question}))
