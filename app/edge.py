@@ -26,8 +26,8 @@ _SECURITY_HEADERS: Final = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 )
+_ONLY_HTTPS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every second; a log line each would drown the rest
 
 _log = logging.getLogger("app.access")
@@ -36,8 +36,10 @@ _log = logging.getLogger("app.access")
 class Edge:
     """Plain ASGI, because it is on the path of every request and every streamed event; outermost, so that failures pass it too."""
 
-    def __init__(self, app: ASGIApp, *, max_document_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_document_bytes: int, laptop: bool) -> None:
         self._app = app
+        # On localhost it would turn every other program's http://localhost to HTTPS, in this browser, for a year.
+        self._headers = _SECURITY_HEADERS if laptop else (*_SECURITY_HEADERS, _ONLY_HTTPS)
         self._too_large = f"the request is larger than a document may be, {max_document_bytes} bytes"
         self._body_limit_bytes = 2 * max_document_bytes + _MULTIPART_ROOM_BYTES  # JSON may escape each byte of a text
 
@@ -69,7 +71,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", identity.encode()), *_SECURITY_HEADERS]
+                message["headers"] = [*message["headers"], (b"x-request-id", identity.encode()), *self._headers]
             await send(message)
 
         try:

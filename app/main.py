@@ -101,7 +101,7 @@ def main() -> None:
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
-            Edge(app, max_document_bytes=config.max_document_bytes),
+            Edge(app, max_document_bytes=config.max_document_bytes, laptop=config.environment == "laptop"),
             host=options.host,
             port=options.port,
             uds=options.uds,

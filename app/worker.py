@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 IN_FLIGHT: Final = 256  # documents between dequeue and publication; most of them only wait for the tick
 POLL_SECONDS: Final = 0.2  # DBOS asks for work this often: 5 cheap queries a second when idle
 STOP_SECONDS: Final = 18.0  # supervisors kill after 20 s or more
-MODEL_CHECK_SECONDS: Final = 60.0
+MODEL_CHECK_SECONDS: Final = 10.0  # a look at two file names; an operator who mended it waits for this
 _JOBS_CONNECTIONS: Final = 4  # SQLite has one writer anyway; waiting in our pool is fairer than on its lock
 _POSTGRES_JOBS_CONNECTIONS: Final = 10
 

@@ -112,3 +112,8 @@ def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     require("Java", "apt-get install openjdk-17-jre-headless.", shutil.which("java") is not None)
     with elasticsearch_process.start(archive, tmp_path_factory.mktemp("elasticsearch")) as url:
         yield url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: Playwright's event loop stays in the main thread, where other tests start their own."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

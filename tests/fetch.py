@@ -1,13 +1,15 @@
-"""Fetches what the tests run on, verified: the model and Elasticsearch. `python -m tests.fetch`, which `make fetch` calls."""
+"""Fetches what the tests run on, verified: the models and Elasticsearch. `python -m tests.fetch`, which `make fetch` calls."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
 
 from teal.errors import FetchFailed
-from teal.stack.artifacts import DEFAULT_MODEL, ELASTICSEARCH
+from teal.stack.artifacts import ELASTICSEARCH
+from teal.stack.artifacts import MODELS as PINNED_MODELS
 from teal.stack.fetch import fetch_model, resolve
 from teal.stack.layout import Layout
 
@@ -15,15 +17,16 @@ MODELS = Path(".teal/models")
 
 
 def main() -> int:
-    """Fetch both; a failure matters in CI alone, elsewhere the tests that need the part skip and say so."""
+    """Fetch all; a failure matters in CI alone, elsewhere the tests that need the part skip and say so."""
     MODELS.mkdir(parents=True, exist_ok=True)
+    layout = Layout(MODELS.parent.resolve())
+    parts = {name: functools.partial(fetch_model, layout, name) for name in PINNED_MODELS}
+    parts["elasticsearch"] = functools.partial(resolve, ELASTICSEARCH)
     failed = False
-    for what, fetch in (
-        (DEFAULT_MODEL, lambda: fetch_model(Layout(Path(".teal").resolve()), DEFAULT_MODEL)),
-        ("elasticsearch", lambda: resolve(ELASTICSEARCH)),
-    ):
+    for name, fetch in parts.items():
         try:
-            print(f"{what}: {'verified' if fetch() else 'missing'}")
+            fetch()
+            print(f"{name}: here, verified")
         except FetchFailed as error:
             print(error, file=sys.stderr)
             failed = True
