@@ -27,6 +27,9 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/hadolint app/Dockerfile
 	.ci/lock --check
 
+bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
+	@$(BIN)/python -m loadtests.bench $(ARGS)
+
 fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, verified by SHA-256
 	@$(BIN)/python -m tests.fetch
 

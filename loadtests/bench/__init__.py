@@ -1,0 +1,1 @@
+"""How fast the service is, and what a request costs: `python -m loadtests.bench`."""

@@ -1,0 +1,127 @@
+"""An open-loop HTTP client: requests leave on a schedule, and latency counts from the scheduled time, so waiting is not hidden."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+CONNECTIONS: Final = 32  # more waiting at once means that the rate is beyond the server; it then shows as latency
+ANSWER_SECONDS: Final = 30.0
+
+
+class Unanswered(Exception):
+    """The server did not answer a request in time, or closed the connection."""
+
+
+@dataclass
+class Sample:
+    """Milliseconds from the scheduled time: to the end of each answer, and to its first byte of body. Answers by status and tier."""
+
+    done_ms: list[float] = field(default_factory=list)
+    first_ms: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+    tiers: dict[str, int] = field(default_factory=dict)  # what X-Cache said
+    last_body: bytes = b""
+    seconds: float = 0.0
+
+
+def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """The bytes of a request; made before the clock starts."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\nHost: bench\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time; understands Content-Length and chunked bodies, which is all that is asked of it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._body_from = -1
+        self._length = -1
+        self.first_at = 0.0
+        self.tier = ""
+        self.answer: asyncio.Future[tuple[int, bytes]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        self._buffer.clear()
+        self._body_from, self._length, self.first_at = -1, -1, 0.0
+        self.answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)  # type: ignore[attr-defined]
+        return self.answer
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._body_from < 0:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            self._body_from = end + 4
+            head = bytes(self._buffer[:end]).lower()
+            at = head.find(b"\r\ncontent-length:")
+            self._length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else -1
+            at = head.find(b"\r\nx-cache:")
+            self.tier = head[at + 10 :].split(b"\r\n", 1)[0].decode().strip() if at >= 0 else ""
+        have = len(self._buffer) - self._body_from
+        if have and not self.first_at:
+            self.first_at = time.perf_counter()
+        whole = have >= self._length if self._length >= 0 else self._buffer.endswith(b"0\r\n\r\n")
+        if whole and self.answer is not None and not self.answer.done():
+            self.answer.set_result((int(self._buffer[9:12]), bytes(self._buffer[self._body_from :])))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(Unanswered(f"the connection was closed: {error}"))
+
+
+async def run(port: int, requests: Sequence[bytes], *, per_second: float) -> Sample:
+    """Send `requests` to loopback at `per_second`; raises `Unanswered`."""
+    loop = asyncio.get_running_loop()
+    idle: deque[_Connection] = deque()
+    opened: list[_Connection] = []
+    free = asyncio.Semaphore(CONNECTIONS)
+    sample = Sample()
+    start = time.perf_counter() + 0.05
+
+    async def one(request: bytes, due: float) -> None:
+        async with free:
+            if idle:
+                connection = idle.pop()
+            else:
+                _, connection = await loop.create_connection(_Connection, "127.0.0.1", port)
+                opened.append(connection)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                status, body = await connection.ask(request)
+            ended = time.perf_counter()
+            sample.done_ms.append((ended - due) * 1000)
+            sample.first_ms.append(((connection.first_at or ended) - due) * 1000)
+            sample.statuses[status] = sample.statuses.get(status, 0) + 1
+            sample.tiers[connection.tier] = sample.tiers.get(connection.tier, 0) + 1
+            sample.last_body = body
+            idle.append(connection)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number, request in enumerate(requests):
+                due = start + number / per_second
+                wait = due - time.perf_counter()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                group.create_task(one(request, due))
+    except* TimeoutError:
+        raise Unanswered(f"no answer within {ANSWER_SECONDS:.0f} s") from None
+    finally:
+        for connection in opened:
+            connection.transport.close()
+    sample.seconds = time.perf_counter() - start
+    return sample
