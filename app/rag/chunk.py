@@ -75,7 +75,7 @@ def _pieces(text: str, target_tokens: int) -> Iterator[_Piece]:
     for paragraph in re.split(r"\n\s*\n", _BLANK_RUN.sub(" ", text)):
         seam = "paragraph"
         for block, heading in _blocks(paragraph):
-            for sentence in _sentences(block):
+            for sentence in sentences(block):
                 for part in _bounded(sentence, target_tokens):
                     yield _Piece(part, count_tokens(part), seam, heading)
                     seam = "sentence"
@@ -97,7 +97,8 @@ def _blocks(paragraph: str) -> Iterator[tuple[str, bool]]:
         yield "\n".join(lines), False
 
 
-def _sentences(block: str) -> Iterator[str]:
+def sentences(block: str) -> Iterator[str]:
+    """The sentences of a paragraph; an abbreviation's point ends none."""
     start = 0
     for end in _SENTENCE_END.finditer(block):
         if _ABBREVIATION.search(block[max(start, end.start() - _ABBREVIATION_CHARACTERS) : end.start()]):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.rag.chunk import sentences
 from app.rag.evidence import terms
 from app.rag.prompt import Source
 from app.search.port import Vector
@@ -16,7 +17,9 @@ Embed = Callable[[str, list[str]], Awaitable[list[Vector]]]
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
 
-_SPLIT: Final = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9`])|\n{2,}")
+_PARAGRAPHS: Final = re.compile(r"\n\s*\n")
+_BULLET: Final = re.compile(r"^(?:[*+-]|\d+\.)\s+")
+_ENDS: Final = (".", "!", "?", '."', ".)")
 _MIN_WORDS: Final = 5  # shorter pieces are headings and fragments
 _MAX_WORDS: Final = 60  # longer pieces are tables and code listings
 _MAX_SENTENCES_SCORED: Final = 48  # about 50 ms of one core with MiniLM; passages beyond the first few rarely hold the answer
@@ -35,19 +38,27 @@ class Extracted:
     position: int
 
 
-def sentences(source: Source) -> list[Extracted]:
-    """The sentences of a passage that can stand alone."""
-    pieces = (" ".join(piece.split()) for piece in _SPLIT.split(source.text))
-    return [
-        Extracted(piece, source.n, position)
-        for position, piece in enumerate(pieces)
-        if _MIN_WORDS <= len(piece.split()) <= _MAX_WORDS and piece.endswith((".", "!", "?", '."', ".)"))
-    ]
+def standing_alone(source: Source) -> list[Extracted]:
+    """The sentences of a passage that can stand alone: whole ones, neither fragments nor listings."""
+    pieces = (
+        _BULLET.sub("", " ".join(sentence.split()))
+        for paragraph in _PARAGRAPHS.split(source.text)
+        for sentence in sentences(paragraph)
+    )
+    return [Extracted(piece, source.n, position) for position, piece in enumerate(pieces) if _is_whole(piece)]
+
+
+def _is_whole(piece: str) -> bool:
+    return (
+        _MIN_WORDS <= len(piece.split()) <= _MAX_WORDS
+        and piece.endswith(_ENDS)
+        and piece.count("(") == piece.count(")")  # a passage may begin or end inside a long sentence
+    )
 
 
 def candidates(sources: Sequence[Source]) -> list[Extracted]:
     """The sentences worth scoring, best passages first."""
-    return [sentence for source in sources for sentence in sentences(source)][:_MAX_SENTENCES_SCORED]
+    return [sentence for source in sources for sentence in standing_alone(source)][:_MAX_SENTENCES_SCORED]
 
 
 def extract(question: str, found: Sequence[Extracted], cosines: Sequence[float] | None) -> list[Extracted]:

@@ -11,6 +11,8 @@ _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?")
 _REFERENCE = re.compile(r"(?<!`)`([^`]+)`__?")
 _LITERAL = re.compile(r"``(.+?)``", re.DOTALL)
 _STRONG = re.compile(r"\*\*(\S(?:[^*]*\S)?)\*\*")
+_EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*](?:[^*\n]*[^\s*])?)\*(?![\w*])")
+_NAME_REFERENCE = re.compile(r"(?<![\w`])([A-Za-z]\w*[A-Za-z0-9])_(?=[\s.,;:)]|$)")
 _UNDERLINE = re.compile(r"^([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 _DIRECTIVE = re.compile(r"^(\s*)\.\. ([\w:+-]+)::\s*(.*)$")
 _OPTION = re.compile(r"^\s+:[\w-]+:(\s.*)?$")
@@ -49,10 +51,11 @@ def inline(text: str) -> str:
     text = _ROLE.sub(
         lambda found: _flat(found.group(2)).rpartition(".")[2] if found.group(1) == "~" else _flat(found.group(2)), text
     )
+    text = _NAME_REFERENCE.sub(lambda found: found.group(1), text)  # before literals lose the marks that protect them
     text = _LITERAL.sub(lambda found: found.group(1), text)
     text = _LINK.sub(lambda found: _flat(found.group(1)), text)
     text = _REFERENCE.sub(lambda found: _flat(found.group(1)), text)
-    return _STRONG.sub(lambda found: found.group(1), text)
+    return _EMPHASIS.sub(lambda found: found.group(1), _STRONG.sub(lambda found: found.group(1), text))
 
 
 def _flat(text: str) -> str:

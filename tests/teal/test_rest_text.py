@@ -80,3 +80,11 @@ def test_directives_and_labels_are_gone_and_prose_code_and_names_stay() -> None:
 def test_a_name_that_its_heading_says_already_is_said_once() -> None:
     assert clean("``CACHES``\n==========\n\n.. setting:: CACHES\n\nText.\n").count("CACHES") == 1
     assert "save(force=False)" in clean("Saving\n======\n\n.. method:: save(force=False)\n\n    Text.\n")
+
+
+def test_names_of_links_and_stress_lose_their_marks_and_code_keeps_its_own() -> None:
+    assert inline("It uses PBKDF2_ and bcrypt_, a *single* object.") == "It uses PBKDF2 and bcrypt, a single object."
+    assert (
+        inline("Call ``name_`` with *args, **kwargs and __init__ of my_var.")
+        == "Call name_ with *args, **kwargs and __init__ of my_var."
+    )
