@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from app.catalog.engine import ensure_wal
+from app.catalog.engine import ensure_wal, give_up_on_silence
 from app.catalog.work import Job
 from app.errors import CatalogUnavailable
 from app.settings import Settings
@@ -119,6 +119,8 @@ class Jobs:
                 from dbos import DBOSClient
 
                 engine = jobs_engine(self._settings, _CLIENT_CONNECTIONS)
+                if engine.dialect.name == "postgresql":  # the worker's must wait: DBOS listens on one of them
+                    give_up_on_silence(engine)
                 client = DBOSClient(
                     system_database_engine=engine, application_name=APPLICATION, lazy=True, retry_connection_errors=False
                 )

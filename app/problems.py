@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader, Template
 from starlette.exceptions import HTTPException
 
-from app.errors import PROBLEMS, Problem, TealError
+from app.errors import PROBLEMS, Problem, StorageFull, TealError
 from app.routes.respond import ClientLeft
 from app.telemetry import request_id
 
@@ -25,6 +26,7 @@ _BY_STATUS: Final = {
     415: "unsupported-media",
     401: "unauthenticated",
 }
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLIENT_LEFT_STATUS: Final = 499  # nginx's number for it; nobody receives it, it keeps logs and metrics honest
 
 _log = logging.getLogger(__name__)
@@ -80,6 +82,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:  # a large upload is kept in a temporary file while it arrives
+            return await teal_error(request, StorageFull("There was no room for the upload in the temporary folder."))
         problem = PROBLEMS.get(_BY_STATUS.get(error.status_code, "invalid-request"), PROBLEMS["internal"])
         if error.status_code >= 500:
             problem = PROBLEMS["internal"]

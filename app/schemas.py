@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.search.port import Mode
 
+NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL's text cannot hold it, and nobody means it
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512, pattern=NO_NUL)]
 DEFAULT_COLLECTION = "default"
 
 
@@ -21,9 +22,9 @@ class Wire(BaseModel):
 
 
 class DocumentIn(Wire):
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=NO_NUL)]
     text: Text
-    source: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    source: Annotated[str, StringConstraints(max_length=2000, pattern=NO_NUL)] | None = None
     collection: CollectionName = DEFAULT_COLLECTION
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] = Field(default_factory=dict)
 

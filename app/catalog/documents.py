@@ -122,7 +122,11 @@ def collection_counts(session: Session, collections: tuple[str, ...] | None) -> 
 
 def _visible(session: Session, document_id: str, collections: tuple[str, ...] | None) -> DocumentRow:
     row = session.scalars(
-        select(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None), *_within(collections))
+        select(DocumentRow).where(
+            DocumentRow.id == document_id.replace("\x00", "?"),  # no id holds either, and PostgreSQL refuses to look for the one
+            DocumentRow.deleted_at.is_(None),
+            *_within(collections),
+        )
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no document {document_id[:64]!r} that this key may see.")

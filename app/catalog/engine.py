@@ -66,7 +66,7 @@ class Catalog:
 def open_engine(url: str) -> Engine:
     """An engine with the limits above; for SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes."""
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(
+        engine = create_engine(
             url,
             pool_pre_ping=True,
             pool_size=POOL_CONNECTIONS,
@@ -77,6 +77,8 @@ def open_engine(url: str) -> Engine:
                 "options": f"-c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}",
             },
         )
+        give_up_on_silence(engine)
+        return engine
     engine = create_engine(
         url,
         pool_size=POOL_CONNECTIONS,
@@ -87,6 +89,17 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def give_up_on_silence(engine: Engine) -> None:
+    """Make a PostgreSQL engine's connections end when the server is silent: its own time-out cannot work when it is frozen or cut off."""
+
+    def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> Any:
+        from app.catalog.impatient import Impatient
+
+        return Impatient.connect(*arguments, **named)
+
+    event.listen(engine, "do_connect", connect)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -131,6 +131,7 @@ def record(session: Session, progress: Sequence[Progress]) -> set[Job]:
 
 def fail(session: Session, job: Job, code: str, detail: str) -> bool:
     """Mark the document failed, with the reason its sender reads."""
+    detail = detail.encode("utf-8", "replace").decode().replace("\x00", "")  # a reader's message may quote the broken file
     return _changed(
         session,
         update(DocumentRow)

@@ -83,7 +83,7 @@ def parse(body: bytes, media_type: str, filename: str | None) -> Parsed:
     if not any(character.isalnum() for character in text):
         reason = "a scan needs text recognition first" if media_type == PDF else "there are no words in it"
         raise DocumentRejected(f"{_name(filename)} has no text: {reason}.")
-    title = " ".join((parsed.title or "").replace("\x00", "").split())[:_MAX_TITLE_CHARACTERS]
+    title = " ".join(_clean(parsed.title or "").split())[:_MAX_TITLE_CHARACTERS]
     return Parsed(title or None, text)
 
 

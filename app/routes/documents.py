@@ -20,6 +20,7 @@ from app.rag.parse import detect_media_type
 from app.routes.respond import json_bytes
 from app.schemas import (
     DEFAULT_COLLECTION,
+    NO_NUL,
     AcceptedOut,
     CollectionName,
     CollectionOut,
@@ -64,8 +65,8 @@ def upload(
     principal: Writing,
     file: Annotated[UploadFile, File()],
     collection: Annotated[CollectionName, Form()] = DEFAULT_COLLECTION,
-    title: Annotated[str | None, Form(max_length=_TITLE_CHARACTERS)] = None,
-    source: Annotated[str | None, Form(max_length=2000)] = None,
+    title: Annotated[str | None, Form(max_length=_TITLE_CHARACTERS, pattern=NO_NUL)] = None,
+    source: Annotated[str | None, Form(max_length=2000, pattern=NO_NUL)] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> AcceptedOut:
     """Accept a text, Markdown, HTML or PDF file. The same bytes in one collection are one document, whatever their name."""
@@ -75,7 +76,9 @@ def upload(
     if not content:
         raise InvalidRequest("The file is empty.")
     # Only the last part of the name is kept, and only as text: nothing is ever stored under a name a client chose.
-    name = PurePosixPath((file.filename or "upload").replace("\\", "/").replace("\x00", "")).name or "upload"
+    # The part's own charset (UTF-7, say) can make characters that no database stores.
+    said = (file.filename or "upload").encode("utf-8", "replace").decode().replace("\\", "/").replace("\x00", "")
+    name = PurePosixPath(said).name or "upload"
     submission = Submission(
         title=(title or "").strip(),  # none given: the file's own, which the worker finds, or its name
         body=content,
@@ -95,7 +98,7 @@ def list_documents(
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
-    collection: Annotated[str | None, Query(max_length=64)] = None,
+    collection: Annotated[str | None, Query(max_length=64, pattern=NO_NUL)] = None,
     status: documents.Status | None = None,
 ) -> DocumentsOut:
     """Documents, newest first; `next` is the cursor of the following page, null at the end."""

@@ -12,7 +12,7 @@ from app.catalog import sessions
 from app.catalog.documents import counts
 from app.catalog.keys import Principal
 from app.dependencies import Parts, Reader, caller
-from app.errors import PROBLEMS
+from app.errors import PROBLEMS, Unavailable
 from app.problems import WEB
 from app.schemas import SessionIn, SessionOut
 from app.security import SESSION_COOKIE
@@ -75,27 +75,32 @@ async def sign_out(request: Request, service: Parts) -> Response:
 
 @router.get("/v1/status", tags=["status"])
 async def status(service: Parts, _: Reader) -> JSONResponse:
-    """What is indexed, by which model, and who writes the answers."""
+    """What is indexed, by which model, and who writes the answers. `passages` and `vectors` are null while the search engine is away."""
 
     def count() -> dict[str, int]:
         with service.catalog.read() as session:
             return counts(session)
 
     documents = await to_thread.run_sync(count)
-    engine = await service.reader.status()
+    reasons = dict(service.reasons)
+    engine = None
+    try:
+        engine = await service.reader.status()
+    except Unavailable as error:  # the rest is still true, and is what an operator asks for just then
+        reasons["search"] = error.detail
     return JSONResponse(
         {
             "search": {
                 "adapter": service.settings.search,
-                "index": engine.index,
-                "passages": engine.passages,
-                "vectors": engine.vectors,
+                "index": engine.index if engine else service.settings.index,
+                "passages": engine.passages if engine else None,
+                "vectors": engine.vectors if engine else None,
                 "model": service.embedder.stamp.model if service.embedder else None,
             },
             "documents": {name: documents.get(name, 0) for name in ("queued", "processing", "indexed", "failed")},
             "generation": {"label": service.writer().label},
             "release": service.settings.release_id,
             "color": service.settings.color,
-            "reasons": service.reasons,
+            "reasons": reasons,
         }
     )
