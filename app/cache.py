@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 
-from app.telemetry import CACHE, CACHE_ERRORS
+from app.telemetry import CACHE, CACHE_ERRORS, counter
 
 Tier = Literal["hit-process", "hit-redis", "miss"]
 Kind = Literal["search", "answer", "embedding", "document"]
@@ -70,17 +70,23 @@ class Cache:
         """Cached bytes, or `compute()` stored in both tiers. Errors are never stored. Stops computing when no caller is left."""
         if not self.enabled:
             return await compute(), "miss"
-        found = self._local.get(key)
+        found = self.local(kind, key)
         if found is not None:
-            CACHE.labels(kind, "hit-process").inc()
             return found, "hit-process"
         flight = self._flights.get(key)
         if flight is None or flight.abandoned:
             flight = self._flights[key] = _Flight(asyncio.ensure_future(self._fill(key, compute)))
             flight.task.add_done_callback(functools.partial(self._land, key, flight))
         value, tier = await flight.join()
-        CACHE.labels(kind, tier).inc()
+        counter(CACHE, kind, tier).inc()
         return value, tier
+
+    def local(self, kind: Kind, key: str) -> bytes | None:
+        """From the process alone, at once."""
+        found = self._local.get(key) if self.enabled else None
+        if found is not None:
+            counter(CACHE, kind, "hit-process").inc()
+        return found
 
     async def get(self, key: str) -> bytes | None:
         """From either tier, or None."""

@@ -120,8 +120,8 @@ def open_service(settings: Settings) -> Service:
     )
 
 
-def service_of(request: Request) -> Service:
-    """The process's service."""
+async def service_of(request: Request) -> Service:
+    """The process's service. Async, or the framework would ask a thread for it."""
     service: Service = request.app.state.service
     return service
 

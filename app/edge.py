@@ -11,7 +11,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.telemetry import LATENCY, REQUESTS, request_id
+from app.telemetry import LATENCY, REQUESTS, counter, histogram, request_id
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _MULTIPART_ROOM_BYTES: Final = 64_000  # boundaries, part headers and form fields around a file of the largest size
@@ -81,8 +81,8 @@ class Edge:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
-            REQUESTS.labels(scope["method"], route, status).inc()
-            LATENCY.labels(route).observe(seconds)
+            counter(REQUESTS, scope["method"], route, str(status)).inc()
+            histogram(LATENCY, route).observe(seconds)
             if scope["path"] not in _QUIET:
                 _log.info(
                     "request",

@@ -18,11 +18,14 @@ from starlette.responses import Response
 
 from app import problems, telemetry
 from app.dependencies import Service, open_service
+from app.direct import Direct, Shortcut
 from app.edge import Edge
 from app.routes import ask, documents, health, pages, search
+from app.schemas import AskIn, SearchIn
 from app.settings import Settings, settings
 from app.watch import watch
 
+SHORTCUTS: Final = (Shortcut("/v1/search", SearchIn, search.search), Shortcut("/v1/ask", AskIn, ask.ask))
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
 
@@ -101,7 +104,7 @@ def main() -> None:
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
-            Edge(app, max_document_bytes=config.max_document_bytes, laptop=config.environment == "laptop"),
+            Edge(Direct(app, SHORTCUTS), max_document_bytes=config.max_document_bytes, laptop=config.environment == "laptop"),
             host=options.host,
             port=options.port,
             uds=options.uds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import logging.handlers
 import sys
@@ -36,6 +37,20 @@ PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a m
 DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
 UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", ("part",))
 BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))
+
+
+@functools.lru_cache(
+    maxsize=1024
+)  # as many label values as the metrics may have at all; finding the child each time takes a lock
+def counter(metric: Counter, *labels: str) -> Counter:
+    """The child of `metric` for these label values."""
+    return metric.labels(*labels)
+
+
+@functools.lru_cache(maxsize=1024)
+def histogram(metric: Histogram, *labels: str) -> Histogram:
+    """The child of `metric` for these label values."""
+    return metric.labels(*labels)
 
 
 class _Context(logging.Filter):

@@ -28,6 +28,10 @@ async def search(body: SearchIn, request: Request, service: Parts, principal: Re
     filters = to_filters(body.filters, principal)
     key = service.cache.key("search", *service.scope(repr(filters), body.model_dump_json(exclude={"filters"})))
 
+    known = service.cache.local("search", key)
+    if known is not None:
+        return json_bytes(known, "hit-process")
+
     async def compute() -> bytes:
         found = await find(service, body.query, body.top_k, filters, mode=body.mode, highlight=body.highlight)
         answer = SearchOut(hits=[_hit(hit, body) for hit in found.hits], mode=found.mode_used, degraded=found.degraded)

@@ -63,11 +63,13 @@ class Bench:
     def warm_up(self) -> None:
         """Thousands of requests, of every kind that is measured."""
         again = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(2000)]
-        self._send(self.port, [self.search(query) for query in islice(self.fresh, 300)], 60)
-        self._send(self.port, again, 800)
+        for per_second in (10, 20, SEARCH.per_second):  # a cold Elasticsearch would not keep up with the last
+            new = [self.search(query) for query in islice(self.fresh, 100)]
+            self._send(self.port, new, per_second, strict=False)
+        self._send(self.port, again, FAST.per_second)
         self._send(self.port, [self.ask(query, stream=True) for query in islice(self.fresh, 10)], 5)
         if self.redis_port:
-            self._send(self.redis_port, again, 400)
+            self._send(self.redis_port, again, REDIS.per_second)
             self._send(self.redis_port, [self.search(query) for query in islice(self.fresh, 20)], 20)
 
     def repetition(self) -> dict[str, Row]:
@@ -131,9 +133,9 @@ class Bench:
             self._send(self.engine_port, [client.post("/_msearch", body, headers) for body in bodies], SEARCH.per_second).done_ms
         )
 
-    def _send(self, port: int, requests: Sequence[bytes], per_second: float) -> client.Sample:
+    def _send(self, port: int, requests: Sequence[bytes], per_second: float, *, strict: bool = True) -> client.Sample:
         sample = asyncio.run(client.run(port, requests, per_second=per_second))
-        if set(sample.statuses) != {200}:
+        if strict and set(sample.statuses) != {200}:
             raise WrongAnswer(f"statuses {sample.statuses}; the last body: {sample.last_body[:500]!r}")
         return sample
 

@@ -35,15 +35,10 @@ class Cpu:
 
 
 def cpu(pid: int) -> Cpu:
-    """From the scheduler's own counters, in nanoseconds; the usual ones count in hundredths of a second. Linux only."""
-    used = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            used[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
-        except (FileNotFoundError, ProcessLookupError):  # the thread has just ended
-            continue
-    loop = used.pop(pid)
-    return Cpu(loop, sum(used.values()))
+    """From the kernel's own clocks, in nanoseconds; the usual counters tick in hundredths of a second. Linux only."""
+    whole = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3): threads that have ended count too
+    loop = int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    return Cpu(loop, whole - loop)
 
 
 def memory_mb(pid: int) -> float:
