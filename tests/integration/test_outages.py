@@ -248,6 +248,34 @@ def test_full_disk_refuses_documents_by_name_and_loses_none(tmp_path: Path) -> N
             service.stop()
 
 
+def test_full_disk_of_the_search_index_alone_delays_documents_and_loses_none(postgres_url: str, tmp_path: Path) -> None:
+    with postgres_process.fresh_database(postgres_url) as url, small_disk(tmp_path / "data", 8_000_000) as disk:
+        service = Service(tmp_path, {"DATABASE_URL": url, "TEAL_EMBEDDING": "none"})
+        try:
+            service.start()
+            with service.client("admin") as client:
+                add(client, "Lighthouse", LIGHTHOUSE)
+                with filled(disk):
+                    long = " ".join(os.urandom(4).hex() for _ in range(60_000))  # more than the files' last pages can take
+                    answer = client.post("/v1/documents", json={"title": "Long", "text": f"{long} spoonbill"})
+                    assert answer.status_code == 202
+                    for number in range(5):
+                        assert send(client, number).status_code == 202
+                    until("the worker says so", lambda: "is full" in (tmp_path / "worker.log").read_text(), 20)
+                    documents = counts(client)
+                    assert documents["failed"] == 0
+                    assert documents["queued"] + documents["processing"] > 0
+                    assert search(client)[0].json()["hits"][0]["title"] == "Lighthouse"
+                    assert client.get("/readyz").status_code == 200
+                wanted = {"queued": 0, "processing": 0, "indexed": 7, "failed": 0}
+                until("all are indexed", lambda: counts(client) == wanted, 60)
+                hits = client.post("/v1/search", json={"query": "spoonbill", "mode": "lexical"}).json()["hits"]
+                assert [hit["title"] for hit in hits] == ["Long"]
+            no_stack_traces(service, "app-0", "worker")
+        finally:
+            service.stop()
+
+
 def test_three_apps_and_two_workers_share_one_sqlite_catalog(tmp_path: Path) -> None:
     service = Service(tmp_path, {"TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "100000"}, apps=3)
     try:
