@@ -97,7 +97,7 @@ def fill(
 
 def answerable(client: Client, status: Mapping[str, Any], first_id: str) -> bool:
     """Whether 300 passages are indexed, those of the question's own document among them."""
-    if int(status["search"]["passages"]) < FIRST_PASSAGES:
+    if int(status["search"]["passages"] or 0) < FIRST_PASSAGES:
         return False
     return client.get(f"/v1/documents/{first_id}")["status"] in ("indexed", "failed")
 
@@ -125,7 +125,7 @@ def watch(client: Client, *, clock: Callable[[], float], pause: Callable[[float]
         yield Event("index", "progress", done=total - waiting, total=total, data={"status": status})
         if waiting == 0:
             return
-        now = (waiting, int(status["search"]["passages"]))
+        now = (waiting, int(status["search"]["passages"] or 0))
         if now != last:
             last, moved_at = now, clock()
         elif clock() - moved_at > QUIET_SECONDS:

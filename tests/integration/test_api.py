@@ -381,8 +381,12 @@ def test_metrics_and_health_speak(service: Service, admin: httpx.Client) -> None
 def test_logs_are_json_lines_with_the_request_id(service: Service, admin: httpx.Client) -> None:
     identity = uuid.uuid4().hex
     admin.post("/v1/search", json={"query": "logged"}, headers={"X-Request-Id": identity})
-    lines = [json.loads(line) for line in (service.folder / "app-0.log").read_text().splitlines()]
-    [line] = [line for line in lines if line["request_id"] == identity and line["message"] == "request"]
+    found: list[dict[str, object]] = []
+    deadline = time.monotonic() + 5
+    while not found and time.monotonic() < deadline:  # the line is written after the answer is sent
+        lines = [json.loads(line) for line in (service.folder / "app-0.log").read_text().splitlines()]
+        found = [line for line in lines if line["request_id"] == identity and line["message"] == "request"]
+    [line] = found
     assert (line["status"], line["path"], line["release"]) == (200, "/v1/search", "test")
 
 
