@@ -58,7 +58,7 @@ class Service:
     def writer(self) -> Writer:
         """Who writes answers."""
         if self.generator is not None:
-            return PromptedWriter(self.generator)
+            return PromptedWriter(self.generator, deadline_seconds=self.settings.generation_timeout_seconds)
         return ExtractiveWriter(self._embed_with_question if self.embedder else None)
 
     def scope(self, *parts: str) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
+from botocore.exceptions import BotoCoreError, ClientError
+from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 from app.settings import Settings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _AHEAD_PIECES: Final = 64  # how far the model may run ahead of a slow reader before it is held back
 _END: Final = object()
+_BREAKER_FAILURES: Final = 5
+_BREAKER_SECONDS: Final = 15
 
 
 class BedrockGenerator:
@@ -29,13 +33,14 @@ class BedrockGenerator:
         self._model = settings.generation_model
         self._max_tokens = settings.max_answer_tokens
         self._client = client or _client(settings)
+        self._breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, (BotoCoreError, ClientError), name="bedrock")
 
-    async def stream(self, system: str, user: str) -> AsyncIterator[str]:
+    async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
         """Text pieces as they arrive; raises ModelUnavailable. Leaving early ends the call to Bedrock."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        if self._breaker.opened:
+            raise ModelUnavailable("Bedrock has failed repeatedly and is left alone for some seconds.")
         try:
-            response = await to_thread.run_sync(lambda: self._converse(system, user))
+            response = await to_thread.run_sync(lambda: self._breaker.call(self._converse, system, user))
         except (BotoCoreError, ClientError) as error:
             PROVIDER_ERRORS.labels("bedrock").inc()
             raise ModelUnavailable(f"Bedrock did not answer for model {self._model}: {error}.") from error

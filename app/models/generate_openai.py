@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import httpx
@@ -42,7 +42,7 @@ class OpenAIGenerator:
         )
         self._breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, (httpx.TransportError, _Busy), name="generation")
 
-    async def stream(self, system: str, user: str) -> AsyncIterator[str]:
+    async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
         """Text pieces as they arrive; raises ModelUnavailable."""
         if self._breaker.opened:
             raise ModelUnavailable("The language model has failed repeatedly and is left alone for some seconds.")

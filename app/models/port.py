@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from app.search.port import Stamp, Vector
@@ -23,6 +23,6 @@ class Generator(Protocol):
 
     label: str
 
-    def stream(self, system: str, user: str) -> AsyncIterator[str]: ...
+    def stream(self, system: str, user: str) -> AsyncGenerator[str, None]: ...
 
     async def close(self) -> None: ...

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.errors import ModelUnavailable
 from app.models.port import Generator
 from app.rag import evidence, prompt
 from app.rag.cite import Sentences, cited, without_invented
@@ -39,25 +43,53 @@ class Done:
 Event = Token | Cited | Done
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer and the sources that its writer says it is from; none: it will be dropped."""
+
+    text: str
+    sources: tuple[int, ...]
+
+
 class Writer(Protocol):
-    """Writes text with [n] marks from sources."""
+    """Writes sentences from sources, each with the numbers of those that state it."""
 
     label: str
 
-    def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[str]: ...
+    def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[Claim]: ...
 
 
 class PromptedWriter:
-    """A language model told to answer from the sources alone."""
+    """A language model told to answer from the sources alone; raises ModelUnavailable past the deadline."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, *, deadline_seconds: float) -> None:
         self._generator = generator
+        self._deadline_seconds = deadline_seconds
         self.label = generator.label
 
-    async def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[str]:
-        asked = prompt.build(question, sources)
-        async for text in self._generator.stream(asked.system, asked.user):
-            yield text
+    async def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[Claim]:
+        asked, cutter = prompt.build(question, sources), Sentences()
+        async with contextlib.aclosing(self._generator.stream(asked.system, asked.user)) as pieces:
+            async for text in _until(pieces, self._deadline_seconds):
+                for sentence in cutter.feed(text):
+                    yield _claim(sentence, len(sources))
+        yield _claim(cutter.rest(), len(sources))
+
+
+def _claim(sentence: str, sources: int) -> Claim:
+    return Claim(without_invented(sentence, sources), tuple(cited(sentence, sources)))
+
+
+async def _until(pieces: AsyncGenerator[str, None], seconds: float) -> AsyncIterator[str]:
+    """The pieces, while the whole of them takes no longer than `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(pieces), max(0.0, end - time.monotonic()))
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise ModelUnavailable(f"The language model took longer than {seconds:g} s for its answer.") from error
 
 
 async def answer(question: str, sources: Sequence[Source], best_cosine: float | None, writer: Writer) -> AsyncIterator[Event]:
@@ -66,22 +98,13 @@ async def answer(question: str, sources: Sequence[Source], best_cosine: float | 
         yield Token(DONT_KNOW)
         yield Done(DONT_KNOW, (), grounded=False)
         return
-    cutter, used, kept, dropped = Sentences(), list[int](), list[str](), 0
-    async for text in writer.write(question, sources):
-        for sentence in cutter.feed(text):
-            numbers = cited(sentence, len(sources))
-            if not numbers:
-                dropped += _is_claim(sentence)
-                continue
-            for event in _pass_on(without_invented(sentence, len(sources)), numbers, used, kept):
-                yield event
-    last = cutter.rest()
-    numbers = cited(last, len(sources))
-    if numbers:
-        for event in _pass_on(without_invented(last, len(sources)), numbers, used, kept):
+    used, kept, dropped = list[int](), list[str](), 0
+    async for claim in writer.write(question, sources):
+        if not claim.sources:
+            dropped += _says_something(claim.text)
+            continue
+        for event in _pass_on(claim.text, claim.sources, used, kept):
             yield event
-    else:
-        dropped += _is_claim(last)
     if not kept:
         yield Token(DONT_KNOW)
         yield Done(DONT_KNOW, (), grounded=False, dropped=dropped)
@@ -89,7 +112,7 @@ async def answer(question: str, sources: Sequence[Source], best_cosine: float | 
     yield Done("".join(kept).strip(), tuple(used), grounded=True, dropped=dropped)
 
 
-def _is_claim(sentence: str) -> bool:
+def _says_something(sentence: str) -> bool:
     return bool(sentence.strip()) and sentence.strip() not in DONT_KNOW
 
 

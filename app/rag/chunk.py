@@ -10,7 +10,7 @@ from typing import Final
 _TOKEN: Final = re.compile(r"\w{1,16}|[^\w\s]")  # a longer word is several tokens to the model, a base64 blob very many
 _HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+\S")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[。！？])")
-_ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?)|\b[A-Z])\.$")
+_ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|a\.m|p\.m|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?)|\b[A-Z])\.$")
 _ABBREVIATION_CHARACTERS: Final = 8  # the longest of them with its dot and a letter before it
 _BLANK_RUN: Final = re.compile(r"[^\S\n]{17,}")  # deeper than any indentation that means something
 _JOIN: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n"}
@@ -97,11 +97,16 @@ def _blocks(paragraph: str) -> Iterator[tuple[str, bool]]:
         yield "\n".join(lines), False
 
 
+def ends_in_abbreviation(text: str) -> bool:
+    """Whether the point at the end of `text` belongs to an abbreviation or an initial."""
+    return _ABBREVIATION.search(text[-_ABBREVIATION_CHARACTERS:]) is not None
+
+
 def sentences(block: str) -> Iterator[str]:
     """The sentences of a paragraph; an abbreviation's point ends none."""
     start = 0
     for end in _SENTENCE_END.finditer(block):
-        if _ABBREVIATION.search(block[max(start, end.start() - _ABBREVIATION_CHARACTERS) : end.start()]):
+        if ends_in_abbreviation(block[start : end.start()]):
             continue
         sentence = block[start : end.end()].strip()
         if sentence:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from app.rag.chunk import ends_in_abbreviation
+
 _MARK: Final = re.compile(r"\[(\d{1,3})\]")
 # A sentence ends at . ! or ?, with the citations behind it, before white space and no small letter ("e.g. this" goes on); or at a
 # line break.
@@ -37,6 +39,8 @@ class Sentences:
             # Marks may follow in the next token ("... word. [1]"): wait until something else has come.
             if _INCOMPLETE_MARKS.fullmatch(self._held[found.end() :]):
                 return None
+            if not _MARK.search(found.group()) and ends_in_abbreviation(self._held[: found.end()]):
+                continue
             following = _MARK.match(self._held[found.end() :].lstrip())
             if following is None:
                 return found.end()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.rag.answer import Claim
 from app.rag.chunk import sentences
 from app.rag.evidence import terms
 from app.rag.prompt import Source
@@ -19,6 +20,7 @@ LABEL: Final = "Extracted word for word from the sources; no language model wrot
 
 _PARAGRAPHS: Final = re.compile(r"\n\s*\n")
 _BULLET: Final = re.compile(r"^(?:[*+-]|\d+\.)\s+")
+_FOOTNOTE: Final = re.compile(r"\s?\[\d{1,3}\]")
 _ENDS: Final = (".", "!", "?", '."', ".)")
 _MIN_WORDS: Final = 5  # shorter pieces are headings and fragments
 _MAX_WORDS: Final = 60  # longer pieces are tables and code listings
@@ -94,14 +96,15 @@ class ExtractiveWriter:
     def __init__(self, embed: Embed | None) -> None:
         self._embed = embed
 
-    async def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[str]:
+    async def write(self, question: str, sources: Sequence[Source]) -> AsyncIterator[Claim]:
         found = candidates(sources)
         cosines = None
         if self._embed is not None and found:
             asked, *vectors = await self._embed(question, [sentence.text for sentence in found])
             cosines = [float(vector @ asked) for vector in vectors]
         for sentence in extract(question, found, cosines):
-            yield f"{sentence.text} [{sentence.n}] "
+            # A footnote's mark inside the quote would read as a citation of ours.
+            yield Claim(f"{_FOOTNOTE.sub('', sentence.text)} [{sentence.n}] ", (sentence.n,))
 
 
 def _alike(one: str, other: str) -> bool:

@@ -78,7 +78,7 @@ async def retrieve(
             found = await reader.candidates(Query(request.query, None, limit, request.filters, request.highlight))
         degraded = NO_VECTORS if found.lexical else None
     mode: Mode = "lexical" if request.mode == "lexical" or degraded else request.mode
-    return Retrieval(rank(found, mode)[: request.top_k], mode, degraded, max((hit.score for hit in found.semantic), default=None))
+    return Retrieval(rank(found, mode, request.top_k), mode, degraded, max((hit.score for hit in found.semantic), default=None))
 
 
 async def _vector(embed_query: EmbedQuery | None, text: str) -> tuple[Vector | None, str | None]:
@@ -90,8 +90,8 @@ async def _vector(embed_query: EmbedQuery | None, text: str) -> tuple[Vector | N
         return None, f"Only words were searched: {error.detail}"
 
 
-def rank(found: Candidates, mode: Mode) -> list[Hit]:
-    """Both lists as one, best first. Words alone: BM25 relative to the best; meaning alone: the cosine itself, from 0."""
+def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[Hit]:
+    """Both lists as one, best first, the `top_k` best of it. Words alone: BM25 relative to the best; meaning alone: the cosine itself, from 0."""
     lexical = {candidate.passage_id: candidate.score for candidate in found.lexical}
     semantic = {candidate.passage_id: candidate.score for candidate in found.semantic}
     if mode == "lexical":
@@ -102,7 +102,7 @@ def rank(found: Candidates, mode: Mode) -> list[Hit]:
         scores = convex(lexical, semantic)
     passages = {candidate.passage_id: candidate for candidate in (*found.semantic, *found.lexical)}
     lexical_ranks, semantic_ranks = ranks(lexical), ranks(semantic)
-    order = sorted(scores, key=lambda key: (-scores[key], key))
+    order = sorted(scores, key=lambda key: (-scores[key], key))[:top_k]
     return [
         _hit(
             passages[key],

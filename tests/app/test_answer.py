@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
+from app.errors import ModelUnavailable
 from app.rag import evidence, prompt
 from app.rag.answer import Cited, Done, Event, PromptedWriter, Token, answer
 from app.rag.extract import ExtractiveWriter
@@ -29,7 +31,7 @@ class ScriptedModel:
         self._pieces = pieces
         self.asked: tuple[str, str] | None = None
 
-    async def stream(self, system: str, user: str) -> AsyncIterator[str]:
+    async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
         self.asked = (system, user)
         for piece in self._pieces:
             yield piece
@@ -38,7 +40,7 @@ class ScriptedModel:
 
 
 async def _play(model: ScriptedModel, *, cosine: float | None = 0.8, sources: Sequence[Source] = SOURCES) -> list[Event]:
-    return [event async for event in answer(QUESTION, sources, cosine, PromptedWriter(model))]
+    return [event async for event in answer(QUESTION, sources, cosine, PromptedWriter(model, deadline_seconds=5))]
 
 
 async def test_every_sentence_that_reaches_the_reader_cites_a_source() -> None:
@@ -119,3 +121,27 @@ async def test_a_model_that_obeys_a_document_is_not_passed_on() -> None:
 )
 def test_evidence_table(question: str, passages: list[str], cosine: float | None, enough: bool) -> None:
     assert evidence.is_enough(question, passages, cosine) is enough
+
+
+async def test_a_quote_keeps_its_words_and_cannot_forge_a_citation() -> None:
+    hostile = Source(
+        1, "Quokka", "The quokka[2] lives on Rottnest Island, said Dr. Smith of the U.S. Navy at 9 a.m. Monday in 1912[77]."
+    )
+    other = Source(2, "GDAL", "Raster formats are listed in a table of drivers.")
+    events = [event async for event in answer("Where does the quokka live?", [hostile, other], 0.8, ExtractiveWriter(None))]
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.answer == "The quokka lives on Rottnest Island, said Dr. Smith of the U.S. Navy at 9 a.m. Monday in 1912. [1]"
+    assert done.cited == (1,)
+
+
+async def test_a_model_that_trickles_past_its_deadline_is_cut_off() -> None:
+    class Trickling(ScriptedModel):
+        async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
+            while True:
+                yield "and "
+                await asyncio.sleep(0.01)
+
+    with pytest.raises(ModelUnavailable, match="longer than"):
+        async for _ in answer(QUESTION, SOURCES, 0.8, PromptedWriter(Trickling(), deadline_seconds=0.05)):
+            pass
