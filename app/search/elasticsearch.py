@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import stamina
-from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, ConnectionTimeout, Elasticsearch, NotFoundError
 from elasticsearch.helpers import BulkIndexError, streaming_bulk
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.elasticsearch_connection import breaker, client_options, mapped, passing
+from app.search.elasticsearch_connection import ANSWERS, FastJson, breaker, client_options, mapped, passing
 from app.search.elasticsearch_index import candidate, document, first_index, index_mappings, searches, stamp_of, template
 from app.search.embedded_schema import check_stamp
 from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
@@ -40,7 +41,9 @@ class ElasticsearchReader:
     def __init__(self, settings: Settings, stamp: Stamp) -> None:
         self._url, self._alias, self._stamp = settings.elasticsearch_url, settings.index, stamp
         self._deadline_seconds = settings.search_timeout_seconds
-        self._client = AsyncElasticsearch(**client_options(settings, timeout_seconds=settings.search_timeout_seconds))
+        self._client = AsyncElasticsearch(
+            **client_options(settings, timeout_seconds=settings.search_timeout_seconds), serializers={ANSWERS: FastJson()}
+        )
         self._breaker = breaker("elasticsearch-read")
         self._retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS,
@@ -116,7 +119,11 @@ class ElasticsearchReader:
 
         async def once() -> T:
             left = max(SHORTEST_TRY_SECONDS, deadline - time.monotonic())
-            return await work(self._client.options(request_timeout=left))
+            try:
+                async with asyncio.timeout(left):  # `client.options` would make the client and its 40 parts anew, for each call
+                    return await work(self._client)
+            except TimeoutError as error:
+                raise ConnectionTimeout(f"no answer within {left:.2f} s") from error
 
         guarded: Callable[[], Awaitable[T]] = self._breaker.decorate(once)
         return await self._retry(passing, guarded)
@@ -240,5 +247,5 @@ async def _msearch(client: AsyncElasticsearch, lines: Sequence[Mapping[str, Any]
 
 
 def _ranked(hits: Sequence[Mapping[str, Any]], cosine: bool, marked: frozenset[str] | None) -> list[Candidate]:
-    found = [candidate(dict(hit), cosine=cosine, marked=marked) for hit in hits]
+    found = [candidate(hit, cosine=cosine, marked=marked) for hit in hits]
     return sorted(found, key=lambda one: (-one.score, one.passage_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from app.errors import SearchUnavailable
@@ -143,7 +144,7 @@ def searches(query: Query, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
     return bodies
 
 
-def candidate(hit: dict[str, Any], *, cosine: bool, marked: frozenset[str] | None) -> Candidate:
+def candidate(hit: Mapping[str, Any], *, cosine: bool, marked: frozenset[str] | None) -> Candidate:
     """A hit as the port's candidate. Elasticsearch scores cosine similarity as (1 + cosine) / 2."""
     body, score = hit["_source"], float(hit["_score"])
     return Candidate(
