@@ -52,14 +52,14 @@ def open_redis(url: str) -> Redis:
 class Cache:
     """Byte cache with single-flight: of many callers that miss the same key in this process, one computes."""
 
-    def __init__(self, redis: Redis | None, *, prefix: str, entries: int, ttl_seconds: int) -> None:
+    def __init__(self, redis: Redis | None, *, prefix: str, local_bytes: int, ttl_seconds: int) -> None:
         self._redis = redis
         self._prefix = prefix
         self._ttl_seconds = ttl_seconds
-        self._local: TTLCache[str, bytes] = TTLCache(maxsize=max(entries, 1), ttl=max(ttl_seconds, 1))
+        self._local: TTLCache[str, bytes] = TTLCache(max(local_bytes, 1), max(ttl_seconds, 1), getsizeof=len)
         self._flights: dict[str, _Flight] = {}
         self.breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, _FAULTS, name="redis")
-        self.enabled = ttl_seconds > 0 and entries > 0
+        self.enabled = ttl_seconds > 0 and local_bytes > 0
 
     def key(self, kind: Kind, *parts: str) -> str:
         """A key of fixed length; parts are separated so that no two lists of parts share one."""
@@ -98,8 +98,12 @@ class Cache:
         """Store in both tiers."""
         if not self.enabled:
             return
-        self._local[key] = value
+        self._keep(key, value)
         await self.shared_put(key, value)
+
+    def _keep(self, key: str, value: bytes) -> None:
+        if len(value) <= self._local.maxsize:
+            self._local[key] = value
 
     def _land(self, key: str, flight: _Flight, _: object) -> None:
         if self._flights.get(key) is flight:
@@ -108,7 +112,7 @@ class Cache:
     async def _fill(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> tuple[bytes, Tier]:
         shared = await self.shared_get(key)
         if shared is not None:
-            self._local[key] = shared
+            self._keep(key, shared)
             return shared, "hit-redis"
         value = await compute()
         if not isinstance(value, Fleeting):

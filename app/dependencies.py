@@ -111,7 +111,7 @@ def open_service(settings: Settings) -> Service:
         catalog=catalog,
         reader=open_reader(settings),
         redis=redis,
-        cache=Cache(redis, prefix="teal", entries=settings.cache_entries, ttl_seconds=settings.cache_seconds),
+        cache=Cache(redis, prefix="teal", local_bytes=settings.cache_bytes, ttl_seconds=settings.cache_seconds),
         limiter=KeyLimiter(redis_url, per_second=settings.rate_limit_per_second),
         gate=Gate(catalog, settings),
         jobs=Jobs(settings),

@@ -20,6 +20,7 @@ from app.dependencies import Service, caller
 from app.security import demand
 
 _JSON: Final = b"application/json"
+_OPEN: Final = frozenset({"/v1/session"})  # where a key is presented in the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +40,34 @@ class Direct:
         self._shortcuts: Mapping[str, Shortcut] = {shortcut.path: shortcut for shortcut in shortcuts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        shortcut = self._shortcuts.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if shortcut is None or not _is_json(scope):
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith("/v1/") or scope["path"] in _OPEN:
             await self._app(scope, receive, send)
             return
-        scope["app"], scope["route"] = self._app, shortcut
+        shortcut = self._shortcuts.get(scope["path"])
+        scope["app"] = self._app
         request = Request(scope, receive)
         unexpected: Exception | None = None
+        onward: Receive | None = None
+        response: Response | None = None
         try:
-            raw = await request.body()
-            body = _validated(shortcut.model, raw)
-            if body is None:
-                await self._app(scope, _again(raw, receive), send)
-                return
             service: Service = self._app.state.service
-            principal = demand(await caller(request, service), "reader")
-            response = await shortcut.answer(body=body, request=request, service=service, principal=principal)
+            await service.gate.principal(request)  # nobody without a key makes us read a body
+            if shortcut is None or not _is_json(scope):
+                onward = receive
+            elif (body := _validated(shortcut.model, raw := await request.body())) is None:
+                onward = _again(raw, receive)
+            else:
+                scope["route"] = shortcut
+                principal = demand(await caller(request, service), "reader")
+                response = await shortcut.answer(body=body, request=request, service=service, principal=principal)
         except Exception as error:  # noqa: BLE001 - every kind has its handler, the last one for all the others
             kind = next(kind for kind in type(error).__mro__ if kind in self._app.exception_handlers)
             handler: Callable[[Request, Exception], Any] = self._app.exception_handlers[kind]
             response = await handler(request, error)
             unexpected = error if kind is Exception else None
+        if response is None:
+            await self._app(scope, onward or receive, send)
+            return
         await response(scope, receive, send)
         if unexpected is not None:
             raise unexpected  # as the framework does, so that it is logged

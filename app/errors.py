@@ -36,7 +36,9 @@ _PROBLEMS: Final = (
         "forbidden", 403, "This key may not do that", "Use a key with the role named in `detail`; `teal keys list` shows roles."
     ),
     Problem("not-found", 404, "There is nothing here", "Check the id or the address; the list of documents shows what there is."),
-    Problem("method-not-allowed", 405, "This address does not take that method", "See /docs for the methods of each address."),
+    Problem(
+        "method-not-allowed", 405, "This address does not take that method", "/openapi.json lists the methods of each address."
+    ),
     Problem(
         "conflict",
         409,
@@ -69,6 +71,12 @@ _PROBLEMS: Final = (
         507,
         "There is no room to store this",
         "Nothing was changed. Operators: free disk space, then `teal status`.",
+    ),
+    Problem(
+        "passage-refused",
+        422,
+        "The search engine cannot take a passage of this document",
+        "Look at `detail`, correct the document and send it again.",
     ),
     Problem("model-unavailable", 503, "The language model does not answer", "Try again shortly; search still works."),
     Problem(
@@ -165,3 +173,9 @@ class DocumentRejected(TealError):
     """A document that can never be indexed as it is (broken file, no text): fails at once, without retries."""
 
     code = "unsupported-media"
+
+
+class PassageRefused(DocumentRejected):
+    """The search engine will not take this passage however often it is sent; `detail` names it."""
+
+    code = "passage-refused"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Final
 
+from cachetools import TTLCache
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
@@ -16,7 +18,35 @@ from app.errors import RateLimited
 _LEASES_PER_SECOND: Final = 20  # a process asks Redis for a twentieth of the limit at a time, not for every request
 _LEFT_ALONE_SECONDS: Final = 5.0  # a dead Redis is asked again after this; its time-out must not be paid by each request
 
+_KEYS: Final = 10_000  # keys and addresses remembered at once
+_IDLE_SECONDS: Final = 60.0
+
 _log = logging.getLogger(__name__)
+
+
+class _Lease:
+    """A process's share of one key's current second."""
+
+    def __init__(self) -> None:
+        self.asking = asyncio.Lock()
+        self._window = 0
+        self._left = 0
+        self._used_up_window = 0
+
+    def take(self) -> bool:
+        if self._window != int(time.time()) or self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+    def renew(self, granted: int) -> None:
+        self._window, self._left = int(time.time()), granted
+
+    def use_up(self) -> None:
+        self._used_up_window = int(time.time())
+
+    def is_used_up(self) -> bool:
+        return self._used_up_window == int(time.time())
 
 
 class KeyLimiter:
@@ -34,20 +64,25 @@ class KeyLimiter:
             if redis_url
             else None
         )
-        self._leases: dict[str, tuple[int, int]] = {}  # key id -> (window, requests left in the lease)
+        self._leases: TTLCache[str, _Lease] = TTLCache(_KEYS, _IDLE_SECONDS)
         self._shared_after_seconds = 0.0
 
     async def admit(self, key_id: str) -> None:
         """Count one request; raises RateLimited when the key's window is used up."""
-        window = int(time.time())
-        leased_window, left = self._leases.get(key_id, (0, 0))
-        if leased_window != window or left == 0:
-            left = await self._lease(key_id)
-            if left == 0:
-                raise RateLimited(
-                    f"This key may send {self._per_second} requests a second and has sent them.", retry_after_seconds=1
-                )
-        self._leases[key_id] = (window, left - 1)
+        lease = self._leases.get(key_id)
+        if lease is None:
+            lease = self._leases[key_id] = _Lease()
+        if lease.take():
+            return
+        async with lease.asking:  # one asks for all that wait: a lease each would use up the window unserved
+            if lease.take():
+                return
+            if not lease.is_used_up() and (granted := await self._lease(key_id)):
+                lease.renew(granted)
+                lease.take()
+                return
+            lease.use_up()
+        raise RateLimited(f"This key may send {self._per_second} requests a second and has sent them.", retry_after_seconds=1)
 
     async def _lease(self, key_id: str) -> int:
         for cost in (self._chunk, 1):

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader, Template
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.errors import PROBLEMS, Problem, StorageFull, TealError
 from app.routes.respond import ClientLeft
@@ -91,8 +92,9 @@ def install(app: FastAPI) -> None:
         headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
         return render(request, problem, f"{request.method} {request.url.path}: {error.detail}", headers=headers)
 
+    @app.exception_handler(ClientDisconnect)
     @app.exception_handler(ClientLeft)
-    async def left(request: Request, _: ClientLeft) -> Response:
+    async def left(request: Request, _: Exception) -> Response:
         return Response(status_code=_CLIENT_LEFT_STATUS)
 
     @app.exception_handler(Exception)

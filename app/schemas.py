@@ -7,10 +7,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.catalog.keys import COLLECTION_NAME
 from app.search.port import Mode
 
 NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL's text cannot hold it, and nobody means it
-CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+CollectionName = Annotated[str, StringConstraints(pattern=rf"^{COLLECTION_NAME.pattern}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=512, pattern=NO_NUL)]

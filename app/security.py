@@ -24,6 +24,13 @@ _REMEMBERED_KEYS: Final = 10_000
 _ANYONE: Final = Principal(key_id="anonymous", name="anonymous", role="admin", collections=None)
 
 
+class _Unseen:
+    """Not asked about lately."""
+
+
+_UNSEEN: Final = _Unseen()
+
+
 class Gate:
     """Turns a request's credentials into a Principal. Wrong credentials are remembered too, so a flood of them stays cheap."""
 
@@ -41,8 +48,7 @@ class Gate:
             return await self._look_up(b"key:", presented.strip(), self._by_key)
         token = connection.cookies.get(SESSION_COOKIE)
         if token:
-            if connection.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                raise Forbidden("A page of another site may not use this session.")
+            self.refuse_other_sites(connection)
             return await self._look_up(b"session:", token, self._by_session)
         raise Unauthenticated("The request carries no key.")
 
@@ -50,15 +56,19 @@ class Gate:
         """The owner of a key text; raises Unauthenticated."""
         return await self._look_up(b"key:", presented, self._by_key)
 
-    def forget(self) -> None:
-        """Drop what is remembered, after a key or session was ended by this process."""
-        self._known.clear()
+    def forget_session(self, token: str) -> None:
+        """Drop what is remembered of a session that this process ended."""
+        self._known.pop(_digest(b"session:", token), None)
+
+    def refuse_other_sites(self, connection: HTTPConnection) -> None:
+        """Raise Forbidden when a browser says that another site's page sent this."""
+        if connection.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise Forbidden("A page of another site may not use this session.")
 
     async def _look_up(self, kind: bytes, secret: str, find: Callable[[str], Principal]) -> Principal:
-        digest = hashlib.sha256(kind + secret.encode()).digest()
-        if digest in self._known:
-            known = self._known[digest]
-        else:
+        digest = _digest(kind, secret)
+        known = self._known.get(digest, _UNSEEN)  # one look: between two an entry may end
+        if isinstance(known, _Unseen):
             try:
                 known = await to_thread.run_sync(find, secret)
             except Unauthenticated:
@@ -75,6 +85,10 @@ class Gate:
     def _by_session(self, token: str) -> Principal:
         with self._catalog.read() as session:
             return sessions.session_principal(session, token)
+
+
+def _digest(kind: bytes, secret: str) -> bytes:
+    return hashlib.sha256(kind + secret.encode("utf-8", "surrogateescape")).digest()
 
 
 def demand(principal: Principal, role: Role) -> Principal:

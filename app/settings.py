@@ -106,7 +106,9 @@ class Settings(BaseSettings):
     cache_seconds: int = Field(
         300, ge=0, description="Longest life of a cached search or answer; a changed index drops it sooner. 0 turns caching off."
     )
-    cache_entries: int = Field(2_000, ge=0, description="Entries of the in-process cache tier.")
+    cache_bytes: int = Field(
+        32_000_000, ge=0, description="Room of the in-process cache tier, in bytes of cached answers. 0 turns caching off."
+    )
 
     worker_concurrency: int = Field(8, ge=1, le=64, description="Documents one worker processes at the same time.")
     ingest_attempts: int = Field(

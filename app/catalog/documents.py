@@ -103,9 +103,13 @@ def retry(session: Session, document_id: str, collections: tuple[str, ...] | Non
     return requeue_failed(session, row)
 
 
-def counts(session: Session) -> dict[str, int]:
-    """Documents by status; every status is present."""
-    query = select(DocumentRow.status, func.count()).where(DocumentRow.deleted_at.is_(None)).group_by(DocumentRow.status)
+def counts(session: Session, collections: tuple[str, ...] | None = None) -> dict[str, int]:
+    """Documents by status, of the collections the caller may see; every status is present."""
+    query = (
+        select(DocumentRow.status, func.count())
+        .where(DocumentRow.deleted_at.is_(None), *_within(collections))
+        .group_by(DocumentRow.status)
+    )
     return dict.fromkeys(STATUSES, 0) | dict(session.execute(query).tuples().all())
 
 

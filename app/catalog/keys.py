@@ -18,6 +18,7 @@ from app.errors import InvalidRequest, NotFound, Unauthenticated
 
 Role = Literal["reader", "writer", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)  # each may do what those before it may
+COLLECTION_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SECRET_BYTES: Final = 32  # 256 bits of randomness: a plain SHA-256 is enough, there is nothing to guess
 _FORM: Final = re.compile(r"teal_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
@@ -56,6 +57,9 @@ def create(
     """A new key and its text `teal_<id>_<secret>`, which cannot be read again."""
     if role not in ROLES:
         raise InvalidRequest(f"There is no role {role!r}; there are {', '.join(ROLES)}.")
+    for collection in collections or ():
+        if not COLLECTION_NAME.fullmatch(collection):
+            raise InvalidRequest(f"{collection!r} cannot be a collection: small letters, digits, '.', '_' and '-', 64 at most.")
     if expires_at is not None and expires_at.tzinfo is None:
         raise InvalidRequest("The expiry of a key needs a time zone, for example 2030-01-01T00:00:00+00:00.")
     secret = secrets.token_urlsafe(_SECRET_BYTES)

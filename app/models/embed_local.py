@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from app.errors import ModelUnavailable
@@ -44,6 +44,9 @@ class LocalEmbedder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(model.max_tokens)  # replaces the file's own limit, 128 for MiniLM
         self._tokenizer.no_padding()  # the file pads every text to 128 tokens
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: it would report its use elsewhere
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

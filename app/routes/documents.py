@@ -116,14 +116,16 @@ async def get(document_id: str, service: Parts, principal: Reader) -> Response:
         with service.catalog.read() as session:
             return documents.get(session, document_id, principal.collections)
 
-    key = _cache_key(service, document_id, principal)
+    key = _cache_key(service, document_id)
     cached = await service.cache.shared_get(key)
     if cached is not None:
-        return json_bytes(cached, "hit-redis")
+        collection, _, body = cached.partition(b"\n")
+        if principal.collections is None or collection.decode() in principal.collections:
+            return json_bytes(body, "hit-redis")
     document = await to_thread.run_sync(read)
     body = _out(document).model_dump_json(exclude_none=True).encode()
     if document.status == "indexed":
-        await service.cache.shared_put(key, body)
+        await service.cache.shared_put(key, document.collection.encode() + b"\n" + body)
     return json_bytes(body, "miss")
 
 
@@ -137,7 +139,7 @@ async def delete(document_id: str, service: Parts, principal: Writing) -> Respon
         service.jobs.remove(document_id)
 
     await to_thread.run_sync(forget)
-    await service.cache.shared_drop(_cache_key(service, document_id, principal))
+    await service.cache.shared_drop(_cache_key(service, document_id))
     return Response(status_code=204)
 
 
@@ -169,9 +171,9 @@ def _enqueue(service: Service, accepted: Accepted) -> AcceptedOut:
     return AcceptedOut(id=accepted.id, status=accepted.status)
 
 
-def _cache_key(service: Service, document_id: str, principal: Principal) -> str:
-    """Kept in Redis alone, so that one process's deletion is every process's. One key for all who may see everything."""
-    return service.cache.key("document", *service.scope(document_id, repr(principal.collections)))
+def _cache_key(service: Service, document_id: str) -> str:
+    """Kept in Redis alone and once for all callers, so that one deletion is everybody's. The value starts with the collection."""
+    return service.cache.key("document", *service.scope(document_id))
 
 
 def _check_size(service: Service, size_bytes: int) -> None:

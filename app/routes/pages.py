@@ -34,8 +34,10 @@ async def errors() -> JSONResponse:
 
 
 @router.post("/v1/session", status_code=204, tags=["session"])
-async def sign_in(body: SessionIn, service: Parts) -> Response:
+async def sign_in(body: SessionIn, request: Request, service: Parts) -> Response:
     """Exchange a key for a cookie that scripts of the page cannot read."""
+    service.gate.refuse_other_sites(request)
+    await service.limiter.admit(f"sign-in {_client(request)}")
     principal = await service.gate.verify(body.key)
     hours = service.settings.session_hours
 
@@ -59,6 +61,8 @@ async def who(principal: Annotated[Principal, Depends(caller)]) -> SessionOut:
 @router.delete("/v1/session", status_code=204, tags=["session"])
 async def sign_out(request: Request, service: Parts) -> Response:
     """End the session of this cookie."""
+    service.gate.refuse_other_sites(request)
+    await service.limiter.admit(f"sign-in {_client(request)}")
     token = request.cookies.get(SESSION_COOKIE)
     if token:
 
@@ -67,19 +71,20 @@ async def sign_out(request: Request, service: Parts) -> Response:
                 sessions.close_session(session, token)
 
         await to_thread.run_sync(close_one)
-        service.gate.forget()
+        service.gate.forget_session(token)
     response = Response(status_code=204)
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     return response
 
 
 @router.get("/v1/status", tags=["status"])
-async def status(service: Parts, _: Reader) -> JSONResponse:
-    """What is indexed, by which model, and who writes the answers. `passages` and `vectors` are null while the search engine is away."""
+async def status(service: Parts, principal: Reader) -> JSONResponse:
+    """What is indexed, by which model, and who writes the answers. `passages` and `vectors` are null while the search engine is away,
+    and for keys that may not see every collection."""
 
     def count() -> dict[str, int]:
         with service.catalog.read() as session:
-            return counts(session)
+            return counts(session, principal.collections)
 
     documents = await to_thread.run_sync(count)
     reasons = dict(service.reasons)
@@ -88,13 +93,14 @@ async def status(service: Parts, _: Reader) -> JSONResponse:
         engine = await service.reader.status()
     except Unavailable as error:  # the rest is still true, and is what an operator asks for just then
         reasons["search"] = error.detail
+    sees_all = engine is not None and principal.collections is None  # the engine counts every collection
     return JSONResponse(
         {
             "search": {
                 "adapter": service.settings.search,
                 "index": engine.index if engine else service.settings.index,
-                "passages": engine.passages if engine else None,
-                "vectors": engine.vectors if engine else None,
+                "passages": engine.passages if engine and sees_all else None,
+                "vectors": engine.vectors if engine and sees_all else None,
                 "model": service.embedder.stamp.model if service.embedder else None,
             },
             "documents": {name: documents.get(name, 0) for name in ("queued", "processing", "indexed", "failed")},
@@ -104,3 +110,9 @@ async def status(service: Parts, _: Reader) -> JSONResponse:
             "reasons": reasons,
         }
     )
+
+
+def _client(request: Request) -> str:
+    """The client's address as the load balancer saw it; it drops what clients claim themselves."""
+    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return forwarded or (request.client.host if request.client else "local")

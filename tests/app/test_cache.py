@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 def _cache(**overrides: int) -> Cache:
-    return Cache(None, prefix="t", **({"entries": 10, "ttl_seconds": 60} | overrides))
+    return Cache(None, prefix="t", **({"local_bytes": 10_000, "ttl_seconds": 60} | overrides))
 
 
 class Work:
@@ -91,3 +91,13 @@ async def test_zero_seconds_turns_the_cache_off() -> None:
     work.release.set()
     assert (await cache.get_or_compute("search", "k", work))[1] == "miss"
     assert (await cache.get_or_compute("search", "k", work))[1] == "miss"
+
+
+async def test_the_process_tier_is_bounded_in_bytes() -> None:
+    cache = _cache(local_bytes=100)
+    await cache.put("small", b"x" * 60)
+    await cache.put("other", b"y" * 60)
+    await cache.put("large", b"z" * 101)
+    assert cache.local("search", "small") is None
+    assert cache.local("search", "other") == b"y" * 60
+    assert cache.local("search", "large") is None

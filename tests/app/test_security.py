@@ -35,7 +35,7 @@ async def test_key_opens_the_gate_until_it_is_revoked(catalog: Catalog) -> None:
     assert (await gate.principal(_connection(authorization=f"Bearer {key}"))).role == "writer"
     with catalog.write() as session:
         keys.revoke(session, info.id)
-    gate.forget()
+    gate = Gate(catalog, Settings())  # remembers nothing yet
     with pytest.raises(Unauthenticated):
         await gate.principal(_connection(authorization=f"Bearer {key}"))
 

@@ -410,3 +410,18 @@ def test_sigterm_lets_an_open_stream_finish(service: Service, tmp_path: Path) ->
         assert alone.processes.pop("app-0").wait(45) in (0, -signal.SIGTERM)
     finally:
         alone.stop()
+
+
+def test_no_body_is_read_for_a_caller_without_a_key(service: Service) -> None:
+    with service.client_with(None) as nobody:
+        for path in ("/v1/search", "/v1/ask", "/v1/documents", "/v1/documents/upload"):
+            assert nobody.post(path, content=b"{not json", headers={"Content-Type": "application/json"}).status_code == 401
+        assert nobody.delete("/v1/session", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_a_limited_key_sees_no_numbers_of_other_collections(service: Service, admin: httpx.Client) -> None:
+    with service.client("reader", "kitchen") as cook:
+        status = cook.get("/v1/status").json()
+    assert status["documents"] == {"queued": 0, "processing": 0, "indexed": 1, "failed": 0}
+    assert status["search"]["passages"] is None
+    assert admin.get("/v1/status").json()["search"]["passages"] > 1
