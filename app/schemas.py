@@ -86,7 +86,7 @@ class SearchIn(Wire):
     query: Text
     top_k: Annotated[int, Field(ge=1, le=1000)] = 10
     mode: Mode = "hybrid"
-    filters: FiltersIn = FiltersIn()
+    filters: FiltersIn = Field(default_factory=FiltersIn)
     explain: bool = False
     highlight: bool = False
 
@@ -123,7 +123,7 @@ class AskIn(Wire):
     question: Text
     top_k: Annotated[int, Field(ge=1, le=20)] = 6
     stream: bool = False
-    filters: FiltersIn = FiltersIn()
+    filters: FiltersIn = Field(default_factory=FiltersIn)
 
 
 class CitationOut(Wire):
