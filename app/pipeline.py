@@ -113,11 +113,18 @@ class Ingestion:
             if counted:
                 self._publisher.survived(job)
             raise
-        if written is not None:
-            self._publisher.survived(job)
-            if written.result():
-                return "indexed"
-        return self._leave(job)
+        if written is None:
+            return self._leave(job)
+        self._publisher.survived(job)  # no attempt is held while the write waits: an outage may outlast any number of workers
+        try:
+            return "indexed" if written.result() else self._leave(job)
+        except DocumentRejected as rejection:
+            return self._fail(job, rejection.code, rejection.detail)
+        except (Unavailable, Stopping):
+            raise
+        except Exception:
+            self._publisher.begin(job)  # this attempt failed after all: it counts again
+            raise
 
     def _write(self, task: Task) -> Future[bool]:
         """Parse, cut, and hand over batch by batch; returns the outcome of the last one."""
@@ -140,7 +147,8 @@ class Ingestion:
                 self._passage(task, title, start + place, text, vector)
                 for place, (text, vector) in enumerate(zip(batch, vectors, strict=True))
             ]
-            ahead.append(self._publisher.write(progress, passages, len(texts) if final and rewritten else None))
+            below = len(texts) if final and rewritten else None
+            ahead.append(self._publisher.write(progress, passages, below, after=ahead[-1] if ahead else None))
             if not final and len(ahead) >= _BATCHES_AHEAD and not ahead[-_BATCHES_AHEAD].result():
                 return ahead[-1]
         if not ahead:  # every batch was written before the last worker died, only the end is missing

@@ -41,6 +41,7 @@ class _Write:
     progress: Progress
     passages: Sequence[Passage]
     keep_below: int | None
+    after: Future[bool] | None
     outcome: Future[bool] = field(default_factory=Future)
 
 
@@ -69,9 +70,12 @@ class Publisher:
     def start(self) -> None:
         self._thread.start()
 
-    def write(self, progress: Progress, passages: Sequence[Passage], keep_below: int | None = None) -> Future[bool]:
-        """Write passages, then progress; `keep_below` also removes the document's passages from that ordinal on."""
-        return self._put(_Write(progress, passages, keep_below))
+    def write(
+        self, progress: Progress, passages: Sequence[Passage], keep_below: int | None = None, *, after: Future[bool] | None = None
+    ) -> Future[bool]:
+        """Write passages, then progress; `keep_below` also removes the document's passages from that ordinal on. Never
+        before the write whose outcome is `after`, and not at all when that one failed: progress has no holes."""
+        return self._put(_Write(progress, passages, keep_below, after))
 
     def remove(self, document_id: str, *, deleted: bool) -> Future[bool]:
         """Remove all passages of a document; `deleted` also drops its body and marks it purged in the catalog."""
@@ -142,13 +146,14 @@ class Publisher:
         while waiting:
             written: list[_Write | _Removal] = []
             problem: Unavailable | None = None
-            groups = [list(waiting)] if together else [[item] for item in waiting]
+            groups = [list(waiting)] if together else [[item] for item in waiting if _has_turn(item)]
             for group in groups:
                 try:
                     self._apply(group)
                 except Unavailable as error:
                     problem = error
-                    waiting.rotate(-1)
+                    waiting.remove(group[0])
+                    waiting.append(group[0])
                     break
                 except Exception as error:  # noqa: BLE001 - handed to the waiting document
                     if len(group) > 1:
@@ -168,6 +173,9 @@ class Publisher:
 
     def _apply(self, group: Sequence[_Write | _Removal]) -> None:
         writes = [item for item in group if isinstance(item, _Write)]
+        for write in writes:
+            if write.after is not None and write.after.done():
+                write.after.result()  # raises what it failed with: passages after missing ones would count as progress
         passages = [passage for item in writes for passage in item.passages]
         if passages:
             self._writer.put(passages)
@@ -232,3 +240,7 @@ class Publisher:
         if self._stop.wait(seconds):
             raise Stopping
         return min(seconds * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _has_turn(item: _Write | _Removal) -> bool:
+    return isinstance(item, _Removal) or item.after is None or item.after.done()

@@ -13,7 +13,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Connect
 from elasticsearch.helpers import BulkIndexError, streaming_bulk
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.elasticsearch_connection import ANSWERS, FastJson, breaker, client_options, mapped, passing
+from app.search.elasticsearch_connection import ANSWERS, FastJson, breaker, client_options, mapped, passing, refusals
 from app.search.elasticsearch_index import candidate, document, first_index, index_mappings, searches, stamp_of, template
 from app.search.embedded_schema import check_stamp
 from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
@@ -156,7 +156,7 @@ class ElasticsearchWriter:
         actions = [
             {"_op_type": "index", "_index": self._alias, "_id": passage.id, "_source": document(passage)} for passage in passages
         ]
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with mapped(self._settings.elasticsearch_url, self._alias), refusals(self._alias):
             self._call(lambda: self._bulk(actions))
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:

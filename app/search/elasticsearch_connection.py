@@ -13,10 +13,16 @@ from elasticsearch.helpers import BulkIndexError
 from elasticsearch.serializer import JsonSerializer
 from pydantic_core import from_json
 
-from app.errors import SearchUnavailable
+from app.errors import PassageRefused, SearchUnavailable
 from app.settings import Settings
 
 PASSING_STATUS: Final = frozenset({429, 502, 503, 504})  # too busy, or not there at this moment
+_STATE_STATUS: Final = frozenset({401, 403, 404, 408, 429})  # keys, blocks (a full disk), a missing index, load: all of it mends
+# Some come with 400. The fields are ours, so the last two mean that the alias names an index of another form or model.
+_STATE_ERRORS: Final = (
+    "cluster_block_exception", "index_closed_exception", "strict_dynamic_mapping_exception", "different number of dimensions"
+)  # fmt: skip
+_REFUSED_CALLS: Final = frozenset({400, 413})  # a whole bulk call, by one item that is not allowed or by their size
 FAILURES_TO_OPEN: Final = 5  # failed calls in a row; fewer would open at one slow collection of garbage
 OPEN_SECONDS: Final = 5  # then one call probes; short, since an engine restart takes about 20 s
 HINT: Final = "See `teal status`, then `teal logs elasticsearch`."
@@ -95,6 +101,29 @@ def mapped(url: str, index: str) -> Iterator[None]:
         raise SearchUnavailable(
             f"Elasticsearch at {url} did not take every passage of {index}: {first_failure(error.errors)} {HINT}"
         ) from error
+
+
+@contextmanager
+def refusals(index: str) -> Iterator[None]:
+    """Turns a write that the engine refuses however often it is sent into `PassageRefused`; inside `mapped`."""
+    try:
+        yield
+    except BulkIndexError as error:
+        if not all(_is_refusal(item) for failure in error.errors for item in failure.values()):
+            raise
+        raise PassageRefused(f"Elasticsearch cannot take a passage into {index}: {first_failure(error.errors)}") from error
+    except ApiError as error:
+        if error.status_code not in _REFUSED_CALLS:
+            raise
+        raise PassageRefused(f"Elasticsearch refuses passages of {index} with {error.status_code}: {error.message}.") from error
+
+
+def _is_refusal(item: dict[str, Any]) -> bool:
+    """Whether a failed item failed by its own content, and not by the state of the engine, its index or its keys."""
+    problem = str(item.get("error"))
+    if any(words in problem for words in _STATE_ERRORS):
+        return False
+    return 400 <= item["status"] < 500 and item["status"] not in _STATE_STATUS
 
 
 def first_failure(errors: Any) -> str:

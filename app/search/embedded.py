@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 import apsw
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, where
+from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, refusals, where
 from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
 from app.search.words import highlight, query_words, storable
 
@@ -133,8 +133,9 @@ class EmbeddedWriter:
                     raise IndexMismatch(
                         f"Passage {passage.id} has {passage.vector.size} dimensions, the index {stamp.dimensions}."
                     )
-                self._remove(connection, "id = ?", (passage.id,))
-                _insert(connection, passage)
+                with refusals(passage.id):
+                    self._remove(connection, "id = ?", (passage.id,))
+                    _insert(connection, passage)
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
         with self._transaction() as connection:

@@ -12,7 +12,7 @@ import apsw
 import numpy as np
 import sqlite_vec
 
-from app.errors import IndexMismatch, SearchUnavailable, StorageFull
+from app.errors import IndexMismatch, PassageRefused, SearchUnavailable, StorageFull
 from app.search.port import Filters, Stamp, Vector
 from app.search.words import TOKENIZER
 
@@ -61,6 +61,15 @@ def mapped(path: Path) -> Iterator[None]:
         ) from error
     except apsw.Error as error:
         raise SearchUnavailable(f"The search index {path} cannot be used: {error}. See `teal logs worker`.") from error
+
+
+@contextmanager
+def refusals(passage_id: str) -> Iterator[None]:
+    """Turns the errors that are the passage's own, and no illness of the file, into `PassageRefused`; inside `mapped`."""
+    try:
+        yield
+    except (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError) as error:
+        raise PassageRefused(f"The search index cannot take the passage {passage_id}: {error}.") from error
 
 
 def read_stamp(connection: apsw.Connection) -> Stamp | None:

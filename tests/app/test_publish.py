@@ -1,18 +1,25 @@
-"""The publisher keeps its promises while the search engine misbehaves."""
+"""The publisher and the documents it writes for keep their promises while the search engine misbehaves."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import apsw
+import numpy as np
 import pytest
 
-from app.catalog import documents, index_state
+from app.catalog import documents, index_state, work
 from app.catalog.engine import Catalog, migrate
 from app.catalog.work import Job, Progress
-from app.errors import SearchUnavailable
+from app.errors import PassageRefused, SearchUnavailable
+from app.pipeline import Ingestion, Shape
 from app.publish import Publisher
+from app.rag.parse import Parsed
+from app.search.embedded import EmbeddedWriter
 from app.search.port import Passage, Stamp
 from tests.app.catalog_promises import accept
 
@@ -28,6 +35,7 @@ class Memory:
         self.publications = 0
         self.away = threading.Event()
         self.refused: dict[str, Exception] = {}
+        self.refusals = 0
 
     def ensure(self, stamp: Stamp) -> str:
         return "memory"
@@ -36,6 +44,7 @@ class Memory:
         self._reach()
         for passage in passages:
             if passage.id in self.refused:
+                self.refusals += 1
                 raise self.refused[passage.id]
         self.written |= {passage.id: passage for passage in passages}
 
@@ -160,3 +169,98 @@ def test_passages_beyond_the_new_count_go(catalog: Catalog, engine: Memory, publ
     assert publisher.write(Progress(one, 3, 3, True, False), [passage(one, n) for n in range(3)]).result(WAIT_SECONDS)
     assert publisher.write(done(one), [passage(one)], keep_below=1).result(WAIT_SECONDS)
     assert sorted(engine.visible) == [f"{one.document_id}:0"]
+
+
+def test_nothing_is_written_after_a_write_that_failed(catalog: Catalog, engine: Memory, publisher: Publisher) -> None:
+    one = job(catalog, "1")
+    engine.refused[f"{one.document_id}:0"] = RuntimeError("mapping")
+    first = publisher.write(Progress(one, 1, 3, True, False), [passage(one, 0)])
+    second = publisher.write(Progress(one, 2, 3, True, False), [passage(one, 1)], after=first)
+    with pytest.raises(RuntimeError, match="mapping"):
+        second.result(WAIT_SECONDS)
+    last = publisher.write(done(one, 3), [passage(one, 2)], after=second)  # arrives when the others have failed
+    with pytest.raises(RuntimeError, match="mapping"):
+        last.result(WAIT_SECONDS)
+    assert status(catalog, one) == "queued"
+    assert not engine.written
+
+
+@pytest.fixture
+def ingestion(catalog: Catalog, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Ingestion:
+    monkeypatch.setattr("app.pipeline.RETRY_SECONDS", 0.0)
+
+    def parse(body: bytes, media_type: str, filename: str | None) -> Parsed:
+        return Parsed(None, body.decode())
+
+    return Ingestion(catalog, publisher, parse, lambda: None, Shape(200, 20, 3, 2), threading.Event())
+
+
+def start(ingestion: Ingestion, job: Job) -> tuple[threading.Thread, list[str]]:
+    outcome: list[str] = []
+    thread = threading.Thread(target=lambda: outcome.append(ingestion.run(job)), daemon=True)
+    thread.start()
+    return thread, outcome
+
+
+def failure(catalog: Catalog, job: Job) -> dict[str, str]:
+    with catalog.read() as session:
+        error = documents.get(session, job.document_id, None).error
+    assert error is not None
+    return dict(error)
+
+
+def test_document_whose_write_fails_for_good_is_tried_three_times(catalog: Catalog, engine: Memory, ingestion: Ingestion) -> None:
+    bad = job(catalog, "A few words.")
+    engine.refused[f"{bad.document_id}:0"] = ValueError("no such form")
+    thread, outcome = start(ingestion, bad)
+    thread.join(WAIT_SECONDS)
+    assert outcome == ["failed"]
+    assert engine.refusals == 3
+    assert failure(catalog, bad)["code"] == "internal"
+    assert "ValueError: no such form (tried 3 times)" in failure(catalog, bad)["detail"]
+
+
+def test_document_with_a_refused_passage_fails_alone_and_leaves_nothing(
+    catalog: Catalog, engine: Memory, ingestion: Ingestion
+) -> None:
+    long = " ".join(f"Sentence {number} of a long document says something of its own." for number in range(2_000))
+    bad, good = job(catalog, long), [job(catalog, f"Good words {number}.") for number in range(5)]
+    engine.refused[f"{bad.document_id}:40"] = PassageRefused("The passage 40 is refused.")  # in the second batch of more
+    started = [start(ingestion, one) for one in (bad, *good)]
+    for thread, _ in started:
+        thread.join(WAIT_SECONDS)
+    assert [outcome for _, outcome in started] == [["failed"], *[["indexed"]] * 5]
+    assert failure(catalog, bad)["code"] == "passage-refused"
+    assert "passage 40" in failure(catalog, bad)["detail"]
+    assert sorted(engine.visible) == sorted(f"{one.document_id}:0" for one in good)
+
+
+def test_waiting_for_the_engine_holds_no_attempt(catalog: Catalog, engine: Memory, ingestion: Ingestion) -> None:
+    """However many workers end during an outage, none of the waiting documents counts as their killer."""
+    engine.away.set()
+    one = job(catalog, "A few words.")
+    thread, outcome = start(ingestion, one)
+    thread.join(1.5)  # longer than a tick
+    with catalog.read() as session:
+        task = work.load(session, one)
+    assert task is not None
+    assert (task.attempts, status(catalog, one)) == (0, "processing")
+    engine.away.clear()
+    thread.join(WAIT_SECONDS)
+    assert outcome == ["indexed"]
+
+
+def test_embedded_index_names_a_passage_it_can_never_take_and_stays_whole(tmp_path: Path) -> None:
+    writer = EmbeddedWriter(tmp_path / "search.db")
+    writer.ensure(Stamp("m", "d", 2))
+    good = Passage("good:0", "good", 0, "t", "x", "default", vector=np.ones(2, dtype=np.float32))
+    against_schema = replace(good, id="bad:0", collection=cast("str", None))
+    with pytest.raises(PassageRefused, match=r"passage bad:0: .*NOT NULL"):
+        writer.put([good, against_schema])
+    assert writer.count() == 0
+    writer._connection.limit(apsw.SQLITE_LIMIT_LENGTH, 10_000)
+    with pytest.raises(PassageRefused, match=r"passage bad:1: .*too big"):
+        writer.put([replace(good, id="bad:1", text="x" * 20_000)])
+    writer.put([good])
+    assert writer.count() == 1
+    writer.close()

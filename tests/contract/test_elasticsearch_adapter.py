@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
-from app.errors import IndexMismatch, SearchUnavailable
+from app.errors import IndexMismatch, PassageRefused, SearchUnavailable
 from app.search.elasticsearch import ElasticsearchReader, ElasticsearchWriter
 from app.search.elasticsearch_connection import client_options
 from app.search.port import Filters, Query
@@ -135,6 +135,28 @@ async def test_an_alias_that_moves_to_another_models_index_is_noticed(elasticsea
     for one, its in ((writer, settings), (second, other)):
         one.close()
         _drop(elasticsearch_url, its)
+
+
+@pytest.mark.integration
+def test_a_passage_refused_for_good_is_told_from_an_index_that_is_blocked(elasticsearch_url: str) -> None:
+    settings = settings_for(elasticsearch_url)
+    writer = ElasticsearchWriter(settings)
+    writer.ensure(STAMP)
+    with pytest.raises(PassageRefused, match=r"index of zero:0 failed with 400.*\(1 failed\)"):
+        writer.put([passage("a"), passage("zero", vector=np.zeros(8, dtype=np.float32)), passage("b")])
+    with pytest.raises(PassageRefused, match=r"refuses passages .* with 400"):
+        writer.put([passage("x" * 600)])  # the engine refuses the whole call
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.put_settings(index=settings.index, settings={"index.blocks.write": True})
+        with pytest.raises(SearchUnavailable, match="403, cluster_block_exception"):
+            writer.put([passage("c")])
+        client.indices.put_settings(index=settings.index, settings={"index.blocks.write": False})
+        client.indices.close(index=settings.index)
+        with pytest.raises(SearchUnavailable, match="index_closed_exception"):
+            writer.put([passage("c")])
+    assert writer.breaker_state() == "closed"
+    _drop(elasticsearch_url, settings)
+    writer.close()
 
 
 @pytest.mark.integration
