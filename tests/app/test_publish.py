@@ -220,18 +220,19 @@ def test_document_whose_write_fails_for_good_is_tried_three_times(catalog: Catal
     assert "ValueError: no such form (tried 3 times)" in failure(catalog, bad)["detail"]
 
 
+@pytest.mark.parametrize(("sentences", "place"), [(1, 0), (2_000, 40)], ids=["only-batch", "second-batch-of-more"])
 def test_document_with_a_refused_passage_fails_alone_and_leaves_nothing(
-    catalog: Catalog, engine: Memory, ingestion: Ingestion
+    catalog: Catalog, engine: Memory, ingestion: Ingestion, sentences: int, place: int
 ) -> None:
-    long = " ".join(f"Sentence {number} of a long document says something of its own." for number in range(2_000))
-    bad, good = job(catalog, long), [job(catalog, f"Good words {number}.") for number in range(5)]
-    engine.refused[f"{bad.document_id}:40"] = PassageRefused("The passage 40 is refused.")  # in the second batch of more
+    text = " ".join(f"Sentence {number} of a document says something of its own." for number in range(sentences))
+    bad, good = job(catalog, text), [job(catalog, f"Good words {number}.") for number in range(5)]
+    engine.refused[f"{bad.document_id}:{place}"] = PassageRefused(f"The passage {place} is refused.")
     started = [start(ingestion, one) for one in (bad, *good)]
     for thread, _ in started:
         thread.join(WAIT_SECONDS)
     assert [outcome for _, outcome in started] == [["failed"], *[["indexed"]] * 5]
     assert failure(catalog, bad)["code"] == "passage-refused"
-    assert "passage 40" in failure(catalog, bad)["detail"]
+    assert f"passage {place}" in failure(catalog, bad)["detail"]
     assert sorted(engine.visible) == sorted(f"{one.document_id}:0" for one in good)
 
 
