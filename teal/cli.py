@@ -14,9 +14,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typer._click.exceptions import UsageError  # typer carries its own click and exports no name for this
 
 from teal import admin, errors, ingest, present
-from teal.client import Client, address, require_key
+from teal.client import Client, address, require_collection, require_key, words
 from teal.errors import OperatorError
 from teal.stack import doctor as checks
 from teal.stack import first_run, logs
@@ -233,6 +234,8 @@ def ingest_(
     as_json: Json = False,
 ) -> None:
     """Send files and folders (txt, md, html, pdf) and wait until they are indexed. Exit 1 when any failed."""
+    if collection is not None:
+        require_collection(collection)
     files = ingest.collect(paths)
     results: list[ingest.Sent] = []
     sent: list[ingest.Sent] = []
@@ -241,13 +244,13 @@ def ingest_(
         task = progress.add_task("sent", total=len(files), detail="")
         for one in ingest.send(client, files, collection):
             sent.append(one)
-            progress.update(task, advance=1, detail=one.path.name)
+            progress.update(task, advance=1, detail=words(Path(one.path.name)))
         task = progress.add_task("indexed", total=len(files), detail="")
         for one in ingest.follow(client, sent):
             results.append(one)
-            progress.update(task, advance=1, detail=one.path.name)
+            progress.update(task, advance=1, detail=words(Path(one.path.name)))
             if as_json:
-                out({"path": str(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
+                out({"path": words(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
     summary = ingest.summary(results)
     if as_json:
         out(summary)
@@ -255,7 +258,7 @@ def ingest_(
         print(f"{summary['indexed']} of {summary['files']} indexed")
         for one in results:
             if one.failed:
-                print(f"failed: {one.path}\n  why:  {one.reason}\n  next: {one.action}", file=sys.stderr)
+                print(f"failed: {words(one.path)}\n  why:  {one.reason}\n  next: {one.action}", file=sys.stderr)
     if summary["failed"]:
         raise typer.Exit(errors.FAILED)
 
@@ -270,7 +273,7 @@ def keys_create(
     """Make a key. It is shown once and kept nowhere in clear."""
     arguments = ["keys", "create", "--role", role.value, *(("--name", name) if name else ())]
     for each in collection or ():
-        arguments += ["--collection", each]
+        arguments += ["--collection", require_collection(each)]
     for row in admin.run(tuple(arguments), admin.service_environment(here())):
         if as_json:
             out(row)
@@ -303,7 +306,16 @@ def run(arguments: list[str]) -> int:
     """One command; returns its exit code. Every failure becomes words; a stack trace goes to a log, never to the terminal."""
     as_json = "--json" in arguments
     try:
-        app(arguments)
+        ended_with = app(arguments, standalone_mode=not as_json)  # standalone, it prints usage errors itself, in a box
+        return ended_with if isinstance(ended_with, int) else errors.DONE
+    except UsageError as error:
+        text = " ".join(error.format_message().split())
+        command = error.ctx.command_path if error.ctx else "teal"
+        fail({"code": "usage", "what": text, "where": command, "next": f"{command} --help"}, text, as_json)
+        return errors.BAD_INPUT
+    except typer.Abort:
+        fail({"code": "interrupted", "what": "Aborted", "where": "teal", "next": "teal status"}, "Aborted", as_json)
+        return errors.FAILED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else errors.FAILED if ended.code else errors.DONE
     except OperatorError as error:
@@ -314,7 +326,6 @@ def run(arguments: list[str]) -> int:
         text = f"Unexpected: {type(error).__name__}: {str(error)[:200]}\n  where: {where}\n  next:  teal doctor"
         fail({"code": "unexpected", "what": type(error).__name__, "where": where, "next": "teal doctor"}, text, as_json)
         return errors.FAILED
-    return errors.DONE
 
 
 def main() -> None:

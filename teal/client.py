@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds; connect is short because 
 STREAM_SILENCE_SECONDS = 45.0  # the service sends a heartbeat every 15 s
 PATIENCE_SECONDS = 120.0  # how long a busy service (429, 503) is waited for, by one request
 BUSY = (429, 502, 503, 504)
+COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # as in app/schemas.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,10 @@ class Client:
 
     def upload(self, path: Path, collection: str | None) -> dict[str, Any]:
         """POST /v1/documents/upload with one file; waits while the service is busy."""
-        form = {"source": str(path)} | ({"collection": collection} if collection else {})
-        return self._patiently("POST", "/v1/documents/upload", files={"file": (path.name, path.read_bytes())}, data=form)
+        form = {"source": words(path)} | ({"collection": collection} if collection else {})
+        return self._patiently(
+            "POST", "/v1/documents/upload", files={"file": (words(Path(path.name)), path.read_bytes())}, data=form
+        )
 
     def ask(self, question: str) -> dict[str, Any]:
         return self._patiently("POST", "/v1/ask", json={"question": question})
@@ -162,3 +167,16 @@ def require_key(where: Address) -> Address:
     if where.key is None:
         raise BadInput("A key is needed", where=where.url, next="teal keys create --role reader, then TEAL_KEY=... or --key")
     return where
+
+
+def require_collection(name: str) -> str:
+    """The same name, or BadInput when the service would refuse it."""
+    if not COLLECTION.fullmatch(name):
+        raise BadInput("A collection's name is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or a digit",
+                       where=f"--collection {name!r}", next="the same command with a name like `papers`")  # fmt: skip
+    return name
+
+
+def words(path: Path) -> str:
+    """A path as text that can be sent and printed: bytes of a file name that are no UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")

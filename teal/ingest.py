@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from teal.client import Client
-from teal.errors import BadInput, Refused
+from teal.client import Client, words
+from teal.errors import BadInput, OperatorError, Refused, Unreachable
 
 SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm", ".pdf")
 POLL_SECONDS = 0.5
@@ -39,18 +39,18 @@ def collect(paths: Sequence[Path]) -> list[Path]:
             inside = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in SUFFIXES
                             and not any(part.startswith(".") for part in each.relative_to(path).parts))  # fmt: skip
             if not inside:
-                raise BadInput(f"No file that can be read ({', '.join(SUFFIXES)})", where=str(path), next="teal ingest FOLDER")
+                raise BadInput(f"No file that can be read ({', '.join(SUFFIXES)})", where=words(path), next="teal ingest FOLDER")
             found += inside
         elif path.is_file():
             if path.suffix.lower() not in SUFFIXES:
                 raise BadInput(
                     f"This type of file cannot be read; these can: {', '.join(SUFFIXES)}",
-                    where=str(path),
+                    where=words(path),
                     next="teal ingest PATH",
                 )
             found.append(path)
         else:
-            raise BadInput("There is no such file or folder", where=str(path), next="teal ingest PATH")
+            raise BadInput("There is no such file or folder", where=words(path), next="teal ingest PATH")
     return list(dict.fromkeys(found))
 
 
@@ -62,10 +62,27 @@ def send(client: Client, files: Sequence[Path], collection: str | None) -> Itera
             yield Sent(path, str(accepted["status"]), str(accepted["id"]))
         except OSError as error:
             yield Sent(path, "refused", None, f"it cannot be read: {error.strerror or error}", "Check the file's permissions.")
+        except ValueError as error:
+            yield Sent(path, "refused", None, f"it cannot be sent: {type(error).__name__}", "Rename the file.")
+        except Unreachable as error:
+            if not _answers(client):
+                raise
+            yield Sent(
+                path, "refused", None, f"the connection ended while it was sent ({error.what})", "Send it again, or split it."
+            )
         except Refused as error:
             if error.status in (401, 403, 429, 502, 503, 504, 507):  # the next file would fare no better
                 raise
             yield Sent(path, "refused", None, error.what, error.next)
+
+
+def _answers(client: Client) -> bool:
+    """Whether the service is there, so that a broken connection was one file's own."""
+    try:
+        client.get("/healthz")
+    except OperatorError:
+        return False
+    return True
 
 
 def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], None] = time.sleep) -> Iterator[Sent]:
@@ -100,7 +117,9 @@ def _finished(client: Client, one: Sent) -> Sent:
 def summary(results: Sequence[Sent]) -> dict[str, object]:
     """Counts and failures, JSON-ready."""
     failures = [
-        {"path": str(one.path), "status": one.status, "reason": one.reason, "action": one.action} for one in results if one.failed
+        {"path": words(one.path), "status": one.status, "reason": one.reason, "action": one.action}
+        for one in results
+        if one.failed
     ]
     return {
         "files": len(results),

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from teal.errors import BadInput
 from teal.stack.layout import Layout, StackState, is_free
 
 PAGES = ("unavailable.html", "not-found.html")
+DOCUMENT_BYTES = 10_000_000  # the default of TEAL_MAX_DOCUMENT_BYTES in app/settings.py
+ROOM_BYTES = 64_000  # around the text: the other fields of the JSON, the edges of a multipart form
+REQUEST_ID = "{http.request.uuid}"
 
 _TEMPLATE = """\
 {{
@@ -58,7 +63,7 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 	error @inner 404
 
 	request_body {{
-		max_size 12MB
+		max_size {max_body_bytes}
 	}}
 
 	reverse_proxy {upstreams} {{
@@ -96,7 +101,9 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 	}}
 
 	handle_errors {{
+		log_append request_id {request_id}
 		header {{
+			X-Request-Id {request_id}
 			Cache-Control no-store
 			Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 			Referrer-Policy no-referrer
@@ -156,11 +163,31 @@ def loopback_hosts() -> tuple[str, ...]:
 
 def problem(code: str, status: str, title: str, detail: str, action: str) -> str:
     """One RFC 9457 body in the form of `app/errors.py`."""
-    body = json.dumps({"type": "about:blank", "title": title, "status": 0, "detail": detail, "code": code, "action": action})
+    body = json.dumps(
+        {
+            "type": f"/errors#{code}",
+            "title": title,
+            "status": 0,
+            "detail": detail,
+            "code": code,
+            "action": action,
+            "request_id": REQUEST_ID,
+        }
+    )
     return body.replace('"status": 0', f'"status": {status}').replace("`", "\\u0060")  # a backtick ends Caddy's quoting
 
 
-def render(layout: Layout, state: StackState, hosts: tuple[str, ...]) -> str:
+def max_body_bytes(environ: Mapping[str, str]) -> int:
+    """The largest body the service takes under these settings: JSON may escape each byte of a text. Raises BadInput."""
+    given = environ.get("TEAL_MAX_DOCUMENT_BYTES") or str(DOCUMENT_BYTES)
+    try:
+        return 2 * int(given) + ROOM_BYTES
+    except ValueError as error:
+        raise BadInput("It must be a number of bytes", where=f"TEAL_MAX_DOCUMENT_BYTES={given}",
+                       next=f"TEAL_MAX_DOCUMENT_BYTES={DOCUMENT_BYTES} teal up") from error  # fmt: skip
+
+
+def render(layout: Layout, state: StackState, hosts: tuple[str, ...], *, body_bytes: int) -> str:
     """The whole Caddyfile. Paths are quoted; `layout.locate` refuses those that quoting cannot hold."""
     status = "{http.error.status_code}"
     return _TEMPLATE.format(
@@ -168,14 +195,16 @@ def render(layout: Layout, state: StackState, hosts: tuple[str, ...]) -> str:
         logs=layout.logs,
         pages=layout.pages,
         port=state.ports.public,
+        max_body_bytes=body_bytes,
+        request_id=REQUEST_ID,
         hosts=" ".join(f"[{host}]" if ":" in host else host for host in hosts),
         upstreams=" ".join(f"127.0.0.1:{port}" for port in state.ports.apps),
         starting=problem("starting", status, "The service is starting or stopping", "No app process is ready to answer",
                          "Try again in a few seconds. Operators: `teal status`."),
-        too_large=problem("too-large", status, "The content is larger than the limit", "The load balancer takes bodies up to 12 MB",
-                          "Split the document."),
+        too_large=problem("too-large", status, "The content is larger than the limit", f"The load balancer takes bodies up to {body_bytes} bytes",
+                          "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
         not_found=problem("not-found", status, "There is nothing here", "This address is not served to clients",
-                          "Check the address; /docs lists what there is."),
+                          "Check the address; /openapi.json lists what there is."),
         other=problem("internal", status, "The request could not be answered", "The load balancer could not pass it on",
                       "Send it again; operators: `teal logs caddy`."),
     )  # fmt: skip

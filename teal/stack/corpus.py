@@ -19,6 +19,9 @@ from teal.stack import rest_text
 from teal.stack.artifacts import DJANGO_DOCS, SourceDistribution
 from teal.stack.layout import Layout
 
+# What pip says when nobody answered; its last line is then about versions, which misleads.
+NO_ANSWER = ("connection broken", "max retries", "connecttimeout", "newconnectionerror", "proxyerror", "name resolution",
+             "from versions: none")  # fmt: skip
 FETCH_SECONDS = 300  # 11 MB on a slow line, and the metadata that pip insists on building
 QUESTION = "How do I retrieve only some objects with filters?"
 FALLBACK_QUESTION = "What does the with statement do?"
@@ -105,8 +108,10 @@ def _pip(command: tuple[str, ...], wanted: SourceDistribution) -> subprocess.Com
 def _reason(stderr: str) -> str:
     if "DO NOT MATCH" in stderr:
         return "its SHA-256 is not the pinned one"
+    if any(said in stderr.lower() for said in NO_ANSWER):
+        return "the package index could not be reached"
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    return (errors[0] if errors else "pip could not download it, is there a network?")[:200]
+    return (errors[0] if errors else "pip could not download it")[:200]
 
 
 def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[Text]:

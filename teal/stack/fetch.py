@@ -60,7 +60,7 @@ def resolve(artifact: MavenArtifact) -> Path:
 def _why(error: Exception) -> str:
     """A failed download in words."""
     if isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3")):
-        return "the Maven repository does not answer, is there a network?"
+        return "the Maven repository could not be reached"
     return _without_addresses(str(error)) or type(error).__name__
 
 

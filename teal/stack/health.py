@@ -19,6 +19,20 @@ def http_ok(url: str) -> tuple[bool, str]:
     return answer.status_code == 200, _words(answer)
 
 
+def app_ok(url: str) -> tuple[bool, str, str | None]:
+    """Whether an app process does all its work, what it said, and what it lacks to search by meaning (which its work goes on without)."""
+    try:
+        answer = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
+        body = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return *http_ok(url), None
+    reasons = dict(body.get("reasons") or {}) if isinstance(body, dict) else {}
+    if answer.status_code == 200 and set(reasons) == {"model"}:
+        return True, "ready, by words alone", str(reasons["model"])
+    said = _words(answer)
+    return answer.status_code == 200 and said == "ready", said, None
+
+
 def _words(answer: httpx.Response) -> str:
     try:
         body = answer.json()

@@ -19,10 +19,13 @@ HOME_MARK = "TEAL_STACK_HOME"
 
 # What the operator's shell may tell the parts. Anything else (TERM, SSH_..., PATH) differs between two shells and
 # would make a second `teal up` look like a new configuration.
-PASSED = ("HOME", "TZ", "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN", "JAVA_HOME",
-          "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-          "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
-PASSED_PREFIXES = ("TEAL_", "AWS_")
+NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+           "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
+PLAIN = ("HOME", "TZ")
+SERVICE = (*PLAIN, *NETWORK, "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN")
+FETCH = (*PLAIN, *NETWORK, "M2_REPO", "TEAL_EMBEDDING", "TEAL_EMBEDDING_MODEL")
+# Passed on, but another value is no reason to restart: these differ between two shells, or rotate, while nothing was decided anew.
+NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
 KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", PART_MARK, HOME_MARK)
 
 
@@ -57,10 +60,10 @@ def find_binaries() -> Binaries:
     )
 
 
-def shell_env(environ: Mapping[str, str]) -> dict[str, str]:
-    """The part of the operator's environment that the service may see."""
+def shell_env(environ: Mapping[str, str], names: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+    """The part of the operator's environment that one program uses, and a PATH that is the same in every shell."""
     kept = {name: value for name, value in environ.items()
-            if value and name not in KEPT_BACK and (name in PASSED or name.startswith(PASSED_PREFIXES))}  # fmt: skip
+            if value and name not in KEPT_BACK and (name in names or name.startswith(prefixes))}  # fmt: skip
     return kept | {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")),
         "LANG": "C.UTF-8",
@@ -80,7 +83,9 @@ def elasticsearch_url(state: StackState, environ: Mapping[str, str]) -> str:
 
 def service_env(layout: Layout, state: StackState, environ: Mapping[str, str], redis: str | None) -> dict[str, str]:
     """Settings of every process of the service (`app/settings.py` reads them)."""
-    env = {"TEAL_ENVIRONMENT": "laptop"} | shell_env(environ) | {
+    bedrock = "bedrock" in (environ.get("TEAL_EMBEDDING"), environ.get("TEAL_GENERATION"))
+    prefixes = ("TEAL_", "AWS_") if bedrock else ("TEAL_",)
+    env = {"TEAL_ENVIRONMENT": "laptop"} | shell_env(environ, SERVICE, prefixes) | {
         "TEAL_RELEASE_ID": RELEASE_ID,
         "TEAL_COLOR": COLOR,
         "TEAL_STATE_DIR": str(layout.data),
@@ -100,7 +105,7 @@ def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, pass
           elasticsearch: Part | None = None) -> tuple[Part, ...]:  # fmt: skip
     """Every program of the stack, in starting order."""
     env = service_env(layout, state, environ, redis_url(state, password, environ, binaries))
-    plain = shell_env({name: value for name, value in environ.items() if not name.startswith(("AWS_", "TEAL_", "DATABASE_"))})
+    plain = shell_env(environ, PLAIN)
     home = str(layout.home)
     found: list[Part] = []
     if binaries.redis and not environ.get("REDIS_URL"):
@@ -109,7 +114,7 @@ def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, pass
         caddy_env = plain | {"XDG_DATA_HOME": str(layout.caddy), "XDG_CONFIG_HOME": str(layout.caddy)}
         caddy = (binaries.caddy, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
         found.append(Part("caddy", caddy, caddy_env, home, stop_seconds=25))  # its own grace period is 20 s
-    found.append(Part("model", (binaries.python, "-m", "teal.stack.fetch", home), shell_env(environ), home, once=True))
+    found.append(Part("model", (binaries.python, "-m", "teal.stack.fetch", home), shell_env(environ, FETCH), home, once=True))
     if elasticsearch:
         found.append(elasticsearch)
     worker = (binaries.python, "-m", "app.worker")
@@ -129,3 +134,14 @@ def render(part: Part, layout: Layout) -> str:
         )
         + "\n"
     )
+
+
+def differences(name: str, old: str, new: str) -> tuple[str, ...]:
+    """What makes one rendered part another: names of variables (never values), or the file's own name. Empty: nothing that counts."""
+    try:
+        before, after = json.loads(old), json.loads(new)
+        was, now = dict(before.pop("env")), dict(after.pop("env"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return (name,)
+    variables = {each for each in was.keys() | now.keys() if was.get(each) != now.get(each)} - NOT_COMPARED
+    return (*sorted(variables), *(() if before == after else (name,)))

@@ -71,7 +71,7 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         rows.append(
             Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status")
         )
-    rows.append(model_row(layout, env))
+    rows.append(model_row(layout, env, _lacking(state)))
     return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
 
 
@@ -95,8 +95,7 @@ def _part(layout: Layout, state: StackState, env: Mapping[str, str], process: su
         base = f"http://127.0.0.1:{state.ports.apps[int(name.removeprefix('app-'))]}"
         good, said = health.http_ok(f"{base}/healthz")
         if good:
-            good, said = health.http_ok(f"{base}/readyz")
-            good = good and said == "ready"  # it takes traffic while degraded, and names what is away
+            good, said, _ = health.app_ok(f"{base}/readyz")  # it takes traffic while degraded, and names what is away
     elif name == "caddy":
         good, said = health.front_ok(address(layout, {}))
     elif name == "redis":
@@ -125,9 +124,17 @@ def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, i
     return found["documents"], found["search"], None
 
 
-def model_row(layout: Layout, env: Mapping[str, str]) -> Row:
+def _lacking(state: StackState) -> str | None:
+    """Why an app process searches by words alone; None when none does, or none can say."""
+    said = (health.app_ok(f"http://127.0.0.1:{port}/readyz")[2] for port in state.ports.apps)
+    return next((why for why in said if why), None)
+
+
+def model_row(layout: Layout, env: Mapping[str, str], lacking: str | None = None) -> Row:
     """Whether passages can be embedded; words alone still search, so the detail says what is lost."""
     name = fetch.wanted_model(dict(env))
+    if lacking and (name is None or fetch.has_model(layout, name)):
+        return Row("model", False, lacking, "teal up; teal logs app")
     if name is None:
         return Row("model", True, f"embedding is {env.get('TEAL_EMBEDDING')}")
     if fetch.has_model(layout, name):

@@ -17,7 +17,7 @@ from teal.errors import BadInput, Held, PartFailed
 from teal.stack import caddy, elasticsearch, fetch, health, reap, redis, supervisor
 from teal.stack.events import Event
 from teal.stack.layout import Layout, StackState, Wish, choose, is_free, load, prepare, save, with_free_ports, write_private
-from teal.stack.parts import Binaries, Part, elasticsearch_url, find_binaries, parts, redis_url, render
+from teal.stack.parts import Binaries, Part, differences, elasticsearch_url, find_binaries, parts, redis_url, render
 
 READY_SECONDS = 90.0  # a cold start on a busy two-core machine takes 15
 MODEL_WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts lexically and the fetch goes on behind it
@@ -30,7 +30,8 @@ class Plan:
 
     state: StackState
     parts: tuple[Part, ...]
-    files: Mapping[Path, str]
+    files: Mapping[Path, str]  # another text means a restart
+    at_leisure: Mapping[Path, str]  # read at each start of a program that ends by itself: written without one
     redis_url: str | None
     elasticsearch_url: str | None
 
@@ -63,17 +64,26 @@ def plan(layout: Layout, state: StackState, environ: Mapping[str, str], binaries
     )
     password = redis.password(layout)
     programs = parts(layout, state, environ, password=password, binaries=binaries, elasticsearch=search_part)
-    files = {layout.conf / "parts" / f"{part.name}.json": render(part, layout) for part in programs}
+    folder = layout.conf / "parts"
+    files = {folder / f"{part.name}.json": render(part, layout) for part in programs if not part.once}
+    at_leisure = {folder / f"{part.name}.json": render(part, layout) for part in programs if part.once}
     files[layout.conf / "supervisord.conf"] = supervisor.render(layout, programs)
-    files[layout.conf / "Caddyfile"] = caddy.render(layout, state, caddy.loopback_hosts())
+    files[layout.conf / "Caddyfile"] = caddy.render(
+        layout, state, caddy.loopback_hosts(), body_bytes=caddy.max_body_bytes(environ)
+    )
     files[layout.conf / "redis.conf"] = redis.render(layout, state, password)
-    return Plan(state, programs, files, redis_url(state, password, environ, binaries),
+    return Plan(state, programs, files, at_leisure, redis_url(state, password, environ, binaries),
                 elasticsearch_url(state, environ) if state.search == "elasticsearch" else None)  # fmt: skip
 
 
 def changed(files: Mapping[Path, str]) -> list[str]:
-    """Names of the files that are not on disk as they should be."""
-    return [path.name for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    """What is not on disk as it should be: names of variables for the parts, names of files for everything else."""
+    found: set[str] = set()
+    for path, text in files.items():
+        old = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if old != text:
+            found.update(differences(path.name, old, text) if path.suffix == ".json" else (path.name,))
+    return sorted(found)
 
 
 def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event]:
@@ -92,8 +102,8 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
             yield Event(
                 "configuration",
                 "warn",
-                f"changed ({', '.join(sorted(differing))}): restarting",
-                data={"changed": sorted(differing)},
+                f"changed ({', '.join(differing)}): restarting",
+                data={"changed": differing},
             )
             yield from stop(layout)
             running = False
@@ -114,6 +124,8 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
             caddy.write_pages(layout.pages)
             yield Event("supervisor", "start", "starting")
             supervisor.start(layout, {**environ, "PYTHONUNBUFFERED": "1"})
+        for path, text in wanted.at_leisure.items():
+            write_private(path, text)
         yield Event("supervisor", "ok", "running already, configuration unchanged" if running else "running")
         yield from _start_parts(layout, wanted, environ, binaries)
 

@@ -108,7 +108,7 @@ def test_up_serves_https_on_loopback_only_and_a_second_up_changes_nothing(stack:
 
     moved = stack.teal("up", "--no-corpus", "--json", environ={"TEAL_CANDIDATES": "150"})
     assert moved.returncode == 0, moved.stdout
-    assert "configuration" in moved.stdout
+    assert "changed (TEAL_CANDIDATES): restarting" in moved.stdout
     assert not set(first) & set(stack.processes())
 
 

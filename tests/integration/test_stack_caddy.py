@@ -78,7 +78,7 @@ def front(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[httpx.Clie
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     caddyfile = home.conf / "Caddyfile"
-    write_private(caddyfile, caddy.render(home, state, ("127.0.0.1",)))
+    write_private(caddyfile, caddy.render(home, state, ("127.0.0.1",), body_bytes=caddy.max_body_bytes({})))
     caddy.write_pages(home.pages)
     process = subprocess.Popen(
         [str(binary), "run", "--adapter", "caddyfile", "--config", str(caddyfile)], stderr=subprocess.DEVNULL
@@ -122,8 +122,21 @@ def test_streams_pass_through_unbuffered(front: httpx.Client) -> None:
 
 
 def test_a_body_above_the_limit_is_refused_as_a_problem(front: httpx.Client) -> None:
-    answer = front.post("/v1/documents", content=b"0" * 13_000_000)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    limit_bytes = caddy.max_body_bytes({})
+    assert front.post("/v1/documents", content=b"0" * limit_bytes).status_code == 200
+    answer = front.post("/v1/documents", content=b"0" * (limit_bytes + 1))
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["type"]) == (413, "too-large", "/errors#too-large")
+    assert str(limit_bytes) in body["detail"]
+
+
+def test_the_load_balancers_own_problems_carry_an_id_that_its_log_knows(front: httpx.Client, tmp_path: Path) -> None:
+    answer = front.get("/metrics")
+    body = answer.json()
+    assert (answer.status_code, body["type"], body["status"]) == (404, "/errors#not-found", 404)
+    assert len(body["request_id"]) == 36
+    assert answer.headers["x-request-id"] == body["request_id"]
+    assert body["request_id"] in (tmp_path / ".teal" / "log" / "access.log").read_text()
 
 
 @pytest.mark.parametrize("front", [DroppingApp], indirect=True)

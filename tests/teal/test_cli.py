@@ -43,6 +43,35 @@ def test_errors_are_one_json_object_when_asked_for(capsys: pytest.CaptureFixture
     assert (error["code"], error["next"]) == ("stack-down", "teal up")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["keys", "nonsense"],
+        ["keys", "create", "--role", "owner"],
+        ["keys", "create"],
+        ["ingest"],
+        ["up", "--port", "1"],
+    ],
+)
+def test_usage_errors_are_one_json_object_too(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*arguments, "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.err == ""
+    error = json.loads(said.out)["error"]
+    assert error["what"]
+    assert error["next"].endswith("--help")
+
+
+@pytest.mark.parametrize("name", ["Bad Col", "", "-a", "a" * 65, "a\n"])
+@pytest.mark.parametrize("command", [["keys", "create", "--role", "reader"], ["ingest", __file__]])
+def test_a_collection_nobody_can_have_is_refused_once_before_anything_is_asked(
+    command: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*command, "--collection", name, "--json"]) == 2
+    assert "--collection" in json.loads(capsys.readouterr().out)["error"]["where"]
+
+
 def test_a_stack_that_never_ran_is_said_so_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["status", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)

@@ -72,3 +72,10 @@ def test_a_corpus_that_cannot_be_fetched_gives_way_to_a_smaller_one_that_says_wh
     assert found.reduced == "no network"
     assert len(found.texts) > 50
     assert any("with" in text.text for text in found.texts)
+
+
+def test_no_network_is_said_in_words_and_not_in_pips() -> None:
+    said = "ERROR: Could not find a version that satisfies the requirement django (from versions: none)\nERROR: No matching distribution"
+    assert corpus._reason(said) == "the package index could not be reached"
+    assert corpus._reason("ERROR: No space left on device") == "No space left on device"
+    assert fetch._why(ConnectionError("x")) == "the Maven repository could not be reached"

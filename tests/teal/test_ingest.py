@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from teal import ingest
-from teal.errors import BadInput, Refused
+from teal.client import words
+from teal.errors import BadInput, Refused, Unreachable
 
 
 class Service:
@@ -23,6 +26,8 @@ class Service:
         return dict(found)
 
     def get(self, path: str) -> dict[str, Any]:
+        if path == "/healthz":
+            return {"status": "ok"}
         states = self.documents[path.rpartition("/")[2]]
         return states.pop(0) if len(states) > 1 else states[0]
 
@@ -66,3 +71,24 @@ def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
 def test_a_failure_that_every_file_would_meet_ends_at_once(status: int) -> None:
     with pytest.raises(Refused):
         list(ingest.send(Service({"a.txt": _refused(status)}, {}), [Path("a.txt")], None))  # type: ignore[arg-type]
+
+
+def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    try:
+        odd.write_text("x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (found,) = ingest.collect([tmp_path])
+    assert words(found).encode("utf-8").endswith("/caf\N{REPLACEMENT CHARACTER}.txt".encode())
+    assert json.dumps(ingest.summary([ingest.Sent(found, "refused")]), ensure_ascii=False).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeEncodeError("utf-8", "\udce9", 0, 1, "x"), Unreachable("x", "reset"), PermissionError()]
+)
+def test_one_file_that_cannot_be_sent_never_ends_the_run(error: Exception) -> None:
+    service = Service({"a.txt": error, "b.txt": {"id": "1", "status": "queued"}}, {})
+    sent = list(ingest.send(service, [Path("a.txt"), Path("b.txt")], None))  # type: ignore[arg-type]
+    assert [one.status for one in sent] == ["refused", "queued"]
+    assert sent[0].reason

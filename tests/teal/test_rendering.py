@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from teal.stack import caddy, elasticsearch, redis, supervisor
+from teal.errors import BadInput
+from teal.stack import caddy, elasticsearch, redis, supervisor, up
 from teal.stack.layout import Layout, Ports, StackState
-from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, parts, render, shell_env
+from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, parts, render
 
 HOME = Layout(Path("/p/.teal"))
 STATE = StackState(ports=Ports(public=8443, apps=(20001, 20002), redis=20003, elasticsearch=20004, elasticsearch_transport=20005))
@@ -54,12 +55,51 @@ def test_the_service_gets_its_settings_and_the_shells_database() -> None:
 
 
 def test_what_differs_between_two_shells_does_not_reach_the_parts() -> None:
-    assert not {"TERM", "TEAL_KEY"} & set(shell_env(SHELL))
-    assert shell_env({**SHELL, "PATH": "/a"}) == shell_env({**SHELL, "PATH": "/b", "SSH_TTY": "x"})
+    for part in _parts().values():
+        assert not {"TERM", "TEAL_KEY"} & set(part.env)
+    assert _parts({**SHELL, "PATH": "/a"}) == _parts({**SHELL, "PATH": "/b", "SSH_TTY": "x"})
+
+
+def _changed(tmp_path: Path, then: dict[str, str]) -> list[str]:
+    files = {
+        tmp_path / f"{name}.json": render(part, HOME) for name, part in _parts({**SHELL, "TEAL_EMBEDDING": "bedrock"}).items()
+    }
+    for path, text in files.items():
+        path.write_text(text)
+    after = _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **then})
+    return up.changed({tmp_path / f"{name}.json": render(part, HOME) for name, part in after.items()})
+
+
+def test_what_rotates_between_shells_reaches_the_service_and_restarts_nothing(tmp_path: Path) -> None:
+    rotating = {"HOME": "/other", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
+                "SSL_CERT_FILE": "/f", "SSL_CERT_DIR": "/d", "https_proxy": "p", "HTTPS_PROXY": "p", "NO_PROXY": "n"}  # fmt: skip
+    assert rotating.items() <= _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **rotating})["worker"].env.items()
+    assert _changed(tmp_path, rotating) == []
+
+
+def test_a_changed_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None:
+    found = _changed(tmp_path, {"TEAL_CANDIDATES": "150", "DATABASE_URL": "postgresql://elsewhere", "AWS_REGION": "eu-west-1"})
+    assert found == ["AWS_REGION", "DATABASE_URL", "TEAL_CANDIDATES"]
+
+
+def test_a_changed_or_unreadable_command_line_is_named_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "redis.json"
+    wanted = render(_parts()["redis"], HOME)
+    for old in (wanted.replace("redis.conf", "other.conf"), "{", ""):
+        path.write_text(old)
+        assert up.changed({path: wanted}) == ["redis.json"]
+
+
+def test_the_fetch_uses_the_given_maven_folder_and_its_environment_restarts_nothing() -> None:
+    found = _parts({**SHELL, "M2_REPO": "/m2", "https_proxy": "p"})
+    assert (found["model"].env["M2_REPO"], found["model"].env["https_proxy"]) == ("/m2", "p")
+    assert "M2_REPO" not in found["worker"].env
+    assert "DATABASE_URL" not in found["model"].env
 
 
 def test_load_balancer_and_redis_never_see_the_database_or_cloud_credentials() -> None:
-    found = _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s"})
+    assert "AWS_SECRET_ACCESS_KEY" not in _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s"})["worker"].env  # nothing there uses it
+    found = _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s", "TEAL_GENERATION": "bedrock"})
     assert "AWS_SECRET_ACCESS_KEY" in found["worker"].env
     for name in ("caddy", "redis"):
         assert not {"DATABASE_URL", "AWS_SECRET_ACCESS_KEY"} & set(found[name].env)
@@ -107,25 +147,38 @@ def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -
 
 
 def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust_store() -> None:
-    text = caddy.render(HOME, STATE, ("127.0.0.1", "::1"))
+    text = caddy.render(HOME, STATE, ("127.0.0.1", "::1"), body_bytes=20_064_000)
     for promised in ("admin off", "skip_install_trust", "auto_https disable_redirects", "bind 127.0.0.1 [::1]", "tls internal",
                      'storage file_system "/p/.teal/caddy"', "https://localhost:8443, https://127.0.0.1:8443 {", "protocols h1 h2",
                      "reverse_proxy 127.0.0.1:20001 127.0.0.1:20002 {", "health_uri /readyz", "health_interval 1s", "flush_interval -1",
-                     "max_size 12MB"):  # fmt: skip
+                     "max_size 20064000"):  # fmt: skip
         assert promised in text
+    assert "/docs" not in text
     assert "Strict-Transport-Security" not in text
 
 
 def test_caddys_problems_are_json_in_the_services_form() -> None:
     body = json.loads(caddy.problem("starting", "503", "T", "D", "run `teal status`"))
     assert body == {
-        "type": "about:blank",
+        "type": "/errors#starting",
         "title": "T",
         "status": 503,
         "detail": "D",
         "code": "starting",
         "action": "run `teal status`",
+        "request_id": "{http.request.uuid}",
     }
+
+
+@pytest.mark.parametrize(("given", "limit_bytes"), [({}, 20_064_000), ({"TEAL_MAX_DOCUMENT_BYTES": "50000000"}, 100_064_000)])
+def test_the_load_balancer_takes_what_the_service_takes(given: dict[str, str], limit_bytes: int) -> None:
+    assert caddy.max_body_bytes(given) == limit_bytes
+
+
+def test_a_document_limit_that_is_no_number_is_bad_input() -> None:
+    with pytest.raises(BadInput) as caught:
+        caddy.max_body_bytes({"TEAL_MAX_DOCUMENT_BYTES": "10MB"})
+    assert "10MB" in caught.value.where
 
 
 def test_redis_is_a_bounded_cache_on_loopback_with_a_password() -> None:
@@ -166,6 +219,7 @@ def test_java_versions_are_read(said: str, version: int) -> None:
 def test_error_pages_are_self_contained_accessible_and_dark_when_wanted(name: str) -> None:
     text = (Path(caddy.__file__).parent / "pages" / name).read_text(encoding="utf-8")
     assert "://" not in text
+    assert '"/docs' not in text
     assert "src=" not in text
     for promised in ('<html lang="en">', "<title>", "<main>", "<h1>", 'name="viewport"', "prefers-color-scheme: dark"):
         assert promised in text
