@@ -145,3 +145,13 @@ def differences(name: str, old: str, new: str) -> tuple[str, ...]:
         return (name,)
     variables = {each for each in was.keys() | now.keys() if was.get(each) != now.get(each)} - NOT_COMPARED
     return (*sorted(variables), *(() if before == after else (name,)))
+
+
+def changed(files: Mapping[Path, str]) -> list[str]:
+    """What is not on disk as it should be: names of variables for the parts, names of files for everything else."""
+    found: set[str] = set()
+    for path, text in files.items():
+        old = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if old != text:
+            found.update(differences(path.name, old, text) if path.suffix == ".json" else (path.name,))
+    return sorted(found)

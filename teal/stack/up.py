@@ -17,7 +17,7 @@ from teal.errors import BadInput, Held, PartFailed
 from teal.stack import caddy, elasticsearch, fetch, health, reap, redis, supervisor
 from teal.stack.events import Event
 from teal.stack.layout import Layout, StackState, Wish, choose, is_free, load, prepare, save, with_free_ports, write_private
-from teal.stack.parts import Binaries, Part, differences, elasticsearch_url, find_binaries, parts, redis_url, render
+from teal.stack.parts import Binaries, Part, changed, elasticsearch_url, find_binaries, parts, redis_url, render
 
 READY_SECONDS = 90.0  # a cold start on a busy two-core machine takes 15
 MODEL_WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts lexically and the fetch goes on behind it
@@ -74,16 +74,6 @@ def plan(layout: Layout, state: StackState, environ: Mapping[str, str], binaries
     files[layout.conf / "redis.conf"] = redis.render(layout, state, password)
     return Plan(state, programs, files, at_leisure, redis_url(state, password, environ, binaries),
                 elasticsearch_url(state, environ) if state.search == "elasticsearch" else None)  # fmt: skip
-
-
-def changed(files: Mapping[Path, str]) -> list[str]:
-    """What is not on disk as it should be: names of variables for the parts, names of files for everything else."""
-    found: set[str] = set()
-    for path, text in files.items():
-        old = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if old != text:
-            found.update(differences(path.name, old, text) if path.suffix == ".json" else (path.name,))
-    return sorted(found)
 
 
 def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event]:

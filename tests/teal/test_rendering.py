@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from teal.errors import BadInput
-from teal.stack import caddy, elasticsearch, redis, supervisor, up
+from teal.stack import caddy, elasticsearch, redis, supervisor
 from teal.stack.layout import Layout, Ports, StackState
-from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, parts, render
+from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, changed, parts, render
 
 HOME = Layout(Path("/p/.teal"))
 STATE = StackState(ports=Ports(public=8443, apps=(20001, 20002), redis=20003, elasticsearch=20004, elasticsearch_transport=20005))
@@ -67,7 +67,7 @@ def _changed(tmp_path: Path, then: dict[str, str]) -> list[str]:
     for path, text in files.items():
         path.write_text(text)
     after = _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **then})
-    return up.changed({tmp_path / f"{name}.json": render(part, HOME) for name, part in after.items()})
+    return changed({tmp_path / f"{name}.json": render(part, HOME) for name, part in after.items()})
 
 
 def test_what_rotates_between_shells_reaches_the_service_and_restarts_nothing(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_changed_or_unreadable_command_line_is_named_by_its_file(tmp_path: Pat
     wanted = render(_parts()["redis"], HOME)
     for old in (wanted.replace("redis.conf", "other.conf"), "{", ""):
         path.write_text(old)
-        assert up.changed({path: wanted}) == ["redis.json"]
+        assert changed({path: wanted}) == ["redis.json"]
 
 
 def test_the_fetch_uses_the_given_maven_folder_and_its_environment_restarts_nothing() -> None:
