@@ -165,10 +165,6 @@ class IndexMismatch(Unavailable):
     code = "index-mismatch"
 
 
-class Starting(Unavailable):
-    code = "starting"
-
-
 class DocumentRejected(TealError):
     """A document that can never be indexed as it is (broken file, no text): fails at once, without retries."""
 

@@ -150,16 +150,3 @@ class SessionOut(Wire):
     name: str
     role: Literal["reader", "writer", "admin"]
     collections: list[str] | None
-
-
-class ProblemOut(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    action: str
-    request_id: str
-    errors: list[dict[str, str]] | None = None
