@@ -21,6 +21,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.settings_table --check docs/configuration.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
@@ -49,6 +50,10 @@ clean: .venv/.installed down  ## stop, and remove what was made here: environmen
 	@echo "installing the locked requirements (about a minute)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-infra: .venv/.installed requirements-infra.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-infra.lock
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
