@@ -1,0 +1,96 @@
+"""What is released where: one small record changed by compare-and-set, and one immutable document per release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, NewType, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from teal.errors import OperatorError
+
+Color = Literal["blue", "green"]
+Phase = Literal["Progressing", "Paused", "RollingBack", "Healthy", "Degraded"]  # words of Argo Rollouts, and RollingBack
+Version = NewType("Version", str)  # the store's own stamp of what was read: a digest, an ETag
+COLORS: tuple[Color, Color] = ("blue", "green")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColorState(_Frozen):
+    """Everything that makes one color what it is: a release is this as a whole, and so is a rollback."""
+
+    release_id: str
+    image: str  # laptop: SHA-256 of a version; AWS: repository@sha256:...
+    label: str = ""
+    config: Mapping[str, str] = {}  # the whole environment that is not secret
+    secret_versions: Mapping[str, str] = {}  # names and versions, never values
+    index: str
+    schema_min: str  # oldest and newest revision of the catalog that this image can serve
+    schema_max: str
+    replica_floor: int
+
+
+class Lease(_Frozen):
+    """Who is releasing. It ends by itself; `token` fences off a holder that slept past its end."""
+
+    holder: str
+    token: str
+    expires_at: datetime
+
+
+class Underway(_Frozen):
+    """The release that is being made or undone."""
+
+    id: str
+    target: Color
+    step: str
+    phase: Phase
+    started_at: datetime
+
+
+class Record(_Frozen):
+    """`generation` grows with every decision about traffic: a releaser that finds another one stops. Traffic shares are not here."""
+
+    generation: int = 0
+    active: Color | None = None
+    release: Underway | None = None
+    lease: Lease | None = None
+    blue: ColorState | None = None
+    green: ColorState | None = None
+    history: tuple[str, ...] = ()  # release ids, newest first, 20 at most
+
+    def color(self, color: Color) -> ColorState | None:
+        return self.blue if color == "blue" else self.green
+
+
+class LostRace(OperatorError):
+    """Somebody else changed the record since it was read; read again and decide anew."""
+
+    code = "lost-race"
+
+    def __init__(self, where: str) -> None:
+        super().__init__("The record was changed by somebody else meanwhile", where=where, next="teal history")
+
+
+class Store(Protocol):
+    """Where record and releases are kept: `FileStore` on a laptop, `S3Store` on AWS. Contract: tests/contract/test_record_contract.py."""
+
+    def read(self) -> tuple[Record, Version]:
+        """The record and its stamp; a fresh `Record()` with a stamp that says "absent" when there is none yet."""
+        ...
+
+    def write(self, record: Record, *, expected: Version) -> Version:
+        """Replace the record if it still has the stamp `expected`; raises LostRace."""
+        ...
+
+    def create(self, key: str, body: bytes) -> None:
+        """Keep an immutable object (`releases/<id>.json`, `evidence/<id>/...`); raises LostRace when it exists with other content."""
+        ...
+
+    def fetch(self, key: str) -> bytes | None:
+        """An object, or None."""
+        ...
