@@ -17,7 +17,7 @@ class Weights:
     green: int
 
     def __post_init__(self) -> None:
-        if self.blue < 0 or self.green < 0 or self.blue + self.green != 100:  # noqa: PLR2004 - percent
+        if self.blue < 0 or self.green < 0 or self.blue + self.green != 100:
             raise ValueError(f"weights must be shares of 100: {self}")
 
     def of(self, color: Color) -> int:
