@@ -1,0 +1,155 @@
+"""The sections of a stack's configuration: names, types, units and ranges. Rules across sections are in `infra.rules`.
+
+Every model is frozen and refuses unknown keys. Numbers carry their unit in their name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Environment = Literal["dev", "staging", "prod"]
+Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
+
+
+class Section(BaseModel):
+    """What all sections share: exact types, no unknown keys, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NetworkConfig(Section):
+    """VPC. NAT gateways are its price: none, one for all zones, or one in each zone."""
+
+    cidr: Cidr = "10.40.0.0/16"
+    zones: int = Field(default=3, ge=2, le=3)  # an ALB and an EKS cluster each refuse fewer than two
+    nat: Literal["none", "single", "per-az"] = "single"
+    flow_log_days: Literal[7, 14, 30, 90, 180, 365] = 30  # CloudWatch Logs takes listed numbers of days only
+
+
+class ClusterConfig(Section):
+    """EKS. `version` is a minor version that EKS offers; `endpoint_cidrs` may reach the Kubernetes API over the internet."""
+
+    version: str = Field(default="1.35", pattern=r"^1\.\d{2}$")
+    endpoint_cidrs: tuple[Cidr, ...] = ()  # empty: the API has no public address
+    admin_role_arns: tuple[RoleArn, ...] = ()  # beside the role that runs `pulumi up`, which always has access
+    log_days: Literal[7, 14, 30, 90, 180, 365] = 30
+
+
+class WebConfig(Section):
+    """The public side: name, certificate, who may come. Exactly one of `hosted_zone_id` and `certificate_arn`."""
+
+    domain: str = Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")
+    hosted_zone_id: str | None = Field(default=None, pattern=r"^Z[A-Z0-9]{5,31}$")
+    certificate_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-f0-9-]{36}$")
+    public: bool = True  # false: only `allowed_cidrs` and the cluster itself reach the listener
+    allowed_cidrs: tuple[Cidr, ...] = ()
+    auth: Literal["required", "none"] = "required"
+    waf_rate_per_5_minutes: int = Field(default=2_000, ge=10, le=2_000_000_000)  # WAF's own range for a rate rule, per address
+    access_log_days: int = Field(default=90, ge=1, le=3650)
+
+
+class SnapshotConfig(Section):
+    """Search snapshots by SLM; `schedule` is Elasticsearch's cron with seconds, in UTC."""
+
+    schedule: str = "0 0 */6 * * ?"
+    keep_days: int = Field(default=14, ge=1, le=365)
+    min_count: int = Field(default=5, ge=1)
+    max_count: int = Field(default=100, ge=1)
+
+
+class SearchConfig(Section):
+    """Elasticsearch: 1 node (down at each node rotation), or 3 and more. Heap is half of `memory_gib`."""
+
+    version: str = Field(
+        default="8.19.21", pattern=r"^8\.19\.\d+$"
+    )  # the client in the image speaks to 8.19 and 9.x; tests run 8.19
+    nodes: int = Field(default=3, ge=1, le=30)
+    zones: int | None = Field(default=None, ge=1, le=3)  # unset: as many as the network has and the nodes fill
+    storage_gib: int = Field(default=20, ge=4, le=16_384)  # gp3's largest volume is 16 TiB
+    memory_gib: int = Field(default=4, ge=2, le=64)  # half is heap, and above 31 GiB of heap pointers grow
+    shards: int = Field(default=1, ge=1, le=64)
+    replicas: int = Field(default=1, ge=0, le=5)
+    refresh_interval: str = Field(default="1s", pattern=r"^(-1|\d+(ms|s|m))$")
+    snapshot: SnapshotConfig = SnapshotConfig()
+    kibana: bool = True
+
+
+class CacheConfig(Section):
+    """ElastiCache: one primary and `replicas`."""
+
+    node_type: str = Field(default="cache.t4g.small", pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")
+    replicas: int = Field(default=1, ge=0, le=5)
+
+
+class RestoreConfig(Section):
+    """Where a new database comes from: a snapshot's id, or an instance at a time (UTC, RFC 3339)."""
+
+    snapshot: str | None = None
+    source: str | None = None
+    time: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+
+
+class DatabaseConfig(Section):
+    """RDS PostgreSQL: the system of record. `backup_days` is how far back in time it can be restored."""
+
+    engine_version: str = Field(default="17.6", pattern=r"^1[5-9]\.\d+$")
+    instance_class: str = Field(default="db.t4g.medium", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
+    multi_az: bool = True
+    storage_gib: int = Field(default=20, ge=20, le=65_536)  # gp3 at RDS: 20 GiB to 64 TiB
+    max_storage_gib: int = Field(default=200, ge=20, le=65_536)
+    backup_days: int = Field(default=14, ge=1, le=35)  # RDS keeps 35 days at most; 0 would turn point-in-time recovery off
+    restore_from: RestoreConfig | None = None
+    maintenance_schedule: str = "30 3 * * 0"  # cron, UTC: ANALYZE, VACUUM, REINDEX
+
+
+class ServiceConfig(Section):
+    """Each color's pods: requests, bounds of both autoscalers, jobs one worker takes at a time."""
+
+    cpu: str = Field(default="1", pattern=r"^(\d+m|\d+)$")
+    memory_mib: int = Field(default=1_536, ge=512, le=65_536)
+    min_replicas: int = Field(default=2, ge=1, le=100)
+    max_replicas: int = Field(default=10, ge=1, le=500)
+    target_cpu_percent: int = Field(default=60, ge=10, le=95)
+    worker_min: int = Field(default=1, ge=0, le=100)
+    worker_max: int = Field(default=5, ge=1, le=200)
+    jobs_per_worker: int = Field(default=20, ge=1, le=1_000)
+
+
+class AlertsConfig(Section):
+    """Who hears of trouble. Without an address the topic exists and nobody subscribes."""
+
+    email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+
+
+class GithubConfig(Section):
+    """The repository whose workflows may take the three roles, and its deployment environment for releases."""
+
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    environment: str = Field(pattern=r"^[\w-]+$")
+
+
+class ModelsConfig(Section):
+    """Bedrock model ids. Unset: answers are sentences of the sources, embeddings come from the model in the image."""
+
+    generation: str | None = None
+    embedding: str | None = None
+
+
+class Document(Section):
+    """All of namespace `teal` in a stack file."""
+
+    environment: Environment
+    network: NetworkConfig
+    cluster: ClusterConfig
+    web: WebConfig
+    search: SearchConfig
+    cache: CacheConfig
+    database: DatabaseConfig
+    service: ServiceConfig
+    alerts: AlertsConfig
+    budget_usd: int = Field(ge=1)  # a month; `teal up` refuses a plan above it
+    github: GithubConfig
+    models: ModelsConfig = ModelsConfig()
