@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test check bench clean lock fetch
+.PHONY: help up down test test-releases check bench clean lock fetch
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -14,8 +14,11 @@ up: .venv/.installed  ## start everything on this machine, load a corpus, ask a 
 down: .venv/.installed  ## stop everything that `make up` started
 	@$(BIN)/teal down
 
-test: .venv/.installed-dev fetch  ## every test, on real parts
-	$(BIN)/pytest $(ARGS)
+test: .venv/.installed-dev fetch  ## every test on real parts but whole releases
+	$(BIN)/pytest -m "not release" $(ARGS)
+
+test-releases: .venv/.installed-dev fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
+	$(BIN)/pytest -m release $(ARGS)
 
 check: .venv/.installed-dev  ## style, types, import directions, locks, secrets: three minutes at most
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""From a question to the best passages: embed it, ask both retrievers in one round trip, fuse."""
+"""From a question to the best passages: embed it, ask both retrievers in one round trip, fuse, then get the texts of the best."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 
 from app.errors import ModelUnavailable
 from app.rag.fuse import convex, min_max, ranks
-from app.search.port import Candidate, Candidates, Filters, Mode, Query, SearchReader, Vector
+from app.search.port import Candidates, Filters, Mode, Passage, Query, SearchReader, Vector
+from app.search.words import highlight, query_stems
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
 NO_EMBEDDER: Final = "No embedding model is available, so only words were searched."
@@ -21,7 +22,7 @@ class RetrievalRequest:
     top_k: int = 10
     mode: Mode = "hybrid"
     filters: Filters = field(default_factory=Filters)
-    explain: bool = False  # for the border: `Hit.explain` is filled either way
+    explain: bool = False
     highlight: bool = False
 
 
@@ -48,7 +49,7 @@ class Hit:
     collection: str
     metadata: Mapping[str, str]
     highlight: str | None
-    explain: Explanation
+    explain: Explanation | None  # when the request asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,22 @@ async def retrieve(
     limit = max(candidates, request.top_k)
     vector, degraded = (None, None) if request.mode == "lexical" else await _vector(embed_query, request.query)
     words = request.query if request.mode != "semantic" or vector is None else None
-    found = await reader.candidates(Query(words, vector, limit, request.filters, request.highlight))
+    found = await reader.candidates(Query(words, vector, limit, request.filters))
     if vector is not None and not found.semantic:
         if words is None:  # rare: nothing within the filters is embedded yet
-            found = await reader.candidates(Query(request.query, None, limit, request.filters, request.highlight))
+            found = await reader.candidates(Query(request.query, None, limit, request.filters))
         degraded = NO_VECTORS if found.lexical else None
     mode: Mode = "lexical" if request.mode == "lexical" or degraded else request.mode
-    return Retrieval(rank(found, mode, request.top_k), mode, degraded, max((hit.score for hit in found.semantic), default=None))
+    ranked = rank(found, mode, request.top_k)
+    passages = await reader.passages([passage_id for passage_id, _ in ranked])
+    explain = _explainer(found) if request.explain else None
+    marked = frozenset(query_stems(request.query)) if request.highlight else None
+    hits = [
+        _hit(passages[passage_id], score, marked, explain(passage_id) if explain else None)
+        for passage_id, score in ranked
+        if passage_id in passages  # it may have been removed a moment ago
+    ]
+    return Retrieval(hits, mode, degraded, max(found.semantic.values(), default=None))
 
 
 async def _vector(embed_query: EmbedQuery | None, text: str) -> tuple[Vector | None, str | None]:
@@ -90,39 +100,33 @@ async def _vector(embed_query: EmbedQuery | None, text: str) -> tuple[Vector | N
         return None, f"Only words were searched: {error.detail}"
 
 
-def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[Hit]:
-    """Both lists as one, best first, the `top_k` best of it. Words alone: BM25 relative to the best; meaning alone: the cosine itself, from 0."""
-    lexical = {candidate.passage_id: candidate.score for candidate in found.lexical}
-    semantic = {candidate.passage_id: candidate.score for candidate in found.semantic}
+def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[tuple[str, float]]:
+    """(passage id, score) of both lists as one, best first, the `top_k` best of it. Words alone: BM25 relative to the best;
+    meaning alone: the cosine itself, from 0."""
     if mode == "lexical":
-        scores = min_max(lexical, floor=0.0)
+        scores = min_max(found.lexical, floor=0.0)
     elif mode == "semantic":
-        scores = {key: min(1.0, max(0.0, cosine)) for key, cosine in semantic.items()}
+        scores = {key: min(1.0, max(0.0, cosine)) for key, cosine in found.semantic.items()}
     else:
-        scores = convex(lexical, semantic)
-    passages = {candidate.passage_id: candidate for candidate in (*found.semantic, *found.lexical)}
-    lexical_ranks, semantic_ranks = ranks(lexical), ranks(semantic)
-    order = sorted(scores, key=lambda key: (-scores[key], key))[:top_k]
-    return [
-        _hit(
-            passages[key],
-            scores[key],
-            Explanation(lexical.get(key), lexical_ranks.get(key), semantic.get(key), semantic_ranks.get(key)),
-        )
-        for key in order
-    ]
+        scores = convex(found.lexical, found.semantic)
+    return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]
 
 
-def _hit(found: Candidate, score: float, explain: Explanation) -> Hit:
+def _explainer(found: Candidates) -> Callable[[str], Explanation]:
+    lexical, semantic = ranks(found.lexical), ranks(found.semantic)
+    return lambda key: Explanation(found.lexical.get(key), lexical.get(key), found.semantic.get(key), semantic.get(key))
+
+
+def _hit(found: Passage, score: float, marked: frozenset[str] | None, explain: Explanation | None) -> Hit:
     return Hit(
-        found.document_id,
-        found.title,
-        found.text,
-        score,
-        found.ordinal,
-        found.source,
-        found.collection,
-        found.metadata,
-        found.highlight,
-        explain,
+        document_id=found.document_id,
+        title=found.title,
+        passage=found.text,
+        score=score,
+        ordinal=found.ordinal,
+        source=found.source,
+        collection=found.collection,
+        metadata=found.metadata,
+        highlight=highlight(found.text, marked) if marked is not None else None,
+        explain=explain,
     )

@@ -33,8 +33,10 @@ async def search(body: SearchIn, request: Request, service: Parts, principal: Re
         return json_bytes(known, "hit-process")
 
     async def compute() -> bytes:
-        found = await find(service, body.query, body.top_k, filters, mode=body.mode, highlight=body.highlight)
-        answer = SearchOut(hits=[_hit(hit, body) for hit in found.hits], mode=found.mode_used, degraded=found.degraded)
+        found = await find(
+            service, body.query, body.top_k, filters, mode=body.mode, explain=body.explain, highlight=body.highlight
+        )
+        answer = SearchOut(hits=[_hit(hit) for hit in found.hits], mode=found.mode_used, degraded=found.degraded)
         written = answer.model_dump_json(exclude_none=True).encode()
         return Fleeting(written) if is_fleeting(service, found) else written
 
@@ -43,10 +45,17 @@ async def search(body: SearchIn, request: Request, service: Parts, principal: Re
 
 
 async def find(
-    service: Service, query: str, top_k: int, filters: Filters, *, mode: Mode = "hybrid", highlight: bool = False
+    service: Service,
+    query: str,
+    top_k: int,
+    filters: Filters,
+    *,
+    mode: Mode = "hybrid",
+    explain: bool = False,
+    highlight: bool = False,
 ) -> Retrieval:
     """Retrieve with the service's engine and model, and count what was found."""
-    asked = RetrievalRequest(query=query, top_k=top_k, mode=mode, filters=filters, highlight=highlight)
+    asked = RetrievalRequest(query=query, top_k=top_k, mode=mode, filters=filters, explain=explain, highlight=highlight)
     found = await retrieve(
         service.reader, service.embed_query if service.embedder else None, asked, candidates=service.settings.candidates
     )
@@ -83,7 +92,7 @@ def to_filters(asked: FiltersIn, principal: Principal) -> Filters:
     )
 
 
-def _hit(hit: Hit, body: SearchIn) -> HitOut:
+def _hit(hit: Hit) -> HitOut:
     return HitOut(
         document_id=hit.document_id,
         title=hit.title,
@@ -93,6 +102,6 @@ def _hit(hit: Hit, body: SearchIn) -> HitOut:
         collection=hit.collection,
         ordinal=hit.ordinal,
         metadata=dict(hit.metadata) or None,
-        highlight=hit.highlight if body.highlight else None,
-        explain=ExplainOut(**asdict(hit.explain)) if body.explain else None,
+        highlight=hit.highlight,
+        explain=ExplainOut(**asdict(hit.explain)) if hit.explain else None,
     )

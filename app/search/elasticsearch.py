@@ -14,10 +14,19 @@ from elasticsearch.helpers import BulkIndexError, streaming_bulk
 
 from app.errors import IndexMismatch, SearchUnavailable
 from app.search.elasticsearch_connection import ANSWERS, FastJson, breaker, client_options, mapped, passing, refusals
-from app.search.elasticsearch_index import candidate, document, first_index, index_mappings, searches, stamp_of, template
+from app.search.elasticsearch_index import (
+    SHOWN,
+    document,
+    first_index,
+    index_mappings,
+    passage,
+    scores,
+    searches,
+    stamp_of,
+    template,
+)
 from app.search.embedded_schema import check_stamp
-from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
-from app.search.words import query_stems
+from app.search.port import Candidates, IndexStatus, Passage, Query, Stamp
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -33,10 +42,13 @@ BULK_RETRIES: Final = 6  # of items refused with 429, waiting 0.5 s, 1 s, 2 s ..
 BULK_WAIT_SECONDS: Final = 0.5
 BULK_LONGEST_WAIT_SECONDS: Final = 8.0
 DELETE_ITEMS: Final = 1_000
+# What is used of an answer: the rest of each of 200 hits would only be written, sent and parsed.
+_SCORES: Final = ("responses.status", "responses.error", *(f"responses.hits.hits.{name}" for name in ("_index", "_id", "_score")))
+_PASSAGES: Final = ("docs._id", "docs._source")
 
 
 class ElasticsearchReader:
-    """Async; both lists in one `_msearch`. The stamp is read once for each index the alias is seen to name."""
+    """Async; both lists in one `_msearch`, the returned texts in one `_mget`. The stamp is read once for each index the alias is seen to name."""
 
     def __init__(self, settings: Settings, stamp: Stamp) -> None:
         self._url, self._alias, self._stamp = settings.elasticsearch_url, settings.index, stamp
@@ -64,20 +76,25 @@ class ElasticsearchReader:
                 return Candidates([], [])
             lines: list[dict[str, Any]] = [line for _, body in bodies for line in ({"index": self._alias}, body)]
             try:
-                answer = await self._call(lambda client: _msearch(client, lines))
+                answer = await self._call(lambda client: _msearch(client, lines, _SCORES))
             except (BadRequestError, NotFoundError):
                 await self._identify()  # the alias may name another model's index by now: then this raises IndexMismatch
                 raise
-            hits = {name: response["hits"]["hits"] for (name, _), response in zip(bodies, answer, strict=True)}
+            hits = {name: response.get("hits", {}).get("hits", []) for (name, _), response in zip(bodies, answer, strict=True)}
             await self._notice_swap(hits)
-        marked = (
-            frozenset(query_stems(query.text))
-            if query.highlight and query.text is not None
-            else frozenset[str]()
-            if query.highlight
-            else None
-        )
-        return Candidates(_ranked(hits.get("lexical", []), False, marked), _ranked(hits.get("semantic", []), True, marked))
+        return Candidates(scores(hits.get("lexical", []), cosine=False), scores(hits.get("semantic", []), cosine=True))
+
+    async def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
+        if not ids:
+            return {}
+        with mapped(self._url, self._alias):
+            answer = await self._call(
+                # Not `realtime`: that would refresh the index for a passage that was overwritten a moment ago.
+                lambda client: client.mget(
+                    index=self._alias, ids=list(ids), realtime=False, source_includes=SHOWN, filter_path=_PASSAGES
+                )
+            )
+        return {one["_id"]: passage(one) for one in answer.get("docs", []) if "_source" in one}
 
     async def status(self) -> IndexStatus:
         with mapped(self._url, self._alias):
@@ -235,17 +252,14 @@ class ElasticsearchWriter:
         return self._retry(passing, guarded)
 
 
-async def _msearch(client: AsyncElasticsearch, lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def _msearch(
+    client: AsyncElasticsearch, lines: Sequence[Mapping[str, Any]], filter_path: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """The answers; an error inside one is raised as if the whole call had it, so that retries and the breaker see it."""
-    answer = await client.msearch(searches=lines)
+    answer = await client.msearch(searches=lines, filter_path=filter_path)
     responses: list[dict[str, Any]] = answer["responses"]
     for response in responses:
         if "error" in response:
             kind = {400: BadRequestError, 404: NotFoundError}.get(response["status"], ApiError)
             raise kind(str(response["error"].get("reason")), meta=replace(answer.meta, status=response["status"]), body=response)
     return responses
-
-
-def _ranked(hits: Sequence[Mapping[str, Any]], cosine: bool, marked: frozenset[str] | None) -> list[Candidate]:
-    found = [candidate(hit, cosine=cosine, marked=marked) for hit in hits]
-    return sorted(found, key=lambda one: (-one.score, one.passage_id))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.errors import SearchUnavailable
-from app.search.port import Candidate, Filters, Passage, Query, Stamp
-from app.search.words import highlight, query_stems, stems, storable
+from app.search.port import Filters, Passage, Query, Stamp
+from app.search.words import query_stems, stems, storable
 from app.settings import Settings
 
 FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
 MOST_CANDIDATES: Final = 10_000  # Elasticsearch refuses a larger num_candidates
 OVERSAMPLING: Final = 2  # HNSW looks at twice the neighbours asked for: recall of quantised vectors
-HIDDEN: Final = ("vector", "words")  # never sent back: they are several times larger than the text
+SHOWN: Final = (
+    "document_id",
+    "ordinal",
+    "title",
+    "text",
+    "collection",
+    "source",
+    "metadata",
+)  # vector and words are several times larger
 
 
 def first_index(alias: str) -> str:
@@ -125,7 +133,7 @@ def conditions(filters: Filters) -> list[dict[str, Any]]:
 
 def searches(query: Query, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
     """The request bodies of the lists that can have hits, each with its name."""
-    common = {"size": query.limit, "_source": {"excludes": list(HIDDEN)}, "track_total_hits": False}
+    common = {"size": query.limit, "_source": False, "track_total_hits": False}
     within, bodies = conditions(query.filters), list[tuple[str, dict[str, Any]]]()
     terms = query_stems(query.text) if query.text is not None else []
     if terms:
@@ -144,12 +152,17 @@ def searches(query: Query, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
     return bodies
 
 
-def candidate(hit: Mapping[str, Any], *, cosine: bool, marked: frozenset[str] | None) -> Candidate:
-    """A hit as the port's candidate. Elasticsearch scores cosine similarity as (1 + cosine) / 2."""
-    body, score = hit["_source"], float(hit["_score"])
-    return Candidate(
-        passage_id=hit["_id"],
-        score=2 * score - 1 if cosine else score,
+def scores(hits: Sequence[Mapping[str, Any]], *, cosine: bool) -> dict[str, float]:
+    """Passage id to score, best first, ties by id. Elasticsearch scores cosine similarity as (1 + cosine) / 2."""
+    found = [(-(2 * hit["_score"] - 1 if cosine else hit["_score"]), hit["_id"]) for hit in hits]
+    return {passage_id: -score for score, passage_id in sorted(found)}
+
+
+def passage(found: Mapping[str, Any]) -> Passage:
+    """A document as the port's passage."""
+    body = found["_source"]
+    return Passage(
+        id=found["_id"],
         document_id=body["document_id"],
         ordinal=body["ordinal"],
         title=body["title"],
@@ -157,5 +170,4 @@ def candidate(hit: Mapping[str, Any], *, cosine: bool, marked: frozenset[str] | 
         collection=body["collection"],
         source=body.get("source"),
         metadata=body.get("metadata", {}),
-        highlight=highlight(body["text"], marked) if marked is not None else None,
     )

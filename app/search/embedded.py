@@ -15,13 +15,13 @@ import apsw
 
 from app.errors import IndexMismatch, SearchUnavailable
 from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, refusals, where
-from app.search.port import Candidate, Candidates, IndexStatus, Passage, Query, Stamp
-from app.search.words import highlight, query_words, storable
+from app.search.port import Candidates, IndexStatus, Passage, Query, Stamp
+from app.search.words import query_words, storable
 
 T = TypeVar("T")
 READER_THREADS: Final = 4  # SQLite reads release the interpreter lock; more threads than cores only queue
 MOST_NEIGHBOURS: Final = 4096  # sqlite-vec refuses a larger k
-COLUMNS: Final = "p.id, p.document_id, p.ordinal, p.title, p.text, p.collection, p.source, p.metadata"
+COLUMNS: Final = "id, document_id, ordinal, title, text, collection, source, metadata"
 
 
 class EmbeddedReader:
@@ -35,13 +35,16 @@ class EmbeddedReader:
     async def candidates(self, query: Query) -> Candidates:
         return await self._run(self._candidates, query)
 
+    async def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
+        return await self._run(self._passages, ids) if ids else {}
+
     async def status(self) -> IndexStatus:
         return await self._run(self._status)
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[..., T], *arguments: Query) -> T:
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
         except RuntimeError as error:  # the pool was shut down
@@ -77,24 +80,30 @@ class EmbeddedReader:
             check_stamp(stamp, self._stamp, f"The search index {self._path}")
             lexical = self._lexical(connection, query, words) if words else []
             semantic = self._semantic(connection, query, stamp) if query.vector is not None and stamp.dimensions else []
-        marked = frozenset(stem for _, stem in words) if query.highlight else None
-        return Candidates([_candidate(row, marked) for row in lexical], [_candidate(row, marked) for row in semantic])
+        return Candidates(dict(lexical), dict(semantic))
 
-    def _lexical(self, connection: apsw.Connection, query: Query, words: Sequence[tuple[str, str]]) -> list[tuple[Any, ...]]:
+    def _passages(self, ids: Sequence[str]) -> dict[str, Passage]:
+        with self._snapshot() as (connection, _):
+            sql = f"SELECT {COLUMNS} FROM passage WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - column names are ours
+            rows = connection.execute(sql, (json.dumps(ids),)).fetchall()
+        return {row[0]: _passage(*row) for row in cast("list[tuple[Any, ...]]", rows)}
+
+    def _lexical(self, connection: apsw.Connection, query: Query, words: Sequence[tuple[str, str]]) -> list[tuple[str, float]]:
         conditions, parameters = where(query.filters)
         # Words are letters and digits only and quoted besides, so no text of a user is FTS5 syntax. FTS5 stems them itself.
         match = " OR ".join(f'"{word}"' for word, _ in words)
-        sql = f"SELECT -bm25(words) AS score, {COLUMNS} FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
-        return connection.execute(sql, (match, *parameters, query.limit)).fetchall()
+        sql = f"SELECT p.id, -bm25(words) AS score FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
+        return cast("list[tuple[str, float]]", connection.execute(sql, (match, *parameters, query.limit)).fetchall())
 
-    def _semantic(self, connection: apsw.Connection, query: Query, stamp: Stamp) -> list[tuple[Any, ...]]:
+    def _semantic(self, connection: apsw.Connection, query: Query, stamp: Stamp) -> list[tuple[str, float]]:
         assert query.vector is not None  # noqa: S101
         if query.vector.size != stamp.dimensions:
             raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")
         conditions, parameters = where(query.filters)
         within = f"AND rowid IN (SELECT p.number FROM passage AS p WHERE {' AND '.join(conditions)})" if conditions else ""  # noqa: S608
-        sql = f"SELECT 1 - v.distance, {COLUMNS} FROM (SELECT rowid, distance FROM vectors WHERE vector MATCH vec_int8(?) AND k = ? {within}) AS v JOIN passage AS p ON p.number = v.rowid ORDER BY v.distance, p.id"  # noqa: S608
-        return connection.execute(sql, (quantized(query.vector), min(query.limit, MOST_NEIGHBOURS), *parameters)).fetchall()
+        sql = f"SELECT p.id, 1 - v.distance FROM (SELECT rowid, distance FROM vectors WHERE vector MATCH vec_int8(?) AND k = ? {within}) AS v JOIN passage AS p ON p.number = v.rowid ORDER BY v.distance, p.id"  # noqa: S608
+        given = (quantized(query.vector), min(query.limit, MOST_NEIGHBOURS), *parameters)
+        return cast("list[tuple[str, float]]", connection.execute(sql, given).fetchall())
 
     def _status(self) -> IndexStatus:
         with self._snapshot() as (connection, stamp):
@@ -207,7 +216,7 @@ def _insert(connection: apsw.Connection, passage: Passage) -> None:
         connection.execute("INSERT INTO vectors (rowid, vector) VALUES (?, vec_int8(?))", (number, quantized(passage.vector)))
 
 
-def _candidate(row: tuple[Any, ...], marked: frozenset[str] | None) -> Candidate:
-    score, passage_id, document_id, ordinal, title, text, collection, source, metadata = row
-    shown = highlight(text, marked) if marked is not None else None
-    return Candidate(passage_id, float(score), document_id, ordinal, title, text, collection, source, json.loads(metadata), shown)
+def _passage(
+    passage_id: str, document_id: str, ordinal: int, title: str, text: str, collection: str, source: str | None, metadata: str
+) -> Passage:
+    return Passage(passage_id, document_id, ordinal, title, text, collection, source, json.loads(metadata))

@@ -60,31 +60,14 @@ class Query:
     vector: Vector | None
     limit: int
     filters: Filters = Filters()
-    highlight: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage with one retriever's raw score: BM25 (unbounded), or cosine similarity in [-1, 1]."""
-
-    passage_id: str
-    score: float
-    document_id: str
-    ordinal: int
-    title: str
-    text: str
-    collection: str
-    source: str | None
-    metadata: Mapping[str, str]
-    highlight: str | None = None  # text with matched words in <mark>..</mark>, everything else HTML-escaped
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Both lists, best first."""
+    """Both lists, best first: passage id to raw score, which is BM25 (unbounded), or cosine similarity in [-1, 1]."""
 
-    lexical: Sequence[Candidate]
-    semantic: Sequence[Candidate]
+    lexical: Mapping[str, float]
+    semantic: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +82,10 @@ class IndexStatus:
 
 class SearchReader(Protocol):
     async def candidates(self, query: Query) -> Candidates:
-        """Both candidate lists in one round trip."""
+        """Both candidate lists in one round trip, without the passages: fusion needs hundreds of scores, an answer ten texts."""
+
+    async def passages(self, ids: Sequence[str]) -> Mapping[str, Passage]:
+        """The passages with these ids, without vectors; one that was removed since it was found is left out."""
 
     async def status(self) -> IndexStatus:
         """Counts and stamp; raises when the engine does not answer."""

@@ -11,7 +11,7 @@ import pytest
 from app.errors import ModelUnavailable, SearchUnavailable
 from app.rag.retrieve import NO_EMBEDDER, NO_VECTORS, RetrievalRequest, retrieve
 from app.search.embedded import EmbeddedReader, EmbeddedWriter
-from app.search.port import Filters, Passage, SearchReader, Stamp, Vector
+from app.search.port import Candidates, Filters, Passage, Query, SearchReader, Stamp, Vector
 
 pytestmark = pytest.mark.anyio
 STAMP = Stamp("test-model", "digest", 4)
@@ -65,7 +65,7 @@ async def test_hybrid_puts_what_both_lists_agree_on_first(reader: SearchReader) 
 
 
 async def test_a_hit_carries_its_fields_and_where_it_stood_in_each_list(reader: SearchReader) -> None:
-    found = await retrieve(reader, embed, RetrievalRequest("moon tide", highlight=True), candidates=100)
+    found = await retrieve(reader, embed, RetrievalRequest("moon tide", explain=True, highlight=True), candidates=100)
     hits = {hit.document_id: hit for hit in found.hits}
     hit = hits["both"]
     assert (hit.title, hit.passage, hit.ordinal, hit.source, hit.collection, dict(hit.metadata)) == (
@@ -77,10 +77,33 @@ async def test_a_hit_carries_its_fields_and_where_it_stood_in_each_list(reader: 
         {"year": "1976"},
     )
     assert hit.highlight == "The <mark>moon</mark> pulls the <mark>tide</mark>."
-    assert (hit.explain.lexical_rank, hit.explain.semantic_rank) == (1, 2)
-    assert hits["late"].explain.semantic_rank is None
-    assert hits["meaning"].explain.lexical_score is None
-    assert hits["meaning"].explain.semantic_rank == 1
+    explained = {name: one.explain for name, one in hits.items() if one.explain is not None}
+    assert (explained["both"].lexical_rank, explained["both"].semantic_rank) == (1, 2)
+    assert explained["late"].semantic_rank is None
+    assert explained["meaning"].lexical_score is None
+    assert explained["meaning"].semantic_rank == 1
+
+
+async def test_every_hits_marks_are_the_querys_and_everything_else_is_escaped(reader: SearchReader) -> None:
+    found = await retrieve(reader, embed, RetrievalRequest("bodies & <tides>", highlight=True), candidates=100)
+    marks = {hit.document_id: hit.highlight for hit in found.hits}
+    assert marks["both"] == "The moon pulls the <mark>tide</mark>."
+    assert marks["meaning"] == "Attraction of large <mark>bodies</mark>."
+    assert (await retrieve(reader, embed, RetrievalRequest("moon"), candidates=100)).hits[0].highlight is None
+
+
+async def test_a_passage_removed_between_ranking_and_reading_is_left_out(reader: SearchReader) -> None:
+    class Removing:
+        """The reader, with a passage removed by somebody else just after it was found."""
+
+        async def candidates(self, query: Query) -> Candidates:
+            found = await reader.candidates(query)
+            return Candidates({"gone:0": 99.0, **found.lexical}, found.semantic)
+
+        passages, status, close = reader.passages, reader.status, reader.close
+
+    found = await retrieve(Removing(), embed, RetrievalRequest("moon tide"), candidates=100)
+    assert {hit.document_id for hit in found.hits} == {"both", "meaning", "words", "late"}
 
 
 async def test_lexical_never_asks_the_model(reader: SearchReader) -> None:

@@ -59,7 +59,7 @@ def settings_for(url: str, **more: Any) -> Settings:
 
 
 @pytest.mark.integration
-async def test_both_lists_take_one_round_trip(elasticsearch_url: str) -> None:
+async def test_both_lists_take_one_round_trip_and_the_texts_another(elasticsearch_url: str) -> None:
     settings = settings_for(elasticsearch_url)
     writer = ElasticsearchWriter(settings)
     writer.ensure(STAMP)
@@ -69,9 +69,13 @@ async def test_both_lists_take_one_round_trip(elasticsearch_url: str) -> None:
         reader = ElasticsearchReader(settings.model_copy(update={"elasticsearch_url": url}), STAMP)
         await reader.candidates(Query("tide", vector(1), 10))  # the first one also reads the stamp
         seen.clear()
-        found = await reader.candidates(Query("tide", vector(1), 100, Filters(collections=("default",)), highlight=True))
-        assert len(found.lexical) == len(found.semantic) == 1
-        assert seen == ["POST /_msearch HTTP/1.1"]
+        found = await reader.candidates(Query("tide", vector(1), 100, Filters(collections=("default",))))
+        assert list(found.lexical) == list(found.semantic) == ["d:0"]
+        assert (await reader.passages(["d:0"]))["d:0"].text == "a tide table"
+        assert [line.partition("?")[0].split()[:2] for line in seen] == [
+            ["POST", "/_msearch"],
+            ["POST", f"/{settings.index}/_mget"],
+        ]
         await reader.close()
     _drop(elasticsearch_url, settings)
     writer.close()
@@ -103,10 +107,9 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
     writer.publish()
     reader = ElasticsearchReader(settings, STAMP)
     found = (await reader.candidates(Query(None, vectors[0], 10))).semantic
-    assert found[0].passage_id == "d0:0"
-    assert [hit.score for hit in found] == pytest.approx(
-        [float(vectors[0] @ vectors[int(hit.document_id[1:])]) for hit in found], abs=1e-3
-    )
+    assert next(iter(found)) == "d0:0"
+    exact = [float(vectors[0] @ vectors[int(one.removeprefix("d").removesuffix(":0"))]) for one in found]
+    assert list(found.values()) == pytest.approx(exact, abs=1e-3)
     await reader.close()
     _drop(elasticsearch_url, settings)
     writer.close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.port import Candidate, Candidates, Filters, Passage, Query, SearchWriter, Stamp, Vector
+from app.search.port import Candidates, Filters, Passage, Query, SearchWriter, Stamp, Vector
 from tests.contract.conftest import STAMP, Engine
 
 pytestmark = pytest.mark.anyio
@@ -40,14 +40,20 @@ async def find(engine: Engine, query: Query) -> Candidates:
         await reader.close()
 
 
-async def words(
-    engine: Engine, text: str, limit: int = 10, filters: Filters | None = None, *, highlight: bool = False
-) -> Sequence[Candidate]:
-    return (await find(engine, Query(text, None, limit, filters or Filters(), highlight))).lexical
+async def words(engine: Engine, text: str, limit: int = 10, filters: Filters | None = None) -> Mapping[str, float]:
+    return (await find(engine, Query(text, None, limit, filters or Filters()))).lexical
 
 
-def ids(candidates: Sequence[Candidate]) -> list[str]:
-    return [candidate.passage_id for candidate in candidates]
+async def read(engine: Engine, *passage_ids: str) -> Mapping[str, Passage]:
+    reader = engine.reader()
+    try:
+        return await reader.passages(passage_ids)
+    finally:
+        await reader.close()
+
+
+def ids(scores: Mapping[str, float]) -> list[str]:
+    return list(scores)
 
 
 async def test_both_lists_come_best_first_with_raw_scores(engine: Engine, writer: SearchWriter) -> None:
@@ -59,10 +65,10 @@ async def test_both_lists_come_best_first_with_raw_scores(engine: Engine, writer
     )
     found = await find(engine, Query("moon", vector(1), 10))
     assert ids(found.lexical) == ["near:0", "far:0"]
-    assert found.lexical[0].score > found.lexical[1].score > 0
+    assert found.lexical["near:0"] > found.lexical["far:0"] > 0
     assert ids(found.semantic) == ["near:0", "far:0", "none:0"]
     exact = [float(vector(1) @ other) for other in (vector(1, 0.1), vector(0.2, 1), vector(-1))]
-    assert [hit.score for hit in found.semantic] == pytest.approx(exact, abs=0.02)  # one byte a number
+    assert list(found.semantic.values()) == pytest.approx(exact, abs=0.02)  # one byte a number
 
 
 async def test_every_stored_field_comes_back(engine: Engine, writer: SearchWriter) -> None:
@@ -78,17 +84,19 @@ async def test_every_stored_field_comes_back(engine: Engine, writer: SearchWrite
             metadata={"year": "1976", "a.b": "x"},
         ),
     )
-    (hit,) = await words(engine, "tide")
-    assert (hit.document_id, hit.ordinal, hit.title, hit.text, hit.collection, hit.source) == (
-        "d",
-        3,
-        "On tides",
-        "tide",
-        "sea",
-        "https://example.org/t",
-    )
-    assert dict(hit.metadata) == {"year": "1976", "a.b": "x"}
-    assert hit.highlight is None
+    expected = Passage("d:3", "d", 3, "On tides", "tide", "sea", "https://example.org/t", {"year": "1976", "a.b": "x"})
+    assert await read(engine, *await words(engine, "tide")) == {"d:3": expected}  # and no vector
+
+
+async def test_passages_are_read_by_id_and_what_is_gone_is_left_out(engine: Engine, writer: SearchWriter) -> None:
+    store(writer, *(passage(f"d{number}", text=f"tide {number}") for number in range(200)))
+    writer.delete_document("d7")
+    writer.publish()
+    wanted = [f"d{number}:0" for number in range(100)]
+    found = await read(engine, *wanted, "absent:0", "x" * 600, "'; DROP TABLE passage; --")
+    assert sorted(found) == sorted(set(wanted) - {"d7:0"})
+    assert all(one.text == f"tide {one.document_id[1:]}" for one in found.values())
+    assert await read(engine) == {}
 
 
 async def test_a_list_that_is_not_asked_for_is_empty(engine: Engine, writer: SearchWriter) -> None:
@@ -123,7 +131,7 @@ async def test_putting_twice_is_putting_once_and_the_last_wins(engine: Engine, w
     assert ids(await words(engine, "phrase")) == ["d:0"]
     found = await find(engine, Query(None, vector(0, 0, 1), 10))
     assert ids(found.semantic) == ["d:0"]
-    assert found.semantic[0].score == pytest.approx(1.0, abs=0.02)
+    assert found.semantic["d:0"] == pytest.approx(1.0, abs=0.02)
 
 
 async def test_a_shorter_revision_leaves_no_passage_behind(engine: Engine, writer: SearchWriter) -> None:
@@ -187,7 +195,7 @@ async def test_filters_hold_before_the_limit(engine: Engine, writer: SearchWrite
 async def test_filters_nothing_fits_find_nothing(engine: Engine, writer: SearchWriter, filters: Filters) -> None:
     store(writer, passage("d", metadata={"lang": "en"}))
     found = await find(engine, Query("tide", vector(1), 10, filters))
-    assert (list(found.lexical), list(found.semantic)) == ([], [])
+    assert (ids(found.lexical), ids(found.semantic)) == ([], [])
 
 
 async def test_many_document_ids_are_one_filter(engine: Engine, writer: SearchWriter) -> None:
@@ -205,7 +213,7 @@ async def test_many_document_ids_are_one_filter(engine: Engine, writer: SearchWr
 )  # fmt: skip
 async def test_no_text_of_a_user_is_syntax(engine: Engine, writer: SearchWriter, text: str) -> None:
     store(writer, passage("d"))
-    found = ids(await words(engine, text, highlight=True))
+    found = ids(await words(engine, text))
     assert found == (["d:0"] if "tide" in text.lower() or text.startswith("a ") else [])
     assert writer.count() == 1
 
@@ -213,19 +221,9 @@ async def test_no_text_of_a_user_is_syntax(engine: Engine, writer: SearchWriter,
 async def test_no_text_of_a_document_breaks_the_index(engine: Engine, writer: SearchWriter) -> None:
     hostile = "tide \0 \ud800 <script>alert(1)</script> 🌊 \"' " + "y" * 40_000
     store(writer, passage("d", text=hostile, title='<b>"\0', metadata={"k\0": "v" * 9_000}))
-    (hit,) = await words(engine, "tide", highlight=True)
-    assert hit.text.startswith("tide ")
-    assert len(hit.text) == len(hostile)
-    assert hit.highlight is not None
-    assert hit.highlight.startswith("<mark>tide</mark>")
-    assert "<script>" not in hit.highlight
-
-
-async def test_highlights_mark_words_and_escape_everything_else(engine: Engine, writer: SearchWriter) -> None:
-    store(writer, passage("d", text='<i>Tides</i> & "the" moon'))
-    found = await find(engine, Query("the tide", vector(1), 10, highlight=True))
-    expected = "&lt;i&gt;<mark>Tides</mark>&lt;/i&gt; &amp; &quot;the&quot; moon"
-    assert found.lexical[0].highlight == found.semantic[0].highlight == expected
+    (found,) = (await read(engine, *await words(engine, "tide"))).values()
+    assert found.text.startswith("tide ")
+    assert len(found.text) == len(hostile)
 
 
 async def test_a_passage_without_a_vector_is_found_by_words_and_gets_one_later(engine: Engine, writer: SearchWriter) -> None:

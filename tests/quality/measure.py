@@ -12,7 +12,7 @@ import resource
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from app.models.embed import open_embedder, passage_text, stamp
 from app.models.registry import LOCAL_MODELS
 from app.rag.fuse import convex, ranks, reciprocal_rank
 from app.search import open_reader, open_writer
-from app.search.port import Candidate, Candidates, Passage, Query, Vector
+from app.search.port import Candidates, Passage, Query, Vector
 from app.settings import Settings
 from tests.quality.cacm import Collection, load, ndcg, recall
 
@@ -73,8 +73,9 @@ async def candidate_lists(
     return found
 
 
-def _scores(candidates: Iterable[Candidate]) -> dict[str, float]:
-    return {one.document_id: one.score for one in candidates}
+def _scores(passages: Mapping[str, float]) -> dict[str, float]:
+    """By document: each has one passage here."""
+    return {passage_id.removesuffix(":0"): score for passage_id, score in passages.items()}
 
 
 def rankings() -> dict[str, Ranking]:
