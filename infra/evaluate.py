@@ -1,0 +1,165 @@
+"""Run a program of this project without a cloud, a state or the Pulumi command, and say what it would register.
+
+The picture, the price list and the tests read the same resources that `pulumi up` would create. Takes about 2 s a stack, most
+of it the first import of pulumi_aws. Values that only AWS knows are stand-ins from `infra.stand_ins`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime import rpc, set_all_config
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import configure, get_root_resource
+from pulumi.runtime.stack import Stack, run_in_stack
+
+from infra import stand_ins
+
+ROOT = Path(__file__).parent.parent
+STACKS = ("dev", "staging", "prod")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource as the engine would see it: inputs in the provider's camelCase, options beside them."""
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    inputs: Mapping[str, Any]
+    custom: bool
+    protect: bool
+    retain_on_delete: bool
+    delete_before_replace: bool
+    depends_on: tuple[str, ...]
+    ignore_changes: tuple[str, ...]
+    provider: str
+    timeouts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one program registers, in order, and the outputs of its stack."""
+
+    resources: tuple[Registered, ...]
+    outputs: Mapping[str, Any]
+
+
+def platform(stack: str) -> Evaluation:
+    """Evaluate the platform program with the committed configuration of `stack`."""
+    return evaluate("teal", ROOT / "infra" / "__main__.py", stack, stack_values(stack))
+
+
+def stack_values(stack: str) -> dict[str, object]:
+    """The `config:` mapping of Pulumi.<stack>.yaml."""
+    document: dict[str, dict[str, object]] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
+    return document["config"]
+
+
+def evaluate(
+    project: str,
+    main: Path,
+    stack: str,
+    values: Mapping[str, object],
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Evaluation:
+    """Run `main` as `project`/`stack` with configuration `values`; `references` are the outputs of stacks it refers to, by name.
+
+    Raises what the program raises. Each call runs in a context and an event loop of its own, so calls do not see each other.
+    """
+    config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    monitor = _Monitor(_Mocks(config.get("aws:region", "eu-central-1"), references or {}))
+
+    async def run() -> dict[str, Any]:
+        configure(
+            pulumi_mocks.MockSettings(
+                monitor=monitor,
+                monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),  # pyright: ignore[reportUnknownMemberType]  # unannotated
+                engine=pulumi_mocks.MockEngine(None),
+                project=project,
+                stack=stack,
+                dry_run=False,
+                organization="organization",
+                callbacks=None,
+            )
+        )
+        set_all_config(config)
+
+        def program() -> None:
+            runpy.run_path(str(main), run_name="__main__")
+
+        await run_in_stack(program)
+        root = cast(Stack, get_root_resource())
+        plain: dict[str, Any] = _unwrap(rpc.deserialize_properties(await rpc.serialize_properties(root.outputs, {})))
+        return plain
+
+    outputs = contextvars.Context().run(asyncio.run, run())
+    return Evaluation(tuple(monitor.registered), outputs)
+
+
+class _Mocks(pulumi_mocks.Mocks):
+    def __init__(self, region: str, references: Mapping[str, Mapping[str, Any]]) -> None:
+        self._region = region
+        self._references = references
+
+    def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        inputs: dict[str, Any] = _unwrap(args.inputs)  # pyright: ignore[reportUnknownMemberType]  # a bare dict
+        if args.typ == "pulumi:pulumi:StackReference":
+            name = str(inputs["name"])
+            return name, {"name": name, "outputs": dict(self._references[name]), "secretOutputNames": []}
+        return stand_ins.resource(args.typ, args.name, inputs, self._region)
+
+    def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        return stand_ins.call(args.token, _unwrap(args.args), self._region), None  # pyright: ignore[reportUnknownMemberType]  # a bare dict
+
+
+class _Monitor(pulumi_mocks.MockMonitor):
+    """A monitor that keeps the options too: what is protected, what waits for what."""
+
+    def __init__(self, mocks: _Mocks) -> None:
+        super().__init__(mocks)
+        self.registered: list[Registered] = []
+
+    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
+        answer: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # pulumi leaves it unannotated
+        if request.type != "pulumi:pulumi:Stack":
+            timeouts = request.customTimeouts
+            self.registered.append(
+                Registered(
+                    type=request.type,
+                    name=request.name,
+                    urn=answer.urn,
+                    parent=request.parent,
+                    inputs=_unwrap(rpc.deserialize_properties(request.object)),
+                    custom=request.custom,
+                    protect=request.protect,
+                    retain_on_delete=request.retainOnDelete,
+                    delete_before_replace=request.deleteBeforeReplace,
+                    depends_on=tuple(sorted(request.dependencies)),
+                    ignore_changes=tuple(request.ignoreChanges),
+                    provider=request.provider,
+                    timeouts={k: v for k in ("create", "update", "delete") if (v := str(getattr(timeouts, k)))},
+                )
+            )
+        return answer
+
+
+def _unwrap(value: Any) -> Any:
+    """The value without Pulumi's wrapping of secrets."""
+    if rpc.is_rpc_secret(value):
+        return _unwrap(value["value"])
+    if isinstance(value, dict):
+        return {key: _unwrap(each) for key, each in cast(dict[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_unwrap(each) for each in cast(list[Any], value)]
+    return value
