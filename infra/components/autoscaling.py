@@ -1,0 +1,92 @@
+"""KEDA: scales workers by the jobs that wait in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import core
+from pulumi_kubernetes import helm as helm_
+
+from infra.components.pod_role import associate, pod_role, secret_statements
+
+# Chart and application share this number. Source: github.com/kedacore/charts, release v2.20.2, read 2026-11-22.
+# The chart could not be rendered where this was written; its CRDs are those of Go module kedacore/keda/v2 v2.20.2.
+VERSION: Final = "2.20.2"
+REPOSITORY: Final = "https://kedacore.github.io/charts"
+NAMESPACE: Final = "keda"
+SERVICE_ACCOUNT: Final = "keda-operator"  # the chart's default
+_INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two, and three images are pulled
+
+
+@dataclass(frozen=True)
+class AutoscalingArgs:
+    """`ready`: what must exist before pods can run. `watched`: the namespaces whose workers KEDA may scale."""
+
+    prefix: str
+    cluster_name: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    provider: pulumi.ProviderResource
+    database_secret_arn: pulumi.Input[str]
+    kms_key_arn: pulumi.Input[str]
+    watched: Sequence[str]
+    ready: Sequence[pulumi.Resource] = ()
+
+
+class Autoscaling(pulumi.ComponentResource):
+    """KEDA's operator, metrics adapter and webhooks, with a role that reads the database's secret and nothing else.
+
+    Cost: three small pods, 0.3 CPU and 600 MiB requested.
+    """
+
+    release: helm_.v3.Release  # custom resources of KEDA depend on it
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AutoscalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("teal:infra:Autoscaling", name, None, opts)
+        statements = secret_statements([args.database_secret_arn], args.kms_key_arn)
+        role = pod_role(name, f"{args.prefix}-keda", args.cluster_arn, statements, self)
+        association = associate(name, args.cluster_name, NAMESPACE, SERVICE_ACCOUNT, role, self)
+        namespace = core.v1.Namespace(
+            name,
+            metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
+        )
+        self.release = helm_.v3.Release(
+            name,
+            name="keda",
+            chart="keda",
+            version=VERSION,
+            repository_opts={"repo": REPOSITORY},
+            namespace=NAMESPACE,
+            create_namespace=False,
+            atomic=True,
+            timeout=_INSTALL_SECONDS,
+            values=values(args.watched),
+            # The association first: pods get their role when they are created, never later.
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace, association]),
+        )
+        self.role_arn = role.arn
+        self.register_outputs({"role_arn": self.role_arn})
+
+
+def values(watched: Sequence[str]) -> dict[str, Any]:
+    """The chart's values. The chart's own pods are restricted by default: not root, read-only root, no capabilities."""
+    return {
+        "watchNamespace": ",".join(watched),
+        "operator": {"replicaCount": 2},  # one leads; the other takes over in seconds
+        "metricsServer": {"replicaCount": 1},
+        "webhooks": {"replicaCount": 1},
+        "resources": {
+            "operator": _resources("100m", "200Mi", "500Mi"),
+            "metricServer": _resources("100m", "100Mi", "300Mi"),
+            "webhooks": _resources("50m", "50Mi", "100Mi"),
+        },
+        "podDisruptionBudget": {"operator": {"minAvailable": 1}},
+    }
+
+
+def _resources(cpu: str, memory: str, limit: str) -> dict[str, Any]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": "1", "memory": limit}}
