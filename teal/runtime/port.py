@@ -45,3 +45,11 @@ class Runtime(Protocol):
     def retire(self, color: Color) -> Iterator[Event]:
         """End everything in the color, requests in flight first. Again: nothing happens."""
         ...
+
+    def pending(self, color: Color) -> tuple[str, ...]:
+        """What an interrupted operation left half done, one line each (Pulumi: pending operations); usually empty. Changes nothing."""
+        ...
+
+    def mend(self, color: Color) -> Iterator[Event]:
+        """Clear what `pending` names, so that `deploy` and `retire` work again (Pulumi: cancel, refresh with pending creates cleared)."""
+        ...

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from teal.record import Color
+
+PROBE_HEADER = "X-Teal-Probe"  # with a color's secret: that color answers, whatever its share
+BYPASS_HEADER = "X-Teal-Bypass-Cache"  # with the above: the service neither reads nor fills its caches for this request
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,13 @@ class Traffic(Protocol):
         """The shares in force, asked of the load balancer itself."""
         ...
 
-    def set(self, weights: Weights) -> None:
-        """Put the shares in force at once and read them back; raises OperatorError when they are not what was set."""
+    def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
+        """Put the shares in force at once and read them back; raises OperatorError when they are not what was set.
+
+        `check` is called when all else is prepared, as late as can be before the shares take effect; what it raises passes out
+        and nothing has changed. Where the load balancer allows (Caddy: prepared links are unlinked by every other `set`), a `set`
+        that another one overtook between `check` and its effect fails instead of taking effect.
+        """
         ...
 
     def entry(self, color: Color) -> Entry:

@@ -1,0 +1,116 @@
+"""Everything a release works on: where traffic, processes, counts, images and the record are. One for the laptop, one per stack on AWS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from teal.metrics.port import Metrics
+from teal.record import Store
+from teal.release.probe import open_client
+from teal.runtime.port import Runtime
+from teal.traffic.port import Entry, Traffic
+
+GOLDEN = Path(__file__).with_name("golden.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One build of the service. `id`: laptop: SHA-256 of a version; AWS: repository@sha256:... Schema: the revisions it can serve."""
+
+    id: str
+    label: str
+    schema_min: str
+    schema_max: str
+
+
+class Images(Protocol):
+    """`versions` on a laptop (wheels under .teal/versions), the registry on AWS (built and pushed by the workflow)."""
+
+    def build(self, path: Path, label: str | None) -> Image:
+        """An image of the working tree at `path`; the same content again is the same image. Raises BadInput."""
+        ...
+
+    def known(self, id: str) -> Image:
+        """An image that was built before; a prefix or a label will do where it is unique. Raises BadInput."""
+        ...
+
+    def config(self) -> Mapping[str, str]:
+        """The whole environment, without secrets, that a new color is given (TEAL_INDEX excepted: see ColorState.index)."""
+        ...
+
+    def secret_versions(self) -> Mapping[str, str]:
+        """Which version of each secret a new color is given: names and versions, never values; empty where there are none."""
+        ...
+
+    def index(self) -> str:
+        """The name of the search index that a first release reads; later ones read what the active color reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How careful a release is. Seconds and shares; the defaults suit AWS, a laptop's are shorter."""
+
+    steps: tuple[int, ...] = (5, 25, 50, 100)  # percent of the requests, one analysis at each
+    analysis_seconds: float = 300.0  # of traffic at each step: five of the load balancer's one-minute metric periods
+    minimum_samples: int = 100  # of a gate in each color: 5 % errors are then seen with 96 % (one or none in 100 has 4 %)
+    slo_seconds: float = 2.0  # a request later than this is slow; shown in the evidence, counted by the service itself
+    hold_seconds: float = 1800.0  # the rollback window: the old color stays ready, rollback is one call
+    lease_seconds: float = 900.0  # longer than one silent Pulumi operation; a dead holder blocks no longer than this
+    fence_seconds: float = 10.0  # longer than any call to the load balancer can be in flight (timeouts and tries of one call)
+    ready_seconds: float = 900.0  # to pull an image, load the model and be registered with the load balancer
+    jobs_seconds: float = 300.0  # to re-home and drain the jobs of a leaving color
+    ingest_seconds: float = 120.0  # for the probe document to be indexed by the new worker
+    paused_seconds: float = 3600.0  # an inconclusive release waits this long for `teal resume`, then undoes itself
+    poll_seconds: float = 5.0
+    probes_per_poll: int = 10  # requests to each color when users send too few
+    first_floor: int = 2  # processes of a first release, which has no active color to learn from
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place where releases happen. `evidence_url`: a store key -> where a person opens it. `probe_headers`: sent by probes besides
+    those of `Traffic.entry`: the API key (role writer), and what makes the service bypass its caches."""
+
+    name: str  # "laptop" or the stack's name
+    store: Store
+    traffic: Traffic
+    runtime: Runtime
+    metrics: Metrics
+    images: Images
+    evidence_url: Callable[[str], str]
+    rules: Rules = field(default_factory=Rules)
+    probe_headers: Mapping[str, str] = field(default_factory=dict)
+    golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
+    clock: Clock = field(default_factory=SystemClock)
+    client: Callable[[Entry], httpx.Client] = open_client
