@@ -1,83 +1,42 @@
-"""Runs a piece of a Pulumi program without an engine and lists what it registered."""
+"""One component alone, as the whole program's evaluation (`infra.evaluate`) would register it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-import pulumi
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime.settings import configure
+from pulumi.runtime.stack import run_in_stack
 
+from infra.evaluate import Registered, _Mocks, _Monitor
 
-@dataclass(frozen=True)
-class Registered:
-    """One resource as the engine would have received it; the names of inputs are the provider's (camelCase)."""
-
-    type: str
-    name: str
-    inputs: dict[str, Any]
-    protect: bool
-    urn: str
-    parent: str
-    depends_on: tuple[str, ...]
-    provider: str
-    ignore_changes: tuple[str, ...]
+__all__ = ["Registered", "run"]
 
 
-class _Parts(mocks.Mocks):
-    """Answers as a provider would where this program reads outputs: every resource has an id, an ARN and what it was given."""
+def run(program: Callable[[], object], region: str = "eu-central-1") -> list[Registered]:
+    """What `program` registers, in the engine's order. About 2 ms a resource."""
+    monitor = _Monitor(_Mocks(region, {}))
 
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        known = {"arn": f"arn:aws:mock:eu-central-1:111122223333:{args.name}", "result": "mock-password", **(args.inputs or {})}
-        if args.typ == "aws:rds/instance:Instance":
-            known |= {
-                "address": "db.example",
-                "resourceId": "db-MOCK",
-                "port": 5432,
-                "masterUserSecrets": [
-                    {"secretArn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:rds!db-mock", "secretStatus": "active"}
-                ],
-            }
-        if args.typ == "aws:elasticache/replicationGroup:ReplicationGroup":
-            known |= {"primaryEndpointAddress": "cache.example", "port": 6379}
-        return args.resource_id or f"{args.name}-id", known
-
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
-        return dict(args.args)
-
-
-class _Monitor(mocks.MockMonitor):
-    def __init__(self) -> None:
-        super().__init__(_Parts())
-        self.found: list[Registered] = []
-
-    def RegisterResource(self, request: Any) -> Any:
-        answer = super().RegisterResource(request)
-        self.found.append(
-            Registered(
-                type=request.type,
-                name=request.name,
-                inputs=rpc.deserialize_properties(request.object),
-                protect=request.protect,
-                urn=answer.urn,
-                parent=request.parent,
-                depends_on=tuple(request.dependencies),
-                provider=request.provider,
-                ignore_changes=tuple(request.ignoreChanges),
+    async def evaluate() -> None:
+        configure(
+            pulumi_mocks.MockSettings(
+                monitor=monitor,
+                monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),
+                engine=pulumi_mocks.MockEngine(None),
+                project="teal",
+                stack="test",
+                dry_run=False,
+                organization="organization",
+                callbacks=None,
             )
         )
-        return answer
 
+        def made() -> None:
+            program()
 
-def run(program: Callable[[], object], stack: str = "dev") -> list[Registered]:
-    """What `program` registers, in the engine's order. About 2 ms a resource."""
-    monitor = _Monitor()
-    mocks.set_mocks(_Parts(), project="teal", stack=stack, preview=False, monitor=monitor)
+        await run_in_stack(made)
 
-    @pulumi.runtime.test
-    def evaluated() -> None:
-        program()
-
-    evaluated()
-    return monitor.found
+    contextvars.Context().run(asyncio.run, evaluate())
+    return monitor.registered

@@ -1,0 +1,115 @@
+"""Secrets by reference: pods name a secret's ARN, and the node's driver reads its value from Secrets Manager when a pod starts.
+
+Decision: docs/decisions/0006-secrets-by-reference.md. Nothing here ever holds a value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import eks
+from pulumi_kubernetes import apiextensions
+
+# Driver and AWS provider in one EKS add-on. Source: tests/test-manager.py and pull request 546 of
+# github.com/aws/secrets-store-csi-driver-provider-aws, read 2026-11-22.
+ADDON: Final = "aws-secrets-store-csi-driver-provider"
+DRIVER: Final = "secrets-store.csi.k8s.io"
+FILES: Final = "/mnt/secrets"  # where a pod finds one file for each name
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One value: `key` of the JSON object that the secret `arn` holds."""
+
+    arn: pulumi.Input[str]
+    key: str
+
+
+class SecretsDriver(pulumi.ComponentResource):
+    """The add-on, with copies into Kubernetes Secrets switched on, which environment variables need. Cost: a small pod on each node."""
+
+    addon: eks.Addon  # pods that mount secrets depend on it
+
+    def __init__(
+        self, name: str, cluster_name: pulumi.Input[str], ready: list[pulumi.Resource], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("teal:infra:SecretsDriver", name, None, opts)
+        self.addon = eks.Addon(
+            name,
+            cluster_name=cluster_name,
+            addon_name=ADDON,
+            # No version: EKS installs its default for the cluster's version, and `pulumi up` never moves it by itself.
+            configuration_values=json.dumps(settings()),
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="PRESERVE",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=ready),
+        )
+        self.register_outputs({})
+
+
+def settings() -> dict[str, Any]:
+    """The add-on's configuration. Source: tests/addon_config_values.yaml of the same repository."""
+    return {
+        "secrets-store-csi-driver": {
+            "syncSecret": {"enabled": True},
+            # Files and copies follow a changed secret; a process sees it when its pod starts anew.
+            "enableSecretRotation": True,
+            "rotationPollInterval": "3600s",  # each look at each pod's secrets is a billed request
+            # The provider takes the pod's own identity with these tokens, not the node's.
+            "tokenRequests": [{"audience": "sts.amazonaws.com"}, {"audience": "pods.eks.amazonaws.com"}],
+        }
+    }
+
+
+def provider_class(
+    name: str,
+    namespace: pulumi.Input[str],
+    region: str,
+    references: Mapping[str, Reference],
+    opts: pulumi.ResourceOptions,
+    copy_to: str | None = None,
+) -> apiextensions.CustomResource:
+    """What a volume of `volume(name)` shows: one file for each name. `copy_to` also keeps a Kubernetes Secret of the same keys while a pod runs."""
+    arns = pulumi.Output.all(**{file: one.arn for file, one in references.items()})
+    spec: dict[str, Any] = {
+        "provider": "aws",
+        "parameters": {
+            "region": region,
+            "usePodIdentity": "true",
+            "objects": arns.apply(lambda known: objects({file: (known[file], one.key) for file, one in references.items()})),
+        },
+    }
+    if copy_to is not None:
+        data = [{"objectName": file, "key": file} for file in sorted(references)]
+        spec["secretObjects"] = [{"secretName": copy_to, "type": "Opaque", "data": data}]
+    return apiextensions.CustomResource(
+        name,
+        api_version="secrets-store.csi.x-k8s.io/v1",
+        kind="SecretProviderClass",
+        metadata={"name": name, "namespace": namespace},
+        spec=spec,
+        opts=opts,
+    )
+
+
+def objects(references: Mapping[str, tuple[str, str]]) -> str:
+    """The provider's `objects` parameter (YAML text; JSON is YAML): for each secret the keys to show, and their file names."""
+    paths: dict[str, list[dict[str, str]]] = {}
+    for file, (arn, key) in sorted(references.items()):
+        # Quoted, because a JMESPath word may not hold a hyphen.
+        paths.setdefault(arn, []).append({"path": f'"{key}"', "objectAlias": file})
+    return json.dumps(
+        [{"objectName": arn, "objectType": "secretsmanager", "jmesPath": files} for arn, files in sorted(paths.items())]
+    )
+
+
+def volume(name: str) -> dict[str, Any]:
+    """A pod's volume with the files of provider class `name`."""
+    return {
+        "name": "secrets",
+        "csi": {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"secretProviderClass": name}},
+    }

@@ -1,0 +1,42 @@
+"""Secrets reach pods by reference: manifests hold ARNs and keys, never values."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+
+from infra.components.secrets import ADDON, Reference, SecretsDriver, objects, provider_class, volume
+from tests.infra.mocks import run
+
+ARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x"
+
+
+def test_keys_of_one_secret_are_read_with_one_request() -> None:
+    made = json.loads(objects({"PGUSER": (ARN, "username"), "PGPASSWORD": (ARN, "password"), "TOKEN": (ARN + "2", "auth-token")}))
+    assert [one["objectName"] for one in made] == [ARN, ARN + "2"]
+    assert made[0]["jmesPath"] == [
+        {"path": '"password"', "objectAlias": "PGPASSWORD"},
+        {"path": '"username"', "objectAlias": "PGUSER"},
+    ]
+    assert made[1]["jmesPath"] == [{"path": '"auth-token"', "objectAlias": "TOKEN"}]
+
+
+def test_a_copy_is_made_only_when_asked_for() -> None:
+    references = {"A": Reference(ARN, "k")}
+    opts = pulumi.ResourceOptions()
+    (plain,) = run(lambda: provider_class("p", "n", "eu-central-1", references, opts))
+    (copied,) = run(lambda: provider_class("p", "n", "eu-central-1", references, opts, copy_to="s"))
+    assert "secretObjects" not in plain.inputs["spec"]
+    assert copied.inputs["spec"]["secretObjects"] == [
+        {"secretName": "s", "type": "Opaque", "data": [{"objectName": "A", "key": "A"}]}
+    ]
+    assert volume("p")["csi"]["volumeAttributes"] == {"secretProviderClass": "p"}
+
+
+def test_the_driver_takes_the_pods_identity_and_may_copy() -> None:
+    (addon,) = [one for one in run(lambda: SecretsDriver("d", "c", [])) if one.type == "aws:eks/addon:Addon"]
+    assert addon.inputs["addonName"] == ADDON
+    settings = json.loads(addon.inputs["configurationValues"])["secrets-store-csi-driver"]
+    assert settings["syncSecret"] == {"enabled": True}
+    assert {one["audience"] for one in settings["tokenRequests"]} == {"sts.amazonaws.com", "pods.eks.amazonaws.com"}
