@@ -1,0 +1,103 @@
+"""What every workload needs from the cluster before it starts: machines for search, disks, a switch for network policies.
+
+Shapes are documented in the EKS user guide (Auto Mode: create-node-pool, create-storage-class, auto-net-pol).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import Provider
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ConfigMap
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.storage.v1 import StorageClass
+
+STORAGE_CLASS = "gp3"
+POOL_LABEL = "teal/pool"
+SEARCH_POOL = "search"
+# A rotation drains one node; a pod that does not leave in a day is killed. 312 h + 24 h is Auto Mode's usual life of 336 h, and
+# it refuses more than 21 days in all.
+NODE_LIFE_HOURS = 312
+DRAIN_HOURS = 24
+# The search pool's ceiling, for each node of search: a machine of its own, twice over while it rotates.
+CPU_PER_SEARCH_NODE = 16
+MEMORY_GIB_PER_SEARCH_NODE = 128
+
+
+@dataclass(frozen=True)
+class ClusterObjectsArgs:
+    """`search_nodes` bounds the search pool; `tags` go onto the volumes, so that a sweep by tag finds them."""
+
+    provider: Provider
+    search_nodes: int
+    kms_key_arn: pulumi.Input[str]
+    tags: dict[str, str]
+
+
+def create(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Resource]:
+    """The objects, children of `parent`; a workload that mounts a disk or runs on the search pool depends on them."""
+    opts = pulumi.ResourceOptions(parent=parent, provider=args.provider)
+    pool = CustomResource(
+        "search-pool",
+        api_version="karpenter.sh/v1",
+        kind="NodePool",
+        metadata=ObjectMetaArgs(name=SEARCH_POOL),
+        spec=search_pool(args.search_nodes),
+        opts=opts,
+    )
+    disks = StorageClass(
+        "gp3",
+        metadata=ObjectMetaArgs(name=STORAGE_CLASS, annotations={"storageclass.kubernetes.io/is-default-class": "true"}),
+        provisioner="ebs.csi.eks.amazonaws.com",  # Auto Mode's own driver; it comes without a class
+        volume_binding_mode="WaitForFirstConsumer",  # a disk is made in the zone of its pod
+        reclaim_policy="Retain",  # a deleted claim leaves its disk: data is deleted by a decision, not by a tool
+        allow_volume_expansion=True,
+        allowed_topologies=[{"match_label_expressions": [{"key": "eks.amazonaws.com/compute-type", "values": ["auto"]}]}],
+        parameters={
+            "type": "gp3",
+            "encrypted": "true",
+            "kmsKeyId": args.kms_key_arn,
+            **{
+                f"tagSpecification_{number}": f"{key}={value}" for number, (key, value) in enumerate(sorted(args.tags.items()), 1)
+            },
+        },
+        opts=opts,
+    )
+    # Without it Auto Mode accepts every NetworkPolicy and enforces none.
+    switch = ConfigMap(
+        "network-policies",
+        metadata=ObjectMetaArgs(name="amazon-vpc-cni", namespace="kube-system", annotations={"pulumi.com/patchForce": "true"}),
+        data={"enable-network-policy-controller": "true"},
+        opts=opts,
+    )
+    return [pool, disks, switch]
+
+
+def search_pool(nodes: int) -> dict[str, Any]:
+    """Machines for Elasticsearch alone: on-demand, removed only when empty, one at a time."""
+    return {
+        "template": {
+            "metadata": {"labels": {POOL_LABEL: SEARCH_POOL}},
+            "spec": {
+                "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"},
+                "requirements": [
+                    {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
+                    {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
+                    {"key": "eks.amazonaws.com/instance-category", "operator": "In", "values": ["m", "r"]},
+                    {"key": "eks.amazonaws.com/instance-generation", "operator": "Gt", "values": ["5"]},
+                ],
+                "taints": [{"key": POOL_LABEL, "value": SEARCH_POOL, "effect": "NoSchedule"}],
+                "expireAfter": f"{NODE_LIFE_HOURS}h",
+                "terminationGracePeriod": f"{DRAIN_HOURS}h",
+            },
+        },
+        # Moving a shard costs more than an idle core: never consolidate a node that is in use.
+        "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": "10m", "budgets": [{"nodes": "1"}]},
+        "limits": {
+            "cpu": str(2 * nodes * CPU_PER_SEARCH_NODE),
+            "memory": f"{2 * nodes * MEMORY_GIB_PER_SEARCH_NODE}Gi",
+        },
+    }
