@@ -1,0 +1,169 @@
+"""Every alert as data: what is measured, when it is too much, how bad that is, and the page that says what to do.
+
+Nothing is created here. `infra.components.alarms` makes CloudWatch alarms of those with a `metric`, `infra.components.prometheus` makes
+rules of those with an `expression`, `infra.components.budget` makes a budget of the last one. All of them reach one SNS topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["page", "ticket"]  # page: somebody is woken; ticket: somebody looks in working hours
+Source = Literal["load-balancer", "targets", "database", "burstable-database", "cache", "cluster", "certificate"]
+
+SLO_PERCENT = 99.9  # of requests answered without a 5xx over 30 days: 43 minutes of full outage a month
+_BUDGET = 1 - SLO_PERCENT / 100
+_API = 'route=~"/v1/(ask|search)"'
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A CloudWatch metric. With `per`, the alarm watches the share name/per in percent, and needs `at_least` of `per` in a period."""
+
+    source: Source
+    namespace: str
+    name: str
+    statistic: str
+    above: bool = True  # alarm above the threshold; False: below
+    period_seconds: int = 60
+    per: str | None = None
+    at_least: int = 100  # fewer requests than this in a period say nothing about a share
+    missing: Literal["notBreaching", "breaching"] = "notBreaching"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert. `threshold` is in `unit`; `expression` is PromQL in which `{threshold}` stands for it. `runbook` is a page's slug.
+
+    The alert fires when the condition holds for `for_minutes`.
+    """
+
+    name: str
+    severity: Severity
+    summary: str
+    threshold: float
+    unit: str
+    for_minutes: int
+    runbook: str
+    expression: str | None = None
+    metric: Metric | None = None
+
+    @property
+    def page(self) -> str:
+        """Path of its runbook in this repository."""
+        return f"runbooks/{self.runbook}.md"
+
+    @property
+    def rule(self) -> str:
+        """Its PromQL with the threshold in it."""
+        if self.expression is None:
+            raise ValueError(f"{self.name} has no expression")
+        return self.expression.replace("{threshold}", f"{self.threshold:g}")
+
+
+def _share(bad: str, all_: str) -> str:
+    return f"({bad}) / ({all_})"
+
+
+def _errors(window: str) -> str:
+    return _share(
+        f'sum(rate(teal_http_requests_total{{status=~"5.."}}[{window}]))', f"sum(rate(teal_http_requests_total[{window}])) > 0"
+    )
+
+
+_ELB, _RDS, _CACHE = "AWS/ApplicationELB", "AWS/RDS", "AWS/ElastiCache"
+
+LOAD_BALANCER = (
+    Alert("AnswersFail", "page", "The service answers with 5xx", 1, "percent of requests", 5, "error-rate",
+          metric=Metric("load-balancer", _ELB, "HTTPCode_Target_5XX_Count", "Sum", per="RequestCount")),
+    Alert("LoadBalancerFails", "page", "The load balancer itself answers 5xx: no target, or one that broke off", 1, "percent of requests", 5,
+          "error-rate", metric=Metric("load-balancer", _ELB, "HTTPCode_ELB_5XX_Count", "Sum", per="RequestCount")),
+    # To the first byte: an answer's stream may go on for a minute and is no trouble.
+    Alert("FirstByteSlow", "page", "One request in a hundred waits for its first byte", 5, "seconds", 10, "slow-answers",
+          metric=Metric("load-balancer", _ELB, "TargetResponseTime", "p99")),
+    Alert("TargetsUnhealthy", "ticket", "A pod stays in its target group and fails its checks", 0, "pods", 10, "unhealthy-targets",
+          metric=Metric("targets", _ELB, "UnHealthyHostCount", "Maximum")),
+    Alert("CertificateExpires", "ticket", "The certificate was not renewed; ACM begins 60 days before", 30, "days left", 60,
+          "certificate-expiry", metric=Metric("certificate", "AWS/CertificateManager", "DaysToExpiry", "Minimum", above=False,
+                                              period_seconds=3_600)),
+)  # fmt: skip
+
+DATABASE = (
+    Alert("DatabaseBusy", "ticket", "The database's processors are busy", 80, "percent", 15, "database-load",
+          metric=Metric("database", _RDS, "CPUUtilization", "Average")),
+    # Autoscaling has acted at 10 % free; below this it is at its maximum or waits out its six hours.
+    Alert("DatabaseDiskFull", "page", "The database's disk is almost full and did not grow", 2 * 1024**3, "bytes free", 10, "disk-full",
+          metric=Metric("database", _RDS, "FreeStorageSpace", "Minimum", above=False)),
+    Alert("DatabaseConnections", "ticket", "Connections near the class's maximum", 80, "percent of max_connections", 10, "database-load",
+          metric=Metric("database", _RDS, "DatabaseConnections", "Maximum")),
+    Alert("DatabaseCreditsGone", "ticket", "A burstable database has used its credits: slow, or billed for more", 20, "credits", 15,
+          "database-load", metric=Metric("burstable-database", _RDS, "CPUCreditBalance", "Minimum", above=False, period_seconds=300)),
+)  # fmt: skip
+
+CACHE = (
+    Alert("CacheMemory", "ticket", "The cache is almost full", 85, "percent", 15, "cache-pressure",
+          metric=Metric("cache", _CACHE, "DatabaseMemoryUsagePercentage", "Maximum")),
+    Alert("CacheEvicts", "ticket", "The cache throws out what is still wanted", 1_000, "keys in 5 minutes", 15, "cache-pressure",
+          metric=Metric("cache", _CACHE, "Evictions", "Sum", period_seconds=300)),
+    Alert("CacheBusy", "ticket", "The cache's one thread is busy", 80, "percent", 10, "cache-pressure",
+          metric=Metric("cache", _CACHE, "EngineCPUUtilization", "Maximum")),
+)  # fmt: skip
+
+CLUSTER = (
+    Alert("NodesFail", "ticket", "A node of the cluster is not ready", 0, "nodes", 15, "node-failure",
+          metric=Metric("cluster", "ContainerInsights", "cluster_failed_node_count", "Maximum")),
+    Alert("PodsRestart", "ticket", "A pod restarts again and again", 3, "restarts in 15 minutes", 5, "pod-restarts",
+          expression='max by (namespace, pod) (increase(kube_pod_container_status_restarts_total{namespace=~"teal.*"}[15m])) > {threshold}'),
+    Alert("PodsWait", "ticket", "A pod finds no node", 0, "pods", 15, "pods-pending",
+          expression='sum by (namespace) (kube_pod_status_phase{phase="Pending",namespace=~"teal.*"}) > {threshold}'),
+)  # fmt: skip
+
+SERVICE = (
+    # Both windows of Google's SRE workbook: the short one ends the alert soon after the trouble ends.
+    Alert("ErrorBudgetBurnsFast", "page", "2 % of the month's error budget goes in an hour", 14.4 * _BUDGET, "share of requests", 2, "error-rate",
+          expression=f"{_errors('1h')} > {{threshold}} and {_errors('5m')} > {{threshold}}"),
+    Alert("ErrorBudgetBurnsSlowly", "ticket", "5 % of the month's error budget goes in six hours", 6 * _BUDGET, "share of requests", 15,
+          "error-rate", expression=f"{_errors('6h')} > {{threshold}} and {_errors('30m')} > {{threshold}}"),
+    Alert("ServiceAbsent", "page", "No process of the service reports itself", 1, "processes", 5, "service-absent",
+          expression="(count(teal_build_info) or vector(0)) < {threshold}"),
+    Alert("PartDown", "page", "A part behind the service does not answer", 1, "1 is up", 3, "part-down",
+          expression="max by (part) (teal_part_up) < {threshold}"),
+    Alert("RetrievalEmpty", "ticket", "Many questions find nothing", 0.3, "share of searches", 30, "empty-retrieval",
+          expression=f"{_share('sum(rate(teal_retrieval_empty_total[30m]))', f'sum(rate(teal_http_requests_total{{{_API}}}[30m])) > 0.02')}"
+                     " > {threshold}"),
+    Alert("RetrievalDegraded", "ticket", "Questions are searched by words alone: no vectors can be made", 0, "searches a second", 10,
+          "model-provider", expression="sum(rate(teal_retrieval_degraded_total[10m])) > {threshold}"),
+    Alert("ModelRefuses", "page", "The model provider fails or throttles (429)", 0.05, "share of answers", 10, "model-provider",
+          expression=f"{_share('sum(rate(teal_model_errors_total[10m]))', 'sum(rate(teal_answers_total[10m])) > 0.02')} > {{threshold}}"),
+    Alert("CacheUnreachable", "ticket", "Requests go on without the cache, slower", 1, "errors a second", 5, "cache-unreachable",
+          expression="sum(rate(teal_cache_errors_total[5m])) > {threshold}"),
+    Alert("QueueOld", "ticket", "A document waits to be indexed", 900, "seconds", 10, "ingest-backlog",
+          expression="max(teal_ingest_oldest_queued_seconds) > {threshold}"),
+    Alert("WorkerGone", "page", "No worker has looked around", 180, "seconds", 5, "worker-gone",
+          expression="(time() - max(teal_worker_last_tick_timestamp_seconds)) > {threshold} or absent(teal_worker_last_tick_timestamp_seconds)"),
+    Alert("DocumentsFail", "ticket", "Documents fail to be indexed", 10, "documents in an hour", 5, "ingest-failures",
+          expression='max(delta(teal_documents{status="failed"}[1h])) > {threshold}'),
+)  # fmt: skip
+
+SEARCH = (
+    Alert("SearchRed", "page", "Shards are missing: answers are incomplete", 0, "1 is red", 3, "search-red",
+          expression='max(elasticsearch_cluster_health_status{color="red"}) > {threshold}'),
+    Alert("SearchYellow", "ticket", "Copies are missing: one more loss is an outage", 0, "1 is yellow", 30, "search-yellow",
+          expression='max(elasticsearch_cluster_health_status{color="yellow"}) > {threshold}'),
+    Alert("SearchHeap", "ticket", "Elasticsearch's heap stays full", 0.85, "share", 15, "search-heap",
+          expression='max by (name) (elasticsearch_jvm_memory_used_bytes{area="heap"} / elasticsearch_jvm_memory_max_bytes{area="heap"}) > {threshold}'),
+    # Elasticsearch stops giving a node shards at 85 % and makes indices read-only at 95 %.
+    Alert("SearchDisk", "page", "Elasticsearch's disk comes near its low watermark", 0.8, "share used", 10, "disk-full",
+          expression="max by (name) (1 - elasticsearch_filesystem_data_available_bytes / elasticsearch_filesystem_data_size_bytes) > {threshold}"),
+    # The longest schedule of the committed stacks is daily; two hours for the run itself.
+    Alert("SnapshotOld", "page", "The last search snapshot is too old, or there is none", 26 * 3_600, "seconds", 10, "snapshot-stale",
+          expression='(time() - max(elasticsearch_snapshot_stats_latest_snapshot_timestamp_seconds{repository="teal"})) > {threshold}'
+                     ' or absent(elasticsearch_snapshot_stats_latest_snapshot_timestamp_seconds{repository="teal"})'),
+)  # fmt: skip
+
+BUDGET = Alert(
+    "SpendingHigh", "ticket", "The month's spending goes past the budget", 80, "percent of budget_usd", 0, "cost-spike"
+)
+
+ALERTS: tuple[Alert, ...] = (*LOAD_BALANCER, *DATABASE, *CACHE, *CLUSTER, *SERVICE, *SEARCH, BUDGET)

@@ -1,0 +1,83 @@
+"""Promises of the alert table: every one can fire, says how bad it is, and names a page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import REGISTRY
+
+import app.sweep
+import app.telemetry  # noqa: F401  - both register the service's metrics
+from infra.alerts import ALERTS, Alert
+from infra.components.alarms import max_connections, threshold
+
+# Of prometheus-community/elasticsearch_exporter v1.9.0, README.md (Go module of that name), and kube-state-metrics' pod metrics.
+FOREIGN = {
+    "elasticsearch_cluster_health_status",
+    "elasticsearch_jvm_memory_used_bytes",
+    "elasticsearch_jvm_memory_max_bytes",
+    "elasticsearch_filesystem_data_available_bytes",
+    "elasticsearch_filesystem_data_size_bytes",
+    "elasticsearch_snapshot_stats_latest_snapshot_timestamp_seconds",
+    "kube_pod_container_status_restarts_total",
+    "kube_pod_status_phase",
+}
+
+
+def own_metrics() -> set[str]:
+    return {
+        sample if kind != "counter" else f"{sample}_total"
+        for family in REGISTRY.collect()
+        for sample, kind in [(family.name, family.type)]
+        if sample.startswith("teal_")
+    }
+
+
+def metric_names(expression: str) -> set[str]:
+    return set(re.findall(r"\b(?:teal|elasticsearch|kube)_[a-z0-9_]+", expression))
+
+
+def test_names_are_unique() -> None:
+    assert len({alert.name for alert in ALERTS}) == len(ALERTS)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_is_watched_in_exactly_one_place_and_names_a_page(alert: Alert) -> None:
+    places = [alert.metric is not None, alert.expression is not None, alert.name == "SpendingHigh"]
+    assert places.count(True) == 1
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", alert.runbook)
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", alert.name)
+    assert alert.summary
+    assert alert.unit
+
+
+@pytest.mark.parametrize("alert", [a for a in ALERTS if a.expression], ids=lambda alert: alert.name)
+def test_a_rule_asks_only_for_metrics_that_something_exports(alert: Alert) -> None:
+    names = metric_names(alert.rule)
+    assert names
+    assert names <= own_metrics() | FOREIGN
+    assert "{threshold}" not in alert.rule
+    assert alert.rule.count("(") == alert.rule.count(")")
+    assert alert.rule.count("{") == alert.rule.count("}")
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "least", "most"),
+    [
+        ("db.t4g.small", 150, 225),
+        ("db.t4g.medium", 350, 450),
+        ("db.m7g.large", 750, 901),
+        ("db.r7g.large", 1_500, 1_802),
+        ("db.r7g.8xlarge", 5_000, 5_000),
+    ],
+)
+def test_the_connection_alarm_follows_the_database_s_size(instance_class: str, least: int, most: int) -> None:
+    assert least <= max_connections(instance_class) <= most
+    alert = next(a for a in ALERTS if a.name == "DatabaseConnections")
+    assert threshold(alert, instance_class) == pytest.approx(0.8 * max_connections(instance_class))
+
+
+def test_an_unknown_database_class_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"db\.z9\.huge"):
+        max_connections("db.z9.huge")

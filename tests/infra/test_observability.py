@@ -1,0 +1,182 @@
+"""What watches the platform: everything reaches the topic, nobody else may publish there, logs end."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.alerts import ALERTS
+from infra.components.alarms import Watched
+from infra.components.observability import Observability, ObservabilityArgs, topic_policy
+from infra.components.prometheus import alert_manager, rules, scrape_configuration
+from tests.infra.mocks import Registered, run
+
+ACCOUNT = "123456789012"
+KEEPS_DAYS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+
+@cache
+def registered(database_class: str = "db.t4g.small", email: str | None = "oncall@example.com") -> tuple[Registered, ...]:
+    def program() -> None:
+        Observability(
+            "observability",
+            ObservabilityArgs(
+                prefix="teal-dev",
+                region="eu-central-1",
+                account_id=ACCOUNT,
+                topics_key_arn="arn:key:topics",
+                logs_key_arn="arn:key:logs",
+                log_days=7,
+                email=email,
+                budget_usd=400,
+                cluster_arn="arn:cluster",
+                cluster_security_group_id="sg-1",
+                subnet_ids=["subnet-a", "subnet-b"],
+                watched=Watched(
+                    load_balancer_suffix="app/teal/1",
+                    target_group_suffixes={"blue": "targetgroup/blue/1", "green": "targetgroup/green/1"},
+                    database_id="teal-dev",
+                    database_class=database_class,
+                    cache_group_id="teal-dev",
+                    cache_nodes=2,
+                    cluster_name="teal-dev",
+                    certificate_arn="arn:certificate",
+                ),
+            ),
+        )
+
+    return tuple(run(program))
+
+
+def of(kind: str, found: tuple[Registered, ...]) -> list[Registered]:
+    return [each for each in found if each.type == kind]
+
+
+def one(kind: str, found: tuple[Registered, ...]) -> dict[str, Any]:
+    (only,) = of(kind, found)
+    return only.inputs
+
+
+def test_every_alert_reaches_the_topic() -> None:
+    found = registered()
+    topic = one("aws:sns/topicPolicy:TopicPolicy", found)["arn"]
+    alarms = of("aws:cloudwatch/metricAlarm:MetricAlarm", found)
+    assert all(alarm.inputs["alarmActions"] == [topic] == alarm.inputs["okActions"] for alarm in alarms)
+    watched_by_alarm = {a.name for a in ALERTS for alarm in alarms if alarm.name.startswith(f"teal-dev-{a.name}")}
+    document = yaml.safe_load(one("aws:amp/ruleGroupNamespace:RuleGroupNamespace", found)["data"])
+    watched_by_rule = {rule["alert"] for group in document["groups"] for rule in group["rules"]}
+    manager = yaml.safe_load(
+        yaml.safe_load(one("aws:amp/alertManagerDefinition:AlertManagerDefinition", found)["definition"])["alertmanager_config"]
+    )
+    assert [c["topic_arn"] for r in manager["receivers"] for c in r["sns_configs"]] == [topic]
+    assert manager["route"]["receiver"] == manager["receivers"][0]["name"]
+    budget = one("aws:budgets/budget:Budget", found)
+    assert all(n["subscriberSnsTopicArns"] == [topic] for n in budget["notifications"])
+    assert watched_by_alarm | watched_by_rule | {"SpendingHigh"} == {alert.name for alert in ALERTS}
+
+
+def test_the_topic_is_encrypted_and_only_three_services_of_this_account_publish() -> None:
+    found = registered()
+    assert one("aws:sns/topic:Topic", found)["kmsMasterKeyId"] == "arn:key:topics"
+    policy = json.loads(one("aws:sns/topicPolicy:TopicPolicy", found)["policy"])
+    allowed = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
+    assert {s["Principal"]["Service"] for s in allowed} == {
+        "cloudwatch.amazonaws.com",
+        "budgets.amazonaws.com",
+        "aps.amazonaws.com",
+    }
+    assert all(s["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}} for s in allowed)
+    (denied,) = [s for s in topic_policy("arn:topic", ACCOUNT)["Statement"] if s["Effect"] == "Deny"]
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_without_an_address_nobody_is_subscribed() -> None:
+    assert of("aws:sns/topicSubscription:TopicSubscription", registered(email=None)) == []
+    assert one("aws:sns/topicSubscription:TopicSubscription", registered())["endpoint"] == "oncall@example.com"
+
+
+def test_each_color_and_each_cache_node_has_its_own_alarm() -> None:
+    names = {each.name for each in of("aws:cloudwatch/metricAlarm:MetricAlarm", registered())}
+    assert {"teal-dev-TargetsUnhealthy-blue", "teal-dev-TargetsUnhealthy-green"} <= names
+    assert {"teal-dev-CacheMemory-001", "teal-dev-CacheMemory-002"} <= names
+
+
+@pytest.mark.parametrize(("database_class", "expected"), [("db.t4g.small", 1), ("db.m7g.large", 0)])
+def test_only_a_burstable_database_has_an_alarm_for_credits(database_class: str, expected: int) -> None:
+    alarms = of("aws:cloudwatch/metricAlarm:MetricAlarm", registered(database_class))
+    assert len([a for a in alarms if "DatabaseCreditsGone" in a.name]) == expected
+
+
+def test_an_alarm_on_a_share_returns_one_series_and_needs_enough_requests() -> None:
+    (alarm,) = [a for a in of("aws:cloudwatch/metricAlarm:MetricAlarm", registered()) if a.name == "teal-dev-AnswersFail"]
+    queries = alarm.inputs["metricQueries"]
+    assert [q["id"] for q in queries if q.get("returnData")] == ["share"]
+    assert ">= 100" in queries[0]["expression"]
+    assert "metricName" not in alarm.inputs
+
+
+def test_alarms_fit_cloudwatch_s_limits() -> None:
+    for alarm in of("aws:cloudwatch/metricAlarm:MetricAlarm", registered()):
+        period = alarm.inputs.get("period", 60)
+        assert period in {10, 30} or period % 60 == 0
+        assert period * alarm.inputs["evaluationPeriods"] <= 86_400  # a day at most
+        assert len(alarm.inputs["alarmDescription"]) <= 1_024
+        assert ("statistic" in alarm.inputs) + ("extendedStatistic" in alarm.inputs) + ("metricQueries" in alarm.inputs) == 1
+
+
+def test_logs_are_encrypted_end_and_exist_before_the_agent_would_make_them() -> None:
+    found = registered()
+    groups = of("aws:cloudwatch/logGroup:LogGroup", found)
+    assert "/aws/containerinsights/teal-dev/application" in {g.inputs["name"] for g in groups}
+    assert all(g.inputs["kmsKeyId"] == "arn:key:logs" and g.inputs["retentionInDays"] in KEEPS_DAYS for g in groups)
+    (agent,) = [a for a in of("aws:eks/addon:Addon", found) if a.inputs["addonName"] == "amazon-cloudwatch-observability"]
+    assert {g.urn for g in groups if "containerinsights" in g.inputs["name"]} <= set(agent.depends_on)
+
+
+def test_metrics_history_is_protected_and_its_logs_go_where_aws_may_write() -> None:
+    found = registered()
+    (workspace,) = of("aws:amp/workspace:Workspace", found)
+    assert workspace.protect
+    assert workspace.inputs["loggingConfiguration"]["logGroupArn"].endswith(":*")
+    assert any(g.inputs["name"].startswith("/aws/vendedlogs/") for g in of("aws:cloudwatch/logGroup:LogGroup", found))
+
+
+def test_the_collector_reads_annotated_pods() -> None:
+    source = one("aws:amp/scraper:Scraper", registered())
+    document = yaml.safe_load(source["scrapeConfiguration"])
+    assert document == scrape_configuration()
+    (pods, _state) = document["scrape_configs"]
+    assert pods["relabel_configs"][0] == {
+        "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
+        "action": "keep",
+        "regex": "true",
+    }
+
+
+def test_alert_manager_uses_nothing_that_amp_forbids() -> None:
+    text = alert_manager("arn:topic", "eu-central-1")
+    assert "api_url" not in text
+    assert "http_config" not in text
+    assert yaml.safe_load(yaml.safe_load(text)["alertmanager_config"])["receivers"][0]["sns_configs"][0]["sigv4"] == {
+        "region": "eu-central-1"
+    }
+
+
+def test_rules_carry_severity_and_page() -> None:
+    for rule in rules(ALERTS)["groups"][0]["rules"]:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["runbook"].startswith("runbooks/")
+
+
+def test_the_dashboard_shows_both_colors_and_does_not_overlap() -> None:
+    inputs = one("aws:cloudwatch/dashboard:Dashboard", registered())
+    widgets = json.loads(inputs["dashboardBody"])["widgets"]
+    assert "targetgroup/blue/1" in inputs["dashboardBody"]
+    assert "targetgroup/green/1" in inputs["dashboardBody"]
+    taken = [(w["x"], w["y"]) for w in widgets]
+    assert len(set(taken)) == len(taken)
+    assert all(w["x"] + w["width"] <= 24 for w in widgets)
