@@ -6,7 +6,7 @@ These belong to the platform, because a release must not be able to create names
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,9 +14,12 @@ import pulumi
 from pulumi_kubernetes import core, rbac
 
 from infra.components.pod_role import associate, pod_role, secret_statements
+from infra.components.secrets import Reference, provider_class
 
 NAMESPACES: Final = {"blue": "teal-blue", "green": "teal-green"}
 SERVICE_ACCOUNT: Final = "teal"
+# The Kubernetes Secret that the SecretProviderClass, named as its namespace, is copied to while a pod runs that mounts it.
+SECRETS: Final = "teal"
 RELEASE_GROUP: Final = "teal:release"  # the release role's EKS access entry names this Kubernetes group
 _ALL: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
@@ -29,15 +32,14 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": [*_ALL]},
     {"api_groups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": [*_ALL]},
     {"api_groups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": [*_ALL]},
-    {"api_groups": ["keda.sh"], "resources": ["scaledobjects", "triggerauthentications"], "verbs": [*_ALL]},
+    {"api_groups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": [*_ALL]},
     {"api_groups": ["eks.amazonaws.com"], "resources": ["targetgroupbindings"], "verbs": [*_ALL]},
-    {"api_groups": ["secrets-store.csi.x-k8s.io"], "resources": ["secretproviderclasses"], "verbs": [*_ALL]},
 )
 
 
 @dataclass(frozen=True)
 class ColorsArgs:
-    """`secret_arns`: what pods may read. `model_ids`: Bedrock models and inference profiles they may call; empty: none."""
+    """`secrets`: what pods read, by the name of the variable or file. `model_ids`: Bedrock models and inference profiles they may call; empty: none."""
 
     prefix: str
     region: str
@@ -45,7 +47,7 @@ class ColorsArgs:
     cluster_name: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
     provider: pulumi.ProviderResource
-    secret_arns: Sequence[pulumi.Input[str]]
+    secrets: Mapping[str, Reference]
     kms_key_arn: pulumi.Input[str]
     model_ids: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
@@ -63,7 +65,7 @@ class Colors(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ColorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Colors", name, None, opts)
-        statements: list[dict[str, Any]] = secret_statements(args.secret_arns, args.kms_key_arn)
+        statements: list[dict[str, Any]] = secret_statements([one.arn for one in args.secrets.values()], args.kms_key_arn)
         if args.model_ids:
             statements.append(
                 {
@@ -96,6 +98,7 @@ class Colors(pulumi.ComponentResource):
             automount_service_account_token=False,  # pods do not talk to Kubernetes; Pod Identity brings a token of its own
             opts=inside,
         )
+        shown = provider_class(namespace, namespace, args.region, args.secrets, inside, copy_to=SECRETS)
         rights = rbac.v1.Role(name, metadata={"name": "release", "namespace": namespace}, rules=list(RELEASE_RULES), opts=inside)
         binding = rbac.v1.RoleBinding(
             name,
@@ -104,7 +107,7 @@ class Colors(pulumi.ComponentResource):
             subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": RELEASE_GROUP}],
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[rights]),
         )
-        return [made, account, binding]
+        return [made, account, shown, binding]
 
 
 def labels() -> dict[str, str]:

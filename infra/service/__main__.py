@@ -1,0 +1,39 @@
+"""One color, composed: its network rules, what answers HTTP, what ingests. `teal release` runs it; the platform must exist."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pulumi
+import pulumi_kubernetes
+from pulumi_kubernetes import networking
+
+from infra.service.given import kubeconfig, read
+from infra.service.policies import policies
+from infra.service.web import Web
+from infra.service.worker import Worker
+
+given = read()
+provider = pulumi_kubernetes.Provider(
+    "cluster",
+    kubeconfig=kubeconfig(given.platform.cluster, given.platform.region),
+    enable_server_side_apply=True,
+    namespace=given.namespace,
+)
+inside = pulumi.ResourceOptions(provider=provider)
+rules: list[pulumi.Resource] = [
+    networking.v1.NetworkPolicy(
+        name,
+        metadata=cast(Any, {"name": f"teal-{name}", "namespace": given.namespace, "labels": given.labels}),
+        spec=cast(Any, spec),
+        opts=inside,
+    )
+    for name, spec in policies(given).items()
+]
+components = pulumi.ResourceOptions(providers=[provider])
+Web("web", given, rules, components)
+Worker("worker", given, rules, components)
+
+pulumi.export("color", given.record.color)
+pulumi.export("release_id", given.record.release_id)
+pulumi.export("namespace", given.namespace)

@@ -1,0 +1,99 @@
+"""The part of a color that answers HTTP: binding first, then pods, so that every pod gets the load balancer's readiness gate."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import pulumi
+from pulumi_kubernetes import apiextensions, apps, autoscaling, core, policy
+
+from infra.service.given import Given
+from infra.service.pods import PORT, labels, web_pod
+
+NAME: Final = "teal"
+_CALM_SECONDS: Final = 300  # after a peak, before pods are taken away: peaks come in groups
+_ROLLOUT_SECONDS: Final = 900  # a new node takes two minutes, then pods start in waves of a quarter
+
+
+class Web(pulumi.ComponentResource):
+    """Service, target group binding, Deployment, HPA and PDB. Cost: its pods' CPU and memory on Auto Mode nodes."""
+
+    deployment: apps.v1.Deployment
+
+    def __init__(self, name: str, given: Given, ready: list[pulumi.Resource], opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("teal:service:Web", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        metadata = {"name": NAME, "namespace": given.namespace, "labels": labels(given, "app")}
+        # Its pods come after it, so waiting for its endpoints here would wait for ever.
+        unawaited = {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}}
+        service = core.v1.Service(
+            name,
+            metadata=cast(Any, unawaited),
+            spec={
+                "selector": labels(given, "app"),
+                "ports": [{"name": "http", "port": PORT, "target_port": "http", "protocol": "TCP"}],
+            },
+            opts=child,
+        )
+        binding = apiextensions.CustomResource(
+            name,
+            api_version="eks.amazonaws.com/v1",
+            kind="TargetGroupBinding",
+            metadata=cast(Any, metadata),
+            spec={
+                "serviceRef": {"name": NAME, "port": PORT},
+                "targetGroupARN": given.platform.target_group_arns[given.record.color],
+                "targetType": "ip",
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[service]),
+        )
+        self.deployment = apps.v1.Deployment(
+            name,
+            metadata=cast(Any, metadata),
+            spec=cast(Any, deployment(given)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[service, binding, *ready],
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{_ROLLOUT_SECONDS}s", update=f"{_ROLLOUT_SECONDS}s"),
+            ),
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[self.deployment])
+        autoscaling.v2.HorizontalPodAutoscaler(name, metadata=cast(Any, metadata), spec=cast(Any, autoscaler(given)), opts=after)
+        policy.v1.PodDisruptionBudget(
+            name, metadata=cast(Any, metadata), spec=cast(Any, disruption(labels(given, "app"))), opts=child
+        )
+        self.register_outputs({})
+
+
+def deployment(given: Given) -> dict[str, Any]:
+    """The Deployment's spec. Without `replicas`: the autoscaler owns that number, and a release must not set it back."""
+    return {
+        "selector": {"matchLabels": labels(given, "app")},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "revisionHistoryLimit": 2,  # going back is the other color, not an old ReplicaSet
+        "progressDeadlineSeconds": _ROLLOUT_SECONDS,
+        "template": web_pod(given),
+    }
+
+
+def autoscaler(given: Given) -> dict[str, Any]:
+    """The HPA's spec. The floor lets a release start with as many pods as the active color has now."""
+    defaults = given.platform.service_defaults
+    least = max(defaults.min_replicas, given.record.replica_floor)
+    return {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+        "minReplicas": least,
+        "maxReplicas": max(defaults.max_replicas, least),
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": defaults.target_cpu_percent}},
+            }
+        ],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": _CALM_SECONDS}},
+    }
+
+
+def disruption(selected: dict[str, str]) -> dict[str, Any]:
+    """Nodes rotate one pod at a time. `maxUnavailable`, because `minAvailable: 1` of one pod would stop every rotation."""
+    return {"maxUnavailable": 1, "selector": {"matchLabels": selected}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
