@@ -90,6 +90,7 @@ class RestoreConfig(Section):
     snapshot: str | None = None
     source: str | None = None
     time: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    keep_source: bool = True  # false, once the restored one is proven: the first instance may then be removed
 
 
 class DatabaseConfig(Section):
