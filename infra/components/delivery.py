@@ -1,0 +1,101 @@
+"""How a version gets here: the registry of images, and what GitHub's roles may do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import ecr, eks, iam
+
+from infra.components import delivery_policies as policies
+from infra.components.github_roles import GithubRoles, Kind
+
+UNTAGGED_DAYS: Final = 7  # layers of a push that broke off
+IMAGES_KEPT: Final = 100  # a release names its image by digest, and history goes back 20 releases
+# Kubernetes groups that the access entries put the roles in; RBAC gives the groups their rights.
+GROUPS: Final[Mapping[Kind, str]] = {"release": "teal:release", "preview": "teal:preview"}
+
+
+@dataclass(frozen=True)
+class DeliveryArgs:
+    """ARNs are those the release role is limited to. `where` names the state; `roles` come from `GithubRoles`."""
+
+    where: policies.Where
+    roles: GithubRoles
+    images_key_arn: pulumi.Input[str]
+    data_key_arn: pulumi.Input[str]
+    rule_arn: pulumi.Input[str]
+    cluster_name: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    release_bucket_arn: pulumi.Input[str]
+    workspace_arn: pulumi.Input[str]
+
+
+class Delivery(pulumi.ComponentResource):
+    """One repository whose tags cannot be moved, scanned at each push; three roles with the least they need.
+
+    Cost: 0.10 USD a GB and month of images. The repository is protected: rollback needs its images.
+    """
+
+    repository_url: pulumi.Output[str]
+    repository_arn: pulumi.Output[str]
+    role_arns: dict[Kind, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("teal:infra:Delivery", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        repository = ecr.Repository(
+            name,
+            name=args.where.prefix,
+            image_tag_mutability="IMMUTABLE",
+            image_scanning_configuration={"scan_on_push": True},
+            encryption_configurations=[{"encryption_type": "KMS", "kms_key": args.images_key_arn}],
+            force_delete=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
+        )
+        ecr.LifecyclePolicy(name, repository=repository.name, policy=json.dumps(lifecycle()), opts=child)
+        granted: dict[Kind, Sequence[policies.Statement]] = {
+            "preview": policies.preview(args.where, args.cluster_arn),
+            "release": policies.release(
+                args.where,
+                rule_arn=args.rule_arn,
+                cluster_arn=args.cluster_arn,
+                repository_arn=repository.arn,
+                release_bucket_arn=args.release_bucket_arn,
+                data_key_arn=args.data_key_arn,
+                workspace_arn=args.workspace_arn,
+            ),
+            "up": policies.up(args.where),
+        }
+        for kind, statements in granted.items():
+            document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(statements)}
+            iam.RolePolicy(
+                f"{name}-{kind}", role=args.roles.roles[kind].id, policy=pulumi.Output.json_dumps(document), opts=child
+            )
+        for kind, group in GROUPS.items():
+            eks.AccessEntry(
+                f"{name}-{kind}",
+                cluster_name=args.cluster_name,
+                principal_arn=args.roles.arns[kind],
+                kubernetes_groups=[group],
+                opts=child,
+            )
+        self.repository_url, self.repository_arn = repository.repository_url, repository.arn
+        self.role_arns = dict(args.roles.arns)
+        self.register_outputs({"repository_url": self.repository_url, "role_arns": self.role_arns})
+
+
+def lifecycle() -> dict[str, Any]:
+    """ECR's rules: what has no tag goes after a week, and the oldest when there are more than a hundred."""
+    expire = {"type": "expire"}
+    untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": UNTAGGED_DAYS}
+    oldest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT}
+    return {
+        "rules": [
+            {"rulePriority": 1, "description": "pushes that broke off", "selection": untagged, "action": expire},
+            {"rulePriority": 2, "description": "older than any rollback", "selection": oldest, "action": expire},
+        ]
+    }

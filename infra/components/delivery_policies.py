@@ -1,0 +1,178 @@
+"""What each of GitHub's three roles may do, as plain statements. Nothing here creates anything.
+
+preview reads state and shows a plan; release moves traffic and changes two namespaces; up changes the platform. Only the actions in
+`UNLIMITED` have the resource "*", each with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+
+Statement = dict[str, Any]
+
+_REFERENCE: Final = "AWS Service Authorization Reference"
+# Actions whose "resource types" column is empty: IAM ignores an ARN there, so the statement has to say "*".
+UNLIMITED: Final[Mapping[str, str]] = {
+    "ecr:GetAuthorizationToken": f"{_REFERENCE}, list_amazonelasticcontainerregistry: a login is for the whole registry",
+    "elasticloadbalancing:DescribeTargetHealth": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
+    "elasticloadbalancing:DescribeRules": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
+    "elasticloadbalancing:DescribeTargetGroups": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
+    "ec2:DescribeAvailabilityZones": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
+    "ec2:DescribeManagedPrefixLists": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
+}
+
+# Services of the platform program, with the form of the ARNs they may be changed at; {own} is the start of every physical name.
+_UP_SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "rds": ("arn:aws:rds:{region}:{account}:*:{own}*",),
+    "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
+    "eks": ("arn:aws:eks:{region}:{account}:*/{own}*",),
+    "s3": ("arn:aws:s3:::{own}-*",),
+    "secretsmanager": ("arn:aws:secretsmanager:{region}:{account}:secret:{own}*",),
+    "sns": ("arn:aws:sns:{region}:{account}:{own}-*",),
+    "ecr": ("arn:aws:ecr:{region}:{account}:repository/{own}*",),
+    "cloudwatch": ("arn:aws:cloudwatch:{region}:{account}:alarm:{own}-*", "arn:aws:cloudwatch::{account}:dashboard/{own}*"),
+    "logs": ("arn:aws:logs:{region}:{account}:log-group:*{own}*",),
+    "backup": ("arn:aws:backup:{region}:{account}:backup-vault:{own}*", "arn:aws:backup:{region}:{account}:backup-plan:*"),
+    "aps": ("arn:aws:aps:{region}:{account}:*",),
+    "budgets": ("arn:aws:budgets::{account}:budget/{own}*",),
+    "acm": ("arn:aws:acm:{region}:{account}:certificate/*",),
+    "wafv2": ("arn:aws:wafv2:{region}:{account}:regional/*",),
+    "elasticloadbalancing": ("arn:aws:elasticloadbalancing:{region}:{account}:*/{own}*", "arn:aws:elasticloadbalancing:{region}:{account}:*/app/{own}*"),
+    "kms": ("arn:aws:kms:{region}:{account}:key/*", "arn:aws:kms:{region}:{account}:alias/{own}-*"),
+    "route53": ("arn:aws:route53:::hostedzone/*",),
+    # A VPC's parts have ids, not names, so their ARNs say nothing: the account and the region are the limit.
+    "ec2": ("arn:aws:ec2:{region}:{account}:*",),
+}  # fmt: skip
+_ROLE_ACTIONS: Final = (
+    "iam:CreateRole", "iam:DeleteRole", "iam:GetRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole",
+    "iam:PassRole", "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies", "iam:AttachRolePolicy",
+    "iam:DetachRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole",
+)  # fmt: skip
+_ROLE_WRITES: Final = tuple(action for action in _ROLE_ACTIONS if not action.startswith(("iam:Get", "iam:List")))
+
+
+@dataclass(frozen=True)
+class Where:
+    """The stack and where its state is. Key aliases are those `teal bootstrap` makes; policies name keys by alias."""
+
+    stack: str
+    prefix: str
+    region: str
+    account_id: str
+    state_bucket: str
+    platform_key_alias: str
+    color_key_alias: str
+
+
+def release(
+    where: Where,
+    rule_arn: pulumi.Input[str],
+    cluster_arn: pulumi.Input[str],
+    repository_arn: pulumi.Input[str],
+    release_bucket_arn: pulumi.Input[str],
+    data_key_arn: pulumi.Input[str],
+    workspace_arn: pulumi.Input[str],
+) -> list[Statement]:
+    """Move traffic on one rule, change what is in two namespaces, keep the record. Nothing of network, database, or search."""
+    objects = pulumi.Output.format("{0}/*", release_bucket_arn)
+    return [
+        _allow("MoveTraffic", ["elasticloadbalancing:ModifyRule"], rule_arn),
+        _unlimited("elasticloadbalancing:"),
+        _allow("ReachCluster", ["eks:DescribeCluster"], cluster_arn),
+        *_images(repository_arn),
+        *_state(where, project="teal-service", stacks=f"{where.stack}-*", key_alias=where.color_key_alias, write=True),
+        # The platform's outputs: a color is put into the network, the cluster and the target groups that they name.
+        _allow("ReadPlatformOutputs", ["s3:GetObject"], f"arn:aws:s3:::{where.state_bucket}/.pulumi/stacks/teal/{where.stack}.*"),
+        _allow("Record", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], objects),
+        _allow("ListRecord", ["s3:ListBucket", "s3:ListBucketVersions"], release_bucket_arn),
+        _allow(
+            "RecordKey",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            data_key_arn,
+            {"StringEquals": {"kms:ViaService": f"s3.{where.region}.amazonaws.com"}},
+        ),
+        _allow("ReadMetrics", ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"], workspace_arn),
+    ]
+
+
+def preview(where: Where, cluster_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read the state and look up what the program asks AWS for. Whoever may run a preview may read what is in the state."""
+    return [
+        *_state(where, project="teal", stacks=where.stack, key_alias=where.platform_key_alias, write=False),
+        _allow("ReachCluster", ["eks:DescribeCluster"], cluster_arn),
+        _unlimited("ec2:"),
+    ]
+
+
+def up(where: Where) -> list[Statement]:
+    """Change the platform: its services by name, its roles by name. GitHub's own roles are changed by a person, never by themselves."""
+    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    services = [
+        _allow(f"Service{service.capitalize()}", [f"{service}:*"], [arn.format(**names) for arn in arns])
+        for service, arns in _UP_SERVICES.items()
+    ]
+    iam = f"arn:aws:iam::{where.account_id}"
+    return [
+        *_state(where, project="teal", stacks=where.stack, key_alias=where.platform_key_alias, write=True),
+        *services,
+        _allow("Roles", list(_ROLE_ACTIONS), f"{iam}:role/{where.prefix}-*"),
+        _allow(
+            "ClusterIdentity", ["iam:*OpenIDConnectProvider*"], f"{iam}:oidc-provider/oidc.eks.{where.region}.amazonaws.com/*"
+        ),
+        _allow("ServiceRoles", ["iam:CreateServiceLinkedRole", "iam:GetRole"], f"{iam}:role/aws-service-role/*"),
+        {
+            "Sid": "NotItself",
+            "Effect": "Deny",
+            "Action": list(_ROLE_WRITES),
+            "Resource": f"{iam}:role/{where.prefix}-github-*",
+        },
+    ]
+
+
+def _state(where: Where, project: str, stacks: str, key_alias: str, *, write: bool) -> list[Statement]:
+    """Pulumi's files for these stacks in an S3 backend (pkg/backend/diy/store.go, lock.go), and the key of their secrets."""
+    bucket = f"arn:aws:s3:::{where.state_bucket}"
+    folders = ("stacks", "history", "backups", "locks/organization")
+    files = [f"{bucket}/.pulumi/{folder}/{project}/{stacks}*" for folder in folders]
+    # By alias, because a key has no name of its own to write here; the alias is bound to one key by `teal bootstrap`.
+    key = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": key_alias}}
+    keys = f"arn:aws:kms:{where.region}:{where.account_id}:key/*"
+    return [
+        _allow("State", ["s3:GetObject", *(["s3:PutObject", "s3:DeleteObject"] if write else [])], files),
+        _allow("StateFormat", ["s3:GetObject"], [f"{bucket}/.pulumi/meta.yaml", f"{bucket}/.pulumi/Pulumi.yaml"]),
+        _allow("StateNames", ["s3:ListBucket"], bucket),
+        _allow("StateSecrets", ["kms:Decrypt", *(["kms:Encrypt", "kms:GenerateDataKey"] if write else [])], keys, key),
+    ]
+
+
+def _images(repository_arn: pulumi.Input[str]) -> list[Statement]:
+    return [
+        _unlimited("ecr:"),
+        _allow(
+            "Images",
+            [
+                "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage",
+                "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:DescribeImages", "ecr:DescribeImageScanFindings",
+            ],
+            repository_arn,
+        ),
+    ]  # fmt: skip
+
+
+def _unlimited(prefix: str) -> Statement:
+    service = prefix.rstrip(":").capitalize()
+    return _allow(f"Look{service}", sorted(action for action in UNLIMITED if action.startswith(prefix)), "*")
+
+
+def _allow(
+    sid: str,
+    actions: Sequence[str],
+    resources: pulumi.Input[str] | Sequence[pulumi.Input[str]],
+    condition: Mapping[str, Any] | None = None,
+) -> Statement:
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement

@@ -1,0 +1,201 @@
+"""What GitHub may do here: who can take a role, and that each role can do its own work and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import botocore.session
+import pytest
+
+from infra.components.delivery import GROUPS, Delivery, DeliveryArgs, lifecycle
+from infra.components.delivery_policies import UNLIMITED, Where
+from infra.components.github_roles import GithubRoles, GithubRolesArgs, subjects
+from tests.infra.mocks import Registered, run
+
+WHERE = Where(
+    stack="prod",
+    prefix="teal-prod",
+    region="eu-central-1",
+    account_id="123456789012",
+    state_bucket="teal-state-123456789012",
+    platform_key_alias="alias/teal-prod-state",
+    color_key_alias="alias/teal-prod-state-colors",
+)
+RULE = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/teal-prod/1/2/3"
+# IAM actions that are no API operation, so botocore's models cannot confirm them; read in the Service Authorization Reference.
+NOT_IN_BOTOCORE = {"aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"}
+BOTOCORE_NAMES = {"elasticloadbalancing": "elbv2", "aps": "amp"}
+SAME_OPERATION = {"s3:ListBucket": "ListObjectsV2", "s3:ListBucketVersions": "ListObjectVersions", "s3:GetObjectVersion": "GetObject", "iam:PassRole": "CreateRole"}  # fmt: skip
+
+
+@cache
+def registered() -> tuple[Registered, ...]:
+    def program() -> None:
+        roles = GithubRoles("github", GithubRolesArgs(prefix="teal-prod", repository="example/teal", environment="prod"))
+        Delivery(
+            "delivery",
+            DeliveryArgs(
+                where=WHERE,
+                roles=roles,
+                images_key_arn="arn:key:images",
+                data_key_arn="arn:key:data",
+                rule_arn=RULE,
+                cluster_name="teal-prod",
+                cluster_arn="arn:aws:eks:eu-central-1:123456789012:cluster/teal-prod",
+                release_bucket_arn="arn:aws:s3:::teal-prod-releases",
+                workspace_arn="arn:aws:aps:eu-central-1:123456789012:workspace/ws-1",
+            ),
+        )
+
+    return tuple(run(program))
+
+
+def statements(kind: str) -> list[dict[str, Any]]:
+    (policy,) = [r for r in registered() if r.type == "aws:iam/rolePolicy:RolePolicy" and r.name == f"delivery-{kind}"]
+    found: list[dict[str, Any]] = json.loads(policy.inputs["policy"])["Statement"]
+    return found
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def actions(kind: str) -> set[str]:
+    return {action for s in statements(kind) if s["Effect"] == "Allow" for action in listed(s["Action"])}
+
+
+def role(kind: str) -> dict[str, Any]:
+    (found,) = [r.inputs for r in registered() if r.type == "aws:iam/role:Role" and r.name == f"github-{kind}"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("preview", ["repo:example/teal:pull_request", "repo:example/teal:ref:refs/heads/main"]),
+        ("release", ["repo:example/teal:environment:prod"]),
+        ("up", ["repo:example/teal:environment:prod-platform"]),
+    ],
+)
+def test_a_role_is_taken_by_one_kind_of_run_of_one_repository(kind: str, expected: list[str]) -> None:
+    (statement,) = json.loads(role(kind)["assumeRolePolicy"])["Statement"]
+    condition = statement["Condition"]["StringEquals"]
+    assert condition["token.actions.githubusercontent.com:sub"] == expected
+    assert condition["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert not any("*" in subject for subject in expected)
+
+
+def test_no_two_roles_share_a_subject() -> None:
+    kinds = ("preview", "release", "up")
+    all_subjects = [s for kind in kinds for s in subjects(kind, "example/teal", "prod", "main")]  # type: ignore[arg-type]
+    assert len(set(all_subjects)) == len(all_subjects)
+
+
+def test_a_release_modifies_one_rule() -> None:
+    (move,) = [s for s in statements("release") if "elasticloadbalancing:ModifyRule" in listed(s["Action"])]
+    assert move["Resource"] == RULE
+    assert move["Action"] == ["elasticloadbalancing:ModifyRule"]
+
+
+def test_a_release_has_nothing_of_network_database_search_or_identity() -> None:
+    services = {action.split(":")[0] for action in actions("release")}
+    assert services == {"elasticloadbalancing", "eks", "ecr", "s3", "kms", "aps"}
+    assert actions("release").isdisjoint(
+        {"eks:UpdateClusterConfig", "s3:DeleteBucket", "s3:PutBucketPolicy", "ecr:DeleteRepository"}
+    )
+    assert not any("*" in action for action in actions("release"))
+
+
+def test_a_release_writes_only_the_colors_state() -> None:
+    written = [
+        r for s in statements("release") if "s3:PutObject" in listed(s["Action"]) for r in listed(s["Resource"]) if "state" in r
+    ]
+    assert written
+    assert all("/teal-service/prod-" in r for r in written)
+    deleted = [r for s in statements("release") if "s3:DeleteObject" in listed(s["Action"]) for r in listed(s["Resource"])]
+    assert all("/teal-service/prod-" in r for r in deleted)
+
+
+def test_a_release_cannot_read_the_platform_s_secrets() -> None:
+    aliases = {
+        s["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"]
+        for s in statements("release")
+        if "ForAnyValue:StringEquals" in s.get("Condition", {})
+    }
+    assert aliases == {"alias/teal-prod-state-colors"}
+
+
+def test_the_record_cannot_be_deleted_by_a_release() -> None:
+    (record,) = [s for s in statements("release") if s["Sid"] == "Record"]
+    assert "s3:DeleteObject" not in record["Action"]
+    assert record["Resource"] == "arn:aws:s3:::teal-prod-releases/*"
+
+
+def test_a_preview_writes_nothing() -> None:
+    assert all(re.match(r"[a-z0-9]+:(Get|List|Describe|Decrypt)", action) for action in actions("preview"))
+
+
+@pytest.mark.parametrize("kind", ["preview", "release", "up"])
+def test_every_statement_names_resources_or_is_in_the_table_of_those_that_cannot(kind: str) -> None:
+    for statement in statements(kind):
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= set(UNLIMITED), statement["Sid"]
+        assert "*" not in listed(statement["Action"])
+
+
+def test_the_platform_role_cannot_change_the_three_roles() -> None:
+    (deny,) = [s for s in statements("up") if s["Effect"] == "Deny"]
+    assert deny["Resource"] == "arn:aws:iam::123456789012:role/teal-prod-github-*"
+    assert {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:PassRole"} <= set(deny["Action"])
+
+
+@pytest.mark.parametrize("kind", ["preview", "release", "up"])
+def test_a_policy_fits_a_role(kind: str) -> None:
+    (policy,) = [r for r in registered() if r.type == "aws:iam/rolePolicy:RolePolicy" and r.name == f"delivery-{kind}"]
+    assert len(re.sub(r"\s", "", policy.inputs["policy"])) <= 10_240  # IAM: all inline policies of a role together
+    assert len(role(kind)["name"]) <= 64
+
+
+@pytest.mark.parametrize("action", sorted({a for k in ("preview", "release", "up") for a in actions(k)}))
+def test_an_action_exists(action: str) -> None:
+    if action in NOT_IN_BOTOCORE:
+        return
+    service, name = action.split(":")
+    operations = set(botocore.session.get_session().get_service_model(BOTOCORE_NAMES.get(service, service)).operation_names)
+    if "*" in name:
+        pattern = re.compile(name.replace("*", ".*"))
+        assert any(pattern.fullmatch(operation) for operation in operations)
+    else:
+        assert SAME_OPERATION.get(action, name) in operations
+
+
+def test_images_keep_their_tags_are_scanned_encrypted_and_protected() -> None:
+    (repository,) = [r for r in registered() if r.type == "aws:ecr/repository:Repository"]
+    assert repository.protect
+    assert repository.inputs["imageTagMutability"] == "IMMUTABLE"
+    assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert repository.inputs["encryptionConfigurations"] == [{"encryptionType": "KMS", "kmsKey": "arn:key:images"}]
+    assert not repository.inputs["forceDelete"]
+
+
+def test_the_rule_for_all_images_comes_last_as_ecr_demands() -> None:
+    rules = lifecycle()["rules"]
+    anything = [r["rulePriority"] for r in rules if r["selection"]["tagStatus"] == "any"]
+    assert anything == [max(r["rulePriority"] for r in rules)]
+
+
+def test_roles_enter_the_cluster_by_group_without_any_cluster_policy() -> None:
+    entries = {r.name: r.inputs["kubernetesGroups"] for r in registered() if r.type == "aws:eks/accessEntry:AccessEntry"}
+    assert entries == {f"delivery-{kind}": [group] for kind, group in GROUPS.items()}
+    assert not [r for r in registered() if "accessPolicyAssociation" in r.type]
+
+
+def test_an_account_that_has_github_s_provider_keeps_it() -> None:
+    def program() -> None:
+        GithubRoles("github", GithubRolesArgs("teal-dev", "example/teal", "dev", provider_arn="arn:aws:iam::1:oidc-provider/x"))
+
+    assert not [r for r in run(program) if "openIdConnectProvider" in r.type]
