@@ -1,0 +1,211 @@
+"""What must be there before the first `pulumi up`: a bucket for the state, keys for the secrets in it, and the stack file's lines.
+
+Two steps, so that an operator sees the first and decides on the second: `survey` looks and changes nothing, `apply` does what is missing.
+Run again, it finds everything done.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from teal.aws.names import SCOPES, STACK_TAG, STATE_TAG, Scope, StateNames
+from teal.aws.session import Aws, missing, told
+from teal.aws.stack_file import StackFile, write_key
+from teal.errors import NeedsHuman
+from teal.stack.events import Event
+
+_OLD_STATE_DAYS: Final = 90  # how far back a state that was overwritten can be fetched
+_KEY_BYTES: Final = 32  # AES-256: what Pulumi makes itself (pkg/secrets/cloud/manager.go), in the same encoding
+_KEY_COST: Final = "1 USD a month"  # AWS KMS price list: a customer managed key; unverified here
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that must be so. `do` makes it so and may be called when it is already."""
+
+    name: str
+    wanted: str
+    done: bool
+    do: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All steps in order."""
+
+    names: StateNames
+    steps: tuple[Step, ...]
+
+    @property
+    def open(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if not step.done)
+
+
+def survey(aws: Aws, file: StackFile) -> Survey:
+    """Look at the account and the file. Raises NeedsHuman when the stack's secrets belong to another key already."""
+    names = StateNames(file.stack, aws.account_id(), file.region)
+    wanted = names.secrets_provider("platform")
+    if file.secrets_provider is not None and file.secrets_provider != wanted and file.encrypted_key:
+        raise NeedsHuman(
+            f"The stack's secrets are encrypted by {file.secrets_provider}; another key would make them unreadable",
+            where=str(file.path),
+            next=f"pulumi stack change-secrets-provider '{wanted}' --stack {file.stack}",
+        )
+    with told("Looking at the state bucket", names.bucket):
+        steps = [*_bucket_steps(aws, names), *(_key_step(aws, names, scope) for scope in SCOPES)]
+    known = file.secrets_provider == wanted and bool(file.encrypted_key)
+    steps.append(
+        Step("stack file", f"{file.path.name} names the key of its secrets", known, lambda: _write_lines(aws, names, file))
+    )
+    return Survey(names, tuple(steps))
+
+
+def apply(found: Survey) -> Iterator[Event]:
+    """Do what is missing, one event each. Stopped half way, the next run goes on from there."""
+    for step in found.steps:
+        if not step.done:
+            with told(f"Making sure that {step.wanted}", step.name):
+                step.do()
+        yield Event(step.name, "ok", step.wanted if step.done else f"{step.wanted}: done now", data={"changed": not step.done})
+
+
+def _bucket_steps(aws: Aws, names: StateNames) -> Iterator[Step]:
+    bucket = names.bucket
+    exists = _asked(lambda: aws.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=names.account_id)) is not None
+    yield Step("bucket", f"bucket {bucket} holds the state", exists, lambda: _create_bucket(aws, names))
+    for name, wanted, read, is_so, put in (
+        (
+            "versions",
+            f"an overwritten state is kept {_OLD_STATE_DAYS} days",
+            lambda: (aws.s3.get_bucket_versioning(Bucket=bucket), aws.s3.get_bucket_lifecycle_configuration(Bucket=bucket)),
+            lambda answer: answer[0].get("Status") == "Enabled",
+            lambda: _keep_versions(aws, bucket),
+        ),
+        (
+            "encryption",
+            "the bucket encrypts what it holds",
+            lambda: aws.s3.get_bucket_encryption(Bucket=bucket),
+            lambda answer: bool(answer["ServerSideEncryptionConfiguration"]["Rules"]),
+            lambda: aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=_ENCRYPTION),
+        ),
+        (
+            "privacy",
+            "nobody can make the bucket public",
+            lambda: aws.s3.get_public_access_block(Bucket=bucket),
+            lambda answer: all(answer["PublicAccessBlockConfiguration"].values()),
+            lambda: aws.s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=_PRIVATE),
+        ),
+        (
+            "transport",
+            "the bucket is reached by TLS only",
+            lambda: aws.s3.get_bucket_policy(Bucket=bucket),
+            lambda answer: json.loads(answer["Policy"]) == tls_only(bucket),
+            lambda: aws.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(tls_only(bucket))),
+        ),
+        (
+            "tags",
+            "the bucket says whose it is",
+            lambda: aws.s3.get_bucket_tagging(Bucket=bucket),
+            lambda answer: {one["Key"]: one["Value"] for one in answer["TagSet"]} == _tags(names),
+            lambda: aws.s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": _pairs(names, "Key", "Value")}),  # type: ignore[typeddict-item]
+        ),
+    ):
+        answer = _asked(read) if exists else None
+        yield Step(name, wanted, answer is not None and is_so(answer), put)  # type: ignore[arg-type]
+
+
+def _key_step(aws: Aws, names: StateNames, scope: Scope) -> Step:
+    alias = names.key_alias(scope)
+    exists = _asked(lambda: aws.kms.describe_key(KeyId=alias)) is not None
+    return Step(f"{scope} key", f"key {alias} encrypts its secrets ({_KEY_COST})", exists, lambda: _create_key(aws, names, scope))
+
+
+def _create_bucket(aws: Aws, names: StateNames) -> None:
+    if names.region == "us-east-1":  # the one region that refuses to be named
+        aws.s3.create_bucket(Bucket=names.bucket)
+    else:
+        aws.s3.create_bucket(Bucket=names.bucket, CreateBucketConfiguration={"LocationConstraint": names.region})  # type: ignore[typeddict-item]
+
+
+def _keep_versions(aws: Aws, bucket: str) -> None:
+    aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    aws.s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": "old-states",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": _OLD_STATE_DAYS},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                }
+            ]
+        },
+    )
+
+
+def _create_key(aws: Aws, names: StateNames, scope: Scope) -> None:
+    made = aws.kms.create_key(
+        Description=f"Secrets in the Pulumi state of teal {names.stack}: {scope}",
+        Tags=_pairs(names, "TagKey", "TagValue"),  # type: ignore[arg-type]
+    )["KeyMetadata"]["KeyId"]
+    aws.kms.enable_key_rotation(KeyId=made)
+    aws.kms.create_alias(AliasName=names.key_alias(scope), TargetKeyId=made)
+
+
+def _write_lines(aws: Aws, names: StateNames, file: StackFile) -> None:
+    answer = aws.kms.encrypt(KeyId=names.key_alias("platform"), Plaintext=secrets.token_bytes(_KEY_BYTES))
+    write_key(file, names.secrets_provider("platform"), base64.b64encode(answer["CiphertextBlob"]).decode())
+
+
+def tls_only(bucket: str) -> dict[str, Any]:
+    """The bucket's policy."""
+    arn = f"arn:aws:s3:::{bucket}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
+def _tags(names: StateNames) -> dict[str, str]:
+    return {STACK_TAG: names.stack, STATE_TAG: "true"}
+
+
+def _pairs(names: StateNames, key: str, value: str) -> list[dict[str, str]]:
+    return [{key: name, value: text} for name, text in _tags(names).items()]
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """The answer, or None when there is no such thing."""
+    try:
+        return ask()
+    except ClientError as error:
+        if missing(error):
+            return None
+        raise
+
+
+_ENCRYPTION: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+_PRIVATE: Any = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}

@@ -1,0 +1,39 @@
+"""Where Pulumi keeps the state of one environment, and which keys encrypt its secrets. One bucket each: no environment reads another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Scope = Literal["platform", "colors"]
+SCOPES: Final[tuple[Scope, Scope]] = ("platform", "colors")  # the release role may use the second and not the first
+STACK_TAG: Final = "teal:stack"  # on every AWS resource of an environment (infra/config.py)
+STATE_TAG: Final = "teal:state"  # on what `teal bootstrap` makes: a tear-down leaves it
+
+
+@dataclass(frozen=True, slots=True)
+class StateNames:
+    """Names of one environment's state. Bucket names are global, so the account's number is part of it."""
+
+    stack: str
+    account_id: str
+    region: str
+
+    @property
+    def bucket(self) -> str:
+        return f"teal-{self.stack}-state-{self.account_id}"
+
+    def key_alias(self, scope: Scope) -> str:
+        return f"alias/teal-{self.stack}-state-{scope}"
+
+    @property
+    def backend_url(self) -> str:
+        return f"s3://{self.bucket}?region={self.region}"
+
+    def secrets_provider(self, scope: Scope) -> str:
+        return f"awskms://{self.key_alias(scope)}?region={self.region}"
+
+    @property
+    def login(self) -> str:
+        """The command that points Pulumi at this state."""
+        return f"pulumi login '{self.backend_url}'"
