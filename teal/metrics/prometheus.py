@@ -43,7 +43,7 @@ def queries(selector: str) -> Mapping[str, str]:
 
 
 class PrometheusMetrics:
-    """Asks `<url>/api/v1/query`. `selectors`: what a color's series have in common. Seen up to a scrape interval late (30 s on AWS)."""
+    """`url`: of the query API, ending in /api/v1/query. `selectors`: what a color's series have in common. Seen up to a scrape interval late (30 s on AWS)."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class PrometheusMetrics:
         transport: httpx.BaseTransport | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url = url
         self._selectors = selectors
         # trust_env off: no proxy or .netrc of the shell is meant for these requests.
         self._client = httpx.Client(auth=auth, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False)
@@ -72,7 +72,7 @@ class PrometheusMetrics:
 
     def _ask(self, query: str, at: float) -> float:
         """The one number of an instant query; nothing counted yet is 0."""
-        where = f"{self._url}/api/v1/query"
+        where = self._url
         try:
             answer = self._client.post(where, data={"query": query, "time": f"{at:.3f}"})
             body: dict[str, Any] = answer.json()

@@ -86,12 +86,12 @@ def prometheus(seen: list[httpx.Request] | None = None, scraped: str = "teal-blu
 
 
 def test_prometheus_and_the_processes_themselves_give_the_same_counts() -> None:
-    metrics = PrometheusMetrics("https://prometheus.example/workspaces/w", SELECTORS, transport=prometheus())
+    metrics = PrometheusMetrics("https://prometheus.example/workspaces/w/api/v1/query", SELECTORS, transport=prometheus())
     assert metrics.read("blue") == counts(text_string_to_metric_families(PAGE))
 
 
 def test_a_color_that_nobody_scraped_is_an_error_and_not_zero_errors() -> None:
-    metrics = PrometheusMetrics("https://prometheus.example", SELECTORS, transport=prometheus())
+    metrics = PrometheusMetrics("https://prometheus.example/api/v1/query", SELECTORS, transport=prometheus())
     with pytest.raises(NobodyAnswers, match="green"):
         metrics.read("green")
 
@@ -99,7 +99,7 @@ def test_a_color_that_nobody_scraped_is_an_error_and_not_zero_errors() -> None:
 def test_all_counts_of_a_reading_are_of_one_instant() -> None:
     seen: list[httpx.Request] = []
     clock = iter([100.0, 200.0])
-    metrics = PrometheusMetrics("https://p.example", SELECTORS, transport=prometheus(seen), now=lambda: next(clock))
+    metrics = PrometheusMetrics("https://p.example/api/v1/query", SELECTORS, transport=prometheus(seen), now=lambda: next(clock))
     metrics.read("blue")
     assert {parse_qs(request.content.decode())["time"][0] for request in seen} == {"100.000"}
 
@@ -120,7 +120,7 @@ def test_both_spellings_of_a_bucket_are_counted_once() -> None:
     ],
 )
 def test_what_prometheus_says_is_passed_on_in_words(answer: httpx.Response, words: str) -> None:
-    metrics = PrometheusMetrics("https://p.example", SELECTORS, transport=httpx.MockTransport(lambda _: answer))
+    metrics = PrometheusMetrics("https://p.example/api/v1/query", SELECTORS, transport=httpx.MockTransport(lambda _: answer))
     with pytest.raises(OperatorError, match=words):
         metrics.read("blue")
 
@@ -128,7 +128,9 @@ def test_what_prometheus_says_is_passed_on_in_words(answer: httpx.Response, word
 def test_each_request_carries_the_signature_that_botocore_makes_of_it() -> None:
     seen: list[httpx.Request] = []
     keys = ReadOnlyCredentials("testing", "testing", "token")
-    PrometheusMetrics("https://aps.example/w", SELECTORS, SigV4(keys, "aps", "eu-central-1"), prometheus(seen)).read("blue")
+    PrometheusMetrics("https://aps.example/w/api/v1/query", SELECTORS, SigV4(keys, "aps", "eu-central-1"), prometheus(seen)).read(
+        "blue"
+    )
     for request in seen:
         again = AWSRequest(
             request.method, str(request.url), data=request.content, headers={"Content-Type": request.headers["Content-Type"]}

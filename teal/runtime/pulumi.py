@@ -1,0 +1,216 @@
+"""What runs in a color on AWS: `up` and `destroy` of that color's own Pulumi stack, and what the cluster and the load balancer say."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from teal.errors import BadInput, Held, OperatorError
+from teal.record import Color, ColorState
+from teal.runtime import jobs
+from teal.runtime.jobs import JobSettings
+from teal.runtime.kubernetes import Cluster
+from teal.runtime.port import Readiness
+from teal.stack.events import Event
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from pulumi.automation import EngineEvent, Stack
+
+PROJECT: Final = "teal-service"
+DEPLOYMENT: Final = "teal"  # its name in each color's namespace (infra/service/web.py)
+_SELECTOR: Final = "app.kubernetes.io/name=teal,app.kubernetes.io/component=app"
+_SHOWN: Final = 3  # reasons and errors in one line; the rest is in Pulumi's own output
+
+
+class PulumiFailed(OperatorError):
+    """A Pulumi operation of a color's stack ended with an error."""
+
+    code = "pulumi-failed"
+
+
+@dataclass(frozen=True)
+class ServiceProgram:
+    """Where the color's program is and how its state is kept.
+
+    `program`: infra/service; `home`: a folder of our own for each stack's settings; `virtualenv`: with Pulumi's packages.
+    `secrets_provider`: as in the platform's stack file; empty: a passphrase from the environment. `env`: for the engine and the program.
+    """
+
+    program: Path
+    home: Path
+    virtualenv: Path
+    secrets_provider: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PulumiRuntime:
+    """One stack a color, `<stack>-blue` and `<stack>-green`. `platform`: the platform's outputs as JSON, handed to the program."""
+
+    stack: str
+    service: ServiceProgram
+    platform: str
+    cluster: Cluster
+    elbv2: ElasticLoadBalancingv2Client
+    target_group_arns: Mapping[Color, str]
+    jobs: Mapping[Color, JobSettings]
+
+    def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
+        """`pulumi up` of the color's stack; ends when the Deployment's pods are ready, or with what kept them."""
+        record = json.dumps({"color": color, **state.model_dump(mode="json")}, sort_keys=True)
+        stack = self._open(color, {"record": record, "platform": self.platform}, create=True)
+        if stack is None:
+            raise PulumiFailed("The stack could not be made", where=f"stack {self._name(color)}", next="pulumi stack ls")
+        yield from _operate("deploy", self._name(color), lambda tell: stack.up(on_event=tell, show_secrets=False))
+
+    def retire(self, color: Color) -> Iterator[Event]:
+        """`pulumi destroy`: pods drain before their target group binding goes. The empty stack stays, with its history."""
+        stack = self._open(color, None, create=False)
+        if stack is not None:
+            yield from _operate("retire", self._name(color), lambda tell: stack.destroy(on_event=tell, show_secrets=False))
+
+    def readiness(self, color: Color) -> Readiness:
+        """Pods that Kubernetes calls ready and the load balancer calls healthy: the smaller number counts."""
+        found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
+        if found is None:
+            return Readiness(0, 0)
+        status, wanted = found.get("status", {}), int(found["spec"].get("replicas", 1))
+        if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
+            return Readiness(0, wanted, "Kubernetes has not seen the new Deployment yet")
+        pods = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
+        healthy, unhealthy = self._targets(color)
+        ready = min(pods, healthy)
+        return Readiness(ready, wanted, "" if ready >= wanted else self._reason(color, unhealthy))
+
+    def replicas(self, color: Color) -> int:
+        found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
+        return int(found.get("status", {}).get("replicas", 0)) if found else 0
+
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        return jobs.run(self.cluster, color, state, self.jobs[color], arguments)
+
+    def pending(self, color: Color) -> tuple[str, ...]:
+        """Operations of which Pulumi never learned the end."""
+        stack = self._open(color, None, create=False)
+        if stack is None:
+            return ()
+        operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
+        return tuple(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations)
+
+    def mend(self, color: Color) -> Iterator[Event]:
+        """Give up the dead lock, read the cluster, forget creations whose end nobody saw: what exists is adopted or made again."""
+        stack = self._open(color, None, create=False)
+        if stack is None:
+            return
+        stack.cancel()
+        yield from _operate(
+            "mend",
+            self._name(color),
+            lambda tell: stack.refresh(on_event=tell, clear_pending_creates=True, show_secrets=False, run_program=False),
+        )
+
+    def _name(self, color: Color) -> str:
+        return f"{self.stack}-{color}"
+
+    def _open(self, color: Color, config: Mapping[str, str] | None, *, create: bool) -> Stack | None:
+        """The color's stack, with this configuration if given; None when there is none and none shall be made."""
+        try:
+            from pulumi import automation as auto  # heavy, and not installed with the laptop's requirements
+        except ImportError as error:
+            raise BadInput(
+                "Pulumi's packages are not installed", where="teal --stack", next="make .venv/.installed-infra"
+            ) from error
+        service, name = self.service, self._name(color)
+        folder = service.home / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = {f"{PROJECT}:{key}": value for key, value in (config or {}).items()}
+        settings: dict[str, Any] = {"secretsprovider": service.secrets_provider} if service.secrets_provider else {}
+        file = folder / f"Pulumi.{name}.yaml"
+        if file.exists():  # Pulumi keeps the stack's salt or data key there
+            settings = {**(yaml.safe_load(file.read_text(encoding="utf-8")) or {}), **settings}
+        if keys:
+            settings["config"] = keys
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        runtime = auto.ProjectRuntimeInfo(name="python", options={"virtualenv": str(service.virtualenv)})
+        options = auto.LocalWorkspaceOptions(
+            work_dir=str(folder),
+            project_settings=auto.ProjectSettings(name=PROJECT, runtime=runtime, main=str(service.program)),
+            secrets_provider=service.secrets_provider or None,
+            env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true", **service.env},
+        )
+        try:
+            if create:
+                return auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
+            return auto.select_stack(stack_name=name, work_dir=str(folder), opts=options)
+        except auto.StackNotFoundError:
+            return None
+        except (auto.CommandError, FileNotFoundError) as error:
+            raise PulumiFailed(_last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
+
+    def _targets(self, color: Color) -> tuple[int, list[str]]:
+        """Healthy targets of the color's group, and what the load balancer says about the others."""
+        arn = self.target_group_arns[color]
+        try:
+            found = self.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        except (ClientError, BotoCoreError) as error:
+            raise OperatorError(f"DescribeTargetHealth failed: {error}", where=arn, next="aws sts get-caller-identity") from error
+        states = [each.get("TargetHealth", {}) for each in found]
+        others = [f"target {each.get('State')}: {each.get('Description', '')}".rstrip(": ") for each in states
+                  if each.get("State") not in ("healthy", "draining")]  # fmt: skip
+        return sum(each.get("State") == "healthy" for each in states), others
+
+    def _reason(self, color: Color, unhealthy: list[str]) -> str:
+        pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
+        reasons = dict.fromkeys([*filter(None, map(jobs.why, pods)), *unhealthy])
+        return "; ".join(list(reasons)[:_SHOWN]) or "pods are starting"
+
+
+def _operate(step: str, name: str, run: Callable[[Callable[[EngineEvent], Any]], object]) -> Iterator[Event]:
+    """Run a Pulumi operation in a thread and tell of each resource as it is done. Raises Held when another one runs, or PulumiFailed."""
+    from pulumi import automation as auto
+
+    told: queue.Queue[EngineEvent | None] = queue.Queue()
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run(told.put)
+        except Exception as error:  # noqa: BLE001 - handed to the caller's thread
+            ended.append(error)
+        finally:
+            told.put(None)
+
+    yield Event(step, "start", name)
+    thread = threading.Thread(target=work, name=f"pulumi-{name}", daemon=True)
+    thread.start()
+    done, errors = 0, list[str]()
+    while (event := told.get()) is not None:
+        if event.res_outputs_event is not None:
+            metadata = event.res_outputs_event.metadata
+            if metadata.op not in ("same", "read"):
+                done += 1
+                yield Event(step, "progress", f"{metadata.op} {metadata.urn.rpartition('::')[2]}", done=done)
+        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
+            errors.append(" ".join(event.diagnostic_event.message.split()))
+    thread.join()
+    if ended:
+        error = ended[0]
+        if isinstance(error, auto.ConcurrentUpdateError):
+            raise Held("Another Pulumi operation holds the color's stack", where=f"stack {name}", next="teal repair") from error
+        said = "; ".join(dict.fromkeys(errors[:_SHOWN])) or _last_line(error)
+        raise PulumiFailed(f"{step} failed: {said}", where=f"stack {name}", next="teal repair") from error
+    yield Event(step, "ok", f"{name}: {done} resources changed", data={"changed": done})
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if "error:" in line), lines[-1] if lines else type(error).__name__)
