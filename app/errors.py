@@ -85,6 +85,12 @@ _PROBLEMS: Final = (
         "The index was built by another embedding model",
         "Operators: set TEAL_EMBEDDING_MODEL back, or build a new index with `python -m app.admin rebuild`.",
     ),
+    Problem(
+        "migration-refused",
+        409,
+        "The schema must not be changed this way now",
+        "Operators: release the expanding revisions first; contract when no release needs the old schema.",
+    ),
     Problem("starting", 503, "The service is starting or stopping", "Try again in a few seconds."),
 )
 PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PROBLEMS}
@@ -139,6 +145,12 @@ class UnsupportedMedia(RequestError):
 
 class RateLimited(RequestError):
     code = "rate-limited"
+
+
+class MigrationRefused(RequestError):
+    """A revision would take away what a release that serves still needs."""
+
+    code = "migration-refused"
 
 
 class Unavailable(TealError):

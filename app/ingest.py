@@ -40,6 +40,15 @@ class Held:
     finished: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A job of some release: its DBOS id, its kind and what it was enqueued with."""
+
+    workflow_id: str
+    kind: str
+    arguments: tuple[Any, ...]
+
+
 class Jobs:
     """Enqueues jobs. Thread-safe; connects at first use. `ingest` and `remove` are best effort and never raise."""
 
@@ -75,6 +84,24 @@ class Jobs:
         )
         by_id = {row.workflow_id: Held(row.executor_id, row.app_version, row.status not in _UNFINISHED) for row in found}
         return {job: by_id[workflow_id(job)] for job in jobs if workflow_id(job) in by_id}
+
+    def unfinished(self, release_id: str) -> list[Unfinished]:
+        """Every job of a release that nobody finished."""
+        found = self._call(
+            lambda client: client.list_workflows(app_version=release_id, status=sorted(_UNFINISHED), load_output=False)
+        )
+        return [Unfinished(row.workflow_id, row.name, tuple((row.input or {}).get("args", ()))) for row in found]
+
+    def cancel(self, workflow_ids: Sequence[str]) -> None:
+        """No worker starts or recovers these any more; one that is at work on them finds its revision gone."""
+        if workflow_ids:
+            self._call(lambda client: client.cancel_workflows(list(workflow_ids)))
+
+    def fork(self, workflow_id: str, queue: str) -> None:
+        """Enqueue a copy of a workflow for this release, from its beginning."""
+        self._call(
+            lambda client: client.fork_workflow(workflow_id, 0, application_version=self._settings.release_id, queue_name=queue)
+        )
 
     def forget_finished(self, before: str, limit: int) -> int:
         """Delete up to `limit` workflows that ended before an ISO moment; returns how many."""

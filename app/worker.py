@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, start_http_server
 
-from app.catalog.engine import Catalog, head_revision, schema_revision
+from app.catalog.engine import Catalog, schema_revision
+from app.catalog.phases import OLDEST_REVISION
 from app.catalog.work import Job
 from app.errors import TealError
 from app.ingest import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
@@ -173,7 +174,7 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
 
 def _schema_is_ready(settings: Settings) -> bool:
     revision = schema_revision(settings.sqlalchemy_url())
-    return revision is not None and revision >= head_revision()  # newer is fine: a release only expands the schema
+    return revision is not None and revision >= OLDEST_REVISION  # newer is fine: a release only expands the schema
 
 
 def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:

@@ -6,29 +6,52 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from teal.errors import AdminFailed, StackDown
+from teal.errors import AdminFailed, OperatorError, StackDown
 from teal.stack.layout import Layout
+from teal.traffic.caddy import CaddyTraffic
 
 TIMEOUT_SECONDS = 300  # migrations of a big catalog are the longest
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
     """The environment the worker was started with: the same database as the running stack, whatever this shell has set."""
+    return dict(_worker(layout)["env"])
+
+
+def run_on(layout: Layout, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
+    """`run` with the running stack's settings and its version's code."""
+    part = _worker(layout)
+    return run(arguments, part["env"], python=str(part["argv"][0]), cwd=layout.home)
+
+
+def _worker(layout: Layout) -> dict[str, Any]:
+    """How the worker of the color that takes the traffic was started."""
+    folder = layout.conf / "parts"
+    colors = ("green", "blue") if _mostly_green(layout) else ("blue", "green")
+    for color in colors:
+        if (folder / f"{color}-worker.json").is_file():
+            return dict(json.loads((folder / f"{color}-worker.json").read_text(encoding="utf-8")))
+    raise StackDown(str(layout.home))
+
+
+def _mostly_green(layout: Layout) -> bool:
     try:
-        return dict(json.loads((layout.conf / "parts" / "worker.json").read_text(encoding="utf-8"))["env"])
-    except FileNotFoundError as error:
-        raise StackDown(str(layout.home)) from error
+        return CaddyTraffic(layout.traffic, {}).read().green > 50  # percent
+    except OperatorError:
+        return False
 
 
-def run(arguments: tuple[str, ...], environ: Mapping[str, str]) -> list[dict[str, Any]]:
+def run(arguments: tuple[str, ...], environ: Mapping[str, str], *, python: str = sys.executable,
+        cwd: Path | None = None) -> list[dict[str, Any]]:  # fmt: skip
     """The objects it printed. Raises AdminFailed with its own words."""
     # The marks would make `teal up` take this short-lived process for a leftover; the log folder would hide its output.
     env = {name: value for name, value in environ.items() if not name.startswith("TEAL_STACK_")}
     label = " ".join(arguments[:2])
     try:
-        ended = subprocess.run((sys.executable, "-m", "app.admin", *arguments), env=env, capture_output=True, text=True,  # noqa: S603
+        ended = subprocess.run((python, "-m", "app.admin", *arguments), env=env, cwd=cwd, capture_output=True, text=True,  # noqa: S603
                                timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise AdminFailed(

@@ -274,7 +274,7 @@ def keys_create(
     arguments = ["keys", "create", "--role", role.value, *(("--name", name) if name else ())]
     for each in collection or ():
         arguments += ["--collection", require_collection(each)]
-    for row in admin.run(tuple(arguments), admin.service_environment(here())):
+    for row in admin.run_on(here(), tuple(arguments)):
         if as_json:
             out(row)
         else:
@@ -284,7 +284,7 @@ def keys_create(
 @keys_app.command("list")
 def keys_list(as_json: Json = False) -> None:
     """All keys, without their secrets."""
-    rows = admin.run(("keys", "list"), admin.service_environment(here()))
+    rows = admin.run_on(here(), ("keys", "list"))
     if as_json:
         for row in rows:
             out(row)
@@ -295,7 +295,7 @@ def keys_list(as_json: Json = False) -> None:
 @keys_app.command("revoke")
 def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
     """End a key at once."""
-    for row in admin.run(("keys", "revoke", key_id), admin.service_environment(here())):
+    for row in admin.run_on(here(), ("keys", "revoke", key_id)):
         if as_json:
             out(row)
         else:

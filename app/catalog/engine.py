@@ -171,8 +171,8 @@ def _place(engine: Engine) -> str:
     )
 
 
-def migrate(url: str) -> str:
-    """Bring the schema to head (creating the database file's folder on SQLite); returns the revision."""
+def migrate(url: str, *, to: str = "head") -> str:
+    """Bring the schema to a revision (creating the database file's folder on SQLite); returns the revision it is at."""
     from alembic import command
 
     database = make_url(url)
@@ -181,11 +181,11 @@ def migrate(url: str) -> str:
     engine = open_engine(url)
     try:
         with _plain_errors(engine), engine.connect() as connection:
-            config = _alembic(connection)
-            command.upgrade(config, "head")
+            config = alembic_config(connection)
+            command.upgrade(config, to)
     finally:
         engine.dispose()
-    return head_revision()
+    return head_revision() if to == "head" else to
 
 
 def schema_revision(url: str) -> str | None:
@@ -204,13 +204,14 @@ def head_revision() -> str:
     """The newest revision this code knows."""
     from alembic.script import ScriptDirectory
 
-    head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config(None)).get_current_head()
     if head is None:
         raise RuntimeError("app/catalog/migrations/versions holds no revision")
     return head
 
 
-def _alembic(connection: Connection | None) -> Any:
+def alembic_config(connection: Connection | None) -> Any:
+    """Alembic's configuration for `app/catalog/migrations`, on this connection."""
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})

@@ -1,6 +1,6 @@
-"""Caddy's configuration: HTTPS on loopback in front of the app processes, and what people see when none answers.
+"""Caddy's configuration: HTTPS on loopback in front of both colors' app processes, and what people see when none answers.
 
-It never changes after start and the admin API stays off: every reload through it drops requests.
+It never changes after start and the admin API stays off: every reload through it drops requests. Shares change by files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from importlib import resources
 from pathlib import Path
 
 from teal.errors import BadInput
+from teal.record import Color
 from teal.stack.layout import Layout, StackState, is_free
+from teal.traffic.port import PROBE_HEADER
 
 PAGES = ("unavailable.html", "not-found.html")
 DOCUMENT_BYTES = 10_000_000  # the default of TEAL_MAX_DOCUMENT_BYTES in app/settings.py
@@ -45,28 +47,9 @@ _TEMPLATE = """\
 	}}
 }}
 
-https://localhost:{port}, https://127.0.0.1:{port} {{
-	bind {hosts}
-	tls internal
-
-	log {{
-		output file "{logs}/access.log" {{
-			mode 0600
-			roll_size 10MiB
-			roll_keep 3
-		}}
-		format json
-	}}
-
-	# For people on the load balancer's own port only; the processes' own ports have them.
-	@inner path /metrics /metrics/* /admin /admin/* /admin*
-	error @inner 404
-
-	request_body {{
-		max_size {max_body_bytes}
-	}}
-
-	reverse_proxy {upstreams} {{
+(color) {{
+	log_append color {{args[0]}}
+	reverse_proxy {{args[1:]}} {{
 		lb_policy least_conn
 		# A process that just died is tried around, unseen by the client, until health checks take it out.
 		lb_try_duration 2s
@@ -98,6 +81,52 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			keepalive 30s
 			keepalive_idle_conns_per_host 64
 		}}
+	}}
+}}
+
+https://localhost:{port}, https://127.0.0.1:{port} {{
+	bind {hosts}
+	tls internal
+
+	log {{
+		output file "{logs}/access.log" {{
+			mode 0600
+			roll_size 10MiB
+			roll_keep 3
+		}}
+		format json
+	}}
+
+	# For people on the load balancer's own port only; the processes' own ports have them.
+	@inner path /metrics /metrics/* /admin /admin/* /admin*
+	handle @inner {{
+		error 404
+	}}
+
+	request_body {{
+		max_size {max_body_bytes}
+	}}
+
+	# A random bucket of 256 chooses the color: green where the folder of markers has a file of that name (`teal/traffic/caddy.py`).
+	# A probe names its color with that color's secret.
+	map {{http.request.uuid}} {{bucket}} {{
+		~^(..) "${{1}}"
+		default 00
+	}}
+	map {{http.request.header.{probe_header}}} {{lane}} {{
+		{probe_blue} probe-blue
+		{probe_green} probe-green
+		default {{bucket}}
+	}}
+	@green file {{
+		root "{traffic}/current"
+		try_files /{{lane}}
+	}}
+	handle @green {{
+		import color green {green}
+	}}
+	handle {{
+		import color blue {blue}
 	}}
 
 	handle_errors {{
@@ -187,8 +216,15 @@ def max_body_bytes(environ: Mapping[str, str]) -> int:
                        next=f"TEAL_MAX_DOCUMENT_BYTES={DOCUMENT_BYTES} teal up") from error  # fmt: skip
 
 
-def render(layout: Layout, state: StackState, hosts: tuple[str, ...], *, body_bytes: int) -> str:
-    """The whole Caddyfile. Paths are quoted; `layout.locate` refuses those that quoting cannot hold."""
+def upstreams(ports: tuple[int, ...]) -> str:
+    return " ".join(f"127.0.0.1:{port}" for port in ports)
+
+
+def render(
+    layout: Layout, state: StackState, hosts: tuple[str, ...], *, body_bytes: int, probe_secrets: Mapping[Color, str]
+) -> str:
+    """The whole Caddyfile (it holds the probe secrets: write it with mode 0600). Paths are quoted; `layout.locate` refuses those
+    that quoting cannot hold."""
     status = "{http.error.status_code}"
     return _TEMPLATE.format(
         storage=layout.caddy,
@@ -198,7 +234,12 @@ def render(layout: Layout, state: StackState, hosts: tuple[str, ...], *, body_by
         max_body_bytes=body_bytes,
         request_id=REQUEST_ID,
         hosts=" ".join(f"[{host}]" if ":" in host else host for host in hosts),
-        upstreams=" ".join(f"127.0.0.1:{port}" for port in state.ports.apps),
+        blue=upstreams(state.ports.blue),
+        green=upstreams(state.ports.green),
+        traffic=layout.traffic,
+        probe_header=PROBE_HEADER,
+        probe_blue=probe_secrets["blue"],
+        probe_green=probe_secrets["green"],
         starting=problem("starting", status, "The service is starting or stopping", "No app process is ready to answer",
                          "Try again in a few seconds. Operators: `teal status`."),
         too_large=problem("too-large", status, "The content is larger than the limit", f"The load balancer takes bodies up to {body_bytes} bytes",

@@ -32,7 +32,7 @@ def admin_key(layout: Layout, environ: Mapping[str, str]) -> str:
         except Refused as error:
             if error.status not in (401, 403):
                 raise
-    rows = admin.run(("keys", "create", "--role", "admin", "--name", "teal-up"), admin.service_environment(layout))
+    rows = admin.run_on(layout, ("keys", "create", "--role", "admin", "--name", "teal-up"))
     key = next(str(row["key"]) for row in rows if "key" in row)
     write_private(layout.admin_key, key + "\n")
     return key

@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 import teal
 from teal.errors import BadInput
+from teal.record import Color
 
 Search = Literal["embedded", "elasticsearch"]
 DEFAULT_PORT = 8443
-APP_PROCESSES = 2  # one can be killed or restarted while the other answers
+APP_PROCESSES = 2  # of each color: one can be killed or restarted while the other answers
 INNER_PORTS = range(20_000, 30_000)  # ephemeral ports start at 32768 on Linux, 49152 on macOS
 SOCKET_PATH_BYTES = 100  # the kernel's sun_path holds 108; supervisor appends a suffix of up to 7 while it binds
 
@@ -76,6 +77,27 @@ class Layout:
         return self.keys / "redis.password"
 
     @property
+    def traffic(self) -> Path:
+        """Folders of markers, one per share, and the link `current` to the one in force."""
+        return self.home / "traffic"
+
+    @property
+    def versions(self) -> Path:
+        return self.home / "versions"
+
+    @property
+    def environments(self) -> Path:
+        return self.home / "environments"
+
+    @property
+    def releases(self) -> Path:
+        """The record, and one document per release."""
+        return self.home / "releases"
+
+    def probe_secret(self, color: Color) -> Path:
+        return self.keys / f"probe-{color}"
+
+    @property
     def caddy(self) -> Path:
         return self.home / "caddy"
 
@@ -107,10 +129,24 @@ class Ports(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     public: int
-    apps: tuple[int, ...]
+    blue: tuple[int, ...]
+    green: tuple[int, ...]
     redis: int
     elasticsearch: int
     elasticsearch_transport: int
+
+    def apps(self, color: Color) -> tuple[int, ...]:
+        """Ports of the color's app processes."""
+        return self.blue if color == "blue" else self.green
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_color(cls, given: Any) -> Any:
+        """A state kept before there were two colors: its processes become blue's."""
+        if isinstance(given, dict) and "apps" in given:
+            rest = {name: value for name, value in given.items() if name != "apps"}
+            return rest | {"blue": given["apps"], "green": free_ports(APP_PROCESSES)}
+        return given
 
 
 class StackState(BaseModel):
@@ -167,10 +203,11 @@ def save(layout: Layout, state: StackState) -> None:
 def choose(previous: StackState | None, wish: Wish) -> StackState:
     """The previous choice with the wish applied; free ports where there was none."""
     if previous is None:
-        free = free_ports(APP_PROCESSES + 3)
+        free = free_ports(2 * APP_PROCESSES + 3)
         ports = Ports(
             public=wish.port or DEFAULT_PORT,
-            apps=tuple(free[3:]),
+            blue=tuple(free[3 : 3 + APP_PROCESSES]),
+            green=tuple(free[3 + APP_PROCESSES :]),
             redis=free[0],
             elasticsearch=free[1],
             elasticsearch_transport=free[2],
@@ -191,7 +228,8 @@ def with_free_ports(state: StackState) -> StackState:
         update={
             "ports": Ports(
                 public=old.public,
-                apps=tuple(keep(port) for port in old.apps),
+                blue=tuple(keep(port) for port in old.blue),
+                green=tuple(keep(port) for port in old.green),
                 redis=keep(old.redis),
                 elasticsearch=keep(old.elasticsearch),
                 elasticsearch_transport=keep(old.elasticsearch_transport),
@@ -225,7 +263,7 @@ def prepare(layout: Layout) -> None:
     """Create the folders, closed to other users."""
     layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for folder in (layout.conf, layout.conf / "parts", layout.logs, layout.data, layout.models, layout.corpus, layout.pages,
-                   layout.keys, layout.caddy, layout.run):  # fmt: skip
+                   layout.keys, layout.caddy, layout.run, layout.traffic, layout.versions):  # fmt: skip
         folder.mkdir(exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid():
             raise BadInput("The folder belongs to another user", where=str(folder), next="TEAL_HOME=/your/own/folder teal up")

@@ -17,11 +17,16 @@ def files(layout: Layout, part: str | None) -> list[Path]:
     """Log files of one part (`app` means every app process), or of all. Raises BadInput with the names there are."""
     have = sorted(layout.logs.glob("*.log"))
     names = sorted({path.name.removesuffix(".log").removesuffix(".out") for path in have})
-    found = [path for path in have if part is None or path.name.startswith(part)]
+    found = [path for path in have if part is None or _is_of(path, part)]
     if not found:
         raise BadInput(f"There is no log of {part}" if part else "There are no logs yet", where=str(layout.logs),
                        next=f"teal logs [{' | '.join(names)}]" if names else "teal up")  # fmt: skip
     return found
+
+
+def _is_of(path: Path, part: str) -> bool:
+    """`green-app-0`, `app-0`, `app`, `green` name the same file."""
+    return path.name.startswith(part) or f"-{part}" in path.name
 
 
 def tail(path: Path, count: int) -> list[str]:

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from teal.record import COLORS, Color, ColorState
 from teal.stack.layout import Layout, StackState
 
-RELEASE_ID = "laptop"
-COLOR = "blue"
 PART_MARK = "TEAL_STACK_PART"  # with HOME_MARK in a process's environment: this stack started it
 HOME_MARK = "TEAL_STACK_HOME"
 
@@ -27,6 +26,14 @@ FETCH = (*PLAIN, *NETWORK, "M2_REPO", "TEAL_EMBEDDING", "TEAL_EMBEDDING_MODEL")
 # Passed on, but another value is no reason to restart: these differ between two shells, or rotate, while nothing was decided anew.
 NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
 KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", PART_MARK, HOME_MARK)
+# Never in the record of a release: each process gets today's values. Addresses are here because they may hold passwords.
+SECRETS = frozenset({"DATABASE_URL", "TEAL_DATABASE_URL", "REDIS_URL", "TEAL_REDIS_URL", "ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL",
+                     "TEAL_ELASTICSEARCH_API_KEY", "TEAL_ELASTICSEARCH_PASSWORD", "TEAL_OPENAI_API_KEY", "SENTRY_DSN",
+                     "TEAL_SENTRY_DSN", "TEAL_PROBE_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+                     *(name for name in NETWORK if "PROXY" in name.upper())})  # fmt: skip
+# Said of each process by its place, not by its configuration.
+IDENTITY = ("TEAL_RELEASE_ID", "TEAL_COLOR", "TEAL_SLOT", "TEAL_INDEX", "TEAL_PROBE_SECRET")
+DEFAULT_INDEX = "teal"  # as in app/settings.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +89,17 @@ def elasticsearch_url(state: StackState, environ: Mapping[str, str]) -> str:
 
 
 def service_env(layout: Layout, state: StackState, environ: Mapping[str, str], redis: str | None) -> dict[str, str]:
-    """Settings of every process of the service (`app/settings.py` reads them)."""
+    """Settings of every process of the service (`app/settings.py` reads them), without what says which color it is."""
     bedrock = "bedrock" in (environ.get("TEAL_EMBEDDING"), environ.get("TEAL_GENERATION"))
     prefixes = ("TEAL_", "AWS_") if bedrock else ("TEAL_",)
-    env = {"TEAL_ENVIRONMENT": "laptop"} | shell_env(environ, SERVICE, prefixes) | {
-        "TEAL_RELEASE_ID": RELEASE_ID,
-        "TEAL_COLOR": COLOR,
+    given = {name: value for name, value in shell_env(environ, SERVICE, prefixes).items() if name not in IDENTITY}
+    env = {"TEAL_ENVIRONMENT": "laptop"} | given | {
         "TEAL_STATE_DIR": str(layout.data),
         "TEAL_MODEL_DIR": str(layout.models),
         "TEAL_LOG_DIR": str(layout.logs),
         "TEAL_SEARCH": state.search,
         "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # the folder a command is run from must not hide the version's code
     }  # fmt: skip
     if redis:
         env["REDIS_URL"] = redis
@@ -101,10 +108,49 @@ def service_env(layout: Layout, state: StackState, environ: Mapping[str, str], r
     return env
 
 
-def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, password: str, binaries: Binaries,
+def config_of(env: Mapping[str, str]) -> dict[str, str]:
+    """What a record keeps of an environment: everything that is not secret."""
+    return {name: value for name, value in env.items() if name not in SECRETS}
+
+
+def secrets_of(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name in SECRETS}
+
+
+def color_env(color: Color, release: ColorState, secrets: Mapping[str, str], *, code: Path, probe_secret: str) -> dict[str, str]:
+    """The whole environment of a color's processes: the release's configuration, today's secrets, and who they are."""
+    return {
+        **release.config,
+        **secrets,
+        "TEAL_RELEASE_ID": release.release_id,
+        "TEAL_COLOR": color,
+        "TEAL_INDEX": release.index,
+        "TEAL_PROBE_SECRET": probe_secret,
+        "PYTHONPATH": str(code),
+    }
+
+
+def color_parts(layout: Layout, state: StackState, color: Color, env: Mapping[str, str], python: str) -> tuple[Part, ...]:
+    """The color's worker and app processes, in starting order."""
+    home = str(layout.home)
+    worker = (python, "-m", "app.worker")
+    found = [Part(f"{color}-worker", worker, {**env, "TEAL_SLOT": "0"}, home, stop_seconds=30)]
+    for number, port in enumerate(state.ports.apps(color)):
+        argv = (python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
+        found.append(
+            Part(f"{color}-app-{number}", argv, {**env, "TEAL_SLOT": str(number)}, home, stop_seconds=30)
+        )  # streams drain
+    return tuple(found)
+
+
+def slots(layout: Layout, state: StackState) -> tuple[Part, ...]:
+    """Both colors' parts as supervisord must know them before it starts; what they run is written at each deploy."""
+    return tuple(part for color in COLORS for part in color_parts(layout, state, color, {}, sys.executable))
+
+
+def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, binaries: Binaries,
           elasticsearch: Part | None = None) -> tuple[Part, ...]:  # fmt: skip
-    """Every program of the stack, in starting order."""
-    env = service_env(layout, state, environ, redis_url(state, password, environ, binaries))
+    """Every program that belongs to no color, in starting order."""
     plain = shell_env(environ, PLAIN)
     home = str(layout.home)
     found: list[Part] = []
@@ -117,11 +163,6 @@ def parts(layout: Layout, state: StackState, environ: Mapping[str, str], *, pass
     found.append(Part("model", (binaries.python, "-m", "teal.stack.fetch", home), shell_env(environ, FETCH), home, once=True))
     if elasticsearch:
         found.append(elasticsearch)
-    worker = (binaries.python, "-m", "app.worker")
-    found.append(Part("worker", worker, env | {"TEAL_SLOT": "0"}, home, stop_seconds=30))
-    for number, port in enumerate(state.ports.apps):
-        argv = (binaries.python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
-        found.append(Part(f"app-{number}", argv, env | {"TEAL_SLOT": str(number)}, home, stop_seconds=30))  # streams drain
     return tuple(found)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from teal.admin import service_environment
 from teal.client import Client, address
 from teal.errors import OperatorError, StackDown
+from teal.record import COLORS, Color
 from teal.stack import fetch, health, reap, supervisor
 from teal.stack.layout import Layout, StackState, load
+from teal.stack.released import open_store, releases
+from teal.traffic.caddy import CaddyTraffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,12 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         return _down(url, detail, "teal up")
     rows = [Row("supervisor", True, f"{len(processes)} parts")]
     env = _environment(layout)
+    active, others = _colors(layout)
     for name, process in processes.items():
-        if name != "model":
+        color = name.partition("-")[0]
+        if name != "model" and (color not in COLORS or color == active or color in others or process.state != "STOPPED"):
             rows.append(_part(layout, state, env, process))
+    rows.append(_release_row(layout))
     if "redis" not in processes:
         rows.append(_outside_redis(env))
     if state.search == "elasticsearch" and "elasticsearch" not in processes:
@@ -75,6 +81,28 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
     return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
 
 
+def _colors(layout: Layout) -> tuple[Color | None, tuple[Color, ...]]:
+    """The active color, and the others that are in the record."""
+    try:
+        record, _ = open_store(layout).read()
+    except OperatorError:
+        return None, ()
+    return record.active, tuple(color for color, _ in releases(record) if color != record.active)
+
+
+def _release_row(layout: Layout) -> Row:
+    try:
+        record, _ = open_store(layout).read()
+        weights = CaddyTraffic(layout.traffic, {}).read()
+    except OperatorError as error:
+        return Row("release", False, error.what, error.next)
+    state = record.color(record.active) if record.active else None
+    said = f"{record.active} serves {state.release_id}" if state else "none"
+    going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
+    shares = "" if 100 in (weights.blue, weights.green) else f"; blue has {weights.blue} %, green {weights.green} %"
+    return Row("release", state is not None, said + going_on + shares, "" if state else "teal release")
+
+
 def _down(url: str, detail: str, mend: str) -> Status:
     return Status(False, url, (Row("supervisor", False, detail, mend),), {}, {})
 
@@ -91,8 +119,9 @@ def _part(layout: Layout, state: StackState, env: Mapping[str, str], process: su
     if process.state != "RUNNING":
         return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
     good, said = True, "running"
-    if name.startswith("app-"):
-        base = f"http://127.0.0.1:{state.ports.apps[int(name.removeprefix('app-'))]}"
+    color, _, slot = name.partition("-app-")
+    if slot:
+        base = f"http://127.0.0.1:{state.ports.apps(cast('Color', color))[int(slot)]}"
         good, said = health.http_ok(f"{base}/healthz")
         if good:
             good, said, _ = health.app_ok(f"{base}/readyz")  # it takes traffic while degraded, and names what is away
@@ -126,7 +155,7 @@ def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, i
 
 def _lacking(state: StackState) -> str | None:
     """Why an app process searches by words alone; None when none does, or none can say."""
-    said = (health.app_ok(f"http://127.0.0.1:{port}/readyz")[2] for port in state.ports.apps)
+    said = (health.app_ok(f"http://127.0.0.1:{port}/readyz")[2] for color in COLORS for port in state.ports.apps(color))
     return next((why for why in said if why), None)
 
 

@@ -151,6 +151,20 @@ def start_part(layout: Layout, name: str) -> bool:
     return True
 
 
+def stop_part(layout: Layout, name: str) -> bool:
+    """Ask one part to end, without waiting; False when it does not run."""
+    if processes(layout)[name].state not in ("RUNNING", "STARTING", "BACKOFF"):
+        return False
+    with _proxy(layout) as rpc:
+        try:
+            rpc.stopProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" in fault.faultString:
+                return False
+            raise PartFailed(name, fault.faultString, log=str(layout.logs / f"{name}.out.log")) from fault
+    return True
+
+
 def stop(layout: Layout) -> None:
     """End every part in reverse order, then supervisord; returns when its process is gone."""
     try:

@@ -7,33 +7,23 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from teal import admin
 from teal.client import address
 from teal.errors import BadInput, Held, PartFailed
-from teal.stack import caddy, elasticsearch, fetch, health, reap, redis, supervisor
+from teal.stack import caddy, elasticsearch, fetch, health, reap, supervisor
 from teal.stack.events import Event
 from teal.stack.layout import Layout, StackState, Wish, choose, is_free, load, prepare, save, with_free_ports, write_private
-from teal.stack.parts import Binaries, Part, changed, elasticsearch_url, find_binaries, parts, redis_url, render
+from teal.stack.parts import Binaries, changed, find_binaries
+from teal.stack.plan import Plan, plan
+from teal.stack.released import first_release, open_store, releases, set_traffic
+from teal.stack.secrets import keep_service_secrets
 
 READY_SECONDS = 90.0  # a cold start on a busy two-core machine takes 15
 MODEL_WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts lexically and the fetch goes on behind it
 STEP_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What should run: the choice that was made and the files that say so."""
-
-    state: StackState
-    parts: tuple[Part, ...]
-    files: Mapping[Path, str]  # another text means a restart
-    at_leisure: Mapping[Path, str]  # read at each start of a program that ends by itself: written without one
-    redis_url: str | None
-    elasticsearch_url: str | None
 
 
 @contextmanager
@@ -54,28 +44,6 @@ def exclusive(layout: Layout) -> Iterator[None]:
         yield
 
 
-def plan(layout: Layout, state: StackState, environ: Mapping[str, str], binaries: Binaries) -> Plan:
-    """Everything that will be written and run. Raises BadInput when Elasticsearch is wanted and there is no JDK."""
-    own = state.search == "elasticsearch" and not environ.get("ELASTICSEARCH_URL")
-    search_part = (
-        elasticsearch.part(state.elasticsearch_home or elasticsearch.choose_home(layout, None), elasticsearch.find_java(environ))
-        if own
-        else None
-    )
-    password = redis.password(layout)
-    programs = parts(layout, state, environ, password=password, binaries=binaries, elasticsearch=search_part)
-    folder = layout.conf / "parts"
-    files = {folder / f"{part.name}.json": render(part, layout) for part in programs if not part.once}
-    at_leisure = {folder / f"{part.name}.json": render(part, layout) for part in programs if part.once}
-    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, programs)
-    files[layout.conf / "Caddyfile"] = caddy.render(
-        layout, state, caddy.loopback_hosts(), body_bytes=caddy.max_body_bytes(environ)
-    )
-    files[layout.conf / "redis.conf"] = redis.render(layout, state, password)
-    return Plan(state, programs, files, at_leisure, redis_url(state, password, environ, binaries),
-                elasticsearch_url(state, environ) if state.search == "elasticsearch" else None)  # fmt: skip
-
-
 def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event]:
     """Make the stack run as wished. Running with the same configuration, nothing is touched. Holds the lock while it works."""
     with exclusive(layout):
@@ -86,7 +54,13 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
         running = supervisor.is_up(layout)
         if state.search == "elasticsearch" and not environ.get("ELASTICSEARCH_URL"):
             state = state.model_copy(update={"elasticsearch_home": elasticsearch.choose_home(layout, state.elasticsearch_home)})
-        wanted = plan(layout, state, environ, binaries)
+        store = open_store(layout)
+        record, stamp = store.read()
+        if record.active is None:
+            yield Event("version", "start", "building the first release from this tree")
+            record, stamp = first_release(layout, store)
+            yield Event("version", "ok", f"release {releases(record)[0][1].release_id}")
+        wanted = plan(layout, state, environ, binaries, record)
         differing = changed(wanted.files)
         if running and differing:
             yield Event(
@@ -107,8 +81,11 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
                 )
             check_public_port(state)
             state = with_free_ports(state)
-            wanted = plan(layout, state, environ, binaries)
+            wanted = plan(layout, state, environ, binaries, record)
             save(layout, state)
+            if wanted.record != record:
+                store.write(wanted.record, expected=stamp)
+            set_traffic(layout, wanted.record)
             for path, text in wanted.files.items():
                 write_private(path, text)
             caddy.write_pages(layout.pages)
@@ -116,6 +93,7 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
             supervisor.start(layout, {**environ, "PYTHONUNBUFFERED": "1"})
         for path, text in wanted.at_leisure.items():
             write_private(path, text)
+        keep_service_secrets(layout, wanted.secrets)
         yield Event("supervisor", "ok", "running already, configuration unchanged" if running else "running")
         yield from _start_parts(layout, wanted, environ, binaries)
 
@@ -153,11 +131,12 @@ def _start_parts(layout: Layout, wanted: Plan, environ: Mapping[str, str], binar
             supervisor.start_part(layout, name)
     if "elasticsearch" in names:
         yield from _start_elasticsearch(layout, wanted)
-    yield from _migrate(layout, names)
+    yield from _migrate(layout, wanted)
     if model:
         yield from _await_model(layout, model)
-    for name in ("worker", *(part.name for part in wanted.parts if part.name.startswith("app-"))):
-        supervisor.start_part(layout, name)
+    for color, _ in releases(wanted.record):
+        for name in (part.name for part in wanted.parts if part.name.startswith(f"{color}-")):
+            supervisor.start_part(layout, name)
     yield from await_ready(layout, wanted)
 
 
@@ -174,11 +153,12 @@ def _start_elasticsearch(layout: Layout, wanted: Plan) -> Iterator[Event]:
     )
 
 
-def _migrate(layout: Layout, names: set[str]) -> Iterator[Event]:
-    if supervisor.processes(layout)["worker"].state == "RUNNING" and "worker" in names:
+def _migrate(layout: Layout, wanted: Plan) -> Iterator[Event]:
+    processes = supervisor.processes(layout)
+    if any(processes[f"{color}-worker"].state == "RUNNING" for color, _ in releases(wanted.record)):
         return  # it runs on this schema
     yield Event("catalog", "start", "migrating")
-    admin.run(("migrate",), admin.service_environment(layout))
+    admin.run_on(layout, ("migrate", "--expand"))
     yield Event("catalog", "ok", "schema is current")
 
 
@@ -204,10 +184,11 @@ def await_ready(layout: Layout, wanted: Plan) -> Iterator[Event]:
     if wanted.redis_url and "redis" in names:
         url = wanted.redis_url
         yield from _until(layout, "redis", lambda: health.redis_ok(url), READY_SECONDS)
-    for number, port in enumerate(wanted.state.ports.apps):
-        ready = partial(health.http_ok, f"http://127.0.0.1:{port}/readyz")
-        yield from _until(layout, f"app-{number}", ready, READY_SECONDS)
-    yield from _until(layout, "worker", lambda: (True, "running"), READY_SECONDS)
+    for color, _ in releases(wanted.record):
+        for number, port in enumerate(wanted.state.ports.apps(color)):
+            ready = partial(health.http_ok, f"http://127.0.0.1:{port}/readyz")
+            yield from _until(layout, f"{color}-app-{number}", ready, READY_SECONDS)
+        yield from _until(layout, f"{color}-worker", lambda: (True, "running"), READY_SECONDS)
     yield from _until(layout, "caddy", lambda: health.front_ok(address(layout, {})), READY_SECONDS)
 
 

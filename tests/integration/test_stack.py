@@ -81,11 +81,11 @@ def _gone(pids: list[int], seconds: float) -> bool:
 
 def test_up_serves_https_on_loopback_only_and_a_second_up_changes_nothing(stack: Stack) -> None:
     events = stack.up()
-    assert {"supervisor", "redis", "app-0", "app-1", "worker", "caddy", "page"} <= {
+    assert {"supervisor", "redis", "blue-app-0", "blue-app-1", "blue-worker", "caddy", "page"} <= {
         event["step"] for event in events if event["state"] == "ok"
     }
     first = stack.processes()
-    assert sorted(first.values()) == ["app-0", "app-1", "caddy", "redis", "supervisord", "worker"]
+    assert sorted(first.values()) == ["blue-app-0", "blue-app-1", "blue-worker", "caddy", "redis", "supervisord"]
     listening = {
         row.laddr.ip for row in psutil.net_connections(kind="inet") if row.status == psutil.CONN_LISTEN and row.pid in first
     }
@@ -131,7 +131,7 @@ def test_all_apps_dead_gives_people_a_page_and_programs_a_problem(stack: Stack) 
     from teal.stack import supervisor
 
     with supervisor._proxy(stack.layout) as rpc:
-        for name in ("app-0", "app-1"):
+        for name in ("blue-app-0", "blue-app-1"):
             rpc.stopProcess(name)
     with stack.http() as http:
         program = http.get("/v1/status")
@@ -147,14 +147,14 @@ def test_all_apps_dead_gives_people_a_page_and_programs_a_problem(stack: Stack) 
         assert person.headers["x-content-type-options"] == "nosniff"
     status = stack.teal("status", "--json")
     assert status.returncode == 1
-    assert {row["part"] for row in json.loads(status.stdout)["rows"] if not row["ok"]} >= {"app-0", "app-1", "caddy"}
+    assert {row["part"] for row in json.loads(status.stdout)["rows"] if not row["ok"]} >= {"blue-app-0", "blue-app-1", "caddy"}
     stack.up()
     assert stack.teal("status").returncode == 0
 
 
 def test_one_killed_app_is_not_seen_by_clients_and_comes_back(stack: Stack) -> None:
     stack.up()
-    victim = next(pid for pid, part in stack.processes().items() if part == "app-0")
+    victim = next(pid for pid, part in stack.processes().items() if part == "blue-app-0")
     key = json.loads(stack.teal("keys", "create", "--role", "reader", "--json").stdout)["key"]
     failures = []
     with stack.http() as http:
@@ -169,7 +169,7 @@ def test_one_killed_app_is_not_seen_by_clients_and_comes_back(stack: Stack) -> N
                 killed = True
     assert failures == []
     stack.up()
-    assert "app-0" in stack.processes().values()
+    assert "blue-app-0" in stack.processes().values()
 
 
 def test_down_leaves_nothing_running_and_keeps_the_data(stack: Stack) -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import ssl
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
 
 from teal.stack import caddy
-from teal.stack.layout import Layout, Wish, choose, free_ports, prepare, write_private
-from teal.stack.parts import find_binaries
-from tests.conftest import require
+from tests import caddy_process
 
 pytestmark = pytest.mark.integration
 
@@ -66,42 +61,9 @@ class DroppingApp(App):
 
 @pytest.fixture
 def front(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    binary = find_binaries().caddy
-    require("caddy", "make up", binary is not None)
-    home = Layout(tmp_path / ".teal")
-    prepare(home)
-    state = choose(None, Wish(port=free_ports(1)[0]))
-    handlers = (App, getattr(request, "param", App))
-    servers = [
-        ThreadingHTTPServer(("127.0.0.1", port), handler) for port, handler in zip(state.ports.apps, handlers, strict=True)
-    ]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    caddyfile = home.conf / "Caddyfile"
-    write_private(caddyfile, caddy.render(home, state, ("127.0.0.1",), body_bytes=caddy.max_body_bytes({})))
-    caddy.write_pages(home.pages)
-    process = subprocess.Popen(
-        [str(binary), "run", "--adapter", "caddyfile", "--config", str(caddyfile)], stderr=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 15
-        while not home.ca.is_file() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        verify = ssl.create_default_context(cafile=str(home.ca))
-        with httpx.Client(base_url=f"https://localhost:{state.ports.public}", verify=verify, trust_env=False, timeout=30) as http:
-            while time.monotonic() < deadline:
-                try:
-                    if http.get("/").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield http
-    finally:
-        process.terminate()
-        process.wait(30)
-        for server in servers:
-            server.shutdown()
-            server.server_close()
+    apps = {"blue": (App, getattr(request, "param", App)), "green": (App, App)}
+    with caddy_process.start(tmp_path, apps) as started, started.client() as http:
+        yield http
 
 
 def test_what_a_client_claims_about_itself_never_reaches_the_app(front: httpx.Client) -> None:

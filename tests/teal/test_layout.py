@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -31,14 +32,29 @@ def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> 
 def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
     home = Layout(tmp_path)
     first = choose(None, Wish(port=9443))
-    inner = [*first.ports.apps, first.ports.redis, first.ports.elasticsearch, first.ports.elasticsearch_transport]
-    assert len(set(inner)) == len(inner) == 5
+    inner = [
+        *first.ports.blue,
+        *first.ports.green,
+        first.ports.redis,
+        first.ports.elasticsearch,
+        first.ports.elasticsearch_transport,
+    ]
+    assert len(set(inner)) == len(inner) == 7
     save(home, first)
     assert load(home) == first
     assert choose(first, Wish()) == first
     moved = choose(first, Wish(port=9444, search="elasticsearch"))
     assert (moved.ports.public, moved.search) == (9444, "elasticsearch")
-    assert moved.ports.apps == first.ports.apps
+    assert (moved.ports.blue, moved.ports.green) == (first.ports.blue, first.ports.green)
+
+
+def test_a_state_from_before_there_were_two_colors_is_read_on(tmp_path: Path) -> None:
+    old = {"public": 8443, "apps": [20001, 20002], "redis": 20003, "elasticsearch": 20004, "elasticsearch_transport": 20005}
+    (tmp_path / "stack.json").write_text(json.dumps({"version": 1, "ports": old, "search": "embedded"}))
+    state = load(Layout(tmp_path))
+    assert state is not None
+    assert state.ports.apps("blue") == (20001, 20002)
+    assert len(set(state.ports.apps("green")) - {20001, 20002}) == 2
 
 
 def test_a_damaged_state_file_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:

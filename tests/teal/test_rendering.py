@@ -9,12 +9,33 @@ from pathlib import Path
 import pytest
 
 from teal.errors import BadInput
+from teal.record import Color, ColorState
 from teal.stack import caddy, elasticsearch, redis, supervisor
 from teal.stack.layout import Layout, Ports, StackState
-from teal.stack.parts import HOME_MARK, PART_MARK, Binaries, Part, changed, parts, render
+from teal.stack.parts import (
+    HOME_MARK,
+    PART_MARK,
+    Binaries,
+    Part,
+    changed,
+    color_env,
+    color_parts,
+    config_of,
+    parts,
+    redis_url,
+    render,
+    secrets_of,
+    service_env,
+    slots,
+)
 
 HOME = Layout(Path("/p/.teal"))
-STATE = StackState(ports=Ports(public=8443, apps=(20001, 20002), redis=20003, elasticsearch=20004, elasticsearch_transport=20005))
+PORTS = Ports(
+    public=8443, blue=(20001, 20002), green=(20011, 20012), redis=20003, elasticsearch=20004, elasticsearch_transport=20005
+)
+STATE = StackState(ports=PORTS)
+PROBES: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
+RELEASE = ColorState(release_id="r1", image="i", index="teal", schema_min="0001", schema_max="0001", replica_floor=2)
 BINARIES = Binaries(python="/v/bin/python", caddy="/v/bin/caddy", redis="/v/bin/redis-server")
 SHELL = {
     "HOME": "/h",
@@ -25,24 +46,66 @@ SHELL = {
 }
 
 
-def _parts(environ: dict[str, str] | None = None, state: StackState = STATE) -> dict[str, Part]:
-    return {
-        part.name: part for part in parts(HOME, state, SHELL if environ is None else environ, password="pw", binaries=BINARIES)
-    }
+def _parts(
+    environ: dict[str, str] | None = None,
+    state: StackState = STATE,
+    binaries: Binaries = BINARIES,
+    color: Color = "blue",
+) -> dict[str, Part]:
+    """All programs of a stack that runs one color."""
+    given = SHELL if environ is None else environ
+    env = service_env(HOME, state, given, redis_url(state, "pw", given, binaries))
+    release = RELEASE.model_copy(update={"config": config_of(env)})
+    whole = color_env(color, release, secrets_of(env), code=Path("/v/code"), probe_secret=PROBES[color])
+    found = (
+        *parts(HOME, state, given, binaries=binaries),
+        *color_parts(HOME, state, color, whole, "/v/bin/python"),
+    )
+    return {part.name: part for part in found}
 
 
-def test_the_stack_is_two_apps_one_worker_caddy_redis_and_the_model_fetch() -> None:
-    assert list(_parts()) == ["redis", "caddy", "model", "worker", "app-0", "app-1"]
+def test_the_stack_is_two_apps_and_a_worker_of_a_color_caddy_redis_and_the_model_fetch() -> None:
+    assert list(_parts()) == ["redis", "caddy", "model", "blue-worker", "blue-app-0", "blue-app-1"]
+    assert list(_parts(color="green"))[3:] == ["green-worker", "green-app-0", "green-app-1"]
+
+
+def test_supervisord_knows_both_colors_from_its_start() -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(supervisor.render(HOME, slots(HOME, STATE)))
+    names = {f"program:{color}-{part}" for color in ("blue", "green") for part in ("worker", "app-0", "app-1")}
+    assert names <= set(parser.sections())
+    assert {parser[name]["autostart"] for name in names} == {"false"}
+
+
+def test_no_secret_is_in_what_a_record_keeps_and_every_process_gets_them() -> None:
+    given = {**SHELL, "TEAL_OPENAI_API_KEY": "k3y", "https_proxy": "http://u:p@proxy"}  # pragma: allowlist secret
+    env = service_env(HOME, STATE, given, "redis://:pw@h/0")
+    assert not {"k3y", "redis://:pw@h/0", SHELL["DATABASE_URL"], "http://u:p@proxy"} & set(config_of(env).values())
+    assert config_of(env) | secrets_of(env) == env
+    assert _parts(given)["blue-app-0"].env["TEAL_OPENAI_API_KEY"] == "k3y"  # pragma: allowlist secret
+
+
+def test_the_versions_code_comes_first_and_no_folder_before_it() -> None:
+    env = _parts()["blue-app-0"].env
+    assert (env["PYTHONPATH"], env["PYTHONSAFEPATH"]) == ("/v/code", "1")
+
+
+def test_a_shell_cannot_make_a_process_another_color_or_release() -> None:
+    env = _parts({**SHELL, "TEAL_RELEASE_ID": "x", "TEAL_COLOR": "green", "TEAL_INDEX": "y", "TEAL_PROBE_SECRET": "z"})[
+        "blue-app-0"
+    ].env
+    assert (env["TEAL_RELEASE_ID"], env["TEAL_COLOR"], env["TEAL_INDEX"]) == ("r1", "blue", "teal")
+    assert env["TEAL_PROBE_SECRET"] == PROBES["blue"]
 
 
 def test_apps_listen_on_loopback_on_their_own_ports() -> None:
-    for name, port in (("app-0", "20001"), ("app-1", "20002")):
+    for name, port in (("blue-app-0", "20001"), ("blue-app-1", "20002")):
         assert _parts()[name].argv[-4:] == ("--host", "127.0.0.1", "--port", port)
 
 
 def test_the_service_gets_its_settings_and_the_shells_database() -> None:
-    env = _parts()["app-1"].env
-    assert env["TEAL_RELEASE_ID"] == "laptop"
+    env = _parts()["blue-app-1"].env
+    assert env["TEAL_RELEASE_ID"] == "r1"
     assert (env["TEAL_COLOR"], env["TEAL_SLOT"]) == ("blue", "1")
     assert (env["TEAL_STATE_DIR"], env["TEAL_MODEL_DIR"], env["TEAL_LOG_DIR"]) == (
         "/p/.teal/data",
@@ -73,7 +136,7 @@ def _changed(tmp_path: Path, then: dict[str, str]) -> list[str]:
 def test_what_rotates_between_shells_reaches_the_service_and_restarts_nothing(tmp_path: Path) -> None:
     rotating = {"HOME": "/other", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
                 "SSL_CERT_FILE": "/f", "SSL_CERT_DIR": "/d", "https_proxy": "p", "HTTPS_PROXY": "p", "NO_PROXY": "n"}  # fmt: skip
-    assert rotating.items() <= _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **rotating})["worker"].env.items()
+    assert rotating.items() <= _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **rotating})["blue-worker"].env.items()
     assert _changed(tmp_path, rotating) == []
 
 
@@ -93,14 +156,16 @@ def test_a_changed_or_unreadable_command_line_is_named_by_its_file(tmp_path: Pat
 def test_the_fetch_uses_the_given_maven_folder_and_its_environment_restarts_nothing() -> None:
     found = _parts({**SHELL, "M2_REPO": "/m2", "https_proxy": "p"})
     assert (found["model"].env["M2_REPO"], found["model"].env["https_proxy"]) == ("/m2", "p")
-    assert "M2_REPO" not in found["worker"].env
+    assert "M2_REPO" not in found["blue-worker"].env
     assert "DATABASE_URL" not in found["model"].env
 
 
 def test_load_balancer_and_redis_never_see_the_database_or_cloud_credentials() -> None:
-    assert "AWS_SECRET_ACCESS_KEY" not in _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s"})["worker"].env  # nothing there uses it
+    assert (
+        "AWS_SECRET_ACCESS_KEY" not in _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s"})["blue-worker"].env
+    )  # nothing there uses it
     found = _parts({**SHELL, "AWS_SECRET_ACCESS_KEY": "s", "TEAL_GENERATION": "bedrock"})
-    assert "AWS_SECRET_ACCESS_KEY" in found["worker"].env
+    assert "AWS_SECRET_ACCESS_KEY" in found["blue-worker"].env
     for name in ("caddy", "redis"):
         assert not {"DATABASE_URL", "AWS_SECRET_ACCESS_KEY"} & set(found[name].env)
 
@@ -108,19 +173,22 @@ def test_load_balancer_and_redis_never_see_the_database_or_cloud_credentials() -
 def test_a_given_redis_replaces_ours() -> None:
     found = _parts({**SHELL, "REDIS_URL": "redis://elsewhere/1"})
     assert "redis" not in found
-    assert found["worker"].env["REDIS_URL"] == "redis://elsewhere/1"
+    assert found["blue-worker"].env["REDIS_URL"] == "redis://elsewhere/1"
 
 
 def test_no_redis_binary_means_no_redis_setting() -> None:
-    found = {part.name: part for part in parts(HOME, STATE, {}, password="pw", binaries=Binaries("/p", "/c", None))}
+    found = _parts({}, binaries=Binaries("/p", "/c", None))
     assert "redis" not in found
-    assert "REDIS_URL" not in found["app-0"].env
+    assert "REDIS_URL" not in found["blue-app-0"].env
 
 
 def test_elasticsearch_url_reaches_the_service_only_when_it_is_used() -> None:
     wanting = STATE.model_copy(update={"search": "elasticsearch"})
-    assert _parts(state=wanting)["app-0"].env["ELASTICSEARCH_URL"] == "http://127.0.0.1:20004"
-    assert _parts({"ELASTICSEARCH_URL": "http://127.0.0.1:9"}, wanting)["app-0"].env["ELASTICSEARCH_URL"] == "http://127.0.0.1:9"
+    assert _parts(state=wanting)["blue-app-0"].env["ELASTICSEARCH_URL"] == "http://127.0.0.1:20004"
+    assert (
+        _parts({"ELASTICSEARCH_URL": "http://127.0.0.1:9"}, wanting)["blue-app-0"].env["ELASTICSEARCH_URL"]
+        == "http://127.0.0.1:9"
+    )
 
 
 def test_every_part_carries_the_mark_that_reaping_looks_for() -> None:
@@ -147,10 +215,11 @@ def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -
 
 
 def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust_store() -> None:
-    text = caddy.render(HOME, STATE, ("127.0.0.1", "::1"), body_bytes=20_064_000)
+    text = caddy.render(HOME, STATE, ("127.0.0.1", "::1"), body_bytes=20_064_000, probe_secrets=PROBES)
     for promised in ("admin off", "skip_install_trust", "auto_https disable_redirects", "bind 127.0.0.1 [::1]", "tls internal",
                      'storage file_system "/p/.teal/caddy"', "https://localhost:8443, https://127.0.0.1:8443 {", "protocols h1 h2",
-                     "reverse_proxy 127.0.0.1:20001 127.0.0.1:20002 {", "health_uri /readyz", "health_interval 1s", "flush_interval -1",
+                     "import color blue 127.0.0.1:20001 127.0.0.1:20002",
+                     "import color green 127.0.0.1:20011 127.0.0.1:20012", "health_uri /readyz", "health_interval 1s", "flush_interval -1",
                      "max_size 20064000"):  # fmt: skip
         assert promised in text
     assert "/docs" not in text

@@ -1,0 +1,136 @@
+"""A color on the laptop: one worker and two app processes under the stack's supervisord."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from teal import admin
+from teal.errors import PartFailed, StackDown
+from teal.record import Color, ColorState
+from teal.runtime.port import Readiness
+from teal.stack import health, supervisor
+from teal.stack.events import Event
+from teal.stack.layout import Layout, StackState, load, write_private
+from teal.stack.parts import Part, changed, color_env, color_parts, render, slots
+from teal.stack.secrets import probe_secret, service_secrets
+from teal.stack.versions import find
+
+STOP_SECONDS = 45.0  # above stop_seconds of the parts: streams may finish
+POLL_SECONDS = 0.1
+ALIVE = ("RUNNING", "STARTING", "STOPPING", "BACKOFF")
+
+
+class SupervisorRuntime:
+    """Works on the running stack of `layout`. Raises StackDown when there is none."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
+        stack = self._stack()
+        wanted = parts_of(self._layout, stack, color, state)
+        files = {self._file(part.name): render(part, self._layout) for part in wanted}
+        if changed(files):
+            yield from self._stop(color)
+        for path, text in files.items():
+            write_private(path, text)
+        if state.replica_floor > len(stack.ports.apps(color)):
+            yield Event(
+                "deploy", "warn", f"{state.replica_floor} processes are wanted; a laptop has {len(stack.ports.apps(color))}"
+            )
+        started = [part.name for part in wanted if supervisor.start_part(self._layout, part.name)]
+        yield Event("deploy", "ok", f"started {', '.join(started)}" if started else f"{color} runs it already")
+
+    def readiness(self, color: Color) -> Readiness:
+        stack = self._stack()
+        processes = supervisor.processes(self._layout)
+        names = self._names(stack, color)
+        if not any(processes[name].state in (*ALIVE, "FATAL", "EXITED") for name in names):
+            return Readiness(0, 0)
+        reasons = []
+        ready = 0
+        for number, port in enumerate(stack.ports.apps(color)):
+            name = f"{color}-app-{number}"
+            good, said = health.http_ok(f"http://127.0.0.1:{port}/readyz")
+            running = processes[name].state == "RUNNING"
+            ready += good and running
+            if not (good and running):
+                reasons.append(f"{name}: {said if running else self._why(processes[name])}")
+        worker = processes[f"{color}-worker"]
+        if worker.state not in ("RUNNING", "STARTING"):
+            reasons.append(f"{worker.name}: {self._why(worker)}")
+        wanted = len(stack.ports.apps(color)) + (worker.state not in ("RUNNING", "STARTING"))
+        return Readiness(ready, wanted, "; ".join(reasons))
+
+    def replicas(self, color: Color) -> int:
+        processes = supervisor.processes(self._layout)
+        return sum(process.state == "RUNNING" for name, process in processes.items() if name.startswith(f"{color}-app-"))
+
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        version = find(self._layout, state.image)
+        return admin.run(arguments, environment(self._layout, color, state), python=version.python, cwd=self._layout.home)
+
+    def retire(self, color: Color) -> Iterator[Event]:
+        stopped = any(supervisor.processes(self._layout)[name].state in ALIVE for name in self._names(self._stack(), color))
+        yield from self._stop(color)
+        for name in self._names(self._stack(), color):
+            self._file(name).unlink(missing_ok=True)
+        yield Event("retire", "ok", f"{color} stopped" if stopped else f"{color} was not running")
+
+    def pending(self, color: Color) -> tuple[str, ...]:
+        """A deploy that was interrupted: some of the color's processes run and some do not."""
+        processes = supervisor.processes(self._layout)
+        names = self._names(self._stack(), color)
+        down = [name for name in names if processes[name].state not in ("RUNNING", "STARTING")]
+        return () if len(down) in (0, len(names)) else tuple(f"{name} is {processes[name].state.lower()}" for name in down)
+
+    def mend(self, color: Color) -> Iterator[Event]:
+        """Start what should run by its files; what has no file waits for `deploy` or `retire`."""
+        for name in self._names(self._stack(), color):
+            if self._file(name).is_file() and supervisor.start_part(self._layout, name):
+                yield Event("mend", "ok", f"started {name}")
+
+    def _stop(self, color: Color) -> Iterator[Event]:
+        names = self._names(self._stack(), color)
+        if any(supervisor.stop_part(self._layout, name) for name in names):
+            yield Event("stop", "start", f"{color}: requests in flight may finish")
+        wait_stopped(self._layout, names, time.monotonic, time.sleep)
+
+    def _why(self, process: supervisor.Process) -> str:
+        last = supervisor.log_tail(self._layout.logs / f"{process.name}.out.log")
+        return f"{process.state.lower()} ({last[:200] or process.detail})"
+
+    def _stack(self) -> StackState:
+        state = load(self._layout)
+        if state is None:
+            raise StackDown(str(self._layout.home))
+        return state
+
+    def _names(self, stack: StackState, color: Color) -> Sequence[str]:
+        return [part.name for part in slots(self._layout, stack) if part.name.startswith(f"{color}-")]
+
+    def _file(self, name: str) -> Path:
+        return self._layout.conf / "parts" / f"{name}.json"
+
+
+def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
+    """What the color's processes see: the release's configuration and today's secrets."""
+    code = find(layout, state.image).code
+    return color_env(color, state, service_secrets(layout), code=code, probe_secret=probe_secret(layout, color))
+
+
+def parts_of(layout: Layout, stack: StackState, color: Color, state: ColorState) -> tuple[Part, ...]:
+    """The color's programs when it is `state`. Raises BadInput when its version is not here."""
+    return color_parts(layout, stack, color, environment(layout, color, state), find(layout, state.image).python)
+
+
+def wait_stopped(layout: Layout, names: Sequence[str], clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    """Until none of the parts runs. Raises PartFailed for one that stays."""
+    deadline = clock() + STOP_SECONDS
+    while left := [name for name in names if supervisor.processes(layout)[name].state in ALIVE]:
+        if clock() > deadline:
+            raise PartFailed(left[0], f"did not end within {STOP_SECONDS:.0f} s", log=str(layout.logs / f"{left[0]}.out.log"))
+        sleep(POLL_SECONDS)

@@ -1,0 +1,54 @@
+"""What is released on the laptop: the record under `.teal/releases/`, and the first release, which `teal up` makes by itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from teal.record import COLORS, Color, ColorState, Record, Store, Version
+from teal.record_file import FileStore
+from teal.stack import versions
+from teal.stack.layout import APP_PROCESSES, Layout
+from teal.stack.parts import DEFAULT_INDEX, NOT_COMPARED
+from teal.traffic.caddy import CaddyTraffic
+from teal.traffic.port import all_to
+
+
+def open_store(layout: Layout) -> Store:
+    """Where the laptop's record is kept."""
+    return FileStore(layout.releases)
+
+
+def releases(record: Record) -> tuple[tuple[Color, ColorState], ...]:
+    """The colors that something is released to: those that run."""
+    return tuple((color, state) for color in COLORS if (state := record.color(color)) is not None)
+
+
+def first_release(layout: Layout, store: Store, source: Path | None = None) -> tuple[Record, Version]:
+    """Build the tree and make it the active blue; its configuration is filled in before it is first kept."""
+    version = versions.build(layout, source or versions.project(), "first")
+    record, stamp = store.read()
+    identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    state = ColorState(release_id=identity, image=version.id, label=version.label, index=DEFAULT_INDEX,
+                       schema_min=version.schema_min, schema_max=version.schema_max, replica_floor=APP_PROCESSES)  # fmt: skip
+    return record.model_copy(update={"active": "blue", "blue": state, "history": (identity, *record.history)[:20]}), stamp
+
+
+def configured(record: Record, config: Mapping[str, str]) -> Record:
+    """The record with this configuration in its active color; unchanged where nothing differs that counts.
+    The other color keeps its own: that is what a rollback goes back to."""
+    active = record.active
+    state = record.color(active) if active else None
+    if active is None or state is None:
+        return record
+    differing = {name for name in state.config.keys() | config.keys() if state.config.get(name) != config.get(name)}
+    if not differing - NOT_COMPARED:
+        return record
+    return record.model_copy(update={active: state.model_copy(update={"config": dict(config)})})
+
+
+def set_traffic(layout: Layout, record: Record) -> None:
+    """Before anything runs: everything to the active color. Shares of an interrupted release mean nothing after a restart."""
+    CaddyTraffic(layout.traffic, {}).set(all_to(record.active or "blue"))

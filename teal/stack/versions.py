@@ -1,0 +1,169 @@
+"""Versions: what an image is on AWS. `.teal/versions/<id>/` holds a wheel of app/ unpacked and says which environment it runs in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import teal
+from teal.errors import BadInput, OperatorError
+from teal.stack.layout import Layout, write_private
+
+LOCK = "requirements.lock"
+BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
+INSTALL_SECONDS = 900.0  # an environment from a lock: a minute from a near index
+EPOCH = "315532800"  # 1980-01-01, the first moment a zip file can name: the same tree must give the same bytes
+_PROJECT = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "teal-app"
+version = "0"
+[tool.setuptools]
+include-package-data = false
+[tool.setuptools.packages.find]
+include = ["app*"]
+[tool.setuptools.package-data]
+app = ["**/*"]
+"""
+_BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
+
+
+class BuildFailed(OperatorError):
+    """The tree could not be made into a version."""
+
+    code = "build-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`id`: SHA-256 over wheel and lock. `schema_min`, `schema_max`: revisions of the catalog that the code can serve."""
+
+    id: str
+    folder: str
+    python: str
+    label: str
+    schema_min: str
+    schema_max: str
+
+    @property
+    def code(self) -> Path:
+        """Goes first on PYTHONPATH."""
+        return Path(self.folder) / "code"
+
+
+def project() -> Path:
+    """The tree this command was installed from (or the folder that holds the installed packages)."""
+    return Path(teal.__file__).resolve().parents[1]
+
+
+def build(layout: Layout, source: Path, label: str = "") -> Version:
+    """Make `source` (a folder with app/ in it) a version; one that is here already is used. Seconds; minutes with another lock."""
+    if not (source / "app" / "main.py").is_file():
+        raise BadInput("There is no app/ to build here", where=str(source), next="teal release /path/of/the/project")
+    layout.versions.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(source)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=layout.versions) as name:
+        making = Path(name)
+        wheel = _wheel(source, making)
+        identity = hashlib.sha256(wheel.read_bytes() + hashlib.sha256(lock).digest()).hexdigest()
+        folder = layout.versions / identity
+        if (folder / "version.json").is_file():
+            return find(layout, identity)
+        python = _environment(layout, lock)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(making / "whole" / "code")
+        least, most = _schema(making / "whole" / "code", python)
+        version = Version(identity, str(folder), python, label, least, most)
+        (making / "whole" / LOCK).write_bytes(lock)
+        write_private(making / "whole" / "version.json", json.dumps(asdict(version), indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)  # half of one, from a build that was killed between two files
+        os.rename(making / "whole", folder)
+    return version
+
+
+def find(layout: Layout, identity: str) -> Version:
+    """A version by its id, or the beginning of it. Raises BadInput with the ids there are."""
+    have = sorted(path.parent.name for path in layout.versions.glob("*/version.json"))
+    fitting = [name for name in have if identity and name.startswith(identity)]
+    if len(fitting) != 1:
+        known = ", ".join(name[:12] for name in have) or "none"
+        raise BadInput(f"{'Several versions begin' if fitting else 'No version begins'} with {identity[:64] or 'nothing'}; there are: {known}",
+                       where=str(layout.versions), next="teal release PATH")  # fmt: skip
+    found = json.loads((layout.versions / fitting[0] / "version.json").read_text(encoding="utf-8"))
+    return Version(**found)
+
+
+def _lock(source: Path) -> bytes:
+    own = source / LOCK
+    place = own if own.is_file() else project() / LOCK
+    return place.read_bytes() if place.is_file() else b""
+
+
+def _wheel(source: Path, making: Path) -> Path:
+    """The wheel of a clean copy: modes, times and what lies about in the tree must not change its bytes."""
+    tree = making / "tree"
+    shutil.copytree(source / "app", tree / "app", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "Dockerfile", ".*"))
+    (tree / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
+    for path in tree.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    env = {"PATH": os.environ.get("PATH", os.defpath), "SOURCE_DATE_EPOCH": EPOCH, "LANG": "C.UTF-8"}
+    command = (sys.executable, "-I", "-c", _BUILD, str(making))
+    try:
+        done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise BuildFailed(
+            f"The wheel was not built within {BUILD_SECONDS:.0f} s", where=str(source), next="teal release PATH"
+        ) from error
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise BuildFailed(f"The wheel could not be built: {reason}", where=str(source), next="mend it, then teal release PATH")
+    return making / done.stdout.strip().splitlines()[-1]
+
+
+def _environment(layout: Layout, lock: bytes) -> str:
+    """The interpreter whose packages are the lock's: this one, or one made for it under `.teal/environments/`."""
+    here = project() / LOCK
+    if not lock or not here.is_file() or here.read_bytes() == lock:
+        return sys.executable
+    folder = layout.environments / hashlib.sha256(lock).hexdigest()[:16]
+    python = folder / "bin" / "python"
+    if (folder / ".whole").is_file():
+        return str(python)
+    layout.environments.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+    wanted = layout.environments / f"{folder.name}.lock"
+    wanted.write_bytes(lock)
+    for command in ((sys.executable, "-m", "venv", str(folder)),
+                    (str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(wanted))):  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise BuildFailed(f"Its requirements could not be installed: {reason}", where=str(wanted), next="teal release PATH")
+    (folder / ".whole").touch()
+    return str(python)
+
+
+def _schema(code: Path, python: str) -> tuple[str, str]:
+    """What the code says of itself; no database is asked."""
+    env = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8",
+           "TEAL_STATE_DIR": str(code / "no-such-folder")}  # fmt: skip
+    done = subprocess.run((python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
+                          timeout=BUILD_SECONDS, check=False)  # fmt: skip
+    try:
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+        return str(said["min"]), str(said["max"])
+    except (IndexError, ValueError, KeyError, TypeError) as error:
+        reason = (done.stderr.strip().splitlines() or done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+        raise BuildFailed(
+            f"`app.admin schema` of this tree failed: {reason}", where=str(code), next="mend it, then teal release PATH"
+        ) from error

@@ -1,0 +1,118 @@
+"""A real Caddy with the stack's configuration in front of stand-in processes, one per color and slot."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+
+from teal.record import COLORS, Color
+from teal.stack import caddy
+from teal.stack.layout import Layout, Wish, choose, free_ports, prepare, write_private
+from teal.stack.parts import find_binaries
+from teal.traffic.caddy import CaddyTraffic
+from teal.traffic.port import PROBE_HEADER, Entry, all_to
+from tests.conftest import require
+
+START_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Front:
+    """`traffic`: the adapter; `url`, `ca`: where clients go; `layout`: its folder."""
+
+    layout: Layout
+    traffic: CaddyTraffic
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def client(self, **named: object) -> httpx.Client:
+        verify = ssl.create_default_context(cafile=str(self.layout.ca))
+        return httpx.Client(base_url=self.url, verify=verify, trust_env=False, timeout=30, **named)  # type: ignore[arg-type]
+
+
+def handler(color: Color) -> type[BaseHTTPRequestHandler]:
+    """Answers every request with its color."""
+
+    class App(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # one segment an answer: two wait for each other 40 ms (Nagle, delayed acknowledgement)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = json.dumps({"color": color}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer
+
+    return App
+
+
+@contextmanager
+def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ...]] | None = None) -> Iterator[Front]:
+    """Caddy with everything to blue; `apps`: the handlers behind each color."""
+    binary = find_binaries().caddy
+    require("caddy", "make up", binary is not None)
+    home = Layout(folder / ".teal")
+    prepare(home)
+    state = choose(None, Wish(port=free_ports(1)[0]))
+    chosen = apps or {color: (handler(color),) * 2 for color in COLORS}
+    servers = [
+        ThreadingHTTPServer(("127.0.0.1", port), made)
+        for color in COLORS
+        for port, made in zip(state.ports.apps(color), chosen[color], strict=True)
+    ]
+    for server in servers:
+        server.request_queue_size = 128
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    secrets: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
+    url = f"https://localhost:{state.ports.public}"
+    entries = {color: Entry(url, {PROBE_HEADER: secrets[color]}, str(home.ca)) for color in COLORS}
+    traffic = CaddyTraffic(home.traffic, entries)
+    traffic.set(all_to("blue"))
+    caddyfile = home.conf / "Caddyfile"
+    write_private(
+        caddyfile, caddy.render(home, state, ("127.0.0.1",), body_bytes=caddy.max_body_bytes({}), probe_secrets=secrets)
+    )
+    caddy.write_pages(home.pages)
+    command = [str(binary), "run", "--adapter", "caddyfile", "--config", str(caddyfile)]
+    process = subprocess.Popen(command, stderr=(home.logs / "caddy.err").open("wb"))
+    front = Front(home, traffic, url, process)
+    try:
+        _wait(front)
+        yield front
+    finally:
+        process.terminate()
+        process.wait(30)
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+def _wait(front: Front) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with front.client() as http:
+                if http.get("/").status_code == 200:
+                    return
+        except (httpx.TransportError, OSError):
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError((front.layout.logs / "caddy.err").read_text()[-2000:])
+        time.sleep(0.05)
