@@ -21,7 +21,7 @@ class PrivateBucketArgs:
     policy statements, for AWS services that write here; their ARNs start with `arn:aws:s3:::BUCKET`.
     """
 
-    bucket: str
+    bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str] | None
     expire_days: int | None = None
     versioned: bool = True
@@ -81,15 +81,15 @@ class PrivateBucket(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "arn": self.arn})
 
 
-def policy(bucket: str, statements: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """The bucket's policy: nothing without TLS, then what the caller grants."""
-    arn = f"arn:aws:s3:::{bucket}"
+def policy(bucket: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """The bucket's policy: nothing without TLS, then what the caller grants. Plain data, but for a name that AWS decides."""
+    arn = f"arn:aws:s3:::{bucket}" if isinstance(bucket, str) else pulumi.Output.concat("arn:aws:s3:::", bucket)
     tls_only = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
+        "Resource": [arn, f"{arn}/*" if isinstance(arn, str) else pulumi.Output.concat(arn, "/*")],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     return {"Version": "2012-10-17", "Statement": [tls_only, *statements]}
