@@ -36,6 +36,6 @@ def open_writer(settings: Settings) -> SearchWriter:
         from app.search.embedded import EmbeddedWriter
 
         return EmbeddedWriter(embedded_path(settings))
-    from app.search.elasticsearch import ElasticsearchWriter
+    from app.search.elasticsearch_writer import ElasticsearchWriter
 
     return ElasticsearchWriter(settings)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtests.bench import corpus, report
+from loadtests.bench import corpus, paired, report
 from loadtests.bench.ingest import ingest
 from loadtests.bench.measure import CACHED_QUERIES, Bench
 from loadtests.bench.processes import LIMIT_PER_SECOND, Stack, free_port, memory_mb
@@ -40,7 +40,10 @@ def arguments() -> argparse.Namespace:
         "--elasticsearch", action="store_true", help="Search by Elasticsearch: ELASTICSEARCH_URL, or one started here."
     )
     parser.add_argument("--repetitions", type=int, default=5, choices=range(1, 21), metavar="1..20")
-    parser.add_argument("--documents", type=int, default=600, help="Synthetic documents, two to three passages each.")
+    parser.add_argument(
+        "--against", metavar="GIT_REF", help="Compare searches with the app of another commit, on the same data; nothing else."
+    )
+    parser.add_argument("--documents", type=int, default=400, help="Synthetic documents, two to three passages each.")
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench.json"), help="Where the numbers go.")
     return parser.parse_args()
 
@@ -70,13 +73,11 @@ def measure(stack: Stack, address: str | None, options: argparse.Namespace) -> d
     key = stack.admin("keys", "create", "--role", "admin", "--name", "bench")["key"]
     stack.spawn("worker", [sys.executable, "-m", "app.worker"])
     starts = []
-    for number in range(STARTS):
+    for number in range(1 if options.against else STARTS):
         starts.append(stack.app("app", port))
-        if number < STARTS - 1:
+        if not options.against and number < STARTS - 1:
             stack.end("app")
     say(f"ready after {', '.join(f'{seconds:.2f}' for seconds in starts)} s")
-    if redis:  # a local tier of one entry, so that every cached search comes from Redis
-        stack.app("app-redis", redis_port, TEAL_CACHE_ENTRIES="1")
     documents = corpus.documents(options.documents, SEED)
     part = max(1, len(documents) // 3)
     ingested = []
@@ -84,14 +85,21 @@ def measure(stack: Stack, address: str | None, options: argparse.Namespace) -> d
         ingested.append(ingest(stack, port, key, documents[at : at + part]))
         say(f"ingested {ingested[-1]['passages']:.0f} passages, {ingested[-1]['passages_per_s']:.0f}/s")
     memory = {"worker_after_ingestion_mb": memory_mb(stack.running["worker"].pid)}
-    fresh = corpus.queries(SEED)
     elastic_port = urlsplit(address).port if address else None
-    bench = Bench(stack, key, port, redis_port if redis else None, elastic_port, fresh, list(islice(fresh, CACHED_QUERIES)))
+    if options.against:
+        stack.end("app")
+        return {"paired": paired.compare(stack, key, options.against, options.repetitions, SEED, elastic_port, say)}
+    if redis:  # a process's own tier without room, so that every cached search comes from Redis, where the other put it
+        stack.app("app-redis", redis_port, TEAL_CACHE_BYTES="1")
+    fresh = corpus.queries(SEED)
+    cached = list(islice(fresh, CACHED_QUERIES))
+    bench = Bench(stack, key, "app", port, ("app-redis", redis_port) if redis else None, elastic_port, fresh, cached)
     bench.warm_up()
     say("warm")
     repetitions = []
     for number in range(options.repetitions):
-        repetitions.append(bench.repetition())
+        rows = bench.searches()
+        repetitions.append(rows | bench.asks(rows["idle"]))
         say(f"repetition {number + 1} of {options.repetitions}")
     memory["app_with_model_mb"] = memory_mb(stack.running["app"].pid)
     return {
@@ -119,7 +127,7 @@ def main() -> int:
         result = about(address, models, options) | measure(service, address, options)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=1) + "\n")
-    sys.stdout.write(report.table(result) + "\n")
+    sys.stdout.write((paired.table(result["paired"]) if options.against else report.table(result)) + "\n")
     for line in result["about"].items():
         sys.stdout.write(f"{line[0]}: {line[1]}\n")
     say(f"written to {options.json}")

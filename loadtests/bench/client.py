@@ -1,4 +1,6 @@
-"""An open-loop HTTP client: requests leave on a schedule, and latency counts from the scheduled time, so waiting is not hidden."""
+"""An HTTP client, open-loop or closed. Open: requests leave on a schedule, and latency counts from the scheduled time, so waiting is
+not hidden. Closed: a fixed number of clients, each sending when its last answer has come; one shows what a request takes alone,
+many what a request costs when the process is never idle."""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class Unanswered(Exception):
 
 @dataclass
 class Sample:
-    """Milliseconds from the scheduled time: to the end of each answer, and to its first byte of body. Answers by status and tier."""
+    """Milliseconds from the scheduled time (closed: from sending): to the end of each answer, and to its first byte of body. Answers by status and tier."""
 
     done_ms: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
@@ -27,6 +29,14 @@ class Sample:
     tiers: dict[str, int] = field(default_factory=dict)  # what X-Cache said
     last_body: bytes = b""
     seconds: float = 0.0
+
+    def add(self, connection: _Connection, status: int, body: bytes, since: float) -> None:
+        ended = time.perf_counter()
+        self.done_ms.append((ended - since) * 1000)
+        self.first_ms.append(((connection.first_at or ended) - since) * 1000)
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.tiers[connection.tier] = self.tiers.get(connection.tier, 0) + 1
+        self.last_body = body
 
 
 def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
@@ -102,12 +112,7 @@ async def run(port: int, requests: Sequence[bytes], *, per_second: float) -> Sam
                 opened.append(connection)
             async with asyncio.timeout(ANSWER_SECONDS):
                 status, body = await connection.ask(request)
-            ended = time.perf_counter()
-            sample.done_ms.append((ended - due) * 1000)
-            sample.first_ms.append(((connection.first_at or ended) - due) * 1000)
-            sample.statuses[status] = sample.statuses.get(status, 0) + 1
-            sample.tiers[connection.tier] = sample.tiers.get(connection.tier, 0) + 1
-            sample.last_body = body
+            sample.add(connection, status, body, due)
             idle.append(connection)
 
     try:
@@ -123,5 +128,31 @@ async def run(port: int, requests: Sequence[bytes], *, per_second: float) -> Sam
     finally:
         for connection in opened:
             connection.transport.close()
+    sample.seconds = time.perf_counter() - start
+    return sample
+
+
+async def closed(port: int, requests: Sequence[bytes], *, clients: int) -> Sample:
+    """Send `requests` to loopback by `clients` that each wait for their answer; raises `Unanswered`."""
+    loop, left, sample = asyncio.get_running_loop(), iter(requests), Sample()
+    start = time.perf_counter()
+
+    async def one() -> None:
+        transport, connection = await loop.create_connection(_Connection, "127.0.0.1", port)
+        try:
+            for request in left:
+                sent = time.perf_counter()
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    status, body = await connection.ask(request)
+                sample.add(connection, status, body, sent)
+        finally:
+            transport.close()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(one())
+    except* TimeoutError:
+        raise Unanswered(f"no answer within {ANSWER_SECONDS:.0f} s") from None
     sample.seconds = time.perf_counter() - start
     return sample

@@ -25,27 +25,33 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`count` requests at `per_second`."""
+    """`count` requests: open-loop at `per_second`, or closed-loop by `clients`."""
 
     count: int
-    per_second: float
+    per_second: float = 0.0
+    clients: int = 0
 
 
-FAST: Final = Load(1200, 400)  # far below what one core can answer: queues would measure themselves
-REDIS: Final = Load(600, 300)
-SEARCH: Final = Load(150, 30)
-ASK: Final = Load(20, 5)
-STREAM: Final = Load(200, 100)
+FAST: Final = Load(800, per_second=400)  # far below what one core can answer: queues would measure themselves
+REDIS: Final = Load(400, per_second=200)
+SEARCH: Final = Load(90, per_second=30)
+ASK: Final = Load(20, per_second=5)
+STREAM: Final = Load(100, per_second=100)
+ALONE: Final = Load(100, clients=1)
+SATURATED: Final = Load(3000, clients=8)  # enough that the process is never idle
+SATURATED_NEW: Final = Load(200, clients=4)
 
 
 @dataclass
 class Bench:
-    """The running service and how to reach it. `engine_port`: Elasticsearch's, or None for the embedded engine."""
+    """A running app process and how to reach it. `redis`: name and port of another, which finds in Redis what this one stored;
+    `engine_port`: Elasticsearch's, or None for the embedded engine."""
 
     stack: Stack
     key: str
+    app: str
     port: int
-    redis_port: int | None
+    redis: tuple[str, int] | None
     engine_port: int | None
     fresh: Iterator[str]
     cached: list[str]
@@ -65,60 +71,72 @@ class Bench:
         again = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(2000)]
         for per_second in (10, 20, SEARCH.per_second):  # a cold Elasticsearch would not keep up with the last
             new = [self.search(query) for query in islice(self.fresh, 100)]
-            self._send(self.port, new, per_second, strict=False)
-        self._send(self.port, again, FAST.per_second)
-        self._send(self.port, [self.ask(query, stream=True) for query in islice(self.fresh, 10)], 5)
-        if self.redis_port:
-            self._send(self.redis_port, again, REDIS.per_second)
-            self._send(self.redis_port, [self.search(query) for query in islice(self.fresh, 20)], 20)
+            self._send(self.port, new, Load(100, per_second), strict=False)
+        self._send(self.port, again, FAST)
+        self._send(self.port, [self.ask(query, stream=True) for query in islice(self.fresh, 10)], ASK)
+        if self.redis:
+            self._send(self.redis[1], again, REDIS)
 
-    def repetition(self) -> dict[str, Row]:
-        """Every scenario once; its numbers by name."""
-        cycle = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(FAST.count)]
-        texts = list(islice(self.fresh, SEARCH.count))
-        questions = list(islice(self.fresh, ASK.count))
+    def searches(self) -> dict[str, Row]:
+        """The floor, and searches from every tier; their numbers by name."""
+        cycle = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(SATURATED.count)]
+        texts = list(islice(self.fresh, max(SEARCH.count, ALONE.count, SATURATED_NEW.count)))
         rows = {"idle": self._idle()}
-        rows["healthz"] = self._measure("app", self.port, [client.get("/healthz")] * FAST.count, FAST, rows["idle"])
-        rows["search, cached in process"] = self._measure("app", self.port, cycle, FAST, rows["idle"], tier="hit-process")
-        if self.redis_port:
-            rows["search, cached in Redis"] = self._measure(
-                "app-redis", self.redis_port, cycle[: REDIS.count], REDIS, rows["idle"], tier="hit-redis"
-            )
+        rows["healthz"] = self._measure([client.get("/healthz")] * FAST.count, FAST, rows["idle"])
+        rows["search, cached in process"] = self._measure(cycle, FAST, rows["idle"], tier="hit-process")
+        rows["the same, saturated"] = self._measure(cycle, SATURATED, rows["idle"], tier="hit-process")
+        if self.redis:
+            rows["search, cached in Redis"] = self._measure(cycle, REDIS, rows["idle"], tier="hit-redis", by=self.redis)
+            saturated = self._measure(cycle[: SATURATED.count // 2], SATURATED, rows["idle"], tier="hit-redis", by=self.redis)
+            rows["the same in Redis, saturated"] = saturated
         new = [self.search(text) for text in texts]
-        rows["search, uncached"] = self._measure("app", self.port, new, SEARCH, rows["idle"], tier="miss")
+        rows["search, uncached, alone"] = self._measure(new[: ALONE.count], ALONE, rows["idle"], tier="miss")
         known = [self.search(text, top_k=11) for text in texts]  # another request, but the text's vector is known by now
-        rows["search, uncached, vector known"] = self._measure("app", self.port, known, SEARCH, rows["idle"], tier="miss")
-        rows["engine alone"] = self._engine(texts)
-        asked = [self.ask(question, stream=True) for question in questions]
-        rows["ask, uncached, streamed"] = self._measure("app", self.port, asked, ASK, rows["idle"])
-        many = [asked[number % ASK.count] for number in range(STREAM.count)]
-        rows["ask, cached, streamed"] = self._measure("app", self.port, many, STREAM, rows["idle"])
-        whole = [self.ask(questions[number % ASK.count], stream=False) for number in range(REDIS.count)]
-        rows["ask, cached"] = self._measure("app", self.port, whole, REDIS, rows["idle"], tier="hit-process")
+        rows["vector known, alone"] = self._measure(known[: ALONE.count], ALONE, rows["idle"], tier="miss")
+        rest = [self.search(text) for text in texts[ALONE.count :]]
+        self._send(self.port, rest, Load(len(rest), clients=1))  # their vectors, too
+        known = [self.search(text, top_k=12) for text in texts]
+        rows["vector known, open loop"] = self._measure(known[: SEARCH.count], SEARCH, rows["idle"], tier="miss")
+        known = [self.search(text, top_k=13) for text in texts]
+        rows["vector known, saturated"] = self._measure(known, SATURATED_NEW, rows["idle"], tier="miss")
+        rows["engine alone"] = self._engine(texts[: ALONE.count])
         return rows
 
+    def asks(self, idle: Row) -> dict[str, Row]:
+        """Questions, new and cached."""
+        questions = list(islice(self.fresh, ASK.count))
+        asked = [self.ask(question, stream=True) for question in questions]
+        whole = [self.ask(questions[number % ASK.count], stream=False) for number in range(REDIS.count)]
+        return {
+            "ask, uncached, streamed": self._measure(asked, ASK, idle),
+            "ask, cached, streamed": self._measure([asked[n % ASK.count] for n in range(STREAM.count)], STREAM, idle),
+            "ask, cached": self._measure(whole, REDIS, idle, tier="hit-process"),
+        }
+
     def _idle(self) -> Row:
-        pid = self.stack.running["app"].pid
+        pid = self.stack.running[self.app].pid
         before = cpu(pid)
         time.sleep(IDLE_SECONDS)
         used = cpu(pid) - before
         return {"loop_cpu_ms_per_s": used.loop / IDLE_SECONDS * 1000, "others_cpu_ms_per_s": used.others / IDLE_SECONDS * 1000}
 
     def _measure(
-        self, process: str, port: int, requests: Sequence[bytes], load: Load, idle: Row, *, tier: str | None = None
+        self, requests: Sequence[bytes], load: Load, idle: Row, *, tier: str | None = None, by: tuple[str, int] | None = None
     ) -> Row:
-        pid = self.stack.running[process].pid
+        name, port = by or (self.app, self.port)
+        requests = requests[: load.count]
+        pid, count = self.stack.running[name].pid, len(requests)
         before = cpu(pid)
-        sample = self._send(port, requests, load.per_second)
+        sample = self._send(port, requests, load)
         used = cpu(pid) - before
-        if tier is not None and sample.tiers.get(tier, 0) < 0.99 * load.count:
-            raise WrongAnswer(f"{load.count} answers should come as {tier}, and came as {sample.tiers}")
+        if tier is not None and sample.tiers.get(tier, 0) < 0.99 * count:
+            raise WrongAnswer(f"{count} answers should come as {tier}, and came as {sample.tiers}")
         loop_ms = used.loop * 1000 - idle["loop_cpu_ms_per_s"] * sample.seconds
         others_ms = used.others * 1000 - idle["others_cpu_ms_per_s"] * sample.seconds
         return {
-            "loop_cpu_ms": max(0.0, loop_ms) / load.count,
-            "others_cpu_ms": max(0.0, others_ms) / load.count,
-            "requests_per_cpu_s": 1000 * load.count / (loop_ms + max(0.0, others_ms)),
+            "loop_cpu_ms": max(0.0, loop_ms) / count,
+            "others_cpu_ms": max(0.0, others_ms) / count,
+            "requests_per_cpu_s": 1000 * count / (loop_ms + max(0.0, others_ms)),
             **_latency(sample.done_ms),
             "first_p50_ms": statistics.median(sample.first_ms),
         }
@@ -129,12 +147,14 @@ class Bench:
             return {"others_cpu_ms": 1000 * found["cpu_seconds"] / len(texts), **_latency(found["done_ms"])}
         bodies = straight.elasticsearch_bodies(self.stack.env(), texts)
         headers = {"Content-Type": "application/x-ndjson"}
-        return _latency(
-            self._send(self.engine_port, [client.post("/_msearch", body, headers) for body in bodies], SEARCH.per_second).done_ms
-        )
+        posts = [client.post("/_msearch", body, headers) for body in bodies]
+        return _latency(self._send(self.engine_port, posts, ALONE).done_ms)
 
-    def _send(self, port: int, requests: Sequence[bytes], per_second: float, *, strict: bool = True) -> client.Sample:
-        sample = asyncio.run(client.run(port, requests, per_second=per_second))
+    def _send(self, port: int, requests: Sequence[bytes], load: Load, *, strict: bool = True) -> client.Sample:
+        if load.clients:
+            sample = asyncio.run(client.closed(port, requests, clients=load.clients))
+        else:
+            sample = asyncio.run(client.run(port, requests, per_second=load.per_second))
         if strict and set(sample.statuses) != {200}:
             raise WrongAnswer(f"statuses {sample.statuses}; the last body: {sample.last_body[:500]!r}")
         return sample

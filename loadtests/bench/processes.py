@@ -67,11 +67,11 @@ class Stack:
         limit = {"TEAL_STATE_DIR": str(self.folder / "data"), "TEAL_RATE_LIMIT_PER_SECOND": str(LIMIT_PER_SECOND)}
         return kept | limit | {"TEAL_RELEASE_ID": "bench"} | dict(self.settings) | extra
 
-    def spawn(self, name: str, argv: list[str], **extra: str) -> int:
-        """Start a process; its id."""
+    def spawn(self, name: str, argv: list[str], *, code: Path | None = None, **extra: str) -> int:
+        """Start a process, of the code in the folder `code` when it is given; its id."""
         log = (self.folder / f"{name}.log").open("ab")
         self._logs.append(log)
-        self.running[name] = subprocess.Popen(argv, env=self.env(**extra), stdout=log, stderr=log)  # noqa: S603
+        self.running[name] = subprocess.Popen(argv, env=self.env(**extra), stdout=log, stderr=log, cwd=code)  # noqa: S603
         return self.running[name].pid
 
     def redis(self) -> str | None:
@@ -89,10 +89,10 @@ class Stack:
             time.sleep(0.02)
         raise TimeoutError(f"redis-server did not start; see {self.folder / 'redis.log'}")
 
-    def app(self, name: str, port: int, **extra: str) -> float:
+    def app(self, name: str, port: int, *, code: Path | None = None, **extra: str) -> float:
         """Start an app process; seconds until /readyz is 200."""
         began = time.perf_counter()
-        self.spawn(name, [sys.executable, "-m", "app.main", "--port", str(port)], **extra)
+        self.spawn(name, [sys.executable, "-m", "app.main", "--port", str(port)], code=code, **extra)
         while time.perf_counter() - began < READY_SECONDS:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:

@@ -40,7 +40,10 @@ def table(result: dict[str, Any]) -> str:
             first,
         ]
         lines.append(f"{name:32}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)))
-    lines.append("(each: median, minimum to maximum over the repetitions; latency from the scheduled time, open loop)")
+    lines.append(
+        "(each: median, minimum to maximum over the repetitions; alone: one client, saturated: several, both closed loop; else open"
+    )
+    lines.append(" loop, where latency counts from the scheduled time)")
     for title, part in (("ingestion", "ingestion"), ("process", "process"), ("ratios in the same repetition", "ratios")):
         lines.append(f"\n{title}")
         for name, row in result[part].items():
@@ -58,8 +61,8 @@ def _cell(row: dict[str, dict[str, float]], measure: str, digits: int) -> str:
 def ratios(repetitions: Sequence[dict[str, Row]]) -> dict[str, dict[str, float]]:
     """The service beside the engine alone, and cached beside the floor."""
     pairs = {
-        "uncached search p50 / engine alone p50": ("search, uncached", "engine alone", "p50_ms"),
-        "vector known search p50 / engine alone p50": ("search, uncached, vector known", "engine alone", "p50_ms"),
+        "uncached search p50 / engine alone p50": ("search, uncached, alone", "engine alone", "p50_ms"),
+        "vector known search p50 / engine alone p50": ("vector known, alone", "engine alone", "p50_ms"),
         "cached search CPU / healthz CPU": ("search, cached in process", "healthz", "loop_cpu_ms"),
     }
     return {

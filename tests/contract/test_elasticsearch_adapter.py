@@ -16,8 +16,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from app.errors import IndexMismatch, PassageRefused, SearchUnavailable
-from app.search.elasticsearch import ElasticsearchReader, ElasticsearchWriter
+from app.search.elasticsearch import ElasticsearchReader
 from app.search.elasticsearch_connection import client_options
+from app.search.elasticsearch_writer import ElasticsearchWriter
 from app.search.port import Filters, Query
 from app.settings import Settings
 from tests.contract.conftest import STAMP
@@ -215,7 +216,7 @@ async def scripted_engine(*answers: tuple[int, object]) -> AsyncIterator[tuple[s
 
 
 async def test_passages_refused_as_too_many_are_sent_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.search.elasticsearch.BULK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("app.search.elasticsearch_writer.BULK_WAIT_SECONDS", 0.01)
     busy = {"index": {"_id": "b:0", "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}
     first = {"errors": True, "items": [{"index": {"_id": "a:0", "status": 201}}, busy]}
     async with scripted_engine((200, first), (200, {"errors": False, "items": [{"index": {"_id": "b:0", "status": 201}}]})) as (

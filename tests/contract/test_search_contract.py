@@ -188,6 +188,7 @@ async def test_filters_hold_before_the_limit(engine: Engine, writer: SearchWrite
         Filters(document_ids=("*",)),
         Filters(metadata=(("lang", "de"),)),
         Filters(metadata=(("", ""),)),
+        Filters(sources=("\ud800", "a\0b")),
         Filters(collections=("default",), metadata=(("lang", "en"), ("lang", "fr"))),
     ],
     ids=str,
