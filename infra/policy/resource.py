@@ -1,0 +1,29 @@
+"""A resource as the rules see it, and safe ways to look into its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Type token, name, inputs (camelCase), and whether it is protected."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    protect: bool = False
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value when it is an object, else an empty one: a preview does not know everything yet."""
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
+
+
+def listed(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list; an object alone counts as a list of one."""
+    if isinstance(value, Mapping):
+        return [cast(Mapping[str, Any], value)]
+    return [mapping(each) for each in cast(list[object], value)] if isinstance(value, list) else []

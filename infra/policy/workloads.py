@@ -1,0 +1,125 @@
+"""Rules about what runs in the cluster: Deployments, StatefulSets, Jobs, CronJobs, and what scales and guards them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from infra.policy.resource import Resource, listed, mapping
+
+_LONG_RUNNING: Final = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:apps/v1:DaemonSet")
+_POD_OWNERS: Final = (*_LONG_RUNNING, "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob", "kubernetes:core/v1:Pod")
+# Of makers whose digests cannot be read where this is written: a version instead. Everything from our own registry has a digest.
+_OWN_REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
+_DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
+_VERSION: Final = re.compile(r":v?\d+(\.\d+)+([.+-][\w.-]+)?$")
+_SERVICE_NAMESPACE: Final = re.compile(r"^teal-(blue|green)$")
+MIN_REPLICAS: Final = 1  # dev may run one pod; prod's own minimum is a rule of infra/rules.py, which knows the environment
+
+
+def pod(resource: Resource) -> Mapping[str, Any]:
+    """The pod's spec in a resource that owns pods; empty for others and for what a preview does not know."""
+    if resource.type not in _POD_OWNERS:
+        return {}
+    spec = mapping(resource.inputs.get("spec"))
+    if resource.type == "kubernetes:core/v1:Pod":
+        return spec
+    if resource.type == "kubernetes:batch/v1:CronJob":
+        spec = mapping(mapping(spec.get("jobTemplate")).get("spec"))
+    return mapping(mapping(spec.get("template")).get("spec"))
+
+
+def containers(resource: Resource) -> list[Mapping[str, Any]]:
+    """Every container, those that only begin included."""
+    spec = pod(resource)
+    return [*listed(spec.get("initContainers")), *listed(spec.get("containers"))]
+
+
+def namespace(resource: Resource) -> str:
+    """Where it runs; empty when that is not said."""
+    return str(mapping(resource.inputs.get("metadata")).get("namespace") or "")
+
+
+def images(resource: Resource) -> Iterator[str]:
+    """Ours by digest, so that what was tested is what runs; others by a full version."""
+    for container in containers(resource):
+        image = container.get("image")
+        if not isinstance(image, str) or _DIGEST.search(image):
+            continue
+        if _OWN_REGISTRY.match(image) or _SERVICE_NAMESPACE.match(namespace(resource)):
+            yield f"{container.get('name')}: {image} has no digest; a tag can come to mean something else"
+        elif not _VERSION.search(image):
+            yield f"{container.get('name')}: {image} has neither digest nor version"
+
+
+def limits(resource: Resource) -> Iterator[str]:
+    """Requests for the scheduler; a memory limit, so that one pod cannot take a node down. A CPU limit only makes answers slow."""
+    for container in containers(resource):
+        resources = mapping(container.get("resources"))
+        for what in ("cpu", "memory"):
+            if not mapping(resources.get("requests")).get(what):
+                yield f"{container.get('name')}: no {what} request"
+        if not mapping(resources.get("limits")).get("memory"):
+            yield f"{container.get('name')}: no memory limit"
+
+
+def probes(resource: Resource) -> Iterator[str]:
+    """A long-running container is restarted when it hangs; one behind a Service gets no request before it is ready."""
+    if resource.type not in _LONG_RUNNING:
+        return
+    for container in listed(pod(resource).get("containers")):
+        if not container.get("livenessProbe"):
+            yield f"{container.get('name')}: no liveness probe"
+        serves = any(port.get("name") == "http" for port in listed(container.get("ports")))
+        if serves and not container.get("readinessProbe"):
+            yield f"{container.get('name')}: serves HTTP and has no readiness probe"
+
+
+def restricted(resource: Resource) -> Iterator[str]:
+    """Kubernetes' restricted profile, and a root file system that cannot be written."""
+    spec = pod(resource)
+    whole = mapping(spec.get("securityContext"))
+    for switch in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(switch):
+            yield f"{switch} is on"
+    if spec and any("hostPath" in volume for volume in listed(spec.get("volumes"))):
+        yield "a volume is a path of the node"
+    for container in containers(resource):
+        own = mapping(container.get("securityContext"))
+        name = container.get("name")
+        if own.get("privileged"):
+            yield f"{name}: privileged"
+        if own.get("allowPrivilegeEscalation") is not False:
+            yield f"{name}: allowPrivilegeEscalation is not off"
+        if own.get("readOnlyRootFilesystem") is not True:
+            yield f"{name}: its root file system can be written"
+        if (own.get("runAsNonRoot", whole.get("runAsNonRoot"))) is not True:
+            yield f"{name}: may run as root"
+        if "ALL" not in (mapping(own.get("capabilities")).get("drop") or ()):
+            yield f"{name}: keeps Linux capabilities"
+        if not (own.get("seccompProfile") or whole.get("seccompProfile")):
+            yield f"{name}: no seccomp profile"
+
+
+def replicas(resource: Resource) -> Iterator[str]:
+    """An autoscaler owns the number; a disruption budget leaves one; a search cluster has a master quorum."""
+    spec = mapping(resource.inputs.get("spec"))
+    match resource.type:
+        case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace(resource)) and "replicas" in spec:
+            yield "`replicas` is set: each `up` would undo what the autoscaler decided"
+        case "kubernetes:autoscaling/v2:HorizontalPodAutoscaler":
+            if int(spec.get("minReplicas") or 0) < MIN_REPLICAS:
+                yield "minReplicas is not set"
+        case "kubernetes:policy/v1:PodDisruptionBudget":
+            if spec.get("maxUnavailable") in (None, 0, "0", "0%") and not spec.get("minAvailable"):
+                yield "the disruption budget says nothing, or never lets a node go"
+        case "aws:elasticache/replicationGroup:ReplicationGroup":
+            if int(resource.inputs.get("numCacheClusters") or 1) > 1 and not resource.inputs.get("automaticFailoverEnabled"):
+                yield "there is a replica and nobody promotes it; set automatic_failover_enabled"
+        case "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch":
+            nodes = sum(int(nodes.get("count") or 0) for nodes in listed(spec.get("nodeSets")))
+            if nodes == 2:
+                yield "two nodes have no majority: one or at least three"
+        case _:
+            return
