@@ -11,6 +11,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, Literal
 
 from cachetools import TTLCache
@@ -29,6 +30,8 @@ _REDIS_TIMEOUT_SECONDS: Final = 0.25  # a cached answer later than this is no fa
 _BREAKER_FAILURES: Final = 3
 _BREAKER_SECONDS: Final = 5  # how long a dead Redis is left alone: every request in between saves its timeout
 _TTL_JITTER: Final = 0.1  # spreads expiry so that entries made together do not end together
+
+bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # this request neither reads nor fills a cache
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
@@ -59,7 +62,12 @@ class Cache:
         self._local: TTLCache[str, bytes] = TTLCache(max(local_bytes, 1), max(ttl_seconds, 1), getsizeof=len)
         self._flights: dict[str, _Flight] = {}
         self.breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, _FAULTS, name="redis")
-        self.enabled = ttl_seconds > 0 and local_bytes > 0
+        self._enabled = ttl_seconds > 0 and local_bytes > 0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is on, and for this request."""
+        return self._enabled and not bypassed.get()
 
     def key(self, kind: Kind, *parts: str) -> str:
         """A key of fixed length; parts are separated so that no two lists of parts share one."""

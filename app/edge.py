@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import re
 import time
@@ -11,6 +12,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.cache import bypassed
 from app.telemetry import LATENCY, REQUESTS, counter, histogram, request_id
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
@@ -36,8 +38,9 @@ _log = logging.getLogger("app.access")
 class Edge:
     """Plain ASGI, because it is on the path of every request and every streamed event; outermost, so that failures pass it too."""
 
-    def __init__(self, app: ASGIApp, *, max_document_bytes: int, laptop: bool) -> None:
+    def __init__(self, app: ASGIApp, *, max_document_bytes: int, laptop: bool, probe_secret: str | None = None) -> None:
         self._app = app
+        self._probe_secret = probe_secret.encode() if probe_secret else None
         # On localhost it would turn every other program's http://localhost to HTTPS, in this browser, for a year.
         self._headers = _SECURITY_HEADERS if laptop else (*_SECURITY_HEADERS, _ONLY_HTTPS)
         self._too_large = f"the request is larger than a document may be, {max_document_bytes} bytes"
@@ -54,6 +57,8 @@ class Edge:
         declared = int(length) if length.isdigit() else 0
         identity = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(identity)
+        probing = b"x-teal-bypass-cache" in headers and self._is_probe(headers.get(b"x-teal-probe", b""))
+        bypass = bypassed.set(True) if probing else None
         status = 500
         received = 0
 
@@ -94,3 +99,8 @@ class Edge:
                     },
                 )
             request_id.reset(token)
+            if bypass is not None:
+                bypassed.reset(bypass)
+
+    def _is_probe(self, given: bytes) -> bool:
+        return self._probe_secret is not None and hmac.compare_digest(given, self._probe_secret)

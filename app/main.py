@@ -104,7 +104,12 @@ def main() -> None:
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
-            Edge(Direct(app, SHORTCUTS), max_document_bytes=config.max_document_bytes, laptop=config.environment == "laptop"),
+            Edge(
+                Direct(app, SHORTCUTS),
+                max_document_bytes=config.max_document_bytes,
+                laptop=config.environment == "laptop",
+                probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
+            ),
             host=options.host,
             port=options.port,
             uds=options.uds,

@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="Tries of a document that fails or kills its worker, before it is marked failed."
     )
 
+    probe_secret: SecretStr | None = Field(
+        None,
+        description="Who sends it in `X-Teal-Probe` may bypass the caches with `X-Teal-Bypass-Cache: 1`: the probes of a release. "
+        "Unset: nobody may.",
+    )
+
     log_dir: Path | None = Field(None, description="Folder of rotating JSON log files. Unset: standard output.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
     sentry_dsn: SecretStr | None = Field(

@@ -14,7 +14,7 @@ from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 from app.settings import Settings
-from app.telemetry import PROVIDER_ERRORS
+from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -43,6 +43,8 @@ class BedrockGenerator:
             response = await to_thread.run_sync(lambda: self._breaker.call(self._converse, system, user))
         except (BotoCoreError, ClientError) as error:
             PROVIDER_ERRORS.labels("bedrock").inc()
+            if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "ThrottlingException":
+                MODEL_LIMITED.labels("bedrock").inc()
             raise ModelUnavailable(f"Bedrock did not answer for model {self._model}: {error}.") from error
         events: Any = response["stream"]
         pieces: queue.Queue[object] = queue.Queue(_AHEAD_PIECES)
@@ -66,6 +68,7 @@ class BedrockGenerator:
         self._client.close()
 
     def _converse(self, system: str, user: str) -> Any:
+        MODEL_CALLS.labels("bedrock").inc()
         return self._client.converse_stream(
             modelId=self._model,
             system=[{"text": system}],

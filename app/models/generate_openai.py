@@ -12,7 +12,7 @@ from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 from app.settings import Settings
-from app.telemetry import PROVIDER_ERRORS
+from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
 _CONNECT_SECONDS: Final = 3.0
 _ATTEMPTS: Final = 3  # only before the first token: a stream that broke in the middle is not repeated
@@ -75,6 +75,7 @@ class OpenAIGenerator:
             "temperature": 0,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
         }
+        MODEL_CALLS.labels("openai").inc()
         try:
             response = await self._client.send(self._client.build_request("POST", "chat/completions", json=body), stream=True)
         except httpx.TransportError:
@@ -84,6 +85,8 @@ class OpenAIGenerator:
             return response
         PROVIDER_ERRORS.labels("openai").inc()
         await response.aclose()
+        if response.status_code == 429:
+            MODEL_LIMITED.labels("openai").inc()
         if response.status_code == 429 or response.status_code >= 500:
             raise _Busy(f"status {response.status_code}")
         raise ModelUnavailable(

@@ -24,7 +24,7 @@ from app.routes.respond import json_bytes, while_connected
 from app.routes.search import check_limits, find, is_fleeting, to_filters
 from app.schemas import AnswerOut, AskIn, CitationOut
 from app.search.port import Filters
-from app.telemetry import ANSWERS, CACHE, DROPPED_CLAIMS, FIRST_EVENT, STREAMS
+from app.telemetry import ANSWERS, CACHE, DROPPED_CLAIMS, FIRST_EVENT, STREAMS, STREAMS_BEGUN, STREAMS_BROKEN
 
 router = APIRouter(prefix="/v1", tags=["ask"])
 
@@ -87,6 +87,7 @@ def _stream(service: Service, body: AskIn, filters: Filters, key: str) -> Respon
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         STREAMS.inc()
+        STREAMS_BEGUN.inc()
         first = True
         try:
             async for event in _cached_or_new(service, body, filters, key):
@@ -95,8 +96,10 @@ def _stream(service: Service, body: AskIn, filters: Filters, key: str) -> Respon
                     first = False
                 yield ServerSentEvent(json.dumps(event.data), event=event.name)
         except TealError as error:
+            STREAMS_BROKEN.inc()
             yield ServerSentEvent(json.dumps(problem_body(error.problem, error.detail)), event="error")
         except Exception:  # noqa: BLE001 - the status line is sent; the stream itself must say that it failed
+            STREAMS_BROKEN.inc()
             _log.exception("an answer failed in the middle of its stream")
             detail = "The answer could not be finished."
             yield ServerSentEvent(json.dumps(problem_body(PROBLEMS["internal"], detail)), event="error")

@@ -16,7 +16,7 @@ from app.routes.respond import json_bytes, while_connected
 from app.schemas import ExplainOut, FiltersIn, HitOut, SearchIn, SearchOut
 from app.search.port import Filters, Mode
 from app.security import allowed_collections
-from app.telemetry import DEGRADED, EMPTY
+from app.telemetry import DEGRADED, EMPTY, RETRIEVALS
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -59,6 +59,7 @@ async def find(
     found = await retrieve(
         service.reader, service.embed_query if service.embedder else None, asked, candidates=service.settings.candidates
     )
+    RETRIEVALS.inc()
     if not found.hits:
         EMPTY.labels(mode).inc()
     if found.degraded:

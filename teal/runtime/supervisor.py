@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from teal.stack.versions import find
 
 STOP_SECONDS = 45.0  # above stop_seconds of the parts: streams may finish
 POLL_SECONDS = 0.1
+TELL_SECONDS = 1.0  # whoever waits for this keeps its lease meanwhile
 ALIVE = ("RUNNING", "STARTING", "STOPPING", "BACKOFF")
 
 
@@ -97,7 +98,15 @@ class SupervisorRuntime:
         names = self._names(self._stack(), color)
         if any(supervisor.stop_part(self._layout, name) for name in names):
             yield Event("stop", "start", f"{color}: requests in flight may finish")
-        wait_stopped(self._layout, names, time.monotonic, time.sleep)
+        deadline, told = time.monotonic() + STOP_SECONDS, time.monotonic()
+        while left := [name for name in names if supervisor.processes(self._layout)[name].state in ALIVE]:
+            if time.monotonic() > deadline:
+                log = self._layout.logs / f"{left[0]}.out.log"
+                raise PartFailed(left[0], f"did not end within {STOP_SECONDS:.0f} s", log=str(log))
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                yield Event("stop", "progress", f"waiting for {', '.join(left)}")
+            time.sleep(POLL_SECONDS)
 
     def _why(self, process: supervisor.Process) -> str:
         last = supervisor.log_tail(self._layout.logs / f"{process.name}.out.log")
@@ -125,12 +134,3 @@ def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str,
 def parts_of(layout: Layout, stack: StackState, color: Color, state: ColorState) -> tuple[Part, ...]:
     """The color's programs when it is `state`. Raises BadInput when its version is not here."""
     return color_parts(layout, stack, color, environment(layout, color, state), find(layout, state.image).python)
-
-
-def wait_stopped(layout: Layout, names: Sequence[str], clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-    """Until none of the parts runs. Raises PartFailed for one that stays."""
-    deadline = clock() + STOP_SECONDS
-    while left := [name for name in names if supervisor.processes(layout)[name].state in ALIVE]:
-        if clock() > deadline:
-            raise PartFailed(left[0], f"did not end within {STOP_SECONDS:.0f} s", log=str(layout.logs / f"{left[0]}.out.log"))
-        sleep(POLL_SECONDS)

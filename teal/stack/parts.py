@@ -25,7 +25,7 @@ SERVICE = (*PLAIN, *NETWORK, "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "
 FETCH = (*PLAIN, *NETWORK, "M2_REPO", "TEAL_EMBEDDING", "TEAL_EMBEDDING_MODEL")
 # Passed on, but another value is no reason to restart: these differ between two shells, or rotate, while nothing was decided anew.
 NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
-KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", PART_MARK, HOME_MARK)
+KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", "TEAL_RULES", PART_MARK, HOME_MARK)
 # Never in the record of a release: each process gets today's values. Addresses are here because they may hold passwords.
 SECRETS = frozenset({"DATABASE_URL", "TEAL_DATABASE_URL", "REDIS_URL", "TEAL_REDIS_URL", "ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL",
                      "TEAL_ELASTICSEARCH_API_KEY", "TEAL_ELASTICSEARCH_PASSWORD", "TEAL_OPENAI_API_KEY", "SENTRY_DSN",

@@ -92,15 +92,14 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
 
 
 def find(layout: Layout, identity: str) -> Version:
-    """A version by its id, or the beginning of it. Raises BadInput with the ids there are."""
-    have = sorted(path.parent.name for path in layout.versions.glob("*/version.json"))
-    fitting = [name for name in have if identity and name.startswith(identity)]
+    """A version by its id, the beginning of it, or its label. Raises BadInput with the versions there are."""
+    have = [Version(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(layout.versions.glob("*/version.json"))]
+    fitting = [one for one in have if identity and (one.id.startswith(identity) or one.label == identity)]
     if len(fitting) != 1:
-        known = ", ".join(name[:12] for name in have) or "none"
-        raise BadInput(f"{'Several versions begin' if fitting else 'No version begins'} with {identity[:64] or 'nothing'}; there are: {known}",
+        known = ", ".join(f"{one.id[:12]} {one.label}".strip() for one in have) or "none"
+        raise BadInput(f"{'Several versions are' if fitting else 'No version is'} called {identity[:64] or 'nothing'}; there are: {known}",
                        where=str(layout.versions), next="teal release PATH")  # fmt: skip
-    found = json.loads((layout.versions / fitting[0] / "version.json").read_text(encoding="utf-8"))
-    return Version(**found)
+    return fitting[0]
 
 
 def _lock(source: Path) -> bytes:
