@@ -1,0 +1,160 @@
+"""Finds what a dead releaser left behind, says what it will do about it, and does it when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from teal.errors import NeedsHuman, OperatorError
+from teal.record import COLORS, Color, Record
+from teal.release.execute import resume
+from teal.release.ledger import Ledger, refuse_held
+from teal.release.plan import other
+from teal.release.rollback import rollback
+from teal.release.steps import put
+from teal.release.target import Target
+from teal.stack.events import Event
+from teal.traffic.port import all_to
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be, and what repair does about it."""
+
+    what: str
+    will: str
+    mend: Callable[[], Iterator[Event]]
+
+    def fields(self) -> dict[str, str]:
+        return {"found": self.what, "will": self.will}
+
+
+def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
+    """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
+    mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives."""
+    seen: set[str] = set()
+    while finding := next((one for one in examine(target) if one.what not in seen), None):
+        seen.add(finding.what)
+        yield finding, finding.mend()
+
+
+def examine(target: Target) -> tuple[Finding, ...]:
+    """Everything found, worst first; changes nothing. Raises Held while a releaser lives."""
+    record, _ = target.store.read()
+    refuse_held(record, target.clock)
+    found = list(_pending(target))
+    if record.release is not None:
+        found.append(_unfinished(target, record))
+        return tuple(found)  # traffic and colors are in between on purpose; what is left is found after that
+    if record.lease is not None:
+        found.append(Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target)))
+    active = record.active
+    if active is not None:
+        weights = target.traffic.read()
+        if weights != all_to(active):
+            found.append(Finding(f"{active} is active but has {weights.of(active)} % of the requests", f"give {active} all of them",
+                                 partial(_shift, target, active)))  # fmt: skip
+        for id in record.history:
+            state = record.color(active)
+            if state is not None and id != state.release_id and (left := _left(target, record, id)):
+                found.append(
+                    Finding(
+                        f"{left} jobs of {id} wait for a worker that is gone",
+                        f"re-home them to {active}",
+                        partial(_re_home, target, id),
+                    )
+                )
+    for color in COLORS:
+        running = target.runtime.replicas(color)
+        if color != active and (running or record.color(color) is not None):
+            found.append(
+                Finding(f"{color} is not active and has {running} processes", f"end {color}", partial(_retire, target, color))
+            )
+    return tuple(found)
+
+
+def _pending(target: Target) -> Iterator[Finding]:
+    for color in COLORS:
+        if pending := target.runtime.pending(color):
+            yield Finding(f"{color}: {'; '.join(pending)}", "cancel and refresh the color's stack", partial(_mend, target, color))
+
+
+def _unfinished(target: Target, record: Record) -> Finding:
+    """A release that was promoted is finished; any other is undone; one being undone is undone to its end."""
+    release = record.release
+    if release is None:
+        raise OperatorError("No release is under way", where="the release record", next="teal history")
+    what = f"release {release.id} was left at {release.step} ({release.phase})"
+    if target.store.fetch(f"releases/{release.id}.json") is None:
+        return Finding(
+            f"{what} and its plan is gone", f"forget it, and keep {record.active or 'no color'} active", partial(_clear, target)
+        )
+    if release.phase == "RollingBack":
+        return Finding(what, "undo it to its end", partial(resume, target))
+    if record.active == release.target:
+        return Finding(what, f"finish it: {release.target} is active already", partial(resume, target))
+    return Finding(
+        what, f"undo it: all requests to {other(release.target) if record.active else 'nobody'}", partial(rollback, target)
+    )
+
+
+def _left(target: Target, record: Record, id: str) -> int:
+    if record.active is None or (state := record.color(record.active)) is None:
+        return 0
+    return int(target.runtime.admin(state, record.active, "jobs", "left", "--release", id)[0]["left"])
+
+
+def _take(target: Target) -> Ledger:
+    return Ledger.take(target.store, target.clock, target.rules, lambda record: record)
+
+
+def _clear(target: Target) -> Iterator[Event]:
+    ledger = _take(target)
+    ledger.end(lambda record: record)
+    yield Event("record", "ok", "no release is under way")
+
+
+def _shift(target: Target, active: Color) -> Iterator[Event]:
+    ledger = _take(target)
+    target.traffic.set(all_to(active), check=ledger.guard)
+    ledger.end(lambda record: record)
+    yield Event("traffic", "ok", f"all requests to {active}")
+
+
+def _re_home(target: Target, id: str) -> Iterator[Event]:
+    record, _ = target.store.read()
+    if record.active is None or (state := record.color(record.active)) is None:
+        return
+    ledger, clock = _take(target), target.clock
+    deadline = clock.monotonic() + target.rules.jobs_seconds
+    while True:
+        target.runtime.admin(state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
+        left = _left(target, record, id)
+        if left == 0:
+            break
+        if clock.monotonic() >= deadline:
+            ledger.end(lambda found: found)
+            raise NeedsHuman(f"{left} jobs of {id} can not be re-homed", where=f"release {id}", next="teal logs worker")
+        clock.sleep(target.rules.poll_seconds)
+        ledger.keep()
+    ledger.end(lambda found: found)
+    yield Event("jobs", "ok", f"jobs of {id} are with {record.active}")
+
+
+def _retire(target: Target, color: Color) -> Iterator[Event]:
+    ledger = _take(target)
+    record = ledger.check()
+    if record.active == color or record.release is not None:
+        raise OperatorError(f"{color} is in use by now", where="the release record", next="teal repair")
+    if record.active is not None and target.traffic.read().of(color):
+        raise NeedsHuman(f"{color} has requests again", where="load balancer", next="teal repair")
+    for event in target.runtime.retire(color):
+        ledger.keep()
+        yield event
+    ledger.end(lambda found: put(found, color, None))
+    yield Event("retire", "ok", f"{color} is empty")
+
+
+def _mend(target: Target, color: Color) -> Iterator[Event]:
+    yield from target.runtime.mend(color)

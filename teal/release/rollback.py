@@ -1,0 +1,145 @@
+"""Gives the traffic back: first of all, without the lease and, if it must be, without the record. Then fences the releaser and cleans up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from teal.errors import BadInput, NeedsHuman, OperatorError
+from teal.record import Color, Record
+from teal.record_file import StoreFailed
+from teal.release.execute import evident, undone
+from teal.release.history import read_document, require_same
+from teal.release.ledger import Ledger
+from teal.release.plan import POINT_OF_NO_RETURN, Document, other
+from teal.release.run import Run, shares
+from teal.release.target import Target
+from teal.stack.events import Event
+from teal.traffic.port import all_to
+
+_LOOK_SECONDS = 0.5  # between two looks at the shares while a fenced releaser's last call may still arrive
+
+
+class _TooLate(Exception):
+    """The releaser began to end the old color between our look and our write."""
+
+
+def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
+    """All requests to the color of before, at once; then undo the release. `to`: which color, when the record can not be read.
+
+    Raises BadInput when there is nothing to go back to, NeedsHuman when the store stayed down or the old color is already going.
+    """
+    try:
+        record, _ = target.store.read()
+    except StoreFailed as error:
+        yield from _blind(target, to or _likely(target, error), error)
+        return
+    if record.release is None:
+        raise BadInput("No release is under way and the rollback window of the last one is over: the old color is gone",
+                       where="the release record", next="teal history; then teal release --image ID")  # fmt: skip
+    document = read_document(target, record)
+    _refuse_late(record, document)
+    back = document.previous
+    if back is not None:
+        if to is not None and to != back:
+            raise BadInput(
+                f"Release {document.id} replaces {back}; {to} is what it brings", where=f"--to {to}", next="teal rollback"
+            )
+        target.traffic.set(all_to(back))
+        yield Event("traffic", "ok", f"all requests to {back}", data=shares(all_to(back)))
+
+    def seize(found: Record) -> Record:
+        require_same(found, document)
+        if _late(found, document):
+            raise _TooLate
+        release = found.release.model_copy(update={"phase": "RollingBack"}) if found.release else None
+        return found.model_copy(update={"release": release, "active": back})
+
+    try:
+        ledger = Ledger.take(target.store, target.clock, target.rules, seize, force=True)
+    except _TooLate:
+        target.traffic.set(all_to(document.target))
+        _refuse_late(target.store.read()[0], document)
+        raise
+    except StoreFailed as error:
+        if back is not None:
+            yield from _assert(target, back)
+        raise _unrecorded(back, error) from error
+    run = Run(target, ledger, document)
+    yield Event("fence", "ok", f"generation {ledger.generation}: any other releaser stops")
+    yield from evident(run, "rollback", _give_up(run, record, back))
+
+
+def _give_up(run: Run, record: Record, back: Color | None) -> Iterator[Event]:
+    if back is not None:
+        for event in _assert(run.target, back, run):
+            yield run.told(event)
+    step = record.release.step if record.release else ""
+    yield from undone(run, run.document.position(step), f"rolled back at {step}")
+
+
+def _assert(target: Target, back: Color, run: Run | None = None) -> Iterator[Event]:
+    """Set the shares again, after the fence, and as often as they differ until no call of a fenced releaser can still be in flight."""
+    clock = target.clock
+    started, again = clock.monotonic(), 0
+    target.traffic.set(
+        all_to(back)
+    )  # also voids what a releaser has prepared and not yet put in force, where that can be (Caddy)
+    while clock.monotonic() - started < target.rules.fence_seconds:
+        clock.sleep(min(_LOOK_SECONDS, target.rules.fence_seconds))
+        if run is not None:
+            run.ledger.keep()
+        if target.traffic.read() != all_to(back):
+            target.traffic.set(all_to(back))
+            again += 1
+    yield Event(
+        "fence",
+        "ok",
+        f"{back} kept all requests for {target.rules.fence_seconds:g} s" + (f", set again {again} times" if again else ""),
+    )
+
+
+def _blind(target: Target, back: Color, error: StoreFailed) -> Iterator[Event]:
+    """Without a record: traffic only."""
+    target.traffic.set(all_to(back))
+    yield Event("traffic", "ok", f"all requests to {back}", data=shares(all_to(back)))
+    yield from _assert(target, back)
+    raise _unrecorded(back, error)
+
+
+def _unrecorded(back: Color | None, error: StoreFailed) -> NeedsHuman:
+    kept = f"All requests go to {back}" if back else "No color served before"
+    return NeedsHuman(
+        f"{kept}, but the record could not be written: {error.what}",
+        where=error.where,
+        next="teal rollback again, when it can be read",
+    )
+
+
+def _likely(target: Target, error: StoreFailed) -> Color:
+    """The color with the larger share: a release shifts the smaller one. All to one, or half and half, says nothing."""
+    found = target.traffic.read()
+    if found.blue == found.green or 100 in (found.blue, found.green):
+        raise NeedsHuman(f"The record can not be read ({error.what}) and the shares (blue {found.blue}, green {found.green}) do not tell which color was first",
+                         where=error.where, next="teal rollback --to blue, or --to green")  # fmt: skip
+    return "blue" if found.blue > found.green else "green"
+
+
+def _late(record: Record, document: Document) -> bool:
+    if record.release is None or record.release.phase == "RollingBack":
+        return False
+    return document.steps[document.position(record.release.step)].action == POINT_OF_NO_RETURN
+
+
+def _refuse_late(record: Record, document: Document) -> None:
+    if _late(record, document):
+        replaced = document.replaces.image if document.replaces else "ID"
+        raise NeedsHuman(f"{other(document.target)} is already being ended", where=document.id,
+                         next=f"teal resume; then teal release --image {replaced}")  # fmt: skip
+
+
+def abort(target: Target) -> Iterator[Event]:
+    """Rollback of a release that was not promoted yet. Raises BadInput when none is under way, or when it was promoted."""
+    record, _ = target.store.read()
+    if record.release is not None and record.active == record.release.target:
+        raise OperatorError(f"{record.release.id} is active already", where="the release record", next="teal rollback")
+    yield from rollback(target)
