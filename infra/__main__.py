@@ -1,10 +1,22 @@
-"""The platform, composed: configuration -> components -> outputs."""
+"""The platform, composed: configuration -> components -> outputs.
+
+`pulumi up` builds no image and decides no release: afterwards the address answers 503 until `teal release`. Every wrong setting is
+said by `config.read()`, before anything is created.
+"""
 
 from __future__ import annotations
 
 import pulumi
 
-from infra.config import read
+from infra import config as configuration
+from infra import edge, foundation, operations, outputs, stores
 
-config = read()
-pulumi.export("region", config.region)
+config = configuration.read()
+
+base = foundation.build(config)  # keys, network, GitHub's roles, cluster
+public = edge.build(config, base)  # certificate, load balancer, firewall
+data = stores.build(config, base)  # search, database, cache, release record, backups
+ops = operations.build(config, base, public, data)  # colors, autoscaling, images, alerts
+
+for name, value in outputs.of(config, base, public, data, ops).items():
+    pulumi.export(name, value)

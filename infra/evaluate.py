@@ -120,7 +120,7 @@ class _Mocks(pulumi_mocks.Mocks):
         return stand_ins.resource(args.typ, args.name, inputs, self._region)
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        return stand_ins.call(args.token, _unwrap(args.args), self._region), None  # pyright: ignore[reportUnknownMemberType]  # a bare dict
+        return stand_ins.call(args.token, _unwrap(args.args), self._region), []  # pyright: ignore[reportUnknownMemberType]  # a bare dict
 
 
 class _Monitor(pulumi_mocks.MockMonitor):
@@ -155,11 +155,13 @@ class _Monitor(pulumi_mocks.MockMonitor):
 
 
 def _unwrap(value: Any) -> Any:
-    """The value without Pulumi's wrapping of secrets."""
+    """The value without Pulumi's wrapping of secrets, and with whole numbers as such."""
     if rpc.is_rpc_secret(value):
         return _unwrap(value["value"])
     if isinstance(value, dict):
         return {key: _unwrap(each) for key, each in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
         return [_unwrap(each) for each in cast(list[Any], value)]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # the wire knows one kind of number; the engine prints whole ones without a point
     return value

@@ -130,6 +130,7 @@ class GithubConfig(Section):
 
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     environment: str = Field(pattern=r"^[\w-]+$")
+    oidc_provider_arn: str | None = None  # an account has one provider for GitHub: give it when another stack made it
 
 
 class ModelsConfig(Section):

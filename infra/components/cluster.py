@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -26,14 +26,14 @@ ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPoli
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """`admins` are role ARNs, the deployer's first; no `endpoint_cidrs`: no public API. `egress` has to stand before any node starts."""
+    """`admins` are role ARNs by a name that stays; no `endpoint_cidrs`: no public API. `egress` has to stand before any node starts."""
 
     prefix: str
     region: str
     version: str
     subnet_ids: Sequence[pulumi.Input[str]]
     endpoint_cidrs: Sequence[str]
-    admins: Sequence[str]
+    admins: Mapping[str, pulumi.Input[str]]
     log_days: int
     egress: Sequence[pulumi.Resource]
     data_key_arn: pulumi.Input[str]
@@ -73,7 +73,7 @@ class Cluster(pulumi.ComponentResource):
         self.oidc_provider_arn = iam.OpenIdConnectProvider(
             name, url=issuer, client_id_lists=["sts.amazonaws.com"], opts=self._child
         ).arn
-        access = [self._admin(f"{name}-admin-{role.rsplit('/', 1)[-1]}", role) for role in dict.fromkeys(args.admins)]
+        access = [self._admin(f"{name}-admin-{who}", role) for who, role in args.admins.items()]
         self.provider = Provider(
             name,
             kubeconfig=pulumi.Output.all(self.name, self.endpoint, self.ca_data).apply(
@@ -166,7 +166,7 @@ class Cluster(pulumi.ComponentResource):
         ]
         return role, attached
 
-    def _admin(self, name: str, role_arn: str) -> pulumi.Resource:
+    def _admin(self, name: str, role_arn: pulumi.Input[str]) -> pulumi.Resource:
         entry = eks.AccessEntry(name, cluster_name=self.name, principal_arn=role_arn, type="STANDARD", opts=self._child)
         return eks.AccessPolicyAssociation(
             name,

@@ -1,0 +1,44 @@
+"""What the platform tells the service: plain settings, and secrets by reference. Names are those of `app.settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.components.secrets import Reference
+from infra.config import Config
+from infra.stores import Stores
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`plain`: environment of every pod of every color. `secret`: what pods read, by the name of the variable or file."""
+
+    plain: Mapping[str, pulumi.Input[str]]
+    secret: Mapping[str, Reference]
+
+
+def of(config: Config, stores: Stores) -> Settings:
+    """A release may change plain settings in its record; secrets are the platform's."""
+    database, models = stores.database, config.models
+    plain: dict[str, pulumi.Input[str]] = {
+        # The driver takes user and password from PGUSER and PGPASSWORD: inside a URL they would have to be escaped.
+        # TLS without a look at the CA: the image does not hold the one of RDS. Only the cluster's security group gets there.
+        "DATABASE_URL": pulumi.Output.format(
+            "postgresql://{0}:{1}/{2}?sslmode=require", database.endpoint, database.port, database.name
+        ),
+    }
+    if models.embedding:
+        plain |= {"TEAL_EMBEDDING": "bedrock", "TEAL_EMBEDDING_MODEL": models.embedding}
+    if models.generation:
+        plain |= {"TEAL_GENERATION": "bedrock", "TEAL_GENERATION_MODEL": models.generation}
+    if config.web.auth == "none":
+        plain["TEAL_AUTH"] = "false"
+    secret = {
+        "PGUSER": Reference(database.secret_arn, "username"),
+        "PGPASSWORD": Reference(database.secret_arn, "password"),
+        "REDIS_URL": Reference(stores.cache.secret_arn, "url"),
+    }
+    return Settings(plain, secret)

@@ -1,0 +1,87 @@
+"""What keeps data: search, database, cache, the release record, and their backups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.components.backup import Backup, BackupArgs
+from infra.components.bucket import PrivateBucket, PrivateBucketArgs
+from infra.components.cache import Cache, CacheArgs
+from infra.components.database import Database, DatabaseArgs
+from infra.components.database_maintenance import Maintenance, MaintenanceArgs
+from infra.config import Config
+from infra.foundation import Foundation
+
+
+@dataclass(frozen=True)
+class Stores:
+    """`releases`: the release record, releases and their evidence."""
+
+    database: Database
+    cache: Cache
+    releases: PrivateBucket
+
+
+def build(config: Config, base: Foundation) -> Stores:
+    """Every store is reached from the cluster's security group alone, encrypted, and protected from deletion."""
+    database = Database(
+        "database",
+        DatabaseArgs(
+            prefix=config.prefix,
+            config=config.database,
+            vpc_id=base.network.vpc_id,
+            subnet_ids=base.network.private_subnet_ids,
+            client_security_group_id=base.cluster.security_group_id,
+            kms_key_arn=base.keys.data_arn,
+            logs_kms_key_arn=base.keys.logs_arn,
+        ),
+        base.opts,
+    )
+    Maintenance(
+        "maintenance",
+        MaintenanceArgs(
+            prefix=config.prefix,
+            region=config.region,
+            schedule=config.database.maintenance_schedule,
+            endpoint=database.endpoint,
+            port=database.port,
+            database=database.name,
+            secret_arn=database.secret_arn,
+            kms_key_arn=base.keys.data_arn,
+            cluster_name=base.cluster.name,
+            cluster_arn=base.cluster.arn,
+            provider=base.cluster.provider,
+            driver=base.secrets_driver.addon,
+            ready=base.cluster.ready,
+        ),
+        base.opts,
+    )
+    cache = Cache(
+        "cache",
+        CacheArgs(
+            prefix=config.prefix,
+            config=config.cache,
+            vpc_id=base.network.vpc_id,
+            subnet_ids=base.network.private_subnet_ids,
+            client_security_group_id=base.cluster.security_group_id,
+            kms_key_arn=base.keys.data_arn,
+        ),
+        base.opts,
+    )
+    Backup(
+        "backup",
+        BackupArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            database_arns=[database.instance_arn],
+            kms_key_arn=base.keys.data_arn,
+        ),
+        base.opts,
+    )
+    releases = PrivateBucket(
+        "releases",
+        PrivateBucketArgs(bucket=f"{config.prefix}-releases-{base.account_id}", kms_key_arn=base.keys.data_arn),
+        base.opts,
+    )
+    return Stores(database, cache, releases)
