@@ -1,0 +1,100 @@
+"""The platform's outputs, as `teal` and a color's program need them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from teal.errors import BadInput, OperatorError
+from teal.record import Color
+
+_EXPORT_SECONDS: Final = 120  # reading one object; more is a network that is away
+OUTPUTS_VARIABLE: Final = "TEAL_PLATFORM_OUTPUTS"  # a file with the outputs as JSON, instead of asking Pulumi
+
+
+class _Output(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ClusterAccess(_Output):
+    name: str
+    endpoint: str
+    ca_data: str
+
+
+class SecretRef(_Output):
+    secret_arn: str
+    key: str | None = None
+
+
+class ServiceDefaults(_Output):
+    cpu: str
+    memory_mib: int
+    min_replicas: int
+
+
+class Platform(_Output):
+    """What a release reads of it. `document` is all of it, as JSON, for the color's program."""
+
+    region: str
+    account_id: str
+    environment: str
+    cluster: ClusterAccess
+    url: str
+    rule_arn: str
+    target_group_arns: Mapping[Color, str]
+    probe_header: str
+    probe_secret_arns: Mapping[Color, str]
+    namespaces: Mapping[Color, str]
+    repository_url: str
+    release_bucket: str
+    app_environment: Mapping[str, str]
+    app_secrets: Mapping[str, SecretRef]
+    prometheus_query_url: str
+    service_defaults: ServiceDefaults
+    document: str = ""
+
+
+def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
+    """From the file in TEAL_PLATFORM_OUTPUTS, else from the stack's state. Raises BadInput when the platform is not built yet.
+
+    The state is read as it lies (`pulumi stack export`): reading outputs any other way needs the platform's key, which the release
+    role does not have. Secret outputs stay encrypted; none is needed.
+    """
+    given = environ.get(OUTPUTS_VARIABLE)
+    where = given or f"Pulumi stack {stack}"
+    try:
+        outputs = json.loads(Path(given).read_text(encoding="utf-8")) if given else _exported(stack, root, environ)
+        return Platform(**{**outputs, "document": json.dumps(outputs, sort_keys=True)})
+    except (OSError, ValueError) as error:
+        missing = (
+            ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
+            if isinstance(error, ValidationError)
+            else str(error)
+        )
+        raise BadInput(f"These are not the outputs of a platform: {missing}", where=where,
+                       next=f"pulumi up --stack {stack}") from error  # fmt: skip
+
+
+def _exported(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    command = shutil.which("pulumi", path=environ.get("PATH"))
+    if command is None:
+        raise BadInput("The Pulumi command is not installed", where="PATH", next="teal doctor")
+    try:
+        ended = subprocess.run((command, "stack", "export", "--stack", stack), cwd=root, env=dict(environ), capture_output=True,  # noqa: S603
+                               text=True, timeout=_EXPORT_SECONDS, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise OperatorError(
+            f"Pulumi did not answer within {_EXPORT_SECONDS} s", where=f"stack {stack}", next="pulumi whoami"
+        ) from error
+    if ended.returncode != 0:
+        said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BadInput(f"Pulumi does not know the stack: {said}", where=f"stack {stack}", next=f"teal bootstrap {stack}")
+    resources = json.loads(ended.stdout).get("deployment", {}).get("resources") or []
+    return next((dict(each.get("outputs", {})) for each in resources if each.get("type") == "pulumi:pulumi:Stack"), {})

@@ -1,0 +1,119 @@
+"""One environment on AWS as a place where releases happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from teal.aws import platform as outputs
+from teal.aws import stack_file
+from teal.aws.images import RegistryImages
+from teal.aws.names import StateNames
+from teal.aws.platform import Platform
+from teal.aws.release_key import ProbeHeaders
+from teal.aws.session import told
+from teal.errors import BadInput
+from teal.metrics.prometheus import PrometheusMetrics, SigV4
+from teal.record import COLORS, Color, ColorState
+from teal.record_s3 import S3Store
+from teal.record_s3 import client_config as store_config
+from teal.release.target import Rules, Target
+from teal.runtime import kubernetes
+from teal.runtime.jobs import JobSettings
+from teal.runtime.pulumi import PulumiRuntime, ServiceProgram
+from teal.traffic.alb import Alb
+from teal.traffic.alb import client_config as traffic_config
+
+if TYPE_CHECKING:
+    import boto3
+
+_PROGRAM: Final = Path("infra/service")
+_PASSED: Final = ("PATH", "HOME", "VIRTUAL_ENV", "TMPDIR", "LANG", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY")
+_PREFIXES: Final = ("AWS_", "PULUMI_", "GITHUB_", "XDG_")
+
+
+def aws(stack: str, environ: Mapping[str, str]) -> Target:
+    """Everything of `stack`: asks Pulumi for the platform's outputs, and AWS for the account. Raises BadInput when either is missing.
+
+    `environ`: AWS credentials as boto3 reads them; PULUMI_BACKEND_URL unless the state is where `teal bootstrap` puts it; TEAL_KEY: an
+    API key for probes (else one is made); TEAL_ROOT: the checkout, when it is not the current folder.
+    """
+    import boto3
+
+    root = Path(environ.get("TEAL_ROOT", ".")).resolve()
+    file = stack_file.read(root, stack)
+    session = boto3.Session(region_name=file.region)
+    with told("Asking AWS who this is"):
+        account = session.client("sts").get_caller_identity()["Account"]
+    names = StateNames(stack, account, file.region)
+    pulumi = {"PULUMI_BACKEND_URL": names.backend_url, **_passed(environ)}
+    found = outputs.read(stack, root, pulumi | {key: environ[key] for key in (outputs.OUTPUTS_VARIABLE,) if key in environ})
+    if found.account_id != account:
+        raise BadInput(f"These credentials are for account {account}, the platform is in {found.account_id}",
+                       where=f"stack {stack}", next="aws sts get-caller-identity")  # fmt: skip
+    service = ServiceProgram(
+        program=root / _PROGRAM,
+        home=root / ".teal" / "service",
+        virtualenv=Path(environ.get("VIRTUAL_ENV", root / ".venv")),
+        secrets_provider=names.secrets_provider("colors") if file.secrets_provider else "",
+        env=pulumi,
+    )
+    return assemble(stack, found, session, service, environ.get("TEAL_KEY"))
+
+
+def assemble(stack: str, platform: Platform, session: boto3.Session, service: ServiceProgram, key: str | None,
+             client: Callable[..., Any] | None = None) -> Target:  # fmt: skip
+    """The target from the platform's outputs. `client` replaces `session.client`; nothing is asked of anybody yet."""
+    connect = client or session.client
+    secrets = connect("secretsmanager")
+
+    def secret(color: Color) -> str:
+        arn = platform.probe_secret_arns[color]
+        with told("GetSecretValue", arn):
+            return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
+
+    store = S3Store(connect("s3", config=store_config()), platform.release_bucket)
+    balancer = connect("elbv2", config=traffic_config())
+    access = platform.cluster
+    runtime = PulumiRuntime(
+        stack=stack,
+        service=service,
+        platform=platform.document,
+        cluster=kubernetes.connect(session, platform.region, access.name, access.endpoint, access.ca_data),
+        elbv2=connect("elbv2"),  # polled for minutes: it may take its time and try again
+        target_group_arns=platform.target_group_arns,
+        jobs={color: job_settings(platform, color) for color in COLORS},
+    )
+
+    def ask(state: ColorState, command: str) -> list[dict[str, Any]]:
+        idle: Color = "green" if store.read()[0].active == "blue" else "blue"
+        return runtime.admin(state, idle, command)
+
+    return Target(
+        name=stack,
+        store=store,
+        traffic=Alb(balancer, platform.rule_arn, platform.target_group_arns, platform.url, platform.probe_header, secret),
+        runtime=runtime,
+        metrics=PrometheusMetrics(
+            platform.prometheus_query_url,
+            {color: f'namespace="{platform.namespaces[color]}"' for color in COLORS},
+            SigV4(session.get_credentials(), "aps", platform.region),  # type: ignore[arg-type]
+        ),
+        images=RegistryImages(platform, connect("ecr"), secrets, ask),
+        evidence_url=lambda key: f"s3://{platform.release_bucket}/{key}",
+        rules=Rules(first_floor=platform.service_defaults.min_replicas),
+        probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
+    )
+
+
+def job_settings(platform: Platform, color: Color) -> JobSettings:
+    """What a color's admin Jobs get."""
+    defaults = platform.service_defaults
+    return JobSettings(namespace=platform.namespaces[color], environment=platform.environment, region=platform.region,
+                       secret_names=tuple(platform.app_secrets), cpu=defaults.cpu, memory_mib=defaults.memory_mib)  # fmt: skip
+
+
+def _passed(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the engine and the color's program get of this shell: credentials and paths, no setting of the service."""
+    return {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PREFIXES)}
