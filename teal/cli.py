@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from typer._click.exceptions import UsageError  # typer carries its own click and exports no name for this
 
 from teal import admin, errors, ingest, present
+from teal.aws import commands as aws_commands
 from teal.client import Client, address, require_collection, require_key, words
 from teal.errors import OperatorError
 from teal.stack import doctor as checks
@@ -300,6 +301,9 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: J
             out(row)
         else:
             print(f"revoked {key_id}")
+
+
+aws_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

@@ -1,0 +1,106 @@
+"""`teal bootstrap` and `teal destroy`: show what will happen, ask, do it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from teal.aws import bootstrap, destroy, stack_file
+from teal.aws.names import StateNames
+from teal.aws.session import open_aws
+from teal.errors import BadInput
+from teal.stack.events import Event
+
+Stack = Annotated[str, typer.Argument(metavar="STACK", help="dev, staging or prod: the name in Pulumi.STACK.yaml.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Folder = Annotated[Path, typer.Option("--project", help="Folder of Pulumi.yaml.", file_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command(name="bootstrap")(bootstrap_)
+    app.command(name="destroy")(destroy_)
+
+
+def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: Folder = Path()) -> None:
+    """Prepare an AWS account for `pulumi up`: state bucket, keys of its secrets, two lines in the stack file. Again: nothing changes."""
+    file = stack_file.read(project, stack)
+    aws = open_aws(file.region)
+    found = bootstrap.survey(aws, file)
+    names = found.names
+    plan = {"account": names.account_id, "region": names.region, "bucket": names.bucket, "login": names.login}
+    _show(plan | {"steps": [{"name": one.name, "wanted": one.wanted, "done": one.done} for one in found.steps]},
+          [f"Account {names.account_id}, {names.region}", *(f"  {'is ' if one.done else 'TO DO'}  {one.wanted}" for one in found.steps)],
+          as_json)  # fmt: skip
+    if found.open:
+        _ask(f"Make these {len(found.open)} so?", yes, as_json, f"teal bootstrap {stack} --yes")
+    _tell(bootstrap.apply(found), as_json)
+    _show(
+        {"next": [names.login, f"pulumi up --stack {stack}"]},
+        ["Next:", f"  {names.login}", f"  pulumi up --stack {stack}"],
+        as_json,
+    )
+
+
+def destroy_(
+    stack: Stack,
+    delete_data: Annotated[bool, typer.Option("--delete-data", help="Also databases, buckets, backups and keys. For good.")] = False,
+    confirm: Annotated[str | None, typer.Option(help="The stack's name, typed: needed with --delete-data.")] = None,
+    cluster_gone: Annotated[bool, typer.Option("--cluster-gone", help="The cluster does not exist any more: forget what was in it.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    project: Folder = Path(),
+) -> None:  # fmt: skip
+    """Take an environment down and say what is left. Data stays unless --delete-data. Exit 4 while anything left costs money."""
+    file = stack_file.read(project, stack)
+    aws = open_aws(file.region)
+    names = StateNames(stack, aws.account_id(), file.region)
+    found = destroy.programs(project.resolve(), names)
+    plan = destroy.look(found, names, destroy.Wish(stack, delete_data, cluster_gone))
+    fate = "deleted for good" if delete_data else "kept"
+    lines = [f"Account {names.account_id}, {names.region}: {plan.resources} resources of {stack}"]
+    lines += [f"  color stack {color}" for color in plan.colors]
+    lines += [f"  {phase.name}: {len(phase.targets)} ({phase.why})" for phase in plan.phases]
+    lines += [f"  data, {fate}: {one}" for one in plan.data]
+    _show({**asdict(plan.wish), "colors": plan.colors, "resources": plan.resources, "data": plan.data,
+           "phases": [{"name": one.name, "targets": len(one.targets)} for one in plan.phases]}, lines, as_json)  # fmt: skip
+    if delete_data:
+        _typed(stack, confirm, as_json)
+    else:
+        _ask(f"Take {stack} down?", yes, as_json, f"teal destroy {stack} --yes")
+    _tell(destroy.run(aws, found, plan), as_json)
+
+
+def _typed(stack: str, confirm: str | None, as_json: bool) -> None:
+    """The name has to be typed, here or in the command; --yes is not enough for data."""
+    if confirm is None and not as_json and sys.stdin.isatty():
+        confirm = typer.prompt(f"All data of {stack} will be lost for good. Type its name")
+    if confirm != stack:
+        raise BadInput(
+            "Data is deleted only when the stack's name is typed", where="--confirm",
+            next=f"teal destroy {stack} --delete-data --confirm {stack}",
+        )  # fmt: skip
+
+
+def _ask(question: str, yes: bool, as_json: bool, next_: str) -> None:
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise BadInput("Nobody can be asked here, and nothing was changed", where="standard input", next=next_)
+    typer.confirm(question, abort=True)
+
+
+def _show(fields: dict[str, object], lines: Iterable[str], as_json: bool) -> None:
+    typer.echo(json.dumps(fields, default=str) if as_json else "\n".join(lines))
+
+
+def _tell(events: Iterable[Event], as_json: bool) -> None:
+    for event in events:
+        typer.echo(json.dumps(event.fields(), default=str) if as_json else f"  {event.state:<5} {event.step}: {event.detail}")

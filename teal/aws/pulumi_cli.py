@@ -1,0 +1,108 @@
+"""The `pulumi` command, run as a process: its answers as data, its failures in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from teal.errors import BadInput, NeedsHuman, OperatorError
+
+_UNREACHABLE: Final = "configured Kubernetes cluster is unreachable"  # pulumi-kubernetes's words
+_LAST_LINES: Final = 15
+
+
+class PulumiFailed(OperatorError):
+    """Pulumi ended with an error. What it had done by then is in its state: the same command goes on from there."""
+
+    code = "pulumi-failed"
+
+
+class ClusterUnreachable(NeedsHuman):
+    """Kubernetes does not answer, so objects in it can be forgotten but not deleted."""
+
+    code = "cluster-unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class StateResource:
+    """One resource as the state knows it."""
+
+    urn: str
+    type: str
+    id: str
+    protect: bool
+    outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PulumiCli:
+    """Commands on one project. `environment` is added to the shell's own; nothing is asked at a prompt."""
+
+    folder: Path
+    backend_url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def stacks(self) -> tuple[str, ...]:
+        """Names of the project's stacks."""
+        return tuple(str(row["name"]).rsplit("/", 1)[-1] for row in json.loads(self._run("stack", "ls", "--json")))
+
+    def resources(self, stack: str) -> tuple[StateResource, ...]:
+        """What the state holds, without the stack itself and the providers. Secrets stay encrypted."""
+        document = json.loads(self._run("stack", "export", "--stack", stack))
+        rows = (document.get("deployment") or {}).get("resources") or []
+        return tuple(
+            StateResource(row["urn"], row["type"], str(row.get("id", "")), bool(row.get("protect")), row.get("outputs") or {})
+            for row in rows
+            if not row["type"].startswith("pulumi:")
+        )
+
+    def unprotect(self, stack: str, urns: Sequence[str]) -> None:
+        """Allow these resources to be deleted."""
+        for urn in urns:
+            self._run("state", "unprotect", urn, "--stack", stack, "--yes")
+
+    def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
+        """Delete `targets` and what depends on them; without targets everything (but what is protected, if so asked)."""
+        chosen = [part for urn in targets for part in ("--target", urn)]
+        options = [*chosen, *(["--target-dependents"] if chosen else []), *(["--exclude-protected"] if exclude_protected else [])]
+        self._run("destroy", "--stack", stack, "--yes", "--skip-preview", *options)
+
+    def remove(self, stack: str) -> None:
+        """Forget an empty stack."""
+        self._run("stack", "rm", stack, "--yes", "--preserve-config")
+
+    def _run(self, *arguments: str) -> str:
+        binary = shutil.which("pulumi", path=self.environment.get("PATH") or os.environ.get("PATH"))
+        if binary is None:
+            raise BadInput("The pulumi command is not here", where="PATH", next="install Pulumi, then run this again")
+        fixed = {"PULUMI_BACKEND_URL": self.backend_url, "PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
+        ended = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            [binary, *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env={**os.environ, **self.environment, **fixed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode == 0:
+            return ended.stdout
+        said = "\n".join(line for line in f"{ended.stdout}\n{ended.stderr}".splitlines() if line.strip())
+        where = f"pulumi {' '.join(arguments[:2])} in {self.folder}"
+        if _UNREACHABLE in said:
+            raise ClusterUnreachable(
+                "The Kubernetes API does not answer, so what is in the cluster cannot be deleted in order",
+                where=where,
+                next="reach it (VPN, cluster.endpoint_cidrs) and run this again; if it is gone: add --cluster-gone",
+            )
+        last = "\n".join(said.splitlines()[-_LAST_LINES:])
+        raise PulumiFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")

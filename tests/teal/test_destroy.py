@@ -1,0 +1,255 @@
+"""`teal destroy`: the order, what it keeps, and what it finds left. Pulumi is a stand-in with a state here; tests/engine runs the real one."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal import cli
+from teal.aws import destroy, emptying, sweep, teardown
+from teal.aws.names import StateNames
+from teal.aws.pulumi_cli import StateResource
+from teal.aws.session import Aws
+from teal.errors import NEEDS_HUMAN, NeedsHuman
+from teal.stack.events import Event
+from tests.aws_server import REGION, AwsServer, start
+
+NAMES = StateNames("dev", "123456789012", REGION)
+
+
+def resource(kind: str, name: str, identifier: str = "", protect: bool = False, **outputs: Any) -> StateResource:
+    return StateResource(f"urn:pulumi:dev::teal::{kind}::{name}", kind, identifier or name, protect, outputs)
+
+
+PLATFORM = (
+    resource("aws:ec2/vpc:Vpc", "network"),
+    resource("aws:kms/key:Key", "data", protect=True),
+    resource("aws:rds/instance:Instance", "database", protect=True, identifier="teal-dev"),
+    resource("aws:eks/cluster:Cluster", "cluster", protect=True),
+    resource("aws:lb/listenerRule:ListenerRule", "all", protect=True),
+    resource("kubernetes:karpenter.sh/v1:NodePool", "search"),
+    resource("kubernetes:core/v1:Namespace", "search"),
+    resource("kubernetes:helm.sh/v3:Release", "keda"),
+    resource("kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch", "search"),
+    resource("kubernetes:keda.sh/v1alpha1:TriggerAuthentication", "database"),
+)
+
+
+@dataclass
+class StatefulPulumi:
+    """Keeps a state as Pulumi would: protected resources are not deleted, what is deleted is gone. Notes what it was asked."""
+
+    held: dict[str, list[StateResource]]
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    stuck: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = Path()
+    backend_url: str = ""
+
+    def stacks(self) -> tuple[str, ...]:
+        return tuple(self.held)
+
+    def resources(self, stack: str) -> tuple[StateResource, ...]:
+        return tuple(self.held[stack])
+
+    def unprotect(self, stack: str, urns: Sequence[str]) -> None:
+        self.asked.append(("unprotect", tuple(urns)))
+        self.held[stack] = [
+            StateResource(one.urn, one.type, one.id, one.protect and one.urn not in urns, one.outputs) for one in self.held[stack]
+        ]
+
+    def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
+        self.asked.append(("destroy", tuple(targets) or stack))
+        going = [one for one in self.held[stack] if (not targets or one.urn in targets) and one.urn != self.stuck]
+        if not exclude_protected:
+            assert not [one for one in going if one.protect], "pulumi refuses to delete what is protected"
+        self.held[stack] = [one for one in self.held[stack] if one not in going or one.protect]
+
+    def remove(self, stack: str) -> None:
+        assert not self.held[stack]
+        del self.held[stack]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[AwsServer]:
+    with start() as running:
+        yield running
+
+
+@pytest.fixture
+def aws(server: AwsServer) -> Aws:
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST"), timeout=5).close()
+    return Aws(server.client, REGION)
+
+
+@pytest.fixture
+def cluster(aws: Aws) -> None:
+    aws.eks.create_cluster(name="teal-dev", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
+
+
+def programs(platform: Sequence[StateResource] = PLATFORM, colors: Sequence[str] = ("dev-blue",)) -> Any:
+    service = StatefulPulumi({name: [resource("kubernetes:apps/v1:Deployment", "web")] for name in colors})
+    return destroy.Programs(StatefulPulumi({"dev": list(platform)}), service)  # type: ignore[arg-type]
+
+
+def test_custom_resources_go_before_operators_before_the_cluster_before_its_network() -> None:
+    order = [(phase.name, [urn.rsplit("::", 2)[1] for urn in phase.targets]) for phase in teardown.phases(PLATFORM)]
+    assert [name for name, _ in order] == ["custom resources", "operators", "cluster objects", "cluster"]
+    assert order[0][1] == [
+        "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch",
+        "kubernetes:keda.sh/v1alpha1:TriggerAuthentication",
+    ]
+    assert "kubernetes:karpenter.sh/v1:NodePool" in order[2][1]  # machines are needed until the last pod is gone
+
+
+def test_data_stays_protected_unless_it_was_asked_for() -> None:
+    kept = {one.urn for one in PLATFORM if one.protect} - set(teardown.to_unprotect(PLATFORM, delete_data=False))
+    assert {urn.rsplit("::", 2)[1] for urn in kept} == {"aws:kms/key:Key", "aws:rds/instance:Instance"}
+    assert len(teardown.to_unprotect(PLATFORM, delete_data=True)) == 4
+
+
+@pytest.mark.usefixtures("cluster")
+def test_colors_go_first_and_data_is_kept(aws: Aws) -> None:
+    found = programs()
+    plan = destroy.look(found, NAMES, destroy.Wish("dev"))
+    assert plan.colors == ("dev-blue",)
+    events = list(destroy.run(aws, found, plan))
+    assert next(event.step for event in events if event.state == "ok") == "colors"
+    assert found.service.stacks() == ()
+    assert {one.type for one in found.platform.resources("dev")} == {"aws:kms/key:Key", "aws:rds/instance:Instance"}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_with_data_everything_goes_and_the_stack_is_forgotten(aws: Aws) -> None:
+    aws.connect("rds").create_db_instance(
+        DBInstanceIdentifier="teal-dev", DBInstanceClass="db.t4g.small", Engine="postgres", DeletionProtection=True,
+        MasterUsername="teal", MasterUserPassword="not-a-secret", AllocatedStorage=20,  # pragma: allowlist secret
+    )  # fmt: skip
+    found = programs()
+    list(destroy.run(aws, found, destroy.look(found, NAMES, destroy.Wish("dev", delete_data=True))))
+    assert found.platform.stacks() == ()
+    (instance,) = aws.connect("rds").describe_db_instances()["DBInstances"]
+    assert instance["DeletionProtection"] is False
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_custom_resource_that_does_not_go_stops_the_rest(aws: Aws) -> None:
+    found = programs()
+    found.platform.stuck = PLATFORM[8].urn
+    with pytest.raises(NeedsHuman, match="still there") as raised:
+        list(destroy.run(aws, found, destroy.look(found, NAMES, destroy.Wish("dev"))))
+    assert raised.value.exit_code == NEEDS_HUMAN
+    assert PLATFORM[7] in found.platform.resources("dev")  # its operator
+
+
+def test_again_after_the_end_there_is_nothing_to_do(aws: Aws) -> None:
+    found = programs(platform=(), colors=())
+    plan = destroy.look(found, NAMES, destroy.Wish("dev"))
+    assert [event.step for event in destroy.run(aws, found, plan)] == ["sweep"]
+
+
+def test_a_cluster_that_is_gone_is_forgotten_not_waited_for(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+    found = programs()
+
+    def forgetting(_self: object) -> Any:
+        asked.append(destroy.FORGET_UNREACHABLE)
+        return found
+
+    monkeypatch.setattr(destroy.Programs, "forgetting", forgetting)
+    events = list(destroy.run(aws, found, destroy.look(found, NAMES, destroy.Wish("dev"))))  # there is no cluster
+    assert asked == [{"PULUMI_K8S_DELETE_UNREACHABLE": "true"}]
+    assert events[0].state == "warn"
+
+
+def test_forgetting_is_an_environment_variable_of_both_programs() -> None:
+    made = destroy.programs(Path("/p"), NAMES)
+    assert {one.environment.get("PULUMI_K8S_DELETE_UNREACHABLE") for one in (made.platform, made.service)} == {None}
+    forgetting = made.forgetting()
+    assert {one.environment["PULUMI_K8S_DELETE_UNREACHABLE"] for one in (forgetting.platform, forgetting.service)} == {"true"}
+
+
+def test_what_is_left_is_listed_and_billable_things_need_a_human(aws: Aws) -> None:
+    ec2 = aws.connect("ec2")
+    tags = [{"Key": "teal:stack", "Value": "dev"}]
+    volume = ec2.create_volume(
+        AvailabilityZone=f"{REGION}a", Size=10,
+        TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "eks:eks-cluster-name", "Value": "teal-dev"}]}],
+    )["VolumeId"]  # fmt: skip
+    ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": tags}])
+    ec2.create_vpc(
+        CidrBlock="10.1.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": [{"Key": "teal:stack", "Value": "prod"}]}]
+    )
+    seen: list[Event] = []
+    with pytest.raises(destroy.BillableLeft) as raised:
+        seen.extend(destroy.report(aws, "dev", destroy.Wish("dev")))
+    assert raised.value.exit_code == NEEDS_HUMAN
+    assert [(event.data["kind"], event.data["billable"], event.data["holds_data"]) for event in seen] == [
+        ("ec2:volume", True, True),
+        ("ec2:vpc", False, False),
+    ]
+    assert volume in seen[0].detail
+
+
+def test_a_key_that_waits_for_its_deletion_and_the_state_of_pulumi_cost_nothing_here(aws: Aws) -> None:
+    tags = [{"TagKey": "teal:stack", "TagValue": "dev"}]
+    going = aws.kms.create_key(Tags=tags)["KeyMetadata"]["KeyId"]  # type: ignore[arg-type]
+    aws.kms.schedule_key_deletion(KeyId=going, PendingWindowInDays=7)
+    aws.kms.create_key(Tags=[*tags, {"TagKey": "teal:state", "TagValue": "true"}])  # type: ignore[list-item]
+    events = list(destroy.report(aws, "dev", destroy.Wish("dev")))
+    assert [event.step for event in events] == ["left", "sweep"]
+    assert "kept by intent" in events[0].detail
+
+
+@pytest.mark.parametrize(
+    ("arn", "kind"),
+    [
+        ("arn:aws:ec2:eu-central-1:1:volume/vol-1", "ec2:volume"),
+        ("arn:aws:s3:::teal-x", "s3:"),
+        ("arn:aws:rds:eu-central-1:1:db:teal-dev", "rds:db"),
+        ("arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/teal/1", "elasticloadbalancing:loadbalancer"),
+        ("arn:aws:sns:eu-central-1:1:topic", "sns:"),
+        ("arn:aws:backup:eu-central-1:1:backup-vault:teal", "backup:backup-vault"),
+        ("arn:aws:logs:eu-central-1:1:log-group:/aws/eks/teal", "logs:log-group"),
+    ],
+)
+def test_an_arn_says_what_it_is(arn: str, kind: str) -> None:
+    assert sweep.kind_of(arn) == kind
+
+
+def test_emptying_takes_every_version_and_image_and_minds_nothing_that_is_gone(aws: Aws) -> None:
+    aws.s3.create_bucket(Bucket="teal-data", CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
+    aws.s3.put_bucket_versioning(Bucket="teal-data", VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"one", b"two"):
+        aws.s3.put_object(Bucket="teal-data", Key="k", Body=body)
+    aws.s3.delete_object(Bucket="teal-data", Key="k")
+    bucket, absent = resource("aws:s3/bucket:Bucket", "b", "teal-data"), resource("aws:s3/bucket:Bucket", "c", "teal-gone")
+    emptying.open_up(aws, [bucket, absent])
+    aws.s3.delete_bucket(Bucket="teal-data")  # refused while anything is in it
+
+
+@pytest.mark.parametrize("confirm", [(), ("--confirm", "prod")])
+def test_data_is_deleted_only_when_the_name_is_typed(
+    confirm: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: eu-central-1\n")
+    found = programs()
+
+    class Known:
+        def get_caller_identity(self) -> dict[str, str]:
+            return {"Account": "123456789012"}
+
+    monkeypatch.setattr("teal.aws.commands.open_aws", lambda _region: Aws(lambda _service: Known(), REGION))
+    monkeypatch.setattr(destroy, "programs", lambda _root, _names: found)
+    code = cli.run(["destroy", "dev", "--delete-data", *confirm, "--yes", "--json", "--project", str(tmp_path)])
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert code == 2
+    assert said[0]["resources"] == len(PLATFORM)
+    assert "--confirm dev" in said[-1]["error"]["next"]
+    assert found.platform.asked == found.service.asked == []
