@@ -1,0 +1,89 @@
+"""The network: what is where, what reaches what, in each stack and each NAT mode."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+
+from infra.components.network import PRIVATE_SERVICES, Network, NetworkArgs, subnets
+from infra.evaluate import Evaluation, Registered
+from tests.infra.conftest import evaluate, of_type
+from tests.infra.mocks import run
+
+
+def _network(nat: Any, zones: int = 3) -> list[Registered]:
+    args = NetworkArgs("teal-test", "eu-central-1", "10.9.0.0/16", zones, nat, 30, "arn:aws:kms:eu-central-1:123456789012:key/k")
+    return run(lambda: Network("network", args))
+
+
+def _kind(resources: list[Registered], kind: str) -> list[Registered]:
+    return [each for each in resources if each.type == kind]
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/16", "10.0.0.0/20", "172.20.0.0/18"])
+def test_the_address_plan_never_overlaps_and_stays_inside(cidr: str) -> None:
+    plan = subnets(cidr)
+    networks = [ipaddress.ip_network(each) for zone in plan for each in zone]
+    assert len(networks) == 6
+    assert all(network.subnet_of(ipaddress.ip_network(cidr)) for network in networks)  # type: ignore[arg-type]
+    assert not any(a.overlaps(b) for i, a in enumerate(networks) for b in networks[i + 1 :])
+    assert all(network.prefixlen <= 28 for network in networks)  # AWS's smallest subnet
+
+
+@pytest.mark.parametrize(("nat", "gateways", "routes"), [("none", 0, 3), ("single", 1, 6), ("per-az", 3, 6)])
+def test_each_nat_mode_has_its_gateways_and_routes(nat: str, gateways: int, routes: int) -> None:
+    resources = _network(nat)
+    found = _kind(resources, "aws:ec2/natGateway:NatGateway")
+    assert len(found) == len(_kind(resources, "aws:ec2/eip:Eip")) == gateways
+    assert len(_kind(resources, "aws:ec2/route:Route")) == routes
+    private = [each for each in _kind(resources, "aws:ec2/route:Route") if "natGatewayId" in each.inputs]
+    used = {each.inputs["natGatewayId"] for each in private}
+    assert len(used) == gateways  # per-az: no zone depends on another's
+
+
+def test_without_nat_the_services_that_nodes_call_have_endpoints_inside() -> None:
+    endpoints = _kind(_network("none", zones=2), "aws:ec2/vpcEndpoint:VpcEndpoint")
+    names = {each.inputs["serviceName"].removeprefix("com.amazonaws.eu-central-1.") for each in endpoints}
+    assert names == {*PRIVATE_SERVICES, "s3"}
+    interfaces = [each.inputs for each in endpoints if each.inputs["vpcEndpointType"] == "Interface"]
+    assert all(each["privateDnsEnabled"] and len(each["subnetIds"]) == 2 for each in interfaces)
+
+
+@pytest.mark.parametrize("nat", ["none", "single", "per-az"])
+def test_s3_is_reached_without_nat_from_every_private_subnet(nat: str) -> None:
+    (gateway,) = [
+        each for each in _kind(_network(nat), "aws:ec2/vpcEndpoint:VpcEndpoint") if each.inputs["vpcEndpointType"] == "Gateway"
+    ]
+    assert gateway.inputs["serviceName"] == "com.amazonaws.eu-central-1.s3"
+    assert len(gateway.inputs["routeTableIds"]) == 3
+
+
+def test_a_nat_gateway_waits_for_the_way_out_and_goes_before_it() -> None:
+    resources = _network("single")
+    (gateway,) = _kind(resources, "aws:ec2/natGateway:NatGateway")
+    (first,) = [each for each in _kind(resources, "aws:ec2/route:Route") if each.name == "network-public-0"]
+    assert first.urn in gateway.depends_on
+
+
+def test_all_traffic_is_logged_encrypted_and_for_a_set_time(platform: Evaluation) -> None:
+    (log,) = of_type(platform, "aws:ec2/flowLog:FlowLog")
+    assert log.inputs["trafficType"] == "ALL"
+    (group,) = [each for each in of_type(platform, "aws:cloudwatch/logGroup:LogGroup") if each.name == "network-flow"]
+    assert group.inputs["kmsKeyId"]
+    assert group.inputs["retentionInDays"] in (7, 14, 30, 90, 180, 365)
+
+
+def test_no_subnet_gives_out_public_addresses_and_the_default_group_lets_nothing_through(platform: Evaluation) -> None:
+    assert not any(each.inputs["mapPublicIpOnLaunch"] for each in of_type(platform, "aws:ec2/subnet:Subnet"))
+    (group,) = of_type(platform, "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    assert (group.inputs["ingress"], group.inputs["egress"]) == ([], [])
+
+
+def test_the_network_stands_in_as_many_zones_as_the_file_says() -> None:
+    for stack, zones, gateways in (("dev", 2, 1), ("staging", 3, 1), ("prod", 3, 3)):
+        result = evaluate("platform", stack)  # type: ignore[arg-type]
+        found = {each.inputs["availabilityZone"] for each in of_type(result, "aws:ec2/subnet:Subnet")}
+        assert len(found) == zones
+        assert len(of_type(result, "aws:ec2/natGateway:NatGateway")) == gateways
