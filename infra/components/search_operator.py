@@ -1,0 +1,56 @@
+"""The operator that runs Elasticsearch: Elastic Cloud on Kubernetes (ECK), Basic licence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import core, helm
+
+# Chart and operator share this number. Source: Go module github.com/elastic/cloud-on-k8s/v3 v3.5.0, deploy/eck-operator, whose
+# README says Kubernetes 1.32 to 1.36. The chart was read, and its values compared; it was never rendered by Helm here.
+VERSION: Final = "3.5.0"
+REPOSITORY: Final = "https://helm.elastic.co"
+NAMESPACE: Final = "elastic-system"
+INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two
+CA_HOURS: Final = 5 * 365 * 24  # the service holds a copy of the CA: a yearly change under running pods would cut them off
+
+
+def operator(
+    name: str,
+    managed_namespaces: Sequence[str],
+    provider: pulumi.ProviderResource,
+    ready: Sequence[pulumi.Resource],
+    parent: pulumi.Resource,
+) -> helm.v3.Release:
+    """Operator and definitions. Protected: removing the definitions would remove every Elasticsearch of the cluster with them."""
+    namespace = core.v1.Namespace(
+        f"{name}-operator",
+        metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
+        opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=list(ready)),
+    )
+    return helm.v3.Release(
+        f"{name}-operator",
+        name="elastic-operator",
+        chart="eck-operator",
+        version=VERSION,
+        repository_opts={"repo": REPOSITORY},
+        namespace=NAMESPACE,
+        create_namespace=False,
+        atomic=True,
+        timeout=INSTALL_SECONDS,
+        values=values(managed_namespaces),
+        opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace], protect=True),
+    )
+
+
+def values(managed_namespaces: Sequence[str]) -> dict[str, Any]:
+    """What differs from the chart's own values; its pod is not root, has a read-only root and drops all capabilities by default."""
+    return {
+        "managedNamespaces": list(managed_namespaces),
+        "telemetry": {"disabled": True},
+        "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "config": {"caValidity": f"{CA_HOURS}h", "setDefaultSecurityContext": "true"},
+    }

@@ -1,0 +1,63 @@
+"""Who may do what in Elasticsearch: three users of its file realm, each with the least role. ECK reads both from Secrets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+# Every index, alias and template of this program begins with it, copies made by a restore too.
+PATTERN: Final = "teal*"
+APP: Final = "teal-app"
+OPERATOR: Final = "teal-operator"
+SETUP: Final = "teal-setup"
+PASSWORD_CHARACTERS: Final = 32
+
+
+def roles() -> dict[str, Any]:
+    """Roles by name, in the form of Elasticsearch's roles.yml. Nobody may read the security index, change settings or see other indices."""
+    own = {"names": [PATTERN], "privileges": ["manage", "read", "write", "view_index_metadata"]}
+    return {
+        # The service: makes its index behind the alias, writes and reads it. It cannot snapshot or restore.
+        APP: {"cluster": ["monitor", "manage_index_templates"], "indices": [own]},
+        # `python -m app.admin snapshot | verify | restore`, in a Job of its own.
+        OPERATOR: {
+            "cluster": [
+                "monitor",
+                "manage_index_templates",
+                "create_snapshot",
+                "monitor_snapshot",
+                "cluster:admin/snapshot/restore",
+                "cluster:admin/snapshot/delete",
+                "cluster:admin/repository/verify",
+                "read_slm",
+            ],
+            "indices": [own],
+        },
+        # The set-up job. SLM takes its snapshots with the rights of whoever wrote the policy, so it holds those as well.
+        SETUP: {
+            "cluster": [
+                "monitor",
+                "manage_slm",
+                "manage_ilm",
+                "manage_index_templates",
+                "cluster:admin/repository/put",
+                "cluster:admin/repository/get",
+                "cluster:admin/repository/verify",
+                "cluster:admin/snapshot/*",
+            ],
+            "indices": [
+                {"names": [PATTERN], "privileges": ["manage", "view_index_metadata"]},
+                {"names": [".slm-history-*"], "privileges": ["all"]},
+            ],
+        },
+    }
+
+
+def roles_file() -> str:
+    """`roles.yml` (JSON is YAML)."""
+    return json.dumps(roles(), indent=1)
+
+
+def basic_auth(username: str, password: Any) -> dict[str, Any]:
+    """Content of a user's Secret: ECK hashes the password and gives the user the role of the same name."""
+    return {"username": username, "password": password, "roles": username}
