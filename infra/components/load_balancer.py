@@ -181,7 +181,7 @@ class LoadBalancer(pulumi.ComponentResource):
             name=f"{self._args.prefix}/probe/{color}",
             description=f"Value of {PROBE_HEADER} that reaches {color} whatever its share",
             kms_key_id=self._args.data_key_arn,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=word.result, opts=self._child)
         lb.ListenerRule(
@@ -191,6 +191,6 @@ class LoadBalancer(pulumi.ComponentResource):
             conditions=[{"http_header": {"http_header_name": PROBE_HEADER, "values": [word.result]}}],
             actions=[{"type": "forward", "target_group_arn": group.arn}],
             tags={"Name": f"{self._args.prefix}-probe-{color}"},
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         self.probe_secret_arns[color] = secret.arn
