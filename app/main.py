@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
+import socket
 from collections.abc import AsyncIterator
 from types import FrameType
 from typing import Any, Final
@@ -28,6 +30,8 @@ from app.watch import watch
 SHORTCUTS: Final = (Shortcut("/v1/search", SearchIn, search.search), Shortcut("/v1/ask", AskIn, ask.ask))
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
+
+_YOUNG_OBJECTS: Final = 20_000  # a search makes over a thousand: the default, 700, looks for garbage in the middle of each
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +77,20 @@ def create_app(config: Settings) -> FastAPI:
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM first reports itself not ready, so that the load balancer stops sending, and only then stops listening."""
+    """On SIGTERM first reports itself not ready, so that the load balancer stops sending, and only then stops listening.
+
+    What start-up made is left out of garbage collection: it lives as long as the process, and looking through it took a fifth of a
+    search's CPU."""
 
     def __init__(self, config: uvicorn.Config, state: State) -> None:
         super().__init__(config)
         self._state = state
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         service: Service | None = getattr(self._state, "service", None)
