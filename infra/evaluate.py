@@ -49,10 +49,11 @@ class Registered:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one program registers, in order, and the outputs of its stack."""
+    """What one program registers, in order, the outputs of its stack, and which of them would be encrypted in its state."""
 
     resources: tuple[Registered, ...]
     outputs: Mapping[str, Any]
+    secret_outputs: frozenset[str] = frozenset()
 
 
 def platform(stack: str) -> Evaluation:
@@ -100,11 +101,12 @@ def evaluate(
 
         await run_in_stack(program)
         root = cast(Stack, get_root_resource())
-        plain: dict[str, Any] = _unwrap(rpc.deserialize_properties(await rpc.serialize_properties(root.outputs, {})))
-        return plain
+        raw: dict[str, Any] = rpc.deserialize_properties(await rpc.serialize_properties(root.outputs, {}))
+        return raw
 
     outputs = contextvars.Context().run(asyncio.run, run())
-    return Evaluation(tuple(monitor.registered), outputs)
+    secret = frozenset(name for name, value in outputs.items() if _holds_secret(value))
+    return Evaluation(tuple(monitor.registered), _unwrap(outputs), secret)
 
 
 class _Mocks(pulumi_mocks.Mocks):
@@ -152,6 +154,12 @@ class _Monitor(pulumi_mocks.MockMonitor):
                 )
             )
         return answer
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return rpc.is_rpc_secret(value) or any(map(_holds_secret, cast(dict[str, Any], value).values()))
+    return isinstance(value, list) and any(map(_holds_secret, cast(list[Any], value)))
 
 
 def _unwrap(value: Any) -> Any:

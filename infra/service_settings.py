@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.components.secrets import Reference
+from infra.components.secrets import FILES, Reference
 from infra.config import Config
 from infra.stores import Stores
+
+SEARCH_CA_FILE = "search-ca.crt"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ def of(config: Config, stores: Stores) -> Settings:
         "DATABASE_URL": pulumi.Output.format(
             "postgresql://{0}:{1}/{2}?sslmode=require", database.endpoint, database.port, database.name
         ),
+        "TEAL_SEARCH": "elasticsearch",
+        "ELASTICSEARCH_URL": stores.search.url,
+        "TEAL_ELASTICSEARCH_CA": f"{FILES}/{SEARCH_CA_FILE}",
+        "TEAL_ELASTICSEARCH_SHARDS": str(config.search.shards),
+        "TEAL_ELASTICSEARCH_REPLICAS": str(config.search.replicas),
+        "TEAL_ELASTICSEARCH_REFRESH_INTERVAL": config.search.refresh_interval,
     }
     if models.embedding:
         plain |= {"TEAL_EMBEDDING": "bedrock", "TEAL_EMBEDDING_MODEL": models.embedding}
@@ -40,5 +48,8 @@ def of(config: Config, stores: Stores) -> Settings:
         "PGUSER": Reference(database.secret_arn, "username"),
         "PGPASSWORD": Reference(database.secret_arn, "password"),
         "REDIS_URL": Reference(stores.cache.secret_arn, "url"),
+        "TEAL_ELASTICSEARCH_USERNAME": Reference(stores.search.credentials_secret_arn, "username"),
+        "TEAL_ELASTICSEARCH_PASSWORD": Reference(stores.search.credentials_secret_arn, "password"),
+        SEARCH_CA_FILE: Reference(stores.search.credentials_secret_arn, "ca_certificate"),
     }
     return Settings(plain, secret)

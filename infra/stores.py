@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from infra.components.backup import Backup, BackupArgs
 from infra.components.bucket import PrivateBucket, PrivateBucketArgs
 from infra.components.cache import Cache, CacheArgs
+from infra.components.colors import NAMESPACES
 from infra.components.database import Database, DatabaseArgs
 from infra.components.database_maintenance import Maintenance, MaintenanceArgs
+from infra.components.search import Search, SearchArgs
 from infra.config import Config
 from infra.foundation import Foundation
 
@@ -17,6 +19,7 @@ from infra.foundation import Foundation
 class Stores:
     """`releases`: the release record, releases and their evidence."""
 
+    search: Search
     database: Database
     cache: Cache
     releases: PrivateBucket
@@ -24,6 +27,24 @@ class Stores:
 
 def build(config: Config, base: Foundation) -> Stores:
     """Every store is reached from the cluster's security group alone, encrypted, and protected from deletion."""
+    search = Search(
+        "search",
+        SearchArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            config=config.search,
+            network_zones=config.network.zones,
+            storage_class=base.cluster.storage_class,
+            kms_key_arn=base.keys.data_arn,
+            oidc_provider_arn=base.cluster.oidc_provider_arn,
+            oidc_issuer=base.cluster.oidc_issuer,
+            provider=base.cluster.provider,
+            client_namespaces=list(NAMESPACES.values()),
+            ready=base.cluster.ready,
+        ),
+        base.opts,
+    )
     database = Database(
         "database",
         DatabaseArgs(
@@ -84,4 +105,4 @@ def build(config: Config, base: Foundation) -> Stores:
         PrivateBucketArgs(bucket=f"{config.prefix}-releases-{base.account_id}", kms_key_arn=base.keys.data_arn),
         base.opts,
     )
-    return Stores(database, cache, releases)
+    return Stores(search, database, cache, releases)
