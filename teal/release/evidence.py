@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -40,3 +41,16 @@ def gathered(run: Run, verb: str, began: datetime, ended: datetime, failure: str
         "failure": failure,
         "events": [{"at": at.isoformat(), **event.fields()} for at, event in run.diary],
     }
+
+
+def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
+    """The events, and the evidence after the last one, whatever it was."""
+    began = run.target.clock.now()
+    try:
+        yield from events
+    except BaseException as error:
+        event = keep(run, verb, began, getattr(error, "what", type(error).__name__))
+        if not run.stopped and not isinstance(error, GeneratorExit):
+            yield event
+        raise
+    yield keep(run, verb, began, "")

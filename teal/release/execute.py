@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.record import ColorState, Record, Underway
-from teal.release import evidence, plan
+from teal.record_file import StoreFailed
+from teal.release import plan
+from teal.release.evidence import evident
 from teal.release.history import document_key, outcome_key, read_document, require_same
 from teal.release.ledger import Ledger, Superseded, change, expired, refuse_held, refuse_unfinished, require_underway, who
 from teal.release.plan import Document, Outcome
@@ -137,7 +139,7 @@ def _begin(target: Target, document: Document) -> Run:
 def _walk(run: Run, position: int) -> Iterator[Event]:
     """The steps from `position`. On failure, Ctrl-C and a closed generator: undone, unless the old color is already going."""
     failure: BaseException | None = None
-    steps, reached = run.document.steps, position
+    steps, reached, over = run.document.steps, position, False
     try:
         for reached, step in enumerate(steps[position:], position):  # noqa: B007 - failures below say where
             run.ledger.change(partial(at, step=step.name))
@@ -145,23 +147,30 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
             for event in STEPS[step.action][0](run, step):
                 yield run.told(event)
             yield run.told(Event(step.name, "ok"))
+        over = True
         yield from ended(run, "Healthy", "every step passed")
         return
     except Superseded:
         raise
     except GeneratorExit:
-        for _ in undone(run, reached, "the releaser was stopped"):
-            pass
+        run.stopped = True
+        if not over and reached >= _finishing(run.document):
+            _leave(run)
+        elif not over:
+            with suppress(Superseded):
+                list(undone(run, reached, "the releaser was stopped"))
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, users come first
         failure = error
     reason = failure.what if isinstance(failure, OperatorError) else f"{type(failure).__name__}: {failure}".rstrip(": ")
-    yield run.told(Event(steps[reached].name, "warn", reason, data={"failed": True}))
-    if reached >= _finishing(run.document):
-        run.ledger.drop(lambda record: phase(record, "Degraded"))
+    said = run.told(Event(steps[reached].name, "warn", reason, data={"failed": True}))
+    if over or reached >= _finishing(run.document):
+        _leave(run)
         raise NeedsHuman(f"{run.document.target} serves everybody, but {steps[reached].name} failed: {reason}",
                          where=run.document.id, next="teal resume") from failure  # fmt: skip
-    yield from undone(run, reached, reason)
+    yield from undone(run, reached, reason)  # traffic first, words after
+    if not run.stopped:
+        yield said
     if isinstance(failure, NeedsHuman | BadInput):
         raise failure
     raise ReleaseFailed(f"Release {run.document.id} failed at {steps[reached].name} and was undone: {reason}",
@@ -169,25 +178,43 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
                         next="teal history") from failure  # fmt: skip
 
 
+def _leave(run: Run) -> None:
+    """Leave the release where it is, for `teal resume`; a store that is down keeps the lease until it ends by itself."""
+    with suppress(StoreFailed):
+        run.ledger.drop(lambda record: phase(record, "Degraded"))
+
+
 def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
     """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is."""
-    actions = list(dict.fromkeys(step.action for step in run.document.steps[: position + 1]))
+    work = _undo(run, position)
     try:
-        if "shift" in actions:
-            for event in give_back(run):
+        for event in work:
+            try:
                 yield run.told(event)
-        run.ledger.change(lambda record: phase(record, "RollingBack"))
-        for action in reversed(actions):
-            if STEPS[action][1] is not give_back:  # done, first of all
-                for event in STEPS[action][1](run):
-                    yield run.told(event)
+            except GeneratorExit:  # whoever listened is gone (Ctrl-C, a closed pipe): undo to the end all the same
+                run.stopped = True
+                for _ in work:
+                    pass
+                break
     except Superseded:
         raise
     except OperatorError as error:
         raise NeedsHuman(
             f"Undoing {run.document.id} ({reason}) stopped: {error.what}", where=error.where, next="teal repair"
         ) from error
-    yield from ended(run, "Degraded", reason)
+    for event in ended(run, "Degraded", reason):
+        if not run.stopped:
+            yield event
+
+
+def _undo(run: Run, position: int) -> Iterator[Event]:
+    actions = list(dict.fromkeys(step.action for step in run.document.steps[: position + 1]))
+    if "shift" in actions:
+        yield from give_back(run)
+    run.ledger.change(lambda record: phase(record, "RollingBack"))
+    for action in reversed(actions):
+        if STEPS[action][1] is not give_back:  # done, first of all
+            yield from STEPS[action][1](run)
 
 
 def ended(run: Run, how: str, reason: str) -> Iterator[Event]:
@@ -208,20 +235,6 @@ def ended(run: Run, how: str, reason: str) -> Iterator[Event]:
     active = run.new if how == "Healthy" else run.old
     yield run.told(Event("done", "ok" if how == "Healthy" else "warn", f"{active or 'no color'} is active: {reason}",
                          data={"phase": how, "release": run.document.id}))  # fmt: skip
-
-
-def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
-    """The events, and the evidence after the last one, whatever it was."""
-    began: datetime = run.target.clock.now()
-    try:
-        yield from events
-    except GeneratorExit:
-        evidence.keep(run, verb, began, "stopped")
-        raise
-    except BaseException as error:
-        yield evidence.keep(run, verb, began, getattr(error, "what", type(error).__name__))
-        raise
-    yield evidence.keep(run, verb, began, "")
 
 
 def at(record: Record, step: str) -> Record:

@@ -107,13 +107,7 @@ class Prober:
 
     def ingest(self, release_id: str, wait: Callable[[], bool]) -> None:
         """Send a document to the color, wait until its worker indexed it, delete it. `wait` sleeps and says whether there is time left."""
-        text = f"Teal checks with this document that release {release_id} ingests. It is deleted at once."
-        sent = self._send("POST", "/v1/documents", self._headers, json={"title": f"teal probe {release_id}", "text": text})
-        if sent.status_code != 202:
-            raise ProbeFailed(
-                f"{sent.status_code} for a document: {sent.text[:200]}", where=str(sent.request.url), next="teal logs app"
-            )
-        path = f"/v1/documents/{sent.json()['id']}"
+        path = self._put_document(release_id)
         try:
             while True:
                 found = self._send("GET", path, self._headers)
@@ -124,6 +118,19 @@ class Prober:
                     raise ProbeFailed(f"A document was not indexed: it is {state}", where=path, next="teal logs worker")
         finally:
             self._send("DELETE", path, self._headers)
+
+    def forget(self, release_id: str) -> None:
+        """Delete the document of `ingest` when a killed releaser left it: the same content is the same document, so sending it finds it."""
+        self._send("DELETE", self._put_document(release_id), self._headers)
+
+    def _put_document(self, release_id: str) -> str:
+        text = f"Teal checks with this document that release {release_id} ingests. It is deleted at once."
+        sent = self._send("POST", "/v1/documents", self._headers, json={"title": f"teal probe {release_id}", "text": text})
+        if sent.status_code != 202:
+            raise ProbeFailed(
+                f"{sent.status_code} for a document: {sent.text[:200]}", where=str(sent.request.url), next="teal logs app"
+            )
+        return f"/v1/documents/{sent.json()['id']}"
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], **options: Any) -> httpx.Response:
         try:

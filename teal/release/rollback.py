@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.record import Color, Record
 from teal.record_file import StoreFailed
-from teal.release.execute import evident, undone
+from teal.release.evidence import evident
+from teal.release.execute import undone
 from teal.release.history import read_document, require_same
 from teal.release.ledger import Ledger
 from teal.release.plan import POINT_OF_NO_RETURN, Document, other

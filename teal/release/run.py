@@ -26,6 +26,7 @@ class Run:
     document: Document
     reference: Counts | None = None  # what the active color did in its last judged window, for when it has no traffic left
     asked: int = 0  # probes sent, to go through the questions in turn
+    stopped: bool = False  # nobody listens to the events any more
     diary: list[tuple[datetime, Event]] = field(default_factory=list)
 
     @property

@@ -141,6 +141,15 @@ def golden(run: Run, step: Step) -> Iterator[Event]:
     yield Event(step.name, "progress", "a probe document was indexed by the new worker")
 
 
+def undo_golden(run: Run) -> Iterator[Event]:
+    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
+    try:
+        with run.prober(run.old or run.new) as prober:
+            prober.forget(run.document.id)
+    except probe.ProbeFailed as error:
+        yield Event("golden", "warn", f"a probe document may be left: {error.what}")
+
+
 def shift(run: Run, step: Step) -> Iterator[Event]:
     weights = shifted(run.new, step.percent or 0)
     run.set_shares(weights)
@@ -232,7 +241,7 @@ STEPS: Final[Mapping[Action, tuple[Do, Undo]]] = {
     "deploy": (deploy, undo_deploy),
     "ready": (ready, nothing),
     "warm": (warm, nothing),  # the cache keys carry the release
-    "golden": (golden, nothing),  # deletes its document itself
+    "golden": (golden, undo_golden),
     "shift": (shift, give_back),
     "analyse": (analyse, give_back),
     "promote": (promote, undo_promote),

@@ -67,11 +67,12 @@ class World:
     expands_to: str = "0001"
     rate: float = 400.0  # requests a second of all users
     counts: dict[Color, Counts] = field(default_factory=lambda: {"blue": Counts(), "green": Counts()})
-    served: dict[str, float] = field(default_factory=dict)  # requests by release
+    served: dict[str, float] = field(default_factory=dict)  # requests of users by release
     seconds: float = 0.0
     calls: list[str] = field(default_factory=list)
     on_sleep: list[Callable[[], None]] = field(default_factory=list)
     documents: set[str] = field(default_factory=set)
+    kept: list[object] = field(default_factory=list)
 
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
@@ -82,11 +83,12 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.seconds += seconds
         for color, state in self.running.items():
-            self.count(color, state, self.rate * seconds * self.weights.of(color) / 100)
+            sent = self.rate * seconds * self.weights.of(color) / 100
+            self.served[state.release_id] = self.served.get(state.release_id, 0) + sent
+            self.count(color, state, sent)
 
     def count(self, color: Color, state: ColorState, requests: float) -> None:
         how, old, n = self.behaves(state), self.counts[color], round(requests)
-        self.served[state.release_id] = self.served.get(state.release_id, 0) + n
         if how.counted:
             self.counts[color] = replace(old, requests=old.requests + n, errors=old.errors + round(n * how.errors), slow=old.slow + round(n * how.slow),
                                          searches=old.searches + n // 3, streams=old.streams + n // 3)  # fmt: skip
@@ -299,7 +301,9 @@ class Colors:
     def retire(self, color: Color) -> Iterator[Event]:
         self._world.calls.append(f"retire {color}")
         if color in self._world.running:
-            assert self._world.weights.of(color) == 0 or self._world.load().active is None, f"{color} is retired while it has requests"
+            assert self._world.weights.of(color) == 0 or self._world.load().active is None, (
+                f"{color} is retired while it has requests"
+            )
             self._world.replicas[color] = 1
             self._world.half_done.add(color)
             yield Event("retire", "progress", "one process left")
@@ -383,12 +387,13 @@ def serve(world: World, entry: Entry, request: httpx.Request) -> httpx.Response:
     how = world.behaves(state)
     match request.method, request.url.path:
         case "POST", "/v1/documents":
-            world.documents.add(state.release_id)
-            return httpx.Response(202, json={"id": state.release_id, "status": "queued"})
+            id = json.loads(request.content)["title"].removeprefix("teal probe ")
+            world.documents.add(id)
+            return httpx.Response(202, json={"id": id, "status": "queued"})
         case "GET", _:
             return httpx.Response(200, json={"status": "indexed" if how.ingests else "processing"})
-        case "DELETE", _:
-            world.documents.discard(state.release_id)
+        case "DELETE", path:
+            world.documents.discard(path.rsplit("/", 1)[1])
             return httpx.Response(204)
     asked = json.loads(request.content)
     answer = "use cache_page" if how.golden else "I don't know"

@@ -1,0 +1,479 @@
+"""What releases and rollbacks promise, against a service in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teal.errors import BadInput, Held, NeedsHuman, OperatorError
+from teal.record import Record
+from teal.release import schema
+from teal.release.execute import ReleaseFailed, Wish, preview, release, resume
+from teal.release.history import entries
+from teal.release.ledger import Superseded
+from teal.release.repair import examine
+from teal.release.rollback import abort, rollback
+from teal.release.watch import Undecided
+from teal.stack.events import Event
+from teal.traffic.port import Weights, all_to, shifted
+from tests.release.ports import RULES, Behaviour, Process, World
+
+NEW = Wish(Path("new"))
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    made.begin()
+    made.put_image("new")
+    yield made
+    for running in made.kept:
+        with suppress(OperatorError):
+            running.close()  # type: ignore[attr-defined]
+
+
+def run(process: Process, wish: Wish = NEW) -> list[Event]:
+    return list(release(process.target, wish))
+
+
+def until(process: Process, step: str, wish: Wish = NEW) -> object:
+    """A release that is at that step and can be stepped on."""
+    running = release(process.target, wish)
+    process.world.kept.append(running)  # a generator that nobody holds is closed, which undoes its release
+    while next(running).step != step:
+        pass
+    return running
+
+
+def test_a_release_moves_everything_to_the_new_color(world: World) -> None:
+    run(world.process())
+    world.assert_whole()
+    assert world.load().active == "green"
+    assert world.shares_seen == [shifted("green", percent) for percent in (5, 25, 50, 100)]
+    assert world.jobs[world.load().green.release_id] == 3  # type: ignore[union-attr]
+
+
+def test_releases_alternate_colors_and_are_all_remembered(world: World) -> None:
+    for number in range(25):
+        world.put_image(f"v{number}")
+        run(world.process(), Wish(Path("."), image=f"v{number}"))
+        world.assert_whole()
+    record, found = entries(world.process().target.store)
+    assert record.active == "green"
+    assert len(found) == 20
+    assert [one.document.state.image for one in found if one.document] == [f"v{number}" for number in range(24, 4, -1)]
+    assert {one.outcome.phase for one in found if one.outcome} == {"Healthy"}
+
+
+def test_the_first_release_needs_no_active_color() -> None:
+    world = World()
+    world.put_image("new")
+    steps = [event.step for event in run(world.process())]
+    world.assert_whole()
+    assert world.load().active == "blue"
+    assert "hold" not in steps
+    assert not any(step.startswith("analyse") for step in steps)
+
+
+def test_a_first_release_that_fails_leaves_an_empty_service() -> None:
+    world = World()
+    world.put_image("new", Behaviour(status=500))
+    with pytest.raises(ReleaseFailed):
+        run(world.process())
+    world.assert_whole()
+    assert world.load().active is None
+
+
+def test_the_floor_is_what_the_active_color_runs_before_the_new_one_is_deployed(world: World) -> None:
+    world.replicas["blue"] = 7
+    steps = [event.step for event in run(world.process())]
+    assert steps.index("raise-floor") < steps.index("deploy")
+    assert "deploy green floor 7" in world.calls
+    assert world.load().green.replica_floor == 7  # type: ignore[union-attr]
+
+
+def test_the_old_color_ends_only_after_the_hold_and_when_it_has_no_jobs(world: World) -> None:
+    process, seen = world.process(), []
+    for event in release(process.target, NEW):
+        if event.step == "hold" and event.state == "ok":
+            seen.append(("held", world.seconds, world.jobs["r0"], world.replicas["blue"]))
+        if event.step == "retire" and event.state == "start":
+            seen.append(("retires", world.seconds, world.jobs["r0"], world.replicas["blue"]))
+    assert [one[0] for one in seen] == ["held", "retires"]
+    assert seen[0][2:] == (3, 3), "jobs and processes of the old color stay through the rollback window"
+    assert seen[1][2] == 0
+    assert world.calls.index(next(call for call in world.calls if call.startswith("jobs rehome --from r0"))) < world.calls.index(
+        "retire blue"
+    )
+
+
+def test_jobs_that_can_not_be_moved_keep_the_old_color(world: World) -> None:
+    process = world.process()
+    running = until(process, "hold")
+    real = world.jobs
+    world.jobs = _Stuck(real)
+    with pytest.raises(NeedsHuman) as said:
+        list(running)  # type: ignore[call-overload]
+    assert said.value.next == "teal resume"
+    assert "retire blue" not in world.calls
+    assert world.weights == all_to("green")
+    world.jobs = real
+    list(resume(world.process().target))
+    world.assert_whole()
+
+
+class _Stuck(dict[str, int]):
+    def __setitem__(self, key: str, value: int) -> None:
+        super().__setitem__(key, max(value, self.get(key, 0)))
+
+
+BAD = {
+    "does not start": (Behaviour(starts=False), "deploy"),
+    "never ready": (Behaviour(ready=False), "ready"),
+    "answers nothing": (Behaviour(status=500), "golden"),
+    "golden questions fail": (Behaviour(golden=False), "golden"),
+    "jobs never finish": (Behaviour(ingests=False), "golden"),
+    "errors": (Behaviour(errors=0.05), "analyse-5"),
+    "slow": (Behaviour(slow=0.3), "analyse-5"),
+    "crashes under load": (Behaviour(stays_ready=False), "analyse-5"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_version_is_undone_by_itself_and_few_users_met_it(world: World, bad: str) -> None:
+    how, step = BAD[bad]
+    world.put_image("new", how)
+    process = world.process()
+    with pytest.raises(ReleaseFailed, match=f"failed at {step} and was undone") as said:
+        run(process)
+    assert said.value.exit_code == 1
+    world.assert_whole()
+    assert world.load().active == "blue"
+    met = sum(count for id, count in world.served.items() if id != "r0")
+    assert met <= 0.05 * sum(world.served.values()) if step.startswith("analyse") else met == 0, (
+        "users meet it in the first step only"
+    )
+
+
+def test_a_version_that_turns_bad_in_the_rollback_window_is_rolled_back(world: World) -> None:
+    running = until(world.process(), "hold")
+    world.behaviour["new"] = Behaviour(errors=0.2)
+    with pytest.raises(ReleaseFailed, match="failed at hold"):
+        list(running)  # type: ignore[call-overload]
+    world.assert_whole()
+    assert world.load().active == "blue"
+
+
+def test_traffic_is_given_back_before_anything_else_is_undone(world: World) -> None:
+    world.put_image("new", Behaviour(errors=0.5))
+    order: list[str] = []
+    with pytest.raises(ReleaseFailed):
+        order.extend(event.step for event in release(world.process().target, NEW))
+    after = [step for step in order[order.index("analyse-5") :] if step != "analyse-5"]
+    assert after[0] == "give-back"
+
+
+def silent(world: World) -> World:
+    """Nobody's requests are counted, so nobody can say anything."""
+    world.behaviour["new"] = Behaviour(counted=False)
+    return world
+
+
+def test_an_inconclusive_release_pauses_with_exit_4_and_aborts_itself(world: World) -> None:
+    running = release(silent(world).process().target, NEW)
+    paused = next(event for event in running if event.data.get("phase") == "Paused")
+    assert world.load().release.phase == "Paused"  # type: ignore[union-attr]
+    assert paused.data["exit_code"] == 4
+    paused_at = world.seconds
+    with pytest.raises(Undecided) as said:
+        list(running)
+    assert said.value.exit_code == 4
+    assert world.seconds - paused_at >= RULES.paused_seconds
+    world.assert_whole()
+    assert world.load().active == "blue"
+
+
+def test_a_paused_release_goes_on_when_a_person_says_so(world: World) -> None:
+    process = silent(world).process()
+    resumed = 0
+    for event in release(process.target, NEW):
+        if event.data.get("phase") == "Paused":
+            told = list(resume(world.process().target))
+            resumed += 1
+            assert "told to go on" in told[0].detail
+    assert resumed == 3
+    world.assert_whole()
+    assert world.load().active == "green"
+
+
+def test_probes_supply_samples_when_users_send_nothing(world: World) -> None:
+    world.rate = 0.0
+    run(world.process())
+    world.assert_whole()
+    assert world.load().active == "green"
+
+
+def test_thin_traffic_does_not_hide_a_bad_version(world: World) -> None:
+    world.rate = 0.0
+    world.put_image("new", Behaviour(errors=1.0))
+    with pytest.raises(ReleaseFailed, match="analyse-5"):
+        run(world.process())
+    world.assert_whole()
+
+
+@pytest.mark.parametrize("step", ["deploy", "golden", "analyse-5", "shift-100", "hold"])
+@pytest.mark.parametrize("command", [rollback, abort])
+def test_rollback_needs_no_lease_and_stops_the_releaser(world: World, step: str, command: Callable) -> None:  # type: ignore[type-arg]
+    running = until(world.process(), step)
+    try:
+        list(command(world.process().target))
+    except OperatorError as said:
+        if (command, step, said.next) != (abort, "hold", "teal rollback"):
+            raise
+        list(rollback(world.process().target))
+    world.assert_whole()
+    assert world.load().active == "blue"
+    before = (world.weights, world.record, len(world.calls))
+    with pytest.raises(Superseded):
+        list(running)  # type: ignore[call-overload]
+    assert (world.weights, world.record, len(world.calls)) == before
+
+
+def test_traffic_is_the_first_thing_that_a_rollback_changes(world: World) -> None:
+    until(world.process(), "analyse-50")
+    process, order = world.process(), []
+    process.before = {"traffic.set": lambda: order.append("traffic"), "store.write": lambda: order.append("record")}
+    list(rollback(process.target))
+    assert order == ["traffic", "record"]
+
+
+def test_a_releaser_frozen_between_its_check_and_its_call_never_shifts_again(world: World) -> None:
+    """Frozen where nothing can hold it back: after its last look at the generation, before the load balancer is called."""
+    process = world.process()
+    running = until(process, "analyse-5")
+    freezes = _Frozen(world)
+    process.target = replace(process.target)
+    world_set = world.shares_seen
+    shifts_before = len(world_set)
+    process.before["traffic.set"] = lambda: None
+    slept = process.target.traffic
+    slept._port = freezes  # type: ignore[attr-defined]
+    with pytest.raises(Superseded):
+        list(running)  # type: ignore[call-overload]
+    world.assert_whole()
+    assert freezes.rolled_back
+    assert world.load().active == "blue"
+    assert world.weights == all_to("blue")
+    assert shifted("green", 25) in world_set[shifts_before:], "the call did arrive, on a load balancer that can not refuse it"
+    assert world_set[-1] == all_to("blue"), "and was taken back at once"
+
+
+class _Frozen:
+    """The load balancer as a process sees it that sleeps, on its next shift, until a whole rollback has happened."""
+
+    def __init__(self, world: World) -> None:
+        from tests.release.ports import Shares
+
+        self._world, self._real, self.rolled_back = world, Shares(world), False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
+        if check is not None:
+            check()
+        if not self.rolled_back:
+            self.rolled_back = True
+            list(rollback(self._world.process().target))
+        self._real.set(weights)
+
+
+def test_a_releaser_thawed_before_its_check_does_not_call_at_all(world: World) -> None:
+    process = world.process()
+    running = until(process, "analyse-5")
+    process.before["traffic.set"] = lambda: list(rollback(world.process().target))  # type: ignore[assignment, return-value]
+    with pytest.raises(Superseded):
+        list(running)  # type: ignore[call-overload]
+    world.assert_whole()
+    assert shifted("green", 25) not in world.shares_seen
+
+
+def test_a_late_call_of_a_fenced_releaser_is_set_again_within_the_fence(world: World) -> None:
+    until(world.process(), "analyse-5")
+    late = [lambda: setattr(world, "weights", shifted("green", 25))]
+
+    def arrive() -> None:
+        if late and world.seconds > began + 4:
+            late.pop()()
+
+    began = world.seconds
+    world.on_sleep.append(arrive)
+    said = list(rollback(world.process().target))
+    world.assert_whole()
+    assert any("set again 1 times" in event.detail for event in said)
+
+
+@pytest.mark.parametrize("to", [None, "blue"])
+def test_rollback_gives_the_traffic_back_when_the_store_is_down(world: World, to: str | None) -> None:
+    until(world.process(), "analyse-25")
+    world.store_down = True
+    with pytest.raises(NeedsHuman, match="All requests go to blue, but the record could not be written") as said:
+        list(rollback(world.process().target, to))  # type: ignore[arg-type]
+    assert world.weights == all_to("blue")
+    assert said.value.exit_code == 4
+    world.store_down = False
+    list(rollback(world.process().target))
+    world.assert_whole()
+
+
+def test_with_the_store_down_and_shares_that_say_nothing_a_person_names_the_color(world: World) -> None:
+    until(world.process(), "hold")
+    world.store_down = True
+    with pytest.raises(NeedsHuman, match="do not tell") as said:
+        list(rollback(world.process().target))
+    assert "--to" in said.value.next
+    assert world.weights == all_to("green")
+    with pytest.raises(NeedsHuman, match="All requests go to blue"):
+        list(rollback(world.process().target, "blue"))
+    assert world.weights == all_to("blue")
+
+
+def test_a_releaser_whose_store_goes_down_gives_the_traffic_back(world: World) -> None:
+    running = until(world.process(), "analyse-25")
+    world.store_down = True
+    with pytest.raises(NeedsHuman):
+        list(running)  # type: ignore[call-overload]
+    assert world.weights == all_to("blue")
+
+
+def test_there_is_nothing_to_roll_back_to_when_the_window_is_over(world: World) -> None:
+    run(world.process())
+    for command in (rollback, abort):
+        with pytest.raises(BadInput) as said:
+            list(command(world.process().target))
+        assert said.value.exit_code == 2
+    assert world.weights == all_to("green")
+
+
+def test_a_second_release_is_refused_while_one_is_under_way(world: World) -> None:
+    until(world.process(), "analyse-5")
+    for attempt in (lambda: run(world.process()), lambda: preview(world.process().target, NEW)):
+        with pytest.raises(Held) as said:
+            attempt()
+        assert said.value.exit_code == 3
+    world.seconds += RULES.lease_seconds + 1
+    with pytest.raises(NeedsHuman, match="was left at analyse-5"):
+        run(world.process())
+
+
+def test_two_releasers_that_begin_at_once_make_one_release(world: World) -> None:
+    first = world.process()
+    first.before["store.write"] = lambda: until(world.process(), "deploy")  # type: ignore[assignment, return-value]
+    with pytest.raises(Held):
+        run(first)
+    assert sum(1 for call in world.calls if call.startswith("deploy")) == 0
+
+
+def test_a_dry_run_changes_nothing(world: World) -> None:
+    before = (world.record, dict(world.objects), world.weights, list(world.calls), dict(world.running))
+    steps = preview(world.process().target, Wish(Path("new"), reindex=True))
+    assert [step.name for step in steps][:4] == ["preflight", "expand-schema", "build-index", "verify-index"]
+    assert all(step.says and step.undo for step in steps)
+    assert (world.record, dict(world.objects), world.weights, list(world.calls), dict(world.running)) == before
+    with pytest.raises(BadInput):
+        preview(world.process().target, Wish(Path("."), image="nobody built this"))
+
+
+def test_an_image_that_does_not_cover_the_expanded_schema_is_refused_before_it_is_deployed(world: World) -> None:
+    world.expands_to = "0003"
+    world.put_image("new", schema=("0001", "0002"))
+    with pytest.raises(ReleaseFailed, match="serves schema 0001 to 0002; the database is at 0003"):
+        run(world.process())
+    assert not [call for call in world.calls if call.startswith("deploy")]
+    world.assert_whole()
+
+
+def test_only_expanding_migrations_run_in_a_release_and_before_the_deployment(world: World) -> None:
+    run(world.process())
+    migrations = [call for call in world.calls if call.startswith("migrate")]
+    assert migrations == ["migrate --expand"]
+    assert world.calls.index("migrate --expand") < next(n for n, call in enumerate(world.calls) if call.startswith("deploy"))
+
+
+@pytest.mark.parametrize("where", ["analyse-5", "hold"])
+def test_a_contract_is_refused_while_a_release_or_its_window_needs_the_old_schema(world: World, where: str) -> None:
+    world.put_image("new", schema=("0001", "0002"))
+    until(world.process(), where)
+    assert any("is not over" in why for why in schema.needs_old_schema(world.load(), "0002"))
+
+
+def test_a_contract_is_refused_while_a_color_can_not_serve_what_is_left(world: World) -> None:
+    assert schema.needs_old_schema(world.load(), "0002") == ("blue runs old, which serves 0001 to 0001, not 0002",)
+    world.put_image("new", schema=("0001", "0002"))
+    run(world.process())
+    assert schema.needs_old_schema(world.load(), "0002") == ()
+    assert schema.needs_old_schema(Record(), "0002") == ()
+
+
+def test_a_new_index_is_built_beside_the_old_one_before_the_color_reads_it(world: World) -> None:
+    run(world.process(), Wish(Path("new"), reindex=True))
+    name = world.load().green.index  # type: ignore[union-attr]
+    assert name.startswith("teal-r")
+    calls = [call for call in world.calls if call.startswith(("index", "deploy"))]
+    assert calls == [f"index build --name {name}", f"index verify --name {name}", "deploy green floor 3"]
+
+
+@pytest.mark.parametrize("how", [Behaviour(), Behaviour(errors=0.2), Behaviour(starts=False)])
+def test_evidence_is_written_whether_a_release_succeeds_or_fails(world: World, how: Behaviour) -> None:
+    world.put_image("new", how)
+    events: list[Event] = []
+    failed = ""
+    try:
+        for event in release(world.process().target, NEW):
+            events.append(event)
+    except ReleaseFailed as error:
+        failed = error.what
+    told = next(event for event in events if event.step == "evidence")
+    page = world.objects[told.data["key"]].decode()
+    kept = json.loads(world.objects[told.data["key"].replace("index.html", "release.json")])
+    assert kept["failure"] == failed
+    assert kept["release"]["state"]["image"] == "new"
+    assert kept["release"]["who"] in page
+    assert "<svg" in page
+    assert "<script" not in page
+    if how.starts:
+        gates = [gate for event in kept["events"] for gate in event.get("gates", ())]
+        assert {gate["gate"] for gate in gates} >= {"errors", "slow"}
+        assert "analyse-5" in page
+    if failed:
+        assert "was undone" in page
+
+
+def test_a_leftover_in_the_idle_color_is_named_and_nothing_is_touched(world: World) -> None:
+    world.replicas["green"] = 1
+    with pytest.raises(NeedsHuman, match="green should be empty") as said:
+        run(world.process())
+    assert said.value.next == "teal repair"
+    assert [finding.will for finding in examine(world.process().target)] == ["end green"]
+
+
+def test_repair_finds_what_nobody_holds_and_touches_nothing_by_looking(world: World) -> None:
+    world.weights = Weights(70, 30)
+    world.jobs["r9"] = 4
+    record = world.load()
+    world.record = record.model_copy(update={"history": ("r0", "r9")}).model_dump_json().encode()
+    before = (world.weights, world.record, dict(world.jobs))
+    found = examine(world.process().target)
+    assert [one.what for one in found] == [
+        "blue is active but has 70 % of the requests",
+        "4 jobs of r9 wait for a worker that is gone",
+    ]
+    assert (world.weights, world.record, dict(world.jobs)) == before
+    for one in found:
+        list(one.mend())
+    world.assert_whole()
