@@ -124,7 +124,7 @@ class Cache(pulumi.ComponentResource):
             description="Token and address of the cache",
             kms_key_id=args.kms_key_arn,
             recovery_window_in_days=RECOVERY_DAYS,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         endpoint = replication.primary_endpoint_address
         secretsmanager.SecretVersion(

@@ -213,7 +213,7 @@ class Search(pulumi.ComponentResource):
             description=f"Elasticsearch user {user}",
             kms_key_id=self._args.kms_key_arn,
             recovery_window_in_days=RECOVERY_DAYS,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         content = {"username": user, "password": password, "ca_certificate": certificate}
         secretsmanager.SecretVersion(
