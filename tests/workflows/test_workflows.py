@@ -1,0 +1,244 @@
+"""What the workflows promise: pinned actions, least rights, nothing for forks, no interrupted release, and commands that exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from teal.aws.names import StateNames
+from tests.workflows.workflow_files import FOLDER, ROOT, Workflow, commands, used, workflows
+
+ALL = workflows()
+BY_NAME = {workflow.name: workflow for workflow in ALL}
+# Everything that any job may write, and why; a workflow or job that is not named here writes nothing.
+WRITES = {
+    ("preview", "plan"): {"id-token"},  # takes the preview role
+    ("preview", "comment"): {"pull-requests"},
+    ("deploy", "up"): {"id-token"},
+    ("release", "release"): {"id-token"},  # takes the release role, and signs
+    ("rollback", "rollback"): {"id-token"},
+    ("drift", "look"): {"id-token"},
+    ("drift", "tell"): {"issues"},
+}
+each = pytest.mark.parametrize("workflow", ALL, ids=lambda workflow: workflow.name)
+
+
+def table() -> dict[str, dict[str, str]]:
+    rows = tomllib.loads((FOLDER / "actions.toml").read_text(encoding="utf-8"))["action"]
+    return {row["name"]: row for row in rows}
+
+
+def test_every_action_is_pinned_to_the_commit_that_the_table_names() -> None:
+    rows = table()
+    for file, use, version in used():
+        name, _, sha = use.partition("@")
+        assert re.fullmatch(r"[0-9a-f]{40}", sha), f"{file}: {use} is not pinned by commit"
+        assert name in rows, f"{file}: {name} is not in .github/actions.toml"
+        assert (sha, version) == (rows[name]["sha"], rows[name]["version"]), f"{file}: {use} is not what the table says"
+
+
+def test_the_table_names_no_action_that_nobody_uses_and_each_commit_by_its_own_repository() -> None:
+    rows = table()
+    assert set(rows) == {use.partition("@")[0] for _, use, _ in used()}
+    for name, row in rows.items():
+        assert row["source"] == f"https://github.com/{name}/commit/{row['sha']}"
+
+
+@each
+def test_a_workflow_may_read_at_most_and_a_job_writes_only_what_is_listed(workflow: Workflow) -> None:
+    assert "permissions" in workflow.document, "without it a workflow gets the repository's default rights"
+    assert set((workflow.document["permissions"] or {}).items()) <= {("contents", "read")}
+    for name, job in workflow.jobs.items():
+        rights: dict[str, str] = job.get("permissions", {})
+        assert {right for right, level in rights.items() if level != "read"} == WRITES.get((workflow.name, name), set())
+
+
+@each
+def test_no_checkout_leaves_a_token_behind(workflow: Workflow) -> None:
+    for _, step in workflow.steps():
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@each
+def test_no_workflow_has_a_secret_or_a_stored_key(workflow: Workflow) -> None:
+    assert not re.search(r"secrets\.|secrets:|aws-access-key-id|aws-secret-access-key", workflow.text, re.IGNORECASE)
+
+
+@each
+def test_no_workflow_runs_a_fork_s_code_with_rights(workflow: Workflow) -> None:
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(workflow.triggers)
+    if "pull_request" not in workflow.triggers:
+        return
+    for name, job in workflow.jobs.items():
+        if WRITES.get((workflow.name, name)) == {"id-token"}:
+            assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+
+
+@each
+def test_a_job_that_may_write_here_runs_no_code_of_the_repository(workflow: Workflow) -> None:
+    for name, job in workflow.jobs.items():
+        if WRITES.get((workflow.name, name), set()) & {"pull-requests", "issues", "contents"}:
+            assert not [
+                step for step in job["steps"] if "checkout" in step.get("uses", "") or step.get("uses", "").startswith("./")
+            ]
+
+
+@each
+def test_no_release_rollback_or_deployment_is_cancelled_by_the_next_one(workflow: Workflow) -> None:
+    cancels = workflow.document["concurrency"]["cancel-in-progress"]
+    if workflow.name == "ci":
+        assert cancels == "${{ github.event_name == 'pull_request' }}"
+    else:
+        assert cancels is False
+
+
+def test_a_rollback_does_not_wait_for_the_release_that_it_ends() -> None:
+    groups = [BY_NAME[name].document["concurrency"]["group"] for name in ("release", "rollback", "deploy")]
+    assert len(set(groups)) == 3
+
+
+def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_role_that_trusts_them() -> None:
+    from infra.components.github_roles import role_name, subjects
+
+    for name, kind in (("deploy", "up"), ("release", "release"), ("rollback", "release")):
+        workflow = BY_NAME[name]
+        (job,) = workflow.jobs.values()
+        assert job["if"] == "github.ref == 'refs/heads/main'"
+        environment = job["environment"].replace("${{ inputs.stack }}", "prod")
+        (subject,) = subjects(kind, "o/r", "prod", "main")  # type: ignore[arg-type]
+        assert subject == f"repo:o/r:environment:{environment}"
+        role = role_name("teal-prod", kind)  # type: ignore[arg-type]
+        spelled = workflow.text.replace("${{ inputs.stack }}", "prod").replace("$STACK", "prod")
+        assert f":role/{role}" in spelled
+    for name in ("preview", "drift"):
+        spelled = BY_NAME[name].text.replace("${{ matrix.stack }}", "prod")
+        assert f":role/{role_name('teal-prod', 'preview')}" in spelled
+        assert not any("environment" in job for job in BY_NAME[name].jobs.values()), "the preview role trusts no environment"
+
+
+def test_workflows_look_for_the_state_where_bootstrap_put_it() -> None:
+    wanted = StateNames("prod", "111122223333", "eu-central-1").backend_url
+    values = {
+        "stack": "prod",
+        "account": "111122223333",
+        "region": "eu-central-1",
+        "AWS_ACCOUNT_ID": "111122223333",
+        "AWS_REGION": "eu-central-1",
+    }
+    for name in ("preview", "drift", "deploy"):
+        (found,) = {
+            job["env"]["PULUMI_BACKEND_URL"] for job in BY_NAME[name].jobs.values() if "PULUMI_BACKEND_URL" in job.get("env", {})
+        }
+        assert re.sub(r"\$\{\{ \w+\.(\w+) \}\}", lambda match: values[match[1]], found) == wanted
+
+
+def test_an_image_is_built_once_listed_signed_and_verified_before_it_is_released() -> None:
+    scripts = [step.get("run", step.get("uses", "")) for _, step in BY_NAME["release"].steps()]
+    order = [next(index for index, script in enumerate(scripts) if word in script)
+             for word in ("docker build", "anchore/sbom-action", "cosign sign", "cosign verify", "teal release", "teal rollback")]  # fmt: skip
+    assert order == sorted(order)
+    assert sum("docker build" in script for script in scripts) == 1
+
+
+def test_pulumi_s_command_is_of_the_locked_sdk_s_version() -> None:
+    action = yaml.safe_load((FOLDER / "actions" / "setup" / "action.yml").read_text(encoding="utf-8"))
+    (version,) = [step["with"]["pulumi-version"] for step in action["runs"]["steps"] if "pulumi/actions@" in step.get("uses", "")]
+    assert f"\npulumi=={version} " in (ROOT / "requirements-infra.lock").read_text(encoding="utf-8")
+
+
+def test_updates_are_proposed_for_every_folder_that_uses_actions() -> None:
+    document = yaml.safe_load((FOLDER / "dependabot.yml").read_text(encoding="utf-8"))
+    (actions,) = [row for row in document["updates"] if row["package-ecosystem"] == "github-actions"]
+    folders = {f"/{path.parent.relative_to(ROOT)}" for path in (FOLDER / "actions").rglob("action.yml")}
+    assert set(actions["directories"]) == {"/", *folders}
+
+
+def scripts() -> list[tuple[str, list[str]]]:
+    return [(workflow.name, words) for workflow in ALL for _, step in workflow.steps() for words in commands(step.get("run", ""))]
+
+
+@pytest.mark.parametrize(("workflow", "words"), [(name, words) for name, words in scripts() if words[0].endswith("bin/teal")],
+                         ids=lambda value: " ".join(value) if isinstance(value, list) else value)  # fmt: skip
+def test_every_teal_command_in_a_workflow_exists_with_its_options(workflow: str, words: list[str]) -> None:
+    from teal.cli import app
+
+    command: Any = typer.main.get_command(app)
+    rest = words[1:]
+    while hasattr(command, "commands"):
+        assert rest[0] in command.commands, f"{workflow}: there is no command {' '.join(words)}"
+        command, rest = command.commands[rest[0]], rest[1:]
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= options
+
+
+def test_options_that_a_workflow_adds_to_a_release_exist() -> None:
+    from teal.cli import app
+
+    group: Any = typer.main.get_command(app)
+    options = {name for parameter in group.commands["release"].params for name in parameter.opts}
+    added = re.findall(r"more\+=\((--[a-z-]+)\)", BY_NAME["release"].text)
+    assert added
+    assert set(added) <= options
+
+
+@pytest.mark.parametrize("words", [words for _, words in scripts() if "-m" in words and "python" in words[0]], ids=" ".join)
+def test_every_python_module_in_a_workflow_exists_with_its_options(words: list[str]) -> None:
+    module, *rest = words[words.index("-m") + 1 :]
+    said = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    for word in rest:
+        assert not word.startswith("--") or word in said
+
+
+def test_every_script_and_make_target_in_a_workflow_exists() -> None:
+    targets = set(re.findall(r"^([a-z./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for workflow, words in scripts():
+        if words[0] == "make":
+            wanted = {word for word in words[1:] if not word.startswith("-") and "=" not in word}
+            assert wanted <= targets, f"{workflow}: {words}"
+        elif words[0].startswith((".github/", ".ci/")):
+            assert os.access(ROOT / words[0], os.X_OK), f"{workflow}: {words[0]}"
+
+
+def test_a_session_is_renewed_from_a_file_only_the_job_can_read(tmp_path: Path) -> None:
+    """The script against a server that plays GitHub's: the token is asked for AWS, kept privately, and named to later steps."""
+    import stat
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    asked: list[tuple[str, str | None]] = []
+
+    class Github(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers.get("Authorization")))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"value": "the-token"}')
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Github)
+    Thread(target=server.serve_forever, daemon=True).start()
+    environ = {**os.environ, "RUNNER_TEMP": str(tmp_path), "GITHUB_ENV": str(tmp_path / "env"), "GITHUB_RUN_ID": "7", "no_proxy": "127.0.0.1",
+               "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t", "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/?v=1"}  # fmt: skip
+    ran = subprocess.Popen([FOLDER / "aws-session", "arn:aws:iam::1:role/r", "eu-central-1"], env=environ, start_new_session=True)
+    try:
+        assert ran.wait(30) == 0
+    finally:
+        os.killpg(ran.pid, 15)  # the part that goes on renewing
+        server.shutdown()
+    settings = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
+    token = Path(settings["AWS_WEB_IDENTITY_TOKEN_FILE"])
+    assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == ("the-token", 0o600)
+    assert (settings["AWS_ROLE_ARN"], settings["AWS_REGION"]) == ("arn:aws:iam::1:role/r", "eu-central-1")
+    assert asked == [("/?v=1&audience=sts.amazonaws.com", "bearer t")]
