@@ -18,8 +18,10 @@ from typer._click.exceptions import UsageError  # typer carries its own click an
 
 from teal import admin, errors, ingest, present
 from teal.aws import commands as aws_commands
+from teal.aws import cost as aws_cost
 from teal.client import Client, address, require_collection, require_key, words
 from teal.errors import OperatorError
+from teal.release import commands as release_commands
 from teal.stack import doctor as checks
 from teal.stack import first_run, logs
 from teal.stack import status as truth
@@ -304,6 +306,8 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: J
 
 
 aws_commands.register(app)
+aws_cost.register(app)
+release_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

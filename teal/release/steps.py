@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from teal.errors import NeedsHuman, OperatorError
+from teal.errors import AdminFailed, NeedsHuman, OperatorError
 from teal.record import Color, ColorState, Record
 from teal.record_file import StoreFailed
 from teal.release import probe, schema, watch
@@ -211,16 +211,18 @@ def give_jobs(run: Run, leaving: Color, staying: Color | None, release_id: str) 
     admin, clock = run.target.runtime.admin, run.target.clock
     deadline = clock.monotonic() + run.target.rules.jobs_seconds
     while True:
-        moved = sum(
-            int(row.get("moved", 0))
-            for row in admin(state, staying, "jobs", "rehome", "--from", release_id, "--to", state.release_id)
-        )
-        left = int(admin(state, staying, "jobs", "left", "--release", release_id)[0]["left"])
-        yield Event("jobs", "progress", f"{moved} jobs of {leaving} to {staying}, {left} left")
+        try:
+            rows = admin(state, staying, "jobs", "rehome", "--from", release_id, "--to", state.release_id)
+            left = int(admin(state, staying, "jobs", "left", "--release", release_id)[0]["left"])
+        except AdminFailed as error:  # a process of the leaving color still enqueues, or the database is busy
+            left, said = -1, error.what
+        else:
+            said = f"{sum(int(row.get('moved', 0)) for row in rows)} jobs of {leaving} to {staying}, {left} left"
+        yield Event("jobs", "progress", said)
         if left == 0:
             return
         if clock.monotonic() >= deadline:
-            raise NeedsHuman(f"{left} jobs of {leaving} can not be re-homed", where=f"release {release_id}", next="teal repair")
+            raise NeedsHuman(f"Jobs of {leaving} can not be re-homed: {said}", where=f"release {release_id}", next="teal repair")
         run.wait()
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from teal.errors import BadInput, Held, NeedsHuman, OperatorError
+from teal.errors import AdminFailed, BadInput, Held, NeedsHuman, OperatorError
 from teal.record import Record
 from teal.release import schema
+from teal.release.contract import contract
 from teal.release.execute import ReleaseFailed, Wish, preview, release, resume
 from teal.release.history import entries
 from teal.release.ledger import Superseded
@@ -125,6 +126,20 @@ def test_jobs_that_can_not_be_moved_keep_the_old_color(world: World) -> None:
     world.jobs = real
     list(resume(world.process().target))
     world.assert_whole()
+
+
+def test_jobs_are_tried_again_while_the_leaving_color_still_enqueues(world: World) -> None:
+    process = world.process()
+    running = until(process, "re-home")
+
+    def busy() -> None:
+        raise AdminFailed("jobs rehome", code="catalog", detail="something still enqueues", action="", bad_input=False)
+
+    process.before["runtime.admin"] = busy
+    said = [event.detail for event in running]  # type: ignore[attr-defined]
+    assert "something still enqueues" in said
+    world.assert_whole()
+    assert world.load().active == "green"
 
 
 class _Stuck(dict[str, int]):
@@ -418,6 +433,41 @@ def test_a_contract_is_refused_while_a_color_can_not_serve_what_is_left(world: W
     run(world.process())
     assert schema.needs_old_schema(world.load(), "0002") == ()
     assert schema.needs_old_schema(Record(), "0002") == ()
+
+
+def test_contracting_runs_under_the_lease_and_only_when_nobody_needs_the_old_schema(world: World) -> None:
+    with pytest.raises(BadInput):
+        list(contract(World().process().target))
+    until(world.process(), "analyse-5")
+    with pytest.raises(Held):
+        list(contract(world.process().target))
+    list(rollback(world.process().target))
+    world.put_image("new", schema=("0001", "0002"))
+    world.revision = "0001"
+    run(world.process())
+    list(contract(world.process().target, dry_run=True))
+    assert "migrate --contract" not in world.calls
+    process = world.process()
+    process.before["runtime.admin"] = lambda: None
+    held: list[bool] = []
+    world_calls = world.calls
+    for _ in contract(process.target):
+        held.append(world.load().lease is None)
+    assert world_calls[-1] == "migrate --contract"
+    assert world.revision == "0002"
+    assert held == [True, True], "the lease is taken for the migration and given back"
+    world.assert_whole()
+
+
+def test_a_color_that_can_not_serve_the_contracted_schema_refuses_it(world: World) -> None:
+    world.put_image("new", schema=("0001", "0002"))
+    run(world.process())
+    record = world.load()
+    older = record.green.model_copy(update={"schema_max": "0001"})  # type: ignore[union-attr]
+    world.record = record.model_copy(update={"blue": older}).model_dump_json().encode()
+    with pytest.raises(NeedsHuman, match="blue runs v-new, which serves 0001 to 0001, not 0002"):
+        list(contract(world.process().target))
+    assert "migrate --contract" not in world.calls
 
 
 def test_a_new_index_is_built_beside_the_old_one_before_the_color_reads_it(world: World) -> None:
