@@ -20,9 +20,10 @@ from infra import capacity, cost, extract_prices, prices
 from infra.capacity import Machines, Need, machines
 from infra.config import Config, load
 from infra.cost import Bill, monthly_cost
-from infra.evaluate import STACKS, platform, stack_values
+from infra.evaluate import stack_values
 from infra.price_refresh import query, refresh
 from infra.prices import Price, RefreshError
+from tests.infra.conftest import STACKS, Stack, evaluate
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,11 @@ def config(stack: str = "prod") -> Config:
     return load(stack_values(stack), stack, f"Pulumi.{stack}.yaml")
 
 
-evaluated = cache(platform)  # a second or two a stack
-
-
 @cache
-def bill(stack: str, multiple: float = 1) -> Bill:
-    lines = monthly_cost(evaluated(stack).resources, config(stack), prices.load("us-east-1", Path("/nowhere")), multiple)
+def bill(stack: Stack, multiple: float = 1) -> Bill:
+    lines = monthly_cost(
+        evaluate("platform", stack).resources, config(stack), prices.load("us-east-1", Path("/nowhere")), multiple
+    )
     return Bill(stack, "us-east-1", multiple, lines, config(stack).budget_usd)
 
 
@@ -116,14 +116,14 @@ def test_a_refreshed_price_wins_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_stack_s_bill_has_every_part_that_costs_money(stack: str) -> None:
+def test_a_stack_s_bill_has_every_part_that_costs_money(stack: Stack) -> None:
     parts = {line.part for line in bill(stack).lines}
     assert parts >= {"cluster", "service", "search", "database", "cache", "network", "load balancer", "observability", "keys"}
     assert bill(stack).usd > 100
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_ten_times_the_load_costs_more_but_not_ten_times(stack: str) -> None:
+def test_ten_times_the_load_costs_more_but_not_ten_times(stack: Stack) -> None:
     assert bill(stack).usd < bill(stack, 10).usd < 10 * bill(stack).usd
 
 

@@ -10,6 +10,7 @@ import pytest
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 from infra.stateful import PROTECTED
+from tests.infra.conftest import STACKS, Program, Stack, evaluate
 
 DIGEST = f"@sha256:{'a' * 64}"
 GOOD_CONTAINER: dict[str, Any] = {
@@ -241,3 +242,15 @@ def test_values_that_a_preview_does_not_know_yet_do_not_break_a_rule() -> None:
     for rule in RULES:
         for kind in ("kubernetes:apps/v1:Deployment", "aws:ec2/securityGroup:SecurityGroup", HPA):
             assert list(rule.check(Resource(kind, "it", {"spec": None, "ingress": None}))) is not None
+
+
+@pytest.mark.parametrize("program", ["platform", "service"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_both_programs_keep_every_rule(program: Program, stack: Stack) -> None:
+    found = [
+        f"{rule.name}: {one.type} {one.name}: {violation}"
+        for one in evaluate(program, stack).resources
+        for rule in RULES
+        for violation in rule.check(Resource(one.type, one.name, one.inputs, one.protect))
+    ]
+    assert found == []
