@@ -42,13 +42,13 @@ async def watch(service: Service) -> None:
 async def _note(service: Service, part: str, look: Callable[[], Awaitable[str | None]]) -> None:
     """Do one look and keep what it found; changes are logged once."""
     before = service.reasons.get(part)
-    service.broken.discard(part)
+    broken = False
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             reason = await look()
     except IndexMismatch as error:
         reason = error.detail
-        service.broken.add(part)
+        broken = True
     except TealError as error:
         reason = error.detail
     except (RedisError, OSError, TimeoutError) as error:
@@ -57,6 +57,7 @@ async def _note(service: Service, part: str, look: Callable[[], Awaitable[str | 
         reason = f"{part} failed unexpectedly: {error!r}"
         if reason != before:
             _log.exception("looking at %s failed", part)
+    (service.broken.add if broken else service.broken.discard)(part)  # not before the look has ended: it is still true meanwhile
     if reason is None:
         service.reasons.pop(part, None)
     else:

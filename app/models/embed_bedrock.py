@@ -9,13 +9,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import boto3
 import numpy as np
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from circuitbreaker import CircuitBreaker, CircuitBreakerError
 
 from app.errors import ModelUnavailable
+from app.models.bedrock import bedrock_client
 from app.search.port import Stamp, Vector
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 InputType = Literal["search_document", "search_query"]
 DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
 COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
-CONNECT_SECONDS: Final = 3  # within the region; longer means it is not reachable
 READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
-ATTEMPTS: Final = 3  # botocore's standard mode waits with jitter between them, up to 20 s
 FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
 OPEN_SECONDS: Final = 15  # then one call probes whether the provider is back
 
@@ -51,12 +48,7 @@ class BedrockEmbedder:
             FAILURES_TO_OPEN, OPEN_SECONDS, expected_exception=(ClientError, BotoCoreError), name="bedrock-embed"
         )
         self._guarded = self.breaker.decorate(self._call)
-        try:
-            self._client = client or boto3.client("bedrock-runtime", region_name=region, config=_config())
-        except BotoCoreError as error:
-            raise ModelUnavailable(
-                f"Bedrock cannot be used: {error}. Set AWS_REGION and the credentials of the process."
-            ) from error
+        self._client = client or bedrock_client(region, read_seconds=READ_SECONDS)
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
         if "cohere" in self._model_id:
@@ -105,9 +97,3 @@ class BedrockEmbedder:
                 f"Bedrock model {self._model_id} did not answer {expected} vectors of {self.stamp.dimensions} numbers."
             ) from error
         return list(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12))
-
-
-def _config() -> Config:
-    return Config(
-        retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
-    )

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
+from app.models.bedrock import bedrock_client
 from app.settings import Settings
 from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
@@ -32,7 +33,7 @@ class BedrockGenerator:
         self.label = f"Written by {settings.generation_model} on Amazon Bedrock from the cited sources."
         self._model = settings.generation_model
         self._max_tokens = settings.max_answer_tokens
-        self._client = client or _client(settings)
+        self._client = client or bedrock_client(settings.aws_region, read_seconds=settings.generation_timeout_seconds)
         self._breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, (BotoCoreError, ClientError), name="bedrock")
 
     async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
@@ -75,20 +76,6 @@ class BedrockGenerator:
             messages=[{"role": "user", "content": [{"text": user}]}],
             inferenceConfig={"maxTokens": self._max_tokens, "temperature": 0.0},
         )
-
-
-def _client(settings: Settings) -> BedrockRuntimeClient:
-    import boto3
-    from botocore.config import Config
-
-    client: BedrockRuntimeClient = boto3.client(
-        "bedrock-runtime",
-        region_name=settings.aws_region,
-        config=Config(
-            retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=settings.generation_timeout_seconds
-        ),
-    )
-    return client
 
 
 def _read(events: Iterable[dict[str, Any]], pieces: queue.Queue[object], left: threading.Event) -> None:
