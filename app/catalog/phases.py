@@ -41,8 +41,9 @@ def pending(known: Sequence[Revision], at: str | None) -> tuple[Revision, ...]:
     return tuple(known[ids.index(at) + 1 :]) if at in ids else ()
 
 
-def expandable(known: Sequence[Revision], at: str | None, *, oldest: str = OLDEST_REVISION) -> str | None:
+def expandable(known: Sequence[Revision], at: str | None, *, oldest: str | None = None) -> str | None:
     """The revision to which only expanding leads; None when nothing is to be done. An empty database has no release to protect.
+    `oldest`: the first revision that the code can serve, its own when not given.
 
     Raises MigrationRefused when the code needs a contraction first, or when an expansion waits behind one.
     """
@@ -50,7 +51,9 @@ def expandable(known: Sequence[Revision], at: str | None, *, oldest: str = OLDES
         return known[-1].id
     waiting = pending(known, at)
     first = next((n for n, revision in enumerate(waiting) if revision.phase == "contract"), len(waiting))
-    behind = [revision.id for revision in waiting[first:] if revision.phase == "expand" or revision.id == oldest]
+    behind = [
+        revision.id for revision in waiting[first:] if revision.phase == "expand" or revision.id == (oldest or OLDEST_REVISION)
+    ]
     if behind:
         raise MigrationRefused(
             f"Revision {behind[0]} is needed, and {waiting[first].id} before it contracts the schema that the active release uses."

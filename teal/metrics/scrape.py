@@ -16,8 +16,11 @@ from teal.metrics.port import Counts
 from teal.record import COLORS, Color
 
 SCRAPE_SECONDS = 3.0
-SLOW_SECONDS = 1.0  # a bucket of teal_http_request_seconds; the service's promise for a search or an answer without a model
-UNSEEN = frozenset({"/healthz", "/readyz", "/metrics", "unmatched"})  # asked by machines
+SLOW_SECONDS = 1.0  # the service's promise for a search or an answer without a model
+MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by them, not by users
+UNMATCHED = "unmatched"  # addresses that are none; but a failure before the routes is met by users
+BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # as in app/telemetry.py
+UNSEEN = MACHINES | {UNMATCHED}
 REQUESTS, LATENCY = "teal_http_requests", "teal_http_request_seconds"
 PLAIN = {"searches": "teal_retrievals", "empty": "teal_retrieval_empty", "model_calls": "teal_model_calls",
          "rate_limited": "teal_model_rate_limited", "streams": "teal_streams", "broken_streams": "teal_streams_broken"}  # fmt: skip
@@ -30,10 +33,14 @@ class NobodyAnswers(OperatorError):
 
 
 class ScrapeMetrics:
-    """`urls`: where each process of a color serves /metrics. `access_log`: the load balancer's, whose own 502 and 503 count as errors."""
+    """`urls`: where each process of a color serves /metrics. `access_log`: the load balancer's, whose own 502 and 503 count as errors.
+    `slow_seconds`: the next bucket of teal_http_request_seconds at or above it counts."""
 
-    def __init__(self, urls: Callable[[Color], Sequence[str]], access_log: Path | None = None) -> None:
+    def __init__(
+        self, urls: Callable[[Color], Sequence[str]], access_log: Path | None = None, *, slow_seconds: float = SLOW_SECONDS
+    ) -> None:
         self._urls = urls
+        self._slow_seconds = slow_seconds
         self._front = FrontErrors(access_log) if access_log else None
 
     def read(self, color: Color) -> Counts:
@@ -43,7 +50,7 @@ class ScrapeMetrics:
         if not texts:
             raise NobodyAnswers(f"No process of {color} says what it counted", where=", ".join(urls) or color, next="teal status")
         unserved = self._front.read()[color] if self._front else 0
-        found = [counts(text_string_to_metric_families(text)) for text in texts]
+        found = [counts(text_string_to_metric_families(text), slow_seconds=self._slow_seconds) for text in texts]
         return Counts(
             requests=sum(each.requests for each in found) + unserved,
             errors=sum(each.errors for each in found) + unserved,
@@ -57,14 +64,16 @@ class ScrapeMetrics:
         )
 
 
-def counts(families: Iterable[Metric]) -> Counts:
-    """One process's page as counts. `slow`: answered after more than SLOW_SECONDS."""
+def counts(families: Iterable[Metric], *, slow_seconds: float = SLOW_SECONDS) -> Counts:
+    """One process's page as counts."""
     requests = errors = within = timed = 0.0
+    bound = min((edge for edge in BUCKETS_SECONDS if edge >= slow_seconds), default=BUCKETS_SECONDS[-1])
     plain = dict.fromkeys(PLAIN, 0.0)
     fields = {metric: field for field, metric in PLAIN.items()}
     for family in families:
         for sample in family.samples:
-            if sample.labels.get("route") in UNSEEN:
+            route = sample.labels.get("route")
+            if route in MACHINES or (route == UNMATCHED and not sample.labels.get("status", "").startswith("5")):
                 continue
             if sample.name == f"{REQUESTS}_total":
                 requests += sample.value
@@ -74,7 +83,7 @@ def counts(families: Iterable[Metric]) -> Counts:
             elif (
                 sample.name == f"{LATENCY}_bucket"
                 and sample.labels["le"] != "+Inf"
-                and float(sample.labels["le"]) == SLOW_SECONDS
+                and float(sample.labels["le"]) == bound
             ):
                 within += sample.value
             elif sample.name.endswith("_total") and (field := fields.get(sample.name.removesuffix("_total"))):

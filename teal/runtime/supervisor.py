@@ -96,7 +96,8 @@ class SupervisorRuntime:
 
     def _stop(self, color: Color) -> Iterator[Event]:
         names = self._names(self._stack(), color)
-        if any(supervisor.stop_part(self._layout, name) for name in names):
+        asked = [supervisor.stop_part(self._layout, name) for name in names]  # all of them before waiting for one
+        if any(asked):
             yield Event("stop", "start", f"{color}: requests in flight may finish")
         deadline, told = time.monotonic() + STOP_SECONDS, time.monotonic()
         while left := [name for name in names if supervisor.processes(self._layout)[name].state in ALIVE]:

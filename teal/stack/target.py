@@ -14,7 +14,7 @@ from teal.record import COLORS, Color
 from teal.record_file import FileStore
 from teal.release.target import Image, Rules, Target
 from teal.runtime.supervisor import SupervisorRuntime
-from teal.stack import demo, redis, supervisor, versions
+from teal.stack import redis, supervisor, versions
 from teal.stack.layout import Layout, StackState, load
 from teal.stack.parts import DEFAULT_INDEX, config_of, find_binaries, redis_url, service_env
 from teal.stack.released import open_store
@@ -81,16 +81,19 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
         return [f"http://127.0.0.1:{port}/metrics" for port in state.ports.apps(color)]
 
     store = FileStore(layout.releases)
+    chosen = rules(environ)
     return Target(
         name="laptop",
         store=store,
         traffic=CaddyTraffic(layout.traffic, entries),
         runtime=SupervisorRuntime(layout),
-        metrics=ScrapeMetrics(scraped, layout.logs / "access.log"),
+        metrics=ScrapeMetrics(scraped, layout.logs / "access.log", slow_seconds=chosen.slo_seconds),
         images=VersionImages(layout, environ),
         evidence_url=lambda key: store.path(key).as_uri(),
-        rules=rules(environ),
-        probe_headers={"Authorization": f"Bearer {demo.admin_key(layout, environ)}"},
+        rules=chosen,
+        probe_headers={"Authorization": f"Bearer {layout.admin_key.read_text(encoding='utf-8').strip()}"}
+        if layout.admin_key.is_file()
+        else {},
     )
 
 

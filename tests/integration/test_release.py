@@ -1,0 +1,67 @@
+"""A release and a rollback under people's eyes: nobody's request fails, no stream breaks, nothing accepted is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from teal.drill import missing, said
+from teal.stack.layout import free_ports
+from teal.traffic.port import all_to
+from tests.integration.test_release_bad_versions import fill
+from tests.releasing import ReleaseStack, tree
+
+pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(600)]
+REQUESTS = 20_000
+PER_SECOND = 150.0  # 20,000 in 133 s: as long as the release and the rollback take; half of what two shared cores serve
+RULES = {"analysis_seconds": 6, "minimum_samples": 100, "hold_seconds": 6, "poll_seconds": 1, "jobs_seconds": 30}
+LONG = RULES | {"hold_seconds": 120}  # the rollback comes in this one
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[ReleaseStack]:
+    made = ReleaseStack(tmp_path / ".teal", free_ports(1)[0], RULES)
+    made.up()
+    yield made
+    made.down()
+
+
+def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fails(stack: ReleaseStack, tmp_path: Path) -> None:
+    fill(stack)
+    keys = tuple(stack.key() for _ in range(4))
+    users = stack.users(keys, per_second=PER_SECOND, limit=REQUESTS)
+    users.start()
+
+    code, events = stack.teal("release", str(tree(tmp_path, text="second")), "--version", "second")
+    assert code == 0, events[-5:]
+    assert (stack.record().active, stack.weights()) == ("green", all_to("green"))
+
+    stack.rules = LONG
+    releaser = stack.start("release", str(tree(tmp_path, text="third")), "--version", "third", "--json")
+    deadline = time.monotonic() + 120
+    while stack.weights() != all_to("blue"):
+        assert releaser.poll() is None, releaser.communicate()[0][-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(2)  # seconds of everybody on the version that is taken back
+    commanded = time.time()
+    code, events = stack.teal("rollback")
+    assert code == 0, events[-5:]
+    assert releaser.wait(60) == 1
+    assert (stack.record().active, stack.weights()) == ("green", all_to("green"))
+    served = stack.served("blue")
+    last = max(start for start, _, _ in served if start > commanded - 5)
+    print(f"rollback: last request given to the bad color {last - commanded:.2f} s after the command")
+
+    users.join(240)
+    met = users.stop()
+    print(said(met))
+    assert met.sent >= REQUESTS
+    assert (met.failed, met.broken_streams) == (0, 0), met.failures
+    assert met.answered == met.sent
+    assert met.streams > REQUESTS / 10
+    assert missing(stack.url, keys[0], stack.layout.ca, met.accepted, seconds=90) == {}
+    assert last - commanded < 1.0

@@ -1,0 +1,94 @@
+"""Versions that must not reach all users, released to a stack that people use: each is undone by itself, and few people met it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from teal.stack.layout import free_ports
+from teal.traffic.port import all_to
+from tests.releasing import CORPUS, ReleaseStack, tree
+
+pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(400)]
+PER_SECOND = 25.0
+RULES = {
+    "analysis_seconds": 5, "minimum_samples": 60, "slo_seconds": 0.25, "hold_seconds": 2, "poll_seconds": 0.5, "ready_seconds": 10,
+    "ingest_seconds": 5, "jobs_seconds": 20, "paused_seconds": 8, "probes_per_poll": 10,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bad:
+    """`step`: where it must be caught at the latest; `share`: largest share of users' requests that may have met it while it was served."""
+
+    name: str
+    steps: tuple[str, ...]
+    share: float = 0.0
+
+
+VERSIONS = (
+    Bad("does_not_start", ("ready",)),
+    Bad("never_ready", ("ready",)),
+    Bad("incompatible_migration", ("expand-schema",)),
+    Bad("golden_questions_fail", ("golden",)),
+    Bad("jobs_never_finish", ("golden",)),
+    Bad("leaks_cache", ("golden",)),
+    Bad("five_percent_errors", ("analyse-5", "analyse-25", "analyse-50"), 0.50),
+    Bad("slow", ("analyse-5",), 0.05),
+    Bad("crashes_under_load", ("warm", "golden", "analyse-5"), 0.05),
+)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseStack]:
+    made = ReleaseStack(tmp_path_factory.mktemp("bad") / ".teal", free_ports(1)[0], RULES)
+    made.up()
+    fill(made)
+    yield made
+    made.down()
+
+
+def fill(stack: ReleaseStack) -> str:
+    """Put the answers to the golden questions in; the key it was done with."""
+    key = stack.key()
+    with httpx.Client(base_url=stack.url, verify=str(stack.layout.ca), headers={"Authorization": f"Bearer {key}"}) as http:
+        sent = [http.post("/v1/documents", json={"title": title, "text": text}).json()["id"] for title, text in CORPUS.items()]
+        deadline = time.monotonic() + 30
+        while [http.get(f"/v1/documents/{one}").json()["status"] for one in sent] != ["indexed"] * len(sent):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    return key
+
+
+@pytest.mark.parametrize("bad", VERSIONS, ids=lambda bad: bad.name)
+def test_a_bad_version_is_undone_by_itself_and_few_met_it(stack: ReleaseStack, tmp_path: Path, bad: Bad) -> None:
+    before = stack.record()
+    users = stack.users((stack.key(),), per_second=PER_SECOND, documents=False)
+    users.start()
+    began = time.time()
+    code, said = stack.teal("release", str(tree(tmp_path, bad.name)), "--version", bad.name)
+    ended = time.time()
+    met = users.stop()
+    assert code == 1, said[-3:]
+    failed = [event["step"] for event in said if event.get("failed")]
+    assert failed
+    assert set(failed) <= set(bad.steps), failed
+
+    after = stack.record()
+    assert (after.active, after.release, after.lease) == (before.active, None, None)
+    assert after.color(before.active) == before.color(before.active)
+    assert after.color("green" if before.active == "blue" else "blue") is None
+    assert stack.weights() == all_to(before.active)
+
+    other = "green" if before.active == "blue" else "blue"
+    to_bad = [each for each in stack.served(other) if began <= each[0] <= ended]
+    whole = [each for color in ("blue", "green") for each in stack.served(color) if began <= each[0] <= ended]
+    share = len(to_bad) / max(1, len(whole))
+    print(f"{bad.name}: {ended - began:.0f} s, {len(to_bad)} of {len(whole)} requests met it ({share:.1%}), {met.failed} failed")
+    assert share <= bad.share * 1.5 + (0.01 if bad.share else 0)  # chance, and the probes' own documents
+    assert met.failed <= len(to_bad)
