@@ -24,6 +24,7 @@ BODY_RULES = {
     "AWSManagedRulesKnownBadInputsRuleSet": {
         "JavaDeserializationRCE_BODY": "awswaf:managed:aws:known-bad-inputs:JavaDeserializationRCE_Body",
         "Log4JRCE_BODY": "awswaf:managed:aws:known-bad-inputs:Log4JRCE_Body",
+        "ReactJSRCE_BODY": "awswaf:managed:aws:known-bad-inputs:ReactJSRCE_Body",
     },
 }
 RATE_WINDOW_SECONDS = 300
