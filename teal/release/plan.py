@@ -88,7 +88,7 @@ def steps(record: Record, rules: Rules, *, reindex: bool) -> tuple[Step, ...]:
         Step(action="deploy", says=f"processes and worker of {target}", undo=f"re-home the jobs of {target}, then retire it"),
         Step(action="ready", says=f"every process of {target} answers /readyz", undo="nothing was changed"),
         Step(action="warm", says=f"ask {target} the usual questions, so that its caches are not empty", undo="its cache keys carry its release"),
-        Step(action="golden", says=f"golden questions and a probe document through {target}", undo="the probe document is deleted"),
+        Step(action="golden", says=f"golden questions, caches apart, and a probe document through {target}", undo="the probe document is deleted"),
     ]  # fmt: skip
     back = f"all traffic to {active}" if active else "nobody was served before"
     for percent in rules.steps if active else (100,):

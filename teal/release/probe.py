@@ -89,6 +89,11 @@ class Prober:
             return False, f"{one.question!r}: {one.title} is not cited"
         return True, ""
 
+    def from_cache(self, query: str) -> bool:
+        """Search with the caches on; whether the answer came from one."""
+        answer = self._send("POST", "/v1/search", self._headers, json={"query": query})
+        return str(answer.headers.get("X-Cache", "")).startswith("hit")
+
     def sample(self, questions: tuple[Golden, ...], count: int, first: int) -> None:
         """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too."""
         for number in range(first, first + count):

@@ -8,7 +8,7 @@ from typing import Final
 from teal.errors import AdminFailed, NeedsHuman, OperatorError
 from teal.record import Color, ColorState, Record
 from teal.record_file import StoreFailed
-from teal.release import probe, schema, watch
+from teal.release import questions, schema, watch
 from teal.release.plan import Action, Step
 from teal.release.run import Run, shares
 from teal.stack.events import Event
@@ -105,51 +105,6 @@ def ready(run: Run, step: Step) -> Iterator[Event]:
         run.wait()
 
 
-def warm(run: Run, step: Step) -> Iterator[Event]:
-    questions = probe.golden(run.target.golden)
-    with run.prober(run.new) as prober:
-        answered = prober.warm(questions)
-    run.ledger.keep()
-    yield Event(step.name, "progress", "questions asked", done=answered, total=len(questions))
-
-
-def golden(run: Run, step: Step) -> Iterator[Event]:
-    """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
-    clock, wrong, counted = run.target.clock, [], 0
-    for question in probe.golden(run.target.golden):
-        with run.prober(run.new) as prober:
-            passed, why = prober.passes(question)
-        if not passed and run.old is not None:
-            with run.prober(run.old) as prober:
-                if prober.passes(question)[0]:
-                    wrong.append(why)
-        counted += passed
-        run.ledger.keep()
-    if wrong:
-        raise OperatorError(
-            f"{len(wrong)} golden questions that {run.old} answers: {'; '.join(wrong[:3])}", where=run.new, next="teal history"
-        )
-    yield Event(step.name, "progress", f"{counted} golden questions answered as expected")
-    deadline = clock.monotonic() + run.target.rules.ingest_seconds
-
-    def wait() -> bool:
-        run.wait()
-        return clock.monotonic() < deadline
-
-    with run.prober(run.new) as prober:
-        prober.ingest(run.document.id, wait)
-    yield Event(step.name, "progress", "a probe document was indexed by the new worker")
-
-
-def undo_golden(run: Run) -> Iterator[Event]:
-    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
-    try:
-        with run.prober(run.old or run.new) as prober:
-            prober.forget(run.document.id)
-    except probe.ProbeFailed as error:
-        yield Event("golden", "warn", f"a probe document may be left: {error.what}")
-
-
 def shift(run: Run, step: Step) -> Iterator[Event]:
     weights = shifted(run.new, step.percent or 0)
     run.set_shares(weights)
@@ -242,8 +197,8 @@ STEPS: Final[Mapping[Action, tuple[Do, Undo]]] = {
     "raise-floor": (raise_floor, nothing),  # the floor is part of the color's state, which ends with the release
     "deploy": (deploy, undo_deploy),
     "ready": (ready, nothing),
-    "warm": (warm, nothing),  # the cache keys carry the release
-    "golden": (golden, undo_golden),
+    "warm": (questions.warm, nothing),  # the cache keys carry the release
+    "golden": (questions.golden, questions.undo_golden),
     "shift": (shift, give_back),
     "analyse": (analyse, give_back),
     "promote": (promote, undo_promote),

@@ -22,9 +22,9 @@ from teal.record_file import StoreFailed
 from teal.release.target import Image, Rules, Target
 from teal.runtime.port import Readiness
 from teal.stack.events import Event
-from teal.traffic.port import Entry, Weights, all_to
+from teal.traffic.port import BYPASS_HEADER, Entry, Weights, all_to
 
-RULES = Rules(analysis_seconds=15, minimum_samples=50, hold_seconds=20, lease_seconds=100, fence_seconds=10, ready_seconds=30,
+RULES = Rules(analysis_seconds=10, minimum_samples=50, hold_seconds=10, lease_seconds=100, fence_seconds=10, ready_seconds=30,
               jobs_seconds=20, ingest_seconds=20, paused_seconds=60, poll_seconds=5, probes_per_poll=10)  # fmt: skip
 Mode = Literal["raise", "crash", "kill-before", "kill-after"]
 
@@ -45,6 +45,7 @@ class Behaviour:
     golden: bool = True
     status: int = 200
     ingests: bool = True
+    shares_cache: bool = False  # cache keys without the release
     counted: bool = True  # whether its requests show up in the metrics
     jobs_finish: bool = True
 
@@ -73,6 +74,7 @@ class World:
     on_sleep: list[Callable[[], None]] = field(default_factory=list)
     documents: set[str] = field(default_factory=set)
     kept: list[object] = field(default_factory=list)
+    cache: set[tuple[str, bytes]] = field(default_factory=set)
 
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
@@ -395,6 +397,11 @@ def serve(world: World, entry: Entry, request: httpx.Request) -> httpx.Response:
         case "DELETE", path:
             world.documents.discard(path.rsplit("/", 1)[1])
             return httpx.Response(204)
-    asked = json.loads(request.content)
+    key = ("" if how.shares_cache else state.release_id, request.content)
+    known = key in world.cache or ("", request.content) in world.cache
+    if BYPASS_HEADER not in request.headers:
+        world.cache.add(key)
     answer = "use cache_page" if how.golden else "I don't know"
-    return httpx.Response(how.status, json={"answer": answer, "citations": [], "asked": asked, "hits": []})
+    return httpx.Response(
+        how.status, headers={"X-Cache": "hit-redis" if known else "miss"}, json={"answer": answer, "citations": [], "hits": []}
+    )

@@ -152,5 +152,5 @@ def test_the_live_view_shows_steps_shares_and_both_colors(world: World) -> None:
     with screen.capture() as captured:
         screen.print(view.render())
     text = captured.get()
-    for part in ("analyse-25", "blue  75 %", "green  25 %", "requests", "errors", "ok deploy"):
+    for part in ("analyse-25", "blue  75 %", "green  25 %", "requests", "errors", "ok  deploy"):
         assert part in text, text

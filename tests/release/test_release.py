@@ -152,6 +152,7 @@ BAD = {
     "never ready": (Behaviour(ready=False), "ready"),
     "answers nothing": (Behaviour(status=500), "golden"),
     "golden questions fail": (Behaviour(golden=False), "golden"),
+    "leaks another release's cache": (Behaviour(shares_cache=True), "golden"),
     "jobs never finish": (Behaviour(ingests=False), "golden"),
     "errors": (Behaviour(errors=0.05), "analyse-5"),
     "slow": (Behaviour(slow=0.3), "analyse-5"),

@@ -1,0 +1,72 @@
+"""The steps that ask the new color before users do: warm its caches, golden questions, caches apart, a document through its worker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from teal.errors import OperatorError
+from teal.record import Color
+from teal.release import probe
+from teal.release.plan import Step
+from teal.release.run import Run
+from teal.stack.events import Event
+
+
+def warm(run: Run, step: Step) -> Iterator[Event]:
+    asked = probe.golden(run.target.golden)
+    with run.prober(run.new) as prober:
+        answered = prober.warm(asked)
+    run.ledger.keep()
+    yield Event(step.name, "progress", "questions asked", done=answered, total=len(asked))
+
+
+def golden(run: Run, step: Step) -> Iterator[Event]:
+    """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
+    clock, wrong, counted = run.target.clock, [], 0
+    for question in probe.golden(run.target.golden):
+        with run.prober(run.new) as prober:
+            passed, why = prober.passes(question)
+        if not passed and run.old is not None:
+            with run.prober(run.old) as prober:
+                if prober.passes(question)[0]:
+                    wrong.append(why)
+        counted += passed
+        run.ledger.keep()
+    if wrong:
+        raise OperatorError(
+            f"{len(wrong)} golden questions that {run.old} answers: {'; '.join(wrong[:3])}", where=run.new, next="teal history"
+        )
+    yield Event(step.name, "progress", f"{counted} golden questions answered as expected")
+    if run.old is not None:
+        for first, second in ((run.old, run.new), (run.new, run.old)):
+            _caches_apart(run, first, second)
+        yield Event(step.name, "progress", "neither color answers from the other's cache")
+    deadline = clock.monotonic() + run.target.rules.ingest_seconds
+
+    def wait() -> bool:
+        run.wait()
+        return clock.monotonic() < deadline
+
+    with run.prober(run.new) as prober:
+        prober.ingest(run.document.id, wait)
+    yield Event(step.name, "progress", "a probe document was indexed by the new worker")
+
+
+def _caches_apart(run: Run, first: Color, second: Color) -> None:
+    """A search that nobody ever sent: once one color answered it, the other must not find it in a cache."""
+    query = f"cache probe {secrets.token_hex(8)}"
+    for color in (first, second):
+        with run.prober(color) as prober:
+            if prober.from_cache(query):
+                raise OperatorError(f"{color} answers from the cache of {first}", where=run.new, next="teal history")
+    run.ledger.keep()
+
+
+def undo_golden(run: Run) -> Iterator[Event]:
+    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
+    try:
+        with run.prober(run.old or run.new) as prober:
+            prober.forget(run.document.id)
+    except probe.ProbeFailed as error:
+        yield Event("golden", "warn", f"a probe document may be left: {error.what}")
