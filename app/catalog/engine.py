@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.errors import CatalogUnavailable, StorageFull, TealError
 
 SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of ours; DBOS's own file is another one
-POSTGRES_STATEMENT_MILLISECONDS: Final = 5_000  # a request gives up before its client does
-POSTGRES_CONNECT_SECONDS: Final = 3
+POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # a thousand times what ours take
+POSTGRES_CONNECT_SECONDS: Final = 2  # with the silence of 4 s before it: a request on a frozen server is answered within 6
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
@@ -45,6 +46,8 @@ class Catalog:
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        # SQLite lets a waiting writer in by chance: of many in one process some would find it locked until their time is up.
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -55,16 +58,33 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at exit and rolls back on an error."""
-        with _plain_errors(self.engine), self._sessions() as session, session.begin():
+        with self._one_writer(), _plain_errors(self.engine), self._sessions() as session, session.begin():
             session.connection(execution_options={"teal_write": True})
             yield session
 
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=SQLITE_BUSY_MILLISECONDS / 1000):
+            raise CatalogUnavailable(
+                f"The catalog {_place(self.engine)} is busy: other writers of this process are before this one."
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
-def open_engine(url: str) -> Engine:
-    """An engine with the limits above; for SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes."""
+
+def open_engine(url: str, *, patient: bool = False) -> Engine:
+    """An engine with the limits above; for SQLite: WAL, foreign keys, BEGIN IMMEDIATE for writes.
+
+    `patient`: no limit on a PostgreSQL statement, for changes of the schema.
+    """
     if make_url(url).get_backend_name() != "sqlite":
         engine = create_engine(
             url,
@@ -74,10 +94,11 @@ def open_engine(url: str) -> Engine:
             pool_timeout=POOL_WAIT_SECONDS,
             connect_args={
                 "connect_timeout": POSTGRES_CONNECT_SECONDS,
-                "options": f"-c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}",
+                "options": f"-c statement_timeout={0 if patient else POSTGRES_STATEMENT_MILLISECONDS}",
             },
         )
-        give_up_on_silence(engine)
+        if not patient:
+            give_up_on_silence(engine)
         return engine
     engine = create_engine(
         url,
@@ -178,7 +199,7 @@ def migrate(url: str, *, to: str = "head") -> str:
     database = make_url(url)
     if database.get_backend_name() == "sqlite" and database.database:
         Path(database.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(url)
+    engine = open_engine(url, patient=True)
     try:
         with _plain_errors(engine), engine.connect() as connection:
             config = alembic_config(connection)

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 T = TypeVar("T")
-SILENCE_SECONDS: Final = 6.0  # a second more than the server's own statement time-out, which gives the better reason
+SILENCE_SECONDS: Final = 4.0  # a second more than the server's own statement time-out, which gives the better reason
 
 
 class Impatient(psycopg.Connection[Any]):
-    """Raises `psycopg.OperationalError`, and closes itself, when the server says nothing for six seconds."""
+    """Raises `psycopg.OperationalError`, and closes itself, when the server says nothing for four seconds."""
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         return super().wait(self._bounded(gen), *arguments, **named)

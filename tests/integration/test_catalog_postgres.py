@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from app.catalog.engine import Catalog
+from app.catalog.engine import Catalog, open_engine
 from app.errors import CatalogUnavailable
 from app.settings import Settings
 from tests import postgres_process
@@ -22,9 +22,15 @@ class TestPostgres(Promises):
             self.url = Settings.model_validate({"database_url": url}).sqlalchemy_url()
             yield
 
-    def test_slow_statement_ends_after_five_seconds(self, catalog: Catalog) -> None:
+    def test_a_slow_statement_ends_after_three_seconds(self, catalog: Catalog) -> None:
         with pytest.raises(CatalogUnavailable, match="statement timeout"), catalog.read() as session:
             session.execute(text("SELECT pg_sleep(8)"))
+
+    def test_a_change_of_the_schema_may_take_its_time(self, catalog: Catalog) -> None:
+        engine = open_engine(self.url, patient=True)
+        with engine.connect() as connection:
+            assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
+        engine.dispose()
 
     def test_connection_cut_by_the_server_is_replaced(self, catalog: Catalog) -> None:
         with catalog.read() as session:

@@ -25,6 +25,7 @@ from tests.integration.small_disk import filled, small_disk
 pytestmark = pytest.mark.integration
 
 SEARCH_SECONDS = 2.0  # the default of TEAL_SEARCH_TIMEOUT_SECONDS
+FROZEN_SECONDS = 6.0 + 2.0  # the silence that a connection bears, a new one's time-out, and a slow machine
 LIGHTHOUSE = "The lighthouse of Alexandria stood on the island of Pharos."
 
 
@@ -151,13 +152,11 @@ def test_postgresql_that_freezes_and_returns_costs_time_but_no_document(tmp_path
                 frozen = postmaster(url)
                 for pid in frozen:
                     os.kill(pid, signal.SIGSTOP)
-                began = time.monotonic()
                 with concurrent.futures.ThreadPoolExecutor(4) as pool:
                     answers = list(pool.map(lambda number: send(client, number), range(30, 34)))
-                for answer in answers:
+                for answer in (*answers, client.get("/v1/documents")):
                     is_problem(answer, 503, "catalog-unavailable")
-                is_problem(client.get("/v1/documents"), 503, "catalog-unavailable")
-                assert time.monotonic() - began < 25
+                    assert answer.elapsed.total_seconds() < FROZEN_SECONDS
                 ready = client.get("/readyz")
                 assert ready.status_code == 200
                 assert "catalog" in ready.json()["reasons"]
