@@ -13,6 +13,7 @@ from infra.components.colors import NAMESPACES, Colors, ColorsArgs
 from infra.components.delivery import Delivery, DeliveryArgs
 from infra.components.delivery_policies import Where
 from infra.components.observability import Observability, ObservabilityArgs
+from infra.components.search_exporter import SearchExporter, SearchExporterArgs
 from infra.config import Config
 from infra.edge import Edge
 from infra.foundation import Foundation
@@ -84,6 +85,11 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
             watched=_watched(config, base, edge, stores),
             ready=cluster.ready,
         ),
+        base.opts,
+    )
+    SearchExporter(
+        "search-metrics",
+        SearchExporterArgs(config.network.cidr, cluster.provider, [*cluster.ready, *stores.search.resources]),
         base.opts,
     )
     delivery = Delivery(

@@ -135,45 +135,36 @@ def alert_manager(topic_arn: str, region: str) -> str:
 
 
 def scrape_configuration() -> dict[str, Any]:
-    """Which pods are asked: those annotated `prometheus.io/scrape: "true"`, at `prometheus.io/port` and `prometheus.io/path`."""
-    annotation = "__meta_kubernetes_pod_annotation_prometheus_io"
-    relabel = [
-        {"source_labels": [f"{annotation}_scrape"], "action": "keep", "regex": "true"},
-        {"source_labels": [f"{annotation}_path"], "action": "replace", "target_label": "__metrics_path__", "regex": "(.+)"},
-        {
-            "source_labels": ["__address__", f"{annotation}_port"],
-            "action": "replace",
-            "regex": r"([^:]+)(?::\d+)?;(\d+)",
-            "replacement": "$1:$2",
-            "target_label": "__address__",
-        },
-        {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-        {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+    """Which pods are asked at /metrics: ours, by label, on container ports named `http` or `metrics`; and kube-state-metrics."""
+
+    def keep(meta: str, regex: str) -> dict[str, Any]:
+        return {"source_labels": [f"__meta_kubernetes_pod_{meta}"], "action": "keep", "regex": regex}
+
+    def label(meta: str, target: str) -> dict[str, Any]:
+        return {"source_labels": [f"__meta_kubernetes_{meta}"], "target_label": target}
+
+    ours = [
+        keep("label_app_kubernetes_io_name", "teal|teal-search-metrics"),
+        keep("container_port_name", "http|metrics"),
+        keep("phase", "Running"),  # a finished Job's address may be another pod's by now
+        label("namespace", "namespace"),
+        label("pod_name", "pod"),
+        label("pod_label_app_kubernetes_io_component", "component"),
+        label("pod_label_app_kubernetes_io_version", "version"),
     ]
-    state = [
-        {
-            "source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"],
-            "action": "keep",
-            "regex": "kube-state-metrics",
-        },
-        {"source_labels": ["__meta_kubernetes_pod_container_port_number"], "action": "keep", "regex": "8080"},
-    ]
+    state = [keep("label_app_kubernetes_io_name", "kube-state-metrics"), keep("container_port_number", "8080")]
+    # Thousands of series that nobody asks for are billed like the others.
+    wanted = "kube_pod_(container_status_restarts_total|status_phase|status_ready)|kube_deployment_.*|kube_node_status_condition"
+    pods = [{"role": "pod"}]
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s"},
         "scrape_configs": [
-            {"job_name": "pods", "kubernetes_sd_configs": [{"role": "pod"}], "relabel_configs": relabel},
+            {"job_name": "teal", "kubernetes_sd_configs": pods, "relabel_configs": ours},
             {
                 "job_name": "kube-state-metrics",
-                "kubernetes_sd_configs": [{"role": "pod"}],
+                "kubernetes_sd_configs": pods,
                 "relabel_configs": state,
-                # Thousands of series nobody asks for are billed like the others.
-                "metric_relabel_configs": [
-                    {
-                        "source_labels": ["__name__"],
-                        "action": "keep",
-                        "regex": "kube_pod_(container_status_restarts_total|status_phase|status_ready)|kube_deployment_.*|kube_node_status_condition",
-                    }
-                ],
+                "metric_relabel_configs": [{"source_labels": ["__name__"], "action": "keep", "regex": wanted}],
             },
         ],
     }

@@ -99,7 +99,7 @@ class Search(pulumi.ComponentResource):
             networking.v1.NetworkPolicy(
                 f"{name}-{policy}", metadata=self._meta(policy), spec=cast(Any, spec), opts=self._opts([namespace])
             )
-        passwords = {user: self._password(user) for user in (users.APP, users.OPERATOR, users.SETUP)}
+        passwords = {user: self._password(user) for user in (users.APP, users.OPERATOR, users.SETUP, users.METRICS)}
         held = self._held(passwords)
         cluster = self._cluster(held)
         setup = self._setup(cluster)
@@ -160,7 +160,7 @@ class Search(pulumi.ComponentResource):
             region=self._args.region,
             storage_class=self._args.storage_class,
             role_arn=self.role_arn,
-            user_secrets=(users.APP, users.OPERATOR, users.SETUP),
+            user_secrets=(users.APP, users.OPERATOR, users.SETUP, users.METRICS),
             roles_secret=ROLES_SECRET,
         )
         cluster = apiextensions.CustomResource(

@@ -1,4 +1,4 @@
-"""Who may do what in Elasticsearch: three users of its file realm, each with the least role. ECK reads both from Secrets."""
+"""Who may do what in Elasticsearch: four users of its file realm, each with the least role. ECK reads both from Secrets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ PATTERN: Final = "teal*"
 APP: Final = "teal-app"
 OPERATOR: Final = "teal-operator"
 SETUP: Final = "teal-setup"
+METRICS: Final = "teal-metrics"
 PASSWORD_CHARACTERS: Final = 32
 
 
@@ -33,6 +34,8 @@ def roles() -> dict[str, Any]:
             ],
             "indices": [own],
         },
+        # The pod that turns health into metrics: reads numbers, and no document.
+        METRICS: {"cluster": ["monitor", "monitor_snapshot"], "indices": []},
         # The set-up job. SLM takes its snapshots with the rights of whoever wrote the policy, so it holds those as well.
         SETUP: {
             "cluster": [

@@ -54,14 +54,13 @@ def images(resource: Resource) -> Iterator[str]:
 
 
 def limits(resource: Resource) -> Iterator[str]:
-    """Requests for the scheduler; a memory limit, so that one pod cannot take a node down. A CPU limit only makes answers slow."""
+    """Requests for the scheduler, limits so that one pod cannot take a node down."""
     for container in containers(resource):
         resources = mapping(container.get("resources"))
-        for what in ("cpu", "memory"):
-            if not mapping(resources.get("requests")).get(what):
-                yield f"{container.get('name')}: no {what} request"
-        if not mapping(resources.get("limits")).get("memory"):
-            yield f"{container.get('name')}: no memory limit"
+        for kind in ("requests", "limits"):
+            for what in ("cpu", "memory"):
+                if not mapping(resources.get(kind)).get(what):
+                    yield f"{container.get('name')}: no {what} in {kind}"
 
 
 def probes(resource: Resource) -> Iterator[str]:

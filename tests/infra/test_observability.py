@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 import yaml
 
 from infra.alerts import ALERTS
+from infra.components import search_exporter, search_users
 from infra.components.alarms import Watched
 from infra.components.observability import Observability, ObservabilityArgs, topic_policy
 from infra.components.prometheus import alert_manager, rules, scrape_configuration
+from infra.policy.resource import Resource
+from infra.policy.rules import RULES
+from tests.infra.conftest import STACKS, Stack, evaluate
 from tests.infra.mocks import Registered, run
 
 ACCOUNT = "123456789012"
@@ -52,7 +57,7 @@ def registered(database_class: str = "db.t4g.small", email: str | None = "oncall
     return tuple(run(program))
 
 
-def of(kind: str, found: tuple[Registered, ...]) -> list[Registered]:
+def of(kind: str, found: Sequence[Any]) -> list[Any]:
     return [each for each in found if each.type == kind]
 
 
@@ -145,16 +150,33 @@ def test_metrics_history_is_protected_and_its_logs_go_where_aws_may_write() -> N
     assert any(g.inputs["name"].startswith("/aws/vendedlogs/") for g in of("aws:cloudwatch/logGroup:LogGroup", found))
 
 
-def test_the_collector_reads_annotated_pods() -> None:
-    source = one("aws:amp/scraper:Scraper", registered())
-    document = yaml.safe_load(source["scrapeConfiguration"])
+def test_the_collector_asks_the_service_s_pods_and_search_s_reporter() -> None:
+    document = yaml.safe_load(one("aws:amp/scraper:Scraper", registered())["scrapeConfiguration"])
     assert document == scrape_configuration()
-    (pods, _state) = document["scrape_configs"]
-    assert pods["relabel_configs"][0] == {
-        "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
-        "action": "keep",
-        "regex": "true",
-    }
+    (ours, _state) = document["scrape_configs"]
+    names, ports = (rule["regex"].split("|") for rule in ours["relabel_configs"][:2])
+    reporter = search_exporter.deployment()["template"]
+    (served,) = of("kubernetes:apps/v1:Deployment", evaluate("service", "prod").resources)
+    web = served.inputs["spec"]["template"]
+    for pod in (reporter, web):
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] in names
+        assert any(port["name"] in ports for container in pod["spec"]["containers"] for port in container["ports"])
+
+
+def test_search_s_reporter_has_a_user_that_reads_numbers_only() -> None:
+    role = search_users.roles()[search_users.METRICS]
+    assert role == {"cluster": ["monitor", "monitor_snapshot"], "indices": []}
+    (container,) = search_exporter.deployment()["template"]["spec"]["containers"]
+    assert {each["valueFrom"]["secretKeyRef"]["name"] for each in container["env"]} == {search_users.METRICS}
+    assert "--collector.snapshots" in container["args"]  # without it no alert knows a snapshot's age
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_platform_runs_search_s_reporter_under_every_rule(stack: Stack) -> None:
+    found = [r for r in evaluate("platform", stack).resources if r.type == "kubernetes:apps/v1:Deployment"]
+    (reporter,) = [r for r in found if r.inputs["metadata"]["name"] == search_exporter.NAME]
+    checked = Resource(reporter.type, reporter.name, reporter.inputs)
+    assert [violation for rule in RULES for violation in rule.check(checked)] == []
 
 
 def test_alert_manager_uses_nothing_that_amp_forbids() -> None:

@@ -17,7 +17,7 @@ GOOD_CONTAINER: dict[str, Any] = {
     "name": "app",
     "image": f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/teal-prod{DIGEST}",
     "ports": [{"name": "http", "containerPort": 8080}],
-    "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+    "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
     "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
     "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}},
     "securityContext": {
@@ -173,12 +173,13 @@ def test_another_maker_s_image_has_at_least_a_version(image: str, refused: bool)
     "resources",
     [
         {},
-        {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
-        {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}},
-        {"requests": {"cpu": "1", "memory": "1Gi"}},
+        {"requests": {"cpu": "1"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        {"requests": {"memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1"}},
+        {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
     ],
 )
-def test_a_container_without_requests_or_memory_limit_is_refused(resources: dict[str, Any]) -> None:
+def test_a_container_without_requests_or_limits_is_refused(resources: dict[str, Any]) -> None:
     assert violations("limits", "kubernetes:apps/v1:Deployment", deployment({"resources": resources}))
 
 
