@@ -14,8 +14,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from teal.errors import BadInput, OperatorError
 from teal.record import Color
 
-_EXPORT_SECONDS: Final = 120  # reading one object; more is a network that is away
+_EXPORT_SECONDS: Final = 30  # reading one object takes two; more is a network that is away, and a rollback waits for it
 OUTPUTS_VARIABLE: Final = "TEAL_PLATFORM_OUTPUTS"  # a file with the outputs as JSON, instead of asking Pulumi
+
+
+class StateAway(OperatorError):
+    """Pulumi's state could not be read."""
+
+    code = "state-away"
 
 
 class _Output(BaseModel):
@@ -65,12 +71,13 @@ def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
     """From the file in TEAL_PLATFORM_OUTPUTS, else from the stack's state. Raises BadInput when the platform is not built yet.
 
     The state is read as it lies (`pulumi stack export`): reading outputs any other way needs the platform's key, which the release
-    role does not have. Secret outputs stay encrypted; none is needed.
+    role does not have. Secret outputs stay encrypted; none is needed. What was read is kept beside the laptop's files, so that a
+    rollback from here works while the state's bucket does not answer.
     """
     given = environ.get(OUTPUTS_VARIABLE)
     where = given or f"Pulumi stack {stack}"
     try:
-        outputs = json.loads(Path(given).read_text(encoding="utf-8")) if given else _exported(stack, root, environ)
+        outputs = json.loads(Path(given).read_text(encoding="utf-8")) if given else _kept(stack, root, environ)
         return Platform(**{**outputs, "document": json.dumps(outputs, sort_keys=True)})
     except (OSError, ValueError) as error:
         missing = (
@@ -80,6 +87,24 @@ def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
         )
         raise BadInput(f"These are not the outputs of a platform: {missing}", where=where,
                        next=f"pulumi up --stack {stack}") from error  # fmt: skip
+
+
+def _kept(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """As Pulumi says now, or as it said last time when it says nothing now."""
+    file = root / ".teal" / "platform" / f"{stack}.json"
+    try:
+        found = _exported(stack, root, environ)
+    except StateAway:
+        if not file.exists():
+            raise
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return kept
+    if found:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_suffix(".draft")
+        draft.write_text(json.dumps(found), encoding="utf-8")
+        draft.replace(file)
+    return found
 
 
 def _exported(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -95,6 +120,6 @@ def _exported(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, A
         ) from error
     if ended.returncode != 0:
         said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise BadInput(f"Pulumi does not know the stack: {said}", where=f"stack {stack}", next=f"teal bootstrap {stack}")
+        raise StateAway(f"Pulumi could not read the stack: {said}", where=f"stack {stack}", next=f"teal bootstrap {stack}")
     resources = json.loads(ended.stdout).get("deployment", {}).get("resources") or []
     return next((dict(each.get("outputs", {})) for each in resources if each.get("type") == "pulumi:pulumi:Stack"), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -55,7 +56,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     service = ServiceProgram(
         program=root / _PROGRAM,
         home=root / ".teal" / "service",
-        virtualenv=Path(environ.get("VIRTUAL_ENV", root / ".venv")),
+        virtualenv=Path(sys.prefix),  # this interpreter has Pulumi's packages, or nothing works
         secrets_provider=names.secrets_provider("colors") if file.secrets_provider else "",
         env=pulumi,
     )

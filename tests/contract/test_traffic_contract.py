@@ -10,22 +10,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from teal.errors import OperatorError
+from teal.record import COLORS, Color
+from teal.traffic.alb import Alb, client_config
 from teal.traffic.caddy import CaddyTraffic
 from teal.traffic.port import Entry, Traffic, Weights, all_to, shifted
+from tests import aws_server
+from tests.aws_server import AwsServer, LoadBalancer
 
 Open = Callable[[], Traffic]  # another releaser's view of the same load balancer
 
 
-@pytest.fixture(params=["caddy"])
+@pytest.fixture(scope="module")
+def aws() -> Iterator[AwsServer]:
+    with aws_server.start() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def balancer(aws: AwsServer) -> LoadBalancer:
+    return aws_server.load_balancer(aws, "contract")
+
+
+@pytest.fixture(params=["caddy", "alb"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """One load balancer, opened as often as a test likes."""
-    assert request.param == "caddy"
+    if request.param == "alb":
+        aws: AwsServer = request.getfixturevalue("aws")
+        balancer: LoadBalancer = request.getfixturevalue("balancer")
+        groups: dict[Color, str] = {color: balancer.target_group_arns[color] for color in COLORS}
+        return lambda: Alb(aws.client("elbv2", client_config()), balancer.rule_arn, groups, "https://localhost", "x-teal-probe",
+                           lambda color: f"secret of {color}")  # fmt: skip
     entries = {color: Entry("https://localhost:1", {"X-Teal-Probe": color}) for color in ("blue", "green")}
     return lambda: CaddyTraffic(tmp_path, entries)  # type: ignore[arg-type]
 

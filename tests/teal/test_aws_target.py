@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from teal.aws.images import RegistryImages
-from teal.aws.platform import Platform, read
+from teal.aws.platform import Platform, StateAway, read
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.target import assemble, job_settings
 from teal.errors import BadInput, NeedsHuman
@@ -106,6 +106,41 @@ def test_a_platform_that_is_not_built_is_said_with_the_command_that_builds_it(ou
 def test_a_missing_pulumi_is_said_before_anything_else(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Pulumi command is not installed"):
         read("prod", tmp_path, {"PATH": str(tmp_path)})
+
+
+def _pulumi(folder: Path, script: str) -> dict[str, str]:
+    command = folder / "bin" / "pulumi"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    command.chmod(0o755)
+    return {"PATH": f"{command.parent}:/usr/bin:/bin"}
+
+
+def test_a_rollback_works_while_the_state_does_not_answer_once_the_outputs_were_read(
+    outputs: dict[str, Any], tmp_path: Path
+) -> None:
+    state = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": outputs}]}}
+    (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    away = "echo 'error: no route to the bucket' >&2; exit 255"
+    with pytest.raises(StateAway, match="no route to the bucket"):
+        read("dev", tmp_path, _pulumi(tmp_path, away))
+    first = read("dev", tmp_path, _pulumi(tmp_path, f"cat {tmp_path}/state.json"))
+    assert read("dev", tmp_path, _pulumi(tmp_path, away)) == first
+
+
+def test_a_stack_without_a_platform_names_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="rule_arn"):
+        read("dev", tmp_path, _pulumi(tmp_path, "echo '{\"deployment\": {}}'"))
+
+
+def test_what_the_platform_program_exports_is_what_a_release_reads(tmp_path: Path) -> None:
+    from tests.infra.conftest import evaluate
+
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(evaluate("platform", "prod").outputs), encoding="utf-8")
+    found = read("prod", tmp_path, {"TEAL_PLATFORM_OUTPUTS": str(file)})
+    assert (found.environment, found.service_defaults.min_replicas) == ("prod", 3)
+    assert job_settings(found, "blue").namespace == "teal-blue"
 
 
 def test_an_image_is_found_by_tag_or_digest_and_says_itself_which_schema_it_serves(aws: AwsServer, platform: Platform) -> None:
