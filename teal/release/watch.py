@@ -38,6 +38,7 @@ class Window:
         self._start = {color: self._read(color) for color in self._colors()}
         self.now: dict[Color, Counts] = {color: Counts() for color in self._colors()}
         self.misses = 0
+        self.missed = False  # at the last look
         self.why = ""
 
     def look(self) -> None:
@@ -56,6 +57,7 @@ class Window:
         ready = self._run.target.runtime.readiness(self._run.new)
         if not ready.complete:
             missed, self.why = True, f"{ready.ready} of {ready.wanted} processes are ready {ready.reason}".strip()
+        self.missed = missed
         self.misses += missed
 
     def _colors(self) -> tuple[Color, ...]:
@@ -85,19 +87,19 @@ def analyse(run: Run, step: Step) -> Iterator[Event]:
         if active.requests >= rules.minimum_samples:
             run.reference = active
         verdict = overall(judged)
-        if elapsed >= rules.analysis_seconds:
+        if elapsed >= rules.analysis_seconds and not window.missed:  # a color that is not whole now is looked at again
             if verdict == "Successful":
                 return
             yield from _pause(run, step, window, judged)
             return
-        _supplement(run, window, elapsed / rules.analysis_seconds)
+        _supplement(run, window, min(1.0, elapsed / rules.analysis_seconds))
 
 
 def hold(run: Run, step: Step) -> Iterator[Event]:
     """Watch the new color alone for the rollback window, against what the old one did before. Only Failed ends it. Raises GateFailed."""
     window, rules, clock = Window(run), run.target.rules, run.target.clock
     started = clock.monotonic()
-    while (elapsed := clock.monotonic() - started) < rules.hold_seconds:
+    while (elapsed := clock.monotonic() - started) < rules.hold_seconds or window.missed:
         run.wait()
         window.look()
         elapsed = clock.monotonic() - started
