@@ -16,6 +16,7 @@ from teal.aws.images import RegistryImages
 from teal.aws.platform import Platform, StateAway, read
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.target import assemble, job_settings
+from teal.aws.target import aws as aws_target
 from teal.errors import BadInput, NeedsHuman
 from teal.record import ColorState, Record, Underway
 from teal.runtime.pulumi import PulumiRuntime, ServiceProgram
@@ -267,3 +268,39 @@ def _authority() -> str:
 
     context = ssl.create_default_context(cafile=certifi.where())
     return base64.b64encode(ssl.DER_cert_to_PEM_cert(context.get_ca_certs(binary_form=True)[0]).encode()).decode()
+
+
+@pytest.fixture
+def shell(aws: AwsServer, outputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What `teal --stack dev` finds in its environment, for boto3 too."""
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config:\n  aws:region: {aws_server.REGION}\n", encoding="utf-8")
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs), encoding="utf-8")
+    given = {
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }  # pragma: allowlist secret
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return {**given, "TEAL_ROOT": str(tmp_path), "TEAL_PLATFORM_OUTPUTS": str(tmp_path / "outputs.json")}
+
+
+def test_the_shell_s_credentials_and_the_platform_s_outputs_are_all_a_release_needs(shell: dict[str, str]) -> None:
+    target = aws_target("dev", shell)
+    target.traffic.set(Weights(75, 25))
+    assert target.traffic.read() == Weights(75, 25)
+    assert target.store.read()[0].release is None
+    assert (target.name, target.evidence_url("evidence/r/index.html")) == ("dev", "s3://teal-test-releases/evidence/r/index.html")
+
+
+def test_credentials_of_another_account_are_refused_before_anything_is_changed(
+    shell: dict[str, str], outputs: dict[str, Any]
+) -> None:
+    Path(shell["TEAL_PLATFORM_OUTPUTS"]).write_text(json.dumps({**outputs, "account_id": "999999999999"}), encoding="utf-8")
+    with pytest.raises(BadInput, match="account 123456789012"):
+        aws_target("dev", shell)
+
+
+def test_a_stack_without_a_file_is_bad_input(shell: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="'nowhere'"):
+        aws_target("nowhere", shell)

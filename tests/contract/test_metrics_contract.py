@@ -1,0 +1,68 @@
+"""What both metrics adapters promise. Where they differ:
+
+| | scrape (laptop) | prometheus (AWS) |
+|---|---|---|
+| how old a count is | not at all: each process is asked | up to a scrape interval, 30 s |
+| a process that ended | its counts are gone; `Counts.since` begins again at zero | its counts stay in the sum for 24 h |
+| requests that reached no process | counted from the load balancer's log | not counted; alarms on the load balancer's own 5xx watch them |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from teal.errors import OperatorError
+from teal.metrics.port import Counts, Metrics
+from teal.metrics.prometheus import PrometheusMetrics
+from teal.metrics.scrape import ScrapeMetrics
+from tests.conftest import free_port
+from tests.teal.test_prometheus import PAGE, SELECTORS, prometheus
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[str]:
+    """One process of blue that serves PAGE; green has none."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(PAGE.encode())
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/metrics"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["scrape", "prometheus"])
+def metrics(request: pytest.FixtureRequest, process: str) -> Metrics:
+    nobody = f"http://127.0.0.1:{free_port()}/metrics"
+    adapters: dict[str, Callable[[], Metrics]] = {
+        "scrape": lambda: ScrapeMetrics(lambda color: [process] if color == "blue" else [nobody]),
+        "prometheus": lambda: PrometheusMetrics("https://prometheus.example/api/v1/query", SELECTORS, transport=prometheus()),
+    }
+    return adapters[request.param]()
+
+
+def test_a_color_s_counts_are_those_of_its_processes_without_what_machines_ask(metrics: Metrics) -> None:
+    assert metrics.read("blue") == Counts(requests=95, errors=3, slow=5, searches=88, empty=4, model_calls=60, rate_limited=5,
+                                          streams=50, broken_streams=1)  # fmt: skip
+
+
+def test_a_color_that_nobody_answers_for_is_an_error_and_never_zero(metrics: Metrics) -> None:
+    with pytest.raises(OperatorError, match="green"):
+        metrics.read("green")
+
+
+def test_reading_again_without_requests_adds_nothing(metrics: Metrics) -> None:
+    assert metrics.read("blue").since(metrics.read("blue")) == Counts()
