@@ -37,6 +37,7 @@ class StateResource:
     type: str
     id: str
     protect: bool
+    dependencies: tuple[str, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -57,13 +58,15 @@ class PulumiCli:
         return tuple(str(row["name"]).rsplit("/", 1)[-1] for row in json.loads(self._run("stack", "ls", "--json")))
 
     def resources(self, stack: str) -> tuple[StateResource, ...]:
-        """What the state holds, without the stack itself and the providers. Secrets stay encrypted."""
+        """What the state holds, without the stack itself. Secrets stay encrypted."""
         document = json.loads(self._run("stack", "export", "--stack", stack))
         rows = (document.get("deployment") or {}).get("resources") or []
         return tuple(
-            StateResource(row["urn"], row["type"], str(row.get("id", "")), bool(row.get("protect")), row.get("outputs") or {})
+            StateResource(
+                row["urn"], row["type"], str(row.get("id", "")), bool(row.get("protect")), _needed(row), row.get("outputs") or {}
+            )
             for row in rows
-            if not row["type"].startswith("pulumi:")
+            if row["type"] != "pulumi:pulumi:Stack"
         )
 
     def unprotect(self, stack: str, urns: Sequence[str]) -> None:
@@ -72,10 +75,10 @@ class PulumiCli:
             self._run("state", "unprotect", urn, "--stack", stack, "--yes")
 
     def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
-        """Delete `targets` and what depends on them; without targets everything (but what is protected, if so asked)."""
+        """Delete `targets`, and nothing beside them; without targets everything (but what is protected, if so asked)."""
         chosen = [part for urn in targets for part in ("--target", urn)]
-        options = [*chosen, *(["--target-dependents"] if chosen else []), *(["--exclude-protected"] if exclude_protected else [])]
-        self._run("destroy", "--stack", stack, "--yes", "--skip-preview", *options)
+        options = [*chosen, *(["--exclude-protected"] if exclude_protected else [])]
+        self._run("destroy", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs", *options)
 
     def remove(self, stack: str) -> None:
         """Forget an empty stack."""
@@ -106,3 +109,9 @@ class PulumiCli:
             )
         last = "\n".join(said.splitlines()[-_LAST_LINES:])
         raise PulumiFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")
+
+
+def _needed(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """URNs that this resource needs: its dependencies, its provider (`URN::id`), and the component it is part of."""
+    provider = str(row.get("provider", "")).rpartition("::")[0]
+    return tuple(urn for urn in (*(row.get("dependencies") or ()), provider, str(row.get("parent", ""))) if urn)

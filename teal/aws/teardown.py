@@ -10,6 +10,7 @@ from typing import Final
 from teal.aws.pulumi_cli import StateResource
 
 # What cannot be made again by `pulumi up`: documents, their copies, the keys that open them, the images that were released.
+# Metrics are not: they say how an environment was, and end with it.
 # Search data is on volumes that outlive the cluster (the class says Retain), so nothing of Kubernetes is in this list.
 DATA_TYPES: Final = (
     "aws:s3/bucket:Bucket",
@@ -17,7 +18,6 @@ DATA_TYPES: Final = (
     "aws:backup/vault:Vault",
     "aws:kms/key:Key",
     "aws:ecr/repository:Repository",
-    "aws:amp/workspace:Workspace",
 )
 # Objects that an operator must still be running for, to clean up behind them.
 _OPERATED: Final = re.compile(r"^kubernetes:[a-z0-9.-]*(elastic\.co|keda\.sh|x-k8s\.io)/")
@@ -34,8 +34,13 @@ class Phase:
 
 
 def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
-    """Custom resources before their operators, all of Kubernetes before the cluster, the cluster before its network. Empty ones are left out."""
-    rest = list(resources)
+    """Custom resources before their operators, all of Kubernetes before the cluster, the cluster before its network. Empty ones are left out.
+
+    A phase takes along what needs its targets, such as a secret's version made of what the cluster says. It is listed here rather
+    than left to Pulumi's --target-dependents, so that a plan shows it before it is done.
+    """
+    everything = tuple(resources)
+    rest = list(everything)
     found: list[Phase] = []
     for name, why, belongs in (
         ("custom resources", "their operators must still run to clean up", lambda kind: bool(_OPERATED.match(kind))),
@@ -47,11 +52,21 @@ def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
         ),
         ("cluster", "nothing is left in it", lambda kind: kind.startswith("aws:eks/")),
     ):
-        targets = tuple(one.urn for one in rest if belongs(one.type))
+        targets = with_dependents((one.urn for one in rest if belongs(one.type)), everything)
         if targets:
             found.append(Phase(name, why, targets))
         rest = [one for one in rest if one.urn not in targets]
     return tuple(found)
+
+
+def with_dependents(urns: Iterable[str], resources: Sequence[StateResource]) -> tuple[str, ...]:
+    """These and all that needs them, directly or not, in the state's order."""
+    chosen = set(urns)
+    while True:
+        more = {one.urn for one in resources if one.urn not in chosen and not chosen.isdisjoint(one.dependencies)}
+        if not more:
+            return tuple(one.urn for one in resources if one.urn in chosen)
+        chosen |= more
 
 
 def to_unprotect(resources: Iterable[StateResource], *, delete_data: bool) -> tuple[str, ...]:

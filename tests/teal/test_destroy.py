@@ -24,7 +24,7 @@ NAMES = StateNames("dev", "123456789012", REGION)
 
 
 def resource(kind: str, name: str, identifier: str = "", protect: bool = False, **outputs: Any) -> StateResource:
-    return StateResource(f"urn:pulumi:dev::teal::{kind}::{name}", kind, identifier or name, protect, outputs)
+    return StateResource(f"urn:pulumi:dev::teal::{kind}::{name}", kind, identifier or name, protect, outputs=outputs)
 
 
 PLATFORM = (
@@ -61,7 +61,8 @@ class StatefulPulumi:
     def unprotect(self, stack: str, urns: Sequence[str]) -> None:
         self.asked.append(("unprotect", tuple(urns)))
         self.held[stack] = [
-            StateResource(one.urn, one.type, one.id, one.protect and one.urn not in urns, one.outputs) for one in self.held[stack]
+            StateResource(one.urn, one.type, one.id, one.protect and one.urn not in urns, one.dependencies, one.outputs)
+            for one in self.held[stack]
         ]
 
     def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
