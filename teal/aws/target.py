@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +18,7 @@ from teal.aws.release_key import ProbeHeaders
 from teal.aws.session import told
 from teal.errors import BadInput
 from teal.metrics.prometheus import PrometheusMetrics, SigV4
+from teal.metrics.scrape import SLOW_SECONDS
 from teal.record import COLORS, Color, ColorState
 from teal.record_s3 import S3Store
 from teal.record_s3 import client_config as store_config
@@ -38,7 +41,8 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     """Everything of `stack`: asks Pulumi for the platform's outputs, and AWS for the account. Raises BadInput when either is missing.
 
     `environ`: AWS credentials as boto3 reads them; PULUMI_BACKEND_URL unless the state is where `teal bootstrap` puts it; TEAL_KEY: an
-    API key for probes (else one is made); TEAL_ROOT: the checkout, when it is not the current folder.
+    API key for probes (else one is made); TEAL_GOLDEN: a file of questions about the documents that are there (teal/release/golden.jsonl
+    has the form); TEAL_ROOT: the checkout, when it is not the current folder.
     """
     import boto3
 
@@ -60,7 +64,8 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         secrets_provider=names.secrets_provider("colors") if file.secrets_provider else "",
         env=pulumi,
     )
-    return assemble(stack, found, session, service, environ.get("TEAL_KEY"))
+    target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
+    return replace(target, golden=Path(environ["TEAL_GOLDEN"])) if environ.get("TEAL_GOLDEN") else target
 
 
 def assemble(stack: str, platform: Platform, session: boto3.Session, service: ServiceProgram, key: str | None,
@@ -69,6 +74,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     connect = client or session.client
     secrets = connect("secretsmanager")
 
+    @cache  # each probe opens the way in anew
     def secret(color: Color) -> str:
         arn = platform.probe_secret_arns[color]
         with told("GetSecretValue", arn):
@@ -103,7 +109,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         ),
         images=RegistryImages(platform, connect("ecr"), secrets, ask),
         evidence_url=lambda key: f"s3://{platform.release_bucket}/{key}",
-        rules=Rules(first_floor=platform.service_defaults.min_replicas),
+        rules=Rules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
         probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
     )
 
