@@ -93,6 +93,7 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			mode 0600
 			roll_size 10MiB
 			roll_keep 3
+			roll_uncompressed
 		}}
 		format json
 	}}

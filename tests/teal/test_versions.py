@@ -1,0 +1,79 @@
+"""Versions: the same tree is the same version, whatever lies about in it; anything else is another one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from teal.errors import BadInput
+from teal.stack import versions
+from teal.stack.layout import Layout
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Path, versions.Version]:
+    folder = tmp_path_factory.mktemp("versions")
+    tree = folder / "tree"
+    shutil.copytree(PROJECT / "app", tree / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    layout = Layout(folder / ".teal")
+    return layout, tree, versions.build(layout, tree, "first")
+
+
+def test_a_version_says_which_schema_it_serves_and_holds_the_code(built: tuple[Layout, Path, versions.Version]) -> None:
+    _, _, version = built
+    assert (version.schema_min, version.schema_max) == ("0001", "0001")
+    for part in ("app/main.py", "app/web/page.js", "app/catalog/migrations/versions/0001_first_schema.py"):
+        assert (version.code / part).is_file() or part.startswith("app/web")
+    assert any((version.code / "app" / "web").iterdir())
+
+
+def test_the_same_tree_elsewhere_later_and_with_litter_is_the_same_version(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path
+) -> None:
+    layout, tree, version = built
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(tree, copy)
+    (copy / "app" / "__pycache__").mkdir()
+    (copy / "app" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    (copy / "app" / "main.py").chmod(0o777)
+    os.utime(copy / "app" / "main.py", (0, 0))
+    assert versions.build(Layout(tmp_path / ".teal"), copy).id == version.id
+    assert versions.build(layout, tree, "again") == version
+
+
+def test_one_changed_byte_is_another_version(built: tuple[Layout, Path, versions.Version], tmp_path: Path) -> None:
+    layout, tree, version = built
+    shutil.copytree(tree, tmp_path / "changed")
+    with (tmp_path / "changed" / "app" / "edge.py").open("a") as file:
+        file.write("#\n")
+    assert versions.build(layout, tmp_path / "changed").id != version.id
+
+
+def test_a_version_is_found_by_id_beginning_and_label_and_a_wrong_name_lists_them(
+    built: tuple[Layout, Path, versions.Version],
+) -> None:
+    layout, _, version = built
+    assert {versions.find(layout, name) for name in (version.id, version.id[:10], "first")} == {version}
+    with pytest.raises(BadInput, match=version.id[:12]):
+        versions.find(layout, "nobody")
+
+
+def test_a_folder_without_the_service_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no app/"):
+        versions.build(Layout(tmp_path), tmp_path)
+
+
+def test_a_tree_whose_schema_cannot_be_asked_is_refused_with_its_own_words(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path
+) -> None:
+    _, tree, _ = built
+    shutil.copytree(tree, tmp_path / "broken")
+    with (tmp_path / "broken" / "app" / "errors.py").open("a") as file:
+        file.write("raise RuntimeError('it is broken')\n")
+    with pytest.raises(versions.BuildFailed, match="it is broken"):
+        versions.build(Layout(tmp_path / ".teal"), tmp_path / "broken")
