@@ -1,22 +1,9 @@
-"""Entry of `pulumi preview --policy-pack infra/policy`: every rule of `infra.policy.rules`, mandatory."""
+"""Entry of `pulumi preview --policy-pack infra/policy`. Serves until the engine ends it."""
 
 from __future__ import annotations
 
-from pulumi_policy import EnforcementLevel, PolicyPack, ReportViolation, ResourceValidationArgs, ResourceValidationPolicy
+from pulumi_policy import EnforcementLevel, PolicyPack
 
-from infra.policy.rules import RULES, Resource, Rule
+from infra.policy.pack import policies
 
-
-def policy(rule: Rule) -> ResourceValidationPolicy:
-    """One rule as the engine wants it."""
-
-    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        for violation in rule.check(Resource(args.resource_type, args.name, dict(args.props), bool(args.opts.protect))):
-            report(violation, None)
-
-    return ResourceValidationPolicy(
-        name=rule.name, description=rule.promise, enforcement_level=EnforcementLevel.MANDATORY, validate=validate
-    )
-
-
-PolicyPack(name="teal", enforcement_level=EnforcementLevel.MANDATORY, policies=[policy(rule) for rule in RULES])
+PolicyPack(name="teal", enforcement_level=EnforcementLevel.MANDATORY, policies=[*policies()])

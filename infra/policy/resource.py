@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
+
+UNKNOWN: Final = "known only after creation"  # stands for such a value: something is there, and nothing is said about what
 
 
 @dataclass(frozen=True)

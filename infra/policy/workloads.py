@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from infra.policy.resource import Resource, listed, mapping
+from infra.policy.resource import UNKNOWN, Resource, listed, mapping
 
 _LONG_RUNNING: Final = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:apps/v1:DaemonSet")
 _POD_OWNERS: Final = (*_LONG_RUNNING, "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob", "kubernetes:core/v1:Pod")
@@ -45,7 +45,7 @@ def images(resource: Resource) -> Iterator[str]:
     """Ours by digest, so that what was tested is what runs; others by a full version."""
     for container in containers(resource):
         image = container.get("image")
-        if not isinstance(image, str) or _DIGEST.search(image):
+        if not isinstance(image, str) or image == UNKNOWN or _DIGEST.search(image):
             continue
         if _OWN_REGISTRY.match(image) or _SERVICE_NAMESPACE.match(namespace(resource)):
             yield f"{container.get('name')}: {image} has no digest; a tag can come to mean something else"
