@@ -67,14 +67,17 @@ def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
         raise _unrecorded(back, error) from error
     run = Run(target, ledger, document)
     yield Event("fence", "ok", f"generation {ledger.generation}: any other releaser stops")
-    yield from evident(run, "rollback", _give_up(run, record, back))
+    yield from evident(run, "rollback", _give_up(run, back))
 
 
-def _give_up(run: Run, record: Record, back: Color | None) -> Iterator[Event]:
+def _give_up(run: Run, back: Color | None) -> Iterator[Event]:
     if back is not None:
         for event in _assert(run.target, back, run):
             yield run.told(event)
-    step = record.release.step if record.release else ""
+    release = (
+        run.ledger.check().release
+    )  # where the releaser was when it was fenced, which may be further than when we first looked
+    step = release.step if release else ""
     yield from undone(run, run.document.position(step), f"rolled back at {step}")
 
 

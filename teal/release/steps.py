@@ -149,6 +149,8 @@ def re_home(run: Run, step: Step) -> Iterator[Event]:
 def retire(run: Run, step: Step) -> Iterator[Event]:
     if run.old is None:
         return
+    if share := run.target.traffic.read().of(run.old):  # a rollback gives the traffic back before it can write that it did
+        raise OperatorError(f"{run.old} has {share} % of the requests again", where="load balancer", next="teal history")
     for event in run.target.runtime.retire(run.old):
         run.ledger.keep()
         yield event

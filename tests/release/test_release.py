@@ -319,6 +319,45 @@ def test_a_releaser_thawed_before_its_check_does_not_call_at_all(world: World) -
     assert shifted("green", 25) not in world.shares_seen
 
 
+def test_a_rollback_undoes_what_the_releaser_did_while_it_was_decided(world: World) -> None:
+    running = until(world.process(), "raise-floor")
+
+    def deploys() -> None:
+        while next(running).step != "ready":  # type: ignore[call-overload]
+            pass
+
+    process = world.process()
+    process.before["store.write"] = deploys
+    list(rollback(process.target))
+    world.assert_whole()
+    assert "retire green" in world.calls
+
+
+def test_a_rollback_that_comes_as_the_old_color_is_being_ended_gives_the_traffic_to_the_new_one(world: World) -> None:
+    running = until(world.process(), "re-home")
+
+    def retires() -> None:
+        while next(running).step != "retire":  # type: ignore[call-overload]
+            pass
+
+    process = world.process()
+    process.before["store.write"] = retires
+    with pytest.raises(NeedsHuman, match="blue is already being ended"):
+        list(rollback(process.target))
+    assert world.weights == all_to("green")
+    list(running)  # type: ignore[call-overload]
+    world.assert_whole()
+    assert world.load().active == "green"
+
+
+def test_a_color_that_was_given_requests_back_is_not_ended(world: World) -> None:
+    running = until(world.process(), "retire")
+    world.weights = all_to("blue")  # the first half of a rollback
+    with pytest.raises(NeedsHuman, match="has 100 % of the requests again"):
+        list(running)  # type: ignore[call-overload]
+    assert "retire blue" not in world.calls
+
+
 def test_a_late_call_of_a_fenced_releaser_is_set_again_within_the_fence(world: World) -> None:
     until(world.process(), "analyse-5")
     late = [lambda: setattr(world, "weights", shifted("green", 25))]
@@ -511,6 +550,17 @@ def test_a_leftover_in_the_idle_color_is_named_and_nothing_is_touched(world: Wor
         run(world.process())
     assert said.value.next == "teal repair"
     assert [finding.will for finding in examine(world.process().target)] == ["end green"]
+
+
+def test_pending_operations_of_a_dead_deployment_are_mended_first(world: World) -> None:
+    world.half_done.add("green")
+    with pytest.raises(NeedsHuman, match="an operation is pending"):
+        run(world.process())
+    found = examine(world.process().target)
+    assert [one.will for one in found] == ["cancel and refresh the color's stack"]
+    list(found[0].mend())
+    assert examine(world.process().target) == ()
+    world.assert_whole()
 
 
 def test_repair_finds_what_nobody_holds_and_touches_nothing_by_looking(world: World) -> None:
