@@ -278,8 +278,8 @@ def shell(aws: AwsServer, outputs: dict[str, Any], tmp_path: Path, monkeypatch: 
     given = {
         "AWS_ENDPOINT_URL": aws.url,
         "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }  # pragma: allowlist secret
+        "AWS_SECRET_ACCESS_KEY": "testing",  # pragma: allowlist secret
+    }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     return {**given, "TEAL_ROOT": str(tmp_path), "TEAL_PLATFORM_OUTPUTS": str(tmp_path / "outputs.json")}
