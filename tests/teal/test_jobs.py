@@ -37,7 +37,9 @@ def made(*arguments: str) -> dict[str, Any]:
 
 
 def test_a_job_is_a_valid_object_of_the_cluster_s_version() -> None:
-    kubernetes_validate.validate(made("schema"), "1.33", strict=True)
+    from infra.sections import ClusterConfig
+
+    kubernetes_validate.validate(made("schema"), ClusterConfig.model_fields["version"].default, strict=True)
 
 
 def test_a_job_runs_the_color_s_own_image_with_its_whole_configuration() -> None:
