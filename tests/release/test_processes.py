@@ -88,6 +88,34 @@ def test_of_two_releases_at_once_one_wins_and_the_other_is_told_who_holds_it(sto
     assert len(record.history) == 2
 
 
+@pytest.mark.parametrize("store", ["file"], indirect=True)
+@pytest.mark.parametrize("percent", [5, 50, 100])
+def test_kill_9_at_a_shift_leaves_what_one_rollback_makes_whole(store: dict[str, Any], tmp_path: Path, percent: int) -> None:
+    """Record and shares are real files here; the prepared, never renamed share of the dead process changes nothing."""
+    folder = tmp_path / "traffic"
+    folder.mkdir()
+    shares = CaddyTraffic(folder, {})
+    shares.set(all_to("blue"))
+    spec = {"store": store, "traffic": str(folder), "freeze": percent}
+    releaser = Contender(spec)
+    releaser.go()
+    assert [releaser.line(), releaser.line()] == ["deployed", "freezes"]
+    os.waitpid(releaser.process.pid, os.WUNTRACED)
+    before = {5: all_to("blue"), 50: shifted("green", 25), 100: shifted("green", 50)}[percent]
+    assert shares.read() == before
+    releaser.process.kill()
+    releaser.process.communicate(timeout=30)
+    held = open_store(store).read()[0]
+    assert held.release is not None
+    assert held.release.step == f"shift-{percent}"
+    world, target = made({**spec, "freeze": None})
+    world.running["green"], world.replicas["green"] = world.running["blue"], 3
+    list(rollback(target))
+    assert shares.read() == all_to("blue")
+    record = open_store(store).read()[0]
+    assert (record.active, record.release, record.lease, record.green) == ("blue", None, None, None)
+
+
 def test_a_process_frozen_before_its_call_never_shifts_again(store: dict[str, Any], tmp_path: Path) -> None:
     """SIGSTOP after the check and before the rename; a whole rollback; SIGCONT."""
     folder = tmp_path / "traffic"
