@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
+
+import yaml
 
 # Every index, alias and template of this program begins with it, copies made by a restore too.
 PATTERN: Final = "teal*"
@@ -16,10 +17,9 @@ PASSWORD_CHARACTERS: Final = 32
 
 def roles() -> dict[str, Any]:
     """Roles by name, in the form of Elasticsearch's roles.yml. Nobody may read the security index, change settings or see other indices."""
-    own = {"names": [PATTERN], "privileges": ["manage", "read", "write", "view_index_metadata"]}
     return {
         # The service: makes its index behind the alias, writes and reads it. It cannot snapshot or restore.
-        APP: {"cluster": ["monitor", "manage_index_templates"], "indices": [own]},
+        APP: {"cluster": ["monitor", "manage_index_templates"], "indices": [_own()]},
         # `python -m app.admin snapshot | verify | restore`, in a Job of its own.
         OPERATOR: {
             "cluster": [
@@ -32,7 +32,7 @@ def roles() -> dict[str, Any]:
                 "cluster:admin/repository/verify",
                 "read_slm",
             ],
-            "indices": [own],
+            "indices": [_own()],
         },
         # The pod that turns health into metrics: reads numbers, and no document.
         METRICS: {"cluster": ["monitor", "monitor_snapshot"], "indices": []},
@@ -56,9 +56,14 @@ def roles() -> dict[str, Any]:
     }
 
 
+def _own() -> dict[str, Any]:
+    """Made anew for each role: YAML would point from one to the other, and Elasticsearch reads each role alone."""
+    return {"names": [PATTERN], "privileges": ["manage", "read", "write", "view_index_metadata"]}
+
+
 def roles_file() -> str:
-    """`roles.yml` (JSON is YAML)."""
-    return json.dumps(roles(), indent=1)
+    """`roles.yml`. In YAML's block form: Elasticsearch splits the file by its lines, and of JSON sees the first role only."""
+    return yaml.safe_dump(roles(), sort_keys=False, default_flow_style=False)
 
 
 def basic_auth(username: str, password: Any) -> dict[str, Any]:
