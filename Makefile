@@ -29,6 +29,8 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/python -m app.settings_table --check docs/configuration.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/hadolint app/Dockerfile
+	.ci/actionlint
+	$(BIN)/zizmor --offline --no-progress --quiet .github
 	.ci/lock --check
 
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
