@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -114,6 +114,14 @@ class Service:
         log = (self.folder / f"{name}.log").open("ab")
         self._logs.append(log)
         self.processes[name] = subprocess.Popen([sys.executable, *arguments], env=self.env() | extra, stdout=log, stderr=log)
+
+
+def until(what: str, holds: Callable[[], bool], seconds: float = 40, *, each_seconds: float = 0.1) -> None:
+    """Return when `holds`; fail when it did not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(each_seconds)
 
 
 def wait_status(client: httpx.Client, document_id: str, *wanted: str) -> dict[str, Any]:

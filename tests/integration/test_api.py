@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import io
 import json
 import signal
@@ -15,10 +16,12 @@ import httpx
 import pytest
 
 from tests.conftest import RedisProcess, require
-from tests.integration.service import MODELS, Service, add, sse, wait_status
+from tests.integration.service import MODELS, Service, add, sse, until, wait_status
 
 pytestmark = pytest.mark.integration
 
+NOTICED_SECONDS = 5.0  # a process looks for a changed index four times a second; a busy machine is slower
+REVOKED_SECONDS = 4.0  # a known key is remembered for 2 s
 CACHING = (
     "Django's cache framework stores computed pages. Set the CACHES setting to choose a cache backend. Memcached is a backend."
 )
@@ -249,16 +252,20 @@ def test_indexed_means_findable_by_every_process(service: Service, admin: httpx.
             word = f"pangolin{uuid.uuid4().hex[:8]}"
             other.post("/v1/search", json={"query": word})  # cached as empty where it is not dropped in time
             document_id = add(admin, f"Pangolin {number}", f"The {word} rolls itself into a ball.")
-            time.sleep(0.3)  # the tick in which a process learns that the index changed
-            found = other.post("/v1/search", json={"query": word, "mode": "lexical"}).json()
-            assert [hit["document_id"] for hit in found["hits"]] == [document_id]
+            until("the other process finds it", functools.partial(finds, other, word, document_id), NOTICED_SECONDS)
+
+
+def finds(client: httpx.Client, word: str, document_id: str) -> bool:
+    hits = client.post("/v1/search", json={"query": word, "mode": "lexical"}).json()["hits"]
+    return [hit["document_id"] for hit in hits] == [document_id]
 
 
 def test_search_is_cached_per_process_and_says_so(admin: httpx.Client) -> None:
-    time.sleep(1.5)  # the index is quiet
     body = {"query": f"cache backend {uuid.uuid4()}"}
     assert admin.post("/v1/search", json=body).headers["x-cache"] == "miss"
-    assert admin.post("/v1/search", json=body).headers["x-cache"] == "hit-process"
+    # Asked again until it is: the first answer may have been dropped, because the index was still changing.
+    until("a hit", lambda: admin.post("/v1/search", json=body).headers["x-cache"] == "hit-process", NOTICED_SECONDS)
+    assert admin.post("/v1/search", json=body | {"top_k": 3}).headers["x-cache"] == "miss"
 
 
 @pytest.mark.parametrize(
@@ -333,8 +340,7 @@ def test_revoked_key_stops_working_within_seconds(service: Service) -> None:
     with service.client_with(made["key"]) as client:
         assert client.get("/v1/session").json()["name"] == "leaver"
         service.admin("keys", "revoke", made["id"])
-        time.sleep(2.2)
-        assert client.get("/v1/session").status_code == 401
+        until("the key is refused", lambda: client.get("/v1/session").status_code == 401, REVOKED_SECONDS)
 
 
 def test_key_is_nowhere_at_rest_or_in_logs(service: Service, admin: httpx.Client) -> None:
@@ -356,7 +362,6 @@ def test_page_session_lives_in_a_cookie_scripts_cannot_read(service: Service) ->
         token = {"Cookie": signed.headers["set-cookie"].split(";")[0]}
         assert browser.post("/v1/search", json={"query": "cache"}, headers=token).status_code == 200
         assert browser.delete("/v1/session", headers=token).status_code == 204
-        time.sleep(0.1)
         assert browser.post("/v1/search", json={"query": "cache"}, headers=token).status_code == 401
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import RedisProcess
-from tests.integration.service import Service, add, sse
+from tests.integration.service import Service, add, sse, until
 
 pytestmark = pytest.mark.integration
 
@@ -28,11 +28,8 @@ class StandInModel:
     """An OpenAI-compatible endpoint on loopback that streams what a test sets, and notices when its reader leaves."""
 
     def __init__(self) -> None:
-        self.silence_seconds = 0.0
-        self.status = 200
-        self.pieces: tuple[str, ...] = ("It was built around 280 BC [1]. ",)
-        self.endless = False
         self.reader_left = threading.Event()
+        self.behave()
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,27 +62,42 @@ class StandInModel:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def behave(self) -> None:
+        """As at the start of each test."""
+        self.silence_seconds = 0.0
+        self.status = 200
+        self.pieces: tuple[str, ...] = ("It was built around 280 BC [1]. ",)
+        self.endless = False
+        self.reader_left.clear()
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
 
-@pytest.fixture
-def model() -> Iterator[StandInModel]:
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[StandInModel]:
     stand_in = StandInModel()
     yield stand_in
     stand_in.close()
 
 
 @pytest.fixture
-def service(tmp_path: Path, model: StandInModel) -> Iterator[Service]:
+def model(endpoint: StandInModel) -> StandInModel:
+    endpoint.behave()
+    return endpoint
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, endpoint: StandInModel) -> Iterator[Service]:
     environment = {
         "TEAL_GENERATION": "openai",
         "TEAL_GENERATION_MODEL": "stand-in",
-        "TEAL_OPENAI_BASE_URL": model.url,
+        "TEAL_OPENAI_BASE_URL": endpoint.url,
+        "TEAL_CACHE_SECONDS": "0",
         "TEAL_EMBEDDING": "none",
     }
-    running = Service(tmp_path, environment).start()
+    running = Service(tmp_path_factory.mktemp("service"), environment).start()
     yield running
     running.stop()
 
@@ -138,8 +150,7 @@ def test_dead_model_is_a_clear_error_and_search_goes_on(client: httpx.Client, mo
     assert (events[-1][0], events[-1][1]["code"]) == ("error", "model-unavailable")
     assert client.post("/v1/search", json={"query": "lighthouse"}).json()["hits"]
     model.status = 200
-    time.sleep(0.1)
-    assert client.post("/v1/ask", json={"question": QUESTION}).json()["grounded"]
+    until("answers again", lambda: client.post("/v1/ask", json={"question": QUESTION}).json().get("grounded") is True, 20)
 
 
 def test_redis_gone_is_slower_not_broken_and_it_recovers_alone(tmp_path: Path, redis_server: RedisProcess) -> None:
@@ -148,28 +159,21 @@ def test_redis_gone_is_slower_not_broken_and_it_recovers_alone(tmp_path: Path, r
     try:
         with service.client_with(key, app=0) as one, service.client_with(key, app=1) as two:
             add(one, "Lighthouse", LIGHTHOUSE)
-            time.sleep(1)
 
             def shared() -> str:
                 body = {"query": f"lighthouse {uuid.uuid4()}"}
                 assert one.post("/v1/search", json=body).status_code == 200
                 return str(two.post("/v1/search", json=body).headers["x-cache"])
 
-            assert shared() == "hit-redis"
+            until("the processes share what they found", lambda: shared() == "hit-redis", 10)  # they have seen the same index
             redis_server.stop()
             for _ in range(10):
                 assert shared() == "miss"
             assert one.post("/v1/ask", json={"question": QUESTION}).json()["grounded"]
-            deadline = time.monotonic() + 10
-            while "redis" not in (reasons := one.get("/readyz").json()["reasons"]):
-                assert time.monotonic() < deadline, reasons
-                time.sleep(0.2)
+            until("the reason is named", lambda: "redis" in one.get("/readyz").json()["reasons"], 10)
             assert one.get("/readyz").status_code == 200
             redis_server.start()
-            deadline = time.monotonic() + 15
-            while shared() != "hit-redis":
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
+            until("Redis is used again", lambda: shared() == "hit-redis", 20, each_seconds=0.5)
     finally:
         if redis_server.stopped:
             redis_server.start()
