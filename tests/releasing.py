@@ -99,6 +99,9 @@ class ReleaseStack:
     def record(self) -> Any:
         return open_store(self.layout).read()[0]
 
+    def processes(self) -> dict[int, str]:
+        return {one.pid: one.part for one in reap.leftovers(self.layout)}
+
     def served(self, color: str) -> list[tuple[float, float, int]]:
         """Users' requests that the load balancer gave to a color: start and end (Unix seconds), status. Probes are left out."""
         found = []
