@@ -41,7 +41,7 @@ As = Callable[[str], Elasticsearch]
 
 def hashed(password: str) -> str:
     """As Elasticsearch's file realm holds it."""
-    salt, rounds = b"0123456789abcdef0123456789abcdef", 10_000
+    salt, rounds = b"salt" * 8, 10_000
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, 32)
     return f"{{PBKDF2}}{rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
