@@ -13,6 +13,7 @@ from infra.components.colors import NAMESPACES, Colors, ColorsArgs
 from infra.components.delivery import Delivery, DeliveryArgs
 from infra.components.delivery_policies import Where
 from infra.components.observability import Observability, ObservabilityArgs
+from infra.components.preview_access import PreviewAccess, PreviewAccessArgs
 from infra.components.search_exporter import SearchExporter, SearchExporterArgs
 from infra.config import Config
 from infra.edge import Edge
@@ -104,9 +105,12 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
             cluster_arn=cluster.arn,
             release_bucket_arn=stores.releases.arn,
             workspace_arn=observability.workspace_arn,
+            probe_secret_arns=[edge.balancer.probe_secret_arns[color] for color in NAMESPACES],
+            app_secret_arns=[database.secret_arn, stores.cache.secret_arn, stores.search.credentials_secret_arn],
         ),
         base.opts,
     )
+    PreviewAccess("preview-access", PreviewAccessArgs(cluster.provider, [*cluster.ready]), base.opts)
     return Operations(colors, delivery, observability, settings)
 
 

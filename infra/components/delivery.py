@@ -32,6 +32,8 @@ class DeliveryArgs:
     cluster_arn: pulumi.Input[str]
     release_bucket_arn: pulumi.Input[str]
     workspace_arn: pulumi.Input[str]
+    probe_secret_arns: Sequence[pulumi.Input[str]]
+    app_secret_arns: Sequence[pulumi.Input[str]]
 
 
 class Delivery(pulumi.ComponentResource):
@@ -67,6 +69,8 @@ class Delivery(pulumi.ComponentResource):
                 release_bucket_arn=args.release_bucket_arn,
                 data_key_arn=args.data_key_arn,
                 workspace_arn=args.workspace_arn,
+                probe_secret_arns=args.probe_secret_arns,
+                app_secret_arns=args.app_secret_arns,
             ),
             "up": policies.up(args.where),
         }

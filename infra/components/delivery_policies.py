@@ -1,7 +1,7 @@
 """What each of GitHub's three roles may do, as plain statements. Nothing here creates anything.
 
 preview reads state and shows a plan; release moves traffic and changes two namespaces; up changes the platform. Only the actions in
-`UNLIMITED` have the resource "*", each with the reason.
+`UNLIMITED` and `UNLIMITED_UP` have the resource "*", each with the reason. None of it ran against AWS.
 """
 
 from __future__ import annotations
@@ -24,6 +24,25 @@ UNLIMITED: Final[Mapping[str, str]] = {
     "ec2:DescribeAvailabilityZones": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
     "ec2:DescribeManagedPrefixLists": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
 }
+# The same for the role that changes the platform, as far as the program's resources need it. None of it grants a change of what exists.
+UNLIMITED_UP: Final[Mapping[str, str]] = {
+    "ec2:Describe*": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
+    "elasticloadbalancing:Describe*": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
+    "logs:DescribeLogGroups": f"{_REFERENCE}, list_amazoncloudwatchlogs: listed for all groups, the program asks by prefix",
+    "logs:DescribeResourcePolicies": f"{_REFERENCE}, list_amazoncloudwatchlogs: WAF sets up its log's delivery as the caller",
+    "logs:PutResourcePolicy": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above; a policy of logs has no ARN",
+    "logs:CreateLogDelivery": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above",
+    "logs:GetLogDelivery": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above",
+    "logs:UpdateLogDelivery": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above",
+    "logs:DeleteLogDelivery": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above",
+    "logs:ListLogDeliveries": f"{_REFERENCE}, list_amazoncloudwatchlogs: as above",
+    "kms:CreateKey": f"{_REFERENCE}, list_awskeymanagementservice: a key that does not exist has no ARN",
+    "kms:ListAliases": f"{_REFERENCE}, list_awskeymanagementservice: list actions take no resource",
+    "acm:RequestCertificate": f"{_REFERENCE}, list_awscertificatemanager: a certificate that does not exist has no ARN",
+    "aps:CreateWorkspace": f"{_REFERENCE}, list_amazonmanagedserviceforprometheus: a workspace that does not exist has no ARN",
+    "aps:CreateScraper": f"{_REFERENCE}, list_amazonmanagedserviceforprometheus: names cluster and workspace, and a new ARN",
+    "backup-storage:MountCapsule": f"{_REFERENCE}, list_awsbackupstorage: takes no resource; an encrypted vault needs it",
+}
 
 # Services of the platform program, with the form of the ARNs they may be changed at; {own} is the start of every physical name.
 _UP_SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -31,7 +50,8 @@ _UP_SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
     "eks": ("arn:aws:eks:{region}:{account}:*/{own}*",),
     "s3": ("arn:aws:s3:::{own}-*",),
-    "secretsmanager": ("arn:aws:secretsmanager:{region}:{account}:secret:{own}*",),
+    # RDS names the secret of a database's password itself.
+    "secretsmanager": ("arn:aws:secretsmanager:{region}:{account}:secret:{own}*", "arn:aws:secretsmanager:{region}:{account}:secret:rds!db-*"),
     "sns": ("arn:aws:sns:{region}:{account}:{own}-*",),
     "ecr": ("arn:aws:ecr:{region}:{account}:repository/{own}*",),
     "cloudwatch": ("arn:aws:cloudwatch:{region}:{account}:alarm:{own}-*", "arn:aws:cloudwatch::{account}:dashboard/{own}*"),
@@ -40,10 +60,10 @@ _UP_SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "aps": ("arn:aws:aps:{region}:{account}:*",),
     "budgets": ("arn:aws:budgets::{account}:budget/{own}*",),
     "acm": ("arn:aws:acm:{region}:{account}:certificate/*",),
-    "wafv2": ("arn:aws:wafv2:{region}:{account}:regional/*",),
+    "wafv2": ("arn:aws:wafv2:{region}:{account}:regional/*", "arn:aws:elasticloadbalancing:{region}:{account}:loadbalancer/app/{own}*"),
     "elasticloadbalancing": ("arn:aws:elasticloadbalancing:{region}:{account}:*/{own}*", "arn:aws:elasticloadbalancing:{region}:{account}:*/app/{own}*"),
     "kms": ("arn:aws:kms:{region}:{account}:key/*", "arn:aws:kms:{region}:{account}:alias/{own}-*"),
-    "route53": ("arn:aws:route53:::hostedzone/*",),
+    "route53": ("arn:aws:route53:::hostedzone/*", "arn:aws:route53:::change/*"),
     # A VPC's parts have ids, not names, so their ARNs say nothing: the account and the region are the limit.
     "ec2": ("arn:aws:ec2:{region}:{account}:*",),
 }  # fmt: skip
@@ -76,8 +96,13 @@ def release(
     release_bucket_arn: pulumi.Input[str],
     data_key_arn: pulumi.Input[str],
     workspace_arn: pulumi.Input[str],
+    probe_secret_arns: Sequence[pulumi.Input[str]],
+    app_secret_arns: Sequence[pulumi.Input[str]],
 ) -> list[Statement]:
-    """Move traffic on one rule, change what is in two namespaces, keep the record. Nothing of network, database, or search."""
+    """Move traffic on one rule, change what is in two namespaces, keep the record. Nothing of network, database, or search.
+
+    Of the service's secrets it learns which version is current, never a value; of the probes' headers it reads the value.
+    """
     objects = pulumi.Output.format("{0}/*", release_bucket_arn)
     return [
         _allow("MoveTraffic", ["elasticloadbalancing:ModifyRule"], rule_arn),
@@ -94,6 +119,17 @@ def release(
             ["kms:Decrypt", "kms:GenerateDataKey"],
             data_key_arn,
             {"StringEquals": {"kms:ViaService": f"s3.{where.region}.amazonaws.com"}},
+        ),
+        _allow("ProbeHeaders", ["secretsmanager:GetSecretValue"], list(probe_secret_arns)),
+        _allow("SecretVersions", ["secretsmanager:DescribeSecret"], list(app_secret_arns)),
+        _allow(
+            "ProbeKey",
+            ["kms:Decrypt"],
+            data_key_arn,
+            {
+                "StringEquals": {"kms:ViaService": f"secretsmanager.{where.region}.amazonaws.com"},
+                "StringLike": {"kms:EncryptionContext:SecretARN": list(probe_secret_arns)},
+            },
         ),
         _allow("ReadMetrics", ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"], workspace_arn),
     ]
@@ -119,6 +155,7 @@ def up(where: Where) -> list[Statement]:
     return [
         *_state(where, project="teal", stacks=where.stack, key_alias=where.platform_key_alias, write=True),
         *services,
+        _allow("WithoutResource", sorted(UNLIMITED_UP), "*"),
         _allow("Roles", list(_ROLE_ACTIONS), f"{iam}:role/{where.prefix}-*"),
         _allow(
             "ClusterIdentity", ["iam:*OpenIDConnectProvider*"], f"{iam}:oidc-provider/oidc.eks.{where.region}.amazonaws.com/*"

@@ -10,9 +10,11 @@ from typing import Any
 import botocore.session
 import pytest
 
+from infra.components import preview_access
 from infra.components.delivery import GROUPS, Delivery, DeliveryArgs, lifecycle
-from infra.components.delivery_policies import UNLIMITED, Where
+from infra.components.delivery_policies import UNLIMITED, UNLIMITED_UP, Where
 from infra.components.github_roles import GithubRoles, GithubRolesArgs, subjects
+from tests.infra.conftest import STACKS, Stack, evaluate
 from tests.infra.mocks import Registered, run
 
 WHERE = Where(
@@ -25,8 +27,19 @@ WHERE = Where(
     color_key_alias="alias/teal-prod-state-colors",
 )
 RULE = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/teal-prod/1/2/3"
+PROBES = [f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:teal-prod/probe/{color}-1" for color in ("blue", "green")]
 # IAM actions that are no API operation, so botocore's models cannot confirm them; read in the Service Authorization Reference.
-NOT_IN_BOTOCORE = {"aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"}
+NOT_IN_BOTOCORE = {
+    "aps:QueryMetrics",
+    "aps:GetLabels",
+    "aps:GetSeries",
+    "backup-storage:MountCapsule",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+}
 BOTOCORE_NAMES = {"elasticloadbalancing": "elbv2", "aps": "amp"}
 SAME_OPERATION = {"s3:ListBucket": "ListObjectsV2", "s3:ListBucketVersions": "ListObjectVersions", "s3:GetObjectVersion": "GetObject", "iam:PassRole": "CreateRole"}  # fmt: skip
 
@@ -47,6 +60,8 @@ def registered() -> tuple[Registered, ...]:
                 cluster_arn="arn:aws:eks:eu-central-1:123456789012:cluster/teal-prod",
                 release_bucket_arn="arn:aws:s3:::teal-prod-releases",
                 workspace_arn="arn:aws:aps:eu-central-1:123456789012:workspace/ws-1",
+                probe_secret_arns=PROBES,
+                app_secret_arns=["arn:aws:secretsmanager:eu-central-1:123456789012:secret:teal-prod/cache-1"],
             ),
         )
 
@@ -103,11 +118,20 @@ def test_a_release_modifies_one_rule() -> None:
 
 def test_a_release_has_nothing_of_network_database_search_or_identity() -> None:
     services = {action.split(":")[0] for action in actions("release")}
-    assert services == {"elasticloadbalancing", "eks", "ecr", "s3", "kms", "aps"}
+    assert services == {"elasticloadbalancing", "eks", "ecr", "s3", "kms", "aps", "secretsmanager"}
     assert actions("release").isdisjoint(
         {"eks:UpdateClusterConfig", "s3:DeleteBucket", "s3:PutBucketPolicy", "ecr:DeleteRepository"}
     )
     assert not any("*" in action for action in actions("release"))
+
+
+def test_a_release_reads_the_probes_secrets_and_no_other() -> None:
+    reading = [s for s in statements("release") if "secretsmanager:GetSecretValue" in listed(s["Action"])]
+    assert [s["Resource"] for s in reading] == [PROBES]
+    (key,) = [s for s in statements("release") if s["Sid"] == "ProbeKey"]
+    assert key["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": PROBES}
+    rest = {a for s in statements("release") for a in listed(s["Action"]) if a.startswith("secretsmanager:")}
+    assert rest == {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}
 
 
 def test_a_release_writes_only_the_colors_state() -> None:
@@ -143,7 +167,7 @@ def test_a_preview_writes_nothing() -> None:
 def test_every_statement_names_resources_or_is_in_the_table_of_those_that_cannot(kind: str) -> None:
     for statement in statements(kind):
         if "*" in listed(statement["Resource"]):
-            assert set(listed(statement["Action"])) <= set(UNLIMITED), statement["Sid"]
+            assert set(listed(statement["Action"])) <= {*UNLIMITED, *(UNLIMITED_UP if kind == "up" else ())}, statement["Sid"]
         assert "*" not in listed(statement["Action"])
 
 
@@ -199,3 +223,43 @@ def test_an_account_that_has_github_s_provider_keeps_it() -> None:
         GithubRoles("github", GithubRolesArgs("teal-dev", "example/teal", "dev", provider_arn="arn:aws:iam::1:oidc-provider/x"))
 
     assert not [r for r in run(program) if "openIdConnectProvider" in r.type]
+
+
+KUBERNETES = "kubernetes:"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_preview_can_try_every_kind_the_program_has_in_the_cluster_but_secrets(stack: Stack) -> None:
+    allowed = {
+        (group, resource) for rule in preview_access.rules() for group in rule["apiGroups"] for resource in rule["resources"]
+    }
+    for one in evaluate("platform", stack).resources:
+        if not one.type.startswith(KUBERNETES) or one.type == "kubernetes:helm.sh/v3:Release" or one.type.endswith(":Secret"):
+            continue
+        group, kind = one.type.removeprefix(KUBERNETES).split("/")[0], one.type.rsplit(":", 1)[1].lower()
+        group = "" if group == "core" else f"{group}.k8s.io" if group == "admissionregistration" else group
+        plural = {"networkpolicy": "networkpolicies", "storageclass": "storageclasses", "secretproviderclass": "secretproviderclasses",
+                  "elasticsearch": "elasticsearches", "validatingadmissionpolicy": "validatingadmissionpolicies"}.get(kind, f"{kind}s")  # fmt: skip
+        assert (group, plural) in allowed, one.type
+
+
+def test_a_preview_reads_no_secret_deletes_nothing_and_opens_no_shell() -> None:
+    for rule in preview_access.rules():
+        assert set(rule["verbs"]) == {"get", "list", "watch", "create", "patch"}
+        assert not {"secrets", "pods", "pods/exec", "*"} & set(rule["resources"])
+
+
+def test_a_preview_s_change_is_refused_unless_it_is_a_dry_run() -> None:
+    spec = preview_access.only_try("teal:preview")
+    assert spec["failurePolicy"] == "Fail"
+    assert spec["validations"][0]["expression"] == "has(request.dryRun) && request.dryRun"
+    assert "'teal:preview' in request.userInfo.groups" in spec["matchConditions"][0]["expression"]
+    assert "DELETE" in spec["matchConstraints"]["resourceRules"][0]["operations"]
+
+
+def test_the_rights_to_try_never_stand_without_the_rule() -> None:
+    found = {one.type.rsplit(":", 1)[1]: one for one in evaluate("platform", "dev").resources if one.name == "preview-access"}
+    rule = found["ValidatingAdmissionPolicyBinding"]
+    assert found["ValidatingAdmissionPolicy"].urn in rule.depends_on
+    assert rule.urn in found["ClusterRole"].depends_on
+    assert rule.urn in found["ClusterRoleBinding"].depends_on

@@ -46,6 +46,12 @@ NOT_OPERATIONS = {
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
     "backup:CopyIntoBackupVault",
+    "backup-storage:MountCapsule",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
     "s3:GetObjectVersion",
     "s3:ListBucket",
     "s3:ListBucketVersions",
@@ -75,6 +81,12 @@ NAME_LIMITS = {
 @cache
 def _model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
+
+
+@cache
+def _policies_of_aws() -> set[str]:
+    known: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return {f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}" for name, each in known.items()}
 
 
 def _enum(service: str, shape: str) -> set[str]:
@@ -192,8 +204,7 @@ def test_every_action_of_a_policy_exists(platform: Evaluation) -> None:
 
 
 def test_policies_of_aws_exist(platform: Evaluation) -> None:
-    known: dict[str, Any] = json.loads(aws_managed_policies_data)
-    arns = {f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}" for name, each in known.items()}
+    arns = _policies_of_aws()
     for attachment in of_type(platform, "aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
         arn = attachment.inputs["policyArn"]
         if arn.startswith("arn:aws:iam::aws:"):
