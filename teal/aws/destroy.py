@@ -102,6 +102,13 @@ def run(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
 def _platform(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
     stack, wish = plan.wish.stack, plan.wish
     resources = found.platform.resources(stack)
+    bound = () if wish.delete_data else teardown.bound_data(plan.phases, resources)
+    if bound:  # Pulumi would refuse half way
+        raise NeedsHuman(
+            f"{', '.join(one.name for one in bound)} cannot be kept: in Pulumi's state it needs what is to be deleted",
+            where=f"the platform's stack {stack}",
+            next=f"pulumi state delete '{bound[0].urn}' --stack {stack} to keep it outside of Pulumi, then this again",
+        )
     if wish.delete_data:
         yield Event("data", "start", f"emptying {len(plan.data)} stores")
         emptying.open_up(aws, teardown.data(resources))

@@ -79,6 +79,12 @@ def data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
     return tuple(one for one in resources if one.type in DATA_TYPES)
 
 
+def bound_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
+    """Data that a phase would have to take along, because it needs one of the phase's targets."""
+    going = {urn for phase in planned for urn in phase.targets}
+    return tuple(one for one in data(resources) if one.urn in going)
+
+
 def color_stacks(stack: str, known: Sequence[str]) -> tuple[str, ...]:
     """The color stacks of an environment that exist."""
     return tuple(name for name in (f"{stack}-blue", f"{stack}-green") if name in known)

@@ -149,6 +149,24 @@ def test_a_custom_resource_that_does_not_go_stops_the_rest(aws: Aws) -> None:
     assert PLATFORM[7] in found.platform.resources("dev")  # its operator
 
 
+def test_data_that_needs_the_cluster_stops_it_before_anything_is_deleted(aws: Aws) -> None:
+    cluster, data = PLATFORM[3], PLATFORM[2]
+    bound = StateResource(data.urn, data.type, data.id, data.protect, (cluster.urn,))
+    found = programs(platform=(cluster, bound), colors=())
+    with pytest.raises(NeedsHuman, match="cannot be kept") as raised:
+        list(destroy.run(aws, found, destroy.look(found, NAMES, destroy.Wish("dev"))))
+    assert data.urn in raised.value.next
+    assert found.platform.asked == []
+
+
+def test_a_phase_takes_along_what_needs_its_targets() -> None:
+    cluster = PLATFORM[3]
+    rule = StateResource("urn:pulumi:dev::teal::aws:ec2/rule:Rule::r", "aws:ec2/rule:Rule", "r", False, (cluster.urn,))
+    other = StateResource("urn:pulumi:dev::teal::aws:ec2/rule:Rule::s", "aws:ec2/rule:Rule", "s", False, (rule.urn,))
+    (phase,) = teardown.phases((cluster, rule, other, PLATFORM[0]))
+    assert phase.targets == (cluster.urn, rule.urn, other.urn)
+
+
 def test_again_after_the_end_there_is_nothing_to_do(aws: Aws) -> None:
     found = programs(platform=(), colors=())
     plan = destroy.look(found, NAMES, destroy.Wish("dev"))
