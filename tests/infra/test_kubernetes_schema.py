@@ -22,7 +22,16 @@ from tests.infra.conftest import STACKS, Program, Stack, evaluate
 PROGRAMS: tuple[Program, ...] = ("platform", "service")
 # Not objects of the cluster: the provider itself, and Helm's releases, whose charts are in docs/proof.md as never rendered.
 APART = ("pulumi:providers:kubernetes", "kubernetes:helm.sh/v3:Release")
-CORE_GROUPS = ("apps", "autoscaling", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io")
+CORE_GROUPS = (
+    "admissionregistration.k8s.io",
+    "apps",
+    "autoscaling",
+    "batch",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
