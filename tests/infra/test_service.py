@@ -83,6 +83,17 @@ def test_a_pod_serves_longer_than_the_load_balancer_sends(color: Evaluation) -> 
     assert pod["terminationGracePeriodSeconds"] == APP_GRACE_SECONDS >= PRE_STOP_SECONDS + 32
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_platform_s_own_outputs_make_a_color(stack: str) -> None:
+    from tests.infra.conftest import evaluate
+
+    outputs = evaluate("platform", stack).outputs  # type: ignore[arg-type]
+    result = service_program.evaluate(stack, outputs)
+    assert outputs["deregistration_seconds"] < PRE_STOP_SECONDS
+    named = {entry["name"] for entry in pods(result)[0]["containers"][0]["env"] if "valueFrom" in entry}
+    assert named - {"TEAL_SLOT"} == {name for name in outputs["app_secrets"] if name == name.upper()}
+
+
 def test_the_binding_exists_before_any_pod_does(color: Evaluation) -> None:
     deployment = one(color, "Deployment")
     assert one(color, "TargetGroupBinding").urn in deployment.depends_on
