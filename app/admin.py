@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from app.admin_release import add_release_commands
 from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 
 if TYPE_CHECKING:
@@ -22,67 +23,6 @@ if TYPE_CHECKING:
 _REBUILD_PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
 Line = dict[str, Any]
 Command = Callable[["Settings", argparse.Namespace], Iterator[Line]]
-
-
-def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
-    """Bring jobs tables and catalog to the newest schema; the catalog last, because the worker waits for it.
-    With --expand only what leaves the running release working; --contract also takes away what old releases needed."""
-    from app.catalog import phases
-    from app.catalog.engine import migrate as migrate_catalog
-    from app.ingest import migrate_jobs
-
-    url = settings.sqlalchemy_url()
-    if settings.database_url is None:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-    if options.contract:
-        yield {"revision": phases.contract(url)}
-        return
-    at = _revision(settings) if options.expand else None
-    if options.expand:
-        phases.expandable(phases.revisions(), at)  # refuses before anything is touched
-    migrate_jobs(settings)
-    yield {"revision": phases.expand(url, at) if options.expand else migrate_catalog(url)}
-
-
-def schema(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
-    """The catalog's revision now, and which revisions this code knows and can serve."""
-    from app.catalog import phases
-
-    known = phases.revisions()
-    at = _revision(settings)
-    waiting = phases.pending(known, at)
-    yield {
-        "revision": at,
-        "min": phases.OLDEST_REVISION,
-        "max": known[-1].id,
-        "head": known[-1].id,
-        "expand": [revision.id for revision in waiting if revision.phase == "expand"],
-        "contract": [revision.id for revision in waiting if revision.phase == "contract"],
-    }
-
-
-def _revision(settings: Settings) -> str | None:
-    """The catalog's revision; None where there is none, and no file is made by looking."""
-    from app.catalog.engine import schema_revision
-
-    if settings.database_url is None and not (settings.state_dir / "catalog.db").is_file():
-        return None
-    return schema_revision(settings.sqlalchemy_url())
-
-
-def jobs_left(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
-    """How many jobs of a release nobody has finished."""
-    from app.rehome import left
-
-    yield {"left": left(settings, options.release)}
-
-
-def jobs_rehome(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
-    """Give the unfinished jobs of a release that leaves to one that stays. Its workers should be stopped by now."""
-    from app.rehome import rehome
-
-    moved = rehome(settings, options.source, options.target)
-    yield {"moved": moved}
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
@@ -234,22 +174,10 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m app.admin", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    simple: tuple[Command, ...] = (migrate, schema, status, rebuild, doctor)
+    add_release_commands(commands)
+    simple: tuple[Command, ...] = (status, rebuild, doctor)
     for command in simple:
-        made = commands.add_parser(command.__name__, help=command.__doc__)
-        made.set_defaults(command=command)
-        if command is migrate:
-            phase = made.add_mutually_exclusive_group()
-            phase.add_argument("--expand", action="store_true", help="only revisions that leave the running release working")
-            phase.add_argument("--contract", action="store_true", help="also those that end older releases; not the jobs tables")
-    jobs = commands.add_parser("jobs", help="Jobs of a release.").add_subparsers(required=True, metavar="left|rehome")
-    count = jobs.add_parser("left", help=jobs_left.__doc__)
-    count.add_argument("--release", required=True)
-    count.set_defaults(command=jobs_left)
-    move = jobs.add_parser("rehome", help=jobs_rehome.__doc__)
-    move.add_argument("--from", dest="source", required=True, help="release that leaves")
-    move.add_argument("--to", dest="target", required=True, help="release that stays")
-    move.set_defaults(command=jobs_rehome)
+        commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command)
     keys = commands.add_parser("keys", help="API keys.").add_subparsers(required=True, metavar="create|list|revoke")
     create = keys.add_parser("create", help=keys_create.__doc__)
     create.add_argument("--role", required=True, choices=("reader", "writer", "admin"))
