@@ -14,6 +14,7 @@ Source = Literal["load-balancer", "targets", "database", "burstable-database", "
 
 SLO_PERCENT = 99.9  # of requests answered without a 5xx over 30 days: 43 minutes of full outage a month
 _BUDGET = 1 - SLO_PERCENT / 100
+_WORKERS = '{statefulset="teal-worker",namespace=~"teal.*"}'
 _API = 'route=~"/v1/(ask|search)"'
 
 
@@ -140,8 +141,11 @@ SERVICE = (
           expression="sum(rate(teal_cache_errors_total[5m])) > {threshold}"),
     Alert("QueueOld", "ticket", "A document waits to be indexed", 900, "seconds", 10, "ingest-backlog",
           expression="max(teal_ingest_oldest_queued_seconds) > {threshold}"),
-    Alert("WorkerGone", "page", "No worker has looked around", 180, "seconds", 5, "worker-gone",
-          expression="(time() - max(teal_worker_last_tick_timestamp_seconds)) > {threshold} or absent(teal_worker_last_tick_timestamp_seconds)"),
+    # Workers are wanted and none is ready, or none looks around. Where nothing waits, KEDA may want none: that is no trouble.
+    Alert("WorkerGone", "page", "No worker looks around", 180, "seconds", 5, "worker-gone",
+          expression="(time() - max(teal_worker_last_tick_timestamp_seconds)) > {threshold}"
+                     f" or ((sum(kube_statefulset_replicas{_WORKERS}) > 0)"
+                     f" unless (sum(kube_statefulset_status_replicas_ready{_WORKERS}) > 0))"),
     Alert("DocumentsFail", "ticket", "Documents fail to be indexed", 10, "documents in an hour", 5, "ingest-failures",
           expression='max(delta(teal_documents{status="failed"}[1h])) > {threshold}'),
 )  # fmt: skip

@@ -154,7 +154,7 @@ def scrape_configuration() -> dict[str, Any]:
     ]
     state = [keep("label_app_kubernetes_io_name", "kube-state-metrics"), keep("container_port_number", "8080")]
     # Thousands of series that nobody asks for are billed like the others.
-    wanted = "kube_pod_(container_status_restarts_total|status_phase|status_ready)|kube_deployment_.*|kube_node_status_condition"
+    wanted = "kube_pod_(container_status_restarts_total|status_phase|status_ready)|kube_(deployment|statefulset)_.*|kube_node_status_condition"
     pods = [{"role": "pod"}]
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s"},

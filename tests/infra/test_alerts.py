@@ -11,6 +11,7 @@ import app.sweep
 import app.telemetry  # noqa: F401  - both register the service's metrics
 from infra.alerts import ALERTS, Alert
 from infra.components.alarms import max_connections, threshold
+from infra.components.prometheus import scrape_configuration
 
 # Of prometheus-community/elasticsearch_exporter v1.9.0, README.md (Go module of that name), and kube-state-metrics' pod metrics.
 FOREIGN = {
@@ -22,6 +23,8 @@ FOREIGN = {
     "elasticsearch_snapshot_stats_latest_snapshot_timestamp_seconds",
     "kube_pod_container_status_restarts_total",
     "kube_pod_status_phase",
+    "kube_statefulset_replicas",
+    "kube_statefulset_status_replicas_ready",
 }
 
 
@@ -76,6 +79,14 @@ def test_the_connection_alarm_follows_the_database_s_size(instance_class: str, l
     assert least <= max_connections(instance_class) <= most
     alert = next(a for a in ALERTS if a.name == "DatabaseConnections")
     assert threshold(alert, instance_class) == pytest.approx(0.8 * max_connections(instance_class))
+
+
+def test_what_a_rule_asks_of_the_cluster_is_kept_by_the_collector() -> None:
+    (state,) = [job for job in scrape_configuration()["scrape_configs"] if job["job_name"] == "kube-state-metrics"]
+    kept = re.compile(state["metric_relabel_configs"][0]["regex"])
+    asked = {name for alert in ALERTS if alert.expression for name in metric_names(alert.rule) if name.startswith("kube_")}
+    assert asked
+    assert all(kept.fullmatch(name) for name in asked)
 
 
 def test_an_unknown_database_class_is_refused_by_name() -> None:
