@@ -78,7 +78,7 @@ def test_the_stack_file_gains_two_lines_and_keeps_the_rest(aws: Aws, folder: Pat
     text = (folder / "Pulumi.dev.yaml").read_text()
     assert text.endswith(STACK)
     written = yaml.safe_load(text)
-    assert written["secretsprovider"] == "awskms://alias/teal-dev-state-platform?region=eu-central-1"
+    assert written["secretsprovider"] == "awskms://alias/teal-dev-state-platform?region=eu-central-1"  # pragma: allowlist secret
     opened = aws.kms.decrypt(CiphertextBlob=base64.b64decode(written["encryptedkey"]))
     assert len(opened["Plaintext"]) == 32
 
