@@ -13,7 +13,11 @@ Color = Literal["blue", "green"]
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/teal@sha256:" + "ab" * 32
 
 
-def platform_outputs(stack: str, color_secrets: Mapping[str, Any] | None = None) -> dict[str, Any]:
+_SECRETS = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
+_REFERENCES = (("DATABASE_PASSWORD", "db", "password"), ("search-ca.crt", "es", "ca"))
+
+
+def platform_outputs(stack: str) -> dict[str, Any]:
     """What a platform exports, as far as a color reads it; for tests that must not wait for the platform program."""
     return {
         "region": "eu-central-1",
@@ -25,14 +29,7 @@ def platform_outputs(stack: str, color_secrets: Mapping[str, Any] | None = None)
             for color in ("blue", "green")
         },
         "namespaces": {"blue": "teal-blue", "green": "teal-green"},
-        "app_secrets": color_secrets
-        or {
-            "DATABASE_PASSWORD": {
-                "secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db",  # pragma: allowlist secret
-                "key": "password",
-            },  # pragma: allowlist secret
-            "search-ca.crt": {"secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:es", "key": "ca"},  # pragma: allowlist secret
-        },
+        "app_secrets": {name: {"secret_arn": f"{_SECRETS}:{held}", "key": key} for name, held, key in _REFERENCES},
         "service_defaults": dict(stack_values(stack)["teal:service"]),  # type: ignore[call-overload]
     }
 
