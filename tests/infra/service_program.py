@@ -13,7 +13,7 @@ Color = Literal["blue", "green"]
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/teal@sha256:" + "ab" * 32
 
 
-_SECRETS = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
+_SECRETS = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"  # pragma: allowlist secret
 _REFERENCES = (("DATABASE_PASSWORD", "db", "password"), ("search-ca.crt", "es", "ca"))
 
 
