@@ -14,7 +14,7 @@ PROTECTED: Final[Mapping[str, str]] = {
     "aws:ecr/repository:Repository": "the images that rollback needs",
     "aws:backup/vault:Vault": "the recovery points in it",
     "aws:amp/workspace:Workspace": "the history of metrics",
-    "aws:secretsmanager/secret:Secret": "the credentials in it; its name is blocked for days",
+    "aws:secretsmanager/secret:Secret": "the credentials in it; its name is blocked for days",  # pragma: allowlist secret
     "aws:lb/listenerRule:ListenerRule": "the weights: which color users get",
     "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch": "the search index; it is rebuilt from snapshot or catalog",
 }

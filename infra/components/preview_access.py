@@ -82,7 +82,9 @@ def only_try(group: str) -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [everything]},
-        "matchConditions": [{"name": "preview", "expression": f"has(request.userInfo.groups) && '{group}' in request.userInfo.groups"}],
+        "matchConditions": [
+            {"name": "preview", "expression": f"has(request.userInfo.groups) && '{group}' in request.userInfo.groups"}
+        ],
         "validations": [
             {
                 "expression": "has(request.dryRun) && request.dryRun",
