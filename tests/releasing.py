@@ -125,7 +125,7 @@ def lines(said: str) -> list[dict[str, Any]]:
     return found
 
 
-def tree(folder: Path, name: str = "", text: str = "") -> Path:
+def tree(folder: Path, name: str = "", text: str = "", active: str = "") -> Path:
     """A copy of the service's code. `name`: an overlay of tests/bad_versions, whose parts are appended to the files of the same path.
     `text`: a comment that makes it another version."""
     made = folder / "tree"
@@ -136,7 +136,7 @@ def tree(folder: Path, name: str = "", text: str = "") -> Path:
         target = (made / source.relative_to(overlay)).with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("a", encoding="utf-8") as file:
-            file.write("\n\n" + source.read_text(encoding="utf-8"))
+            file.write("\n\n" + source.read_text(encoding="utf-8").replace("@active@", active))
     with (made / "app" / "__init__.py").open("a", encoding="utf-8") as file:
         file.write(f"\n# {text or name}\n")
     return made

@@ -73,7 +73,9 @@ def test_a_bad_version_is_undone_by_itself_and_few_met_it(stack: ReleaseStack, t
     users = stack.users((stack.key(),), per_second=PER_SECOND, documents=False)
     users.start()
     began = time.time()
-    code, said = stack.teal("release", str(tree(tmp_path, bad.name)), "--version", bad.name)
+    code, said = stack.teal(
+        "release", str(tree(tmp_path, bad.name, active=before.color(before.active).release_id)), "--version", bad.name
+    )
     ended = time.time()
     met = users.stop()
     assert code == 1, said[-3:]
