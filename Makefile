@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-releases check bench clean lock fetch
+.PHONY: help up down test test-releases check bench clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,8 @@ fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, 
 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock
+
+aws: .venv/.installed-infra  ## what `pulumi` and `teal --stack` need, in the same environment
 
 clean: .venv/.installed down  ## stop, and remove what was made here: environment, data, caches
 	@$(PYTHON) -c 'import json, pathlib, shutil; f = pathlib.Path(".teal/stack.json"); d = f.exists() and json.loads(f.read_text()).get("elasticsearch_home"); d and shutil.rmtree(d, ignore_errors=True)'
