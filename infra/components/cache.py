@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import pulumi
 import pulumi_random as random
-from pulumi_aws import ec2, elasticache, secretsmanager
+from pulumi_aws import ec2, elasticache, secretsmanager, vpc
 
 from infra.sections import CacheConfig
 
@@ -72,16 +72,18 @@ class Cache(pulumi.ComponentResource):
             name=identifier,
             description="Valkey, from the cluster only",
             vpc_id=args.vpc_id,
-            ingress=[
-                {
-                    "description": "pods",
-                    "protocol": "tcp",
-                    "from_port": PORT,
-                    "to_port": PORT,
-                    "security_groups": [args.client_security_group_id],
-                }
-            ],
             egress=[],
+            opts=child,
+        )
+        # A resource of its own: named inside the group, the cluster would be something that the data needs, and could not go without it.
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=group.id,
+            description="pods",
+            ip_protocol="tcp",
+            from_port=PORT,
+            to_port=PORT,
+            referenced_security_group_id=args.client_security_group_id,
             opts=child,
         )
         subnets = elasticache.SubnetGroup(name, name=identifier, subnet_ids=args.subnet_ids, opts=child)

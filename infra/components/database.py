@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2, iam, rds, secretsmanager
+from pulumi_aws import cloudwatch, ec2, iam, rds, secretsmanager, vpc
 
 from infra.components.database_parameters import parameters
 from infra.sections import DatabaseConfig, RestoreConfig
@@ -63,16 +63,18 @@ class Database(pulumi.ComponentResource):
             name=f"{args.prefix}-database",
             description="PostgreSQL, from the cluster only",
             vpc_id=args.vpc_id,
-            ingress=[
-                {
-                    "description": "pods",
-                    "protocol": "tcp",
-                    "from_port": PORT,
-                    "to_port": PORT,
-                    "security_groups": [args.client_security_group_id],
-                }
-            ],
             egress=[],
+            opts=child,
+        )
+        # A resource of its own: named inside the group, the cluster would be something that the data needs, and could not go without it.
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=group.id,
+            description="pods",
+            ip_protocol="tcp",
+            from_port=PORT,
+            to_port=PORT,
+            referenced_security_group_id=args.client_security_group_id,
             opts=child,
         )
         subnets = rds.SubnetGroup(name, name=f"{args.prefix}-database", subnet_ids=args.subnet_ids, opts=child)

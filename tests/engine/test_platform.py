@@ -117,11 +117,6 @@ def programs(workspace: Workspace) -> destroy.Programs:
 NAMES = StateNames(STACK, "123456789012", REGION)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the database's security group names the cluster's in its own rules, so the state says that the database needs the cluster;"
-    " a rule of its own (vpc.SecurityGroupIngressRule) in infra/components/database.py mends it",
-)
 def test_without_data_the_database_stays_and_the_cluster_goes(engine: Engine, programs: destroy.Programs) -> None:
     resources = programs.platform.resources(STACK)
     assert teardown.bound_data(teardown.phases(resources), resources) == ()

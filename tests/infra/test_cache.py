@@ -38,10 +38,12 @@ def test_connections_are_encrypted_and_need_the_token() -> None:
 
 
 def test_only_the_cluster_connects() -> None:
-    group = registered(1)["SecurityGroup"]
-    (rule,) = group["ingress"]
-    assert rule["securityGroups"] == ["sg-pods"]
-    assert "cidrBlocks" not in rule
+    found = registered(1)
+    group, rule = found["SecurityGroup"], found["SecurityGroupIngressRule"]
+    assert rule["referencedSecurityGroupId"] == "sg-pods"
+    assert (rule["fromPort"], rule["toPort"], rule["ipProtocol"]) == (6379, 6379, "tcp")
+    assert "cidrIpv4" not in rule
+    assert "ingress" not in group
     assert group["egress"] == []
 
 

@@ -65,11 +65,13 @@ def test_the_password_is_rotated_by_a_release_and_not_under_running_pods() -> No
 
 
 def test_only_the_cluster_connects() -> None:
-    group = only(registered(DatabaseConfig()), "aws:ec2/securityGroup:SecurityGroup")
-    (rule,) = group["ingress"]
-    assert rule["securityGroups"] == ["sg-pods"]
-    assert (rule["fromPort"], rule["toPort"]) == (5432, 5432)
-    assert "cidrBlocks" not in rule
+    found = registered(DatabaseConfig())
+    group = only(found, "aws:ec2/securityGroup:SecurityGroup")
+    rule = only(found, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert rule["referencedSecurityGroupId"] == "sg-pods"
+    assert (rule["fromPort"], rule["toPort"], rule["ipProtocol"]) == (5432, 5432, "tcp")
+    assert "cidrIpv4" not in rule
+    assert "ingress" not in group
     assert group["egress"] == []
 
 
