@@ -80,11 +80,7 @@ def counts(families: Iterable[Metric], *, slow_seconds: float = SLOW_SECONDS) ->
                 errors += sample.value if sample.labels["status"].startswith("5") else 0
             elif sample.name == f"{LATENCY}_count":
                 timed += sample.value
-            elif (
-                sample.name == f"{LATENCY}_bucket"
-                and sample.labels["le"] != "+Inf"
-                and float(sample.labels["le"]) == bound
-            ):
+            elif sample.name == f"{LATENCY}_bucket" and sample.labels["le"] != "+Inf" and float(sample.labels["le"]) == bound:
                 within += sample.value
             elif sample.name.endswith("_total") and (field := fields.get(sample.name.removesuffix("_total"))):
                 plain[field] += sample.value
