@@ -45,6 +45,8 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
             cluster_arn=cluster.arn,
             provider=cluster.provider,
             secrets=settings.secret,
+            operator_secrets=settings.operator,
+            probe_secret_arns=edge.balancer.probe_secret_arns,
             kms_key_arn=base.keys.data_arn,
             model_ids=[model for model in (config.models.generation, config.models.embedding) if model],
             ready=[*cluster.ready, base.secrets_driver.addon],

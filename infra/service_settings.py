@@ -16,10 +16,14 @@ SEARCH_CA_FILE = "search-ca.crt"
 
 @dataclass(frozen=True)
 class Settings:
-    """`plain`: environment of every pod of every color. `secret`: what pods read, by the name of the variable or file."""
+    """`plain`: environment of every pod of every color. `secret`: what pods read, by the name of the variable or file.
+
+    `operator`: what stands in the place of the same names in a Job that snapshots or restores.
+    """
 
     plain: Mapping[str, pulumi.Input[str]]
     secret: Mapping[str, Reference]
+    operator: Mapping[str, Reference]
 
 
 def of(config: Config, stores: Stores) -> Settings:
@@ -52,4 +56,8 @@ def of(config: Config, stores: Stores) -> Settings:
         "TEAL_ELASTICSEARCH_PASSWORD": Reference(stores.search.credentials_secret_arn, "password"),
         SEARCH_CA_FILE: Reference(stores.search.credentials_secret_arn, "ca_certificate"),
     }
-    return Settings(plain, secret)
+    operator = {
+        "TEAL_ELASTICSEARCH_USERNAME": Reference(stores.search.operator_secret_arn, "username"),
+        "TEAL_ELASTICSEARCH_PASSWORD": Reference(stores.search.operator_secret_arn, "password"),
+    }
+    return Settings(plain, secret, operator)

@@ -20,6 +20,10 @@ NAMESPACES: Final = {"blue": "teal-blue", "green": "teal-green"}
 SERVICE_ACCOUNT: Final = "teal"
 # The Kubernetes Secret that the SecretProviderClass, named as its namespace, is copied to while a pod runs that mounts it.
 SECRETS: Final = "teal"
+# Service account and Secret of the Jobs that snapshot and restore search; their class is the namespace's name with this behind it.
+OPERATOR: Final = "teal-operator"
+OPERATOR_CLASS: Final = "-operator"
+PROBE_VARIABLE: Final = "TEAL_PROBE_SECRET"  # each color has its own, so it is not among the secrets that both read
 RELEASE_GROUP: Final = "teal:release"  # the release role's EKS access entry names this Kubernetes group
 _ALL: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
@@ -39,7 +43,10 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
 
 @dataclass(frozen=True)
 class ColorsArgs:
-    """`secrets`: what pods read, by the name of the variable or file. `model_ids`: Bedrock models and inference profiles they may call; empty: none."""
+    """`secrets`: what pods read, by the name of the variable or file; `operator_secrets` stand in their place for a Job of the operator.
+
+    `probe_secret_arns`: by color. `model_ids`: Bedrock models and inference profiles that pods may call; empty: none.
+    """
 
     prefix: str
     region: str
@@ -48,13 +55,16 @@ class ColorsArgs:
     cluster_arn: pulumi.Input[str]
     provider: pulumi.ProviderResource
     secrets: Mapping[str, Reference]
+    operator_secrets: Mapping[str, Reference]
+    probe_secret_arns: Mapping[str, pulumi.Input[str]]
     kms_key_arn: pulumi.Input[str]
     model_ids: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()
 
 
 class Colors(pulumi.ComponentResource):
-    """Both namespaces with restricted pods and readiness gates, one role for their pods, and the release role's rights in them.
+    """Both namespaces with restricted pods and readiness gates, a role for their pods, one for their operator's Jobs, and the release
+    role's rights in them.
 
     Cost: nothing by itself.
     """
@@ -66,6 +76,7 @@ class Colors(pulumi.ComponentResource):
     def __init__(self, name: str, args: ColorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Colors", name, None, opts)
         statements: list[dict[str, Any]] = secret_statements([one.arn for one in args.secrets.values()], args.kms_key_arn)
+        statements += [_own_probe(color, namespace, args.probe_secret_arns[color]) for color, namespace in NAMESPACES.items()]
         if args.model_ids:
             statements.append(
                 {
@@ -78,27 +89,41 @@ class Colors(pulumi.ComponentResource):
                 }
             )
         role = pod_role(name, f"{args.prefix}-app", args.cluster_arn, statements, self)
+        held = [one.arn for one in _for_operator(args).values()]
+        operator = pod_role(
+            f"{name}-operator", f"{args.prefix}-operator", args.cluster_arn, secret_statements(held, args.kms_key_arn), self
+        )
         self.resources = []
         for color, namespace in NAMESPACES.items():
-            self.resources.append(associate(f"{name}-{color}", args.cluster_name, namespace, SERVICE_ACCOUNT, role, self))
-            self.resources += self._in_cluster(f"{name}-{color}", namespace, args)
+            self.resources += [
+                associate(f"{name}-{color}", args.cluster_name, namespace, SERVICE_ACCOUNT, role, self),
+                associate(f"{name}-{color}-operator", args.cluster_name, namespace, OPERATOR, operator, self),
+                *self._in_cluster(f"{name}-{color}", color, namespace, args),
+            ]
         self.namespaces, self.role_arn = dict(NAMESPACES), role.arn
         self.register_outputs({"role_arn": self.role_arn})
 
-    def _in_cluster(self, name: str, namespace: str, args: ColorsArgs) -> list[pulumi.Resource]:
+    def _in_cluster(self, name: str, color: str, namespace: str, args: ColorsArgs) -> list[pulumi.Resource]:
         made = core.v1.Namespace(
             name,
             metadata={"name": namespace, "labels": labels()},
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
         )
         inside = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[made])
-        account = core.v1.ServiceAccount(
-            name,
-            metadata={"name": SERVICE_ACCOUNT, "namespace": namespace},
-            automount_service_account_token=False,  # pods do not talk to Kubernetes; Pod Identity brings a token of its own
-            opts=inside,
-        )
-        shown = provider_class(namespace, namespace, args.region, args.secrets, inside, copy_to=SECRETS)
+        accounts = [
+            core.v1.ServiceAccount(
+                made_as,
+                metadata={"name": account, "namespace": namespace},
+                automount_service_account_token=False,  # pods do not talk to Kubernetes; Pod Identity brings a token of its own
+                opts=inside,
+            )
+            for made_as, account in ((name, SERVICE_ACCOUNT), (f"{name}-operator", OPERATOR))
+        ]
+        own = {**args.secrets, PROBE_VARIABLE: Reference(args.probe_secret_arns[color])}
+        shown = [
+            provider_class(namespace, namespace, args.region, own, inside, copy_to=SECRETS),
+            provider_class(f"{namespace}{OPERATOR_CLASS}", namespace, args.region, _for_operator(args), inside, copy_to=OPERATOR),
+        ]
         rights = rbac.v1.Role(name, metadata={"name": "release", "namespace": namespace}, rules=list(RELEASE_RULES), opts=inside)
         binding = rbac.v1.RoleBinding(
             name,
@@ -107,7 +132,22 @@ class Colors(pulumi.ComponentResource):
             subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": RELEASE_GROUP}],
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[rights]),
         )
-        return [made, account, shown, binding]
+        return [made, *accounts, *shown, binding]
+
+
+def _for_operator(args: ColorsArgs) -> dict[str, Reference]:
+    return {**args.secrets, **args.operator_secrets}
+
+
+def _own_probe(color: str, namespace: str, arn: pulumi.Input[str]) -> dict[str, Any]:
+    """A color's pods read their own probes' secret and not the other's. EKS puts the namespace into the session as a tag."""
+    return {
+        "Sid": f"ReadProbe{color.capitalize()}",
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+        "Resource": arn,
+        "Condition": {"StringEquals": {"aws:PrincipalTag/kubernetes-namespace": namespace}},
+    }
 
 
 def labels() -> dict[str, str]:

@@ -23,10 +23,10 @@ FILES: Final = "/mnt/secrets"  # where a pod finds one file for each name
 
 @dataclass(frozen=True)
 class Reference:
-    """One value: `key` of the JSON object that the secret `arn` holds."""
+    """One value: `key` of the JSON object that the secret `arn` holds; without a key, all that it holds."""
 
     arn: pulumi.Input[str]
-    key: str
+    key: str | None = None
 
 
 class SecretsDriver(pulumi.ComponentResource):
@@ -96,15 +96,17 @@ def provider_class(
     )
 
 
-def objects(references: Mapping[str, tuple[str, str]]) -> str:
+def objects(references: Mapping[str, tuple[str, str | None]]) -> str:
     """The provider's `objects` parameter (YAML text; JSON is YAML): for each secret the keys to show, and their file names."""
-    paths: dict[str, list[dict[str, str]]] = {}
+    shown: dict[str, dict[str, Any]] = {}
     for file, (arn, key) in sorted(references.items()):
-        # Quoted, because a JMESPath word may not hold a hyphen.
-        paths.setdefault(arn, []).append({"path": f'"{key}"', "objectAlias": file})
-    return json.dumps(
-        [{"objectName": arn, "objectType": "secretsmanager", "jmesPath": files} for arn, files in sorted(paths.items())]
-    )
+        one = shown.setdefault(arn, {"objectName": arn, "objectType": "secretsmanager"})
+        if key is None:
+            one["objectAlias"] = file
+        else:
+            # Quoted, because a JMESPath word may not hold a hyphen.
+            one.setdefault("jmesPath", []).append({"path": f'"{key}"', "objectAlias": file})
+    return json.dumps([one for _, one in sorted(shown.items())])
 
 
 def volume(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.components.colors import SECRETS, SERVICE_ACCOUNT
+from infra.components.colors import PROBE_VARIABLE, SECRETS, SERVICE_ACCOUNT
 from infra.components.secrets import FILES, volume
 from infra.service.given import Given
 
@@ -39,7 +39,7 @@ def environment(given: Given, slot_field: str) -> list[dict[str, Any]]:
     plain = {**record.config, **fixed}
     secret: list[dict[str, Any]] = [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRETS, "key": name}}}
-        for name in sorted(given.platform.app_secrets)
+        for name in sorted({*given.platform.app_secrets, PROBE_VARIABLE})
         if _VARIABLE.match(name)  # the others are read as files
     ]
     named: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]

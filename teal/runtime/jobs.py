@@ -17,6 +17,10 @@ from teal.runtime.kubernetes import Cluster, KubernetesFailed
 # What the platform puts into each color's namespace (infra/components/colors.py, infra/components/secrets.py).
 SERVICE_ACCOUNT: Final = "teal"
 SECRETS: Final = "teal"
+# Jobs of these commands run as the search engine's operator, who may snapshot and restore; the service's own user may not.
+OPERATOR: Final = "teal-operator"  # their service account and Secret
+OPERATOR_CLASS: Final = "-operator"  # behind the namespace's name
+OPERATOR_COMMANDS: Final = ("snapshot", "verify", "restore")
 _SECRETS_DRIVER: Final = "secrets-store.csi.k8s.io"
 _SECRETS_FOLDER: Final = "/mnt/secrets"
 _USER: Final = 10001  # the image's own (app/Dockerfile)
@@ -53,8 +57,10 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
         "TEAL_SLOT": "admin",
         "AWS_REGION": settings.region,
     }
+    operator = arguments[0] in OPERATOR_COMMANDS
+    account, held = (OPERATOR, OPERATOR) if operator else (SERVICE_ACCOUNT, SECRETS)
     secret = [
-        {"name": each, "valueFrom": {"secretKeyRef": {"name": SECRETS, "key": each}}}
+        {"name": each, "valueFrom": {"secretKeyRef": {"name": held, "key": each}}}
         for each in sorted(settings.secret_names)
         if _VARIABLE.match(each)  # the others are read as files
     ]
@@ -76,7 +82,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
     }
     pod = {
         "restartPolicy": "Never",
-        "serviceAccountName": SERVICE_ACCOUNT,
+        "serviceAccountName": account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -95,7 +101,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
                 "csi": {
                     "driver": _SECRETS_DRIVER,
                     "readOnly": True,
-                    "volumeAttributes": {"secretProviderClass": SECRETS},
+                    "volumeAttributes": {"secretProviderClass": f"{settings.namespace}{OPERATOR_CLASS if operator else ''}"},
                 },
             },
         ],

@@ -22,6 +22,11 @@ def test_keys_of_one_secret_are_read_with_one_request() -> None:
     assert made[1]["jmesPath"] == [{"path": '"auth-token"', "objectAlias": "TOKEN"}]
 
 
+def test_a_secret_without_keys_is_one_file() -> None:
+    (made,) = json.loads(objects({"WORD": (ARN, None)}))
+    assert made == {"objectName": ARN, "objectType": "secretsmanager", "objectAlias": "WORD"}
+
+
 def test_a_copy_is_made_only_when_asked_for() -> None:
     references = {"A": Reference(ARN, "k")}
     opts = pulumi.ResourceOptions()

@@ -91,7 +91,7 @@ def test_the_platform_s_own_outputs_make_a_color(stack: str) -> None:
     result = service_program.evaluate(stack, outputs)
     assert outputs["deregistration_seconds"] < PRE_STOP_SECONDS
     named = {entry["name"] for entry in pods(result)[0]["containers"][0]["env"] if "valueFrom" in entry}
-    assert named - {"TEAL_SLOT"} == {name for name in outputs["app_secrets"] if name == name.upper()}
+    assert named - {"TEAL_SLOT", "TEAL_PROBE_SECRET"} == {name for name in outputs["app_secrets"] if name == name.upper()}
 
 
 def test_the_binding_exists_before_any_pod_does(color: Evaluation) -> None:

@@ -72,8 +72,39 @@ def test_a_job_and_the_platform_name_the_same_things() -> None:
     from infra.service import pods
 
     assert (colors.SERVICE_ACCOUNT, colors.SECRETS) == (jobs.SERVICE_ACCOUNT, jobs.SECRETS)
-    assert made("schema")["spec"]["template"]["spec"]["volumes"][2] == secrets.volume(colors.SECRETS)
+    assert (colors.OPERATOR, colors.OPERATOR_CLASS) == (jobs.OPERATOR, jobs.OPERATOR_CLASS)
+    assert made("schema")["spec"]["template"]["spec"]["volumes"][2] == secrets.volume("teal-green")
     assert made("schema")["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == pods.USER
+
+
+@pytest.mark.parametrize(("command", "account"), [("restore", "teal-operator"), ("index", "teal"), ("schema", "teal")])
+def test_what_a_job_mounts_and_runs_as_is_in_every_color_s_namespace(command: str, account: str) -> None:
+    """The evaluated platform has the service account, its role, and a class that keeps the Secret that the variables come from."""
+    from tests.infra.conftest import evaluate, of_type
+
+    platform = evaluate("platform", "prod")
+    names = tuple(platform.outputs["app_secrets"])
+    for color, namespace in platform.outputs["namespaces"].items():
+        settings = JobSettings(namespace, "prod", "eu-central-1", names, "500m", 1024)
+        pod = manifest("admin-1", color, STATE, settings, (command, "x"))["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == account
+        assert {"name": account, "namespace": namespace} in [
+            each.inputs["metadata"] for each in of_type(platform, "kubernetes:core/v1:ServiceAccount")
+        ]
+        assert (namespace, account) in [
+            (each.inputs["namespace"], each.inputs["serviceAccount"])
+            for each in of_type(platform, "aws:eks/podIdentityAssociation:PodIdentityAssociation")
+        ]
+        mounted = pod["volumes"][2]["csi"]["volumeAttributes"]["secretProviderClass"]
+        (shown,) = [
+            each.inputs["spec"]
+            for each in platform.resources
+            if each.type.endswith(":SecretProviderClass") and each.inputs["metadata"] == {"name": mounted, "namespace": namespace}
+        ]
+        (copied,) = shown["secretObjects"]
+        asked = [each["valueFrom"]["secretKeyRef"] for each in pod["containers"][0]["env"] if "valueFrom" in each]
+        assert {each["name"] for each in asked} == {copied["secretName"]}
+        assert {each["key"] for each in asked} <= {each["key"] for each in copied["data"]}
 
 
 def test_building_an_index_may_take_hours_and_nothing_else_may() -> None:
