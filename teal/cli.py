@@ -1,4 +1,4 @@
-"""`teal`: the only module that prints and decides exit codes (0 done, 1 failed, 2 bad input, 3 held by another, 4 needs a human)."""
+"""`teal`: puts the commands together, prints, and decides exit codes (0 done, 1 failed, 2 bad input, 3 held by another, 4 needs a human)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typer._click.exceptions import UsageError  # typer carries its own click and exports no name for this
 
-from teal import admin, errors, ingest, present
+from teal import errors, ingest, keys, present
 from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.client import Client, address, require_collection, require_key, words
@@ -35,16 +35,8 @@ class SearchKind(StrEnum):
     elasticsearch = "elasticsearch"
 
 
-class Role(StrEnum):
-    reader = "reader"
-    writer = "writer"
-    admin = "admin"
-
-
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
                   help="Runs Teal on this machine and talks to it. Every command takes --json.")  # fmt: skip
-keys_app = typer.Typer(no_args_is_help=True, help="Keys of the HTTP API.")
-app.add_typer(keys_app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Key = Annotated[str | None, typer.Option("--key", help="API key; else TEAL_KEY, else the stack's own admin key.")]
@@ -266,45 +258,7 @@ def ingest_(
         raise typer.Exit(errors.FAILED)
 
 
-@keys_app.command("create")
-def keys_create(
-    role: Annotated[Role, typer.Option(help="reader asks, writer also adds documents, admin everything.")],
-    name: Annotated[str | None, typer.Option(help="Whose key it is.")] = None,
-    collection: Annotated[list[str] | None, typer.Option(help="Only this collection; may be repeated.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Make a key. It is shown once and kept nowhere in clear."""
-    arguments = ["keys", "create", "--role", role.value, *(("--name", name) if name else ())]
-    for each in collection or ():
-        arguments += ["--collection", require_collection(each)]
-    for row in admin.run_on(here(), tuple(arguments)):
-        if as_json:
-            out(row)
-        else:
-            print(row.get("key", row))
-
-
-@keys_app.command("list")
-def keys_list(as_json: Json = False) -> None:
-    """All keys, without their secrets."""
-    rows = admin.run_on(here(), ("keys", "list"))
-    if as_json:
-        for row in rows:
-            out(row)
-    else:
-        console().print(present.keys(rows))
-
-
-@keys_app.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
-    """End a key at once."""
-    for row in admin.run_on(here(), ("keys", "revoke", key_id)):
-        if as_json:
-            out(row)
-        else:
-            print(f"revoked {key_id}")
-
-
+keys.register(app)
 aws_commands.register(app)
 aws_cost.register(app)
 release_commands.register(app)

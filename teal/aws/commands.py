@@ -1,4 +1,7 @@
-"""`teal bootstrap` and `teal destroy`: show what will happen, ask, do it."""
+"""`teal bootstrap` and `teal destroy`: show what will happen, ask, do it.
+
+AWS's libraries are imported by the commands that need them: a rollback must not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,7 @@ from typing import Annotated
 
 import typer
 
-from teal.aws import bootstrap, destroy, stack_file
 from teal.aws.names import StateNames
-from teal.aws.session import open_aws
 from teal.errors import BadInput
 from teal.stack.events import Event
 
@@ -31,6 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: Folder = Path()) -> None:
     """Prepare an AWS account for `pulumi up`: state bucket, keys of its secrets, two lines in the stack file. Again: nothing changes."""
+    from teal.aws import bootstrap, stack_file
+    from teal.aws.session import open_aws
+
     file = stack_file.read(project, stack)
     aws = open_aws(file.region)
     found = bootstrap.survey(aws, file)
@@ -59,6 +63,9 @@ def destroy_(
     project: Folder = Path(),
 ) -> None:  # fmt: skip
     """Take an environment down and say what is left. Data stays unless --delete-data. Exit 4 while anything left costs money."""
+    from teal.aws import destroy, stack_file
+    from teal.aws.session import open_aws
+
     file = stack_file.read(project, stack)
     aws = open_aws(file.region)
     names = StateNames(stack, aws.account_id(), file.region)

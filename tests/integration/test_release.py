@@ -18,7 +18,7 @@ from tests.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(600)]
 REQUESTS = int(os.environ.get("TEST_RELEASE_REQUESTS", "20000"))  # fewer only to look at the test itself
-PER_SECOND = float(os.environ.get("TEST_RELEASE_PER_SECOND", "150"))  # 20,000 in 133 s: as long as release and rollback take
+PER_SECOND = float(os.environ.get("TEST_RELEASE_PER_SECOND", "90"))  # 20,000 in 222 s: as long as both releases and the rollback take on 2 cores
 RULES = {"analysis_seconds": 6, "minimum_samples": 60, "hold_seconds": 6, "poll_seconds": 1, "jobs_seconds": 30}
 LONG = RULES | {"hold_seconds": 120}  # the rollback comes in this one
 
@@ -43,7 +43,7 @@ def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fail
 
     stack.rules = LONG
     releaser = stack.start("release", str(tree(tmp_path, text="third")), "--version", "third", "--json")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240  # a release takes 100 s beside this load
     while stack.weights() != all_to("blue"):
         assert releaser.poll() is None, releaser.communicate()[0][-2000:]
         assert time.monotonic() < deadline
@@ -65,7 +65,7 @@ def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fail
     took = f"{last - commanded:.2f} s after the command, of which starting Python took {startup:.2f} s"
     print(f"rollback: the last request given to the bad color came {took}")
 
-    users.join(240)
+    users.join(300)
     met = users.stop()
     print(said(met))
     assert met.sent >= REQUESTS

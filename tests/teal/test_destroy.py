@@ -264,7 +264,7 @@ def test_data_is_deleted_only_when_the_name_is_typed(
         def get_caller_identity(self) -> dict[str, str]:
             return {"Account": "123456789012"}
 
-    monkeypatch.setattr("teal.aws.commands.open_aws", lambda _region: Aws(lambda _service: Known(), REGION))
+    monkeypatch.setattr("teal.aws.session.open_aws", lambda _region: Aws(lambda _service: Known(), REGION))
     monkeypatch.setattr(destroy, "programs", lambda _root, _names: found)
     code = cli.run(["destroy", "dev", "--delete-data", *confirm, "--yes", "--json", "--project", str(tmp_path)])
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
