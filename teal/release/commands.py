@@ -62,7 +62,6 @@ def release_(
     image: Annotated[
         str | None, typer.Option("--image", help="Release a version that was built before: its digest or label.")
     ] = None,
-    reindex: Annotated[bool, typer.Option("--reindex", help="Build a new search index for it from the catalog.")] = False,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -72,7 +71,7 @@ def release_(
         raise BadInput(
             "--version labels what is built, --image names what was", where="teal release", next="teal release --image ID"
         )
-    wish = execute.Wish(path, version, image, reindex)
+    wish = execute.Wish(path, version, image)
     target = target_of(stack)
     if dry_run:
         show_plan(execute.preview(target, wish), as_json)
