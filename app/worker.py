@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT: Final = 256  # documents between dequeue and publication; most of them only wait for the tick
 POLL_SECONDS: Final = 0.2  # DBOS asks for work this often: 5 cheap queries a second when idle
+LOOPBACK: Final = "127.0.0.1"  # metrics are for whoever may read them all: beyond this machine only when that is said
 STOP_SECONDS: Final = 18.0  # supervisors kill after 20 s or more
 MODEL_CHECK_SECONDS: Final = 10.0  # a look at two file names; an operator who mended it waits for this
 _JOBS_CONNECTIONS: Final = 4  # SQLite has one writer anyway; waiting in our pool is fairer than on its lock
@@ -104,11 +105,13 @@ class _Measured:
         return self._embedder.query(text)
 
 
-def serve(settings: Settings, parts: Parts, *, metrics_port: int | None, stop: threading.Event) -> None:
+def serve(
+    settings: Settings, parts: Parts, *, metrics_port: int | None, stop: threading.Event, metrics_address: str = LOOPBACK
+) -> None:
     """Work until `stop` is set; returns when everything in hand is committed, or after 18 s with the rest left for recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
     if metrics_port is not None:
-        start_http_server(metrics_port, addr="127.0.0.1")
+        start_http_server(metrics_port, addr=metrics_address)
     if not _until("the catalog's schema", lambda: _schema_is_ready(settings), stop):
         return
     catalog = Catalog(settings.sqlalchemy_url())
@@ -193,9 +196,10 @@ def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> None:
-    """Entry of `python -m app.worker [--metrics-port N]`; ends with 0 on SIGTERM and SIGINT."""
+    """Entry of `python -m app.worker [--metrics-port N [--metrics-address A]]`; ends with 0 on SIGTERM and SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m app.worker", description="Takes queued documents to the search index.")
-    parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port of 127.0.0.1")
+    parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port")
+    parser.add_argument("--metrics-address", default=LOOPBACK, help=f"and on this address; {LOOPBACK} when not given")
     options = parser.parse_args(arguments)
     from app import telemetry
 
@@ -203,7 +207,9 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(settings(), parts or real_parts(), metrics_port=options.metrics_port, stop=stop)
+    serve(
+        settings(), parts or real_parts(), metrics_port=options.metrics_port, stop=stop, metrics_address=options.metrics_address
+    )
     logging.shutdown()
     os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
 

@@ -79,8 +79,9 @@ class Observability(pulumi.ComponentResource):
                 logs_key_arn=args.logs_key_arn,
                 log_days=args.log_days,
                 alerts=ALERTS,
+                cluster_ready=args.ready,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.ready]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.topic_arn = topic.arn
         self.prometheus_query_url = prometheus.query_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pulumi
 import yaml
 from pulumi_aws import amp, cloudwatch
 
+from infra import scraped
 from infra.alerts import Alert
 
 SCRAPE_SECONDS: Final = 30  # half of a one-minute window; each halving doubles the price of samples
@@ -19,7 +21,10 @@ RULE_GROUP: Final = "teal"
 
 @dataclass(frozen=True)
 class PrometheusArgs:
-    """`security_group_ids`: the collector's network interfaces; the cluster's own group lets it reach API server and pods."""
+    """`security_group_ids`: the collector's network interfaces; the cluster's own group lets it reach API server and pods.
+
+    `cluster_ready`: what must exist before a collector can be made in the cluster.
+    """
 
     prefix: str
     region: str
@@ -31,6 +36,7 @@ class PrometheusArgs:
     logs_key_arn: pulumi.Input[str]
     log_days: int
     alerts: Sequence[Alert]
+    cluster_ready: Sequence[pulumi.Resource] = ()
 
 
 class Prometheus(pulumi.ComponentResource):
@@ -79,7 +85,8 @@ class Prometheus(pulumi.ComponentResource):
             },
             destination={"amp": {"workspace_arn": workspace.arn}},
             scrape_configuration=yaml.safe_dump(scrape_configuration(), sort_keys=False),
-            opts=child,
+            # The collector alone: history and alerts are there before the cluster, and outlive it.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.cluster_ready)),
         )
         self.workspace_arn = workspace.arn
         self.query_url = workspace.prometheus_endpoint.apply(lambda url: f"{url}api/v1/query")
@@ -135,7 +142,7 @@ def alert_manager(topic_arn: str, region: str) -> str:
 
 
 def scrape_configuration() -> dict[str, Any]:
-    """Which pods are asked at /metrics: ours, by label, on container ports named `http` or `metrics`; and kube-state-metrics."""
+    """Which pods are asked at /metrics: ours, by label and container port (infra/scraped.py); and kube-state-metrics."""
 
     def keep(meta: str, regex: str) -> dict[str, Any]:
         return {"source_labels": [f"__meta_kubernetes_pod_{meta}"], "action": "keep", "regex": regex}
@@ -144,8 +151,8 @@ def scrape_configuration() -> dict[str, Any]:
         return {"source_labels": [f"__meta_kubernetes_{meta}"], "target_label": target}
 
     ours = [
-        keep("label_app_kubernetes_io_name", "teal|teal-search-metrics"),
-        keep("container_port_name", "http|metrics"),
+        keep(f"label_{re.sub(r'[^a-z]', '_', scraped.NAME_LABEL)}", "|".join(scraped.NAMES)),
+        keep("container_port_name", "|".join(scraped.PORTS)),
         keep("phase", "Running"),  # a finished Job's address may be another pod's by now
         label("namespace", "namespace"),
         label("pod_name", "pod"),

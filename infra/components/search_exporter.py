@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import apps, networking
 
+from infra import scraped
 from infra.components import search_users as users
 from infra.components.search_cluster import CA_SECRET, NAMESPACE, URL
 
@@ -17,7 +18,7 @@ PORT: Final = 9114
 # read where this was written, and its image was never run here.
 IMAGE: Final = "quay.io/prometheuscommunity/elasticsearch-exporter:v1.9.0"
 _USER: Final = 65_534  # `nobody`, the image's own
-_LABELS: Final = {"app.kubernetes.io/name": "teal-search-metrics", "app.kubernetes.io/part-of": "teal"}
+_LABELS: Final = {scraped.NAME_LABEL: scraped.SEARCH_REPORTER, "app.kubernetes.io/part-of": "teal"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def deployment() -> dict[str, Any]:
             {"name": "ES_USERNAME", "valueFrom": {"secretKeyRef": {**secret, "key": "username"}}},
             {"name": "ES_PASSWORD", "valueFrom": {"secretKeyRef": {**secret, "key": "password"}}},
         ],
-        "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [{"name": scraped.METRICS_PORT, "containerPort": PORT, "protocol": "TCP"}],
         "volumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}},
         # /healthz answers without asking search: a search that is down must not restart what reports it.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from infra import scraped
 from infra.sections import ServiceConfig
 
 Color = Literal["blue", "green"]
@@ -79,7 +80,7 @@ class Given(_Given):
     @property
     def labels(self) -> dict[str, str]:
         """On every object and pod of the color; `app.kubernetes.io/component` is added to tell app from worker."""
-        return {"app.kubernetes.io/name": "teal", "teal/color": self.record.color}
+        return {scraped.NAME_LABEL: scraped.SERVICE, "teal/color": self.record.color}
 
 
 def parse(record: str, platform: str) -> Given:

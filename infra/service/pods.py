@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from infra import scraped
 from infra.components.colors import PROBE_VARIABLE, SECRETS, SERVICE_ACCOUNT
 from infra.components.secrets import FILES, volume
 from infra.service.given import Given
@@ -54,7 +55,7 @@ def web_pod(given: Given) -> dict[str, Any]:
         **_container(given, "metadata.name"),
         "name": "app",
         "args": ["python3", "-m", "app.main", "--host", "0.0.0.0", "--port", str(PORT)],
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [{"name": scraped.WEB_PORT, "containerPort": PORT, "protocol": "TCP"}],
         "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": 60},  # two minutes for a first, cold start
         # /readyz stays 200 while a part that all pods share is away, so that a database's failover does not empty the target group.
         "readinessProbe": {
@@ -71,13 +72,14 @@ def web_pod(given: Given) -> dict[str, Any]:
 
 def worker_pod(given: Given) -> dict[str, Any]:
     """The pod that ingests. Its slot is its place in the StatefulSet, so a pod that comes back recovers its own jobs."""
-    # The worker serves metrics on loopback alone, so the probe asks from inside.
+    # From inside: the network policies let the collector in, and no node.
     ask = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{WORKER_METRICS_PORT}/metrics', timeout=5)"
     alive = {"exec": {"command": ["python3", "-c", ask]}, "timeoutSeconds": 10}
     container = {
         **_container(given, "metadata.labels['apps.kubernetes.io/pod-index']"),
         "name": "worker",
-        "args": ["python3", "-m", "app.worker", "--metrics-port", str(WORKER_METRICS_PORT)],
+        "args": ["python3", "-m", "app.worker", "--metrics-address", "0.0.0.0", "--metrics-port", str(WORKER_METRICS_PORT)],
+        "ports": [{"name": scraped.METRICS_PORT, "containerPort": WORKER_METRICS_PORT, "protocol": "TCP"}],
         "startupProbe": {**alive, "periodSeconds": 5, "failureThreshold": 24},
         "livenessProbe": {**alive, "periodSeconds": 30, "failureThreshold": 4},
     }

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from infra.service.given import Given
-from infra.service.pods import PORT
+from infra.service.pods import PORT, WORKER_METRICS_PORT
 
 _POD_IDENTITY: Final = "169.254.170.23/32"  # the agent's own address on every EKS node
 _LINK_LOCAL: Final = "169.254.0.0/16"  # the node's metadata, and with it the node's role
@@ -17,12 +17,17 @@ _SEARCH: Final = 9200
 def policies(given: Given) -> dict[str, dict[str, Any]]:
     """The NetworkPolicy specs of a color by name. `all` covers Jobs too, which carry the same `app.kubernetes.io/name`."""
     everything = {"matchLabels": {"app.kubernetes.io/name": "teal"}}
-    web = {"matchLabels": {**given.labels, "app.kubernetes.io/component": "app"}}
+    web, worker = ({"matchLabels": {**given.labels, "app.kubernetes.io/component": one}} for one in ("app", "worker"))
     vpc = {"ipBlock": {"cidr": given.platform.vpc_cidr}}
     return {
         "deny": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         # From the VPC: the load balancer and the metrics scraper have addresses there and no pod to select by.
         "web": {"podSelector": web, "policyTypes": ["Ingress"], "ingress": [{"from": [vpc], "ports": [_tcp(PORT)]}]},
+        "worker": {
+            "podSelector": worker,
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [vpc], "ports": [_tcp(WORKER_METRICS_PORT)]}],
+        },
         "all": {"podSelector": everything, "policyTypes": ["Egress"], "egress": egress(given)},
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra import scraped
 from infra.alerts import ALERTS
 from infra.components import search_exporter, search_users
 from infra.components.alarms import Watched
@@ -156,11 +157,41 @@ def test_the_collector_asks_the_service_s_pods_and_search_s_reporter() -> None:
     (ours, _state) = document["scrape_configs"]
     names, ports = (rule["regex"].split("|") for rule in ours["relabel_configs"][:2])
     reporter = search_exporter.deployment()["template"]
-    (served,) = of("kubernetes:apps/v1:Deployment", evaluate("service", "prod").resources)
-    web = served.inputs["spec"]["template"]
-    for pod in (reporter, web):
+    made = evaluate("service", "prod").resources
+    ((app,), (worker,)) = (of(f"kubernetes:apps/v1:{kind}", made) for kind in ("Deployment", "StatefulSet"))
+    for pod in (reporter, app.inputs["spec"]["template"], worker.inputs["spec"]["template"]):
         assert pod["metadata"]["labels"]["app.kubernetes.io/name"] in names
         assert any(port["name"] in ports for container in pod["spec"]["containers"] for port in container["ports"])
+
+
+def test_the_collector_gets_to_every_port_that_it_asks() -> None:
+    """Each of the service's pods lets the VPC in at the port it is asked at, and serves there beyond loopback."""
+    made = evaluate("service", "prod").resources
+    for kind in ("Deployment", "StatefulSet"):
+        (found,) = of(f"kubernetes:apps/v1:{kind}", made)
+        pod = found.inputs["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        (asked,) = [port["containerPort"] for port in container["ports"] if port["name"] in scraped.PORTS]
+        open_ports = {
+            port["port"]
+            for policy in of("kubernetes:networking.k8s.io/v1:NetworkPolicy", made)
+            if policy.inputs["spec"]["podSelector"].get("matchLabels", {"no": "pod"}).items() <= pod["metadata"]["labels"].items()
+            for rule in policy.inputs["spec"].get("ingress", [])
+            for port in rule["ports"]
+        }
+        assert open_ports == {asked}
+        assert "0.0.0.0" in container["args"]
+        assert str(asked) in container["args"]
+
+
+def test_only_the_collector_waits_for_the_cluster() -> None:
+    """So that taking the cluster down leaves the history of metrics where it is."""
+    resources = {each.urn: each for each in evaluate("platform", "prod").resources}
+    (workspace,) = of("aws:amp/workspace:Workspace", list(resources.values()))
+    (scraper,) = of("aws:amp/scraper:Scraper", list(resources.values()))
+    assert scraper.depends_on
+    for urn in workspace.depends_on:
+        assert not resources[urn].type.startswith(("kubernetes:", "aws:eks/"))
 
 
 def test_search_s_reporter_has_a_user_that_reads_numbers_only() -> None:

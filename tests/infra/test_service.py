@@ -103,7 +103,7 @@ def test_the_binding_exists_before_any_pod_does(color: Evaluation) -> None:
 
 def test_pods_exist_only_behind_network_rules(color: Evaluation) -> None:
     rules = {each.urn for each in color.resources if each.type.endswith(":NetworkPolicy")}
-    assert len(rules) == 3
+    assert len(rules) == 4
     assert rules <= set(one(color, "Deployment").depends_on)
     assert rules <= set(one(color, "StatefulSet").depends_on)
 
@@ -123,7 +123,10 @@ def test_everything_is_denied_that_no_rule_allows(color: Evaluation) -> None:
     assert [rule["to"] for rule in specs["all"]["egress"] if {"protocol": "TCP", "port": 9200} in rule["ports"]] == [
         [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "search"}}}]
     ]
-    assert [peer for rule in specs["web"]["ingress"] for peer in rule["from"]] == [{"ipBlock": {"cidr": "10.40.0.0/16"}}]
+    for name, component, port in (("web", "app", 8080), ("worker", "worker", 9102)):
+        (rule,) = specs[name]["ingress"]
+        assert rule == {"from": [{"ipBlock": {"cidr": "10.40.0.0/16"}}], "ports": [{"protocol": "TCP", "port": port}]}
+        assert specs[name]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == component
 
 
 def test_a_color_without_models_elsewhere_reaches_no_internet() -> None:
