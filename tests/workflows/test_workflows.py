@@ -181,16 +181,6 @@ def test_every_teal_command_in_a_workflow_exists_with_its_options(workflow: str,
     assert {word for word in rest if word.startswith("--")} <= options
 
 
-def test_options_that_a_workflow_adds_to_a_release_exist() -> None:
-    from teal.cli import app
-
-    group: Any = typer.main.get_command(app)
-    options = {name for parameter in group.commands["release"].params for name in parameter.opts}
-    added = re.findall(r"more\+=\((--[a-z-]+)\)", BY_NAME["release"].text)
-    assert added
-    assert set(added) <= options
-
-
 @pytest.mark.parametrize("words", [words for _, words in scripts() if "-m" in words and "python" in words[0]], ids=" ".join)
 def test_every_python_module_in_a_workflow_exists_with_its_options(words: list[str]) -> None:
     module, *rest = words[words.index("-m") + 1 :]
