@@ -134,10 +134,15 @@ class GithubConfig(Section):
 
 
 class ModelsConfig(Section):
-    """Bedrock model ids. Unset: answers are sentences of the sources, embeddings come from the model in the image."""
+    """Bedrock model ids. `generation` unset: answers are sentences of the sources. `embedding` unset: search by words alone, because the
+    image holds no model; another embedding is another index (`teal release --reindex`).
+    """
 
     generation: str | None = None
-    embedding: str | None = None
+    # Those the service knows the dimensions of (app/models/embed_bedrock.py); an inference profile's id has its geography in front.
+    embedding: str | None = Field(
+        default=None, pattern=r"^([a-z-]+\.)?(amazon\.titan-embed-text-v2|cohere\.embed-(english|multilingual)-v3)(:\d+)?$"
+    )
 
 
 class Document(Section):

@@ -42,8 +42,10 @@ def of(config: Config, stores: Stores) -> Settings:
         "TEAL_ELASTICSEARCH_REPLICAS": str(config.search.replicas),
         "TEAL_ELASTICSEARCH_REFRESH_INTERVAL": config.search.refresh_interval,
     }
+    # Not the service's own default: that is a model on its disk, and the image has none (app/Dockerfile).
+    plain["TEAL_EMBEDDING"] = "bedrock" if models.embedding else "none"
     if models.embedding:
-        plain |= {"TEAL_EMBEDDING": "bedrock", "TEAL_EMBEDDING_MODEL": models.embedding}
+        plain["TEAL_EMBEDDING_MODEL"] = models.embedding
     if models.generation:
         plain |= {"TEAL_GENERATION": "bedrock", "TEAL_GENERATION_MODEL": models.generation}
     if config.web.auth == "none":

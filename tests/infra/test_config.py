@@ -58,6 +58,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("dev", {"teal:network.zones": "2"}, "teal:network.zones", "valid integer"),
     ("dev", {"teal:cluster.version": 1.35}, "teal:cluster.version", "valid string"),
     ("dev", {"teal:database.multi_az": "no"}, "teal:database.multi_az", "valid boolean"),
+    ("dev", {"teal:models.embedding": "all-minilm-l6-v2-q"}, "teal:models.embedding", "titan-embed"),
     ("dev", {"teal:budget_usd": -1}, "teal:budget_usd", "greater than or equal to 1"),
     ("dev", {"teal:network.flow_log_days": 8}, "teal:network.flow_log_days", "Input should be 7"),
     ("dev", {"teal:network.nat": "two"}, "teal:network.nat", "'none', 'single' or 'per-az'"),

@@ -72,3 +72,24 @@ def test_the_state_is_where_bootstrap_puts_it_and_the_tag_is_the_one_that_destro
     assert named.platform_key_alias == made.key_alias("platform")
     assert named.color_key_alias == made.key_alias("colors")
     assert config.tags[STACK_TAG] == stack
+
+
+def test_without_a_model_at_bedrock_the_service_is_told_that_there_is_none() -> None:
+    """The image holds no model, so the service's own default would look for files that are not there."""
+    values = {key: value for key, value in evaluation.stack_values("dev").items() if key != "teal:models"}
+    made = evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "dev", values).outputs["app_environment"]
+    assert (made["TEAL_EMBEDDING"], "TEAL_EMBEDDING_MODEL" in made) == ("none", False)
+    image = (evaluation.ROOT / "app" / "Dockerfile").read_text()
+    assert "COPY models" not in image
+    assert Settings().embedding == "local"
+
+
+def test_the_models_a_stack_may_name_are_those_the_service_knows(platform: Evaluation) -> None:
+    from app.models.embed_bedrock import bedrock_stamp
+    from infra.sections import ModelsConfig
+
+    for name in ("amazon.titan-embed-text-v2:0", "cohere.embed-english-v3", "eu.cohere.embed-multilingual-v3"):
+        assert bedrock_stamp(str(ModelsConfig(embedding=name).embedding)).dimensions
+    given = platform.outputs["app_environment"]
+    assert given["TEAL_EMBEDDING"] == "bedrock"
+    assert bedrock_stamp(given["TEAL_EMBEDDING_MODEL"]).dimensions
