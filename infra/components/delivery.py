@@ -13,7 +13,6 @@ from pulumi_aws import ecr, eks, iam
 from infra.components import delivery_policies as policies
 from infra.components.github_roles import GithubRoles, Kind
 
-UNTAGGED_DAYS: Final = 7  # layers of a push that broke off
 IMAGES_KEPT: Final = 100  # a release names its image by digest, and history goes back 20 releases
 # Kubernetes groups that the access entries put the roles in; RBAC gives the groups their rights.
 GROUPS: Final[Mapping[Kind, str]] = {"release": "teal:release", "preview": "teal:preview"}
@@ -93,13 +92,16 @@ class Delivery(pulumi.ComponentResource):
 
 
 def lifecycle() -> dict[str, Any]:
-    """ECR's rules: what has no tag goes after a week, and the oldest when there are more than a hundred."""
-    expire = {"type": "expire"}
-    untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": UNTAGGED_DAYS}
-    oldest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT}
+    """ECR's one rule: the oldest tagged images go when there are more than a hundred.
+
+    Nothing is said of what has no tag, because that is each image's signature and list: cosign 3 (cosign-installer v4 in release.yml)
+    writes them as OCI 1.1 referrers, without tags (falcosecurity/plugins#1211), and a rule for untagged ones takes signatures too
+    (aws/containers-roadmap#2613). ECR removes them within a day of their image (its user guide, "Sign images", Considerations). Tags
+    cannot be moved, so no image loses its own.
+    """
+    oldest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT}
     return {
         "rules": [
-            {"rulePriority": 1, "description": "pushes that broke off", "selection": untagged, "action": expire},
-            {"rulePriority": 2, "description": "older than any rollback", "selection": oldest, "action": expire},
+            {"rulePriority": 1, "description": "older than any rollback", "selection": oldest, "action": {"type": "expire"}}
         ]
     }

@@ -14,6 +14,7 @@ from infra.components import preview_access
 from infra.components.delivery import GROUPS, Delivery, DeliveryArgs, lifecycle
 from infra.components.delivery_policies import UNLIMITED, UNLIMITED_UP, Where
 from infra.components.github_roles import GithubRoles, GithubRolesArgs, subjects
+from infra.evaluate import ROOT
 from tests.infra.conftest import STACKS, Stack, evaluate
 from tests.infra.mocks import Registered, run
 
@@ -206,10 +207,12 @@ def test_images_keep_their_tags_are_scanned_encrypted_and_protected() -> None:
     assert not repository.inputs["forceDelete"]
 
 
-def test_the_rule_for_all_images_comes_last_as_ecr_demands() -> None:
-    rules = lifecycle()["rules"]
-    anything = [r["rulePriority"] for r in rules if r["selection"]["tagStatus"] == "any"]
-    assert anything == [max(r["rulePriority"] for r in rules)]
+def test_no_rule_takes_signatures_which_have_no_tag_of_their_own() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert re.search(r"sigstore/cosign-installer@[0-9a-f]{40} # v4\.", workflow)  # installs cosign 3, which writes referrers
+    assert "cosign-release" not in workflow  # that would be another cosign
+    assert {rule["selection"]["tagStatus"] for rule in lifecycle()["rules"]} == {"tagged"}
+    assert [rule["selection"]["tagPatternList"] for rule in lifecycle()["rules"]] == [["*"]]
 
 
 def test_roles_enter_the_cluster_by_group_without_any_cluster_policy() -> None:
