@@ -56,13 +56,13 @@ class ReleaseStack:
         own = {"TEAL_HOME": str(self.home), "TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "1000"}
         return kept | own | {"TEAL_RULES": json.dumps(dict(self.rules))}
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The command in a session of its own."""
+    def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
+        """The command; what it says goes to a pipe that must be read (a full one stops it), or to the file `to`."""
         return subprocess.Popen(
             [sys.executable, "-m", "teal.cli", *arguments],
             env=self.env(),
             cwd=self.home.parent,
-            stdout=subprocess.PIPE,
+            stdout=to.open("w") if to else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )

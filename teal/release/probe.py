@@ -94,13 +94,13 @@ class Prober:
         answer = self._send("POST", "/v1/search", self._headers, json={"query": query})
         return str(answer.headers.get("X-Cache", "")).startswith("hit")
 
-    def sample(self, questions: tuple[Golden, ...], count: int, first: int) -> None:
+    def sample(self, questions: tuple[Golden, ...], count: int, first: int, *, streams_only: bool = False) -> None:
         """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too."""
         for number in range(first, first + count):
             question = questions[number % len(questions)].question if questions else "What is this?"
             headers = self._headers | BYPASS
             try:
-                match number % 3:
+                match 2 if streams_only else number % 3:
                     case 0:
                         self._http.post("/v1/search", headers=headers, json={"query": question})
                     case 1:

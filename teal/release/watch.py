@@ -149,13 +149,17 @@ def _stop_if_bad(window: Window, judged: tuple[Judgement, ...]) -> None:
 
 
 def _supplement(run: Run, window: Window, progress: float) -> None:
-    """Send probes to a color that lags behind the minimum of samples at this point of the window."""
+    """Send probes to a color that lags behind the minimum of samples at this point of the window: of every kind, or of streams alone."""
     rules = run.target.rules
+    due = rules.minimum_samples * max(progress, 0.1)
+    ahead = due * 1.5  # of need: the last polls may be lost
+    streamed = any(counts.streams >= due for counts in window.now.values())  # the gate will not be absent
     questions = probe.golden(run.target.golden)
     for color, counts in window.now.items():
-        if counts.requests < rules.minimum_samples * max(progress, 0.1) * 1.5:  # ahead of need: the last polls may be lost
+        thin = counts.requests < ahead
+        if thin or (streamed and counts.streams < ahead):
             with run.prober(color) as prober:
-                prober.sample(questions, rules.probes_per_poll, run.asked)
+                prober.sample(questions, rules.probes_per_poll, run.asked, streams_only=not thin)
     run.asked += rules.probes_per_poll
 
 

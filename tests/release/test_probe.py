@@ -80,6 +80,17 @@ def test_golden_questions_and_samples_bypass_the_caches_and_warming_does_not() -
     assert all(request.headers["Authorization"] == "Bearer k" for request in seen)
 
 
+def test_samples_of_streams_alone_are_streams() -> None:
+    seen: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=ANSWER)
+
+    prober(note).sample((Golden("q"),), 4, 0, streams_only=True)
+    assert [json.loads(request.content).get("stream") for request in seen] == [True] * 4
+
+
 def test_a_probe_document_is_deleted_also_when_it_was_never_indexed() -> None:
     deleted: list[str] = []
 
