@@ -112,7 +112,7 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
         ),
         base.opts,
     )
-    PreviewAccess("preview-access", PreviewAccessArgs(cluster.provider, [*cluster.ready]), base.opts)
+    PreviewAccess("preview-access", PreviewAccessArgs(cluster.provider, [*cluster.ready, *stores.search.resources]), base.opts)
     return Operations(colors, delivery, observability, settings)
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import pulumi
 
+from infra.components.preview_reads import READS, ROLE_READS, UNLIMITED_READS
+
 Statement = dict[str, Any]
 
 _REFERENCE: Final = "AWS Service Authorization Reference"
@@ -21,8 +23,6 @@ UNLIMITED: Final[Mapping[str, str]] = {
     "elasticloadbalancing:DescribeTargetHealth": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
     "elasticloadbalancing:DescribeRules": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
     "elasticloadbalancing:DescribeTargetGroups": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
-    "ec2:DescribeAvailabilityZones": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
-    "ec2:DescribeManagedPrefixLists": f"{_REFERENCE}, list_amazonec2: describe actions take no resource",
 }
 # The same for the role that changes the platform, as far as the program's resources need it. None of it grants a change of what exists.
 UNLIMITED_UP: Final[Mapping[str, str]] = {
@@ -45,7 +45,7 @@ UNLIMITED_UP: Final[Mapping[str, str]] = {
 }
 
 # Services of the platform program, with the form of the ARNs they may be changed at; {own} is the start of every physical name.
-_UP_SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
+SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "rds": ("arn:aws:rds:{region}:{account}:*:{own}*",),
     "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
     "eks": ("arn:aws:eks:{region}:{account}:*/{own}*",),
@@ -136,11 +136,23 @@ def release(
 
 
 def preview(where: Where, cluster_arn: pulumi.Input[str]) -> list[Statement]:
-    """Read the state and look up what the program asks AWS for. Whoever may run a preview may read what is in the state."""
+    """Read the state and how things are set up. Whoever may run a preview may read what is in the state."""
+    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    iam = f"arn:aws:iam::{where.account_id}"
     return [
+        *(
+            _allow(
+                f"Look{service.capitalize()}",
+                [f"{service}:{one}" for one in reads],
+                [arn.format(**names) for arn in SERVICES[service]],
+            )
+            for service, reads in READS.items()
+        ),
+        _allow("LookWithoutResource", list(UNLIMITED_READS), "*"),
+        _allow("LookRoles", list(ROLE_READS), f"{iam}:role/{where.prefix}-*"),
+        _allow("LookIdentity", ["iam:GetOpenIDConnectProvider"], f"{iam}:oidc-provider/*"),
         *_state(where, project="teal", stacks=where.stack, key_alias=where.platform_key_alias, write=False),
         _allow("ReachCluster", ["eks:DescribeCluster"], cluster_arn),
-        _unlimited("ec2:"),
     ]
 
 
@@ -149,7 +161,7 @@ def up(where: Where) -> list[Statement]:
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     services = [
         _allow(f"Service{service.capitalize()}", [f"{service}:*"], [arn.format(**names) for arn in arns])
-        for service, arns in _UP_SERVICES.items()
+        for service, arns in SERVICES.items()
     ]
     iam = f"arn:aws:iam::{where.account_id}"
     return [

@@ -9,6 +9,8 @@ import pulumi
 from pulumi_kubernetes import admissionregistration, rbac
 
 from infra.components.delivery import GROUPS
+from infra.components.search_cluster import CA_SECRET
+from infra.components.search_cluster import NAMESPACE as SEARCH_NAMESPACE
 
 NAME: Final = "teal-preview"
 _LOOK: Final = ("get", "list", "watch")
@@ -33,7 +35,7 @@ _KINDS: Final = (
 
 @dataclass(frozen=True)
 class PreviewAccessArgs:
-    """`ready`: the cluster's access entries, without which nothing can be made in it."""
+    """`ready`: the cluster's access entries, without which nothing can be made in it, and search, whose namespace has a role too."""
 
     provider: pulumi.ProviderResource
     ready: list[pulumi.Resource]
@@ -68,7 +70,22 @@ class PreviewAccess(pulumi.ComponentResource):
             subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[role, bound]),
         )
+        # The program reads search's certificate, which is public; a preview reads it too.
+        here: Any = {"name": NAME, "namespace": SEARCH_NAMESPACE}
+        seen = rbac.v1.Role(name, metadata=here, rules=cast(Any, [certificate()]), opts=after)
+        rbac.v1.RoleBinding(
+            name,
+            metadata=here,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
+            subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[seen]),
+        )
         self.register_outputs({})
+
+
+def certificate() -> dict[str, Any]:
+    """The one Secret that may be read: ECK's copy of the certificate alone, without its key."""
+    return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [CA_SECRET], "verbs": ["get"]}
 
 
 def only_try(group: str) -> dict[str, Any]:

@@ -36,12 +36,13 @@ class Thing:
 
 @dataclass
 class Cloud:
-    """Everything that exists, and what was done to it, in order: (verb, type, name)."""
+    """Everything that exists, what was done to it, in order: (verb, type, name), and the types that were read."""
 
     region: str = "eu-central-1"
     things: dict[tuple[str, str], Thing] = field(default_factory=dict)
     others: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (type, id): what operators in the cluster make
     done: list[tuple[str, str, str]] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def one(self, kind: str, name: str) -> Thing:
@@ -110,6 +111,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=identifier, properties=_struct(outputs))
 
     def Read(self, request: Any, _context: Any) -> Any:
+        self._cloud.read.add(_kind(request.urn))
         made_by_others = self._cloud.others.get((_kind(request.urn), request.id))
         if made_by_others is not None:
             return provider_pb2.ReadResponse(id=request.id, properties=_struct(made_by_others))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from infra.components.preview_reads import LEFT_OUT
 from infra.evaluate import ROOT, stack_values
 from teal.aws import destroy, teardown
 from teal.aws.names import StateNames
@@ -71,6 +73,24 @@ def test_a_refresh_of_what_nobody_touched_finds_nothing(engine: Engine, workspac
     print(f"refresh: {workspace.changes(STACK)} in {time.monotonic() - began:.1f} s")
     assert set(workspace.changes(STACK)) == {"same"}
     assert engine.cloud.done == []
+
+
+def test_the_nightly_look_at_drift_reads_all_but_what_only_secrets_would_tell(engine: Engine, workspace: Workspace) -> None:
+    """The workflow's own line, and a log's life that somebody shortened."""
+    line = (ROOT / ".github" / "workflows" / "drift.yml").read_text().split("pulumi refresh ", 1)[1].split(" > ", 1)[0]
+    options = shlex.split(line.replace("$STACK", STACK).replace("\\\n", " "))
+    engine.cloud.read.clear()
+    assert workspace.run("refresh", *options).code == 0
+    assert not engine.cloud.read & set(LEFT_OUT)
+    kinds = {str(row["type"]) for row in workspace.state(STACK) if row.get("id") and not str(row["type"]).startswith("pulumi:")}
+    assert engine.cloud.read == kinds - set(LEFT_OUT)
+    log = next(thing for thing in engine.cloud.things.values() if thing.type == LOGS)
+    days = log.inputs["retentionInDays"]
+    engine.cloud.change(LOGS, log.name, retentionInDays=1)
+    found = workspace.run("refresh", *options)
+    assert found.code != 0
+    assert log.name in found.text
+    engine.cloud.change(LOGS, log.name, retentionInDays=days)
 
 
 def test_a_shifted_weight_is_not_undone_but_other_changes_are(engine: Engine, workspace: Workspace) -> None:

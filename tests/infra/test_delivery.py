@@ -14,6 +14,7 @@ from infra.components import preview_access
 from infra.components.delivery import GROUPS, Delivery, DeliveryArgs, lifecycle
 from infra.components.delivery_policies import UNLIMITED, UNLIMITED_UP, Where
 from infra.components.github_roles import GithubRoles, GithubRolesArgs, subjects
+from infra.components.preview_reads import LEFT_OUT
 from infra.evaluate import ROOT
 from tests.infra.conftest import STACKS, Stack, evaluate
 from tests.infra.mocks import Registered, run
@@ -42,7 +43,10 @@ NOT_IN_BOTOCORE = {
     "logs:ListLogDeliveries",
 }
 BOTOCORE_NAMES = {"elasticloadbalancing": "elbv2", "aps": "amp"}
-SAME_OPERATION = {"s3:ListBucket": "ListObjectsV2", "s3:ListBucketVersions": "ListObjectVersions", "s3:GetObjectVersion": "GetObject", "iam:PassRole": "CreateRole"}  # fmt: skip
+SAME_OPERATION = {"s3:ListBucket": "ListObjectsV2", "s3:ListBucketVersions": "ListObjectVersions", "s3:GetObjectVersion": "GetObject", "iam:PassRole": "CreateRole",
+                  "s3:GetEncryptionConfiguration": "GetBucketEncryption", "s3:GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
+                  "s3:GetReplicationConfiguration": "GetBucketReplication", "budgets:ViewBudget": "DescribeBudget",
+                  "s3:GetAccelerateConfiguration": "GetBucketAccelerateConfiguration"}  # fmt: skip
 
 
 @cache
@@ -161,14 +165,46 @@ def test_the_record_cannot_be_deleted_by_a_release() -> None:
 
 
 def test_a_preview_writes_nothing() -> None:
-    assert all(re.match(r"[a-z0-9]+:(Get|List|Describe|Decrypt)", action) for action in actions("preview"))
+    assert all(re.match(r"[a-z0-9]+:(Get|List|Describe|Decrypt|View)", action) for action in actions("preview"))
+
+
+def test_a_preview_sees_how_things_are_set_up_and_nothing_that_is_in_them() -> None:
+    forbidden = (
+        "s3:GetObject", "secretsmanager:GetSecretValue", "logs:GetLogEvents", "logs:FilterLogEvents", "ecr:GetDownloadUrlForLayer",
+        "ecr:BatchGetImage", "aps:QueryMetrics", "kms:Decrypt", "rds:DownloadDBLogFilePortion", "eks:AccessKubernetesApi",
+    )  # fmt: skip
+    for statement in statements("preview"):
+        if statement["Sid"].startswith("State"):
+            continue  # whoever may run a preview may read what is in the state
+        for action in listed(statement["Action"]):
+            assert not [each for each in forbidden if re.fullmatch(action.replace("*", ".*"), each)], statement["Sid"]
+
+
+# The service that answers for a type, where it has another name than the type.
+ASKED = {"lb": "elasticloadbalancing", "amp": "aps", "vpc": "ec2"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_look_at_drift_may_read_every_kind_of_the_program_or_leaves_it_out(stack: Stack) -> None:
+    read = {action.split(":")[0] for action in actions("preview")}
+    workflow = (ROOT / ".github" / "workflows" / "drift.yml").read_text()
+    left_out = re.findall(r"--exclude '\*\*(.*?)::\*\*'", workflow)
+    assert sorted(left_out) == sorted(LEFT_OUT)
+    kinds = {one.type for one in evaluate("platform", stack).resources}
+    assert set(LEFT_OUT) <= kinds
+    for kind in kinds - set(LEFT_OUT):
+        if kind.startswith("aws:"):
+            service = kind.split(":")[1].split("/")[0]
+            assert ASKED.get(service, service) in read, kind
 
 
 @pytest.mark.parametrize("kind", ["preview", "release", "up"])
 def test_every_statement_names_resources_or_is_in_the_table_of_those_that_cannot(kind: str) -> None:
     for statement in statements(kind):
         if "*" in listed(statement["Resource"]):
-            assert set(listed(statement["Action"])) <= {*UNLIMITED, *(UNLIMITED_UP if kind == "up" else ())}, statement["Sid"]
+            assert set(listed(statement["Action"])) <= {*UNLIMITED, *(UNLIMITED_UP if kind in ("up", "preview") else ())}, (
+                statement["Sid"]
+            )
         assert "*" not in listed(statement["Action"])
 
 
@@ -250,6 +286,17 @@ def test_a_preview_reads_no_secret_deletes_nothing_and_opens_no_shell() -> None:
     for rule in preview_access.rules():
         assert set(rule["verbs"]) == {"get", "list", "watch", "create", "patch"}
         assert not {"secrets", "pods", "pods/exec", "*"} & set(rule["resources"])
+
+
+def test_a_preview_reads_search_s_certificate_because_the_program_does() -> None:
+    assert preview_access.certificate() == {
+        "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["teal-es-http-certs-public"], "verbs": ["get"],
+    }  # fmt: skip
+    (role,) = [
+        one for one in evaluate("platform", "prod").resources if one.type.endswith(":Role") and one.name == "preview-access"
+    ]
+    assert role.inputs["metadata"]["namespace"] == "teal-search"
+    assert role.inputs["rules"] == [preview_access.certificate()]
 
 
 def test_a_preview_s_change_is_refused_unless_it_is_a_dry_run() -> None:
