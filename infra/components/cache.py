@@ -18,9 +18,7 @@ ENGINE_VERSION: Final = "8.0"
 FAMILY: Final = "valkey8"
 PORT: Final = 6379
 TOKEN_CHARACTERS: Final = 64  # ElastiCache takes 16 to 128; letters and digits only, so the token needs no escaping in a URL
-RECOVERY_DAYS: Final = (
-    7  # the shortest that Secrets Manager allows besides none: a new stack of the same name must not wait a month
-)
+RECOVERY_DAYS: Final = 0  # Pulumi makes the value again; a name that waits for its deletion would refuse the next `up`
 
 
 class Parameter(NamedTuple):

@@ -181,6 +181,7 @@ class LoadBalancer(pulumi.ComponentResource):
             name=f"{self._args.prefix}/probe/{color}",
             description=f"Value of {PROBE_HEADER} that reaches {color} whatever its share",
             kms_key_id=self._args.data_key_arn,
+            recovery_window_in_days=0,  # the word is made again; a name that waits for its deletion would refuse the next `up`
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=word.result, opts=self._child)

@@ -31,7 +31,7 @@ from infra.components.search_snapshots import Snapshots, SnapshotsArgs
 from infra.sections import SearchConfig
 
 ROLES_SECRET: Final = "teal-roles"  # noqa: S105  # a name
-RECOVERY_DAYS: Final = 7  # of a deleted secret
+RECOVERY_DAYS: Final = 0  # as the cache's: the value is made again, and the name is free for the next `up`
 SETUP_TIMEOUT: Final = "45m"  # above the Job's own deadline, so that its own message is the one that is seen
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pulumi
+import pytest
 
 from infra.components.secrets import ADDON, Reference, SecretsDriver, objects, provider_class, volume
+from tests.infra.conftest import STACKS, Stack, evaluate, of_type
 from tests.infra.mocks import run
 
 ARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x"
@@ -45,3 +47,14 @@ def test_the_driver_takes_the_pods_identity_and_may_copy() -> None:
     settings = json.loads(addon.inputs["configurationValues"])["secrets-store-csi-driver"]
     assert settings["syncSecret"] == {"enabled": True}
     assert {one["audience"] for one in settings["tokenRequests"]} == {"sts.amazonaws.com", "pods.eks.amazonaws.com"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_secret_that_pulumi_makes_leaves_its_name_free_for_the_next_up(stack: Stack) -> None:
+    secrets = of_type(evaluate("platform", stack), "aws:secretsmanager/secret:Secret")
+    assert {one.name: one.inputs.get("recoveryWindowInDays") for one in secrets} == {one.name: 0 for one in secrets}
+    # Each of them has a value from here; the database's own is made by RDS and is no resource of this program.
+    assert {one.name for one in secrets} == {
+        one.name for one in of_type(evaluate("platform", stack), "aws:secretsmanager/secretVersion:SecretVersion")
+    }
+    assert secrets
