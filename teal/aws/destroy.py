@@ -114,6 +114,8 @@ def _platform(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
         emptying.open_up(aws, teardown.data(resources))
         yield Event("data", "ok", "stores are empty and may be deleted")
     found.platform.unprotect(stack, teardown.to_unprotect(resources, delete_data=wish.delete_data))
+    if not wish.delete_data:
+        found.platform.protect(stack, teardown.guards(plan.phases, resources))
     for phase in plan.phases:
         known = {one.urn for one in found.platform.resources(stack)}
         targets = [urn for urn in phase.targets if urn in known]  # an earlier phase may have taken dependents with it

@@ -46,6 +46,14 @@ class StateResource:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """What encrypts a stack's secrets: a key's URL (or `passphrase`, `service`), and the data key that it encrypts."""
+
+    provider: str
+    encrypted_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PulumiCli:
     """Commands on one project. `environment` is added to the shell's own; nothing is asked at a prompt."""
 
@@ -69,10 +77,34 @@ class PulumiCli:
             if row["type"] != "pulumi:pulumi:Stack"
         )
 
+    def require(self) -> None:
+        """Raises BadInput when the command is not here."""
+        self._binary()
+
+    def login(self) -> None:
+        """Make this backend the one that `pulumi` uses in the shell too."""
+        self._run("login", self.backend_url)
+
+    def create(self, stack: str, secrets_provider: str) -> None:
+        """Make an empty stack and write its key into the stack file, whose other lines stay. Fails when there is one."""
+        self._run("stack", "init", stack, "--secrets-provider", secrets_provider, "--no-select")
+
+    def secrets_of(self, stack: str) -> Secrets:
+        """What encrypts the secrets in the stack's state."""
+        deployment = json.loads(self._run("stack", "export", "--stack", stack)).get("deployment") or {}
+        found = deployment.get("secrets_providers") or {}
+        state = found.get("state") or {}
+        return Secrets(str(state.get("url") or found.get("type") or "nothing"), str(state.get("encryptedkey") or ""))
+
     def unprotect(self, stack: str, urns: Sequence[str]) -> None:
         """Allow these resources to be deleted."""
         for urn in urns:
             self._run("state", "unprotect", urn, "--stack", stack, "--yes")
+
+    def protect(self, stack: str, urns: Sequence[str]) -> None:
+        """Have these resources stay."""
+        for urn in urns:
+            self._run("state", "protect", urn, "--stack", stack, "--yes")
 
     def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
         """Delete `targets`, and nothing beside them; without targets everything (but what is protected, if so asked)."""
@@ -84,10 +116,14 @@ class PulumiCli:
         """Forget an empty stack."""
         self._run("stack", "rm", stack, "--yes", "--preserve-config")
 
-    def _run(self, *arguments: str) -> str:
+    def _binary(self) -> str:
         binary = shutil.which("pulumi", path=self.environment.get("PATH") or os.environ.get("PATH"))
         if binary is None:
             raise BadInput("The pulumi command is not here", where="PATH", next="install Pulumi, then run this again")
+        return binary
+
+    def _run(self, *arguments: str) -> str:
+        binary = self._binary()
         fixed = {"PULUMI_BACKEND_URL": self.backend_url, "PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
         ended = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [binary, *arguments, "--non-interactive"],

@@ -19,6 +19,8 @@ DATA_TYPES: Final = (
     "aws:kms/key:Key",
     "aws:ecr/repository:Repository",
 )
+# What makes a kept bucket private, encrypted and versioned. Each is a resource of its own, so it would go while the bucket stays.
+_GUARDS: Final = re.compile(r"^aws:s3/bucket[A-Z]")
 # Objects that an operator must still be running for, to clean up behind them.
 _OPERATED: Final = re.compile(r"^kubernetes:[a-z0-9.-]*(elastic\.co|keda\.sh|x-k8s\.io)/")
 _OPERATORS: Final = "kubernetes:helm.sh/"
@@ -77,6 +79,12 @@ def to_unprotect(resources: Iterable[StateResource], *, delete_data: bool) -> tu
 def data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
     """What holds data."""
     return tuple(one for one in resources if one.type in DATA_TYPES)
+
+
+def guards(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[str, ...]:
+    """What has to stay with data that stays, because it keeps others out of it."""
+    going = {urn for phase in planned for urn in phase.targets}
+    return tuple(one.urn for one in resources if _GUARDS.match(one.type) and one.urn not in going)
 
 
 def bound_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[StateResource, ...]:

@@ -50,6 +50,10 @@ def test_without_data_everything_goes_but_the_data_and_what_it_needs(engine: Eng
     engine.cloud.done.clear()
     began = time.monotonic()
     list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.Wish(STACK))))
+    buckets = {name for kind, name in before if kind == "aws:s3/bucket:Bucket"}
+    for guard in ("PublicAccessBlock", "Policy", "Versioning", "ServerSideEncryptionConfiguration", "OwnershipControls"):
+        kind = f"aws:s3/bucket{guard}:Bucket{guard}"
+        assert {thing.name for thing in engine.cloud.things.values() if thing.type == kind} == buckets, guard
     left = {thing.type for thing in engine.cloud.things.values()}
     print(f"kept: {len(engine.cloud.things)} of which {len(before)} data, in {time.monotonic() - began:.1f} s: {sorted(left)}")
     assert held(engine) == before

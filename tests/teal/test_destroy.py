@@ -58,6 +58,9 @@ class StatefulPulumi:
     def resources(self, stack: str) -> tuple[StateResource, ...]:
         return tuple(self.held[stack])
 
+    def protect(self, stack: str, urns: Sequence[str]) -> None:
+        self.asked.append(("protect", tuple(urns)))
+
     def unprotect(self, stack: str, urns: Sequence[str]) -> None:
         self.asked.append(("unprotect", tuple(urns)))
         self.held[stack] = [
@@ -272,3 +275,10 @@ def test_data_is_deleted_only_when_the_name_is_typed(
     assert said[0]["resources"] == len(PLATFORM)
     assert "--confirm dev" in said[-1]["error"]["next"]
     assert found.platform.asked == found.service.asked == []
+
+
+def test_what_keeps_others_out_of_a_bucket_stays_with_it() -> None:
+    block = resource("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "releases")
+    bound = resource("aws:s3/bucketPolicy:BucketPolicy", "logs")
+    going = (teardown.Phase("cluster", "", (bound.urn,)),)
+    assert teardown.guards(going, (*PLATFORM, block, bound)) == (block.urn,)
