@@ -3,7 +3,7 @@ except `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -29,6 +29,9 @@ async def readyz(service: Parts) -> JSONResponse:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
-    """Prometheus text format."""
+async def metrics(request: Request) -> Response:
+    """Prometheus text format, for who asks this process itself. A load balancer always says for whom it asks; its rule for a path
+    could be written around, this cannot."""
+    if "x-forwarded-for" in request.headers:
+        raise HTTPException(404)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -378,6 +378,7 @@ def test_metrics_and_health_speak(service: Service, admin: httpx.Client) -> None
     text = admin.get("/metrics").text
     for name in ("teal_http_requests_total", "teal_http_request_seconds_bucket", "teal_cache_lookups_total", "teal_part_up"):
         assert name in text
+    assert admin.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 404  # through a load balancer
     ready = admin.get("/readyz").json()
     assert (ready["status"], ready["release"]) == ("ready", "test")
     status = admin.get("/v1/status").json()
