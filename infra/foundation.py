@@ -75,7 +75,7 @@ def build(config: Config) -> Foundation:
         ),
         opts,
     )
-    driver = SecretsDriver("secrets", cluster.name, cluster.ready, opts)
+    driver = SecretsDriver("secrets", cluster.name, cluster.provider, cluster.ready, opts)
     return Foundation(account, opts, keys, network, github, cluster, driver)
 
 

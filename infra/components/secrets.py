@@ -12,12 +12,21 @@ from typing import Any, Final
 
 import pulumi
 from pulumi_aws import eks
-from pulumi_kubernetes import apiextensions
+from pulumi_kubernetes import apiextensions, rbac
 
 # Driver and AWS provider in one EKS add-on. Source: tests/test-manager.py and pull request 546 of
 # github.com/aws/secrets-store-csi-driver-provider-aws, read 2026-11-22.
 ADDON: Final = "aws-secrets-store-csi-driver-provider"
 DRIVER: Final = "secrets-store.csi.k8s.io"
+# Said to EKS and not left to its default, because rights are given to the service accounts of this namespace.
+NAMESPACE: Final = "aws-secrets-manager"
+COPY: Final = "teal-secrets-copy"
+# As the driver's own chart has it with `syncSecret.enabled` (secrets-store-csi-driver 1.4.8, templates/role-syncsecret.yaml).
+COPY_RULE: Final[rbac.v1.PolicyRuleArgsDict] = {
+    "api_groups": [""],
+    "resources": ["secrets"],
+    "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
+}
 FILES: Final = "/mnt/secrets"  # where a pod finds one file for each name
 
 
@@ -30,23 +39,42 @@ class Reference:
 
 
 class SecretsDriver(pulumi.ComponentResource):
-    """The add-on, with copies into Kubernetes Secrets switched on, which environment variables need. Cost: a small pod on each node."""
+    """The add-on, with copies into Kubernetes Secrets switched on, which environment variables need. Cost: a small pod on each node.
+
+    The right to copy is made here: the add-on takes `syncSecret` and makes no role of it (decision 0006).
+    """
 
     addon: eks.Addon  # pods that mount secrets depend on it
 
     def __init__(
-        self, name: str, cluster_name: pulumi.Input[str], ready: list[pulumi.Resource], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        cluster_name: pulumi.Input[str],
+        provider: pulumi.ProviderResource,
+        ready: list[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("teal:infra:SecretsDriver", name, None, opts)
+        inside = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=ready)
+        role = rbac.v1.ClusterRole(name, metadata={"name": COPY}, rules=[COPY_RULE], opts=inside)
+        binding = rbac.v1.ClusterRoleBinding(
+            name,
+            metadata={"name": COPY},
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": COPY},
+            # All accounts of the namespace: what the add-on calls its own could not be verified, and nothing else runs there.
+            subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": f"system:serviceaccounts:{NAMESPACE}"}],
+            opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[role]),
+        )
         self.addon = eks.Addon(
             name,
             cluster_name=cluster_name,
             addon_name=ADDON,
+            namespace_config={"namespace": NAMESPACE},
             # No version: EKS installs its default for the cluster's version, and `pulumi up` never moves it by itself.
             configuration_values=json.dumps(settings()),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="PRESERVE",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=ready),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*ready, binding]),
         )
         self.register_outputs({})
 

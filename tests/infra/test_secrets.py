@@ -7,11 +7,16 @@ import json
 import pulumi
 import pytest
 
-from infra.components.secrets import ADDON, Reference, SecretsDriver, objects, provider_class, volume
+from infra.components.secrets import ADDON, Reference, objects, provider_class, volume
+from infra.evaluate import Registered
 from tests.infra.conftest import STACKS, Stack, evaluate, of_type
 from tests.infra.mocks import run
 
 ARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x"
+
+
+def driver(stack: Stack) -> list[Registered]:
+    return [one for one in of_type(evaluate("platform", stack), "aws:eks/addon:Addon") if one.inputs["addonName"] == ADDON]
 
 
 def test_keys_of_one_secret_are_read_with_one_request() -> None:
@@ -42,11 +47,30 @@ def test_a_copy_is_made_only_when_asked_for() -> None:
 
 
 def test_the_driver_takes_the_pods_identity_and_may_copy() -> None:
-    (addon,) = [one for one in run(lambda: SecretsDriver("d", "c", [])) if one.type == "aws:eks/addon:Addon"]
-    assert addon.inputs["addonName"] == ADDON
+    (addon,) = driver("prod")
     settings = json.loads(addon.inputs["configurationValues"])["secrets-store-csi-driver"]
     assert settings["syncSecret"] == {"enabled": True}
     assert {one["audience"] for one in settings["tokenRequests"]} == {"sts.amazonaws.com", "pods.eks.amazonaws.com"}
+
+
+def test_the_right_to_copy_is_there_before_the_driver_which_makes_no_role_of_its_own() -> None:
+    platform = evaluate("platform", "prod")
+    (addon,) = driver("prod")
+    kinds = ("ClusterRole", "ClusterRoleBinding")
+    role, binding = (
+        one
+        for kind in kinds
+        for one in of_type(platform, f"kubernetes:rbac.authorization.k8s.io/v1:{kind}")
+        if one.name == "secrets"
+    )
+    assert role.inputs["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}
+    ]
+    assert binding.inputs["roleRef"]["name"] == role.inputs["metadata"]["name"]
+    (subject,) = binding.inputs["subjects"]
+    # Whose namespace it is, EKS is told: the group is right whatever the default.
+    assert subject["name"] == f"system:serviceaccounts:{addon.inputs['namespaceConfig']['namespace']}"
+    assert binding.urn in addon.depends_on
 
 
 @pytest.mark.parametrize("stack", STACKS)
