@@ -1,4 +1,4 @@
-"""What must be there before the first `pulumi up`: a bucket for the state, keys for the secrets in it, and the stack file's lines.
+"""What must be there before the first `pulumi up`: a bucket for the state, keys for the secrets in it, and an empty stack that uses them.
 
 Two steps, so that an operator sees the first and decides on the second: `survey` looks and changes nothing, `apply` does what is missing.
 Run again, it finds everything done.
@@ -6,23 +6,22 @@ Run again, it finds everything done.
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from teal.aws.names import SCOPES, STACK_TAG, STATE_TAG, Scope, StateNames
+from teal.aws.pulumi_cli import PulumiCli
 from teal.aws.session import Aws, missing, told
 from teal.aws.stack_file import StackFile, write_key
 from teal.errors import NeedsHuman
 from teal.stack.events import Event
 
 _OLD_STATE_DAYS: Final = 90  # how far back a state that was overwritten can be fetched
-_KEY_BYTES: Final = 32  # AES-256: what Pulumi makes itself (pkg/secrets/cloud/manager.go), in the same encoding
 _KEY_COST: Final = "1 USD a month"  # AWS KMS price list: a customer managed key; unverified here
 
 
@@ -48,23 +47,21 @@ class Survey:
         return tuple(step for step in self.steps if not step.done)
 
 
-def survey(aws: Aws, file: StackFile) -> Survey:
-    """Look at the account and the file. Raises NeedsHuman when the stack's secrets belong to another key already."""
+def survey(aws: Aws, file: StackFile, connect: Callable[[Path, str], PulumiCli] = PulumiCli) -> Survey:
+    """Look at the account, the file and the state. Raises NeedsHuman when the stack's secrets belong to another key already.
+
+    `connect` makes the pulumi command of a folder and a backend. Raises BadInput when that command is not here.
+    """
     names = StateNames(file.stack, aws.account_id(), file.region)
+    pulumi = connect(file.path.parent.resolve(), names.backend_url)
+    pulumi.require()
     wanted = names.secrets_provider("platform")
     if file.secrets_provider is not None and file.secrets_provider != wanted and file.encrypted_key:
-        raise NeedsHuman(
-            f"The stack's secrets are encrypted by {file.secrets_provider}; another key would make them unreadable",
-            where=str(file.path),
-            next=f"pulumi stack change-secrets-provider '{wanted}' --stack {file.stack}",
-        )
+        raise _another_key(file.secrets_provider, wanted, str(file.path), file.stack)
     with told("Looking at the state bucket", names.bucket):
         steps = [*_bucket_steps(aws, names), *(_key_step(aws, names, scope) for scope in SCOPES)]
-    known = file.secrets_provider == wanted and bool(file.encrypted_key)
-    steps.append(
-        Step("stack file", f"{file.path.name} names the key of its secrets", known, lambda: _write_lines(aws, names, file))
-    )
-    return Survey(names, tuple(steps))
+    bucket_is_there = steps[0].done
+    return Survey(names, (*steps, _stack_step(pulumi, names, file, look=bucket_is_there)))
 
 
 def apply(found: Survey) -> Iterator[Event]:
@@ -161,9 +158,33 @@ def _create_key(aws: Aws, names: StateNames, scope: Scope) -> None:
     aws.kms.create_alias(AliasName=names.key_alias(scope), TargetKeyId=made)
 
 
-def _write_lines(aws: Aws, names: StateNames, file: StackFile) -> None:
-    answer = aws.kms.encrypt(KeyId=names.key_alias("platform"), Plaintext=secrets.token_bytes(_KEY_BYTES))
-    write_key(file, names.secrets_provider("platform"), base64.b64encode(answer["CiphertextBlob"]).decode())
+def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: bool) -> Step:
+    """An empty stack whose secrets the platform's key encrypts. Pulumi makes its data key and writes both into the stack file.
+
+    `pulumi stack init` without the provider's name, and the stack that `pulumi up` offers to make, would use a passphrase instead.
+    """
+    wanted = names.secrets_provider("platform")
+    held = pulumi.secrets_of(file.stack) if look and file.stack in pulumi.stacks() else None
+    if held is not None and held.provider != wanted:
+        raise _another_key(held.provider, wanted, names.backend_url, file.stack)
+
+    def make() -> None:
+        pulumi.login()
+        if held is None:
+            pulumi.create(file.stack, wanted)
+        else:  # made from another checkout, whose stack file was never committed
+            write_key(file, held.provider, held.encrypted_key)
+
+    known = held is not None and file.secrets_provider == wanted and bool(file.encrypted_key)
+    return Step("stack", f"stack {file.stack} is there, and {file.path.name} names the key of its secrets", known, make)
+
+
+def _another_key(held: str, wanted: str, where: str, stack: str) -> NeedsHuman:
+    return NeedsHuman(
+        f"The stack's secrets are encrypted by {held}; another key would make them unreadable",
+        where=where,
+        next=f"pulumi stack change-secrets-provider '{wanted}' --stack {stack}",
+    )
 
 
 def tls_only(bucket: str) -> dict[str, Any]:

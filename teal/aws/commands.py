@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: Folder = Path()) -> None:
-    """Prepare an AWS account for `pulumi up`: state bucket, keys of its secrets, two lines in the stack file. Again: nothing changes."""
+    """Prepare an AWS account for `pulumi up`: state bucket, keys of its secrets, an empty stack that uses them. Again: nothing changes."""
     from teal.aws import bootstrap, stack_file
     from teal.aws.session import open_aws
 
@@ -46,11 +46,9 @@ def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: F
     if found.open:
         _ask(f"Make these {len(found.open)} so?", yes, as_json, f"teal bootstrap {stack} --yes")
     _tell(bootstrap.apply(found), as_json)
-    _show(
-        {"next": [names.login, f"pulumi up --stack {stack}"]},
-        ["Next:", f"  {names.login}", f"  pulumi up --stack {stack}"],
-        as_json,
-    )
+    keep = f"git add {file.path.name} and commit it"  # whoever runs Pulumi elsewhere, such as a workflow, needs its two new lines
+    following = [keep, names.login, f"pulumi up --stack {stack}"]
+    _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
 
 
 def destroy_(

@@ -61,7 +61,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         program=root / _PROGRAM,
         home=root / ".teal" / "service",
         virtualenv=Path(sys.prefix),  # this interpreter has Pulumi's packages, or nothing works
-        secrets_provider=names.secrets_provider("colors") if file.secrets_provider else "",
+        secrets_provider=names.secrets_provider("colors"),
         env=pulumi,
     )
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))

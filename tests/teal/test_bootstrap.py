@@ -1,11 +1,11 @@
-"""`teal bootstrap` against AWS as moto emulates it."""
+"""`teal bootstrap` against AWS as moto emulates it. Pulumi is a stand-in here; tests/engine/test_bootstrap.py runs the real one."""
 
 from __future__ import annotations
 
-import base64
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from teal.aws.bootstrap import apply, survey, tls_only
+from teal.aws import bootstrap
+from teal.aws.bootstrap import Survey, apply, tls_only
 from teal.aws.names import StateNames
+from teal.aws.pulumi_cli import PulumiCli, Secrets
 from teal.aws.session import Aws, AwsFailed
-from teal.aws.stack_file import read
+from teal.aws.stack_file import StackFile, read, write_key
 from teal.errors import BadInput, NeedsHuman
 from tests.aws_server import REGION, AwsServer, start
 
@@ -25,6 +27,45 @@ config:
   aws:region: eu-central-1  # and so does this
   teal:environment: dev
 """
+
+
+@dataclass
+class StatefulPulumi:
+    """Keeps stacks and writes the stack file as `pulumi stack init` does."""
+
+    folder: Path
+    held: dict[str, Secrets] = field(default_factory=dict)
+    logins: int = 0
+
+    def require(self) -> None:
+        return None
+
+    def login(self) -> None:
+        self.logins += 1
+
+    def stacks(self) -> tuple[str, ...]:
+        return tuple(self.held)
+
+    def create(self, stack: str, secrets_provider: str) -> None:
+        assert stack not in self.held, "pulumi refuses to make a stack twice"
+        self.held[stack] = Secrets(secrets_provider, "AQICAH")
+        write_key(read(self.folder, stack), secrets_provider, "AQICAH")
+
+    def secrets_of(self, stack: str) -> Secrets:
+        return self.held[stack]
+
+
+@pytest.fixture
+def pulumi(folder: Path) -> StatefulPulumi:
+    return StatefulPulumi(folder)
+
+
+@pytest.fixture
+def survey(pulumi: StatefulPulumi) -> Any:
+    def look(aws: Aws, file: StackFile) -> Survey:
+        return bootstrap.survey(aws, file, lambda _folder, _backend: pulumi)  # type: ignore[arg-type,return-value]
+
+    return look
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +86,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_looking_changes_nothing(aws: Aws, folder: Path) -> None:
+def test_looking_changes_nothing(aws: Aws, folder: Path, survey: Any) -> None:
     found = survey(aws, read(folder, "dev"))
     assert len(found.open) == len(found.steps) == 9
+    assert found.steps[-1].name == "stack"
     assert aws.s3.list_buckets()["Buckets"] == []
     assert aws.kms.list_keys()["Keys"] == []
     assert (folder / "Pulumi.dev.yaml").read_text() == STACK
 
 
-def test_an_empty_account_gets_a_private_encrypted_versioned_bucket_that_only_tls_reaches(aws: Aws, folder: Path) -> None:
+def test_an_empty_account_gets_a_private_encrypted_versioned_bucket_that_only_tls_reaches(
+    aws: Aws, folder: Path, survey: Any
+) -> None:
     found = survey(aws, read(folder, "dev"))
     assert all(event.state == "ok" for event in apply(found))
     bucket = found.names.bucket
@@ -64,7 +108,7 @@ def test_an_empty_account_gets_a_private_encrypted_versioned_bucket_that_only_tl
     assert json.loads(aws.s3.get_bucket_policy(Bucket=bucket)["Policy"]) == tls_only(bucket)
 
 
-def test_platform_and_colors_have_keys_of_their_own_that_rotate(aws: Aws, folder: Path) -> None:
+def test_platform_and_colors_have_keys_of_their_own_that_rotate(aws: Aws, folder: Path, survey: Any) -> None:
     found = survey(aws, read(folder, "dev"))
     list(apply(found))
     keys = {aws.kms.describe_key(KeyId=found.names.key_alias(scope))["KeyMetadata"]["KeyId"] for scope in ("platform", "colors")}
@@ -72,18 +116,47 @@ def test_platform_and_colors_have_keys_of_their_own_that_rotate(aws: Aws, folder
     assert all(aws.kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] for key in keys)
 
 
-def test_the_stack_file_gains_two_lines_and_keeps_the_rest(aws: Aws, folder: Path) -> None:
-    found = survey(aws, read(folder, "dev"))
-    list(apply(found))
+def test_the_stack_is_made_with_the_platform_s_key_and_the_rest_of_its_file_stays(
+    aws: Aws, folder: Path, survey: Any, pulumi: StatefulPulumi
+) -> None:
+    list(apply(survey(aws, read(folder, "dev"))))
     text = (folder / "Pulumi.dev.yaml").read_text()
     assert text.endswith(STACK)
-    written = yaml.safe_load(text)
-    assert written["secretsprovider"] == "awskms://alias/teal-dev-state-platform?region=eu-central-1"  # pragma: allowlist secret
-    opened = aws.kms.decrypt(CiphertextBlob=base64.b64decode(written["encryptedkey"]))
-    assert len(opened["Plaintext"]) == 32
+    wanted = "awskms://alias/teal-dev-state-platform?region=eu-central-1"  # pragma: allowlist secret
+    assert yaml.safe_load(text)["secretsprovider"] == pulumi.held["dev"].provider == wanted
+    assert pulumi.logins == 1
 
 
-def test_again_nothing_happens(aws: Aws, folder: Path) -> None:
+def test_a_stack_made_from_another_checkout_is_kept_and_named_in_this_one(
+    aws: Aws, folder: Path, survey: Any, pulumi: StatefulPulumi
+) -> None:
+    list(apply(survey(aws, read(folder, "dev"))))
+    (folder / "Pulumi.dev.yaml").write_text(STACK)
+    again = survey(aws, read(folder, "dev"))
+    assert [step.name for step in again.open] == ["stack"]
+    list(apply(again))
+    assert read(folder, "dev").encrypted_key == pulumi.held["dev"].encrypted_key
+    assert survey(aws, read(folder, "dev")).open == ()
+
+
+def test_a_stack_that_was_made_with_a_passphrase_needs_a_human(
+    aws: Aws, folder: Path, survey: Any, pulumi: StatefulPulumi
+) -> None:
+    list(apply(survey(aws, read(folder, "dev"))))
+    pulumi.held["dev"] = Secrets("passphrase", "")
+    with pytest.raises(NeedsHuman, match="passphrase") as raised:
+        survey(aws, read(folder, "dev"))
+    assert "change-secrets-provider 'awskms://alias/teal-dev-state-platform" in raised.value.next
+
+
+def test_without_the_pulumi_command_nothing_is_made(aws: Aws, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(BadInput, match="pulumi command is not here"):
+        bootstrap.survey(aws, read(folder, "dev"), PulumiCli)
+    assert aws.s3.list_buckets()["Buckets"] == []
+
+
+def test_again_nothing_happens(aws: Aws, folder: Path, survey: Any) -> None:
     list(apply(survey(aws, read(folder, "dev"))))
     before, keys = (folder / "Pulumi.dev.yaml").read_text(), aws.kms.list_keys()["Keys"]
     again = survey(aws, read(folder, "dev"))
@@ -94,7 +167,7 @@ def test_again_nothing_happens(aws: Aws, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("after", range(9))
-def test_stopped_half_way_it_goes_on(aws: Aws, folder: Path, after: int) -> None:
+def test_stopped_half_way_it_goes_on(aws: Aws, folder: Path, after: int, survey: Any) -> None:
     events = apply(survey(aws, read(folder, "dev")))
     for _ in range(after):
         next(events)
@@ -104,7 +177,7 @@ def test_stopped_half_way_it_goes_on(aws: Aws, folder: Path, after: int) -> None
     assert survey(aws, read(folder, "dev")).open == ()
 
 
-def test_what_somebody_loosened_is_found_and_mended(aws: Aws, folder: Path) -> None:
+def test_what_somebody_loosened_is_found_and_mended(aws: Aws, folder: Path, survey: Any) -> None:
     found = survey(aws, read(folder, "dev"))
     list(apply(found))
     aws.s3.delete_bucket_policy(Bucket=found.names.bucket)
@@ -115,7 +188,7 @@ def test_what_somebody_loosened_is_found_and_mended(aws: Aws, folder: Path) -> N
     assert survey(aws, read(folder, "dev")).open == ()
 
 
-def test_secrets_of_another_key_are_never_made_unreadable(aws: Aws, folder: Path) -> None:
+def test_secrets_of_another_key_are_never_made_unreadable(aws: Aws, folder: Path, survey: Any) -> None:
     (folder / "Pulumi.dev.yaml").write_text(
         f"secretsprovider: awskms://alias/other\nencryptedkey: AAAA\n{STACK}"
     )  # pragma: allowlist secret
@@ -145,7 +218,7 @@ def test_a_stack_file_that_cannot_be_used_is_bad_input(tmp_path: Path, text: str
         read(tmp_path, "dev")
 
 
-def test_what_aws_refuses_is_said_in_words(folder: Path) -> None:
+def test_what_aws_refuses_is_said_in_words(folder: Path, survey: Any) -> None:
     class Refusing:
         def get_caller_identity(self) -> Any:
             raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "The token has expired"}}, "GetCallerIdentity")
