@@ -126,6 +126,19 @@ def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_rol
         assert not any("environment" in job for job in BY_NAME[name].jobs.values()), "the preview role trusts no environment"
 
 
+def test_jobs_that_talk_to_a_cluster_run_where_its_api_lets_them_in_and_no_other_job_does() -> None:
+    """A cluster's API answers known addresses only; GitHub's own runners have none (docs/releases.md)."""
+    ours = {
+        (workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_RUNNER" in job["runs-on"]
+    }
+    assert ours == {("deploy", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback")}
+    for workflow, name in ours:
+        job = BY_NAME[workflow].jobs[name]
+        assert job["runs-on"] == "${{ vars.TEAL_RUNNER || 'ubuntu-24.04' }}"
+        # Nothing of a stranger's reaches a machine of ours: from main only, or from a branch of this repository.
+        assert "refs/heads/main" in job["if"] or "head.repo.full_name == github.repository" in job["if"]
+
+
 def test_workflows_look_for_the_state_where_bootstrap_put_it() -> None:
     wanted = StateNames("prod", "111122223333", "eu-central-1").backend_url
     values = {
