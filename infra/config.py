@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -68,16 +68,16 @@ def load(values: Mapping[str, object], stack: str, file: str) -> Config:
     """
     region = values.get("aws:region")
     if not isinstance(region, str) or not region:
-        raise _error(file, [Refusal("aws:region", "it is not set", "write a region such as eu-central-1")])
+        raise refused([Refusal("aws:region", "it is not set", "write a region such as eu-central-1")], file)
     own = {key.removeprefix(f"{NAMESPACE}:"): _plain(value) for key, value in values.items() if key.startswith(f"{NAMESPACE}:")}
     try:
         # As JSON, because there a list is a tuple and everything else still has to have its exact type.
         document = Document.model_validate_json(json.dumps(own))
     except ValidationError as error:
-        raise _error(file, [_refusal(dict(each)) for each in error.errors()]) from None
+        raise refused([_refusal(dict(each)) for each in error.errors()], file) from None
     refusals = list(check(document, stack))
     if refusals:
-        raise _error(file, refusals)
+        raise refused(refusals, file)
     return Config(stack=stack, region=region, **{name: getattr(document, name) for name in Document.model_fields})
 
 
@@ -113,6 +113,7 @@ def _refusal(error: Mapping[str, object]) -> Refusal:
     return Refusal(key, f"{error['input']!r} is refused: {message}", "correct it (infra/sections.py says why)")
 
 
-def _error(file: str, refusals: list[Refusal]) -> ConfigError:
+def refused(refusals: Sequence[Refusal], file: str = "The stack's file") -> ConfigError:
+    """The error that says all of `refusals`. A program that finds one while it runs may not know the file."""
     lines = [f"  {key if ':' in key else f'{NAMESPACE}:{key}'}: {problem}. To mend it: {fix}." for key, problem, fix in refusals]
     return ConfigError("\n".join([f"{file} cannot be built:", *lines]))

@@ -23,15 +23,13 @@ class Edge:
 
 
 def build(config: Config, base: Foundation) -> Edge:
-    """The public side of the stack, closed to all but `web.allowed_cidrs` and the cluster when it is not public."""
+    """The public side of the stack, closed to all but `web.allowed_cidrs` when it is not public."""
     web = config.web
     certificate_arn: pulumi.Input[str] = (
         Certificate("certificate", CertificateArgs(web.domain, web.hosted_zone_id), base.opts).arn
         if web.hosted_zone_id is not None
         else str(web.certificate_arn)
     )
-    # Probes from inside the cluster go through the same door as everybody's requests.
-    own = [address.apply(lambda ip: f"{ip}/32") for address in base.network.nat_addresses]
     balancer = LoadBalancer(
         "web",
         LoadBalancerArgs(
@@ -41,7 +39,7 @@ def build(config: Config, base: Foundation) -> Edge:
                 region=config.region,
                 account_id=base.account_id,
                 vpc_id=base.network.vpc_id,
-                sources=None if web.public else [*web.allowed_cidrs, *own],
+                sources=None if web.public else web.allowed_cidrs,
                 cluster_security_group_id=base.cluster.security_group_id,
                 log_days=web.access_log_days,
             ),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pulumi
 
-from infra.components.load_balancer import DEREGISTRATION_SECONDS
 from infra.config import Config
 from infra.edge import Edge
 from infra.foundation import Foundation
@@ -22,17 +21,12 @@ def of(config: Config, base: Foundation, edge: Edge, stores: Stores, operations:
         "region": config.region,
         "account_id": base.account_id,
         "environment": config.environment,
-        "vpc_id": base.network.vpc_id,
         "vpc_cidr": base.network.cidr,
         "cluster": {"name": cluster.name, "endpoint": cluster.endpoint, "ca_data": cluster.ca_data},
         "url": web.url,
-        "load_balancer_dns_name": web.dns_name,
-        "load_balancer_suffix": web.arn_suffix,
-        "listener_arn": web.listener_arn,
+        "load_balancer_dns_name": web.dns_name,  # for a person: without `web.hosted_zone_id` the domain is pointed here by hand
         "rule_arn": web.rule_arn,
         "target_group_arns": web.target_group_arns,
-        "target_group_suffixes": web.target_group_suffixes,
-        "deregistration_seconds": DEREGISTRATION_SECONDS,
         "probe_header": web.probe_header,
         "probe_secret_arns": web.probe_secret_arns,
         "namespaces": operations.colors.namespaces,
@@ -40,7 +34,6 @@ def of(config: Config, base: Foundation, edge: Edge, stores: Stores, operations:
         "release_bucket": stores.releases.name,
         "app_environment": operations.settings.plain,
         "app_secrets": {name: {"secret_arn": one.arn, "key": one.key} for name, one in operations.settings.secret.items()},
-        "app_role_arn": operations.colors.role_arn,
         "role_arns": operations.delivery.role_arns,
         "topic_arn": operations.observability.topic_arn,
         "prometheus_query_url": operations.observability.prometheus_query_url,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from infra.sections import Document
 
-WORLD = ("0.0.0.0/0", "::/0")
+STACK = re.compile(r"[a-z][a-z0-9-]{0,19}")
+UP = "up"  # how the access of GitHub's role is called, beside those of the listed roles
+# A list with a wider network is no list: two of /1 are the whole internet. Nobody but the oldest registries holds one address block of /8.
+WIDEST_PREFIX = 8
 
 
 class Refusal(NamedTuple):
@@ -21,9 +25,14 @@ class Refusal(NamedTuple):
 
 def check(document: Document, stack: str) -> Iterator[Refusal]:
     """Every rule that the document breaks, in the order of its sections; none when it can be built."""
+    if not STACK.fullmatch(stack):
+        # Names start with teal-<stack>: a target group's has 32 characters, a bucket's and a database's take no others.
+        problem = f"a stack cannot be called {stack}"
+        yield Refusal("environment", problem, "name it with at most 20 small letters, digits and dashes, a letter first")
     if stack in ("dev", "staging", "prod") and document.environment != stack:
         yield Refusal("environment", f"stack {stack} says it is {document.environment}", f"write {stack}")
     yield from _network(document)
+    yield from _cluster(document)
     yield from _web(document)
     yield from _search(document)
     yield from _stores(document)
@@ -32,8 +41,22 @@ def check(document: Document, stack: str) -> Iterator[Refusal]:
         yield from _prod(document)
 
 
+def open_to_all(cidr: str) -> bool:
+    """Whether a network is too wide to be anybody's; False for what is no network, which another rule refuses."""
+    try:
+        return ipaddress.ip_network(cidr).prefixlen < WIDEST_PREFIX
+    except ValueError:
+        return False
+
+
 def _network(document: Document) -> Iterator[Refusal]:
     network = document.network
+    if network.nat == "none":
+        yield Refusal(
+            "network.nat",
+            "nodes would reach no public registry, and images of Elastic, KEDA and others have no setting yet that names a mirror in ECR",
+            "write single or per-az",
+        )
     try:
         cidr = ipaddress.ip_network(network.cidr)
     except ValueError as error:
@@ -53,6 +76,28 @@ def _network(document: Document) -> Iterator[Refusal]:
                 yield Refusal(key, str(error), "write network addresses such as 192.0.2.0/24")
 
 
+def _cluster(document: Document) -> Iterator[Refusal]:
+    arns = document.cluster.admin_role_arns
+    if not arns:
+        yield Refusal(
+            "cluster.admin_role_arns",
+            "no person could reach the cluster, not even who runs the first `pulumi up`",
+            "list the ARN of the role that you run it with (aws sts get-caller-identity names it)",
+        )
+    names = [*(role_name(arn) for arn in arns), UP]
+    if len(set(names)) < len(names):
+        yield Refusal(
+            "cluster.admin_role_arns",
+            f"two roles have one name ({UP} is GitHub's)",
+            "list each role once, under names that differ",
+        )
+
+
+def role_name(arn: str) -> str:
+    """The last part of a role's ARN, without its path."""
+    return arn.rsplit("/", 1)[-1]
+
+
 def _web(document: Document) -> Iterator[Refusal]:
     web = document.web
     if (web.hosted_zone_id is None) == (web.certificate_arn is None):
@@ -67,7 +112,7 @@ def _web(document: Document) -> Iterator[Refusal]:
         yield Refusal(
             "web.allowed_cidrs", "nobody could reach a listener that is not public", "list who may, or set public: true"
         )
-    if any(cidr in WORLD for cidr in web.allowed_cidrs):
+    if any(map(open_to_all, web.allowed_cidrs)):
         yield Refusal("web.allowed_cidrs", "the whole internet is not a list", "set public: true instead")
 
 
@@ -116,7 +161,7 @@ def _prod(document: Document) -> Iterator[Refusal]:
         ("service.min_replicas", document.service.min_replicas < 2, "one pod is not a service", "write 2 or more"),
         (
             "cluster.endpoint_cidrs",
-            any(cidr in WORLD for cidr in document.cluster.endpoint_cidrs),
+            any(map(open_to_all, document.cluster.endpoint_cidrs)),
             "the Kubernetes API would be open to the world",
             "list the networks of your operators and runners",
         ),

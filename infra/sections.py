@@ -21,7 +21,7 @@ class Section(BaseModel):
 
 
 class NetworkConfig(Section):
-    """VPC. NAT gateways are its price: none, one for all zones, or one in each zone."""
+    """VPC. NAT gateways are its price: one for all zones, or one in each zone; none waits for images from ECR (infra/rules.py)."""
 
     cidr: Cidr = "10.40.0.0/16"
     zones: int = Field(default=3, ge=2, le=3)  # an ALB and an EKS cluster each refuse fewer than two
@@ -34,7 +34,7 @@ class ClusterConfig(Section):
 
     version: str = Field(default="1.35", pattern=r"^1\.\d{2}$")
     endpoint_cidrs: tuple[Cidr, ...] = ()  # empty: the API has no public address
-    admin_role_arns: tuple[RoleArn, ...] = ()  # beside the role that runs `pulumi up`, which always has access
+    admin_role_arns: tuple[RoleArn, ...] = ()  # who may do everything in the cluster, beside GitHub's `up` role; yours, too
     log_days: Literal[7, 14, 30, 90, 180, 365] = 30
 
 
@@ -44,7 +44,7 @@ class WebConfig(Section):
     domain: str = Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")
     hosted_zone_id: str | None = Field(default=None, pattern=r"^Z[A-Z0-9]{5,31}$")
     certificate_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-f0-9-]{36}$")
-    public: bool = True  # false: only `allowed_cidrs` and the cluster itself reach the listener
+    public: bool = True  # false: only `allowed_cidrs` reach the listener
     allowed_cidrs: tuple[Cidr, ...] = ()
     auth: Literal["required", "none"] = "required"
     waf_rate_per_5_minutes: int = Field(default=2_000, ge=10, le=2_000_000_000)  # WAF's own range for a rate rule, per address
@@ -157,6 +157,6 @@ class Document(Section):
     database: DatabaseConfig
     service: ServiceConfig
     alerts: AlertsConfig
-    budget_usd: int = Field(ge=1)  # a month; `teal up` refuses a plan above it
+    budget_usd: int = Field(ge=1)  # a month; `teal cost --check`, `teal plan` and the workflows refuse a plan above it
     github: GithubConfig
     models: ModelsConfig = ModelsConfig()

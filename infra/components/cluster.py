@@ -11,6 +11,7 @@ from pulumi_aws import cloudwatch, eks, iam
 from pulumi_kubernetes import Provider
 
 from infra.components.cluster_objects import STORAGE_CLASS, ClusterObjectsArgs, create
+from infra.kubeconfig import kubeconfig
 
 CLUSTER_POLICIES = (
     "AmazonEKSClusterPolicy",
@@ -26,7 +27,7 @@ ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPoli
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """`admins` are role ARNs by a name that stays; no `endpoint_cidrs`: no public API. `egress` has to stand before any node starts."""
+    """`admins` are role ARNs by a name that stays, and whoever runs this program is one of them; no `endpoint_cidrs`: no public API. `egress` has to stand before any node starts."""
 
     prefix: str
     region: str
@@ -39,7 +40,6 @@ class ClusterArgs:
     data_key_arn: pulumi.Input[str]
     logs_key_arn: pulumi.Input[str]
     search_nodes: int
-    tags: dict[str, str]
 
 
 class Cluster(pulumi.ComponentResource):
@@ -62,8 +62,8 @@ class Cluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Cluster", name, None, opts)
         self._args, self._child = args, pulumi.ResourceOptions(parent=self)
-        nodes, _ = self._role(f"{name}-nodes", "ec2.amazonaws.com", ["sts:AssumeRole"], NODE_POLICIES)
-        cluster = self._cluster(name, nodes)
+        nodes, joined = self._role(f"{name}-nodes", "ec2.amazonaws.com", ["sts:AssumeRole"], NODE_POLICIES)
+        cluster = self._cluster(name, nodes, joined)
         self.name, self.arn, self.endpoint = cluster.name, cluster.arn, cluster.endpoint
         self.ca_data = cluster.certificate_authority.data.apply(lambda data: data or "")
         self.security_group_id = cluster.vpc_config.cluster_security_group_id.apply(lambda group: group or "")
@@ -92,12 +92,12 @@ class Cluster(pulumi.ComponentResource):
             resolve_conflicts_on_update="OVERWRITE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.egress]),
         )
-        objects = create(ClusterObjectsArgs(self.provider, args.search_nodes, args.data_key_arn, args.tags), self)
+        objects = create(ClusterObjectsArgs(self.provider, args.search_nodes, args.data_key_arn), self)
         self.ready = [*access, metrics, *objects]
         self.storage_class = STORAGE_CLASS
         self.register_outputs({"name": self.name, "endpoint": self.endpoint})
 
-    def _cluster(self, name: str, nodes: iam.Role) -> eks.Cluster:
+    def _cluster(self, name: str, nodes: iam.Role, joined: Sequence[pulumi.Resource]) -> eks.Cluster:
         args = self._args
         role, attached = self._role(
             f"{name}-control", "eks.amazonaws.com", ["sts:AssumeRole", "sts:TagSession"], CLUSTER_POLICIES
@@ -145,7 +145,8 @@ class Cluster(pulumi.ComponentResource):
             },
             upgrade_policy={"support_type": "STANDARD"},  # extended support costs six times as much: upgrade instead
             zonal_shift_config={"enabled": True},
-            opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[*attached, logs, *args.egress]),
+            # Machines start with the cluster: without their rights, or the way out, they never join.
+            opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[*attached, *joined, logs, *args.egress]),
         )
 
     def _role(
@@ -176,22 +177,3 @@ class Cluster(pulumi.ComponentResource):
             access_scope={"type": "cluster"},
             opts=self._child,
         )
-
-
-def kubeconfig(region: str, name: str, endpoint: str, ca_data: str) -> str:
-    """A kubeconfig without a secret: the AWS command makes a token (15 minutes) at each use."""
-    exec_ = {
-        "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "command": "aws",
-        "args": ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"],
-    }
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": name, "cluster": {"server": endpoint, "certificate-authority-data": ca_data}}],
-            "users": [{"name": name, "user": {"exec": exec_}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "current-context": name,
-        }
-    )

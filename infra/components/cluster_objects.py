@@ -29,12 +29,11 @@ MEMORY_GIB_PER_SEARCH_NODE = 128
 
 @dataclass(frozen=True)
 class ClusterObjectsArgs:
-    """`search_nodes` bounds the search pool; `tags` go onto the volumes, so that a sweep by tag finds them."""
+    """`search_nodes` bounds the search pool."""
 
     provider: Provider
     search_nodes: int
     kms_key_arn: pulumi.Input[str]
-    tags: dict[str, str]
 
 
 def create(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Resource]:
@@ -56,14 +55,9 @@ def create(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Res
         reclaim_policy="Retain",  # a deleted claim leaves its disk: data is deleted by a decision, not by a tool
         allow_volume_expansion=True,
         allowed_topologies=[{"match_label_expressions": [{"key": "eks.amazonaws.com/compute-type", "values": ["auto"]}]}],
-        parameters={
-            "type": "gp3",
-            "encrypted": "true",
-            "kmsKeyId": args.kms_key_arn,
-            **{
-                f"tagSpecification_{number}": f"{key}={value}" for number, (key, value) in enumerate(sorted(args.tags.items()), 1)
-            },
-        },
+        # No tags of ours: the managed policies of Auto Mode refuse volumes with them (EKS user guide, auto-cluster-iam-role). `teal destroy`
+        # finds volumes by the tag that Auto Mode gives each, `eks:eks-cluster-name`.
+        parameters={"type": "gp3", "encrypted": "true", "kmsKeyId": args.kms_key_arn},
         opts=opts,
     )
     # Without it Auto Mode accepts every NetworkPolicy and enforces none.

@@ -9,8 +9,8 @@ from pulumi_aws import cloudwatch, wafv2
 
 Rule = wafv2.WebAclRuleArgsDict
 Statement = wafv2.WebAclRuleStatementArgsDict
-# Bodies of these paths are documents and questions: long, and about anything, attacks on web applications included.
-FREE_TEXT_PATHS = ("/v1/documents", "/v1/ask")
+# Bodies of these paths are documents, questions and searches: about anything, attacks on web applications included.
+FREE_TEXT_PATHS = ("/v1/documents", "/v1/ask", "/v1/search")
 # Rules of the managed groups that read bodies, with the labels that they leave when they only count.
 # Source: "Baseline rule groups" in the AWS WAF developer guide.
 BODY_RULES = {
@@ -42,7 +42,7 @@ class FirewallArgs:
 
 
 class Firewall(pulumi.ComponentResource):
-    """Blocks floods, known bad addresses and attacks; lets documents through whatever they say.
+    """Blocks floods, known bad addresses and attacks; lets documents, questions and searches through whatever they say.
 
     Cost: 5 USD a month, 1 USD a rule and month, 0.60 USD a million requests (unverified here; infra/prices.py has the sources).
     """

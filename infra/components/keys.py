@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import kms
 
+TOPIC_PUBLISHERS = ("cloudwatch", "budgets", "aps")  # who may publish to the topic of alarms, and so uses its key
 DELETION_DAYS = 30  # KMS's longest wait: a deleted key takes every backup with it
 
 
@@ -50,9 +51,7 @@ class Keys(pulumi.ComponentResource):
             "Sid": "AlarmsAndBudgets",
             "Effect": "Allow",
             "Principal": {
-                "Service": [
-                    f"{service}.amazonaws.com" for service in ("cloudwatch", "aps", "budgets", "events", "backup", "events.rds")
-                ]
+                "Service": [f"{service}.amazonaws.com" for service in TOPIC_PUBLISHERS],
             },
             "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
             "Resource": "*",

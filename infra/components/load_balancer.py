@@ -53,21 +53,17 @@ class LoadBalancer(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
     dns_name: pulumi.Output[str]
-    zone_id: pulumi.Output[str]
     url: str
-    listener_arn: pulumi.Output[str]
     rule_arn: pulumi.Output[str]
     target_group_arns: dict[str, pulumi.Output[str]]
     target_group_suffixes: dict[str, pulumi.Output[str]]
     probe_header: str
     probe_secret_arns: dict[str, pulumi.Output[str]]
-    security_group_id: pulumi.Output[str]
-    access_log_bucket: pulumi.Output[str]
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:LoadBalancer", name, None, opts)
         self._args, self._child = args, pulumi.ResourceOptions(parent=self)
-        self.security_group_id = security_group(name, args.access, self)
+        reached_by = security_group(name, args.access, self)
         logs = access_logs(name, args.access, self)
         balancer = lb.LoadBalancer(
             name,
@@ -75,7 +71,7 @@ class LoadBalancer(pulumi.ComponentResource):
             load_balancer_type="application",
             internal=False,
             subnets=list(args.subnet_ids),
-            security_groups=[self.security_group_id],
+            security_groups=[reached_by],
             idle_timeout=IDLE_SECONDS,
             drop_invalid_header_fields=True,
             access_logs={"bucket": logs.name, "enabled": True},
@@ -117,8 +113,8 @@ class LoadBalancer(pulumi.ComponentResource):
                 opts=self._child,
             )
         self.arn, self.arn_suffix = balancer.arn, balancer.arn_suffix
-        self.dns_name, self.zone_id, self.url = balancer.dns_name, balancer.zone_id, f"https://{args.domain}"
-        self.listener_arn, self.rule_arn, self.access_log_bucket = listener.arn, rule.arn, logs.name
+        self.dns_name, self.url = balancer.dns_name, f"https://{args.domain}"
+        self.rule_arn = rule.arn
         self.target_group_arns = {color: group.arn for color, group in groups.items()}
         self.target_group_suffixes = {color: group.arn_suffix for color, group in groups.items()}
         self.register_outputs({"dns_name": self.dns_name, "url": self.url})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, get_availability_zones, iam
+
+from infra.config import refused
+from infra.rules import Refusal
 
 # What nodes and pods call when there is no way to the internet: images, credentials, logs, machines, the cluster, secrets, models.
 PRIVATE_SERVICES = (
@@ -47,7 +51,6 @@ class Network(pulumi.ComponentResource):
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     egress: list[pulumi.Resource]  # what has to stand for the internet, or AWS's APIs, to be reachable
-    nat_addresses: list[pulumi.Output[str]]  # what calls from private subnets come from
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Network", name, None, opts)
@@ -57,7 +60,7 @@ class Network(pulumi.ComponentResource):
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],  # leaves out local zones
             opts=pulumi.InvokeOptions(parent=self),
         )
-        zones = sorted(found.names)[: args.zones]
+        zones = chosen(found.names, args.zones, args.region)
         vpc = ec2.Vpc(
             name, cidr_block=args.cidr, enable_dns_support=True, enable_dns_hostnames=True, tags=self._named(""), opts=self._child
         )
@@ -66,14 +69,14 @@ class Network(pulumi.ComponentResource):
         self.vpc_id, self.cidr = vpc.id, args.cidr
         public: list[ec2.Subnet] = []
         private: list[ec2.Subnet] = []
-        for zone, plan in zip(zones, subnets(args.cidr), strict=False):
+        for zone, plan in zip(zones, subnets(args.cidr)[: len(zones)], strict=True):
             public.append(self._subnet(f"{name}-public-{zone[-1]}", zone, plan.public, {}))
             private.append(
                 self._subnet(f"{name}-private-{zone[-1]}", zone, plan.private, {"kubernetes.io/role/internal-elb": "1"})
             )
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
-        self.egress, self.nat_addresses = [], []
+        self.egress = []
         private_tables = self._routes(name, public, private)
         ec2.VpcEndpoint(
             f"{name}-s3",
@@ -138,7 +141,6 @@ class Network(pulumi.ComponentResource):
 
     def _nat(self, name: str, subnet: ec2.Subnet, out: ec2.Route) -> ec2.NatGateway:
         address = ec2.Eip(name, domain="vpc", tags=self._named(f"-{name}"), opts=self._child)
-        self.nat_addresses.append(address.public_ip)
         # It needs the way out to be there when it starts, and to stay until it is gone.
         return ec2.NatGateway(
             name,
@@ -213,6 +215,14 @@ class Network(pulumi.ComponentResource):
             tags=self._named(""),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
+
+
+def chosen(found: Sequence[str], wanted: int, region: str) -> list[str]:
+    """The first zones by name, the same at each run. Raises ConfigError when the region has fewer than `wanted`."""
+    if len(found) < wanted:
+        problem = f"{region} has {len(found)} usable zones ({', '.join(sorted(found)) or 'none'}), and {wanted} are asked for"
+        raise refused([Refusal("network.zones", problem, "write as many as it has, at least 2, or choose another aws:region")])
+    return sorted(found)[:wanted]
 
 
 def subnets(cidr: str) -> list[Subnets]:

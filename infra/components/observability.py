@@ -13,10 +13,10 @@ from pulumi_aws import cloudwatch, eks, iam, sns
 from infra.alerts import ALERTS
 from infra.components import alarms, budget, dashboards
 from infra.components.alarms import Watched
+from infra.components.keys import TOPIC_PUBLISHERS
 from infra.components.pod_role import trust
 from infra.components.prometheus import Prometheus, PrometheusArgs
 
-_PUBLISHERS: Final = ("cloudwatch", "budgets", "aps")
 # The add-on's Fluent Bit writes to these and makes them, plain and kept for ever, when they are not there yet.
 _CONTAINER_LOGS: Final = ("application", "dataplane", "host", "performance")
 _AGENT_ACCOUNT: Final = "cloudwatch-agent"
@@ -157,7 +157,7 @@ def topic_policy(topic_arn: str, account_id: str) -> dict[str, Any]:
             "Resource": topic_arn,
             "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
         }
-        for service in _PUBLISHERS
+        for service in TOPIC_PUBLISHERS
     ]
     tls_only = {
         "Sid": "TlsOnly",

@@ -8,15 +8,17 @@ import pulumi
 import pulumi_kubernetes
 from pulumi_kubernetes import networking
 
-from infra.service.given import kubeconfig, read
+from infra.kubeconfig import kubeconfig
+from infra.service.given import read
 from infra.service.policies import policies
 from infra.service.web import Web
 from infra.service.worker import Worker
 
 given = read()
+cluster = given.platform.cluster
 provider = pulumi_kubernetes.Provider(
     "cluster",
-    kubeconfig=kubeconfig(given.platform.cluster, given.platform.region),
+    kubeconfig=kubeconfig(given.platform.region, cluster.name, cluster.endpoint, cluster.ca_data),
     enable_server_side_apply=True,
     namespace=given.namespace,
 )

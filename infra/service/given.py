@@ -6,7 +6,6 @@ reference: reading one needs the platform's whole state and its key, and the rel
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -107,21 +106,3 @@ def read() -> Given:
 
     config = pulumi.Config("teal-service")
     return parse(config.require("record"), config.require("platform"))
-
-
-def kubeconfig(cluster: ClusterAccess, region: str) -> str:
-    """Access by a command, because a token ends after 15 minutes and a release may take longer."""
-    arguments = ["eks", "get-token", "--cluster-name", cluster.name, "--region", region, "--output", "json"]
-    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": arguments, "interactiveMode": "Never"}
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "teal",
-            "contexts": [{"name": "teal", "context": {"cluster": "teal", "user": "teal"}}],
-            "clusters": [
-                {"name": "teal", "cluster": {"server": cluster.endpoint, "certificate-authority-data": cluster.ca_data}}
-            ],
-            "users": [{"name": "teal", "user": {"exec": command}}],
-        }
-    )

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.components.cluster import kubeconfig
 from infra.components.cluster_objects import search_pool
-from infra.config import load
-from infra.evaluate import Evaluation, Registered
-from infra.foundation import admins
+from infra.config import ConfigError, load
+from infra.evaluate import ROOT, Evaluation, Registered
+from infra.evaluate import evaluate as evaluate_program
+from infra.foundation import admins, check_deployer
+from infra.kubeconfig import kubeconfig
 from tests.infra.conftest import evaluate, of_type
 from tests.infra.test_config import _edited
 
@@ -43,7 +44,7 @@ def test_secrets_are_encrypted_with_our_key_and_every_log_is_kept(platform: Eval
     assert group.urn in _one(platform, "aws:eks/cluster:Cluster").depends_on  # or EKS makes it, and keeps it for ever
 
 
-def test_access_is_by_listed_roles_and_the_deployer_is_one_of_them(platform: Evaluation) -> None:
+def test_access_is_by_listed_roles_alone(platform: Evaluation) -> None:
     inputs = _one(platform, "aws:eks/cluster:Cluster").inputs["accessConfig"]
     assert inputs == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
     entries = {each.inputs["principalArn"] for each in of_type(platform, "aws:eks/accessEntry:AccessEntry")}
@@ -56,14 +57,44 @@ def test_access_is_by_listed_roles_and_the_deployer_is_one_of_them(platform: Eva
     }
 
 
-@pytest.mark.parametrize("deployer", ["arn:aws:iam::1:role/ann", "arn:aws:iam::123456789012:role/teal-prod-github-up"])
-def test_a_role_that_is_deployer_and_listed_has_one_entry(deployer: str) -> None:
+def test_githubs_own_role_and_the_listed_ones_have_one_entry_each() -> None:
     listed = ["arn:aws:iam::123456789012:role/teal-prod-github-up", "arn:aws:iam::123456789012:role/team/ops"]
     config = load(_edited("prod", {"teal:cluster.admin_role_arns": listed}), "prod", "x")
-    found = admins(config, "123456789012", deployer)
-    assert listed[1] in found.values()
-    assert listed[0] not in found.values()  # the program gives GitHub's own role its entry itself
-    assert len(set(found.values())) == len(found)
+    assert admins(config, "123456789012") == {"ops": listed[1], "up": listed[0]}
+
+
+@pytest.mark.parametrize("kind", ["up", "preview"])
+def test_who_runs_the_program_does_not_change_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_a_person = evaluate("platform", "dev")
+    monkeypatch.setattr("infra.evaluate._administrator", lambda _values: f"arn:aws:iam::123456789012:role/teal-dev-github-{kind}")
+    by_github = evaluate_program("teal", ROOT / "infra" / "__main__.py", "dev", _edited("dev", {}))
+    assert {each.urn: each for each in by_github.resources} == {each.urn: each for each in by_a_person.resources}
+    assert by_github.outputs == by_a_person.outputs
+
+
+@pytest.mark.parametrize(
+    ("account", "deployer", "words"),
+    [
+        ("123456789012", "arn:aws:iam::123456789012:role/ann", "add arn:aws:iam::123456789012:role/ann"),
+        ("123456789012", "arn:aws:iam::123456789012:role/teal-dev-github-release", "is not listed"),
+        ("123456789012", "arn:aws:iam::123456789012:user/ann", "run as a role that is listed: a user cannot be"),
+        ("210987654321", "arn:aws:iam::210987654321:role/teal-dev-github-up", "the stand-in that the file came with"),
+    ],
+)
+def test_who_could_not_reach_the_cluster_is_refused_before_anything_is_made(account: str, deployer: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_deployer(load(_edited("dev", {}), "dev", "x"), account, deployer)
+    assert str(caught.value).startswith("Pulumi.dev.yaml cannot be built:\n  teal:cluster.admin_role_arns: ")
+    assert words in str(caught.value)
+
+
+def test_machines_may_join_before_the_cluster_starts_any(platform: Evaluation) -> None:
+    cluster = _one(platform, "aws:eks/cluster:Cluster")
+    attached = {
+        each.urn for each in of_type(platform, "aws:iam/rolePolicyAttachment:RolePolicyAttachment") if "cluster-" in each.name
+    }
+    assert len(attached) == 7  # five of the control plane, two of the nodes
+    assert attached <= set(cluster.depends_on)
 
 
 def test_the_kubernetes_api_is_public_only_for_listed_networks() -> None:
@@ -79,6 +110,7 @@ def test_the_provider_asks_for_a_token_each_time_and_outlives_what_it_needs(plat
     user = config["users"][0]["user"]
     assert list(user) == ["exec"]  # no token, no certificate
     assert user["exec"]["args"][2:4] == ["eks", "get-token"]
+    assert user["exec"]["interactiveMode"] == "Never"
     needed = {
         each.urn for each in platform.resources if each.type == "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
     } | {each.urn for each in of_type(platform, "aws:ec2/route:Route")}
@@ -116,8 +148,7 @@ def test_disks_are_encrypted_grow_and_outlive_their_claims(platform: Evaluation)
     parameters = inputs["parameters"]
     assert (parameters["type"], parameters["encrypted"]) == ("gp3", "true")
     assert ":kms:" in parameters["kmsKeyId"]
-    tags = {value for key, value in parameters.items() if key.startswith("tagSpecification_")}
-    assert any(tag.startswith("teal:stack=") for tag in tags)  # a sweep by tag finds what is left
+    assert parameters.keys() == {"type", "encrypted", "kmsKeyId"}  # Auto Mode's policies refuse volumes with tags of ours
 
 
 def test_network_policies_are_switched_on_and_metrics_are_there_for_autoscaling(platform: Evaluation) -> None:

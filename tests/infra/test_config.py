@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.components.load_balancer import COLORS
 from infra.config import Config, ConfigError, load
 from infra.evaluate import STACKS, stack_values
 
@@ -75,6 +76,21 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("dev", {"teal:web.allowed_cidrs": ["0.0.0.0/0"]}, "teal:web.allowed_cidrs", "set public: true"),
     ("dev", {"teal:web.public": True, "teal:web.auth": "none"}, "teal:web.auth", "write required"),
     ("staging", {"teal:web.auth": "none"}, "teal:web.auth", "write required"),
+    ("dev", {"teal:web.allowed_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]}, "teal:web.allowed_cidrs", "set public: true"),
+    ("dev", {"teal:web.auth": "none", "teal:web.allowed_cidrs": ["64.0.0.0/7"]}, "teal:web.allowed_cidrs", "set public: true"),
+    ("dev", {"teal:network.nat": "none"}, "teal:network.nat", "write single or per-az"),
+    (
+        "dev",
+        {"teal:cluster.admin_role_arns": []},
+        "teal:cluster.admin_role_arns",
+        "list the ARN of the role that you run it with",
+    ),
+    (
+        "dev",
+        {"teal:cluster.admin_role_arns": ["arn:aws:iam::123456789012:role/a/ops", "arn:aws:iam::123456789012:role/b/ops"]},
+        "teal:cluster.admin_role_arns",
+        "two roles have one name",
+    ),
     ("dev", {"teal:search.nodes": 2}, "teal:search.nodes", "cannot elect"),
     ("dev", {"teal:search.replicas": 1}, "teal:search.replicas", "write 0"),
     ("dev", {"teal:search.zones": 3}, "teal:search.zones", "write 1 or less"),
@@ -98,10 +114,13 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("prod", {"teal:database.backup_days": 1}, "teal:database.backup_days", "write 7 or more"),
     ("prod", {"teal:service.min_replicas": 1}, "teal:service.min_replicas", "write 2 or more"),
     ("prod", {"teal:cluster.endpoint_cidrs": ["0.0.0.0/0"]}, "teal:cluster.endpoint_cidrs", "open to the world"),
+    ("prod", {"teal:cluster.endpoint_cidrs": ["128.0.0.0/1"]}, "teal:cluster.endpoint_cidrs", "open to the world"),
 ]
 
 
-@pytest.mark.parametrize(("stack", "edits", "key", "words"), REFUSED, ids=[f"{row[2]}: {row[3]}" for row in REFUSED])
+@pytest.mark.parametrize(
+    ("stack", "edits", "key", "words"), REFUSED, ids=[f"{row[2]}: {row[3]} {number}" for number, row in enumerate(REFUSED)]
+)
 def test_what_cannot_be_built_is_refused_with_file_key_and_fix(stack: str, edits: dict[str, Any], key: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         _load(stack, **edits)
@@ -110,6 +129,17 @@ def test_what_cannot_be_built_is_refused_with_file_key_and_fix(stack: str, edits
     line = next(each for each in text.splitlines() if each.startswith(f"  {key}: "))
     assert words in line
     assert "To mend it: " in line
+
+
+@pytest.mark.parametrize("stack", ["Prod", "1st", "a_b", "x" * 21, "", "prod\n"])
+def test_a_stack_whose_name_does_not_fit_into_the_names_of_its_parts_is_refused(stack: str) -> None:
+    with pytest.raises(ConfigError, match="at most 20 small letters"):
+        load(stack_values("dev"), stack, "x")
+
+
+def test_the_longest_name_of_a_stack_fits_a_target_group() -> None:
+    config = load(stack_values("dev"), "x" * 20, "x")
+    assert max(len(f"{config.prefix}-{color}") for color in COLORS) <= 32
 
 
 def test_everything_wrong_is_said_at_once() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.components.network import PRIVATE_SERVICES, Network, NetworkArgs, subnets
+from infra.components.network import PRIVATE_SERVICES, Network, NetworkArgs, chosen, subnets
+from infra.config import ConfigError
 from infra.evaluate import Evaluation, Registered
 from tests.infra.conftest import evaluate, of_type
 from tests.infra.mocks import run
@@ -30,6 +31,16 @@ def test_the_address_plan_never_overlaps_and_stays_inside(cidr: str) -> None:
     assert all(network.subnet_of(ipaddress.ip_network(cidr)) for network in networks)  # type: ignore[arg-type]
     assert not any(a.overlaps(b) for i, a in enumerate(networks) for b in networks[i + 1 :])
     assert all(network.prefixlen <= 28 for network in networks)  # AWS's smallest subnet
+
+
+def test_a_region_with_too_few_zones_is_refused_with_its_name_the_key_and_what_was_found() -> None:
+    with pytest.raises(
+        ConfigError, match=r"teal:network\.zones: us-west-1 has 2 usable zones \(us-west-1a, us-west-1c\), and 3 are"
+    ):
+        chosen(["us-west-1c", "us-west-1a"], 3, "us-west-1")
+    assert chosen(["c", "a", "b"], 2, "x") == ["a", "b"]
+    with pytest.raises(ConfigError, match="eu-central-1 has 3 usable zones"):
+        _network("single", zones=4)
 
 
 @pytest.mark.parametrize(("nat", "gateways", "routes"), [("none", 0, 3), ("single", 1, 6), ("per-az", 3, 6)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.components.load_balancer import DEREGISTRATION_SECONDS
 from infra.evaluate import Evaluation, Registered
 from infra.service.given import GivenError, parse
 from infra.service.pods import APP_GRACE_SECONDS, PRE_STOP_SECONDS, millicores
@@ -89,7 +90,7 @@ def test_the_platform_s_own_outputs_make_a_color(stack: str) -> None:
 
     outputs = evaluate("platform", stack).outputs  # type: ignore[arg-type]
     result = service_program.evaluate(stack, outputs)
-    assert outputs["deregistration_seconds"] < PRE_STOP_SECONDS
+    assert DEREGISTRATION_SECONDS < PRE_STOP_SECONDS
     named = {entry["name"] for entry in pods(result)[0]["containers"][0]["env"] if "valueFrom" in entry}
     assert named - {"TEAL_SLOT", "TEAL_PROBE_SECRET"} == {name for name in outputs["app_secrets"] if name == name.upper()}
 
