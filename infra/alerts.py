@@ -85,9 +85,10 @@ LOAD_BALANCER = (
           metric=Metric("load-balancer", _ELB, "TargetResponseTime", "p99")),
     Alert("TargetsUnhealthy", "ticket", "A pod stays in its target group and fails its checks", 0, "pods", 10, "unhealthy-targets",
           metric=Metric("targets", _ELB, "UnHealthyHostCount", "Maximum")),
-    Alert("CertificateExpires", "ticket", "The certificate was not renewed; ACM begins 60 days before", 30, "days left", 60,
+    # ACM publishes the days about twice a day: over a shorter time the alarm would be without data, and begin and end each time.
+    Alert("CertificateExpires", "ticket", "The certificate was not renewed; ACM begins 60 days before", 30, "days left", 1_440,
           "certificate-expiry", metric=Metric("certificate", "AWS/CertificateManager", "DaysToExpiry", "Minimum", above=False,
-                                              period_seconds=3_600)),
+                                              period_seconds=86_400)),
 )  # fmt: skip
 
 DATABASE = (

@@ -67,10 +67,9 @@ class Backup(pulumi.ComponentResource):
             name,
             name=f"{args.prefix}-backup",
             assume_role_policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [{**trust, "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}}}],
-                }
+                # As AWS's own role has it. No source says that AWS Backup sends aws:SourceAccount when it takes its role, and a condition
+                # on what is not sent would refuse every backup.
+                {"Version": "2012-10-17", "Statement": [trust]}
             ),
             opts=child,
         )

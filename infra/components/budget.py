@@ -7,13 +7,17 @@ from pulumi_aws import budgets
 
 from infra.alerts import BUDGET
 
+TAG = "teal:stack"  # infra/config.py puts it on everything
+
 
 def create(
     prefix: str, budget_usd: int, topic_arn: pulumi.Input[str], parent: pulumi.Resource, ready: pulumi.Resource
 ) -> budgets.Budget:
-    """A monthly cost budget of the whole account, with its messages on the topic. `ready`: what lets Budgets publish there.
+    """A monthly cost budget of this stack, with its messages on the topic. `ready`: what lets Budgets publish there.
 
-    Not filtered by tag: AWS knows a tag in bills only after somebody has activated it by hand, and until then would report 0.
+    By the tag on everything of the stack, so that two stacks of an account do not count each other. AWS sees a tag in bills only from when
+    somebody has activated it (it can be, a day after the first `up`; in an organization by the paying account), and reports 0 until then:
+    `aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey=teal:stack,Status=Active`.
     """
 
     def notification(kind: str, percent: float) -> budgets.BudgetNotificationArgsDict:
@@ -32,6 +36,7 @@ def create(
         time_unit="MONTHLY",
         limit_amount=str(budget_usd),
         limit_unit="USD",
+        cost_filters=[{"name": "TagKeyValue", "values": [f"user:{TAG}${prefix.removeprefix('teal-')}"]}],
         notifications=[notification("ACTUAL", BUDGET.threshold), notification("ACTUAL", 100), notification("FORECASTED", 100)],
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[ready]),
     )

@@ -86,20 +86,21 @@ class Database(pulumi.ComponentResource):
             parameters=[{"name": one.name, "value": one.value, "apply_method": one.apply_method} for one in parameters()],
             opts=child,
         )
+        watcher, allowed = _monitoring_role(name, args.prefix, child)
         shared: dict[str, Any] = {
             "db_subnet_group_name": subnets.name,
             "parameter_group_name": settings.name,
             "vpc_security_group_ids": [group.id],
-            "monitoring_role_arn": _monitoring_role(name, args.prefix, child).arn,
+            "monitoring_role_arn": watcher.arn,
         }
         restore = args.config.restore_from
         if restore is None:
-            current = self._instance(name, f"{args.prefix}-db", args, shared, None)
+            current = self._instance(name, f"{args.prefix}-db", args, shared, None, allowed)
         else:
             if restore.keep_source:
-                self._instance(name, f"{args.prefix}-db", args, shared, None)
+                self._instance(name, f"{args.prefix}-db", args, shared, None, allowed)
             suffix = generation(restore)
-            current = self._instance(f"{name}-{suffix}", f"{args.prefix}-db-{suffix}", args, shared, restore)
+            current = self._instance(f"{name}-{suffix}", f"{args.prefix}-db-{suffix}", args, shared, restore, allowed)
         self.instance, self.port, self.name = current, PORT, NAME
         self.endpoint, self.resource_id, self.instance_id = current.address, current.resource_id, current.identifier
         self.instance_arn, self.security_group_id = current.arn, group.id
@@ -114,7 +115,13 @@ class Database(pulumi.ComponentResource):
         self.register_outputs({"endpoint": self.endpoint, "secret_arn": self.secret_arn})
 
     def _instance(
-        self, name: str, identifier: str, args: DatabaseArgs, shared: dict[str, Any], restore: RestoreConfig | None
+        self,
+        name: str,
+        identifier: str,
+        args: DatabaseArgs,
+        shared: dict[str, Any],
+        restore: RestoreConfig | None,
+        watched: pulumi.Resource,
     ) -> rds.Instance:
         config = args.config
         logs = cloudwatch.LogGroup(
@@ -155,7 +162,7 @@ class Database(pulumi.ComponentResource):
             monitoring_interval=MONITORING_SECONDS,
             enabled_cloudwatch_logs_exports=["postgresql"],
             tags=BACKUP_TAG,
-            opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[logs]),
+            opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[logs, watched]),
             **origin(restore),
             **shared,
         )
@@ -181,7 +188,7 @@ def origin(restore: RestoreConfig | None) -> dict[str, Any]:
     return {"restore_to_point_in_time": {"source_db_instance_identifier": restore.source, "restore_time": restore.time}}
 
 
-def _monitoring_role(name: str, prefix: str, child: pulumi.ResourceOptions) -> iam.Role:
+def _monitoring_role(name: str, prefix: str, child: pulumi.ResourceOptions) -> tuple[iam.Role, iam.RolePolicyAttachment]:
     trust = {"Effect": "Allow", "Principal": {"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = iam.Role(
         f"{name}-monitoring",
@@ -189,10 +196,10 @@ def _monitoring_role(name: str, prefix: str, child: pulumi.ResourceOptions) -> i
         assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
         opts=child,
     )
-    iam.RolePolicyAttachment(
+    rights = iam.RolePolicyAttachment(
         f"{name}-monitoring",
         role=role.name,
         policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
         opts=child,
     )
-    return role
+    return role, rights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,6 @@ from pulumi_aws import ecr, eks, iam
 from infra.components import delivery_policies as policies
 from infra.components.github_roles import GithubRoles, Kind
 
-IMAGES_KEPT: Final = 100  # a release names its image by digest, and history goes back 20 releases
 # Kubernetes groups that the access entries put the roles in; RBAC gives the groups their rights.
 GROUPS: Final[Mapping[Kind, str]] = {"release": "teal:release", "preview": "teal:preview"}
 
@@ -38,7 +36,10 @@ class DeliveryArgs:
 class Delivery(pulumi.ComponentResource):
     """One repository whose tags cannot be moved, scanned at each push; three roles with the least they need.
 
-    Cost: 0.10 USD a GB and month of images. The repository is protected: rollback needs its images.
+    No image goes by itself. ECR's rules count and look at tags and ages, and every tag here is a commit: none can tell the image that runs
+    from one that was never released, and none may take what has no tag, which is each image's signature and list (cosign 3 writes OCI 1.1
+    referrers; aws/containers-roadmap#2613). ECR removes those within a day of their image, which a person removes:
+    `aws ecr batch-delete-image`. Cost: 0.10 USD a GB and month of images. The repository is protected: rollback needs its images.
     """
 
     repository_url: pulumi.Output[str]
@@ -57,7 +58,6 @@ class Delivery(pulumi.ComponentResource):
             force_delete=False,
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        ecr.LifecyclePolicy(name, repository=repository.name, policy=json.dumps(lifecycle()), opts=child)
         granted: dict[Kind, Sequence[policies.Statement]] = {
             "preview": policies.preview(args.where, args.cluster_arn),
             "release": policies.release(
@@ -89,19 +89,3 @@ class Delivery(pulumi.ComponentResource):
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
         self.role_arns = dict(args.roles.arns)
         self.register_outputs({"repository_url": self.repository_url, "role_arns": self.role_arns})
-
-
-def lifecycle() -> dict[str, Any]:
-    """ECR's one rule: the oldest tagged images go when there are more than a hundred.
-
-    Nothing is said of what has no tag, because that is each image's signature and list: cosign 3 (cosign-installer v4 in release.yml)
-    writes them as OCI 1.1 referrers, without tags (falcosecurity/plugins#1211), and a rule for untagged ones takes signatures too
-    (aws/containers-roadmap#2613). ECR removes them within a day of their image (its user guide, "Sign images", Considerations). Tags
-    cannot be moved, so no image loses its own.
-    """
-    oldest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT}
-    return {
-        "rules": [
-            {"rulePriority": 1, "description": "older than any rollback", "selection": oldest, "action": {"type": "expire"}}
-        ]
-    }

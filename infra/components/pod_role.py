@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_aws import eks, iam
+
+
+@dataclass(frozen=True)
+class PodRole:
+    """A role and what gives it its rights: a pod that gets the role before the rights starts, and is refused."""
+
+    role: iam.Role
+    rights: iam.RolePolicy
+
+    @property
+    def arn(self) -> pulumi.Output[str]:
+        """The role's."""
+        return self.role.arn
 
 
 def trust(cluster_arn: str) -> str:
@@ -33,13 +47,13 @@ def pod_role(
     cluster_arn: pulumi.Input[str],
     statements: Sequence[Mapping[str, Any]],
     parent: pulumi.Resource,
-) -> iam.Role:
+) -> PodRole:
     """The role with its one inline policy. `statements` may hold outputs; every one names its resources."""
     child = pulumi.ResourceOptions(parent=parent)
     role = iam.Role(name, name=physical_name, assume_role_policy=pulumi.Output.from_input(cluster_arn).apply(trust), opts=child)
     document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(statements)}
-    iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
-    return role
+    rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
+    return PodRole(role, rights)
 
 
 def secret_statements(secret_arns: Sequence[pulumi.Input[str]], kms_key_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
@@ -66,7 +80,7 @@ def associate(
     cluster_name: pulumi.Input[str],
     namespace: str,
     service_account: str,
-    role: iam.Role,
+    role: PodRole,
     parent: pulumi.Resource,
 ) -> eks.PodIdentityAssociation:
     """Give the role to the service account. Pods that exist already do not get it: create this first."""
@@ -76,5 +90,5 @@ def associate(
         namespace=namespace,
         service_account=service_account,
         role_arn=role.arn,
-        opts=pulumi.ResourceOptions(parent=parent),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[role.rights]),
     )

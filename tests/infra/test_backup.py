@@ -64,3 +64,8 @@ def test_every_rds_right_is_an_operation_that_rds_has() -> None:
     asked = {action.removeprefix("rds:") for one in statements() for action in one["Action"] if action.startswith("rds:")}
     assert asked
     assert asked <= known
+
+
+def test_the_role_is_taken_by_aws_backup_without_a_condition_that_it_may_not_meet() -> None:
+    (trust,) = json.loads(registered()["Role"].inputs["assumeRolePolicy"])["Statement"]
+    assert trust == {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}

@@ -85,6 +85,16 @@ def test_every_alert_reaches_the_topic() -> None:
     assert watched_by_alarm | watched_by_rule | {"SpendingHigh"} == {alert.name for alert in ALERTS}
 
 
+def test_the_budget_counts_this_stack_alone() -> None:
+    budget = one("aws:budgets/budget:Budget", registered())
+    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": ["user:teal:stack$dev"]}]
+
+
+def test_the_certificate_s_alarm_looks_as_far_back_as_its_metric_comes() -> None:
+    (alarm,) = [each.inputs for each in registered() if each.name == "teal-dev-CertificateExpires"]
+    assert alarm["period"] * alarm["evaluationPeriods"] == 86_400  # twice a day, and CloudWatch takes no more than a day here
+
+
 def test_the_topic_is_encrypted_and_only_three_services_of_this_account_publish() -> None:
     found = registered()
     assert one("aws:sns/topic:Topic", found)["kmsMasterKeyId"] == "arn:key:topics"
