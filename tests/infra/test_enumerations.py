@@ -60,6 +60,11 @@ NOT_OPERATIONS = {
     "aps:QueryMetrics",
     "aps:GetLabels",
     "aps:GetSeries",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:GetAccelerateConfiguration",
+    "budgets:ViewBudget",
 }
 MODELS = {"elasticloadbalancing": "elbv2", "aps": "amp", "tag": "resourcegroupstaggingapi", "bedrock": "bedrock-runtime"}
 # Real limits of names, which no type and no model shows. Source: each service's "quotas" or "naming" page.
