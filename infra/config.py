@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pulumi import RunError
 from pydantic import ValidationError
 
 from infra.rules import Refusal, check
@@ -27,8 +28,8 @@ from infra.sections import (
 NAMESPACE = "teal"
 
 
-class ConfigError(Exception):
-    """A stack's configuration cannot be built. The text names the file, each key, and what to write instead."""
+class ConfigError(RunError):
+    """A stack's configuration cannot be built. The text names the file, each key, and what to write instead; Pulumi shows that alone."""
 
 
 @dataclass(frozen=True)

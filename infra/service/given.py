@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pulumi import RunError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra import scraped
@@ -17,7 +18,7 @@ from infra.sections import ServiceConfig
 Color = Literal["blue", "green"]
 
 
-class GivenError(Exception):
+class GivenError(RunError):
     """The stack's configuration does not make a color. The text names each key and what to run."""
 
 
