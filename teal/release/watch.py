@@ -15,7 +15,7 @@ from teal.release.plan import Step
 from teal.release.run import Run, shares
 from teal.stack.events import Event
 
-_MISSES: Final = 3  # looks at which processes were missing or nobody counted: one may be a restart by the platform
+_MISSES: Final = 3  # looks at which processes were missing, new, or not counted: one may be a restart by the platform
 
 
 class GateFailed(OperatorError):
@@ -36,13 +36,17 @@ class Window:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._start = {color: self._read(color) for color in self._colors()}
+        self._requests = 0  # of the new color at the last look; fewer at the next one: a process began anew
         self.now: dict[Color, Counts] = {color: Counts() for color in self._colors()}
         self.misses = 0
         self.missed = False  # at the last look
         self.why = ""
 
-    def look(self) -> None:
-        """Read all counters; what can not be read stays as it was and is a miss."""
+    def look(self, *, steady: bool = True) -> None:
+        """Read all counters; what can not be read stays as it was and is a miss.
+
+        `steady`: nothing is scaled down now, so counts that go back are a process that began anew: a miss too, however fast it was.
+        """
         missed = False
         for color in self._colors():
             found = self._read(color)
@@ -54,6 +58,10 @@ class Window:
                 self._start[color] = found
             else:
                 self.now[color] = found.since(start)
+            if color == self._run.new:
+                if steady and found.requests < self._requests:
+                    missed, self.why = True, "its counts went back: a process began anew"
+                self._requests = found.requests
         ready = self._run.target.runtime.readiness(self._run.new)
         if not ready.complete:
             missed, self.why = True, f"{ready.ready} of {ready.wanted} processes are ready {ready.reason}".strip()
@@ -101,7 +109,7 @@ def hold(run: Run, step: Step) -> Iterator[Event]:
     started = clock.monotonic()
     while (elapsed := clock.monotonic() - started) < rules.hold_seconds or window.missed:
         run.wait()
-        window.look()
+        window.look(steady=False)  # for so long an autoscaler may take processes away
         elapsed = clock.monotonic() - started
         judged = judge(window.now[run.new], run.reference, minimum=rules.minimum_samples, last_look=elapsed >= rules.hold_seconds)
         yield _told(run, step.name, window, judged, elapsed, rules.hold_seconds)

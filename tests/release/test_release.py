@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from teal.errors import AdminFailed, BadInput, Held, NeedsHuman, OperatorError
+from teal.metrics.port import Counts
 from teal.record import Record
 from teal.release import schema
 from teal.release.contract import contract
@@ -238,6 +240,19 @@ def test_thin_traffic_does_not_hide_a_bad_version(world: World) -> None:
     world.rate = 0.0
     world.put_image("new", Behaviour(errors=1.0))
     with pytest.raises(ReleaseFailed, match="analyse-5"):
+        run(world.process())
+    world.assert_whole()
+
+
+def test_a_version_whose_processes_begin_anew_again_and_again_is_undone_however_fast_they_are_back(world: World) -> None:
+    turns = itertools.count()
+
+    def crash() -> None:
+        if "green" in world.running and next(turns) % 2:
+            world.counts["green"] = Counts()
+
+    world.on_sleep.append(crash)
+    with pytest.raises(ReleaseFailed, match="began anew"):
         run(world.process())
     world.assert_whole()
 
