@@ -9,6 +9,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import backup, iam
 
+from infra.components.boundary import BOUNDARY
+
 TAG_KEY: Final = "teal:backup"
 TAG_VALUE: Final = "daily"
 # What the plan may back up with the rights below. Search has its snapshots, the cache is a cache.
@@ -66,6 +68,7 @@ class Backup(pulumi.ComponentResource):
         role = iam.Role(
             name,
             name=f"{args.prefix}-backup",
+            permissions_boundary=BOUNDARY,
             assume_role_policy=pulumi.Output.json_dumps(
                 # As AWS's own role has it. No source says that AWS Backup sends aws:SourceAccount when it takes its role, and a condition
                 # on what is not sent would refuse every backup.

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch, eks, iam
 from pulumi_kubernetes import Provider
 
+from infra.components.boundary import BOUNDARY, UNBOUNDED
 from infra.components.cluster_objects import STORAGE_CLASS, ClusterObjectsArgs, create
 from infra.kubeconfig import kubeconfig
 
@@ -157,6 +158,7 @@ class Cluster(pulumi.ComponentResource):
             name,
             name=f"{self._args.prefix}-{name}",
             assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            permissions_boundary=None if name in UNBOUNDED else BOUNDARY,
             opts=self._child,
         )
         attached: list[pulumi.Resource] = [

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam, rds, secretsmanager, vpc
 
+from infra.components.boundary import BOUNDARY
 from infra.components.database_parameters import parameters
 from infra.sections import DatabaseConfig, RestoreConfig
 
@@ -193,6 +194,7 @@ def _monitoring_role(name: str, prefix: str, child: pulumi.ResourceOptions) -> t
     role = iam.Role(
         f"{name}-monitoring",
         name=f"{prefix}-rds-monitoring",
+        permissions_boundary=BOUNDARY,
         assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
         opts=child,
     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pulumi
 
+from infra.components.boundary import BOUNDARY, PASSED_TO
 from infra.components.preview_reads import READS, ROLE_READS, UNLIMITED_READS
 
 Statement = dict[str, Any]
@@ -67,12 +68,19 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     # A VPC's parts have ids, not names, so their ARNs say nothing: the account and the region are the limit.
     "ec2": ("arn:aws:ec2:{region}:{account}:*",),
 }  # fmt: skip
+# What a role's rights come from: each is allowed on roles with the boundary alone, so that `up` cannot make itself an administrator.
+_GIVE: Final = ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary")
 _ROLE_ACTIONS: Final = (
-    "iam:CreateRole", "iam:DeleteRole", "iam:GetRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole",
-    "iam:PassRole", "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies", "iam:AttachRolePolicy",
+    "iam:DeleteRole", "iam:GetRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole",
+    "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies",
     "iam:DetachRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole",
 )  # fmt: skip
-_ROLE_WRITES: Final = tuple(action for action in _ROLE_ACTIONS if not action.startswith(("iam:Get", "iam:List")))
+_ROLE_WRITES: Final = (
+    *_GIVE,
+    "iam:PassRole",
+    "iam:DeleteRolePermissionsBoundary",
+    *(action for action in _ROLE_ACTIONS if not action.startswith(("iam:Get", "iam:List"))),
+)
 
 
 @dataclass(frozen=True)
@@ -170,15 +178,23 @@ def up(where: Where) -> list[Statement]:
         _allow("WithoutResource", sorted(UNLIMITED_UP), "*"),
         _allow("Roles", list(_ROLE_ACTIONS), f"{iam}:role/{where.prefix}-*"),
         _allow(
+            "BoundRoles", list(_GIVE), f"{iam}:role/{where.prefix}-*", {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
+        ),
+        _allow(
+            "PassRoles", ["iam:PassRole"], f"{iam}:role/{where.prefix}-*", {"StringEquals": {"iam:PassedToService": [*PASSED_TO]}}
+        ),
+        _allow(
             "ClusterIdentity", ["iam:*OpenIDConnectProvider*"], f"{iam}:oidc-provider/oidc.eks.{where.region}.amazonaws.com/*"
         ),
         _allow("ServiceRoles", ["iam:CreateServiceLinkedRole", "iam:GetRole"], f"{iam}:role/aws-service-role/*"),
-        {
-            "Sid": "NotItself",
-            "Effect": "Deny",
-            "Action": list(_ROLE_WRITES),
-            "Resource": f"{iam}:role/{where.prefix}-github-*",
-        },
+        _deny("NotItself", list(_ROLE_WRITES), f"{iam}:role/{where.prefix}-github-*"),
+        _deny("NotUnbound", ["iam:DeleteRolePermissionsBoundary"], f"{iam}:role/*"),
+        # The bucket's name begins as those of the program's own buckets do. Its settings and its history are `teal bootstrap`'s.
+        _deny(
+            "NotTheState",
+            ["s3:DeleteBucket*", "s3:PutBucket*", "s3:PutLifecycleConfiguration", "s3:DeleteObjectVersion"],
+            [f"arn:aws:s3:::{where.state_bucket}", f"arn:aws:s3:::{where.state_bucket}/*"],
+        ),
     ]
 
 
@@ -225,3 +241,7 @@ def _allow(
 ) -> Statement:
     statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resources}
     return {**statement, "Condition": condition} if condition else statement
+
+
+def _deny(sid: str, actions: Sequence[str], resources: str | Sequence[str]) -> Statement:
+    return {"Sid": sid, "Effect": "Deny", "Action": list(actions), "Resource": resources}

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import pulumi
 from pulumi_aws import cloudwatch, ec2, get_availability_zones, iam
 
+from infra.components.boundary import BOUNDARY
 from infra.config import refused
 from infra.rules import Refusal
 
@@ -184,6 +185,7 @@ class Network(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-flow",
             name=f"{self._args.prefix}-flow-logs",
+            permissions_boundary=BOUNDARY,
             assume_role_policy=pulumi.Output.json_dumps(
                 {
                     "Version": "2012-10-17",

@@ -13,6 +13,7 @@ from pulumi_aws import cloudwatch, eks, iam, sns
 from infra.alerts import ALERTS
 from infra.components import alarms, budget, dashboards
 from infra.components.alarms import Watched
+from infra.components.boundary import BOUNDARY
 from infra.components.keys import TOPIC_PUBLISHERS
 from infra.components.pod_role import trust
 from infra.components.prometheus import Prometheus, PrometheusArgs
@@ -112,6 +113,7 @@ class Observability(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-agent",
             name=f"{args.prefix}-cloudwatch-agent",
+            permissions_boundary=BOUNDARY,
             assume_role_policy=pulumi.Output.from_input(args.cluster_arn).apply(trust),
             opts=child,
         )

@@ -10,6 +10,8 @@ from typing import Any
 import pulumi
 from pulumi_aws import eks, iam
 
+from infra.components.boundary import BOUNDARY
+
 
 @dataclass(frozen=True)
 class PodRole:
@@ -50,7 +52,13 @@ def pod_role(
 ) -> PodRole:
     """The role with its one inline policy. `statements` may hold outputs; every one names its resources."""
     child = pulumi.ResourceOptions(parent=parent)
-    role = iam.Role(name, name=physical_name, assume_role_policy=pulumi.Output.from_input(cluster_arn).apply(trust), opts=child)
+    role = iam.Role(
+        name,
+        name=physical_name,
+        assume_role_policy=pulumi.Output.from_input(cluster_arn).apply(trust),
+        permissions_boundary=BOUNDARY,
+        opts=child,
+    )
     document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(statements)}
     rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
     return PodRole(role, rights)

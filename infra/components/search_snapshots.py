@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import iam
 
+from infra.components.boundary import BOUNDARY
 from infra.components.bucket import PrivateBucket, PrivateBucketArgs
 from infra.components.search_cluster import NAMESPACE, SERVICE_ACCOUNT
 from infra.components.search_setup import BASE_PATH
@@ -55,6 +56,7 @@ class Snapshots(pulumi.ComponentResource):
         role = iam.Role(
             name,
             name=f"{args.prefix}-search-snapshots",
+            permissions_boundary=BOUNDARY,
             assume_role_policy=pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(lambda known: trust(*known)),
             opts=child,
         )

@@ -11,6 +11,7 @@ import botocore.session
 import pytest
 
 from infra.components import preview_access
+from infra.components.boundary import BOUNDARY, PASSED_TO
 from infra.components.delivery import GROUPS, Delivery, DeliveryArgs
 from infra.components.delivery_policies import UNLIMITED, UNLIMITED_UP, Where
 from infra.components.github_roles import GithubRoles, GithubRolesArgs, subjects
@@ -209,9 +210,38 @@ def test_every_statement_names_resources_or_is_in_the_table_of_those_that_cannot
 
 
 def test_the_platform_role_cannot_change_the_three_roles() -> None:
-    (deny,) = [s for s in statements("up") if s["Effect"] == "Deny"]
+    (deny,) = [s for s in statements("up") if s["Sid"] == "NotItself"]
     assert deny["Resource"] == "arn:aws:iam::123456789012:role/teal-prod-github-*"
     assert {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:PassRole"} <= set(deny["Action"])
+
+
+def test_the_platform_role_gives_rights_only_to_roles_that_can_never_make_an_administrator() -> None:
+    giving = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}
+    allowed = [s for s in statements("up") if s["Effect"] == "Allow" and giving & set(listed(s["Action"]))]
+    assert [set(s["Action"]) for s in allowed] == [giving]
+    assert allowed[0]["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
+    (deny,) = [s for s in statements("up") if s["Sid"] == "NotUnbound"]
+    assert (deny["Effect"], deny["Action"]) == ("Deny", ["iam:DeleteRolePermissionsBoundary"])
+    assert "iam:DeleteRolePermissionsBoundary" not in actions("up")
+
+
+def test_the_platform_role_passes_roles_to_services_that_they_trust() -> None:
+    (passing,) = [s for s in statements("up") if s["Effect"] == "Allow" and "iam:PassRole" in listed(s["Action"])]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": [*PASSED_TO]}}
+    trusted = set()
+    for stack in STACKS:
+        for one in evaluate("platform", stack).resources:
+            if one.type == "aws:iam/role:Role":
+                for statement in json.loads(one.inputs["assumeRolePolicy"])["Statement"]:
+                    trusted |= {statement["Principal"]["Service"]} if "Service" in statement["Principal"] else set()
+    assert trusted == set(PASSED_TO)
+
+
+def test_the_platform_role_can_neither_remove_nor_open_the_state() -> None:
+    (deny,) = [s for s in statements("up") if s["Sid"] == "NotTheState"]
+    assert deny["Effect"] == "Deny"
+    assert deny["Resource"] == [f"arn:aws:s3:::{WHERE.state_bucket}", f"arn:aws:s3:::{WHERE.state_bucket}/*"]
+    assert {"s3:DeleteBucket*", "s3:PutBucket*", "s3:DeleteObjectVersion"} <= set(deny["Action"])
 
 
 @pytest.mark.parametrize("kind", ["preview", "release", "up"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from infra.components.boundary import BOUNDARY, UNBOUNDED
 from infra.evaluate import Evaluation, Registered
 from tests.infra.conftest import Stack, evaluate, of_type
 
@@ -31,3 +32,9 @@ def test_the_database_is_watched_by_a_role_that_has_its_rights(stack: Stack) -> 
     platform = evaluate("platform", stack)
     rights = named(platform, "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "database-monitoring")
     assert rights.urn in named(platform, "aws:rds/instance:Instance", "database").depends_on
+
+
+def test_every_role_has_the_boundary_or_a_reason(platform: Evaluation) -> None:
+    roles = {one.name: one.inputs.get("permissionsBoundary") for one in of_type(platform, "aws:iam/role:Role")}
+    assert {name for name, bound in roles.items() if bound != BOUNDARY} == set(UNBOUNDED)
+    assert set(roles.values()) == {BOUNDARY, None}
