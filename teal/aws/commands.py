@@ -1,4 +1,4 @@
-"""`teal bootstrap` and `teal destroy`: show what will happen, ask, do it.
+"""`teal bootstrap`, `teal plan` and `teal destroy`: show what will happen, ask, do it.
 
 AWS's libraries are imported by the commands that need them: a rollback must not wait for them.
 """
@@ -6,6 +6,7 @@ AWS's libraries are imported by the commands that need them: a rollback must not
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -25,8 +26,9 @@ Folder = Annotated[Path, typer.Option("--project", help="Folder of Pulumi.yaml."
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands."""
+    """Add the commands."""
     app.command(name="bootstrap")(bootstrap_)
+    app.command(name="plan")(plan_)
     app.command(name="destroy")(destroy_)
 
 
@@ -49,6 +51,25 @@ def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: F
     keep = f"git add {file.path.name} and commit it"  # whoever runs Pulumi elsewhere, such as a workflow, needs its two new lines
     following = [keep, names.login, f"pulumi up --stack {stack}"]
     _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
+
+
+def plan_(
+    stack: Stack,
+    allow: Annotated[list[str] | None, typer.Option(metavar="URN", help="A resource to give up on purpose; may be repeated.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Write Pulumi's own JSON of the preview here.", dir_okay=False)] = None,
+    as_json: Json = False,
+    project: Folder = Path(),
+) -> None:  # fmt: skip
+    """What `pulumi up` would do: its price, the rules it must keep, what it would take away. Changes nothing. Exit 1: refused."""
+    from teal.aws import plan, stack_file
+    from teal.aws.pulumi_cli import PulumiCli
+    from teal.aws.session import open_aws
+
+    file = stack_file.read(project, stack)
+    backend = os.environ.get("PULUMI_BACKEND_URL")
+    names = None if backend else StateNames(stack, open_aws(file.region).account_id(), file.region)
+    pulumi = PulumiCli(project.resolve(), backend or (names.backend_url if names else ""))
+    _tell(plan.run(project.resolve(), stack, pulumi, allow or (), keep), as_json)
 
 
 def destroy_(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,15 @@ class Secrets:
 
     provider: str
     encrypted_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What `pulumi up` would do. `violations`: what the policy pack forbids in it, one sentence each; `document`: Pulumi's JSON."""
+
+    changes: Mapping[str, int]
+    violations: tuple[str, ...]
+    document: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,20 @@ class PulumiCli:
         for urn in urns:
             self._run("state", "unprotect", urn, "--stack", stack, "--yes")
 
+    def preview(self, stack: str, policies: Path) -> Preview:
+        """Plan, and check the plan by a policy pack. Nothing is changed. Raises PulumiFailed when the program fails."""
+        with tempfile.TemporaryDirectory() as scratch:
+            log = Path(scratch) / "events.jsonl"  # the JSON of a preview says that policies failed, and not which (3.260)
+            told = ("preview", "--stack", stack, "--json", "--policy-pack", str(policies), "--event-log", str(log))
+            ended = self._ended(*told, PULUMI_DEBUG_COMMANDS="true")  # without it there is no --event-log
+            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        events = [json.loads(line)["policyEvent"] for line in lines if '"policyEvent"' in line]
+        forbidden = [_violation(event) for event in events if event.get("enforcementLevel") == "mandatory"]
+        if ended.returncode != 0 and not forbidden:
+            raise self._failure(ended, *told)
+        changes = json.loads(ended.stdout).get("changeSummary") or {}
+        return Preview(changes, tuple(dict.fromkeys(forbidden)), ended.stdout)
+
     def protect(self, stack: str, urns: Sequence[str]) -> None:
         """Have these resources stay."""
         for urn in urns:
@@ -123,28 +147,39 @@ class PulumiCli:
         return binary
 
     def _run(self, *arguments: str) -> str:
-        binary = self._binary()
-        fixed = {"PULUMI_BACKEND_URL": self.backend_url, "PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
-        ended = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            [binary, *arguments, "--non-interactive"],
+        ended = self._ended(*arguments)
+        if ended.returncode != 0:
+            raise self._failure(ended, *arguments)
+        return ended.stdout
+
+    def _ended(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        fixed = {"PULUMI_BACKEND_URL": self.backend_url, "PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1", **more}
+        return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            [self._binary(), *arguments, "--non-interactive"],
             cwd=self.folder,
             env={**os.environ, **self.environment, **fixed},
             capture_output=True,
             text=True,
             check=False,
         )
-        if ended.returncode == 0:
-            return ended.stdout
+
+    def _failure(self, ended: subprocess.CompletedProcess[str], *arguments: str) -> OperatorError:
         said = "\n".join(line for line in f"{ended.stdout}\n{ended.stderr}".splitlines() if line.strip())
         where = f"pulumi {' '.join(arguments[:2])} in {self.folder}"
         if _UNREACHABLE in said:
-            raise ClusterUnreachable(
+            return ClusterUnreachable(
                 "The Kubernetes API does not answer, so what is in the cluster cannot be deleted in order",
                 where=where,
                 next="reach it (VPN, cluster.endpoint_cidrs) and run this again; if it is gone: add --cluster-gone",
             )
         last = "\n".join(said.splitlines()[-_LAST_LINES:])
-        raise PulumiFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")
+        return PulumiFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")
+
+
+def _violation(event: Mapping[str, Any]) -> str:
+    """The rule, the resource, and what is wrong with it; the message's first line is the rule's own description."""
+    wrong = " ".join(str(event.get("message", "")).split("\n", 1)[-1].split())
+    return f"{event.get('policyName')}: {str(event.get('resourceUrn', '')).rpartition('::')[2]}: {wrong}"
 
 
 def _needed(row: Mapping[str, Any]) -> tuple[str, ...]:
