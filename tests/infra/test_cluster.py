@@ -72,6 +72,12 @@ def test_who_runs_the_program_does_not_change_it(kind: str, monkeypatch: pytest.
     assert by_github.outputs == by_a_person.outputs
 
 
+def test_prices_and_pictures_are_made_for_a_file_that_lists_other_roles_than_ours() -> None:
+    values = _edited("dev", {"teal:cluster.admin_role_arns": ["arn:aws:iam::210987654321:role/ops"]})
+    result = evaluate_program("teal", ROOT / "infra" / "__main__.py", "dev", values)
+    assert "cluster-admin-ops" in {each.name for each in of_type(result, "aws:eks/accessEntry:AccessEntry")}
+
+
 @pytest.mark.parametrize(
     ("account", "deployer", "words"),
     [

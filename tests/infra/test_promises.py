@@ -224,6 +224,22 @@ def test_every_alert_reaches_the_topic_and_names_its_page(platform: Evaluation) 
     assert [each.inputs["topic"] for each in subscriptions] == [topic]
 
 
+def test_who_may_publish_alerts_may_use_the_topics_key_and_nobody_else(platform: Evaluation) -> None:
+    (topic,) = of_type(platform, "aws:sns/topicPolicy:TopicPolicy")
+    (key,) = [each for each in of_type(platform, "aws:kms/key:Key") if each.name == "keys-topics"]
+    publishers = {
+        service
+        for each in json.loads(topic.inputs["policy"])["Statement"]
+        if each["Effect"] == "Allow"
+        for service in _list(each["Principal"]["Service"])
+    }
+    users = {
+        service for each in json.loads(key.inputs["policy"])["Statement"] for service in _list(each["Principal"].get("Service"))
+    }
+    assert publishers == users
+    assert len(users) == 3
+
+
 def test_everything_in_aws_carries_the_stacks_tag(platform: Evaluation, stack: Stack) -> None:
     (provider,) = of_type(platform, "pulumi:providers:aws")
     tags = provider.inputs["defaultTags"]
