@@ -60,8 +60,7 @@ def survey(aws: Aws, file: StackFile, connect: Callable[[Path, str], PulumiCli] 
         raise _another_key(file.secrets_provider, wanted, str(file.path), file.stack)
     with told("Looking at the state bucket", names.bucket):
         steps = [*_bucket_steps(aws, names), *(_key_step(aws, names, scope) for scope in SCOPES)]
-    bucket_is_there = steps[0].done
-    return Survey(names, (*steps, _stack_step(pulumi, names, file, look=bucket_is_there)))
+    return Survey(names, (*steps, _stack_step(pulumi, names, file, look=steps[0].done)))  # no bucket: no stack to look for
 
 
 def apply(found: Survey) -> Iterator[Event]:
@@ -150,12 +149,31 @@ def _keep_versions(aws: Aws, bucket: str) -> None:
 
 
 def _create_key(aws: Aws, names: StateNames, scope: Scope) -> None:
-    made = aws.kms.create_key(
-        Description=f"Secrets in the Pulumi state of teal {names.stack}: {scope}",
-        Tags=_pairs(names, "TagKey", "TagValue"),  # type: ignore[arg-type]
-    )["KeyMetadata"]["KeyId"]
+    made = (
+        _key_without_a_name(aws, names, scope)
+        or aws.kms.create_key(
+            Description=_described(names, scope),
+            Tags=_pairs(names, "TagKey", "TagValue"),  # type: ignore[arg-type]
+        )["KeyMetadata"]["KeyId"]
+    )
     aws.kms.enable_key_rotation(KeyId=made)
     aws.kms.create_alias(AliasName=names.key_alias(scope), TargetKeyId=made)
+
+
+def _described(names: StateNames, scope: Scope) -> str:
+    return f"Secrets in the Pulumi state of teal {names.stack}: {scope}"
+
+
+def _key_without_a_name(aws: Aws, names: StateNames, scope: Scope) -> str | None:
+    """A key that an earlier run made and could not name any more: it would cost money for ever and encrypt nothing."""
+    wanted = [{"Key": name, "Values": [value]} for name, value in _tags(names).items()]
+    pages = aws.tagging.get_paginator("get_resources").paginate(TagFilters=wanted, ResourceTypeFilters=["kms:key"])  # type: ignore[arg-type]
+    for arn in [row["ResourceARN"] for page in pages for row in page["ResourceTagMappingList"]]:
+        key = aws.kms.describe_key(KeyId=arn)["KeyMetadata"]
+        usable = key["KeyState"] == "Enabled" and key.get("Description") == _described(names, scope)
+        if usable and not aws.kms.list_aliases(KeyId=key["KeyId"])["Aliases"]:
+            return key["KeyId"]
+    return None
 
 
 def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: bool) -> Step:

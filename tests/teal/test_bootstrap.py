@@ -177,6 +177,29 @@ def test_stopped_half_way_it_goes_on(aws: Aws, folder: Path, after: int, survey:
     assert survey(aws, read(folder, "dev")).open == ()
 
 
+def test_a_key_that_a_run_made_and_could_not_name_is_used_by_the_next_one(aws: Aws, folder: Path, survey: Any) -> None:
+    found = survey(aws, read(folder, "dev"))
+    list(apply(found))
+    before = {row["KeyId"] for row in aws.kms.list_keys()["Keys"]}
+    for scope in ("platform", "colors"):
+        aws.kms.delete_alias(AliasName=found.names.key_alias(scope))  # as if the run had ended between the two calls
+    list(apply(survey(aws, read(folder, "dev"))))
+    assert {row["KeyId"] for row in aws.kms.list_keys()["Keys"]} == before
+    keys = [aws.kms.describe_key(KeyId=found.names.key_alias(scope))["KeyMetadata"] for scope in ("platform", "colors")]
+    assert [key["Description"].rsplit(" ", 1)[-1] for key in keys] == ["platform", "colors"]
+
+
+def test_a_key_of_another_environment_or_one_that_is_going_is_not_taken(aws: Aws, folder: Path, survey: Any) -> None:
+    for stack, deleted in (("prod", False), ("dev", True)):
+        tags = [{"TagKey": "teal:stack", "TagValue": stack}, {"TagKey": "teal:state", "TagValue": "true"}]
+        text = f"Secrets in the Pulumi state of teal {stack}: platform"
+        key = aws.kms.create_key(Description=text, Tags=tags)["KeyMetadata"]["KeyId"]  # type: ignore[arg-type]
+        if deleted:
+            aws.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    list(apply(survey(aws, read(folder, "dev"))))
+    assert len(aws.kms.list_keys()["Keys"]) == 4
+
+
 def test_what_somebody_loosened_is_found_and_mended(aws: Aws, folder: Path, survey: Any) -> None:
     found = survey(aws, read(folder, "dev"))
     list(apply(found))
