@@ -61,6 +61,7 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
             cluster_arn=cluster.arn,
             provider=cluster.provider,
             region=config.region,
+            cidr=config.network.cidr,
             database_host=database.endpoint,
             database_port=database.port,
             database_name=database.name,

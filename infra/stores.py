@@ -63,6 +63,7 @@ def build(config: Config, base: Foundation) -> Stores:
         MaintenanceArgs(
             prefix=config.prefix,
             region=config.region,
+            cidr=config.network.cidr,
             schedule=config.database.maintenance_schedule,
             endpoint=database.endpoint,
             port=database.port,

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import apiextensions, core
 from pulumi_kubernetes import helm as helm_
 
+from infra.components import namespace_network
 from infra.components.pod_role import associate, pod_role, secret_statements
 
 # Chart and application share this number. Source: github.com/kedacore/charts, release v2.20.2, read 2026-11-22.
@@ -24,7 +25,7 @@ _INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two
 
 @dataclass(frozen=True)
 class AutoscalingArgs:
-    """`ready`: what must exist before pods can run. `watched`: existing namespaces whose workers KEDA may scale.
+    """`cidr`: the network's, where API server and database are. `ready`: what must exist before pods can run. `watched`: existing namespaces whose workers KEDA may scale.
 
     `database_secret_arn` holds JSON with `username` and `password`.
     """
@@ -34,6 +35,7 @@ class AutoscalingArgs:
     cluster_arn: pulumi.Input[str]
     provider: pulumi.ProviderResource
     region: str
+    cidr: str
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_name: pulumi.Input[str]
@@ -64,6 +66,12 @@ class Autoscaling(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
         )
+        closed = namespace_network.install(
+            name,
+            NAMESPACE,
+            namespace_network.keda(args.cidr),
+            pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace]),
+        )
         self.release = helm_.v3.Release(
             name,
             name="keda",
@@ -76,7 +84,7 @@ class Autoscaling(pulumi.ComponentResource):
             timeout=_INSTALL_SECONDS,
             values=values(args.watched),
             # The association first: pods get their role when they are created, never later.
-            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace, association]),
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace, association, *closed]),
         )
         self.resources = [made for one in args.watched for made in self._authentication(f"{name}-{one}", one, args)]
         self.role_arn = role.arn

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import batch, core
 
+from infra.components import namespace_network
 from infra.components.pod_role import associate, pod_role, secret_statements
 from infra.components.secrets import FILES, Reference, provider_class, volume
 
@@ -24,10 +25,11 @@ DEADLINE_SECONDS: Final = 4 * 3600  # Sunday 03:30 to 07:30: over before Monday 
 
 @dataclass(frozen=True)
 class MaintenanceArgs:
-    """`driver` brings the secret to the pod; `ready`: what must exist before pods can run."""
+    """`cidr`: the network's, where the database is. `driver` brings the secret to the pod; `ready`: what must exist before pods can run."""
 
     prefix: str
     region: str
+    cidr: str
     schedule: str
     endpoint: pulumi.Input[str]
     port: int
@@ -68,11 +70,14 @@ class Maintenance(pulumi.ComponentResource):
         script = core.v1.ConfigMap(
             name, metadata={"name": NAME, "namespace": NAMESPACE}, data={"run.sh": SCRIPT.read_text()}, opts=inside
         )
+        closed = namespace_network.install(name, NAMESPACE, namespace_network.maintenance(args.cidr), inside)
         batch.v1.CronJob(
             name,
             metadata={"name": NAME, "namespace": NAMESPACE},
             spec=cast(Any, cron(args.schedule, pod(args.endpoint, args.port, args.database))),
-            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[account, secrets, script, association]),
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.provider, depends_on=[account, secrets, script, association, *closed]
+            ),
         )
         self.register_outputs({})
 
