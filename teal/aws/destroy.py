@@ -12,7 +12,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from teal.aws import emptying, sweep, teardown
+from teal.aws import emptying, final_copies, sweep, teardown
 from teal.aws.names import StateNames
 from teal.aws.pulumi_cli import PulumiCli
 from teal.aws.session import Aws, missing, told
@@ -85,7 +85,7 @@ def look(found: Programs, names: StateNames, wish: Wish) -> Plan:
 def run(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
     """Delete. Ends with the report of what is left; raises BillableLeft when some of it costs money."""
     stack, wish = plan.wish.stack, plan.wish
-    gone = wish.cluster_gone or (bool(plan.phases) and cluster_is_gone(aws, f"teal-{stack}"))
+    gone = wish.cluster_gone or (bool(plan.phases) and cluster_is_gone(aws, plan.names.prefix))
     if gone:
         found = found.forgetting()
         yield Event("cluster", "warn", "it is gone: what was in it is forgotten, and looked for by tag at the end")
@@ -96,6 +96,9 @@ def run(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
         yield Event("colors", "ok", f"{color} is deleted")
     if plan.resources:
         yield from _platform(aws, found, plan)
+    if wish.delete_data:
+        copies = *final_copies.delete_final_snapshots(aws, plan.names), *final_copies.delete_retained_backups(aws, plan.names)
+        yield Event("copies", "ok", f"{', '.join(copies)}: deleted" if copies else "RDS keeps no copy of the database")
     yield from report(aws, stack, wish)
 
 
@@ -112,6 +115,7 @@ def _platform(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
     if wish.delete_data:
         yield Event("data", "start", f"emptying {len(plan.data)} stores")
         emptying.open_up(aws, teardown.data(resources))
+        final_copies.delete_final_snapshots(aws, plan.names)  # an earlier environment's has the name that this one's will need
         yield Event("data", "ok", "stores are empty and may be deleted")
     found.platform.unprotect(stack, teardown.to_unprotect(resources, delete_data=wish.delete_data))
     if not wish.delete_data:

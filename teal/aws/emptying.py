@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from teal.aws.pulumi_cli import StateResource
 from teal.aws.session import Aws, missing, told
+from teal.errors import NeedsHuman
+
+_ASK_AGAIN_SECONDS: Final = 10.0
+_VAULT_TRIES: Final = (
+    90  # 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
+)
+Pause = Callable[[float], None]
 
 
-def open_up(aws: Aws, resources: Iterable[StateResource]) -> None:
-    """Make each resource one that can be deleted; what is gone already is none. Objects, versions, copies and images are lost."""
+def open_up(aws: Aws, resources: Iterable[StateResource], pause: Pause = time.sleep) -> None:
+    """Make each resource one that can be deleted; what is gone already is none. Objects, versions, copies and images are lost.
+
+    Waits for a vault's recovery points to be gone, 15 min at most; then raises NeedsHuman.
+    """
     for resource in resources:
         act = _ACTS.get(resource.type)
         if act is not None:
             with told(f"Emptying {resource.name}", resource.id):
                 try:
-                    act(aws, resource)
+                    act(aws, resource, pause)
                 except ClientError as error:
                     if not missing(error):
                         raise
 
 
-def _bucket(aws: Aws, resource: StateResource) -> None:
+def _bucket(aws: Aws, resource: StateResource, _pause: Pause) -> None:
     client = aws.s3
     for page in client.get_paginator("list_object_versions").paginate(Bucket=resource.id):
         for rows in (page.get("Versions", []), page.get("DeleteMarkers", [])):
@@ -33,26 +44,37 @@ def _bucket(aws: Aws, resource: StateResource) -> None:
                 client.delete_objects(Bucket=resource.id, Delete={"Objects": named, "Quiet": True})  # type: ignore[typeddict-item]
 
 
-def _database(aws: Aws, resource: StateResource) -> None:
+def _database(aws: Aws, resource: StateResource, _pause: Pause) -> None:
     identifier = str(resource.outputs.get("identifier") or resource.id)
     aws.connect("rds").modify_db_instance(DBInstanceIdentifier=identifier, DeletionProtection=False, ApplyImmediately=True)
 
 
-def _vault(aws: Aws, resource: StateResource) -> None:
+def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
     client = aws.connect("backup")
-    pages = client.get_paginator("list_recovery_points_by_backup_vault").paginate(BackupVaultName=resource.id)
-    for point in [one for page in pages for one in page["RecoveryPoints"]]:
-        client.delete_recovery_point(BackupVaultName=resource.id, RecoveryPointArn=point["RecoveryPointArn"])
+    for _ in range(_VAULT_TRIES):
+        pages = client.get_paginator("list_recovery_points_by_backup_vault").paginate(BackupVaultName=resource.id)
+        points = [one for page in pages for one in page["RecoveryPoints"]]
+        if not points:
+            return
+        for point in points:  # one that was still being made at the first try is deleted at a later one
+            if point.get("Status") not in ("DELETING", "CREATING"):
+                client.delete_recovery_point(BackupVaultName=resource.id, RecoveryPointArn=point["RecoveryPointArn"])
+        pause(_ASK_AGAIN_SECONDS)
+    raise NeedsHuman(
+        f"{len(points)} recovery points are still in the vault, such as {points[0]['RecoveryPointArn']}: {points[0].get('Status')}",
+        where=resource.id,
+        next=f"aws backup list-recovery-points-by-backup-vault --backup-vault-name {resource.id}, then run this again",
+    )
 
 
-def _repository(aws: Aws, resource: StateResource) -> None:
+def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
     client = aws.connect("ecr")
     for page in client.get_paginator("list_images").paginate(repositoryName=resource.id):
         if page["imageIds"]:
             client.batch_delete_image(repositoryName=resource.id, imageIds=page["imageIds"])
 
 
-_ACTS: Mapping[str, Callable[[Aws, StateResource], Any]] = {
+_ACTS: Mapping[str, Callable[[Aws, StateResource, Pause], Any]] = {
     "aws:s3/bucket:Bucket": _bucket,
     "aws:rds/instance:Instance": _database,
     "aws:backup/vault:Vault": _vault,

@@ -20,11 +20,21 @@ class StateNames:
     region: str
 
     @property
+    def prefix(self) -> str:
+        """What the environment's resources in AWS are called after (infra/config.py); the cluster has just this name."""
+        return f"teal-{self.stack}"
+
+    @property
+    def database(self) -> str:
+        """The identifier of the database; of a restored one, how it begins (infra/components/database.py)."""
+        return f"{self.prefix}-db"
+
+    @property
     def bucket(self) -> str:
-        return f"teal-{self.stack}-state-{self.account_id}"
+        return f"{self.prefix}-state-{self.account_id}"
 
     def key_alias(self, scope: Scope) -> str:
-        return f"alias/teal-{self.stack}-state-{scope}"
+        return f"alias/{self.prefix}-state-{scope}"
 
     @property
     def backend_url(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from teal import cli
-from teal.aws import destroy, emptying, sweep, teardown
+from teal.aws import destroy, emptying, final_copies, sweep, teardown
 from teal.aws.names import StateNames
 from teal.aws.pulumi_cli import StateResource
 from teal.aws.session import Aws
@@ -254,6 +254,119 @@ def test_emptying_takes_every_version_and_image_and_minds_nothing_that_is_gone(a
     bucket, absent = resource("aws:s3/bucket:Bucket", "b", "teal-data"), resource("aws:s3/bucket:Bucket", "c", "teal-gone")
     emptying.open_up(aws, [bucket, absent])
     aws.s3.delete_bucket(Bucket="teal-data")  # refused while anything is in it
+
+
+class Backup:
+    """A vault whose points take some questions to go, as AWS's do; one is still being made at first."""
+
+    def __init__(self, questions: int) -> None:
+        self.questions = questions
+        self.asked = 0
+        self.deleted: set[str] = set()
+
+    def get_paginator(self, _name: str) -> Backup:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        self.asked += 1
+        status = {"arn:1": "COMPLETED", "arn:2": "CREATING" if self.asked < 3 else "COMPLETED"}
+        left = [one for one in status if not (one in self.deleted and self.asked > self.questions)]
+        return [
+            {
+                "RecoveryPoints": [
+                    {"RecoveryPointArn": one, "Status": "DELETING" if one in self.deleted else status[one]} for one in left
+                ]
+            }
+        ]
+
+    def delete_recovery_point(self, *, BackupVaultName: str, RecoveryPointArn: str) -> None:
+        assert BackupVaultName == "teal-dev"
+        assert RecoveryPointArn not in self.deleted, "AWS refuses to delete what is being deleted"
+        self.deleted.add(RecoveryPointArn)
+
+
+def test_a_vault_is_empty_before_it_is_deleted() -> None:
+    backup, pauses = Backup(questions=5), list[float]()
+    emptying.open_up(Aws(lambda _service: backup, REGION), [resource("aws:backup/vault:Vault", "v", "teal-dev")], pauses.append)
+    assert backup.deleted == {"arn:1", "arn:2"}
+    assert len(pauses) == 5
+
+
+def test_a_vault_that_does_not_empty_needs_a_human_after_a_quarter_of_an_hour() -> None:
+    backup, pauses = Backup(questions=10_000), list[float]()
+    with pytest.raises(NeedsHuman, match="2 recovery points are still in the vault"):
+        emptying.open_up(
+            Aws(lambda _service: backup, REGION), [resource("aws:backup/vault:Vault", "v", "teal-dev")], pauses.append
+        )
+    assert sum(pauses) == 900
+
+
+class Rds:
+    """Snapshots and backups in a list each, because moto cannot delete automated backups."""
+
+    def __init__(self, snapshots: Sequence[tuple[str, str]], backups: Sequence[tuple[str, str]]) -> None:
+        self.snapshots = list(snapshots)
+        self.backups = list(backups)
+
+    def get_paginator(self, name: str) -> Any:
+        rows = {
+            "describe_db_snapshots": {
+                "DBSnapshots": [{"DBSnapshotIdentifier": name, "DBInstanceIdentifier": of} for name, of in self.snapshots]
+            },
+            "describe_db_instance_automated_backups": {
+                "DBInstanceAutomatedBackups": [
+                    {"DBInstanceAutomatedBackupsArn": f"arn:{of}", "DBInstanceIdentifier": of, "Status": status}
+                    for of, status in self.backups
+                ]
+            },
+        }
+        self.page = rows[name]
+        return self
+
+    def paginate(self, **_: str) -> list[Any]:
+        return [self.page]
+
+    def delete_db_snapshot(self, DBSnapshotIdentifier: str) -> None:
+        self.snapshots = [one for one in self.snapshots if one[0] != DBSnapshotIdentifier]
+
+    def delete_db_instance_automated_backup(self, DBInstanceAutomatedBackupsArn: str) -> None:
+        self.backups = [one for one in self.backups if f"arn:{one[0]}" != DBInstanceAutomatedBackupsArn]
+
+
+def test_copies_that_rds_keeps_of_this_environment_s_databases_go_and_no_others() -> None:
+    rds = Rds(
+        [("teal-dev-db-final", "teal-dev-db"), ("teal-dev-db-r1-final", "teal-dev-db-r1"), ("by-hand", "teal-dev-db"),
+         ("teal-prod-db-final", "teal-prod-db")],
+        [("teal-dev-db", "retained"), ("teal-dev-db-r1", "active"), ("teal-prod-db", "retained")],
+    )  # fmt: skip
+    aws = Aws(lambda _service: rds, REGION)
+    assert final_copies.delete_final_snapshots(aws, NAMES) == ("teal-dev-db-final", "teal-dev-db-r1-final")
+    assert final_copies.delete_retained_backups(aws, NAMES) == ("arn:teal-dev-db",)
+    assert rds.snapshots == [("by-hand", "teal-dev-db"), ("teal-prod-db-final", "teal-prod-db")]
+    assert rds.backups == [("teal-dev-db-r1", "active"), ("teal-prod-db", "retained")]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_older_environment_s_final_snapshot_does_not_stand_in_the_way_and_none_is_left(aws: Aws) -> None:
+    rds = aws.connect("rds")
+    instance = {"DBInstanceClass": "db.t4g.small", "Engine": "postgres", "MasterUsername": "teal",
+                "MasterUserPassword": "not-a-secret", "AllocatedStorage": 20}  # pragma: allowlist secret  # fmt: skip
+    rds.create_db_instance(DBInstanceIdentifier="teal-dev-db", **instance)
+    rds.create_db_snapshot(DBInstanceIdentifier="teal-dev-db", DBSnapshotIdentifier="teal-dev-db-final")
+    database = resource("aws:rds/instance:Instance", "database", protect=True, identifier="teal-dev-db")
+    found = programs(platform=(database,), colors=())
+    take = found.platform.destroy
+
+    def destroying(*arguments: Any, **options: Any) -> None:
+        """As AWS's provider does: the final snapshot is part of the deletion, and its name must be free."""
+        if rds.describe_db_instances()["DBInstances"]:
+            rds.delete_db_instance(DBInstanceIdentifier="teal-dev-db", FinalDBSnapshotIdentifier="teal-dev-db-final")
+        take(*arguments, **options)
+
+    found.platform.destroy = destroying  # type: ignore[method-assign]
+    seen = list(destroy.run(aws, found, destroy.look(found, NAMES, destroy.Wish("dev", delete_data=True))))
+    assert rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"] == []
+    assert next(event.detail for event in seen if event.step == "copies").startswith("teal-dev-db-final")
 
 
 @pytest.mark.parametrize("confirm", [(), ("--confirm", "prod")])
