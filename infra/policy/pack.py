@@ -20,7 +20,8 @@ def policies() -> list[ResourceValidationPolicy]:
 def _policy(rule: Rule) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         inputs = cast(dict[str, Any], plain(args.props))
-        for violation in rule.check(Resource(args.resource_type, args.name, inputs, bool(args.opts.protect))):
+        stack = args.urn.split("::")[0].rsplit(":", 1)[-1]  # urn:pulumi:STACK::PROJECT::...
+        for violation in rule.check(Resource(args.resource_type, args.name, inputs, bool(args.opts.protect), stack)):
             report(violation, None)
 
     return ResourceValidationPolicy(

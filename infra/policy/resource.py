@@ -11,12 +11,13 @@ UNKNOWN: Final = "known only after creation"  # stands for such a value: somethi
 
 @dataclass(frozen=True)
 class Resource:
-    """Type token, name, inputs (camelCase), and whether it is protected."""
+    """Type token, name, inputs (camelCase), whether it is protected, and the stack that it is in (`prod`, `prod-blue`)."""
 
     type: str
     name: str
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     protect: bool = False
+    stack: str = ""
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -61,6 +61,14 @@ def encryption(resource: Resource) -> Iterator[str]:
     """Everything at rest is encrypted, everything in flight is TLS 1.2 or later."""
     inputs = resource.inputs
     match resource.type:
+        case "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration":
+            defaults = [mapping(one.get("applyServerSideEncryptionByDefault")) for one in listed(inputs.get("rules"))]
+            if not defaults or not all(one.get("sseAlgorithm") for one in defaults):
+                yield "the bucket's default names no encryption"
+        case "aws:s3/bucketPolicy:BucketPolicy":
+            document = inputs.get("policy")
+            if isinstance(document, str) and document.startswith("{") and not _tls_only(json.loads(document)):
+                yield "the bucket answers without TLS; deny s3:* when aws:SecureTransport is false"
         case "aws:rds/instance:Instance" if not inputs.get("storageEncrypted") and not inputs.get("snapshotIdentifier"):
             yield "storage_encrypted is not on"
         case "aws:elasticache/replicationGroup:ReplicationGroup":
@@ -130,6 +138,17 @@ def _statement(statement: Mapping[str, Any]) -> Iterator[str]:
         yield f"a statement allows {', '.join(actions)} on every resource"
     if statement.get("Principal") in ("*", {"AWS": "*"}) and not statement.get("Condition"):
         yield "anybody may take the role"
+
+
+def _tls_only(document: Mapping[str, Any]) -> bool:
+    """Whether a bucket's policy refuses everybody and everything that comes without TLS."""
+    return any(
+        statement.get("Effect") == "Deny"
+        and statement.get("Principal") in ("*", {"AWS": "*"})
+        and statement.get("Action") == "s3:*"
+        and mapping(mapping(statement.get("Condition")).get("Bool")).get("aws:SecureTransport") in ("false", False)
+        for statement in listed(document.get("Statement"))
+    )
 
 
 def _strings(value: object) -> list[str]:

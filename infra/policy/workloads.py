@@ -15,7 +15,7 @@ _OWN_REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.co
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 _VERSION: Final = re.compile(r":v?\d+(\.\d+)+([.+-][\w.-]+)?$")
 _SERVICE_NAMESPACE: Final = re.compile(r"^teal-(blue|green)$")
-MIN_REPLICAS: Final = 1  # dev may run one pod; prod's own minimum is a rule of infra/rules.py, which knows the environment
+MIN_REPLICAS: Final = {"prod": 2}  # by environment, with which a stack's name begins; elsewhere one pod may do
 
 
 def pod(resource: Resource) -> Mapping[str, Any]:
@@ -108,8 +108,9 @@ def replicas(resource: Resource) -> Iterator[str]:
         case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace(resource)) and "replicas" in spec:
             yield "`replicas` is set: each `up` would undo what the autoscaler decided"
         case "kubernetes:autoscaling/v2:HorizontalPodAutoscaler":
-            if int(spec.get("minReplicas") or 0) < MIN_REPLICAS:
-                yield "minReplicas is not set"
+            floor, least = MIN_REPLICAS.get(resource.stack.split("-")[0], 1), spec.get("minReplicas")
+            if least != UNKNOWN and int(least or 0) < floor:
+                yield f"minReplicas is {least or 'not set'}; at least {floor} here"
         case "kubernetes:policy/v1:PodDisruptionBudget":
             if spec.get("maxUnavailable") in (None, 0, "0", "0%") and not spec.get("minAvailable"):
                 yield "the disruption budget says nothing, or never lets a node go"

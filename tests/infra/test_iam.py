@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from infra.components.boundary import BOUNDARY, UNBOUNDED
+from infra.components.delivery_policies import Where, up
 from infra.evaluate import Evaluation, Registered
 from tests.infra.conftest import Stack, evaluate, of_type
 
@@ -38,3 +41,32 @@ def test_every_role_has_the_boundary_or_a_reason(platform: Evaluation) -> None:
     roles = {one.name: one.inputs.get("permissionsBoundary") for one in of_type(platform, "aws:iam/role:Role")}
     assert {name for name, bound in roles.items() if bound != BOUNDARY} == set(UNBOUNDED)
     assert set(roles.values()) == {BOUNDARY, None}
+
+
+# The platform's role has whole services, at these ARNs. Why the ARN ends as it does where it does not begin as the program's names do.
+WIDE = {
+    "arn:aws:elasticache:eu-central-1:123456789012:parametergroup:default*": "AWS's own groups, which nobody can change",
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-*": "RDS names a database's secret by the database's id",
+    "arn:aws:backup:eu-central-1:123456789012:backup-plan:*": "a plan's ARN is an id that AWS gives",
+    "arn:aws:aps:eu-central-1:123456789012:*": "workspaces, rules and scrapers have ids",
+    "arn:aws:acm:eu-central-1:123456789012:certificate/*": "a certificate's ARN is an id",
+    "arn:aws:wafv2:eu-central-1:123456789012:regional/*": "web ACLs have a name, rule groups of AWS do not begin with ours",
+    "arn:aws:kms:eu-central-1:123456789012:key/*": "a key's ARN is an id; not limited by tag: tagging a key would have to be, too",
+    "arn:aws:route53:::hostedzone/*": "a zone's ARN is an id",
+    "arn:aws:route53:::change/*": "a change's ARN is an id; it can only be read",
+    "arn:aws:ec2:eu-central-1:123456789012:*": "a network's parts have ids; the account and the region are the limit",
+    "arn:aws:logs:eu-central-1:123456789012:log-group:*teal-prod*": "groups of AWS begin with the service: /aws/eks/teal-prod/...",
+}
+
+
+def test_every_whole_service_is_held_to_the_program_s_names_or_has_a_reason() -> None:
+    where = Where("prod", "teal-prod", "eu-central-1", "123456789012", "bucket", "alias/a", "alias/b")
+    wide: set[str] = set()
+    for statement in up(where):
+        if statement["Effect"] == "Allow" and any(action.endswith(":*") for action in statement["Action"]):
+            for arn in statement["Resource"]:
+                name = arn.split(":", 5)[5]
+                if "*" in arn and not re.match(r"(\w+[-/:])*(\*[:/])?(app/)?teal-prod", name):
+                    wide.add(arn)
+    assert wide == set(WIDE)
+    assert "*" not in wide

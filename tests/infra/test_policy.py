@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
-from infra.policy.resource import Resource
+from infra.policy.resource import UNKNOWN, Resource
 from infra.policy.rules import RULES
 from infra.stateful import PROTECTED
 from tests.infra.conftest import STACKS, Program, Stack, evaluate
@@ -70,6 +71,15 @@ NOT_EXPOSED = [
     ("aws:lb/listener:Listener", {"protocol": "HTTP", "defaultActions": [{"type": "redirect"}]}),
     ("kubernetes:core/v1:Service", {"spec": {"type": "ClusterIP"}}),
 ]
+SSE = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+TLS_ONLY = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
 PLAIN = [
     ("aws:rds/instance:Instance", {}),
     ("aws:elasticache/replicationGroup:ReplicationGroup", {"atRestEncryptionEnabled": True}),
@@ -86,7 +96,17 @@ PLAIN = [
     ("aws:lb/listener:Listener", {"protocol": "HTTPS"}),
     ("kubernetes:storage.k8s.io/v1:StorageClass", {"parameters": {"type": "gp3"}}),
 ]
+PLAIN += [
+    (SSE, {"rules": []}),
+    (SSE, {"rules": [{"applyServerSideEncryptionByDefault": {}}]}),
+    (BUCKET_POLICY, {"policy": json.dumps({"Statement": []})}),
+    (BUCKET_POLICY, {"policy": json.dumps({"Statement": [{**TLS_ONLY, "Effect": "Allow"}]})}),
+    (BUCKET_POLICY, {"policy": json.dumps({"Statement": [{**TLS_ONLY, "Action": "s3:GetObject"}]})}),
+]
 ENCRYPTED = [
+    (SSE, {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms"}}]}),
+    (BUCKET_POLICY, {"policy": json.dumps({"Statement": [TLS_ONLY]})}),
+    (BUCKET_POLICY, {"policy": UNKNOWN}),
     ("aws:rds/instance:Instance", {"storageEncrypted": True}),
     ("aws:elasticache/replicationGroup:ReplicationGroup", {"atRestEncryptionEnabled": "true", "transitEncryptionEnabled": True}),
     ("aws:cloudwatch/logGroup:LogGroup", {"kmsKeyId": "arn", "retentionInDays": 7}),
@@ -239,6 +259,15 @@ def test_replicas(kind: str, inputs: dict[str, Any], refused: bool) -> None:
     assert bool(violations("replicas", kind, inputs)) is refused
 
 
+@pytest.mark.parametrize(
+    ("stack", "least", "refused"),
+    [("dev-blue", 1, False), ("prod-blue", 1, True), ("prod-green", 2, False), ("staging", 0, True)],
+)
+def test_a_service_in_prod_never_hangs_on_one_pod(stack: str, least: int, refused: bool) -> None:
+    (rule,) = [one for one in RULES if one.name == "replicas"]
+    assert bool(list(rule.check(Resource(HPA, "it", {"spec": {"minReplicas": least}}, stack=stack)))) is refused
+
+
 def test_values_that_a_preview_does_not_know_yet_do_not_break_a_rule() -> None:
     for rule in RULES:
         for kind in ("kubernetes:apps/v1:Deployment", "aws:ec2/securityGroup:SecurityGroup", HPA):
@@ -252,6 +281,6 @@ def test_both_programs_keep_every_rule(program: Program, stack: Stack) -> None:
         f"{rule.name}: {one.type} {one.name}: {violation}"
         for one in evaluate(program, stack).resources
         for rule in RULES
-        for violation in rule.check(Resource(one.type, one.name, one.inputs, one.protect))
+        for violation in rule.check(Resource(one.type, one.name, one.inputs, one.protect, stack))
     ]
     assert found == []

@@ -46,14 +46,14 @@ def analyzer() -> Iterator[Any]:
         serving.wait()
 
 
-def ask(analyzer: Any, kind: str, inputs: dict[str, Any], *, protect: bool = True) -> dict[str, str]:
+def ask(analyzer: Any, kind: str, inputs: dict[str, Any], *, protect: bool = True, stack: str = "dev") -> dict[str, str]:
     """What the pack says about a resource: message by policy, of mandatory ones."""
     properties = struct_pb2.Struct()
     properties.update(inputs)
     request = analyzer_pb2.AnalyzeRequest(
         type=kind,
         name="it",
-        urn=f"urn:pulumi:dev::teal::{kind}::it",
+        urn=f"urn:pulumi:{stack}::teal::{kind}::it",
         properties=properties,
         options=analyzer_pb2.AnalyzerResourceOptions(protect=protect),
     )
@@ -89,3 +89,9 @@ def test_what_a_preview_does_not_know_yet_neither_fails_nor_hides_the_rest(analy
     logs = "aws:cloudwatch/logGroup:LogGroup"
     assert ask(analyzer, logs, {"kmsKeyId": UNKNOWN_STRING_VALUE, "retentionInDays": 7}) == {}
     assert "for ever" in ask(analyzer, logs, {"kmsKeyId": UNKNOWN_STRING_VALUE})["encryption"]
+
+
+def test_the_pack_knows_prod_by_its_stack(analyzer: Any) -> None:
+    kind, inputs = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler", {"spec": {"minReplicas": 1}}
+    assert ask(analyzer, kind, inputs, stack="dev-blue") == {}
+    assert list(ask(analyzer, kind, inputs, stack="prod-blue")) == ["replicas"]
