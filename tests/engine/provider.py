@@ -7,7 +7,7 @@ would refuse: these tests are about the engine's work (order, protection, ignore
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -141,14 +141,14 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
 
 @contextmanager
-def serve(cloud: Cloud) -> Iterator[str]:
-    """One server on loopback for all packages; yields the value of PULUMI_DEBUG_PROVIDERS."""
+def serve(cloud: Cloud, packages: Sequence[str] = PACKAGES, plugin: type[StandIn] = StandIn) -> Iterator[str]:
+    """One server on loopback for these packages; yields the value of PULUMI_DEBUG_PROVIDERS."""
     server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", 400 * 1024 * 1024)])
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(StandIn(cloud), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(plugin(cloud), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield ",".join(f"{package}:{port}" for package in PACKAGES)
+        yield ",".join(f"{package}:{port}" for package in packages)
     finally:
         server.stop(None).wait(5)
 
