@@ -11,6 +11,11 @@ STACK_TAG: Final = "teal:stack"  # on every AWS resource of an environment (infr
 STATE_TAG: Final = "teal:state"  # on what `teal bootstrap` makes: a tear-down leaves it
 
 
+def prefix(stack: str) -> str:
+    """What an environment's resources in AWS are called after (infra/config.py); the cluster has just this name."""
+    return f"teal-{stack}"
+
+
 @dataclass(frozen=True, slots=True)
 class StateNames:
     """Names of one environment's state. Bucket names are global, so the account's number is part of it."""
@@ -21,8 +26,7 @@ class StateNames:
 
     @property
     def prefix(self) -> str:
-        """What the environment's resources in AWS are called after (infra/config.py); the cluster has just this name."""
-        return f"teal-{self.stack}"
+        return prefix(self.stack)
 
     @property
     def database(self) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from teal.aws.names import STACK_TAG, STATE_TAG
+from teal.aws.names import STACK_TAG, STATE_TAG, prefix
 from teal.aws.session import Aws, missing, told
 
 _CLUSTER_TAG: Final = "eks:eks-cluster-name"  # on the machines, volumes and load balancers that Auto Mode makes
@@ -43,7 +43,7 @@ def left(aws: Aws, stack: str) -> tuple[Left, ...]:
     """Everything tagged as this environment's. AWS may list what was deleted within the last hour; machines, keys and gateways are asked."""
     found: dict[str, Mapping[str, str]] = {}
     with told("Asking AWS what is left"):
-        for key, value in ((STACK_TAG, stack), (_CLUSTER_TAG, f"teal-{stack}")):
+        for key, value in ((STACK_TAG, stack), (_CLUSTER_TAG, prefix(stack))):
             pages = aws.tagging.get_paginator("get_resources").paginate(TagFilters=[{"Key": key, "Values": [value]}])
             for page in pages:
                 for row in page["ResourceTagMappingList"]:

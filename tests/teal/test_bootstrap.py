@@ -229,6 +229,13 @@ def test_environments_share_neither_bucket_nor_key() -> None:
     assert len(StateNames("staging", "123456789012", REGION).bucket) <= 63
 
 
+def test_names_are_those_that_the_platform_s_program_uses() -> None:
+    from infra.config import load
+    from infra.evaluate import stack_values
+
+    assert StateNames("prod", "123456789012", REGION).prefix == load(stack_values("prod"), "prod", "Pulumi.prod.yaml").prefix
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [(None, "known here: prod"), ("config: [", "not YAML"), ("config: {}", "names no region")],
