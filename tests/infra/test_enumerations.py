@@ -62,6 +62,8 @@ NOT_OPERATIONS = {
     "aps:GetSeries",
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:DeleteObjectVersion",
     "s3:GetReplicationConfiguration",
     "s3:GetAccelerateConfiguration",
     "budgets:ViewBudget",
