@@ -34,9 +34,10 @@ def register(app: typer.Typer) -> None:
 
 def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: Folder = Path()) -> None:
     """Prepare an AWS account for `pulumi up`: state bucket, keys of its secrets, an empty stack that uses them. Again: nothing changes."""
-    from teal.aws import bootstrap, stack_file
+    from teal.aws import bootstrap, stack_file, tools
     from teal.aws.session import open_aws
 
+    tools.require(tools.PULUMI, tools.AWS)  # said now, not by `pulumi up` after the cluster was made
     file = stack_file.read(project, stack)
     aws = open_aws(file.region)
     found = bootstrap.survey(aws, file)

@@ -16,6 +16,7 @@ from teal.aws.names import StateNames
 from teal.aws.platform import Platform
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.session import told
+from teal.aws.tools import AWS, PULUMI
 from teal.errors import BadInput
 from teal.metrics.prometheus import PrometheusMetrics, SigV4
 from teal.metrics.scrape import SLOW_SECONDS
@@ -63,6 +64,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         virtualenv=Path(sys.prefix),  # this interpreter has Pulumi's packages, or nothing works
         secrets_provider=names.secrets_provider("colors"),
         env=pulumi,
+        tools=(PULUMI, AWS),
     )
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
     return replace(target, golden=Path(environ["TEAL_GOLDEN"])) if environ.get("TEAL_GOLDEN") else target

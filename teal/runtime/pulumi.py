@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
+from teal.aws.tools import Tool, require
 from teal.errors import BadInput, Held, OperatorError
 from teal.record import Color, ColorState
 from teal.runtime import jobs
@@ -42,7 +43,8 @@ class ServiceProgram:
     """Where the color's program is and how its state is kept.
 
     `program`: infra/service; `home`: a folder of our own for each stack's settings; `virtualenv`: with Pulumi's packages.
-    `secrets_provider`: as in the platform's stack file; empty: a passphrase from the environment. `env`: for the engine and the program.
+    `secrets_provider`: the colors' key; empty: a passphrase from the environment. `env`: for the engine and the program. `tools`: commands
+    that must be on its PATH; asked for before anything is done, so that a release's preflight says it.
     """
 
     program: Path
@@ -50,6 +52,7 @@ class ServiceProgram:
     virtualenv: Path
     secrets_provider: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class PulumiRuntime:
 
     def _open(self, color: Color, config: Mapping[str, str] | None, *, create: bool) -> Stack | None:
         """The color's stack, with this configuration if given; None when there is none and none shall be made."""
+        require(*self.service.tools, environ=self.service.env)
         try:
             from pulumi import automation as auto  # heavy, and not installed with the laptop's requirements
         except ImportError as error:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from teal import cli
 from teal.aws import cost, plan, tools
 from teal.aws.pulumi_cli import Preview
-from teal.errors import BadInput
+from teal.errors import BAD_INPUT, BadInput
+from teal.runtime.pulumi import PulumiRuntime, ServiceProgram
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,3 +57,20 @@ def test_a_missing_command_is_named_with_what_it_is_for(absent: tools.Tool, tmp_
 def test_what_the_guard_cannot_read_is_not_called_safe() -> None:
     with pytest.raises(BadInput, match="could not be checked"):
         plan.guard(ROOT, "no plan")
+
+
+def test_a_release_learns_in_its_preflight_that_a_command_is_missing(tmp_path: Path) -> None:
+    service = ServiceProgram(tmp_path, tmp_path, tmp_path, env={"PATH": str(tmp_path)}, tools=(tools.AWS,))
+    runtime = PulumiRuntime("dev", service, "{}", None, None, {}, {})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="The command aws is not here"):
+        runtime.pending("blue")  # what the preflight asks first
+
+
+def test_bootstrap_names_a_missing_command_before_it_asks_aws_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("teal.aws.session.open_aws", lambda _region: pytest.fail("it asked AWS"))
+    assert cli.run(["bootstrap", "dev", "--json", "--project", str(ROOT)]) == BAD_INPUT
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert said["next"] == "install pulumi and aws, then run this again"
