@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ class AwsServer:
             aws_secret_access_key="testing",  # pragma: allowlist secret
             config=config,
         )
+
+    def reset(self) -> None:
+        """Empty it: what moto holds is the process's, and outlives a server."""
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset", method="POST"), timeout=5).close()
 
 
 @contextmanager

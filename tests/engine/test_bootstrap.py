@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +79,7 @@ def account(engine: Engine, tmp_path: Path) -> Iterator[Account]:
     (tmp_path / "Pulumi.yaml").write_text("name: teal\nruntime: python\n")
     shutil.copy(ROOT / "Pulumi.dev.yaml", tmp_path)
     with start() as server:
-        reset = urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")  # its accounts outlive a server
-        urllib.request.urlopen(reset, timeout=5).close()
+        server.reset()
         yield Account(Aws(server.client, REGION), tmp_path, environment(server, tmp_path / "home"))
 
 

@@ -33,6 +33,7 @@ def workspace(engine: Engine) -> Workspace:
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Aws]:
     with start() as server:
+        server.reset()
         aws = Aws(server.client, REGION)
         aws.eks.create_cluster(name=f"teal-{STACK}", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
         yield aws

@@ -6,7 +6,6 @@ Here the plugin of Kubernetes is a process that Pulumi itself starts, as in life
 from __future__ import annotations
 
 import os
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def programs(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Aws]:
     with start() as server:
-        urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST"), timeout=5).close()
+        server.reset()
         aws = Aws(server.client, REGION)
         aws.eks.create_cluster(name=NAMES.prefix, roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
         yield aws
