@@ -171,7 +171,7 @@ def follow(events: Iterator[Event], as_json: bool) -> None:
     view, screen = View(), console()
     if not screen.is_terminal:
         with asked_to_stop():
-            drive(events, lambda event: typer.echo(f"{event.state:<8} {event.step:<14} {event.detail}"))
+            drive(events, line_by_line())
         return
     with asked_to_stop(), Live(view.render(), console=screen, refresh_per_second=4) as live:
 
@@ -180,6 +180,20 @@ def follow(events: Iterator[Event], as_json: bool) -> None:
             live.update(view.render())
 
         drive(events, show)
+
+
+def line_by_line() -> Callable[[Event], None]:
+    """Shows each event as a line in a log; a look that found the same as the one before is left out."""
+    last = ""
+
+    def show(event: Event) -> None:
+        nonlocal last
+        line = f"{event.state:<8} {event.step:<14} {event.detail}"
+        if line != last:
+            typer.echo(line)
+        last = line
+
+    return show
 
 
 def drive(events: Iterator[Event], show: Callable[[Event], None]) -> None:

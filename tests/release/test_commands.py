@@ -154,3 +154,13 @@ def test_the_live_view_shows_steps_shares_and_both_colors(world: World) -> None:
     text = captured.get()
     for part in ("analyse-25", "blue  75 %", "green  25 %", "requests", "errors", "ok  deploy"):
         assert part in text, text
+
+
+def test_a_log_shows_what_repeats_once(capsys: pytest.CaptureFixture[str]) -> None:
+    same = [Event("hold", "progress", "Successful", done=n, total=3) for n in range(3)]
+    commands.drive(iter([*same, Event("hold", "ok"), *same[:1]]), commands.line_by_line())
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["progress", "hold", "Successful"],
+        ["ok", "hold"],
+        ["progress", "hold", "Successful"],
+    ]
