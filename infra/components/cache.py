@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 import pulumi
 import pulumi_random as random
-from pulumi_aws import ec2, elasticache, secretsmanager, vpc
+from pulumi_aws import elasticache, secretsmanager
 
+from infra.components.store_access import from_cluster_only
 from infra.sections import CacheConfig
 
 # Valkey speaks Redis' protocol. Family `valkey8` is in botocore's model of ElastiCache; that 8.0 is on offer is unverified.
@@ -58,31 +59,20 @@ class Cache(pulumi.ComponentResource):
     port: int
     secret_arn: pulumi.Output[str]  # {"auth_token", "url"}; the URL is rediss:// with the token in it
     replication_group_id: pulumi.Output[str]
-    member_clusters: pulumi.Output[Sequence[str]]  # CloudWatch knows each node by these
     security_group_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Cache", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         identifier = f"{args.prefix}-cache"
-        group = ec2.SecurityGroup(
+        group = from_cluster_only(
             name,
-            name=identifier,
-            description="Valkey, from the cluster only",
+            identifier,
+            "Valkey, from the cluster only",
+            port=PORT,
             vpc_id=args.vpc_id,
-            egress=[],
-            opts=child,
-        )
-        # A resource of its own: named inside the group, the cluster would be something that the data needs, and could not go without it.
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            description="pods",
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            referenced_security_group_id=args.client_security_group_id,
-            opts=child,
+            client_security_group_id=args.client_security_group_id,
+            child=child,
         )
         subnets = elasticache.SubnetGroup(name, name=identifier, subnet_ids=args.subnet_ids, opts=child)
         settings = elasticache.ParameterGroup(
@@ -142,5 +132,4 @@ class Cache(pulumi.ComponentResource):
         )
         self.endpoint, self.port, self.secret_arn = endpoint, PORT, secret.arn
         self.replication_group_id, self.security_group_id = replication.id, group.id
-        self.member_clusters = replication.member_clusters
         self.register_outputs({"endpoint": self.endpoint, "secret_arn": self.secret_arn})

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2, iam, rds, secretsmanager, vpc
+from pulumi_aws import cloudwatch, iam, rds, secretsmanager
 
 from infra.components.boundary import BOUNDARY
 from infra.components.database_parameters import parameters
+from infra.components.store_access import from_cluster_only
 from infra.sections import DatabaseConfig, RestoreConfig
 
 NAME: Final = "teal"  # of the database and of its owner
@@ -50,7 +51,6 @@ class Database(pulumi.ComponentResource):
     port: int
     name: str
     secret_arn: pulumi.Output[str]  # {"username", "password"}
-    resource_id: pulumi.Output[str]
     instance_id: pulumi.Output[str]
     instance_arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
@@ -59,24 +59,14 @@ class Database(pulumi.ComponentResource):
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Database", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        group = ec2.SecurityGroup(
+        group = from_cluster_only(
             name,
-            name=f"{args.prefix}-database",
-            description="PostgreSQL, from the cluster only",
+            f"{args.prefix}-database",
+            "PostgreSQL, from the cluster only",
+            port=PORT,
             vpc_id=args.vpc_id,
-            egress=[],
-            opts=child,
-        )
-        # A resource of its own: named inside the group, the cluster would be something that the data needs, and could not go without it.
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            description="pods",
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            referenced_security_group_id=args.client_security_group_id,
-            opts=child,
+            client_security_group_id=args.client_security_group_id,
+            child=child,
         )
         subnets = rds.SubnetGroup(name, name=f"{args.prefix}-database", subnet_ids=args.subnet_ids, opts=child)
         settings = rds.ParameterGroup(
@@ -103,7 +93,7 @@ class Database(pulumi.ComponentResource):
             suffix = generation(restore)
             current = self._instance(f"{name}-{suffix}", f"{args.prefix}-db-{suffix}", args, shared, restore, allowed)
         self.instance, self.port, self.name = current, PORT, NAME
-        self.endpoint, self.resource_id, self.instance_id = current.address, current.resource_id, current.identifier
+        self.endpoint, self.instance_id = current.address, current.identifier
         self.instance_arn, self.security_group_id = current.arn, group.id
         self.secret_arn = current.master_user_secrets.apply(lambda secrets: str(secrets[0].secret_arn))
         secretsmanager.SecretRotation(

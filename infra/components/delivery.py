@@ -10,10 +10,11 @@ import pulumi
 from pulumi_aws import ecr, eks, iam
 
 from infra.components import delivery_policies as policies
+from infra.components.colors import RELEASE_GROUP
 from infra.components.github_roles import GithubRoles, Kind
 
 # Kubernetes groups that the access entries put the roles in; RBAC gives the groups their rights.
-GROUPS: Final[Mapping[Kind, str]] = {"release": "teal:release", "preview": "teal:preview"}
+GROUPS: Final[Mapping[Kind, str]] = {"release": RELEASE_GROUP, "preview": "teal:preview"}
 
 
 @dataclass(frozen=True)

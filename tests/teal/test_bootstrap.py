@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +75,7 @@ def server() -> Iterator[AwsServer]:
 
 @pytest.fixture
 def aws(server: AwsServer) -> Aws:
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST"), timeout=5).close()
+    server.reset()
     return Aws(server.client, REGION)
 
 
