@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import batch, core
 
-from infra.components import namespace_network
+from infra.components import namespace_network, restricted
 from infra.components.pod_role import associate, pod_role, secret_statements
 from infra.components.secrets import FILES, Reference, provider_class, volume
 
@@ -105,11 +105,7 @@ def pod(endpoint: pulumi.Input[str], port: int, database: str) -> dict[str, Any]
         "command": ["/bin/sh", "/scripts/run.sh"],
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "250m", "memory": "128Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.CONTAINER,
         "volumeMounts": [
             {"name": "scripts", "mountPath": "/scripts", "readOnly": True},
             {"name": "secrets", "mountPath": FILES, "readOnly": True},
@@ -121,13 +117,7 @@ def pod(endpoint: pulumi.Input[str], port: int, database: str) -> dict[str, Any]
             "serviceAccountName": NAME,
             "automountServiceAccountToken": False,
             "restartPolicy": "Never",
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": restricted.pod_of(USER),
             "containers": [container],
             "volumes": [{"name": "scripts", "configMap": {"name": NAME}}, volume(NAME)],
         },

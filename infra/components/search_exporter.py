@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, networking
 
 from infra import scraped
+from infra.components import restricted
 from infra.components import search_users as users
 from infra.components.search_cluster import CA_SECRET, NAMESPACE, URL
 
@@ -67,7 +68,7 @@ def deployment() -> dict[str, Any]:
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}},
         # /healthz answers without asking search: a search that is down must not restart what reports it.
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 30, "timeoutSeconds": 5},
-        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": restricted.CONTAINER,
     }  # fmt: skip
     pod = {
         "automountServiceAccountToken": False,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from infra.components import restricted
 from infra.components.search_cluster import CA_SECRET, URL, USER
 from infra.sections import SearchConfig
 
@@ -122,11 +123,7 @@ def job(version: str, config_map: str, user_secret: str) -> dict[str, Any]:
         "command": ["/bin/sh", "/setup/run.sh"],
         "env": environment,
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "250m", "memory": "128Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": restricted.CONTAINER,
         "volumeMounts": [
             {"name": "setup", "mountPath": "/setup", "readOnly": True},
             {"name": "ca", "mountPath": "/ca", "readOnly": True},
@@ -137,13 +134,7 @@ def job(version: str, config_map: str, user_secret: str) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod_of(USER),
         "containers": [container],
         "volumes": [
             {"name": "setup", "configMap": {"name": config_map}},

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra import scraped
+from infra.components import restricted
 from infra.components.colors import PROBE_VARIABLE, SECRETS, SERVICE_ACCOUNT
+from infra.components.load_balancer_access import POD_PORT
 from infra.components.secrets import FILES, volume
 from infra.service.given import Given
 
-PORT: Final = 8080
 WORKER_METRICS_PORT: Final = 9102
 USER: Final = 10001  # the image's own (app/Dockerfile)
 # The load balancer goes on sending requests for a moment after a pod was told to end, and open ones may take as long as its
@@ -54,8 +55,8 @@ def web_pod(given: Given) -> dict[str, Any]:
     container = {
         **_container(given, "metadata.name"),
         "name": "app",
-        "args": ["python3", "-m", "app.main", "--host", "0.0.0.0", "--port", str(PORT)],
-        "ports": [{"name": scraped.WEB_PORT, "containerPort": PORT, "protocol": "TCP"}],
+        "args": ["python3", "-m", "app.main", "--host", "0.0.0.0", "--port", str(POD_PORT)],
+        "ports": [{"name": scraped.WEB_PORT, "containerPort": POD_PORT, "protocol": "TCP"}],
         "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": 60},  # two minutes for a first, cold start
         # /readyz stays 200 while a part that all pods share is away, so that a database's failover does not empty the target group.
         "readinessProbe": {
@@ -130,13 +131,7 @@ def _pod(given: Given, component: str, container: Mapping[str, Any], grace_secon
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,  # variables such as TEAL_PORT would look like settings
             "terminationGracePeriodSeconds": grace_seconds,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": restricted.pod_of(USER),
             # Anyway: when a zone is gone, pods crowd into the others rather than wait for it.
             "topologySpreadConstraints": [
                 {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from infra.components.load_balancer_access import POD_PORT
 from infra.service.given import Given
-from infra.service.pods import PORT, WORKER_METRICS_PORT
+from infra.service.pods import WORKER_METRICS_PORT
 
 _POD_IDENTITY: Final = "169.254.170.23/32"  # the agent's own address on every EKS node
 _LINK_LOCAL: Final = "169.254.0.0/16"  # the node's metadata, and with it the node's role
@@ -22,7 +23,7 @@ def policies(given: Given) -> dict[str, dict[str, Any]]:
     return {
         "deny": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         # From the VPC: the load balancer and the metrics scraper have addresses there and no pod to select by.
-        "web": {"podSelector": web, "policyTypes": ["Ingress"], "ingress": [{"from": [vpc], "ports": [_tcp(PORT)]}]},
+        "web": {"podSelector": web, "policyTypes": ["Ingress"], "ingress": [{"from": [vpc], "ports": [_tcp(POD_PORT)]}]},
         "worker": {
             "podSelector": worker,
             "policyTypes": ["Ingress"],

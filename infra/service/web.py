@@ -7,8 +7,9 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import apiextensions, apps, autoscaling, core, policy
 
+from infra.components.load_balancer_access import POD_PORT
 from infra.service.given import Given
-from infra.service.pods import PORT, labels, web_pod
+from infra.service.pods import labels, web_pod
 
 NAME: Final = "teal"
 _CALM_SECONDS: Final = 300  # after a peak, before pods are taken away: peaks come in groups
@@ -31,7 +32,7 @@ class Web(pulumi.ComponentResource):
             metadata=cast(Any, unawaited),
             spec={
                 "selector": labels(given, "app"),
-                "ports": [{"name": "http", "port": PORT, "target_port": "http", "protocol": "TCP"}],
+                "ports": [{"name": "http", "port": POD_PORT, "target_port": "http", "protocol": "TCP"}],
             },
             opts=child,
         )
@@ -41,7 +42,7 @@ class Web(pulumi.ComponentResource):
             kind="TargetGroupBinding",
             metadata=cast(Any, metadata),
             spec={
-                "serviceRef": {"name": NAME, "port": PORT},
+                "serviceRef": {"name": NAME, "port": POD_PORT},
                 "targetGroupARN": given.platform.target_group_arns[given.record.color],
                 "targetType": "ip",
             },
