@@ -162,12 +162,11 @@ def _supplement(run: Run, window: Window, progress: float) -> None:
     due = rules.minimum_samples * max(progress, 0.1)
     ahead = due * 1.5  # of need: the last polls may be lost
     streamed = any(counts.streams >= due for counts in window.now.values())  # the gate will not be absent
-    questions = probe.golden(run.target.golden)
     for color, counts in window.now.items():
         thin = counts.requests < ahead
         if thin or (streamed and counts.streams < ahead):
             with run.prober(color) as prober:
-                prober.sample(questions, rules.probes_per_poll, run.asked, streams_only=not thin)
+                prober.sample(probe.golden(run.target.golden), rules.probes_per_poll, run.asked, streams_only=not thin)
     run.asked += rules.probes_per_poll
 
 
