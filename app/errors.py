@@ -91,6 +91,24 @@ _PROBLEMS: Final = (
         "The schema must not be changed this way now",
         "Operators: release the expanding revisions first; contract when no release needs the old schema.",
     ),
+    Problem(
+        "index-incomplete",
+        409,
+        "The search index does not hold what the catalog says",
+        "Operators: fill it with `python -m app.admin index build --name NAME`, then verify it again.",
+    ),
+    Problem(
+        "backup-failed",
+        503,
+        "The snapshot or restore could not be done",
+        "Operators: the detail says why; nothing that runs was changed. Mend that, then run the command again.",
+    ),
+    Problem(
+        "snapshot-refused",
+        409,
+        "The snapshot is not whole or not what it should be",
+        "Operators: choose another one with `teal snapshots`, or fill search from the catalog alone: `teal rebuild`.",
+    ),
     Problem("starting", 503, "The service is starting or stopping", "Try again in a few seconds."),
 )
 PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PROBLEMS}
@@ -151,6 +169,24 @@ class MigrationRefused(RequestError):
     """A revision would take away what a release that serves still needs."""
 
     code = "migration-refused"
+
+
+class IndexIncomplete(TealError):
+    """An index was compared with the catalog and is not whole."""
+
+    code = "index-incomplete"
+
+
+class BackupFailed(TealError):
+    """A snapshot could not be taken or put back; what runs is as it was."""
+
+    code = "backup-failed"
+
+
+class SnapshotRefused(TealError):
+    """A snapshot was looked at and is cut off, changed, empty or of something else."""
+
+    code = "snapshot-refused"
 
 
 class Unavailable(TealError):

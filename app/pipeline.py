@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from app.catalog import work
@@ -18,30 +17,15 @@ from app.catalog.engine import Catalog
 from app.catalog.work import Job, Progress, Task
 from app.errors import DocumentRejected, Unavailable
 from app.gate import Closed, Gate
-from app.models.embed import passage_text
 from app.models.port import Embedder
+from app.passages import BATCH_PASSAGES, Parse, Shape, passages, read
 from app.publish import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Publisher, Stopping
-from app.rag.chunk import chunk
-from app.rag.parse import Parsed
-from app.search.port import Passage, Vector
 
-BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longest work a killed worker repeats
 _BATCHES_AHEAD: Final = 2  # embedding goes on while the last batch is being written
 RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unknown reason
 
 Outcome = Literal["indexed", "failed", "dropped"]
-Parse = Callable[[bytes, str, str | None], Parsed]
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How documents are cut and how often they are tried."""
-
-    passage_tokens: int
-    overlap_tokens: int
-    attempts: int
-    concurrency: int
 
 
 class Ingestion:
@@ -128,9 +112,7 @@ class Ingestion:
 
     def _write(self, task: Task) -> Future[bool]:
         """Parse, cut, and hand over batch by batch; returns the outcome of the last one."""
-        parsed = self._parse(task.body, task.media_type, task.filename)
-        title = task.title or parsed.title or task.filename or "Untitled"
-        texts = chunk(parsed.text, target_tokens=self._shape.passage_tokens, overlap_tokens=self._shape.overlap_tokens)
+        title, texts = read(task, self._parse, self._shape)
         embedder = self._embedder()
         resumed = task.passages_done if self._resumable(task, len(texts), embedder is not None) else 0
         rewritten = task.job.revision > 1 or task.attempts > 0
@@ -139,16 +121,12 @@ class Ingestion:
             if self._stop.is_set():
                 raise Stopping
             batch = texts[start : start + BATCH_PASSAGES]
-            vectors = embedder.passages([passage_text(title, text) for text in batch]) if embedder else [None] * len(batch)
+            written = passages(task, title, batch, start, embedder)
             done = start + len(batch)
             final = done == len(texts)
             progress = Progress(task.job, done, len(texts), embedder is not None, final, None if task.title else title)
-            passages = [
-                self._passage(task, title, start + place, text, vector)
-                for place, (text, vector) in enumerate(zip(batch, vectors, strict=True))
-            ]
             below = len(texts) if final and rewritten else None
-            ahead.append(self._publisher.write(progress, passages, below, after=ahead[-1] if ahead else None))
+            ahead.append(self._publisher.write(progress, written, below, after=ahead[-1] if ahead else None))
             if not final and len(ahead) >= _BATCHES_AHEAD and not ahead[-_BATCHES_AHEAD].result():
                 return ahead[-1]
         if not ahead:  # every batch was written before the last worker died, only the end is missing
@@ -157,14 +135,6 @@ class Ingestion:
 
     def _resumable(self, task: Task, total: int, embedding: bool) -> bool:
         return task.passages_total == total and task.embedded == embedding and task.passages_done <= total
-
-    @staticmethod
-    def _passage(task: Task, title: str, ordinal: int, text: str, vector: Vector | None) -> Passage:
-        document_id = task.job.document_id
-        return Passage(
-            id=f"{document_id}:{ordinal}", document_id=document_id, ordinal=ordinal, title=title, text=text,
-            collection=task.collection, source=task.source, metadata=task.metadata, vector=vector,
-        )  # fmt: skip
 
     def _leave(self, job: Job) -> Outcome:
         """The job is not wanted (any more): when the document is deleted, nothing written meanwhile may stay."""

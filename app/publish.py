@@ -17,7 +17,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from app.catalog import index_state, work
+from app.catalog import backlog, index_state, work
 from app.catalog.engine import Catalog
 from app.catalog.work import Job, Progress
 from app.errors import Unavailable
@@ -55,8 +55,9 @@ class _Removal:
 class Publisher:
     """Owns the writer. Outcomes are futures of True: done; False: done, but the document was deleted or queued anew."""
 
-    def __init__(self, writer: SearchWriter, catalog: Catalog, stop: threading.Event) -> None:
+    def __init__(self, writer: SearchWriter, catalog: Catalog, stop: threading.Event, index: str) -> None:
         self._writer = writer
+        self._index = index
         self._catalog = catalog
         self._stop = stop
         self._arrived = threading.Event()
@@ -202,6 +203,9 @@ class Publisher:
                         work.purged(session, gone)
                     if visible:
                         index_state.bump(session)
+                        finished = [one.progress.job for one in writes if one.progress.final and one.progress.job in wanted]
+                        changed = [job.document_id for job in finished]
+                        backlog.owe_others(session, self._index, [*changed, *(item.document_id for item in removals)])
                 break
             except Unavailable as error:
                 pause = self._pause(error, pause)

@@ -38,6 +38,7 @@ class ReleaseStack:
     home: Path
     port: int
     rules: Mapping[str, object] = field(default_factory=dict)
+    shell: Mapping[str, str] = field(default_factory=dict)  # what the operator's shell says besides
 
     @property
     def layout(self) -> Layout:
@@ -53,8 +54,13 @@ class ReleaseStack:
             for name, value in os.environ.items()
             if not name.startswith("TEAL_") and name not in ("DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL")
         }
-        own = {"TEAL_HOME": str(self.home), "TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "1000"}
-        return kept | own | {"TEAL_RULES": json.dumps(dict(self.rules))}
+        own = {
+            "TEAL_HOME": str(self.home),
+            "TEAL_EMBEDDING": "none",
+            "TEAL_RATE_LIMIT_PER_SECOND": "1000",
+            "TEAL_BACKUP_HOURS": "0",
+        }
+        return kept | own | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **self.rules})} | dict(self.shell)
 
     def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
         """The command; what it says goes to a pipe that must be read (a full one stops it), or to the file `to`."""

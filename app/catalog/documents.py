@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from app.catalog import backlog
 from app.catalog.accept import Accepted, Status, Submission, accept, requeue_failed, status_of
 from app.catalog.tables import DocumentRow, now
 from app.errors import InvalidRequest, NotFound
@@ -67,7 +68,8 @@ class Page:
 
 def get(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Document:
     """One document the caller may see; raises `NotFound`."""
-    return _document(_visible(session, document_id, collections))
+    row = _visible(session, document_id, collections)
+    return _document(row, backlog.awaited(session, [row.id]))
 
 
 def page(
@@ -87,7 +89,8 @@ def page(
     if cursor is not None:
         query = query.where(DocumentRow.id < cursor)
     rows = session.scalars(query.order_by(DocumentRow.id.desc()).limit(limit + 1)).all()
-    items = tuple(_document(row) for row in rows[:limit])
+    awaited = backlog.awaited(session, [row.id for row in rows])
+    items = tuple(_document(row, awaited) for row in rows[:limit])
     return Page(items, items[-1].id if len(rows) > limit else None)
 
 
@@ -141,8 +144,10 @@ def _within(collections: tuple[str, ...] | None) -> tuple[ColumnElement[bool], .
     return () if collections is None else (DocumentRow.collection.in_(collections),)
 
 
-def _document(row: DocumentRow) -> Document:
+def _document(row: DocumentRow, awaited: Set[str]) -> Document:
+    """`awaited`: documents that one of two indexes in service has yet to take over; they are not indexed for everybody."""
     error = None
+    status: Status = "processing" if row.status == "indexed" and row.id in awaited else status_of(row)
     if row.status == "failed" and row.error_code is not None:
         action = _ACTIONS.get(row.error_code, _RETRY).replace("{id}", row.id)
         error = {"code": row.error_code, "detail": row.error_detail or "", "action": action}
@@ -155,8 +160,8 @@ def _document(row: DocumentRow) -> Document:
         metadata=row.attributes,
         media_type=row.media_type,
         bytes=row.bytes,
-        status=status_of(row),
-        progress=1.0 if row.status == "indexed" else min(done, 1.0),
+        status=status,
+        progress=1.0 if status == "indexed" else min(done, 1.0),
         passages=row.passages_total,
         embedded=row.embedded,
         error=error,

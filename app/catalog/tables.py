@@ -162,3 +162,42 @@ class WorkerRow(Base):
     executor_id: Mapped[str] = mapped_column(String(100), primary_key=True)
     release_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SearchIndexRow(Base):
+    """A search index that is kept up: what a worker finishes is owed to every other one. `serving`: a worker feeds it and users read it.
+    `seeded`: every document that was there when it was registered has been owed to it."""
+
+    __tablename__ = "search_indexes"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    serving: Mapped[bool] = mapped_column(default=False)
+    seeded: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BacklogRow(Base):
+    """One document that one index has still to take over as the catalog has it. `stamp` is new each time it is owed again."""
+
+    __tablename__ = "index_backlog"
+
+    index_name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    document_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    stamp: Mapped[str] = mapped_column(String(36))
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("index_backlog_order", "index_name", "attempts", "stamp"),
+        Index("index_backlog_document", "document_id"),
+    )
+
+
+class SnapshotCheckRow(Base):
+    """When a snapshot was last restored for a test and passed, and how many sample questions found their document in it."""
+
+    __tablename__ = "snapshot_checks"
+
+    snapshot_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    verified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sampled: Mapped[int] = mapped_column(default=0)

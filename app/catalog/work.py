@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import ContentRow, DocumentRow, now
+
+_IN_WORK: Final = ("queued", "processing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,71 @@ class Progress:
 
 def load(session: Session, job: Job) -> Task | None:
     """The task of a job; None when the document is deleted, at another revision, or already done."""
+    return _task(session, *_current(job), DocumentRow.status.in_(_IN_WORK))
+
+
+def indexed(session: Session, document_id: str) -> Task | None:
+    """A document that is indexed, as a task for another index; None for every other."""
+    return _task(session, DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed")
+
+
+def in_work(session: Session, document_id: str) -> bool:
+    """Whether the document waits for a worker or is with one."""
+    query = select(DocumentRow.id).where(
+        DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None), DocumentRow.status.in_(_IN_WORK)
+    )
+    return session.scalar(query) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """An indexed document and when it became so."""
+
+    document_id: str
+    updated_at: datetime
+
+
+def indexed_page(session: Session, *, after: str | None, limit: int) -> list[Indexed]:
+    """The next indexed documents in order of id."""
+    query = select(DocumentRow.id, DocumentRow.updated_at).where(
+        DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed"
+    )
+    if after is not None:
+        query = query.where(DocumentRow.id > after)
+    return [Indexed(*row) for row in session.execute(query.order_by(DocumentRow.id).limit(limit)).tuples()]
+
+
+def spread(session: Session, count: int, before: datetime | None) -> list[str]:
+    """Up to `count` documents that were indexed `before` a moment (None: ever), spread evenly over all of them in order of id."""
+    ids = select(DocumentRow.id, func.row_number().over(order_by=DocumentRow.id).label("number")).where(
+        DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed"
+    )
+    if before is not None:
+        ids = ids.where(DocumentRow.updated_at < before)
+    numbered = ids.subquery()
+    total = session.scalar(select(func.count()).select_from(numbered)) or 0
+    every = max(1, total // count)
+    query = select(numbered.c.id).where(numbered.c.number % every == 0).order_by(numbered.c.id).limit(count)
+    return list(session.scalars(query))
+
+
+def may_have_passages(session: Session, document_ids: Sequence[str]) -> set[str]:
+    """Those of these documents that are live and have not failed; of every other no passage may stay."""
+    query = select(DocumentRow.id).where(
+        DocumentRow.id.in_(document_ids), DocumentRow.deleted_at.is_(None), DocumentRow.status != "failed"
+    )
+    return set(session.scalars(query)) if document_ids else set()
+
+
+def _task(session: Session, *conditions: ColumnElement[bool]) -> Task | None:
     row = session.execute(
-        select(DocumentRow, ContentRow.body)
-        .join(ContentRow, ContentRow.document_id == DocumentRow.id)
-        .where(*_current(job), DocumentRow.status.in_(("queued", "processing")))
+        select(DocumentRow, ContentRow.body).join(ContentRow, ContentRow.document_id == DocumentRow.id).where(*conditions)
     ).one_or_none()
     if row is None:
         return None
     document, body = row
     return Task(
-        job,
+        Job(document.id, document.revision),
         document.title,
         body,
         document.media_type,
@@ -92,7 +149,7 @@ def start(session: Session, job: Job) -> bool:
     return _changed(
         session,
         update(DocumentRow)
-        .where(*_current(job), DocumentRow.status.in_(("queued", "processing")))
+        .where(*_current(job), DocumentRow.status.in_(_IN_WORK))
         .values(status="processing", attempts=DocumentRow.attempts + 1, updated_at=now()),
     )
 
@@ -171,7 +228,7 @@ def take_over(session: Session, job: Job) -> Job | None:
     taken = _changed(
         session,
         update(DocumentRow)
-        .where(*_current(job), DocumentRow.status.in_(("queued", "processing")))
+        .where(*_current(job), DocumentRow.status.in_(_IN_WORK))
         .values(revision=DocumentRow.revision + 1, status="queued", updated_at=now()),
     )
     return Job(job.document_id, job.revision + 1) if taken else None

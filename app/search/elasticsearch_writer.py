@@ -82,12 +82,43 @@ class ElasticsearchWriter:
         with mapped(self._settings.elasticsearch_url, self._alias):
             return int(self._call(lambda: self._client.count(index=self._alias, query=query))["count"])
 
+    def document_ids(self, *, after: str | None, limit: int) -> list[str]:
+        each: dict[str, Any] = {"size": limit, "sources": [{"document": {"terms": {"field": "document_id"}}}]}
+        if after is not None:
+            each["after"] = {"document": after}
+        return [str(bucket["key"]["document"]) for bucket in self._buckets({"composite": each})]
+
+    def tally(self, document_ids: Sequence[str]) -> dict[str, int]:
+        if not document_ids:
+            return {}
+        found = self._buckets(
+            {"terms": {"field": "document_id", "size": len(document_ids)}}, {"terms": {"document_id": list(document_ids)}}
+        )
+        return {str(bucket["key"]): int(bucket["doc_count"]) for bucket in found}
+
+    def drop(self) -> bool:
+        gone = self._client.options(ignore_status=404)
+        with mapped(self._settings.elasticsearch_url, self._alias):
+            behind = self._call(lambda: gone.indices.get_alias(name=self._alias))
+            names = list(behind) if behind.meta.status == 200 else []
+            if names:
+                self._call(lambda: gone.indices.delete(index=names))
+            self._call(lambda: gone.indices.delete_index_template(name=f"{self._alias}-passages"))
+        return bool(names)
+
     def breaker_state(self) -> str:
         """`closed`, `open` or `half_open`."""
         return str(self._breaker.state)
 
     def close(self) -> None:
         self._client.close()
+
+    def _buckets(self, aggregation: dict[str, Any], query: dict[str, Any] | None = None) -> list[Any]:
+        with mapped(self._settings.elasticsearch_url, self._alias):
+            found = self._call(
+                lambda: self._client.search(index=self._alias, size=0, query=query, aggregations={"found": aggregation})
+            )
+        return list(found["aggregations"]["found"]["buckets"])
 
     def _create(self, stamp: Stamp) -> None:
         mappings = index_mappings(stamp, self._settings.elasticsearch_quantization)

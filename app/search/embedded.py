@@ -14,7 +14,18 @@ from typing import Any, Final, TypeVar, cast
 import apsw
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.embedded_schema import SCHEMA, VECTORS, check_stamp, connect, mapped, quantized, read_stamp, refusals, where
+from app.search.embedded_schema import (
+    SCHEMA,
+    VECTORS,
+    check_stamp,
+    connect,
+    files,
+    mapped,
+    quantized,
+    read_stamp,
+    refusals,
+    where,
+)
 from app.search.port import Candidates, IndexStatus, Passage, Query, Stamp
 from app.search.words import query_words, storable
 
@@ -162,9 +173,32 @@ class EmbeddedWriter:
             condition, parameters = ("WHERE document_id = ?", (document_id,)) if document_id is not None else ("", ())
             return cast("int", self._connection.execute(f"SELECT count(*) FROM passage {condition}", parameters).fetchall()[0][0])  # noqa: S608
 
+    def document_ids(self, *, after: str | None, limit: int) -> list[str]:
+        sql = "SELECT DISTINCT document_id FROM passage WHERE document_id > ? ORDER BY document_id LIMIT ?"
+        return [str(row[0]) for row in self._rows(sql, (after or "", limit))]
+
+    def tally(self, document_ids: Sequence[str]) -> dict[str, int]:
+        sql = (
+            "SELECT document_id, count(*) FROM passage WHERE document_id IN (SELECT value FROM json_each(?)) GROUP BY document_id"
+        )
+        return dict(cast("list[tuple[str, int]]", self._rows(sql, (json.dumps(list(document_ids)),))))
+
+    def drop(self) -> bool:
+        with self._lock, mapped(self._path):
+            there = read_stamp(self._connection) is not None
+            self._connection.close()
+            for path in files(self._path):
+                path.unlink(missing_ok=True)
+        return there
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._lock, mapped(self._path):
+            self._made(self._connection)
+            return cast("list[tuple[Any, ...]]", self._connection.execute(sql, parameters).fetchall())
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:

@@ -48,6 +48,11 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     return connection
 
 
+def files(path: Path) -> tuple[Path, ...]:
+    """The index file and what SQLite keeps beside it."""
+    return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
+
+
 @contextmanager
 def mapped(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into the service's own."""

@@ -109,4 +109,13 @@ class SearchWriter(Protocol):
     def count(self, document_id: str | None = None) -> int:
         """Visible passages, of one document or of all."""
 
+    def document_ids(self, *, after: str | None, limit: int) -> list[str]:
+        """The next documents that have visible passages, in an order of the engine's own; fewer than `limit` at the end."""
+
+    def tally(self, document_ids: Sequence[str]) -> Mapping[str, int]:
+        """Visible passages of each of these documents; one without any is absent."""
+
+    def drop(self) -> bool:
+        """Remove the whole index and what names it; False when there was none. Only `close` may follow."""
+
     def close(self) -> None: ...

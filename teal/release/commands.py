@@ -62,6 +62,13 @@ def release_(
     image: Annotated[
         str | None, typer.Option("--image", help="Release a version that was built before: its digest or label.")
     ] = None,
+    reindex: Annotated[
+        bool,
+        typer.Option(
+            "--reindex",
+            help="With a search index of its own, built from the catalog: for another embedding model or passage length.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -71,7 +78,7 @@ def release_(
         raise BadInput(
             "--version labels what is built, --image names what was", where="teal release", next="teal release --image ID"
         )
-    wish = execute.Wish(path, version, image)
+    wish = execute.Wish(path, version, image, reindex)
     target = target_of(stack)
     if dry_run:
         show_plan(execute.preview(target, wish), as_json)

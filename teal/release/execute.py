@@ -175,7 +175,7 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
         raise failure
     raise ReleaseFailed(f"Release {run.document.id} failed at {steps[reached].name} and was undone: {reason}",
                         where=failure.where if isinstance(failure, OperatorError) else steps[reached].name,
-                        next="teal history") from failure  # fmt: skip
+                        next=failure.next if reached == 0 and isinstance(failure, OperatorError) else "teal history") from failure  # fmt: skip
 
 
 def _leave(run: Run) -> None:

@@ -11,8 +11,8 @@ from teal.record import Color, ColorState, Record
 from teal.release.target import Rules
 
 Action = Literal["preflight", "expand-schema", "build-index", "verify-index", "raise-floor", "deploy", "ready", "warm", "golden",
-                 "shift", "analyse", "promote", "hold", "re-home", "retire"]  # fmt: skip
-POINT_OF_NO_RETURN: Final = "retire"  # from here the old color is going: a release can only be finished
+                 "shift", "analyse", "promote", "hold", "re-home", "retire", "drop-index"]  # fmt: skip
+POINT_OF_NO_RETURN: Final = "retire"  # from this step on the old color is going: a release can only be finished
 
 
 class _Frozen(BaseModel):
@@ -49,6 +49,10 @@ class Document(_Frozen):
         """Where the step is; 0 for a name of another version of Teal: everything again does no harm."""
         return next((number for number, step in enumerate(self.steps) if step.name == name), 0)
 
+    def is_late(self, name: str) -> bool:
+        """Whether the step comes at or after the point of no return."""
+        return any(step.action == POINT_OF_NO_RETURN for step in self.steps[: self.position(name) + 1])
+
 
 class Outcome(_Frozen):
     """How a release ended. `phase` Healthy: it is the active color. Degraded: undone."""
@@ -80,8 +84,8 @@ def steps(record: Record, rules: Rules, *, reindex: bool) -> tuple[Step, ...]:
     ]  # fmt: skip
     if reindex:
         found += [
-            Step(action="build-index", says="build a new search index from the catalog, beside the old one", undo="kept aside: nobody reads it"),
-            Step(action="verify-index", says="compare counts and sample queries of both indexes", undo="nothing was changed"),
+            Step(action="build-index", says="build a new search index from the catalog, beside the old one; both are kept up from here on", undo="it is removed"),
+            Step(action="verify-index", says="compare it with the catalog, and sample queries with the old one", undo="nothing was changed"),
         ]  # fmt: skip
     found += [
         Step(action="raise-floor", says=f"minimum replicas of {target} = what {active or 'a first release'} runs now", undo="with the color"),
@@ -105,4 +109,12 @@ def steps(record: Record, rules: Rules, *, reindex: bool) -> tuple[Step, ...]:
             ),
             Step(action="retire", says=f"end {active}", undo="none: release its image again"),
         ]
+        if reindex:
+            found.append(
+                Step(
+                    action="drop-index",
+                    says=f"remove the index that only {active} read",
+                    undo="none: an index is built from the catalog",
+                )
+            )
     return tuple(found)

@@ -11,7 +11,7 @@ from teal.release.evidence import evident
 from teal.release.execute import undone
 from teal.release.history import read_document, require_same
 from teal.release.ledger import Ledger
-from teal.release.plan import POINT_OF_NO_RETURN, Document, other
+from teal.release.plan import Document, other
 from teal.release.run import Run, shares
 from teal.release.target import Target
 from teal.stack.events import Event
@@ -131,7 +131,7 @@ def _likely(target: Target, error: StoreFailed) -> Color:
 def _late(record: Record, document: Document) -> bool:
     if record.release is None or record.release.phase == "RollingBack":
         return False
-    return document.steps[document.position(record.release.step)].action == POINT_OF_NO_RETURN
+    return document.is_late(record.release.step)
 
 
 def _refuse_late(record: Record, document: Document) -> None:

@@ -42,6 +42,24 @@ def preflight(run: Run, step: Step) -> Iterator[Event]:
             next="teal status",
         )
     yield Event(step.name, "progress", f"{run.old} is whole ({ready.ready} processes) and has all requests", data=shares(found))
+    yield from proven_snapshot(run, step, run.old)
+
+
+def proven_snapshot(run: Run, step: Step, color: Color) -> Iterator[Event]:
+    """A release may need a restore: raises OperatorError unless a recent snapshot passed its test."""
+    hours, state = run.target.rules.snapshot_hours, run.ledger.check().color(color)
+    if not hours or state is None:
+        return
+    tested = [row for row in run.target.runtime.admin(state, color, "snapshots") if row["verified_at"]]
+    age = min((float(row["age_seconds"]) / 3600 for row in tested), default=None)
+    if age is None or age > hours:
+        said = (
+            "No snapshot has passed its test"
+            if age is None
+            else f"The newest snapshot that passed its test is {age:.0f} h old, not {hours:g}"
+        )
+        raise OperatorError(said, where="snapshots", next="teal snapshot && teal verify; then teal release again")
+    yield Event(step.name, "progress", f"a snapshot of {age:.1f} h ago passed its test")
 
 
 def expand_schema(run: Run, step: Step) -> Iterator[Event]:
@@ -55,15 +73,39 @@ def expand_schema(run: Run, step: Step) -> Iterator[Event]:
 
 
 def build_index(run: Run, step: Step) -> Iterator[Event]:
-    state = run.state()
-    for row in run.target.runtime.admin(state, run.new, "index", "build", "--name", state.index):
-        yield Event(step.name, "progress", str(row.get("detail", row)))
+    """In pieces of some seconds: the lease is kept, what users send is owed to the new index too, and a resumed release goes on with the rest."""
+    state, done = run.state(), 0
+    while True:
+        row = run.target.runtime.admin(state, run.new, "index", "build", "--name", state.index)[-1]
+        done, left = done + int(row["done"]), int(row["left"])
+        yield Event(step.name, "progress", f"{state.index}: {row['detail']}", done=done, total=done + left)
+        if left == 0:
+            return
+        run.wait()
+
+
+def undo_build_index(run: Run) -> Iterator[Event]:
+    """Nobody reads it; while it is registered every document would be owed to it."""
+    if run.old is not None and (staying := run.ledger.check().color(run.old)) is not None:
+        yield from remove_index(run, staying, run.old, run.document.state.index)
 
 
 def verify_index(run: Run, step: Step) -> Iterator[Event]:
     state = run.state()
-    for row in run.target.runtime.admin(state, run.new, "index", "verify", "--name", state.index):
-        yield Event(step.name, "progress", str(row.get("detail", row)))
+    against = ("--against", run.document.replaces.index) if run.document.replaces else ()
+    for row in run.target.runtime.admin(state, run.new, "index", "verify", "--name", state.index, *against):
+        yield Event(step.name, "progress", str(row["detail"]))
+
+
+def drop_index(run: Run, step: Step) -> Iterator[Event]:
+    if run.document.replaces is not None:
+        yield from remove_index(run, run.state(), run.new, run.document.replaces.index)
+
+
+def remove_index(run: Run, state: ColorState, color: Color, index: str) -> Iterator[Event]:
+    """By the color that stays, which does not read it."""
+    row = run.target.runtime.admin(state, color, "index", "drop", "--name", index)[-1]
+    yield Event("index", "progress", f"{index} is removed" if row["dropped"] else f"{index} was not there")
 
 
 def raise_floor(run: Run, step: Step) -> Iterator[Event]:
@@ -194,7 +236,7 @@ def put(record: Record, color: Color, state: ColorState | None) -> Record:
 STEPS: Final[Mapping[Action, tuple[Do, Undo]]] = {
     "preflight": (preflight, nothing),
     "expand-schema": (expand_schema, nothing),  # an expanded schema serves the images of before
-    "build-index": (build_index, nothing),  # nobody reads it; it is built over when the same release is resumed
+    "build-index": (build_index, undo_build_index),
     "verify-index": (verify_index, nothing),
     "raise-floor": (raise_floor, nothing),  # the floor is part of the color's state, which ends with the release
     "deploy": (deploy, undo_deploy),
@@ -207,4 +249,5 @@ STEPS: Final[Mapping[Action, tuple[Do, Undo]]] = {
     "hold": (watch.hold, give_back),
     "re-home": (re_home, nothing),  # the jobs go back when the color's deployment is undone
     "retire": (retire, nothing),  # never asked: plan.POINT_OF_NO_RETURN
+    "drop-index": (drop_index, nothing),  # nor this
 }

@@ -69,6 +69,7 @@ class Rules:
     jobs_seconds: float = 300.0  # to re-home and drain the jobs of a leaving color
     ingest_seconds: float = 120.0  # for the probe document to be indexed by the new worker
     paused_seconds: float = 3600.0  # an inconclusive release waits this long for `teal resume`, then undoes itself
+    snapshot_hours: float = 26.0  # the newest snapshot that passed its test is no older, or no release begins: a day, and time to take it. 0: not asked
     poll_seconds: float = 5.0
     probes_per_poll: int = 10  # requests to each color when users send too few
     first_floor: int = 2  # processes of a first release, which has no active color to learn from

@@ -36,7 +36,7 @@ def admin(state: Path, *arguments: str, **environment: str) -> tuple[int, list[d
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     code, lines, _ = admin(tmp_path, "migrate")
-    assert (code, lines) == (0, [{"revision": "0001"}])
+    assert (code, lines) == (0, [{"revision": "0002"}])
     return tmp_path
 
 

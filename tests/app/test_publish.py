@@ -16,7 +16,8 @@ from app.catalog import documents, index_state, work
 from app.catalog.engine import Catalog, migrate
 from app.catalog.work import Job, Progress
 from app.errors import PassageRefused, SearchUnavailable
-from app.pipeline import Ingestion, Shape
+from app.passages import Shape
+from app.pipeline import Ingestion
 from app.publish import Publisher
 from app.rag.parse import Parsed
 from app.search.embedded import EmbeddedWriter
@@ -87,7 +88,7 @@ def engine() -> Memory:
 @pytest.fixture
 def publisher(catalog: Catalog, engine: Memory) -> Iterator[Publisher]:
     stop = threading.Event()
-    publisher = Publisher(engine, catalog, stop)
+    publisher = Publisher(engine, catalog, stop, "teal")
     publisher.start()
     yield publisher
     stop.set()

@@ -317,3 +317,23 @@ async def test_an_engine_that_is_not_there_is_said_quickly(name: str, dead_engin
             await reader.candidates(Query("tide", vector(1), 10))
         assert time.monotonic() - start < 2.5  # the deadline of a search, 2 s, and a slow machine
     await reader.close()
+
+
+async def test_an_index_tells_which_documents_it_holds_and_how_much_of_each(engine: Engine, writer: SearchWriter) -> None:
+    store(writer, *(passage(f"d{number}", ordinal) for number in range(5) for ordinal in range(1 + number % 2)))
+    found, after = list[str](), None
+    while page := writer.document_ids(after=after, limit=2):
+        found += page
+        after = page[-1]
+    assert sorted(found) == ["d0", "d1", "d2", "d3", "d4"]
+    assert writer.tally(["d0", "d1", "d9"]) == {"d0": 1, "d1": 2}
+    assert writer.tally([]) == {}
+
+
+async def test_a_dropped_index_is_gone_and_dropping_it_again_does_no_harm(engine: Engine, writer: SearchWriter) -> None:
+    store(writer, passage("d"))
+    assert writer.drop() is True
+    with pytest.raises(SearchUnavailable):
+        await words(engine, "tide")
+    again = engine.writer()
+    assert again.drop() is False

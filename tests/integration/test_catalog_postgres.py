@@ -11,17 +11,29 @@ from app.catalog.engine import Catalog, open_engine
 from app.errors import CatalogUnavailable
 from app.settings import Settings
 from tests import postgres_process
+from tests.app.test_backlog import BacklogPromises
 from tests.app.test_catalog import Promises
 
 
-@pytest.mark.integration
-class TestPostgres(Promises):
+class Fresh:
+    """A database of its own for each test."""
+
+    url: str
+
     @pytest.fixture(autouse=True)
     def _database(self, postgres_url: str) -> Iterator[None]:
         with postgres_process.fresh_database(postgres_url) as url:
             self.url = Settings.model_validate({"database_url": url}).sqlalchemy_url()
             yield
 
+
+@pytest.mark.integration
+class TestBacklog(Fresh, BacklogPromises):
+    pass
+
+
+@pytest.mark.integration
+class TestPostgres(Fresh, Promises):
     def test_a_slow_statement_ends_after_three_seconds(self, catalog: Catalog) -> None:
         with pytest.raises(CatalogUnavailable, match="statement timeout"), catalog.read() as session:
             session.execute(text("SELECT pg_sleep(8)"))

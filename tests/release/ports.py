@@ -73,6 +73,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     on_sleep: list[Callable[[], None]] = field(default_factory=list)
     documents: set[str] = field(default_factory=set)
+    tested_hours_ago: tuple[float, ...] = (30.0, 3.0)  # snapshots that passed their test
+    indexes: set[str] = field(default_factory=lambda: {"teal"})
     kept: list[object] = field(default_factory=list)
     cache: set[tuple[str, bytes]] = field(default_factory=set)
 
@@ -136,6 +138,7 @@ class World:
         stranded = {id: left for id, left in self.jobs.items() if left and id != state.release_id}
         assert not stranded, f"stranded jobs: {stranded}"
         assert not self.documents, "a probe document was left"
+        assert self.indexes == {state.index}, f"kept up: {self.indexes}"
 
 
 class Process:
@@ -341,8 +344,21 @@ class Colors:
                 moved = world.jobs.get(source, 0)
                 world.jobs[source], world.jobs[to] = 0, world.jobs.get(to, 0) + moved
                 return [{"moved": moved}]
-            case ("index", _):
-                return [{"detail": f"{arguments[1]} {options['--name']}"}]
+            case ("snapshots",):
+                return [{"verified_at": "2026-01-01T00:00:00Z", "age_seconds": 3600 * hours} for hours in world.tested_hours_ago]
+            case ("index", "build"):
+                name = options["--name"]
+                first = name not in world.indexes
+                world.indexes.add(name)
+                return [{"done": 5, "left": 5 if first else 0, "detail": "in pieces"}]  # two calls
+            case ("index", "verify"):
+                assert options["--name"] in world.indexes, "verified before it was built"
+                return [{"detail": "as the catalog"}]
+            case ("index", "drop"):
+                assert options["--name"] != state.index, "the index that is read"
+                there = options["--name"] in world.indexes
+                world.indexes.discard(options["--name"])
+                return [{"dropped": there}]
         raise AdminFailed(" ".join(arguments), code="unknown", detail="no such command", action="", bad_input=True)
 
 

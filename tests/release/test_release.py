@@ -529,8 +529,31 @@ def test_a_new_index_is_built_beside_the_old_one_before_the_color_reads_it(world
     run(world.process(), Wish(Path("new"), reindex=True))
     name = world.load().green.index  # type: ignore[union-attr]
     assert name.startswith("teal-r")
-    calls = [call for call in world.calls if call.startswith(("index", "deploy"))]
-    assert calls == [f"index build --name {name}", f"index verify --name {name}", "deploy green floor 3"]
+    calls = [call for call in world.calls if call.startswith(("index", "deploy", "retire"))]
+    assert calls == [f"index build --name {name}", f"index build --name {name}", f"index verify --name {name} --against teal",
+                     "deploy green floor 3", "retire blue", "index drop --name teal"]  # fmt: skip
+    world.assert_whole()
+
+
+@pytest.mark.parametrize(("ages", "words"), [((), "No snapshot has passed its test"), ((40.0, 27.0), "is 27 h old, not 26")])
+def test_a_release_without_a_recent_tested_snapshot_is_refused_before_anything_changes(
+    world: World, ages: tuple[float, ...], words: str
+) -> None:
+    world.tested_hours_ago = ages
+    with pytest.raises(ReleaseFailed, match=words):
+        run(world.process())
+    assert not [call for call in world.calls if call.startswith(("deploy", "migrate"))]
+    world.assert_whole()
+    world.tested_hours_ago = ()
+    run(world.process(rules=replace(RULES, snapshot_hours=0)))
+
+
+def test_the_index_of_a_release_that_failed_is_removed(world: World) -> None:
+    world.put_image("new", Behaviour(errors=0.2))
+    with pytest.raises(ReleaseFailed):
+        run(world.process(), Wish(Path("new"), reindex=True))
+    assert [call.split()[1] for call in world.calls if call.startswith("index")] == ["build", "build", "verify", "drop"]
+    world.assert_whole()
 
 
 @pytest.mark.parametrize("how", [Behaviour(), Behaviour(errors=0.2), Behaviour(starts=False)])

@@ -1,0 +1,187 @@
+"""What `teal` does to search indexes: build one beside the others, compare, exchange, remove it. Commands of `python -m app.admin`.
+
+Imports are inside the commands, as there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from app.catalog.engine import Catalog
+    from app.search.port import SearchWriter
+    from app.settings import Settings
+
+Line = dict[str, Any]
+SEED_PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
+BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
+
+
+def build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
+    From the first call on it is kept up with everything that is finished."""
+    from app.catalog import backlog
+    from app.follow import Follower
+    from app.models.embed import open_embedder, stamp
+    from app.rag.parse import parse_apart
+    from app.worker import shape_of
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.ensure(stamp(named))
+        seed(catalog, options.name)
+        embedder = open_embedder(named)
+        done = Follower(catalog, writer, options.name, parse_apart, lambda: embedder, shape_of(named)).work_off(options.seconds)
+        with catalog.read() as session:
+            left, failed = backlog.left(session, options.name), backlog.failed(session, options.name, named.ingest_attempts)
+        yield {"index": options.name, "done": done.done, "left": left - len(failed), "failed": len(failed),
+               "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
+
+
+def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
+    from app import sampling
+    from app.catalog import backlog
+    from app.errors import IndexIncomplete
+    from app.reconcile import reconcile
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.publish()
+        found = reconcile(catalog, writer, options.name)
+        with catalog.read() as session:
+            failed = backlog.failed(session, options.name, named.ingest_attempts)
+        if found.missing or found.extra or failed:
+            raise IndexIncomplete(
+                f"The index {options.name} differs from the catalog: of {found.documents} documents {found.missing} are missing, "
+                f"{found.extra} are too many{_said(failed)}. Next: `python -m app.admin index build --name {options.name}`."
+            )
+        questions = list(sampling.questions(catalog))
+        with catalog.read() as session:  # what was finished since the index was filled is owed to it and not lost
+            owed = backlog.owed(session, options.name, [document_id for document_id, _ in questions])
+        questions = [one for one in questions if one[0] not in owed]
+        seen = sampling.found(named, questions, with_meaning=True)
+        wanted = len(questions)
+        if options.against is not None:
+            wanted = sampling.found(with_index(settings, options.against), questions, with_meaning=False)
+    if seen < sampling.FOUND_SHARE * wanted:
+        raise IndexIncomplete(
+            f"Of {len(questions)} documents the index {options.name} found {seen} by words of their own, not {wanted}."
+        )
+    yield {"index": options.name, "documents": found.documents, "sampled": len(questions), "found": seen,
+           "detail": f"{found.documents} documents as in the catalog; {seen} of {len(questions)} samples found"}  # fmt: skip
+
+
+def drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
+    from app.catalog import backlog
+    from app.errors import InvalidRequest
+
+    if options.name == settings.index:
+        raise InvalidRequest(f"The index {options.name} is the one that this release reads.")
+    with opened(settings, options.name) as (_, catalog, writer):
+        with catalog.write() as session:
+            backlog.drop(session, options.name)
+        yield {"index": options.name, "dropped": writer.drop()}
+
+
+def swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
+    from app.catalog import backlog
+    from app.search import swap as swapping
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.publish()
+        writer.close()
+        swapping.swap(settings, named)
+        with catalog.write() as session:
+            backlog.hand_over(session, options.name, settings.index)
+    yield {"index": settings.index, "kept": swapping.kept_name(settings), "detail": f"{options.name} is {settings.index} now"}
+
+
+def reconcile_(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Compare an index with the catalog and owe it what differs; its worker takes that over."""
+    from dataclasses import asdict
+
+    from app.catalog import backlog
+    from app.reconcile import reconcile
+
+    name = options.name or settings.index
+    with opened(settings, name) as (_, catalog, writer):
+        writer.publish()
+        found = reconcile(catalog, writer, name)
+        with catalog.read() as session:
+            left = backlog.left(session, name)
+    yield {
+        "index": name,
+        **asdict(found),
+        "left": left,
+        "detail": f"{found.missing} missing, {found.extra} too many, {left} left to take over",
+    }
+
+
+def list_(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """The indexes that are kept up, and what each is owed."""
+    from dataclasses import asdict
+
+    from app.catalog import backlog
+    from app.catalog.engine import Catalog
+
+    with Catalog(settings.sqlalchemy_url()).read() as session:
+        lines = [{**asdict(one), "left": backlog.left(session, one.name)} for one in backlog.registered(session)]
+    yield from lines
+
+
+def with_index(settings: Settings, name: str) -> Settings:
+    """The settings, naming another index. Raises pydantic's ValidationError for a name that is none."""
+    return type(settings).model_validate({**settings.model_dump(), "index": name})
+
+
+@contextmanager
+def opened(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
+    """Settings that name this index, the catalog, and the index's writer."""
+    from app.catalog.engine import Catalog
+    from app.search import open_writer
+
+    named = with_index(settings, name)
+    catalog, writer = Catalog(settings.sqlalchemy_url()), open_writer(named)
+    try:
+        yield named, catalog, writer
+    finally:
+        writer.close()
+        catalog.close()
+
+
+def seed(catalog: Catalog, name: str) -> None:
+    """Register the index and owe it every indexed document, once; cut off, it begins again, which does no harm."""
+    from app.catalog import backlog
+
+    with catalog.write() as session:
+        seeded = backlog.register(session, name, serving=False).seeded
+    after: str | None = None
+    while not seeded:
+        with catalog.write() as session:
+            ids = backlog.seed(session, name, after=after, limit=SEED_PAGE)
+        seeded, after = len(ids) < SEED_PAGE, ids[-1] if ids else None
+
+
+def _said(failed: list[tuple[str, str]]) -> str:
+    return f"; {len(failed)} can not be indexed here, the first {failed[0][0]}: {failed[0][1]}" if failed else ""
+
+
+def add_index_commands(commands: Any) -> None:
+    """index build, verify, swap, reconcile, drop, list."""
+    group = commands.add_parser("index", help="Search indexes.").add_subparsers(required=True, metavar="build|verify|swap|...")
+    named = (("build", build), ("verify", verify), ("swap", swap), ("reconcile", reconcile_), ("drop", drop))
+    for name, command in named:
+        made = group.add_parser(name, help=command.__doc__)
+        made.add_argument("--name", required=command is not reconcile_)
+        made.set_defaults(command=command)
+        if command is build:
+            made.add_argument("--seconds", type=float, default=BUILD_SECONDS, help="how long to work at most")
+        if command is verify:
+            made.add_argument(
+                "--against", default=None, help="an index in service that must not find more of the samples by words alone"
+            )
+    group.add_parser("list", help=list_.__doc__).set_defaults(command=list_)
