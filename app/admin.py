@@ -14,6 +14,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from app.admin_backup import add_backup_commands
+from app.admin_index import add_index_commands
 from app.admin_release import add_release_commands
 from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 
@@ -175,6 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m app.admin", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_release_commands(commands)
+    add_index_commands(commands)
+    add_backup_commands(commands)
     simple: tuple[Command, ...] = (status, rebuild, doctor)
     for command in simple:
         commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command)

@@ -115,6 +115,23 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="Tries of a document that fails or kills its worker, before it is marked failed."
     )
 
+    backup_dir: Path = Field(Path(".teal/backups"), description="Folder of the snapshots, outside AWS.")
+    backup_key: Path = Field(
+        Path(".teal/keys/backup.key"),
+        description="File with the age key that snapshots are encrypted to; made with the first one. Keep a copy elsewhere.",
+    )
+    backup_hours: float = Field(
+        24.0,
+        ge=0,
+        description="Hours between the snapshots that the worker takes, and verifies by restoring them. 0: it takes none.",
+    )
+    backup_keep: int = Field(7, ge=1, le=365, description="Snapshots kept; the newest that was verified is never removed.")
+    snapshot_repository: str = Field(
+        "teal",
+        pattern=r"^[a-z][a-z0-9-]{0,60}$",
+        description="Elasticsearch's snapshot repository; made outside AWS when it is missing.",
+    )
+
     probe_secret: SecretStr | None = Field(
         None,
         description="Who sends it in `X-Teal-Probe` may bypass the caches with `X-Teal-Bypass-Cache: 1`: the probes of a release. "

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, start_http_server
 
+from app.backup.schedule import Schedule
+from app.catalog import backlog
 from app.catalog.engine import Catalog, schema_revision
 from app.catalog.phases import OLDEST_REVISION
 from app.catalog.work import Job
 from app.errors import TealError
+from app.follow import Follower
 from app.ingest import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
 from app.models.port import Embedder
-from app.pipeline import Ingestion, Parse, Shape
+from app.passages import Parse, Shape
+from app.pipeline import Ingestion
 from app.publish import LONGEST_PAUSE_SECONDS, Publisher
 from app.rag.parse import parse_apart
 from app.search.port import SearchWriter, Stamp, Vector
@@ -120,12 +124,17 @@ def serve(
         return
     model = Model(settings, parts.open_embedder)
     model.current()
-    publisher = Publisher(writer, catalog, stop)
-    shape = Shape(settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency)
+    if not _until("the catalog", lambda: _registered(catalog, settings.index), stop):
+        return
+    publisher = Publisher(writer, catalog, stop, settings.index)
+    shape = shape_of(settings)
     ingestion = Ingestion(catalog, publisher, parts.parse, model.current, shape, stop)
     jobs = Jobs(settings)
     sweep = Sweep(catalog, jobs, publisher, lambda: model.current() is not None, executor_id, settings.release_id)
     publisher.start()
+    follower = Follower(catalog, writer, settings.index, parts.parse, model.current, shape)
+    threading.Thread(target=follower.run, args=(stop,), name="follower", daemon=True).start()
+    threading.Thread(target=Schedule(settings, catalog).run, args=(stop,), name="snapshots", daemon=True).start()
     sweep.run()
     dbos = _launch(settings, executor_id, ingestion)
     log.info("worker ready: %s, release %s", executor_id, settings.release_id)
@@ -173,6 +182,17 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
     for queue, concurrency in ((INGEST, IN_FLIGHT), (REMOVE, IN_FLIGHT)):
         DBOS.register_queue(queue, worker_concurrency=concurrency, polling_interval_sec=POLL_SECONDS, on_conflict="always_update")
     return dbos
+
+
+def shape_of(settings: Settings) -> Shape:
+    """How the settings want documents cut and tried."""
+    return Shape(settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency)
+
+
+def _registered(catalog: Catalog, index: str) -> bool:
+    """From here on this index serves: a document counts as indexed when it has it, whichever color's worker took it in."""
+    with catalog.write() as session:
+        return backlog.register(session, index, serving=True).serving
 
 
 def _schema_is_ready(settings: Settings) -> bool:

@@ -19,6 +19,7 @@ from typer._click.exceptions import UsageError  # typer carries its own click an
 from teal import errors, ingest, keys, present
 from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
+from teal.backup import commands as backup_commands
 from teal.client import Client, address, require_collection, require_key, words
 from teal.errors import OperatorError
 from teal.release import commands as release_commands
@@ -262,6 +263,7 @@ keys.register(app)
 aws_commands.register(app)
 aws_cost.register(app)
 release_commands.register(app)
+backup_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

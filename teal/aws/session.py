@@ -15,6 +15,7 @@ from teal.errors import BadInput, OperatorError
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_rds import RDSClient
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
@@ -55,6 +56,11 @@ class Aws:
     @property
     def eks(self) -> EKSClient:
         found: EKSClient = self.connect("eks")
+        return found
+
+    @property
+    def rds(self) -> RDSClient:
+        found: RDSClient = self.connect("rds")
         return found
 
     @property

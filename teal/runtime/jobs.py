@@ -20,7 +20,7 @@ SECRETS: Final = "teal"
 # Jobs of these commands run as the search engine's operator, who may snapshot and restore; the service's own user may not.
 OPERATOR: Final = "teal-operator"  # their service account and Secret
 OPERATOR_CLASS: Final = "-operator"  # behind the namespace's name
-OPERATOR_COMMANDS: Final = ("snapshot", "verify", "restore")
+OPERATOR_COMMANDS: Final = ("snapshot", "snapshots", "verify", "restore")
 _SECRETS_DRIVER: Final = "secrets-store.csi.k8s.io"
 _SECRETS_FOLDER: Final = "/mnt/secrets"
 _USER: Final = 10001  # the image's own (app/Dockerfile)

@@ -98,6 +98,15 @@ class Layout:
         return self.keys / f"probe-{color}"
 
     @property
+    def backups(self) -> Path:
+        return self.home / "backups"
+
+    @property
+    def backup_key(self) -> Path:
+        """Opens the snapshots."""
+        return self.keys / "backup.key"
+
+    @property
     def caddy(self) -> Path:
         return self.home / "caddy"
 

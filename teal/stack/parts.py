@@ -96,6 +96,8 @@ def service_env(layout: Layout, state: StackState, environ: Mapping[str, str], r
     env = {"TEAL_ENVIRONMENT": "laptop"} | given | {
         "TEAL_STATE_DIR": str(layout.data),
         "TEAL_MODEL_DIR": str(layout.models),
+        "TEAL_BACKUP_DIR": str(layout.backups),
+        "TEAL_BACKUP_KEY": str(layout.backup_key),
         "TEAL_LOG_DIR": str(layout.logs),
         "TEAL_SEARCH": state.search,
         "PYTHONUNBUFFERED": "1",

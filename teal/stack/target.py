@@ -35,6 +35,7 @@ RULES = Rules(
     jobs_seconds=60.0,
     ingest_seconds=60.0,
     paused_seconds=300.0,
+    snapshot_hours=50.0,  # two days: a laptop sleeps, and takes its snapshot when it wakes
     poll_seconds=1.0,
     probes_per_poll=20,
 )

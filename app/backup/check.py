@@ -1,0 +1,133 @@
+"""Restores a snapshot for a test: opened, whole, complete as of its moment, and answering questions. What runs is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app import sampling
+from app.backup import postgres, sealed, sqlite_copy
+from app.backup.contents import indexed
+from app.backup.manifest import Manifest, folder_of
+from app.backup.restore import Place, search_beside, writer_of
+from app.catalog import checks, work
+from app.catalog.engine import Catalog, migrate
+from app.errors import SnapshotRefused
+from app.reconcile import PAGE
+from app.search.port import SearchWriter
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a test saw. `found` of `sampled` documents were found by words of their own."""
+
+    snapshot: str
+    documents: int
+    sampled: int
+    found: int
+
+
+def recent(found: Manifest, hours: float) -> None:
+    """Raises SnapshotRefused when the snapshot is older."""
+    age = datetime.now(UTC) - found.finished_at
+    if age > timedelta(hours=hours):
+        raise SnapshotRefused(
+            f"The newest snapshot, {found.id}, is {age.total_seconds() / 3600:.1f} h old; {hours:g} h are allowed. Next: `teal snapshot`."
+        )
+
+
+def verify(settings: Settings, found: Manifest, place: Place) -> Checked:
+    """Test one snapshot and note in the catalog that it passed, or that it no longer does. Raises SnapshotRefused with the reason."""
+    running = Catalog(settings.sqlalchemy_url())
+    try:
+        checked = _test(settings, found, place)
+    except SnapshotRefused:
+        with running.write() as session:
+            checks.forget(session, found.id)
+        raise
+    else:
+        with running.write() as session:
+            checks.passed(session, found.id, checked.found)
+        return checked
+    finally:
+        running.close()
+
+
+def _test(settings: Settings, found: Manifest, place: Place) -> Checked:
+    other = settings.model_copy(update={"index": f"{settings.index}-c{datetime.now(UTC):%Y%m%d%H%M%S}"})
+    with _catalog(settings, found, place) as catalog:
+        try:
+            search_beside(settings, other, found, place)
+            with writer_of(other) as writer:
+                documents = _complete(catalog, writer, found)
+            asked = list(sampling.questions(catalog, before=found.started_at))
+            seen = sampling.found(other, asked, with_meaning=True)
+        finally:
+            with writer_of(other) as writer:
+                writer.drop()
+    if seen < sampling.FOUND_SHARE * len(asked):
+        raise SnapshotRefused(f"Snapshot {found.id} found {seen} of {len(asked)} documents by words of their own.")
+    return Checked(found.id, documents, len(asked), seen)
+
+
+def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
+    """How many documents were looked for. Raises SnapshotRefused when one that was indexed before the snapshot began is not in it."""
+    documents = 0
+    missing: list[str] = []
+    after: str | None = None
+    while True:
+        with catalog.read() as session:
+            page = work.indexed_page(session, after=after, limit=PAGE)
+        wanted = [one.document_id for one in page if one.updated_at < found.started_at]
+        has = writer.tally(wanted)
+        documents, missing = documents + len(wanted), [*missing, *(one for one in wanted if one not in has)]
+        if len(page) < PAGE:
+            break
+        after = page[-1].document_id
+    if missing:
+        raise SnapshotRefused(
+            f"Snapshot {found.id} lacks {len(missing)} of {documents} documents that were indexed before it, the first {missing[0]}."
+        )
+    return documents
+
+
+@contextmanager
+def _catalog(settings: Settings, found: Manifest, place: Place) -> Iterator[Catalog]:
+    """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
+    if found.catalog.copy_of is None:
+        yield from _opened(settings.sqlalchemy_url())
+        return
+    plain = settings.backup_dir / f"checking-{found.id}"
+    with sealed.opened(found.catalog.copy_of, folder_of(place.home, found.id), place.key, plain):
+        if found.catalog.kind == "sqlite":
+            sqlite_copy.check(plain, "sqlite3")
+            yield from _at_its_count(f"sqlite:///{plain.resolve()}", found)
+            return
+        name = f"teal_check_{found.id.replace('-', '_')}"
+        url = settings.sqlalchemy_url()
+        beside = postgres.restore(url, Path(plain), name)
+        try:
+            yield from _at_its_count(beside, found)
+        finally:
+            postgres.drop(url, name)
+
+
+def _at_its_count(url: str, found: Manifest) -> Iterator[Catalog]:
+    migrate(url)
+    if (holds := indexed(url)) != found.catalog.documents:
+        raise SnapshotRefused(
+            f"The catalog of snapshot {found.id} should hold {found.catalog.documents} documents and holds {holds}."
+        )
+    yield from _opened(url)
+
+
+def _opened(url: str) -> Iterator[Catalog]:
+    catalog = Catalog(url)
+    try:
+        yield catalog
+    finally:
+        catalog.close()

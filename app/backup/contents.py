@@ -1,0 +1,16 @@
+"""What a catalog holds, wherever it lies."""
+
+from __future__ import annotations
+
+from app.catalog import documents
+from app.catalog.engine import Catalog
+
+
+def indexed(url: str) -> int:
+    """Documents that the catalog at this URL calls indexed."""
+    catalog = Catalog(url)
+    try:
+        with catalog.read() as session:
+            return documents.counts(session)["indexed"]
+    finally:
+        catalog.close()

@@ -1,0 +1,192 @@
+"""Puts a snapshot's parts back beside what runs. Nothing that serves is touched before the copy was opened, checked and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import delete, insert, make_url, select, update
+
+from app.backup import elasticsearch, postgres, sealed, sqlite_copy
+from app.backup.contents import indexed
+from app.backup.manifest import Manifest, folder_of
+from app.catalog import backlog, index_state
+from app.catalog.engine import Catalog, migrate, schema_revision
+from app.catalog.tables import BacklogRow, IndexStateRow, KeyRow, SearchIndexRow
+from app.errors import CatalogUnavailable, SnapshotRefused
+from app.models.embed import stamp
+from app.reconcile import Comparison, reconcile
+from app.search import embedded_path, open_writer
+from app.search.embedded_schema import files
+from app.search.port import SearchWriter
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the copies are and which key opens them: this service's own, or another's whose snapshot is restored here."""
+
+    home: Path
+    key: Path
+
+
+def search_beside(settings: Settings, other: Settings, found: Manifest, place: Place) -> None:
+    """The snapshot's index as `other.index`, opened and counted. Raises SnapshotRefused, IndexMismatch for another model's vectors."""
+    if found.search.kind != settings.search:
+        raise SnapshotRefused(
+            f"Snapshot {found.id} is of the search engine {found.search.kind} and this service runs {settings.search}. "
+            "Next: `teal rebuild` fills search from the catalog."
+        )
+    if found.search.kind == "elasticsearch":
+        elasticsearch.restore_beside(settings, found.search, other.index)
+    else:
+        _embedded_beside(other, found, place)
+    with writer_of(other) as writer:
+        writer.ensure(stamp(other))
+        writer.publish()
+        holds = writer.count()
+    # Elasticsearch counts and copies at two moments, and documents come in between: what it lacks is seen document by document.
+    if found.search.kind == "embedded" and holds != found.search.passages:
+        raise SnapshotRefused(f"Snapshot {found.id} should hold {found.search.passages} passages and holds {holds}.")
+    if not holds and found.catalog.documents:
+        raise SnapshotRefused(
+            f"Snapshot {found.id} holds no passages, and its catalog {found.catalog.documents} documents: it is empty."
+        )
+
+
+def _embedded_beside(other: Settings, found: Manifest, place: Place) -> None:
+    wanted = embedded_path(other)
+    if found.search.copy_of is None:
+        raise SnapshotRefused(f"Snapshot {found.id} has no copy of search.")
+    for path in files(wanted):
+        path.unlink(missing_ok=True)
+    plain = wanted.with_name(wanted.name + ".plain")
+    with sealed.opened(found.search.copy_of, folder_of(place.home, found.id), place.key, plain):
+        sqlite_copy.check(plain, "apsw")
+        plain.replace(wanted)
+
+
+def begin_search(settings: Settings, other: Settings, found: Manifest, place: Place) -> Comparison:
+    """`search_beside`, kept up from then on, and owed what the catalog has and the copy has not."""
+    catalog = Catalog(settings.sqlalchemy_url())
+    try:
+        with catalog.write() as session:  # first: what is finished while the copy is opened is owed to it
+            backlog.register(session, other.index, serving=False, seeded=True)
+        search_beside(settings, other, found, place)
+        with writer_of(other) as writer:
+            return reconcile(catalog, writer, other.index, changed_since=found.started_at)
+    finally:
+        catalog.close()
+
+
+def put_catalog_in_place(settings: Settings, found: Manifest, place: Place) -> Iterator[str]:
+    """The snapshot's catalog instead of the one in use, which is kept; keys made or revoked since stay so. Says each step.
+
+    Raises SnapshotRefused before anything was changed. The search indexes are to be reconciled afterwards.
+    """
+    if found.catalog.kind == "external" or found.catalog.copy_of is None:
+        raise SnapshotRefused(f"Snapshot {found.id} has no copy of the catalog: the database's own service keeps it.")
+    wanted = "postgresql" if settings.database_url else "sqlite"
+    if found.catalog.kind != wanted:
+        raise SnapshotRefused(f"Snapshot {found.id} is of a catalog on {found.catalog.kind} and this service runs on {wanted}.")
+    plain = settings.backup_dir / f"restoring-{found.id}"
+    with sealed.opened(found.catalog.copy_of, folder_of(place.home, found.id), place.key, plain):
+        yield "decrypted, checksum as in the manifest"
+        url = settings.sqlalchemy_url()
+        with _catalog_beside(url, plain, found) as beside:
+            yield f"{found.catalog.documents} documents, schema {schema_revision(beside)}"
+            carried = carry_over(url, beside, settings.index)
+            yield (
+                f"{carried} keys carried over from the catalog in use"
+                if carried is not None
+                else "no catalog in use could be read: rotate the keys"
+            )
+            _exchange(url, beside)
+    yield "in place; the catalog of before is kept beside it"
+
+
+@contextmanager
+def _catalog_beside(url: str, plain: Path, found: Manifest) -> Iterator[str]:
+    """URL of the restored catalog at today's schema, counted."""
+    if found.catalog.kind == "sqlite":
+        sqlite_copy.check(plain, "sqlite3")
+        beside = f"sqlite:///{plain}"
+        _ready(beside, found)
+        yield beside
+        return
+    name = beside_name(url)
+    beside = postgres.restore(url, plain, name)
+    try:
+        _ready(beside, found)
+        yield beside
+    finally:
+        postgres.drop(url, name)  # gone already where it was put in place
+
+
+def _ready(beside: str, found: Manifest) -> None:
+    if schema_revision(beside) is None:
+        raise SnapshotRefused(f"The catalog of snapshot {found.id} has no schema: it is empty.")
+    migrate(beside)
+    if (holds := indexed(beside)) != found.catalog.documents:
+        raise SnapshotRefused(
+            f"The catalog of snapshot {found.id} should hold {found.catalog.documents} documents and holds {holds}."
+        )
+
+
+def carry_over(running: str, restored: str, index: str) -> int | None:
+    """What must not go back in time: keys, the generation of the index (caches), and which indexes there are. None: nothing could be read."""
+    source, target = Catalog(running), Catalog(restored)
+    keys: list[dict[str, object]] | None = None
+    names, generation = [index], 0
+    try:
+        with suppress(CatalogUnavailable), source.read() as session:
+            table = KeyRow.__table__
+            rows = [dict(row) for row in session.execute(select(table)).mappings()]
+            names = sorted({index, *(one.name for one in backlog.registered(session))})
+            generation = index_state.generation(session)
+            keys = rows
+        with target.write() as session:
+            for row in keys or ():
+                session.execute(delete(KeyRow).where(KeyRow.id == row["id"]))
+            if keys:
+                session.execute(insert(KeyRow), keys)
+            session.execute(delete(BacklogRow))
+            session.execute(delete(SearchIndexRow))
+            moment = datetime.now(UTC)
+            session.execute(
+                insert(SearchIndexRow), [{"name": name, "serving": True, "seeded": True, "created_at": moment} for name in names]
+            )
+            newest = max(generation, index_state.generation(session)) + 1
+            session.execute(update(IndexStateRow).values(generation=newest))
+    finally:
+        source.close()
+        target.close()
+    return None if keys is None else len(keys)
+
+
+def _exchange(url: str, beside: str) -> None:
+    if make_url(url).get_backend_name() == "sqlite":
+        place, wanted = Path(str(make_url(url).database)), Path(str(make_url(beside).database))
+        if place.is_file():
+            sqlite_copy.copy(place, place.with_name("catalog-kept.db"), "sqlite3")
+        sqlite_copy.put_in_place(wanted, place, "sqlite3")
+        return
+    postgres.put_in_place(url, str(make_url(beside).database), f"{make_url(url).database}_kept")
+
+
+def beside_name(url: str) -> str:
+    """Name of the database that is restored beside the one in use."""
+    return f"{make_url(url).database}_restored"
+
+
+@contextmanager
+def writer_of(settings: Settings) -> Iterator[SearchWriter]:
+    """The index's writer, closed at the end."""
+    writer = open_writer(settings)
+    try:
+        yield writer
+    finally:
+        writer.close()

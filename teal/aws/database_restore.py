@@ -1,0 +1,85 @@
+"""The database on AWS as it was at a moment: a new instance beside the running one, by RDS's point-in-time recovery, as the stack's file says.
+
+Nothing is made here. The line in `Pulumi.<stack>.yaml` is reviewed and committed like every other; `pulumi up` makes the instance, and a
+release with an index of its own moves the service to it. Until that release nobody uses it, and a rollback leaves it again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from teal.aws.platform import Platform
+from teal.aws.session import told
+from teal.aws.stack_file import StackFile
+from teal.errors import BadInput
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+
+_SECTION: Final = re.compile(r"^  teal:database:[ \t]*$", re.MULTILINE)
+_LINE: Final = re.compile(r"^    restore_from: \{[^}\n]*\}[ \t]*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """`source` as it was at `time`; RDS can go back to any moment from `earliest` to `latest`."""
+
+    source: str
+    time: datetime
+    earliest: datetime
+    latest: datetime
+
+    @property
+    def line(self) -> str:
+        """As it stands in the stack's file."""
+        return f'    restore_from: {{source: {self.source}, time: "{self.time:%Y-%m-%dT%H:%M:%SZ}"}}\n'
+
+
+def recovery(rds: RDSClient, platform: Platform, at: datetime | None) -> Recovery:
+    """The database that releases use now, at a moment (default: the last that RDS can). Raises BadInput for one outside its window."""
+    source = instance_of(platform)
+    with told("DescribeDBInstanceAutomatedBackups", source):
+        kept = rds.describe_db_instance_automated_backups(DBInstanceIdentifier=source)["DBInstanceAutomatedBackups"]
+    window = next((one["RestoreWindow"] for one in kept if "RestoreWindow" in one), None)
+    if window is None:
+        raise BadInput("RDS keeps no backups of this instance that it could go back in", where=source,
+                       next=f"aws rds describe-db-instance-automated-backups --db-instance-identifier {source}")  # fmt: skip
+    earliest, latest = window["EarliestTime"], window["LatestTime"]
+    time = (at or latest).astimezone(UTC).replace(microsecond=0)
+    if not earliest <= time <= latest:
+        raise BadInput(f"RDS can go back to moments from {earliest:%Y-%m-%dT%H:%M:%SZ} to {latest:%Y-%m-%dT%H:%M:%SZ}", where=source,
+                       next=f"teal restore --at {latest:%Y-%m-%dT%H:%M:%SZ} ...")  # fmt: skip
+    return Recovery(source, time, earliest, latest)
+
+
+def instance_of(platform: Platform) -> str:
+    """The identifier is the first part of an instance's address."""
+    return (urlsplit(platform.app_environment["DATABASE_URL"]).hostname or "").partition(".")[0]
+
+
+def write(file: StackFile, found: Recovery) -> None:
+    """Put the line under `teal:database:`, in place of an earlier one; the rest stays as it is. Whole or not at all."""
+    text = _LINE.sub("", file.path.read_text(encoding="utf-8"))
+    section = _SECTION.search(text)
+    if section is None or re.search(r"^    restore_from:", text, re.MULTILINE):
+        raise BadInput("The line can not be put under teal:database: by this command", where=str(file.path),
+                       next=f"write it there yourself: {found.line.strip()}")  # fmt: skip
+    place = section.end() + 1
+    draft = file.path.with_name(f".{file.path.name}.draft")
+    draft.write_text(text[:place] + found.line + text[place:], encoding="utf-8")
+    os.replace(draft, file.path)
+
+
+def following(file: StackFile, image: str) -> tuple[str, ...]:
+    """What a person does next, in order."""
+    return (
+        f"git diff {file.path.name}, then commit it",
+        f"teal plan {file.stack} && pulumi up --stack {file.stack}   # the instance, beside the running one: half an hour and more",
+        f"teal release --stack {file.stack} --image {image} --reindex   # moves the service to it, with search as this catalog says",
+        f"keep_source: false in {file.path.name}, once it is proven",
+    )

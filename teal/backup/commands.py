@@ -1,0 +1,200 @@
+"""`teal snapshot`, `snapshots`, `verify`, `restore`, `rebuild`: on the laptop, or with --stack on AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from teal.backup import flow
+from teal.backup.files import Lost, lost, restarted
+from teal.errors import BadInput, NeedsHuman
+from teal.release.commands import Json, Stack, Yes, console, follow, target_of
+from teal.release.target import Target
+from teal.stack.events import Event
+from teal.stack.layout import Layout, locate
+from teal.stack.target import laptop
+
+Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
+
+
+class Part(StrEnum):
+    search = "search"
+    database = "database"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, command in (
+        ("snapshot", snapshot_),
+        ("snapshots", snapshots_),
+        ("verify", verify_),
+        ("restore", restore_),
+        ("rebuild", rebuild_),
+    ):
+        app.command(name=name)(command)
+
+
+def snapshot_(stack: Stack = None, as_json: Json = False) -> None:
+    """Copy search and catalog now, encrypted, while both are in use."""
+    row = _admin(target_of(stack), "snapshot")[-1]
+    typer.echo(
+        _json(row) if as_json else f"{row['id']}: {row['documents']} documents, {row['passages']} passages, {_size(row['bytes'])}"
+    )
+
+
+def snapshots_(stack: Stack = None, as_json: Json = False) -> None:
+    """Every snapshot, newest first: age, what is in it, whether it was restored for a test."""
+    rows = _admin(target_of(stack), "snapshots")
+    if as_json:
+        for row in rows:
+            typer.echo(_json(row))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("snapshot", "age", "index", "documents", "passages", "size", "verified"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(row["id"], _age(row["age_seconds"]), f"{row['search']} {row['index']}", str(row["documents"]),
+                      "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _moment(row["verified_at"]))  # fmt: skip
+    console().print(table if rows else "There is no snapshot yet. Next: teal snapshot")
+
+
+def verify_(snapshot: Id = None, stack: Stack = None, as_json: Json = False) -> None:
+    """Restore a snapshot for a test: whole, complete, and its search answers. What runs is not touched. Exit 1: it is no good."""
+    row = _admin(target_of(stack), "verify", *(("--snapshot", snapshot) if snapshot else ()))[-1]
+    typer.echo(_json(row) if as_json else f"{row['snapshot']} is good: {row['detail']}")
+
+
+def restore_(
+    snapshot: Id = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="The newest snapshot of before this moment, for example 2026-01-31T12:00:00Z.")
+    ] = None,
+    only: Annotated[Part | None, typer.Option("--only", help="Search alone, or the database alone; default: both.")] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Another stack on this machine (its TEAL_HOME, up): restore there what is kept here."),
+    ] = None,
+    yes: Yes = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Put a snapshot back: beside what runs, compared, then exchanged; the old is kept, and search ends as the catalog says."""
+    if snapshot is not None and at is not None:
+        raise BadInput("--snapshot names one, --at chooses one", where="teal restore", next="teal restore --snapshot ID")
+    if stack is not None and into is not None:
+        raise BadInput("--into is another stack on this machine", where="teal restore", next="teal restore --into HOME")
+    which = [*(("--snapshot", snapshot) if snapshot else ()), *(("--at", at_moment(at)) if at else ())]
+    if stack is not None and only is not Part.search:
+        database_on_aws(stack, snapshot, at, only, yes, as_json)
+        return
+    if into is not None:
+        here = locate(os.environ)
+        which += ["--source", str(here.backups), "--key", str(here.backup_key)]
+    place = None if stack else Layout(into.expanduser().absolute()) if into is not None else locate(os.environ)
+    target = laptop(place, os.environ) if place is not None else target_of(stack)
+    if only is not Part.search and not yes:
+        if as_json:
+            raise BadInput(
+                "It replaces the catalog: what was accepted since the snapshot is gone from it",
+                where="teal restore",
+                next="teal restore --yes",
+            )
+        typer.confirm(
+            "What was accepted after the snapshot will not be in the catalog any more (the catalog of now is kept beside it). Restore?",
+            abort=True,
+        )
+    follow(_restore(target, which, only, place), as_json)
+
+
+def _restore(target: Target, which: list[str], only: Part | None, place: Layout | None) -> Iterator[Event]:
+    with flow.holding(target) as work:
+        gone = lost(place, work.index) if place is not None else Lost()
+        if only is not Part.search:
+            yield from flow.restore_catalog(work, which)
+        if only is not Part.database:
+            yield from flow.restore_search(work, which)
+        yield from restarted(target, work, gone)
+        if only is Part.database:
+            yield from flow.reconcile(work)
+    yield Event("done", "ok", "restored")
+
+
+def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part | None, yes: bool, as_json: bool) -> None:
+    """Writes what `pulumi up` and a release will do. Exit 4: they are a person's to start."""
+    from teal.aws import database_restore, platform, stack_file
+    from teal.aws.session import open_aws
+
+    if only is None or snapshot is not None:
+        raise BadInput("On AWS the database goes back by time, and search by itself or with it", where="teal restore --stack",
+                       next=f"teal restore --stack {stack} --only database --at TIME, or --only search")  # fmt: skip
+    root = Path(os.environ.get("TEAL_ROOT", "."))
+    file = stack_file.read(root, stack)
+    moment = datetime.fromisoformat(at_moment(at)) if at else None
+    found = database_restore.recovery(open_aws(file.region).rds, platform.read(stack, root, os.environ), moment)
+    _, state = flow.active(target_of(stack))
+    following = database_restore.following(file, state.image)
+    if not as_json:
+        typer.echo(f"{found.source} as of {found.time:%Y-%m-%d %H:%M:%S} UTC, as an instance beside it:\n{found.line}")
+    if not yes and (as_json or not typer.confirm(f"Write this line into {file.path.name}?")):
+        raise NeedsHuman("Nothing was written", where=str(file.path), next=f"teal restore --stack {stack} --only database --yes")
+    database_restore.write(file, found)
+    if as_json:
+        typer.echo(_json({"source": found.source, "time": found.time, "file": file.path, "next": list(following)}))
+    raise NeedsHuman(f"{file.path.name} says it; the rest is yours", where=stack, next=";\n        ".join(following))
+
+
+def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
+    """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
+    follow(_rebuild(target_of(stack)), as_json)
+
+
+def _rebuild(target: Target) -> Iterator[Event]:
+    with flow.holding(target) as work:
+        yield from flow.rebuild(work)
+    yield Event("done", "ok", "rebuilt")
+
+
+def at_moment(text: str) -> str:
+    """The moment as an ISO text with its zone. Raises BadInput."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"{text[:40]} is no moment", where="--at", next="teal restore --at 2026-01-31T12:00:00Z") from error
+    if found.tzinfo is None:
+        raise BadInput("A moment needs its time zone", where="--at", next="teal restore --at 2026-01-31T12:00:00Z")
+    return found.isoformat()
+
+
+def _admin(target: Target, *arguments: str) -> list[dict[str, Any]]:
+    color, state = flow.active(target)
+    return target.runtime.admin(state, color, *arguments)
+
+
+def _json(row: dict[str, Any]) -> str:
+    return json.dumps(row, default=str)
+
+
+def _age(seconds: float) -> str:
+    return (
+        f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+        if seconds < 172_800
+        else f"{seconds / 86_400:.1f} days"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count else "in the repository"
+
+
+def _moment(value: object) -> str:
+    return str(value)[:16].replace("T", " ") if value else "never"

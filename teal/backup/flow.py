@@ -1,0 +1,144 @@
+"""Fills an index beside the one in use, compares, exchanges them, and lets the catalog have the last word. For the laptop and AWS alike.
+
+Each step may be cut off and the command run again: until the exchange nothing that serves is touched, and what was left behind is removed first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from teal.errors import BadInput, NeedsHuman, OperatorError
+from teal.record import Color, ColorState, Record
+from teal.release.ledger import Ledger, refuse_unfinished
+from teal.release.target import Clock, Target
+from teal.stack.events import Event
+
+TAKEN_OVER_SECONDS = 600.0  # for the worker to take over what differs at the end; what is left then needs a look at its log
+BESIDE = "-b"  # in the name of an index that a restore or rebuild fills; -r is a release's
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work on the data of one service. `admin` runs `python -m app.admin ARGUMENTS` and returns its JSON lines; `index` is in service.
+    `keep` holds the record for longer, and raises Superseded when somebody else has it."""
+
+    admin: Callable[..., list[dict[str, Any]]]
+    index: str
+    clock: Clock
+    poll_seconds: float
+    keep: Callable[[], object] = lambda: None
+
+
+def active(target: Target) -> tuple[Color, ColorState]:
+    """The color in service. Raises BadInput before the first release."""
+    record, _ = target.store.read()
+    state = record.color(record.active) if record.active else None
+    if record.active is None or state is None:
+        raise BadInput("Nothing is released yet, so there is nothing to keep", where=target.name, next="teal release")
+    return record.active, state
+
+
+@contextmanager
+def holding(target: Target) -> Iterator[Work]:
+    """Hold the record. Raises Held, and NeedsHuman while a release was left unfinished."""
+    color, state = active(target)
+
+    def take(record: Record) -> Record:
+        refuse_unfinished(record, target.clock)
+        return record
+
+    ledger = Ledger.take(target.store, target.clock, target.rules, take)
+
+    def admin(*arguments: str) -> list[dict[str, Any]]:
+        ledger.keep()
+        return target.runtime.admin(state, color, *arguments)
+
+    try:
+        yield Work(admin, state.index, target.clock, target.rules.poll_seconds, ledger.keep)
+    finally:
+        ledger.end(lambda record: record)
+
+
+def restore_search(work: Work, which: Sequence[str]) -> Iterator[Event]:
+    """Search as a snapshot has it, and then as the catalog says."""
+    name = yield from _fresh_name(work)
+    with _removed_on_failure(work, name):
+        yield Event("open", "start", f"the snapshot's index as {name}, beside {work.index}")
+        row = work.admin("restore", "search", "--name", name, *which)[-1]
+        yield Event("open", "ok", str(row["detail"]), data={"snapshot": row["snapshot"]})
+        yield from _fill_and_swap(work, name)
+    yield from reconcile(work)
+
+
+def rebuild(work: Work) -> Iterator[Event]:
+    """Search from the catalog alone."""
+    name = yield from _fresh_name(work)
+    with _removed_on_failure(work, name):
+        yield from _fill_and_swap(work, name)
+    yield from reconcile(work)
+
+
+def restore_catalog(work: Work, which: Sequence[str]) -> Iterator[Event]:
+    """The catalog as a snapshot has it; search follows it."""
+    yield Event("catalog", "start", "the snapshot's catalog, beside the one in use")
+    for row in work.admin("restore", "catalog", *which):
+        yield Event("catalog", "progress", str(row["detail"]), data={"snapshot": row["snapshot"]})
+    yield Event("catalog", "ok", "in place")
+
+
+def reconcile(work: Work) -> Iterator[Event]:
+    """Compare search with the catalog and wait until the worker took over what differs. Raises NeedsHuman when it does not."""
+    yield Event("reconcile", "start", "search against the catalog")
+    deadline = work.clock.monotonic() + TAKEN_OVER_SECONDS
+    while True:
+        row = work.admin("index", "reconcile")[-1]
+        if row["left"] == 0 and row["missing"] == 0 and row["extra"] == 0:
+            yield Event(
+                "reconcile", "ok", f"{row['documents']} documents, all as the catalog says", data={"documents": row["documents"]}
+            )
+            return
+        yield Event("reconcile", "progress", str(row["detail"]))
+        if work.clock.monotonic() > deadline:
+            raise NeedsHuman(
+                f"The worker does not take over what differs: {row['detail']}", where=work.index, next="teal logs worker"
+            )
+        work.clock.sleep(work.poll_seconds)
+
+
+def _fresh_name(work: Work) -> Generator[Event, None, str]:
+    """A name for the index; what earlier tries left is removed."""
+    for row in work.admin("index", "list"):
+        if not row["serving"] and str(row["name"]).startswith(work.index + BESIDE):
+            work.admin("index", "drop", "--name", str(row["name"]))
+            yield Event("clean", "warn", f"removed {row['name']}, left by an earlier try")
+    return f"{work.index}{BESIDE}{work.clock.now():%Y%m%d%H%M%S}"
+
+
+def _fill_and_swap(work: Work, name: str) -> Iterator[Event]:
+    yield Event("fill", "start", f"{name} with what it has not, from the catalog")
+    done = 0
+    while True:
+        row = work.admin("index", "build", "--name", name)[-1]
+        done, left = done + int(row["done"]), int(row["left"])
+        yield Event("fill", "progress", str(row["detail"]), done=done, total=done + left)
+        if left == 0:
+            break
+    yield Event("fill", "ok", f"{done} documents")
+    yield Event("compare", "start", "with the catalog, and by sample questions")
+    row = work.admin("index", "verify", "--name", name)[-1]
+    yield Event("compare", "ok", str(row["detail"]))
+    row = work.admin("index", "swap", "--name", name)[-1]
+    yield Event("swap", "ok", f"{row['detail']}; the one of before is kept as {row['kept']}")
+
+
+@contextmanager
+def _removed_on_failure(work: Work, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        with suppress(OperatorError):  # the next try removes it
+            work.admin("index", "drop", "--name", name)
+        raise
