@@ -42,6 +42,9 @@ def of(config: Config, stores: Stores) -> Settings:
         "TEAL_ELASTICSEARCH_REPLICAS": str(config.search.replicas),
         "TEAL_ELASTICSEARCH_REFRESH_INTERVAL": config.search.refresh_interval,
     }
+    plain["TEAL_BACKUP_HOURS"] = (
+        "0"  # SLM and RDS take them (teal:search.snapshot, teal:database.backup_days); infra/service/check.py tests them
+    )
     # Not the service's own default: that is a model on its disk, and the image has none (app/Dockerfile).
     plain["TEAL_EMBEDDING"] = "bedrock" if models.embedding else "none"
     if models.embedding:

@@ -34,7 +34,7 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": [""], "resources": ["pods", "pods/log", "events", "endpoints"], "verbs": ["get", "list", "watch"]},
     # There are none here, but Pulumi's wait for a Deployment opens a watch of them and goes on only when it has synced.
     {"api_groups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
-    {"api_groups": ["batch"], "resources": ["jobs"], "verbs": [*_ALL]},
+    {"api_groups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": [*_ALL]},
     {"api_groups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": [*_ALL]},
     {"api_groups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": [*_ALL]},
     {"api_groups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": [*_ALL]},

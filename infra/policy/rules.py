@@ -15,6 +15,7 @@ from infra.stateful import PROTECTED
 Check = Callable[[Resource], Iterator[str]]
 _WORLD: Final = ("0.0.0.0/0", "::/0")
 _WEB_PORTS: Final = (80, 443)
+KEPT_DAYS: Final = 7  # a mistake of a Friday is found within the week after
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,33 @@ def protection(resource: Resource) -> Iterator[str]:
             yield "there is no point-in-time recovery; set backup_retention_period"
 
 
+def backups(resource: Resource) -> Iterator[str]:
+    """Copies are made at least daily and kept for a week at least: a mistake is often found days later."""
+    inputs = resource.inputs
+    match resource.type:
+        case "aws:backup/plan:Plan":
+            for rule in listed(inputs.get("rules")):
+                days = mapping(rule.get("lifecycle")).get("deleteAfter")
+                if isinstance(days, int | float) and days < KEPT_DAYS:
+                    yield f"{rule.get('ruleName')} keeps recovery points for {days:g} days; {KEPT_DAYS} or more"
+        case "kubernetes:core/v1:ConfigMap":
+            for body in mapping(inputs.get("data")).values():
+                if isinstance(body, str) and "expire_after" in body:
+                    yield from _snapshot_policy(json.loads(body))
+        case _:
+            return
+
+
+def _snapshot_policy(body: Mapping[str, Any]) -> Iterator[str]:
+    """Elasticsearch's SLM: seconds, minutes, hours, day of month, month, day of week."""
+    days = re.fullmatch(r"(\d+)d", str(mapping(body.get("retention")).get("expire_after")))
+    if days is None or int(days[1]) < KEPT_DAYS:
+        yield f"search's snapshots are kept for {mapping(body.get('retention')).get('expire_after')}; {KEPT_DAYS}d or more"
+    fields = str(body.get("schedule")).split()
+    if len(fields) < 6 or any(field not in ("*", "?") for field in fields[3:6]):
+        yield f"search's snapshots are not taken every day: {body.get('schedule')}"
+
+
 def least_privilege(resource: Resource) -> Iterator[str]:
     """No policy allows everything, and no trust is open to everybody."""
     for key in ("policy", "assumeRolePolicy"):
@@ -167,6 +195,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("exposure", "Only the load balancer is open to the world.", exposure),
     Rule("encryption", "Everything is encrypted, at rest and in flight.", encryption),
     Rule("protection", "What cannot be made again cannot be removed by mistake.", protection),
+    Rule("backups", "Copies are made every day and kept for a week.", backups),
     Rule("least-privilege", "No policy allows everything.", least_privilege),
     Rule("image-by-digest", "The service's image is named by digest; others by a version.", workloads.images),
     Rule("limits", "Every container says what it needs and what it may take.", workloads.limits),

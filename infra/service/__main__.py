@@ -1,4 +1,4 @@
-"""One color, composed: its network rules, what answers HTTP, what ingests. `teal release` runs it; the platform must exist."""
+"""One color, composed: its network rules, what answers HTTP, what ingests, what tests snapshots. `teal release` runs it; the platform must exist."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pulumi_kubernetes
 from pulumi_kubernetes import networking
 
 from infra.kubeconfig import kubeconfig
+from infra.service.check import Check
 from infra.service.given import read
 from infra.service.policies import policies
 from infra.service.web import Web
@@ -35,6 +36,7 @@ rules: list[pulumi.Resource] = [
 components = pulumi.ResourceOptions(providers=[provider])
 Web("web", given, rules, components)
 Worker("worker", given, rules, components)
+Check("check", given, rules, components)
 
 pulumi.export("color", given.record.color)
 pulumi.export("release_id", given.record.release_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from infra import scraped
@@ -28,8 +28,8 @@ _SCRATCH: Final = "256Mi"  # uploads are read from /tmp; the largest is 10 MB
 _DISK: Final = "512Mi"  # both scratch folders, and what a log line needs
 
 
-def environment(given: Given, slot_field: str) -> list[dict[str, Any]]:
-    """The container's environment: secrets by reference, the record's configuration, and what makes this pod this color."""
+def environment(given: Given, slot_field: str, held: str = SECRETS) -> list[dict[str, Any]]:
+    """The container's environment: secrets by reference (to the Secret `held`), the record's configuration, and what makes this pod this color."""
     record = given.record
     fixed = {
         "TEAL_ENVIRONMENT": given.platform.environment,
@@ -39,9 +39,10 @@ def environment(given: Given, slot_field: str) -> list[dict[str, Any]]:
         "AWS_REGION": given.platform.region,
     }
     plain = {**record.config, **fixed}
+    names = set(given.platform.app_secrets) | ({PROBE_VARIABLE} if held == SECRETS else set[str]())  # an operator sends no probes
     secret: list[dict[str, Any]] = [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRETS, "key": name}}}
-        for name in sorted({*given.platform.app_secrets, PROBE_VARIABLE})
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": held, "key": name}}}
+        for name in sorted(names)
         if _VARIABLE.match(name)  # the others are read as files
     ]
     named: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
@@ -85,6 +86,20 @@ def worker_pod(given: Given) -> dict[str, Any]:
         "livenessProbe": {**alive, "periodSeconds": 30, "failureThreshold": 4},
     }
     return _pod(given, "worker", container, WORKER_GRACE_SECONDS)
+
+
+def job_pod(given: Given, component: str, arguments: Sequence[str], *, account: str, secrets: dict[str, Any]) -> dict[str, Any]:
+    """A pod that runs `python -m app.admin ARGUMENTS` and ends, as another account than the service's, with that one's secrets."""
+    container = {
+        **_container(given, "metadata.name"),
+        "name": component,
+        "args": ["python3", "-m", "app.admin", *arguments],
+        "env": environment(given, "metadata.name", held=account),
+    }
+    pod = _pod(given, component, container, WORKER_GRACE_SECONDS)
+    spec = pod["spec"]
+    volumes = [secrets if one["name"] == secrets["name"] else one for one in spec["volumes"]]
+    return {**pod, "spec": {**spec, "serviceAccountName": account, "restartPolicy": "Never", "volumes": volumes}}
 
 
 def labels(given: Given, component: str) -> dict[str, str]:

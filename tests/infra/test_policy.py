@@ -50,6 +50,33 @@ def deployment(change: dict[str, Any] | None = None, *, drop: tuple[str, ...] = 
     return {"metadata": {"namespace": "teal-blue"}, "spec": {"template": {"spec": inside}}}
 
 
+def schedule(expire_after: str = "14d", cron: str = "0 0 */6 * * ?") -> dict[str, Any]:
+    body = {"schedule": cron, "repository": "teal", "retention": {"expire_after": expire_after, "min_count": 5}}
+    return {"data": {"03.json": json.dumps(body), "run.sh": "exit 0"}}
+
+
+PLAN = "aws:backup/plan:Plan"
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+BACKUPS = [
+    (PLAN, {"rules": [{"ruleName": "daily", "lifecycle": {"deleteAfter": 3}}]}),
+    (CONFIG_MAP, schedule(expire_after="6d")),
+    (CONFIG_MAP, schedule(expire_after="12h")),
+    (CONFIG_MAP, schedule(cron="0 0 3 ? * SUN")),
+    (CONFIG_MAP, schedule(cron="0 0 3 1 * ?")),
+]
+
+
+@pytest.mark.parametrize(("kind", "inputs"), BACKUPS)
+def test_copies_that_are_rare_or_short_lived_are_refused(kind: str, inputs: dict[str, Any]) -> None:
+    assert violations("backups", kind, inputs)
+
+
+@pytest.mark.parametrize(("kind", "inputs"), [(CONFIG_MAP, schedule()), (CONFIG_MAP, schedule("7d", "0 30 1 * * ?")),
+                                              (PLAN, {"rules": [{"lifecycle": {"deleteAfter": 35}}]}), (CONFIG_MAP, {"data": {"a": "b"}})])  # fmt: skip
+def test_daily_copies_kept_for_a_week_pass(kind: str, inputs: dict[str, Any]) -> None:
+    assert violations("backups", kind, inputs) == []
+
+
 EXPOSURE = [
     (INGRESS, {**RULE, "fromPort": 22, "toPort": 22}),
     (INGRESS, {**RULE, "fromPort": 0, "toPort": 65_535}),
