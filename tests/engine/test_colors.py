@@ -110,7 +110,7 @@ def test_an_operation_that_was_cut_off_is_found_and_mended(runtime: PulumiRuntim
     with pytest.raises(Held) as caught:
         ended(runtime.deploy("green", state("r-4")))
     assert caught.value.next == "teal repair"
-    assert runtime.pending("green") == ("creating web",)
+    assert runtime.pending("green") == ("locked by releaser@gone (pid 1) since 2026-11-22T00:00:00Z", "creating web")
     ended(runtime.mend("green"))
     assert runtime.pending("green") == ()
     assert ended(runtime.deploy("green", state("r-4"))).state == "ok"
