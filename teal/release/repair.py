@@ -35,44 +35,44 @@ def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
     """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
     mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives."""
     seen: set[str] = set()
-    while finding := next((one for one in examine(target) if one.what not in seen), None):
+    while finding := next((one for one in _examined(target) if one.what not in seen), None):
         seen.add(finding.what)
         yield finding, finding.mend()
 
 
 def examine(target: Target) -> tuple[Finding, ...]:
     """Everything found, worst first; changes nothing. Raises Held while a releaser lives."""
+    return tuple(_examined(target))
+
+
+def _examined(target: Target) -> Iterator[Finding]:
+    """One after the other: what asks a part that is away comes after what can be mended without it."""
     record, _ = target.store.read()
     refuse_held(record, target.clock)
-    found = list(_pending(target))
+    yield from _pending(target)
     if record.release is not None:
-        found.append(_unfinished(target, record))
-        return tuple(found)  # traffic and colors are in between on purpose; what is left is found after that
+        yield _unfinished(target, record)
+        return  # traffic and colors are in between on purpose; what is left is found after that
     if record.lease is not None:
-        found.append(Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target)))
+        yield Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target))
     active = record.active
     if active is not None:
         weights = target.traffic.read()
         if weights != all_to(active):
-            found.append(Finding(f"{active} is active but has {weights.of(active)} % of the requests", f"give {active} all of them",
-                                 partial(_shift, target, active)))  # fmt: skip
+            yield Finding(f"{active} is active but has {weights.of(active)} % of the requests", f"give {active} all of them",
+                          partial(_shift, target, active))  # fmt: skip
         for id in record.history:
             state = record.color(active)
             if state is not None and id != state.release_id and (left := _left(target, record, id)):
-                found.append(
-                    Finding(
-                        f"{left} jobs of {id} wait for a worker that is gone",
-                        f"re-home them to {active}",
-                        partial(_re_home, target, id),
-                    )
+                yield Finding(
+                    f"{left} jobs of {id} wait for a worker that is gone",
+                    f"re-home them to {active}",
+                    partial(_re_home, target, id),
                 )
     for color in COLORS:
         running = target.runtime.replicas(color)
         if color != active and (running or record.color(color) is not None):
-            found.append(
-                Finding(f"{color} is not active and has {running} processes", f"end {color}", partial(_retire, target, color))
-            )
-    return tuple(found)
+            yield Finding(f"{color} is not active and has {running} processes", f"end {color}", partial(_retire, target, color))
 
 
 def _pending(target: Target) -> Iterator[Finding]:

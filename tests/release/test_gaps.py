@@ -173,3 +173,15 @@ def test_pending_operations_are_mended_under_the_lease_and_the_release_stays_for
     list(mending)
     assert world.load().lease is None
     assert world.load().release is not None
+
+
+def test_repair_gives_the_traffic_back_also_while_the_catalog_can_not_be_asked_for_jobs(world: World) -> None:
+    world.weights = all_to("green")
+    world.record = world.load().model_copy(update={"history": ("r0", "r9")}).model_dump_json().encode()
+    process = world.process()
+    failing(process, "runtime.admin", 1)
+    findings = repair(process.target)
+    list(next(findings)[1])
+    assert world.weights == all_to("blue")
+    with pytest.raises(OperatorError, match=r"runtime\.admin does not answer"):
+        next(findings)
