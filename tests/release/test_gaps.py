@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.record_file import StoreFailed
-from teal.release.execute import ReleaseFailed, Wish, release, resume
+from teal.release.execute import ReleaseFailed, Wish, resume
 from teal.release.ledger import Superseded
 from teal.release.repair import examine, repair
 from teal.release.rollback import abort, rollback
-from teal.stack.events import Event
 from teal.traffic.port import all_to
 from tests.release.ports import RULES, Process, World
+from tests.release.test_release import until
 
 NEW = Wish(Path("new"))
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    made.begin()
-    made.put_image("new")
-    yield made
-    for running in made.kept:
-        with suppress(OperatorError):
-            running.close()  # type: ignore[attr-defined]
-
-
-def until(process: Process, step: str) -> Iterator[Event]:
-    """A release that is at that step and can be stepped on."""
-    running = release(process.target, NEW)
-    process.world.kept.append(running)
-    while next(running).step != step:
-        pass
-    return running
 
 
 def fails(what: str, times: int) -> object:
