@@ -63,10 +63,8 @@ def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
         ledger = Ledger.take(target.store, target.clock, target.rules, seize, force=True)
     except (_TooLate, Superseded):
         now, _ = target.store.read()
-        if now.active is not None:
-            target.traffic.set(
-                all_to(now.active)
-            )  # the release was finished meanwhile: what we gave the traffic to is gone, or going
+        if now.active is not None:  # the release was finished meanwhile: what we gave the traffic to is gone, or going
+            target.traffic.set(all_to(now.active))
         _refuse_late(now, document)
         raise
     except StoreFailed as error:

@@ -106,7 +106,7 @@ def use(layout: Layout, identity: str) -> Version:
 
 def prune(layout: Layout, running: Collection[str]) -> None:
     """Remove what no color runs (`running`: ids) but the KEPT newest, the environments that nothing left needs, and killed builds."""
-    have = sorted(_all(layout), key=lambda one: os.stat(one.folder).st_mtime, reverse=True)
+    have = sorted(_all(layout), key=lambda one: _modified(Path(one.folder)), reverse=True)
     idle = [one for one in have if one.id not in running]
     for one in idle[KEPT:]:
         (Path(one.folder) / "version.json").unlink(missing_ok=True)  # first: half a version is none
@@ -114,12 +114,26 @@ def prune(layout: Layout, running: Collection[str]) -> None:
     gone = set(idle[KEPT:])
     environments.prune(layout, [_lock_of(one) for one in have if one not in gone])
     for litter in layout.versions.glob(".building-*"):
-        if time.time() - litter.stat().st_mtime > LITTER_SECONDS:
+        if time.time() - _modified(litter) > LITTER_SECONDS:
             shutil.rmtree(litter, ignore_errors=True)
 
 
 def _all(layout: Layout) -> list[Version]:
-    return [Version(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(layout.versions.glob("*/version.json"))]
+    found = []
+    for path in sorted(layout.versions.glob("*/version.json")):
+        try:
+            found.append(Version(**json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            continue  # another release's build took it away meanwhile
+    return found
+
+
+def _modified(path: Path) -> float:
+    """Unix seconds; 0 for what is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock_of(version: Version) -> bytes:

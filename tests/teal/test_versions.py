@@ -125,3 +125,21 @@ def test_a_version_whose_packages_are_gone_gets_them_again_when_it_is_released(
     assert versions.find(layout, name).python == built[2].python
     assert versions.use(layout, name).python == "/made/again"
     assert asked == [b"another lock"]
+
+
+def test_a_version_that_another_process_takes_away_meanwhile_is_no_error(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path / ".teal")
+    first, second = _copies(layout, built[2], 2)
+    real = Path.read_text
+
+    def read(path: Path, **options: str) -> str:
+        if path.parent.name == first:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert versions.find(layout, second).id == second
+    versions.prune(layout, set())
+    assert [path.name for path in layout.versions.iterdir()] == [second]
