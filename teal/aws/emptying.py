@@ -16,6 +16,7 @@ _ASK_AGAIN_SECONDS: Final = 10.0
 _VAULT_TRIES: Final = (
     90  # 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
 )
+_IMAGE_PASSES: Final = 3  # an index, what it names, what signs that
 Pause = Callable[[float], None]
 
 
@@ -41,7 +42,10 @@ def _bucket(aws: Aws, resource: StateResource, _pause: Pause) -> None:
         for rows in (page.get("Versions", []), page.get("DeleteMarkers", [])):
             named = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows]
             if named:
-                client.delete_objects(Bucket=resource.id, Delete={"Objects": named, "Quiet": True})  # type: ignore[typeddict-item]
+                answer = client.delete_objects(Bucket=resource.id, Delete={"Objects": named, "Quiet": True})  # type: ignore[typeddict-item]
+                if kept := answer.get("Errors"):  # said inside an answer that is a success
+                    raise NeedsHuman(f"{len(kept)} objects can not be deleted, such as {kept[0].get('Key')}: {kept[0].get('Message')}",
+                                     where=resource.id, next="see to that, then run this again")  # fmt: skip
 
 
 def _database(aws: Aws, resource: StateResource, _pause: Pause) -> None:
@@ -68,10 +72,22 @@ def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
 
 
 def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
+    """An image that an index names is refused until the index is gone, so what is left is deleted again."""
     client = aws.connect("ecr")
-    for page in client.get_paginator("list_images").paginate(repositoryName=resource.id):
-        if page["imageIds"]:
-            client.batch_delete_image(repositoryName=resource.id, imageIds=page["imageIds"])
+    kept: list[Any] = []
+    for _ in range(_IMAGE_PASSES):
+        pages = client.get_paginator("list_images").paginate(repositoryName=resource.id)
+        images = [page["imageIds"] for page in pages if page["imageIds"]]
+        if not images:
+            return
+        kept = [
+            row
+            for some in images
+            for row in client.batch_delete_image(repositoryName=resource.id, imageIds=some).get("failures", [])
+        ]
+    if kept:
+        raise NeedsHuman(f"{len(kept)} images can not be deleted: {kept[0].get('failureReason')}", where=resource.id,
+                         next=f"aws ecr list-images --repository-name {resource.id}, then run this again")  # fmt: skip
 
 
 _ACTS: Mapping[str, Callable[[Aws, StateResource, Pause], Any]] = {

@@ -24,6 +24,10 @@ class StateAway(OperatorError):
     code = "state-away"
 
 
+class NoCommand(BadInput):
+    """Pulumi is not on PATH. What was kept will do for a rollback; a release asks for it before it changes anything."""
+
+
 class _Output(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -94,7 +98,7 @@ def _kept(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     file = root / ".teal" / "platform" / f"{stack}.json"
     try:
         found = _exported(stack, root, environ)
-    except StateAway:
+    except (StateAway, NoCommand):
         if not file.exists():
             raise
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -110,12 +114,12 @@ def _kept(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
 def _exported(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     command = shutil.which("pulumi", path=environ.get("PATH"))
     if command is None:
-        raise BadInput("The Pulumi command is not installed", where="PATH", next="teal doctor")
+        raise NoCommand("The Pulumi command is not installed", where="PATH", next="teal doctor")
     try:
         ended = subprocess.run((command, "stack", "export", "--stack", stack), cwd=root, env=dict(environ), capture_output=True,  # noqa: S603
                                text=True, timeout=_EXPORT_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise OperatorError(
+        raise StateAway(
             f"Pulumi did not answer within {_EXPORT_SECONDS} s", where=f"stack {stack}", next="pulumi whoami"
         ) from error
     if ended.returncode != 0:

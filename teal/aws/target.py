@@ -23,6 +23,7 @@ from teal.metrics.scrape import SLOW_SECONDS
 from teal.record import COLORS, Color, ColorState
 from teal.record_s3 import S3Store
 from teal.record_s3 import client_config as store_config
+from teal.release.probe import golden
 from teal.release.target import Rules, Target
 from teal.runtime import kubernetes
 from teal.runtime.jobs import JobSettings
@@ -51,7 +52,8 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     file = stack_file.read(root, stack)
     session = boto3.Session(region_name=file.region)
     with told("Asking AWS who this is"):
-        account = session.client("sts").get_caller_identity()["Account"]
+        # The record's time limits: this stands before every rollback, and botocore's own are minutes.
+        account = session.client("sts", config=store_config()).get_caller_identity()["Account"]
     names = StateNames(stack, account, file.region)
     pulumi = {"PULUMI_BACKEND_URL": names.backend_url, **_passed(environ)}
     found = outputs.read(stack, root, pulumi | {key: environ[key] for key in (outputs.OUTPUTS_VARIABLE,) if key in environ})
@@ -67,7 +69,10 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         tools=(PULUMI, AWS),
     )
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
-    return replace(target, golden=Path(environ["TEAL_GOLDEN"])) if environ.get("TEAL_GOLDEN") else target
+    if given := environ.get("TEAL_GOLDEN"):
+        golden(Path(given))  # refused here, not after the new color was made
+        return replace(target, golden=Path(given))
+    return target
 
 
 def assemble(stack: str, platform: Platform, session: boto3.Session, service: ServiceProgram, key: str | None,

@@ -72,7 +72,7 @@ def resume(target: Target) -> Iterator[Event]:
     record, _ = target.store.read()
     require_underway(record)
     if record.release is not None and record.release.phase == "Paused" and not expired(record.lease, target.clock):
-        change(target.store, lambda found: phase(found, "Progressing"))
+        change(target.store, partial(_unpaused, id=record.release.id))
         yield Event("resume", "ok", "the releaser that waits was told to go on")
         return
     refuse_held(record, target.clock)
@@ -93,6 +93,13 @@ def resume(target: Target) -> Iterator[Event]:
     run.ledger.change(lambda found: phase(found, "Progressing"))
     yield Event("resume", "ok", f"{document.id} from {now.step}")
     yield from evident(run, "resume", _walk(run, position))
+
+
+def _unpaused(record: Record, id: str) -> Record:
+    """Told to go on, unless it is not paused any more: one that began to be undone meanwhile must be undone to its end."""
+    if record.release is None or record.release.id != id or record.release.phase != "Paused":
+        raise Superseded(record)
+    return phase(record, "Progressing")
 
 
 def _document(target: Target, wish: Wish, image: Image) -> Document:

@@ -42,8 +42,12 @@ def open_client(entry: Entry) -> httpx.Client:
 
 def golden(path: Path) -> tuple[Golden, ...]:
     """The questions of a file of JSON lines. Raises BadInput naming the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The golden questions can not be read: {error}", where=str(path), next=f"ls -l {path}") from error
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
             found.append(Golden(str(row["question"]), tuple(str(word) for word in row.get("words", ())), row.get("title")))
@@ -95,7 +99,9 @@ class Prober:
         return str(answer.headers.get("X-Cache", "")).startswith("hit")
 
     def sample(self, questions: tuple[Golden, ...], count: int, first: int, *, streams_only: bool = False) -> None:
-        """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too."""
+        """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too.
+
+        The first that is not answered at all is the last: the releaser must look again, not wait for each in turn."""
         for number in range(first, first + count):
             question = questions[number % len(questions)].question if questions else "What is this?"
             headers = self._headers | BYPASS
@@ -108,7 +114,7 @@ class Prober:
                     case _:
                         self._http.post("/v1/ask", headers=headers, json={"question": question, "stream": True})
             except httpx.HTTPError:
-                continue  # the analysis and the readiness of the color tell of it
+                return  # the analysis and the readiness of the color tell of it
 
     def ingest(self, release_id: str, wait: Callable[[], bool]) -> None:
         """Send a document to the color, wait until its worker indexed it, delete it. `wait` sleeps and says whether there is time left."""

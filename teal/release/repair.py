@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,44 +35,44 @@ def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
     """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
     mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives."""
     seen: set[str] = set()
-    while finding := next((one for one in examine(target) if one.what not in seen), None):
+    while finding := next((one for one in _examined(target) if one.what not in seen), None):
         seen.add(finding.what)
         yield finding, finding.mend()
 
 
 def examine(target: Target) -> tuple[Finding, ...]:
     """Everything found, worst first; changes nothing. Raises Held while a releaser lives."""
+    return tuple(_examined(target))
+
+
+def _examined(target: Target) -> Iterator[Finding]:
+    """One after the other: what asks a part that is away comes after what can be mended without it."""
     record, _ = target.store.read()
     refuse_held(record, target.clock)
-    found = list(_pending(target))
+    yield from _pending(target)
     if record.release is not None:
-        found.append(_unfinished(target, record))
-        return tuple(found)  # traffic and colors are in between on purpose; what is left is found after that
+        yield _unfinished(target, record)
+        return  # traffic and colors are in between on purpose; what is left is found after that
     if record.lease is not None:
-        found.append(Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target)))
+        yield Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target))
     active = record.active
     if active is not None:
         weights = target.traffic.read()
         if weights != all_to(active):
-            found.append(Finding(f"{active} is active but has {weights.of(active)} % of the requests", f"give {active} all of them",
-                                 partial(_shift, target, active)))  # fmt: skip
+            yield Finding(f"{active} is active but has {weights.of(active)} % of the requests", f"give {active} all of them",
+                          partial(_shift, target, active))  # fmt: skip
         for id in record.history:
             state = record.color(active)
             if state is not None and id != state.release_id and (left := _left(target, record, id)):
-                found.append(
-                    Finding(
-                        f"{left} jobs of {id} wait for a worker that is gone",
-                        f"re-home them to {active}",
-                        partial(_re_home, target, id),
-                    )
+                yield Finding(
+                    f"{left} jobs of {id} wait for a worker that is gone",
+                    f"re-home them to {active}",
+                    partial(_re_home, target, id),
                 )
     for color in COLORS:
         running = target.runtime.replicas(color)
         if color != active and (running or record.color(color) is not None):
-            found.append(
-                Finding(f"{color} is not active and has {running} processes", f"end {color}", partial(_retire, target, color))
-            )
-    return tuple(found)
+            yield Finding(f"{color} is not active and has {running} processes", f"end {color}", partial(_retire, target, color))
 
 
 def _pending(target: Target) -> Iterator[Finding]:
@@ -105,20 +106,28 @@ def _left(target: Target, record: Record, id: str) -> int:
     return int(target.runtime.admin(state, record.active, "jobs", "left", "--release", id)[0]["left"])
 
 
-def _take(target: Target) -> Ledger:
-    return Ledger.take(target.store, target.clock, target.rules, lambda record: record)
+@contextmanager
+def _held(target: Target) -> Iterator[Ledger]:
+    """The lease while one finding is mended. It is given up on failure too, or the next try would wait for it to run out."""
+    ledger = Ledger.take(target.store, target.clock, target.rules, lambda record: record)
+    try:
+        yield ledger
+    except BaseException:
+        with suppress(OperatorError):
+            ledger.drop(lambda record: record)
+        raise
 
 
 def _clear(target: Target) -> Iterator[Event]:
-    ledger = _take(target)
-    ledger.end(lambda record: record)
+    with _held(target) as ledger:
+        ledger.end(lambda record: record)
     yield Event("record", "ok", "no release is under way")
 
 
 def _shift(target: Target, active: Color) -> Iterator[Event]:
-    ledger = _take(target)
-    target.traffic.set(all_to(active), check=ledger.guard)
-    ledger.end(lambda record: record)
+    with _held(target) as ledger:
+        target.traffic.set(all_to(active), check=ledger.guard)
+        ledger.end(lambda record: record)
     yield Event("traffic", "ok", f"all requests to {active}")
 
 
@@ -126,35 +135,39 @@ def _re_home(target: Target, id: str) -> Iterator[Event]:
     record, _ = target.store.read()
     if record.active is None or (state := record.color(record.active)) is None:
         return
-    ledger, clock = _take(target), target.clock
-    deadline = clock.monotonic() + target.rules.jobs_seconds
-    while True:
-        target.runtime.admin(state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
-        left = _left(target, record, id)
-        if left == 0:
-            break
-        if clock.monotonic() >= deadline:
-            ledger.end(lambda found: found)
-            raise NeedsHuman(f"{left} jobs of {id} can not be re-homed", where=f"release {id}", next="teal logs worker")
-        clock.sleep(target.rules.poll_seconds)
-        ledger.keep()
-    ledger.end(lambda found: found)
+    clock = target.clock
+    with _held(target) as ledger:
+        deadline = clock.monotonic() + target.rules.jobs_seconds
+        while True:
+            target.runtime.admin(state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
+            left = _left(target, record, id)
+            if left == 0:
+                break
+            if clock.monotonic() >= deadline:
+                raise NeedsHuman(f"{left} jobs of {id} can not be re-homed", where=f"release {id}", next="teal logs worker")
+            clock.sleep(target.rules.poll_seconds)
+            ledger.keep()
+        ledger.end(lambda found: found)
     yield Event("jobs", "ok", f"jobs of {id} are with {record.active}")
 
 
 def _retire(target: Target, color: Color) -> Iterator[Event]:
-    ledger = _take(target)
-    record = ledger.check()
-    if record.active == color or record.release is not None:
-        raise OperatorError(f"{color} is in use by now", where="the release record", next="teal repair")
-    if record.active is not None and target.traffic.read().of(color):
-        raise NeedsHuman(f"{color} has requests again", where="load balancer", next="teal repair")
-    for event in target.runtime.retire(color):
-        ledger.keep()
-        yield event
-    ledger.end(lambda found: put(found, color, None))
+    with _held(target) as ledger:
+        record = ledger.check()
+        if record.active == color or record.release is not None:
+            raise OperatorError(f"{color} is in use by now", where="the release record", next="teal repair")
+        if record.active is not None and target.traffic.read().of(color):
+            raise NeedsHuman(f"{color} has requests again", where="load balancer", next="teal repair")
+        for event in target.runtime.retire(color):
+            ledger.keep()
+            yield event
+        ledger.end(lambda found: put(found, color, None))
     yield Event("retire", "ok", f"{color} is empty")
 
 
 def _mend(target: Target, color: Color) -> Iterator[Event]:
-    yield from target.runtime.mend(color)
+    with _held(target) as ledger:  # two of them at once would each cancel the other's refresh
+        for event in target.runtime.mend(color):
+            ledger.keep()
+            yield event
+        ledger.drop(lambda record: record)  # a release under way stays: what became of it is the next finding

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from teal.errors import BadInput, NeedsHuman, OperatorError
+from teal.errors import BadInput, NeedsHuman
 from teal.record import Color, Record
 from teal.record_file import StoreFailed
 from teal.release.evidence import evident
 from teal.release.execute import undone
 from teal.release.history import read_document, require_same
-from teal.release.ledger import Ledger
-from teal.release.plan import Document, other
+from teal.release.ledger import Ledger, Superseded
+from teal.release.plan import POINT_OF_NO_RETURN, Document, other
 from teal.release.run import Run, shares
 from teal.release.target import Target
 from teal.stack.events import Event
@@ -37,7 +37,11 @@ def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
     if record.release is None:
         raise BadInput("No release is under way and the rollback window of the last one is over: the old color is gone",
                        where="the release record", next="teal history; then teal release --image ID")  # fmt: skip
-    document = read_document(target, record)
+    try:
+        document = read_document(target, record)
+    except StoreFailed as error:
+        yield from _blind(target, to or _before(record) or _likely(target, error), error)
+        return
     _refuse_late(record, document)
     back = document.previous
     if back is not None:
@@ -57,9 +61,11 @@ def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
 
     try:
         ledger = Ledger.take(target.store, target.clock, target.rules, seize, force=True)
-    except _TooLate:
-        target.traffic.set(all_to(document.target))
-        _refuse_late(target.store.read()[0], document)
+    except (_TooLate, Superseded):
+        now, _ = target.store.read()
+        if now.active is not None:  # the release was finished meanwhile: what we gave the traffic to is gone, or going
+            target.traffic.set(all_to(now.active))
+        _refuse_late(now, document)
         raise
     except StoreFailed as error:
         if back is not None:
@@ -119,6 +125,14 @@ def _unrecorded(back: Color | None, error: StoreFailed) -> NeedsHuman:
     )
 
 
+def _before(record: Record) -> Color | None:
+    """The color that the release under way replaces, as long as it is there; without the release's own document."""
+    if record.release is None or record.release.step == POINT_OF_NO_RETURN:
+        return None
+    color = other(record.release.target)
+    return color if record.color(color) is not None else None
+
+
 def _likely(target: Target, error: StoreFailed) -> Color:
     """The color with the larger share: a release shifts the smaller one. All to one, or half and half, says nothing."""
     found = target.traffic.read()
@@ -145,5 +159,5 @@ def abort(target: Target) -> Iterator[Event]:
     """Rollback of a release that was not promoted yet. Raises BadInput when none is under way, or when it was promoted."""
     record, _ = target.store.read()
     if record.release is not None and record.active == record.release.target:
-        raise OperatorError(f"{record.release.id} is active already", where="the release record", next="teal rollback")
+        raise BadInput(f"{record.release.id} is active already", where="the release record", next="teal rollback")
     yield from rollback(target)

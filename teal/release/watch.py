@@ -62,9 +62,13 @@ class Window:
                 if steady and found.requests < self._requests:
                     missed, self.why = True, "its counts went back: a process began anew"
                 self._requests = found.requests
-        ready = self._run.target.runtime.readiness(self._run.new)
-        if not ready.complete:
-            missed, self.why = True, f"{ready.ready} of {ready.wanted} processes are ready {ready.reason}".strip()
+        try:
+            ready = self._run.target.runtime.readiness(self._run.new)
+        except OperatorError as error:
+            missed, self.why = True, error.what
+        else:
+            if not ready.complete:
+                missed, self.why = True, f"{ready.ready} of {ready.wanted} processes are ready {ready.reason}".strip()
         self.missed = missed
         self.misses += missed
 
@@ -171,8 +175,12 @@ def _supplement(run: Run, window: Window, progress: float) -> None:
 
 
 def _told(run: Run, name: str, window: Window, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
+    try:
+        seen = shares(run.target.traffic.read())
+    except OperatorError:  # it is only shown here; whoever changes shares reads them back
+        seen = {}
     data = {
-        **shares(run.target.traffic.read()),
+        **seen,
         "counts": {color: asdict(counts) for color, counts in window.now.items()},
         "gates": [asdict(one) for one in judged],
         "verdict": overall(judged),

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -133,7 +134,8 @@ def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings
         log = cluster.log(settings.namespace, str(pods[0]["metadata"]["name"])) if pods else ""
         return _answer(" ".join(arguments[:2]), log, succeeded, pods[0] if pods else {})
     finally:
-        cluster.delete_job(settings.namespace, name)
+        with suppress(KubernetesFailed):  # it goes by itself after an hour, and its answer counts more
+            cluster.delete_job(settings.namespace, name)
 
 
 def _wait(cluster: Cluster, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpx
+import stamina
 from botocore.exceptions import BotoCoreError
 from botocore.signers import RequestSigner
 
@@ -21,6 +22,9 @@ _TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)  # seconds
 # EKS takes a token for 15 minutes after it was signed, whatever X-Amz-Expires says; ten leave room for clocks.
 _TOKEN_SECONDS: Final = 600
 _URL_SECONDS: Final = 60
+# A release polls for an hour; one answer that is lost, or one API server that EKS replaces, must not undo it.
+_TRIES: Final = 3
+_BUSY: Final = (429, 500, 502, 503, 504)
 _LOG_BYTES: Final = 1_000_000  # of a Job's answer: one of `app.admin` is a few hundred
 
 
@@ -28,6 +32,14 @@ class KubernetesFailed(OperatorError):
     """The cluster did not answer or refused."""
 
     code = "kubernetes-failed"
+
+
+class _Busy(Exception):
+    """The API server answered that it can not answer now."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(str(answer.status_code))
+        self.answer = answer
 
 
 class EksToken(httpx.Auth):
@@ -101,7 +113,10 @@ class Cluster:
     def _ask(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> httpx.Response | None:
         where = f"cluster {self._name}, {method} {path}"
         try:
-            answer = self._client.request(method, path, params=params, json=json)
+            if method == "POST":  # what it made may be there although nobody said so
+                answer = self._client.request(method, path, params=params, json=json)
+            else:
+                answer = self._persistently(method, path, params)
         except (httpx.HTTPError, BotoCoreError) as error:
             raise KubernetesFailed(f"The cluster did not answer: {error}", where=where,
                                    next=f"aws eks describe-cluster --name {self._name}") from error  # fmt: skip
@@ -115,3 +130,18 @@ class Cluster:
             next_command = "aws sts get-caller-identity" if answer.status_code in (401, 403) else "teal repair"
             raise KubernetesFailed(f"The cluster refused ({answer.status_code}): {said}", where=where, next=next_command)
         return answer
+
+    def _persistently(self, method: str, path: str, params: dict[str, str] | None) -> httpx.Response:
+        """Asked again when nobody answers or the API server is busy; then its last answer."""
+        try:
+            for attempt in stamina.retry_context(
+                on=(httpx.TransportError, _Busy), attempts=_TRIES, timeout=None, wait_initial=0.2, wait_jitter=0.2
+            ):
+                with attempt:
+                    answer = self._client.request(method, path, params=params)
+                    if answer.status_code in _BUSY:
+                        raise _Busy(answer)
+                    return answer
+        except _Busy as busy:
+            return busy.answer
+        raise AssertionError("unreachable: the loop returns or raises")

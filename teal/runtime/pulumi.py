@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import queue
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from teal.aws.tools import Tool, require
 from teal.errors import BadInput, Held, OperatorError
 from teal.record import Color, ColorState
-from teal.runtime import jobs
+from teal.runtime import jobs, pulumi_locks
 from teal.runtime.jobs import JobSettings
 from teal.runtime.kubernetes import Cluster
 from teal.runtime.port import Readiness
+from teal.runtime.pulumi_operation import SHOWN, Operation, PulumiFailed, last_line
 from teal.stack.events import Event
 
 if TYPE_CHECKING:
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
 PROJECT: Final = "teal-service"
 DEPLOYMENT: Final = "teal"  # its name in each color's namespace (infra/service/web.py)
 _SELECTOR: Final = "app.kubernetes.io/name=teal,app.kubernetes.io/component=app"
-_SHOWN: Final = 3  # reasons and errors in one line; the rest is in Pulumi's own output
-
-
-class PulumiFailed(OperatorError):
-    """A Pulumi operation of a color's stack ended with an error."""
-
-    code = "pulumi-failed"
+_AGAIN_SECONDS: Final = 5.0  # between two tries while another operation holds the stack
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,9 @@ class PulumiRuntime:
     elbv2: ElasticLoadBalancingv2Client
     target_group_arns: Mapping[Color, str]
     jobs: Mapping[Color, JobSettings]
+    # A releaser that was fenced stops its own `up` within seconds; what that is waiting for may take a minute more.
+    wait_seconds: float = 180.0
+    running: dict[str, Operation] = field(default_factory=dict, repr=False, compare=False)
 
     def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
         """`pulumi up` of the color's stack; ends when the Deployment's pods are ready, or with what kept them."""
@@ -73,13 +71,24 @@ class PulumiRuntime:
         stack = self._open(color, {"record": record, "platform": self.platform}, create=True)
         if stack is None:
             raise PulumiFailed("The stack could not be made", where=f"stack {self._name(color)}", next="pulumi stack ls")
-        yield from _operate("deploy", self._name(color), lambda tell: stack.up(on_event=tell, show_secrets=False))
+        yield from self._operate("deploy", color, lambda tell: stack.up(on_event=tell, show_secrets=False))
 
     def retire(self, color: Color) -> Iterator[Event]:
-        """`pulumi destroy`: pods drain before their target group binding goes. The empty stack stays, with its history."""
+        """`pulumi destroy`: pods drain before their target group binding goes. The empty stack stays, with its history.
+
+        Waits for the operation that it undoes: a rollback comes while another process's `up` still runs.
+        """
         stack = self._open(color, None, create=False)
-        if stack is not None:
-            yield from _operate("retire", self._name(color), lambda tell: stack.destroy(on_event=tell, show_secrets=False))
+        deadline = time.monotonic() + self.wait_seconds
+        while stack is not None:
+            try:
+                yield from self._operate("retire", color, lambda tell: stack.destroy(on_event=tell, show_secrets=False))
+                return
+            except Held:
+                if time.monotonic() >= deadline:
+                    raise
+            yield Event("retire", "progress", "another Pulumi operation holds the stack: waiting for its end")
+            time.sleep(_AGAIN_SECONDS)
 
     def readiness(self, color: Color) -> Readiness:
         """Pods that Kubernetes calls ready and the load balancer calls healthy: the smaller number counts."""
@@ -102,27 +111,50 @@ class PulumiRuntime:
         return jobs.run(self.cluster, color, state, self.jobs[color], arguments)
 
     def pending(self, color: Color) -> tuple[str, ...]:
-        """Operations of which Pulumi never learned the end."""
+        """Locks that somebody holds or left, and operations of which Pulumi never learned the end."""
         stack = self._open(color, None, create=False)
         if stack is None:
             return ()
-        operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
-        return tuple(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations)
+        with self._said(color):
+            operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
+        held = pulumi_locks.holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
+        return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
 
     def mend(self, color: Color) -> Iterator[Event]:
         """Give up the dead lock, read the cluster, forget creations whose end nobody saw: what exists is adopted or made again."""
         stack = self._open(color, None, create=False)
         if stack is None:
             return
-        stack.cancel()
-        yield from _operate(
+        with self._said(color):
+            stack.cancel()
+        yield from self._operate(
             "mend",
-            self._name(color),
+            color,
             lambda tell: stack.refresh(on_event=tell, clear_pending_creates=True, show_secrets=False, run_program=False),
         )
 
     def _name(self, color: Color) -> str:
         return f"{self.stack}-{color}"
+
+    def _operate(self, step: str, color: Color, run: Callable[[Callable[[EngineEvent], Any]], object]) -> Iterator[Event]:
+        """One operation of the color's stack. One that this process began and did not see to its end is ended first."""
+        name = self._name(color)
+        if earlier := self.running.pop(name, None):
+            earlier.end()
+        self.running[name] = operation = Operation(step, name, run)
+        yield from operation.events()
+
+    @contextmanager
+    def _said(self, color: Color) -> Iterator[None]:
+        """What Pulumi's command says when it fails, as one failure in words."""
+        from pulumi import automation as auto
+
+        try:
+            yield
+        except auto.CommandError as error:
+            raise PulumiFailed(
+                last_line(error), where=f"stack {self._name(color)}", next="pulumi login; pulumi stack ls"
+            ) from error
 
     def _open(self, color: Color, config: Mapping[str, str] | None, *, create: bool) -> Stack | None:
         """The color's stack, with this configuration if given; None when there is none and none shall be made."""
@@ -152,13 +184,16 @@ class PulumiRuntime:
             env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true", **service.env},
         )
         try:
-            if create:
-                return auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
-            return auto.select_stack(stack_name=name, work_dir=str(folder), opts=options)
-        except auto.StackNotFoundError:
-            return None
-        except (auto.CommandError, FileNotFoundError) as error:
-            raise PulumiFailed(_last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
+            with self._said(color):
+                if create:
+                    return auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
+                return auto.select_stack(stack_name=name, work_dir=str(folder), opts=options)
+        except FileNotFoundError as error:
+            raise PulumiFailed(last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
+        except PulumiFailed as error:
+            if isinstance(error.__cause__, auto.StackNotFoundError):
+                return None
+            raise
 
     def _targets(self, color: Color) -> tuple[int, list[str]]:
         """Healthy targets of the color's group, and what the load balancer says about the others."""
@@ -175,46 +210,4 @@ class PulumiRuntime:
     def _reason(self, color: Color, unhealthy: list[str]) -> str:
         pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
         reasons = dict.fromkeys([*filter(None, map(jobs.why, pods)), *unhealthy])
-        return "; ".join(list(reasons)[:_SHOWN]) or "pods are starting"
-
-
-def _operate(step: str, name: str, run: Callable[[Callable[[EngineEvent], Any]], object]) -> Iterator[Event]:
-    """Run a Pulumi operation in a thread and tell of each resource as it is done. Raises Held when another one runs, or PulumiFailed."""
-    from pulumi import automation as auto
-
-    told: queue.Queue[EngineEvent | None] = queue.Queue()
-    ended: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            run(told.put)
-        except Exception as error:  # noqa: BLE001 - handed to the caller's thread
-            ended.append(error)
-        finally:
-            told.put(None)
-
-    yield Event(step, "start", name)
-    thread = threading.Thread(target=work, name=f"pulumi-{name}", daemon=True)
-    thread.start()
-    done, errors = 0, list[str]()
-    while (event := told.get()) is not None:
-        if event.res_outputs_event is not None:
-            metadata = event.res_outputs_event.metadata
-            if metadata.op not in ("same", "read"):
-                done += 1
-                yield Event(step, "progress", f"{metadata.op} {metadata.urn.rpartition('::')[2]}", done=done)
-        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
-            errors.append(" ".join(event.diagnostic_event.message.split()))
-    thread.join()
-    if ended:
-        error = ended[0]
-        if isinstance(error, auto.ConcurrentUpdateError):
-            raise Held("Another Pulumi operation holds the color's stack", where=f"stack {name}", next="teal repair") from error
-        said = "; ".join(dict.fromkeys(errors[:_SHOWN])) or _last_line(error)
-        raise PulumiFailed(f"{step} failed: {said}", where=f"stack {name}", next="teal repair") from error
-    yield Event(step, "ok", f"{name}: {done} resources changed", data={"changed": done})
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "error:" in line), lines[-1] if lines else type(error).__name__)
+        return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"

@@ -10,6 +10,7 @@ from pathlib import Path
 from teal.record import COLORS, Color, ColorState, Record, Store, Version
 from teal.record_file import FileStore
 from teal.stack import versions
+from teal.stack.environments import project
 from teal.stack.layout import APP_PROCESSES, Layout
 from teal.stack.parts import DEFAULT_INDEX, NOT_COMPARED
 from teal.traffic.caddy import CaddyTraffic
@@ -28,7 +29,7 @@ def releases(record: Record) -> tuple[tuple[Color, ColorState], ...]:
 
 def first_release(layout: Layout, store: Store, source: Path | None = None) -> tuple[Record, Version]:
     """Build the tree and make it the active blue; its configuration is filled in before it is first kept."""
-    version = versions.build(layout, source or versions.project(), "first")
+    version = versions.build(layout, source or project(), "first")
     record, stamp = store.read()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     state = ColorState(release_id=identity, image=version.id, label=version.label, index=DEFAULT_INDEX,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from teal.errors import PartFailed, StackDown
 from teal.stack import child
@@ -25,6 +26,7 @@ from teal.stack.reap import wait_gone
 START_SECONDS = 20.0  # supervisord itself: a second on an idle laptop
 STOP_SECONDS = 60.0  # above the longest stop_seconds of a part
 STEP_SECONDS = 0.1
+ANSWER_SECONDS = 10.0  # no call waits for a part; an answer takes milliseconds, a second on a machine that swaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,23 @@ def render(layout: Layout, parts: Sequence[Part]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _Connection(UnixStreamHTTPConnection):  # type: ignore[misc]
+    """Supervisor's own waits for ever for a supervisord that is frozen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.socketfile = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(ANSWER_SECONDS)
+        self.sock.connect(self.socketfile)
+
+
 @contextmanager
 def _proxy(layout: Layout) -> Iterator[Any]:
     transport = SupervisorTransport(None, None, f"unix://{layout.socket}")
+    transport._get_connection = lambda: _Connection(layout.socket)
     try:
         yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
     finally:
@@ -99,6 +115,17 @@ def is_up(layout: Layout) -> bool:
             return bool(rpc.getState()["statename"] == "RUNNING")
     except (OSError, xmlrpc.client.Error, ValueError):
         return False
+
+
+def is_there(layout: Layout) -> bool:
+    """Whether a supervisord holds the socket, whether it answers or not: while it is frozen its parts go on serving."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(ANSWER_SECONDS)
+        try:
+            probe.connect(str(layout.socket))
+        except OSError:
+            return False
+    return True
 
 
 def start(layout: Layout, environ: Mapping[str, str]) -> None:

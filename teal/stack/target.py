@@ -49,10 +49,13 @@ class VersionImages:
         self._environ = environ
 
     def build(self, path: Path, label: str | None) -> Image:
-        return _image(versions.build(self._layout, path.resolve(), label or ""), label)
+        made = versions.build(self._layout, path.resolve(), label or "")
+        record, _ = open_store(self._layout).read()
+        versions.prune(self._layout, {made.id, *(state.image for color in COLORS if (state := record.color(color)))})
+        return _image(made, label)
 
     def known(self, id: str) -> Image:
-        return _image(versions.find(self._layout, id), None)
+        return _image(versions.use(self._layout, id), None)
 
     def config(self) -> Mapping[str, str]:
         """What the active release has, with what this shell says on top: a shell that says nothing changes nothing."""
@@ -73,7 +76,7 @@ class VersionImages:
 def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
     """The running stack of `layout`. Raises StackDown when there is none, BadInput for rules that are none."""
     state = _state(layout)
-    if not supervisor.is_up(layout):
+    if not supervisor.is_there(layout):  # not `is_up`: to move the traffic back needs no answer of it
         raise StackDown(str(layout.home))
     url = f"https://localhost:{state.ports.public}"
     entries = {color: Entry(url, {PROBE_HEADER: probe_secret(layout, color)}, str(layout.ca)) for color in COLORS}

@@ -1,4 +1,4 @@
-"""Versions: what an image is on AWS. `.teal/versions/<id>/` holds a wheel of app/ unpacked and says which environment it runs in."""
+"""Versions: what an image is on AWS. `.teal/versions/<id>/` holds a wheel of app/ unpacked and the lock of the packages it runs with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import teal
-from teal.errors import BadInput, OperatorError
+from teal.errors import BadInput
+from teal.stack import environments
+from teal.stack.environments import LOCK, BuildFailed, project
 from teal.stack.layout import Layout, write_private
 
-LOCK = "requirements.lock"
 BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
-INSTALL_SECONDS = 900.0  # an environment from a lock: a minute from a near index
+KEPT = 5  # versions that nothing runs: what `teal release --image` can go back to
+LITTER_SECONDS = 3600.0  # a build takes 19 minutes at most, with all its time limits
 EPOCH = "315532800"  # 1980-01-01, the first moment a zip file can name: the same tree must give the same bytes
 _PROJECT = """\
 [build-system]
@@ -38,15 +41,10 @@ app = ["**/*"]
 _BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
-class BuildFailed(OperatorError):
-    """The tree could not be made into a version."""
-
-    code = "build-failed"
-
-
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`id`: SHA-256 over wheel and lock. `schema_min`, `schema_max`: revisions of the catalog that the code can serve."""
+    """`id`: SHA-256 over wheel and lock. `python`: has the lock's packages. `schema_min`, `schema_max`: revisions of the catalog that the
+    code can serve."""
 
     id: str
     folder: str
@@ -61,11 +59,6 @@ class Version:
         return Path(self.folder) / "code"
 
 
-def project() -> Path:
-    """The tree this command was installed from (or the folder that holds the installed packages)."""
-    return Path(teal.__file__).resolve().parents[1]
-
-
 def build(layout: Layout, source: Path, label: str = "") -> Version:
     """Make `source` (a folder with app/ in it) a version; one that is here already is used. Seconds; minutes with another lock."""
     if not (source / "app" / "main.py").is_file():
@@ -78,8 +71,8 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         identity = hashlib.sha256(wheel.read_bytes() + hashlib.sha256(lock).digest()).hexdigest()
         folder = layout.versions / identity
         if (folder / "version.json").is_file():
-            return find(layout, identity)
-        python = _environment(layout, lock)
+            return use(layout, identity)
+        python = environments.ready(layout, lock)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(making / "whole" / "code")
         least, most = _schema(making / "whole" / "code", python)
@@ -93,13 +86,59 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
 
 def find(layout: Layout, identity: str) -> Version:
     """A version by its id, the beginning of it, or its label. Raises BadInput with the versions there are."""
-    have = [Version(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(layout.versions.glob("*/version.json"))]
+    have = _all(layout)
     fitting = [one for one in have if identity and (one.id.startswith(identity) or one.label == identity)]
     if len(fitting) != 1:
         known = ", ".join(f"{one.id[:12]} {one.label}".strip() for one in have) or "none"
         raise BadInput(f"{'Several versions are' if fitting else 'No version is'} called {identity[:64] or 'nothing'}; there are: {known}",
                        where=str(layout.versions), next="teal release PATH")  # fmt: skip
-    return fitting[0]
+    (found,) = fitting
+    return replace(found, python=environments.known(layout, _lock_of(found)) or found.python)
+
+
+def use(layout: Layout, identity: str) -> Version:
+    """As `find`, for a release: its packages are there, installed again where they are gone, and it counts as the newest."""
+    found = find(layout, identity)
+    python = environments.ready(layout, _lock_of(found))
+    os.utime(found.folder)
+    return replace(found, python=python)
+
+
+def prune(layout: Layout, running: Collection[str]) -> None:
+    """Remove what no color runs (`running`: ids) but the KEPT newest, the environments that nothing left needs, and killed builds."""
+    have = sorted(_all(layout), key=lambda one: _modified(Path(one.folder)), reverse=True)
+    idle = [one for one in have if one.id not in running]
+    for one in idle[KEPT:]:
+        (Path(one.folder) / "version.json").unlink(missing_ok=True)  # first: half a version is none
+        shutil.rmtree(one.folder, ignore_errors=True)
+    gone = set(idle[KEPT:])
+    environments.prune(layout, [_lock_of(one) for one in have if one not in gone])
+    for litter in layout.versions.glob(".building-*"):
+        if time.time() - _modified(litter) > LITTER_SECONDS:
+            shutil.rmtree(litter, ignore_errors=True)
+
+
+def _all(layout: Layout) -> list[Version]:
+    found = []
+    for path in sorted(layout.versions.glob("*/version.json")):
+        try:
+            found.append(Version(**json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            continue  # another release's build took it away meanwhile
+    return found
+
+
+def _modified(path: Path) -> float:
+    """Unix seconds; 0 for what is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _lock_of(version: Version) -> bytes:
+    kept = Path(version.folder) / LOCK
+    return kept.read_bytes() if kept.is_file() else b""
 
 
 def _lock(source: Path) -> bytes:
@@ -129,35 +168,16 @@ def _wheel(source: Path, making: Path) -> Path:
     return making / done.stdout.strip().splitlines()[-1]
 
 
-def _environment(layout: Layout, lock: bytes) -> str:
-    """The interpreter whose packages are the lock's: this one, or one made for it under `.teal/environments/`."""
-    here = project() / LOCK
-    if not lock or not here.is_file() or here.read_bytes() == lock:
-        return sys.executable
-    folder = layout.environments / hashlib.sha256(lock).hexdigest()[:16]
-    python = folder / "bin" / "python"
-    if (folder / ".whole").is_file():
-        return str(python)
-    layout.environments.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-    wanted = layout.environments / f"{folder.name}.lock"
-    wanted.write_bytes(lock)
-    for command in ((sys.executable, "-m", "venv", str(folder)),
-                    (str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(wanted))):  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
-        if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise BuildFailed(f"Its requirements could not be installed: {reason}", where=str(wanted), next="teal release PATH")
-    (folder / ".whole").touch()
-    return str(python)
-
-
 def _schema(code: Path, python: str) -> tuple[str, str]:
     """What the code says of itself; no database is asked."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8",
            "TEAL_STATE_DIR": str(code / "no-such-folder")}  # fmt: skip
-    done = subprocess.run((python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
-                          timeout=BUILD_SECONDS, check=False)  # fmt: skip
+    try:
+        done = subprocess.run((python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
+                              timeout=BUILD_SECONDS, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise BuildFailed(f"`app.admin schema` of this tree did not end within {BUILD_SECONDS:.0f} s", where=str(code),
+                          next="mend it, then teal release PATH") from error  # fmt: skip
     try:
         said = json.loads(done.stdout.strip().splitlines()[-1])
         return str(said["min"]), str(said["max"])

@@ -21,6 +21,12 @@ class Engine:
     open: Callable[[str, Path], Workspace]  # project name, folder of its program
 
 
+def require_pulumi() -> None:
+    """Skip without the command, in CI too."""
+    if shutil.which("pulumi") is None:
+        pytest.skip("the pulumi command is not on PATH, and no package registry has it: https://www.pulumi.com/docs/install")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/engine" in str(item.path):
@@ -29,8 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    if shutil.which("pulumi") is None:
-        pytest.skip("the pulumi command is not on PATH, and no package registry has it: https://www.pulumi.com/docs/install")
+    require_pulumi()
     cloud = Cloud()
     with serve(cloud) as providers:
         yield Engine(cloud, lambda project, main: Workspace.make(tmp_path_factory.mktemp(project), project, main, providers))

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from infra.evaluate import ROOT
 from teal.errors import Held
 from teal.record import Color, ColorState
+from teal.runtime import pulumi, pulumi_operation
 from teal.runtime.jobs import JobSettings
 from teal.runtime.pulumi import PulumiFailed, PulumiRuntime, ServiceProgram
 from teal.stack.events import Event
@@ -91,8 +94,6 @@ def test_a_retired_color_is_gone_and_may_be_retired_again(engine: Engine, runtim
 
 
 def test_a_color_that_never_was_has_nothing_to_retire_or_to_mend(runtime: PulumiRuntime) -> None:
-    from dataclasses import replace
-
     never = replace(runtime, stack="never")
     assert (list(never.retire("blue")), never.pending("blue"), list(never.mend("blue"))) == ([], (), [])
 
@@ -106,14 +107,51 @@ def test_what_the_program_refuses_is_said_in_its_words_and_the_color_can_be_made
 
 def test_an_operation_that_was_cut_off_is_found_and_mended(runtime: PulumiRuntime) -> None:
     assert runtime.pending("green") == ()
-    _cut_off(Path(runtime.service.env["PULUMI_BACKEND_URL"].removeprefix("file://")), f"{STACK}-green")
+    _cut_off(_backend(runtime), f"{STACK}-green")
     with pytest.raises(Held) as caught:
         ended(runtime.deploy("green", state("r-4")))
     assert caught.value.next == "teal repair"
-    assert runtime.pending("green") == ("creating web",)
+    assert runtime.pending("green") == ("locked by releaser@gone (pid 1) since 2026-11-22T00:00:00Z", "creating web")
     ended(runtime.mend("green"))
     assert runtime.pending("green") == ()
     assert ended(runtime.deploy("green", state("r-4"))).state == "ok"
+
+
+def test_a_releaser_that_stops_listening_ends_its_operation_and_gives_the_lock_back(
+    engine: Engine, runtime: PulumiRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback in the middle of a deployment: nobody else could end the color before its `up` is over."""
+    monkeypatch.setattr(pulumi_operation, "_TELL_SECONDS", 0.2)
+    before = len(engine.cloud.done)
+    events = runtime.deploy("green", state("r-5"))
+    engine.cloud.lock.acquire()  # the cloud takes its time
+    while not any("updating" in each for each in runtime.pending("green")):
+        next(events)
+    Timer(1.0, engine.cloud.lock.release).start()
+    events.close()  # type: ignore[attr-defined]
+    assert runtime.pending("green") == ()
+    done = [verb for verb, _, _ in engine.cloud.done[before:]]
+    assert 0 < len(done) < 4, "what was in flight was finished, and nothing more was begun"
+    assert ended(runtime.deploy("green", state("r-5"))).state == "ok"
+
+
+def test_ending_a_color_waits_for_the_operation_that_it_undoes(runtime: PulumiRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "_AGAIN_SECONDS", 0.2)
+    lock = _locked(_backend(runtime), f"{STACK}-green")
+    events = runtime.retire("green")
+    while next(events).state != "progress":
+        pass
+    lock.unlink()
+    assert ended(events).state == "ok"
+    _locked(_backend(runtime), f"{STACK}-green")
+    with pytest.raises(Held):
+        list(replace(runtime, wait_seconds=0.0).retire("green"))
+    ended(runtime.mend("green"))
+    assert runtime.pending("green") == ()
+
+
+def _backend(runtime: PulumiRuntime) -> Path:
+    return Path(runtime.service.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
 
 
 def _cut_off(backend: Path, stack: str) -> None:
@@ -124,6 +162,11 @@ def _cut_off(backend: Path, stack: str) -> None:
     resource = next(each for each in latest["resources"] if each["type"] == "kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
     latest["pending_operations"] = [{"resource": {**resource, "id": ""}, "type": "creating"}]
     found.write_text(json.dumps(document))
+    _locked(backend, stack)
+
+
+def _locked(backend: Path, stack: str) -> Path:
     lock = backend / ".pulumi" / "locks" / "organization" / "teal-service" / stack / "00000000-0000-0000-0000-000000000000.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(json.dumps({"pid": 1, "username": "releaser", "hostname": "gone", "timestamp": "2026-11-22T00:00:00Z"}))
+    return lock

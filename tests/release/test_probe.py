@@ -91,6 +91,18 @@ def test_samples_of_streams_alone_are_streams() -> None:
     assert [json.loads(request.content).get("stream") for request in seen] == [True] * 4
 
 
+def test_samples_end_with_the_first_request_that_nobody_answers() -> None:
+    """A color that hangs would otherwise keep the releaser from looking for 30 s a sample."""
+    seen: list[str] = []
+
+    def hangs(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        raise httpx.ReadTimeout("no answer", request=request)
+
+    prober(hangs).sample((Golden("q"),), 20, 0)
+    assert seen == ["/v1/search"]
+
+
 def test_a_probe_document_is_deleted_also_when_it_was_never_indexed() -> None:
     deleted: list[str] = []
 
@@ -118,6 +130,8 @@ def test_the_golden_questions_of_the_laptop_can_be_read_and_a_broken_line_is_nam
     with pytest.raises(BadInput) as said:
         golden(broken)
     assert said.value.where == f"{broken}:2"
+    with pytest.raises(BadInput, match="can not be read"):
+        golden(tmp_path / "nowhere.jsonl")
 
 
 class _Tags(HTMLParser):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,17 +26,6 @@ from teal.traffic.port import Weights, all_to, shifted
 from tests.release.ports import RULES, Behaviour, Process, World
 
 NEW = Wish(Path("new"))
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    made.begin()
-    made.put_image("new")
-    yield made
-    for running in made.kept:
-        with suppress(OperatorError):
-            running.close()  # type: ignore[attr-defined]
 
 
 def run(process: Process, wish: Wish = NEW) -> list[Event]:

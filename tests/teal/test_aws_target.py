@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+import teal.aws.platform
 from teal.aws.images import RegistryImages
 from teal.aws.platform import Platform, StateAway, read
 from teal.aws.release_key import ProbeHeaders
@@ -118,7 +119,7 @@ def _pulumi(folder: Path, script: str) -> dict[str, str]:
 
 
 def test_a_rollback_works_while_the_state_does_not_answer_once_the_outputs_were_read(
-    outputs: dict[str, Any], tmp_path: Path
+    outputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": outputs}]}}
     (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
@@ -127,6 +128,9 @@ def test_a_rollback_works_while_the_state_does_not_answer_once_the_outputs_were_
         read("dev", tmp_path, _pulumi(tmp_path, away))
     first = read("dev", tmp_path, _pulumi(tmp_path, f"cat {tmp_path}/state.json"))
     assert read("dev", tmp_path, _pulumi(tmp_path, away)) == first
+    monkeypatch.setattr(teal.aws.platform, "_EXPORT_SECONDS", 0.2)
+    assert read("dev", tmp_path, _pulumi(tmp_path, "exec sleep 60")) == first
+    assert read("dev", tmp_path, {"PATH": str(tmp_path)}) == first, "without the command too: it makes nothing here"
 
 
 def test_a_stack_without_a_platform_names_what_is_missing(tmp_path: Path) -> None:
@@ -299,6 +303,11 @@ def test_credentials_of_another_account_are_refused_before_anything_is_changed(
     Path(shell["TEAL_PLATFORM_OUTPUTS"]).write_text(json.dumps({**outputs, "account_id": "999999999999"}), encoding="utf-8")
     with pytest.raises(BadInput, match="account 123456789012"):
         aws_target("dev", shell)
+
+
+def test_golden_questions_that_are_not_there_are_said_before_anything_is_made(shell: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="can not be read"):
+        aws_target("dev", {**shell, "TEAL_GOLDEN": "/nowhere.jsonl"})
 
 
 def test_a_stack_without_a_file_is_bad_input(shell: dict[str, str]) -> None:

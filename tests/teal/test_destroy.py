@@ -255,6 +255,44 @@ def test_emptying_takes_every_version_and_image_and_minds_nothing_that_is_gone(a
     aws.s3.delete_bucket(Bucket="teal-data")  # refused while anything is in it
 
 
+class Refusing:
+    """A bucket whose objects are locked, and a registry that keeps what an index names until the index is gone."""
+
+    def __init__(self, *, locked: bool = False) -> None:
+        self.locked = locked
+        self.images = ["index", "image"]
+
+    def get_paginator(self, _name: str) -> Refusing:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [{"Versions": [{"Key": "k", "VersionId": "1"}], "imageIds": [{"imageDigest": one} for one in self.images]}]
+
+    def delete_objects(self, **_: Any) -> dict[str, Any]:
+        return {"Errors": [{"Key": "k", "Message": "Access Denied"}]}
+
+    def batch_delete_image(self, *, repositoryName: str, imageIds: list[dict[str, str]]) -> dict[str, Any]:
+        assert repositoryName == "r"
+        named = self.locked or "index" in self.images
+        refused = [one for one in imageIds if one["imageDigest"] == "image" and named]
+        self.images = [] if not refused else ["image"]
+        return {"failures": [{"imageId": one, "failureReason": "referenced by an index"} for one in refused]}
+
+
+def test_what_an_index_names_is_deleted_after_it() -> None:
+    registry = Refusing()
+    emptying.open_up(Aws(lambda _service: registry, REGION), [resource("aws:ecr/repository:Repository", "r", "r")])
+    assert registry.images == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("aws:ecr/repository:Repository", "referenced by an index"), ("aws:s3/bucket:Bucket", "Access Denied")]
+)
+def test_what_aws_refuses_inside_an_answer_is_said(kind: str, words: str) -> None:
+    with pytest.raises(NeedsHuman, match=words):
+        emptying.open_up(Aws(lambda _service: Refusing(locked=True), REGION), [resource(kind, "r", "r")])
+
+
 class Backup:
     """A vault whose points take some questions to go, as AWS's do; one is still being made at first."""
 

@@ -11,6 +11,7 @@ import boto3
 import httpx
 import kubernetes_validate
 import pytest
+import stamina
 
 from teal.errors import AdminFailed
 from teal.record import ColorState
@@ -153,8 +154,38 @@ def test_an_api_server_that_is_replaced_meanwhile_is_waited_for() -> None:
 def test_an_api_server_that_stays_away_ends_the_wait() -> None:
     server = ClusterServer(lambda _: (COMPLETE, "{}", {}))
     server.failures = [503] * 50
-    with pytest.raises(KubernetesFailed, match="the server is starting"):
+    with stamina.set_testing(True, attempts=1), pytest.raises(KubernetesFailed, match="the server is starting"):
         run(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
+
+
+def test_one_answer_that_is_lost_is_asked_for_again_and_nothing_is_made_twice() -> None:
+    server = ClusterServer(lambda _: (COMPLETE, "{}", {}))
+    server.failures = [503, 429]
+    assert server.cluster().deployment("teal-blue", "teal") is None
+    assert len(server.requests) == 3
+    asked: list[str] = []
+
+    def away(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        raise httpx.ConnectError("nobody", request=request)
+
+    cluster = Cluster(httpx.Client(transport=httpx.MockTransport(away), base_url="https://c.example"), "teal-prod")
+    with stamina.set_testing(True, attempts=3):
+        for call in (lambda: cluster.job("teal-blue", "x"), lambda: cluster.create_job("teal-blue", {})):
+            with pytest.raises(KubernetesFailed, match="nobody"):
+                call()
+    assert asked == ["GET", "GET", "GET", "POST"]
+
+
+def test_an_answer_counts_also_when_its_job_could_not_be_removed() -> None:
+    server = ClusterServer(lambda _: (COMPLETE, '{"left": 0}', {}))
+    inner = server.answer
+
+    def keeps(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(403, json={"message": "no"}) if request.method == "DELETE" else inner(request)
+
+    cluster = Cluster(httpx.Client(transport=httpx.MockTransport(keeps), base_url="https://c.example"), "teal-prod")
+    assert run(cluster, "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 0}]
 
 
 def test_a_refusal_names_the_call_and_what_to_look_at() -> None:

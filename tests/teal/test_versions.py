@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,66 @@ def test_a_tree_whose_schema_cannot_be_asked_is_refused_with_its_own_words(
         file.write("raise RuntimeError('it is broken')\n")
     with pytest.raises(versions.BuildFailed, match="it is broken"):
         versions.build(Layout(tmp_path / ".teal"), tmp_path / "broken")
+
+
+def _copies(layout: Layout, version: versions.Version, count: int) -> list[str]:
+    """Versions in `layout`, oldest first: one that was built, under other names."""
+    names = [f"{number:064}" for number in range(count)]
+    for age, name in enumerate(names):
+        folder = layout.versions / name
+        shutil.copytree(version.folder, folder)
+        (folder / "version.json").write_text(json.dumps(asdict(replace(version, id=name, folder=str(folder)))))
+        os.utime(folder, (age, age))
+    return names
+
+
+def test_versions_that_nothing_runs_are_removed_but_the_five_newest(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path / ".teal")
+    names = _copies(layout, built[2], 9)
+    litter = layout.versions / ".building-killed"
+    litter.mkdir()
+    versions.use(layout, names[1])  # released again: it counts as the newest
+    versions.prune(layout, {names[0]})
+    left = sorted(path.name for path in layout.versions.iterdir())
+    assert left == sorted([names[0], names[1], *names[5:], litter.name])
+    os.utime(litter, (time.time() - 2 * versions.LITTER_SECONDS,) * 2)
+    versions.prune(layout, {names[0]})
+    assert not litter.exists()
+
+
+def test_a_version_whose_packages_are_gone_gets_them_again_when_it_is_released(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path / ".teal")
+    (name,) = _copies(layout, built[2], 1)
+    (layout.versions / name / "requirements.lock").write_bytes(b"another lock")
+    asked: list[bytes] = []
+
+    def ready(_: Layout, lock: bytes) -> str:
+        asked.append(lock)
+        return "/made/again"
+
+    monkeypatch.setattr(versions.environments, "ready", ready)
+    assert versions.find(layout, name).python == built[2].python
+    assert versions.use(layout, name).python == "/made/again"
+    assert asked == [b"another lock"]
+
+
+def test_a_version_that_another_process_takes_away_meanwhile_is_no_error(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path / ".teal")
+    first, second = _copies(layout, built[2], 2)
+    real = Path.read_text
+
+    def read(path: Path, **options: str) -> str:
+        if path.parent.name == first:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert versions.find(layout, second).id == second
+    versions.prune(layout, set())
+    assert [path.name for path in layout.versions.iterdir()] == [second]

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,15 @@ def test_a_workflow_may_read_at_most_and_a_job_writes_only_what_is_listed(workfl
     for name, job in workflow.jobs.items():
         rights: dict[str, str] = job.get("permissions", {})
         assert {right for right, level in rights.items() if level != "read"} == WRITES.get((workflow.name, name), set())
+
+
+@each
+def test_a_command_that_fails_before_a_pipe_fails_its_step(workflow: Workflow) -> None:
+    """GitHub runs `bash -e` where no shell is named, and `bash -eo pipefail` where bash is: without it `teal release | tee` never fails."""
+    assert workflow.document["defaults"] == {"run": {"shell": "bash"}}
+    assert not [step for _, step in workflow.steps() if "shell" in step]
+    for _, step in workflow.steps():
+        assert not re.search(r"\|\s*head\b", step.get("run", "")), "whoever writes into a pipe that closed has failed"
 
 
 @each
@@ -213,7 +223,8 @@ def test_every_script_and_make_target_in_a_workflow_exists() -> None:
 
 
 def test_a_session_is_renewed_from_a_file_only_the_job_can_read(tmp_path: Path) -> None:
-    """The script against a server that plays GitHub's: the token is asked for AWS, kept privately, and named to later steps."""
+    """The script against a server that plays GitHub's: the token is asked for AWS, kept privately, and named to later steps. When
+    no new one is to be had, the one before stays."""
     import stat
     from http.server import BaseHTTPRequestHandler, HTTPServer
     from threading import Thread
@@ -225,18 +236,22 @@ def test_a_session_is_renewed_from_a_file_only_the_job_can_read(tmp_path: Path) 
             asked.append((self.path, self.headers.get("Authorization")))
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b'{"value": "the-token"}')
+            self.wfile.write(b'{"value": "the-token"}' if len(asked) == 1 else b'{"message": "try later"}')
 
         def log_message(self, *_: Any) -> None:
             return
 
     server = HTTPServer(("127.0.0.1", 0), Github)
     Thread(target=server.serve_forever, daemon=True).start()
-    environ = {**os.environ, "RUNNER_TEMP": str(tmp_path), "GITHUB_ENV": str(tmp_path / "env"), "GITHUB_RUN_ID": "7", "no_proxy": "127.0.0.1",
+    environ = {**os.environ, "RUNNER_TEMP": str(tmp_path), "GITHUB_ENV": str(tmp_path / "env"), "GITHUB_RUN_ID": "7", "no_proxy": "127.0.0.1", "TEAL_TOKEN_SECONDS": "1",
                "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t", "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/?v=1"}  # fmt: skip
     ran = subprocess.Popen([FOLDER / "aws-session", "arn:aws:iam::1:role/r", "eu-central-1"], env=environ, start_new_session=True)
     try:
         assert ran.wait(30) == 0
+        deadline = time.monotonic() + 30
+        while "no new token" not in (tmp_path / "aws-session.log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
     finally:
         os.killpg(ran.pid, 15)  # the part that goes on renewing
         server.shutdown()
@@ -244,4 +259,4 @@ def test_a_session_is_renewed_from_a_file_only_the_job_can_read(tmp_path: Path) 
     token = Path(settings["AWS_WEB_IDENTITY_TOKEN_FILE"])
     assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == ("the-token", 0o600)
     assert (settings["AWS_ROLE_ARN"], settings["AWS_REGION"]) == ("arn:aws:iam::1:role/r", "eu-central-1")
-    assert asked == [("/?v=1&audience=sts.amazonaws.com", "bearer t")]
+    assert set(asked) == {("/?v=1&audience=sts.amazonaws.com", "bearer t")}

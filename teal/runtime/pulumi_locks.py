@@ -1,0 +1,62 @@
+"""Who holds a stack in a state that is kept in files or in S3: the locks that Pulumi's own backend puts beside it.
+
+Pulumi lists no locks and `pulumi cancel` removes them all, so that whoever cancels must have looked here first. The place and the form are
+those of `pkg/backend/diy/lock.go` of Pulumi 3.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from teal.aws.session import told
+
+_FOLDER: Final = ".pulumi/locks/organization"
+
+
+def holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
+    """One line for each lock: who, and since when. Empty: nobody, or a backend that keeps its locks elsewhere."""
+    folder = f"{_FOLDER}/{project}/{stack}"
+    match urlsplit(backend_url).scheme:
+        case "file":
+            bodies = _in_files(Path(backend_url.removeprefix("file://")) / folder)
+        case "s3":
+            bodies = _in_s3(backend_url, folder)
+        case _:
+            bodies = iter(())
+    return tuple(sorted(_words(body) for body in bodies))
+
+
+def _in_files(folder: Path) -> Iterator[bytes]:
+    for path in folder.glob("*.json"):
+        try:
+            yield path.read_bytes()
+        except FileNotFoundError:
+            continue  # given back meanwhile
+
+
+def _in_s3(url: str, folder: str) -> Iterator[bytes]:
+    import boto3
+
+    place = urlsplit(url)
+    region = parse_qs(place.query).get("region", [None])[0]
+    prefix = "/".join(part for part in (place.path.strip("/"), folder) if part)
+    with told("Looking for the stack's locks", url):
+        client = boto3.client("s3", region_name=region)
+        for row in client.list_objects_v2(Bucket=place.netloc, Prefix=f"{prefix}/").get("Contents", []):
+            try:
+                yield client.get_object(Bucket=place.netloc, Key=row["Key"])["Body"].read()
+            except client.exceptions.NoSuchKey:
+                continue  # given back meanwhile
+
+
+def _words(body: bytes) -> str:
+    try:
+        said: Mapping[str, object] = json.loads(body)
+    except ValueError:
+        said = {}
+    who = f"{said.get('username', 'somebody')}@{said.get('hostname', 'somewhere')} (pid {said.get('pid', '?')})"
+    return f"locked by {who} since {said.get('timestamp', 'an unknown time')}"
