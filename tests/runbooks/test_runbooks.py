@@ -50,17 +50,18 @@ def script(block: Block) -> shell.Script:
 
 
 def of_kind(name: str) -> list[pytest.param]:  # type: ignore[valid-type]
-    """Every command of that name, in blocks and, for `teal`, between the words too."""
-    found = [(str(block), words) for block in (*BLOCKS, *SHELL) for words in script(block).commands if words[0] == name]
+    """Every different command of that name, in blocks and, for `teal`, between the words too; with where it stands."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    lines = [(str(block), block.text) for block in (*BLOCKS, *SHELL)]
     if name == "teal":
-        lines = [
-            (f"{page.slug}.md, `{code}`", code)
-            for page in (*PAGES, pages.readme())
-            for code in page.code
-            if code.startswith("teal ")
+        lines += [
+            (f"{page.slug}.md", code) for page in (*PAGES, pages.readme()) for code in page.code if code.startswith("teal ")
         ]
-        found += [(where, words) for where, code in lines for words in shell.read(code, VALUES).commands]
-    return [pytest.param(words[1:], id=f"{where}: {' '.join(words)}") for where, words in found]
+    for where, text in lines:
+        for words in shell.read(text, VALUES).commands:
+            if words[0] == name:
+                found.setdefault(words, []).append(where)
+    return [pytest.param(words[1:], places, id=" ".join(words)) for words, places in found.items()]
 
 
 # Pages and alerts
@@ -200,9 +201,9 @@ def test_the_rule_for_diagnosis_sees_what_changes_something(changing: str) -> No
     assert not all(reads(words) for words in shell.read(changing, VALUES).commands)
 
 
-@pytest.mark.parametrize("words", of_kind("teal"))
-def test_a_teal_line_parses_against_the_real_command(words: Sequence[str]) -> None:
-    assert teal_refuses(words) is None
+@pytest.mark.parametrize(("words", "places"), of_kind("teal"))
+def test_a_teal_line_parses_against_the_real_command(words: Sequence[str], places: list[str]) -> None:
+    assert teal_refuses(words) is None, places
 
 
 @pytest.mark.parametrize(
@@ -212,9 +213,9 @@ def test_the_parser_refuses_what_teal_would(line: str) -> None:
     assert teal_refuses(line.split()) is not None
 
 
-@pytest.mark.parametrize("words", of_kind("aws"))
-def test_an_aws_line_is_a_call_of_its_api(words: Sequence[str]) -> None:
-    assert aws_refuses(words) is None
+@pytest.mark.parametrize(("words", "places"), of_kind("aws"))
+def test_an_aws_line_is_a_call_of_its_api(words: Sequence[str], places: list[str]) -> None:
+    assert aws_refuses(words) is None, places
 
 
 @pytest.mark.parametrize(
@@ -226,15 +227,15 @@ def test_the_check_of_aws_lines_refuses_what_aws_would(line: str) -> None:
     assert aws_refuses(line.split()) is not None
 
 
-@pytest.mark.parametrize("words", of_kind("kubectl"))
-def test_a_kubectl_line_looks_into_namespaces_that_there_are(words: Sequence[str]) -> None:
+@pytest.mark.parametrize(("words", "places"), of_kind("kubectl"))
+def test_a_kubectl_line_looks_into_namespaces_that_there_are(words: Sequence[str], places: list[str]) -> None:
     named = [words[place + 1] for place, word in enumerate(words) if word in ("-n", "--namespace")]
-    assert set(named) <= NAMESPACES_KNOWN
+    assert set(named) <= NAMESPACES_KNOWN, places
     assert verb(words) in {"get", "describe", "logs", "delete", "drain", "exec", "create", "port-forward"}
 
 
-@pytest.mark.parametrize("words", of_kind("curl"))
-def test_an_address_is_a_route_of_the_service(words: Sequence[str]) -> None:
+@pytest.mark.parametrize(("words", "places"), of_kind("curl"))
+def test_an_address_is_a_route_of_the_service(words: Sequence[str], places: list[str]) -> None:
     routes = [
         route for module in (ask, documents, health, web, search) for route in module.router.routes if isinstance(route, Route)
     ]
@@ -242,7 +243,11 @@ def test_an_address_is_a_route_of_the_service(words: Sequence[str]) -> None:
     for word in words:
         if word.startswith(VALUES["URL"]):
             path = word.removeprefix(VALUES["URL"]).partition("?")[0]
-            assert any(route.path_regex.match(path) and method in (route.methods or ()) for route in routes), f"{method} {path}"
+            assert any(route.path_regex.match(path) and method in (route.methods or ()) for route in routes), (
+                method,
+                path,
+                places,
+            )
 
 
 def test_no_page_names_a_file_that_is_not_there() -> None:
