@@ -39,7 +39,7 @@ READING_KEYS = {"list"}
 FOR_STACKS = {"bootstrap", "plan", "cost", "destroy", "advise"}  # they know no stack on this machine
 OF_A_LAPTOP = {"TEAL_HOME", "CA", "PORT", "SUPERVISOR"}
 OF_AWS = {"STACK", "NS", "ACCOUNT", "DB"}
-# They read and print; `sed` only with -n, `pulumi` only as `pulumi stack`, `psql` only with one SELECT.
+# They only read and print. `pulumi` does as `pulumi stack`, `psql` with one SELECT, `curl` while it sends nothing.
 READING_TOOLS = {"date", "df", "du", "grep", "ls"}
 NAMESPACES_KNOWN = {*NAMESPACES.values(), search_cluster.NAMESPACE, database_maintenance.NAMESPACE, autoscaling.NAMESPACE}
 
