@@ -57,7 +57,5 @@ def laptop(place: Place) -> Place:
 @pytest.fixture
 def container(place: Place) -> Place:
     if place.kind != "container":
-        pytest.skip(
-            "about a container of the image: --hosts=docker://NAME or --hosts='kubectl://POD?namespace=NAMESPACE'; .ci/image does it"
-        )
+        pytest.skip("about a container of the image: --hosts=docker://NAME (tests/testinfra/README.md)")
     return place
