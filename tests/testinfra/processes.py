@@ -21,7 +21,8 @@ def read(pid, name):
 def address(hexadecimal):
     """The kernel's form: words of four bytes in the machine's order."""
     raw = b"".join(struct.pack("=I", int(hexadecimal[at : at + 8], 16)) for at in range(0, len(hexadecimal), 8))
-    return str(ipaddress.ip_address(raw))
+    found = ipaddress.ip_address(raw)
+    return str(getattr(found, "ipv4_mapped", None) or found)  # Java listens on IPv6 sockets for IPv4, too
 
 
 def listening(pid):
