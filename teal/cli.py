@@ -294,6 +294,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the `teal` command."""
+    os.umask(0o077)  # documents, keys and logs lie in what it writes: for its owner alone, wherever that is
     sys.exit(run(sys.argv[1:]))
 
 

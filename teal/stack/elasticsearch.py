@@ -102,11 +102,12 @@ cluster.routing.allocation.disk.watermark.flood_stage: 500mb
 def install(state: StackState, home: Path) -> Path:
     """Fetch and unpack when needed, write the configuration, hand it to the user it runs as. Returns the program's folder."""
     program = home / f"elasticsearch-{ELASTICSEARCH.version}"
-    home.mkdir(parents=True, exist_ok=True, mode=0o755 if run_as() else 0o700)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if home.is_symlink() or home.stat().st_uid != os.getuid():
         raise BadInput(
             "The folder belongs to another user", where=str(home), next=f"remove {home}, then `teal up --search elasticsearch`"
         )
+    home.chmod(0o755 if run_as() else 0o700)  # whoever it runs as has to get through; the data below is closed
     if not program.is_dir():
         _unpack(resolve(ELASTICSEARCH), home, program)
     (program / "config" / "elasticsearch.yml").write_text(config(state, home), encoding="utf-8")

@@ -38,7 +38,8 @@ include = ["app*"]
 [tool.setuptools.package-data]
 app = ["**/*"]
 """
-_BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
+# A wheel keeps the modes of its files, so the builder's own mask would be part of the version.
+_BUILD = "import os, sys; os.umask(0o022); from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,18 @@ def test_the_same_tree_elsewhere_later_and_with_litter_is_the_same_version(
     assert versions.build(layout, tree, "again") == version
 
 
+def test_who_may_read_what_the_builder_writes_is_not_part_of_the_version(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path
+) -> None:
+    _, tree, version = built
+    before = os.umask(0o077)
+    try:
+        closed = versions.build(Layout(tmp_path / ".teal"), tree)
+    finally:
+        os.umask(before)
+    assert closed.id == version.id
+
+
 def test_one_changed_byte_is_another_version(built: tuple[Layout, Path, versions.Version], tmp_path: Path) -> None:
     layout, tree, version = built
     shutil.copytree(tree, tmp_path / "changed")
