@@ -53,8 +53,7 @@ def holding(target: Target) -> Iterator[Work]:
     ledger = Ledger.take(target.store, target.clock, target.rules, take)
 
     def admin(*arguments: str) -> list[dict[str, Any]]:
-        ledger.keep()
-        return target.runtime.admin(state, color, *arguments)
+        return ledger.during(lambda: target.runtime.admin(state, color, *arguments))
 
     try:
         yield Work(admin, state.index, target.clock, target.rules.poll_seconds, ledger.keep)

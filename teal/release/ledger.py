@@ -7,12 +7,15 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import TypeVar
 
 from teal.errors import BadInput, Held, NeedsHuman, OperatorError
 from teal.record import Lease, LostRace, Record, Store, Version
 from teal.release.target import Clock, Rules
 
+T = TypeVar("T")
 _TRIES = 50  # of a compare-and-set: a handful of writers at most, each writing every few seconds
 
 
@@ -98,6 +101,20 @@ class Ledger:
         record = self.check()
         left = (record.lease.expires_at - self._clock.now()).total_seconds() if record.lease else 0.0
         return self.change(lambda found: found) if left < self._rules.lease_seconds / 2 else record
+
+    def during(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises; while it blocks (a migration, a Job on a new node) the lease is kept. Raises Superseded when it
+        was taken: the work goes on to its end, and nothing is done with what it found."""
+        self.keep()
+        with ThreadPoolExecutor(1, thread_name_prefix="work") as pool:
+            running = pool.submit(work)
+            while True:
+                try:
+                    return running.result(timeout=self._rules.lease_seconds / 4)
+                except TimeoutError:
+                    if running.done():  # it was the work's own
+                        raise
+                    self.keep()
 
     def change(self, decide: Callable[[Record], Record], *, generation: bool = False) -> Record:
         """Write what `decide` makes of the record, with a whole lease. `generation`: a new one, which stays this process's own."""

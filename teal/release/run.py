@@ -41,6 +41,10 @@ class Run:
         """The new color as the record has it, its raised floor included."""
         return self.ledger.check().color(self.new) or self.document.state
 
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        """`python -m app.admin ARGUMENTS` from that color's image, the lease kept however long it takes. Raises AdminFailed, Superseded."""
+        return self.ledger.during(lambda: self.target.runtime.admin(state, color, *arguments))
+
     def told(self, event: Event) -> Event:
         """Note an event for the evidence."""
         self.diary.append((self.target.clock.now(), event))

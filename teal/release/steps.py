@@ -50,7 +50,7 @@ def proven_snapshot(run: Run, step: Step, color: Color) -> Iterator[Event]:
     hours, state = run.target.rules.snapshot_hours, run.ledger.check().color(color)
     if not hours or state is None:
         return
-    tested = [row for row in run.target.runtime.admin(state, color, "snapshots") if row["verified_at"]]
+    tested = [row for row in run.admin(state, color, "snapshots") if row["verified_at"]]
     age = min((float(row["age_seconds"]) / 3600 for row in tested), default=None)
     if age is None or age > hours:
         said = (
@@ -63,9 +63,9 @@ def proven_snapshot(run: Run, step: Step, color: Color) -> Iterator[Event]:
 
 
 def expand_schema(run: Run, step: Step) -> Iterator[Event]:
-    state, admin = run.state(), run.target.runtime.admin
-    admin(state, run.new, "migrate", "--expand")
-    revision = str(admin(state, run.new, "schema")[0]["revision"])
+    state = run.state()
+    run.admin(state, run.new, "migrate", "--expand")
+    revision = str(run.admin(state, run.new, "schema")[0]["revision"])
     if not schema.covers(state.schema_min, revision, state.schema_max):
         raise OperatorError(f"The image serves schema {state.schema_min} to {state.schema_max}; the database is at {revision}",
                             where="catalog", next="release an image of the newer code")  # fmt: skip
@@ -76,7 +76,7 @@ def build_index(run: Run, step: Step) -> Iterator[Event]:
     """In pieces of some seconds: the lease is kept, what users send is owed to the new index too, and a resumed release goes on with the rest."""
     state, done = run.state(), 0
     while True:
-        row = run.target.runtime.admin(state, run.new, "index", "build", "--name", state.index)[-1]
+        row = run.admin(state, run.new, "index", "build", "--name", state.index)[-1]
         done, left = done + int(row["done"]), int(row["left"])
         yield Event(step.name, "progress", f"{state.index}: {row['detail']}", done=done, total=done + left)
         if left == 0:
@@ -93,7 +93,7 @@ def undo_build_index(run: Run) -> Iterator[Event]:
 def verify_index(run: Run, step: Step) -> Iterator[Event]:
     state = run.state()
     against = ("--against", run.document.replaces.index) if run.document.replaces else ()
-    for row in run.target.runtime.admin(state, run.new, "index", "verify", "--name", state.index, *against):
+    for row in run.admin(state, run.new, "index", "verify", "--name", state.index, *against):
         yield Event(step.name, "progress", str(row["detail"]))
 
 
@@ -104,7 +104,7 @@ def drop_index(run: Run, step: Step) -> Iterator[Event]:
 
 def remove_index(run: Run, state: ColorState, color: Color, index: str) -> Iterator[Event]:
     """By the color that stays, which does not read it."""
-    row = run.target.runtime.admin(state, color, "index", "drop", "--name", index)[-1]
+    row = run.admin(state, color, "index", "drop", "--name", index)[-1]
     yield Event("index", "progress", f"{index} is removed" if row["dropped"] else f"{index} was not there")
 
 
@@ -207,12 +207,12 @@ def give_jobs(run: Run, leaving: Color, staying: Color | None, release_id: str) 
     state = record.color(staying) if staying else None
     if staying is None or state is None:
         return  # a first release: its jobs wait for the next one
-    admin, clock = run.target.runtime.admin, run.target.clock
+    clock = run.target.clock
     deadline = clock.monotonic() + run.target.rules.jobs_seconds
     while True:
         try:
-            rows = admin(state, staying, "jobs", "rehome", "--from", release_id, "--to", state.release_id)
-            left = int(admin(state, staying, "jobs", "left", "--release", release_id)[0]["left"])
+            rows = run.admin(state, staying, "jobs", "rehome", "--from", release_id, "--to", state.release_id)
+            left = int(run.admin(state, staying, "jobs", "left", "--release", release_id)[0]["left"])
         except AdminFailed as error:  # a process of the leaving color still enqueues, or the database is busy
             left, said = -1, error.what
         else:
