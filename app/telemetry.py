@@ -40,6 +40,8 @@ EMPTY: Final = Counter("teal_retrieval_empty_total", "Searches that found nothin
 DEGRADED: Final = Counter("teal_retrieval_degraded_total", "Searches by words alone because no vector could be made")
 PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a model provider", ("provider",))
 DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
+QUOTA_REFUSALS: Final = Counter("teal_quota_refusals_total", "Requests refused because a key's quota was used up", ("kind",))
+KEY_ENDS: Final = Gauge("teal_key_ends_timestamp_seconds", "When a key that ends soon ends; no other key is here", ("key_id",))
 UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", ("part",))
 BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))
 
@@ -78,6 +80,20 @@ class _Rotating(logging.handlers.RotatingFileHandler):
         return self.stream is not None and self.stream.tell() >= self.maxBytes
 
 
+def json_lines() -> logging.Formatter:
+    """One JSON object a line; what a caller gives as `extra` is a field."""
+    return JsonFormatter(
+        "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+    )
+
+
+def context(settings: Settings, part: str) -> logging.Filter:
+    """Adds request, release, color, part and slot to every line."""
+    return _Context(settings, part)
+
+
 def configure(settings: Settings, part: str) -> None:
     """Send all logs as JSON lines to `<log_dir>/<part>.log` (rotating) or standard output, and errors to Sentry if set."""
     handler: logging.Handler
@@ -88,14 +104,8 @@ def configure(settings: Settings, part: str) -> None:
         handler = _Rotating(
             settings.log_dir / f"{part}.log", maxBytes=_LOG_FILE_BYTES, backupCount=_LOG_FILES_KEPT, encoding="utf-8"
         )
-    handler.setFormatter(
-        JsonFormatter(
-            "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
-            style="{",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        )
-    )
-    handler.addFilter(_Context(settings, part))
+    handler.setFormatter(json_lines())
+    handler.addFilter(context(settings, part))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in ("httpx", "elastic_transport", "dbos", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.catalog.engine import head_revision
 from teal.record import ColorState
 from teal.runtime.port import Readiness, Runtime
 from teal.runtime.supervisor import SupervisorRuntime
@@ -56,7 +57,7 @@ def test_deploy_readiness_again_and_retire(stack: ReleaseStack, runtime: Runtime
     for _ in runtime.deploy("green", state):
         pass
     assert stack.processes() == before
-    assert runtime.admin(state, "green", "schema")[0]["revision"] == "0001"
+    assert runtime.admin(state, "green", "schema")[0]["revision"] == head_revision()
     assert runtime.admin(state, "green", "status")[0]["release"] == "again"
 
     for _ in runtime.retire("green"):
