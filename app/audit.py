@@ -54,7 +54,9 @@ def record(event: str, who: Principal | None = None, **what: object) -> None:
 
 def record_command(command: str, options: Mapping[str, Any], *, ids: list[str], error: str | None) -> None:
     """An operator's command: who ran it on this machine, with which options, and how it ended. No option takes a secret."""
-    _log.info("command", extra=_stated({"command": command, "operator": _operator(), "options": options, "ids": ids, "error": error}))
+    _log.info(
+        "command", extra=_stated({"command": command, "operator": _operator(), "options": options, "ids": ids, "error": error})
+    )
 
 
 def record_refusal(request: Request, error: TealError) -> None:
@@ -100,7 +102,7 @@ class _AppendOnly(logging.FileHandler):
     """Several processes append to one file: a line is one write, and the kernel puts each at the end."""
 
     def _open(self) -> Any:
-        return open(self.baseFilename, "a", encoding=self.encoding, opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115, PTH123 - the handler closes it
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 class _FewRefusals(logging.Filter):

@@ -93,7 +93,7 @@ async def _show_ending_keys(service: Service) -> None:
         ending = [info for info in await to_thread.run_sync(read) if info.ends_soon(moment)]
     except TealError:  # the catalog's own look says that it is away
         return
-    except Exception:
+    except Exception:  # noqa: BLE001 - as above
         _log.exception("looking for keys that end soon failed")
         return
     KEY_ENDS.clear()

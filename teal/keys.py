@@ -31,9 +31,11 @@ class Role(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(no_args_is_help=True, help="Keys of the HTTP API.")
-    commands = {"create": keys_create, "rotate": keys_rotate, "list": keys_list, "quota": keys_quota, "revoke": keys_revoke}
-    for name, command in commands.items():
-        group.command(name)(command)
+    group.command("create")(keys_create)
+    group.command("rotate")(keys_rotate)
+    group.command("list")(keys_list)
+    group.command("quota")(keys_quota)
+    group.command("revoke")(keys_revoke)
     app.add_typer(group, name="keys")
 
 

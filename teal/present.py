@@ -94,7 +94,10 @@ def quota(key: Mapping[str, Any]) -> str:
     """What the key may do in a day, with what it has used of today (UTC) where that is known."""
     used = key.get("used_today")
     limits = {kind: limit for kind, limit in (key.get("quota") or {}).items() if limit is not None}
-    return ", ".join(f"{f'{used.get(kind, 0)}/' if used is not None else ''}{limit} {kind}" for kind, limit in limits.items()) or "none"
+    return (
+        ", ".join(f"{f'{used.get(kind, 0)}/' if used is not None else ''}{limit} {kind}" for kind, limit in limits.items())
+        or "none"
+    )
 
 
 def _first(row: Mapping[str, Any], *names: str) -> object:

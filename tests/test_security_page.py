@@ -16,7 +16,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 
 
 @functools.cache
-def tests_of(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     """Names of the test functions in a file, those in classes too."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -25,7 +25,7 @@ def tests_of(file: str) -> frozenset[str]:
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(TEXT))))
 def test_every_test_that_is_named_exists(file: str, name: str) -> None:
     assert name.startswith("test_")
-    assert name in tests_of(file)
+    assert name in functions_of(file)
 
 
 @pytest.mark.parametrize("risk", [f"LLM{number:02}" for number in range(1, 11)] + [f"API{number}" for number in range(1, 11)])

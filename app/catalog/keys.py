@@ -78,7 +78,7 @@ def create(
     role: Role,
     collections: tuple[str, ...] | None = None,
     expires_at: datetime | None = None,
-    quota: Quota = Quota(),  # noqa: B008 - frozen
+    quota: Quota = Quota(),
 ) -> tuple[KeyInfo, str]:
     """A new key and its text `teal_<id>_<secret>`, which cannot be read again."""
     if role not in ROLES:

@@ -76,7 +76,10 @@ def test_rotated_key_is_listed_with_its_successor_and_a_key_near_its_end_is_name
     by_id = {line["id"]: line for line in found}
     assert (by_id[old["id"]]["replaced_by"], by_id[old["id"]]["ends_soon"]) == (new["id"], False)
     assert by_id[new["id"]]["used_today"] == {"requests": 0, "questions": 1}
-    assert admin(state, "keys", "quota", new["id"], "--requests-per-day", "7")[1][0]["quota"] == {"requests": 7, "questions": None}
+    assert admin(state, "keys", "quota", new["id"], "--requests-per-day", "7")[1][0]["quota"] == {
+        "requests": 7,
+        "questions": None,
+    }
 
 
 def test_commands_that_change_something_are_written_down_without_what_they_print(state: Path, tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ filters = st.builds(
 )
 queries = st.builds(
     Query,
-    text=st.none() | st.lists(st.sampled_from([*WORDS, "collection", "red", "OR", '"', "*"]), min_size=1, max_size=4).map(" ".join),
+    text=st.none()
+    | st.lists(st.sampled_from([*WORDS, "collection", "red", "OR", '"', "*"]), min_size=1, max_size=4).map(" ".join),
     vector=st.none() | st.tuples(st.integers(0, 3), st.integers(0, 9)).map(lambda pair: vector(1, *pair)),
     limit=st.integers(1, 50),
     filters=filters,

@@ -9,13 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.conftest import RedisProcess, require
-from tests.integration.service import MODELS, Service, add, wait_status
+from tests.integration.service import MODELS, Service, wait_status
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -79,7 +78,11 @@ def ids(service: Service) -> dict[str, list[str]]:
 
 def test_a_cached_answer_is_never_given_to_a_key_of_another_collection(service: Service, ids: dict[str, list[str]]) -> None:
     """The same request by three keys on one process: each computes its own once, and only its own is a hit."""
-    with service.client("reader", "crimson") as red, service.client("reader", "emerald") as green, service.client("admin") as all_of_it:
+    with (
+        service.client("reader", "crimson") as red,
+        service.client("reader", "emerald") as green,
+        service.client("admin") as all_of_it,
+    ):
         for path, body in (
             ("/v1/search", {"query": "When is the valve inspected?"}),
             ("/v1/ask", {"question": "At how many bar does the pump open?"}),
@@ -123,7 +126,17 @@ async def _ten_thousand(service: Service, ids: dict[str, list[str]]) -> None:
     sent = sum(tenant.sent for tenant in tenants)
     print(f"{sent} requests in {took:.0f} s: {dict(sorted(seen.items()))}")
     assert sent >= REQUESTS
-    for needed in ("search miss", "search hit-process", "search hit-redis", "ask hit-process", "get hit-redis", "stream", "list", "not found", "forbidden"):
+    for needed in (
+        "search miss",
+        "search hit-process",
+        "search hit-redis",
+        "ask hit-process",
+        "get hit-redis",
+        "stream",
+        "list",
+        "not found",
+        "forbidden",
+    ):
         assert seen[needed] > 0, f"no request was {needed}: {seen}"
 
 
@@ -146,7 +159,11 @@ async def _send(tenant: Tenant, dice: random.Random, method: str, path: str, bod
 
 
 async def _search(tenant: Tenant, dice: random.Random) -> str:
-    body = {"query": f"When is the {dice.choice(SUBJECTS)} inspected?", "top_k": dice.choice((5, 50)), "mode": dice.choice(("hybrid", "lexical"))}
+    body = {
+        "query": f"When is the {dice.choice(SUBJECTS)} inspected?",
+        "top_k": dice.choice((5, 50)),
+        "mode": dice.choice(("hybrid", "lexical")),
+    }
     if dice.random() < 0.2:
         body["filters"] = {"collections": [tenant.collection]}
     answer = await _send(tenant, dice, "POST", "/v1/search", body)
@@ -208,7 +225,9 @@ async def _forbidden(tenant: Tenant, dice: random.Random) -> str:
     wish = dice.choice(([other], [tenant.collection, other]))
     asked = [
         await _send(tenant, dice, "POST", "/v1/search", {"query": "valve", "filters": {"collections": wish}}),
-        await _send(tenant, dice, "POST", "/v1/ask", {"question": "Which valve?", "stream": True, "filters": {"collections": wish}}),
+        await _send(
+            tenant, dice, "POST", "/v1/ask", {"question": "Which valve?", "stream": True, "filters": {"collections": wish}}
+        ),
         await _send(tenant, dice, "GET", f"/v1/documents?collection={other}"),
         await _send(tenant, dice, "POST", "/v1/documents", {"title": "t", "text": "words", "collection": other}),
     ]
@@ -223,7 +242,11 @@ async def _write(tenant: Tenant) -> None:
     """Adds documents while the others read, each once the one before it is indexed."""
     dice = random.Random(tenant.collection)
     for number in range(WRITES):
-        words = {"title": f"Note {number}", "text": text(tenant.collection, SUBJECTS[number]) + f" Note {number}.", "collection": tenant.collection}
+        words = {
+            "title": f"Note {number}",
+            "text": text(tenant.collection, SUBJECTS[number]) + f" Note {number}.",
+            "collection": tenant.collection,
+        }
         answer = await _send(tenant, dice, "POST", "/v1/documents", words)
         assert answer.status_code == 202
         tenant.added.append(json.loads(answer.text)["id"])

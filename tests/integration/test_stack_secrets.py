@@ -79,7 +79,9 @@ def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> No
     until("the requests are in the access log", lambda: "/healthz" in access.read_text(), 10)
     assert list(leaks(stack.home, wanted)) == []
     assert "signed-in" in (stack.layout.logs / "audit.jsonl").read_text()
-    open_to_others = [path for path in stack.home.rglob("*") if not path.is_symlink() and _others_may(path) and not _public(stack.layout, path)]
+    open_to_others = [
+        path for path in stack.home.rglob("*") if not path.is_symlink() and _others_may(path) and not _public(stack.layout, path)
+    ]
     assert open_to_others == []
 
 

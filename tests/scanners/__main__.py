@@ -42,7 +42,9 @@ def report(outcomes: Sequence[Outcome], verdict: Verdict) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.scanners", description=__doc__)
     parser.add_argument("--json", action="store_true", dest="as_json")
-    parser.add_argument("--without", action="append", default=[], metavar="NAME=WHY", help="leave this one out; says so in the table")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="NAME=WHY", help="leave this one out; says so in the table"
+    )
     parser.add_argument("--may-not-run", default="", metavar="NAMES", help="those that cannot run here, separated by commas")
     options = parser.parse_args()
     left_out = dict(each.partition("=")[::2] for each in options.without)
@@ -58,9 +60,13 @@ def main() -> None:
         console = Console(highlight=False, soft_wrap=True)
         console.print(table(outcomes, written_down))
         for scanner, finding in verdict.open:
-            console.print(f"[red]open[/red]  {scanner} {finding.rule} {escape(finding.where)} ({finding.severity}): {escape(finding.text)}")
+            console.print(
+                f"[red]open[/red]  {scanner} {finding.rule} {escape(finding.where)} ({finding.severity}): {escape(finding.text)}"
+            )
         for one in verdict.stale:
-            console.print(f"[red]stale[/red] {one.scanner} {one.rule} {escape(one.path)}: no longer found; take it out of tests/scanners/accepted.toml")
+            console.print(
+                f"[red]stale[/red] {one.scanner} {one.rule} {escape(one.path)}: no longer found; take it out of tests/scanners/accepted.toml"
+            )
         if verdict.missing:
             console.print(f"could not run, so nothing is known from: {', '.join(verdict.missing)}")
     sys.exit(verdict.exit_code())

@@ -44,7 +44,9 @@ def bandit(root: Path = ROOT) -> tuple[Finding, ...]:
 def zizmor(root: Path = ROOT) -> tuple[Finding, ...]:
     """Workflows, without asking GitHub about the actions in them."""
     rows = _json(_run("zizmor", "--offline", "--no-progress", "--no-exit-codes", "--format", "json", ".github", root=root))
-    return tuple(Finding(row["ident"], _zizmor_place(row), _SEVERITY[row["determinations"]["severity"]], row["desc"]) for row in rows)
+    return tuple(
+        Finding(row["ident"], _zizmor_place(row), _SEVERITY[row["determinations"]["severity"]], row["desc"]) for row in rows
+    )
 
 
 def _zizmor_place(row: Mapping[str, Any]) -> str:
@@ -75,7 +77,9 @@ def detect_secrets(root: Path = ROOT) -> tuple[Finding, ...]:
     done = _run("detect-secrets-hook", "--baseline", ".secrets.baseline", "--json", *files, codes=(0, 1), root=root)
     found = json.loads(done.stdout)["results"] if done.stdout.strip() else {}
     return tuple(
-        Finding(row["type"], f"{file}:{row['line_number']}", "high", "looks like a secret") for file, rows in found.items() for row in rows
+        Finding(row["type"], f"{file}:{row['line_number']}", "high", "looks like a secret")
+        for file, rows in found.items()
+        for row in rows
     )
 
 
@@ -108,7 +112,9 @@ def pip_audit() -> tuple[Finding, ...]:
         known = Path(folder) / "known.txt"
         known.write_text(f"{_KNOWN_BAD}\n", encoding="utf-8")
         if not any(row.get("vulns") for row in _audit(str(known))):
-            raise CouldNotRun(f"its list of vulnerabilities cannot be reached from here: it finds nothing wrong with {_KNOWN_BAD}")
+            raise CouldNotRun(
+                f"its list of vulnerabilities cannot be reached from here: it finds nothing wrong with {_KNOWN_BAD}"
+            )
     rows = _audit("requirements-dev.lock", "--require-hashes")
     skipped = [row["name"] for row in rows if "skip_reason" in row]
     if skipped:
@@ -122,13 +128,17 @@ def pip_audit() -> tuple[Finding, ...]:
 
 def _audit(requirements: str, *more: str) -> list[dict[str, Any]]:
     common = ("--disable-pip", "--no-deps", "--format", "json", "--progress-spinner", "off")
-    rows: list[dict[str, Any]] = _json(_run("pip-audit", "--requirement", requirements, *common, *more, codes=(0, 1)))["dependencies"]
+    rows: list[dict[str, Any]] = _json(_run("pip-audit", "--requirement", requirements, *common, *more, codes=(0, 1)))[
+        "dependencies"
+    ]
     return rows
 
 
 def image() -> tuple[Finding, ...]:
     """Packages inside the image."""
-    raise CouldNotRun("grype's list of vulnerabilities is in no package registry; the job `image` of .github/workflows/ci.yml scans it")
+    raise CouldNotRun(
+        "grype's list of vulnerabilities is in no package registry; the job `image` of .github/workflows/ci.yml scans it"
+    )
 
 
 SCANNERS: Final[Mapping[str, Callable[[], tuple[Finding, ...]]]] = {

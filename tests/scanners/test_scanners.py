@@ -130,7 +130,9 @@ def weak_server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     today = datetime.datetime.now(datetime.UTC)
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    certificate = builder.not_valid_before(today).not_valid_after(today + datetime.timedelta(1)).add_extension(names, critical=False)
+    certificate = (
+        builder.not_valid_before(today).not_valid_after(today + datetime.timedelta(1)).add_extension(names, critical=False)
+    )
     pem = tmp_path / "server.pem"
     pem.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -50,8 +50,8 @@ def findings(address: str, port: int, ca: Path) -> Iterator[Finding]:
 def _scanned(address: str, port: int, ca: Path) -> Any:
     from sslyze import (
         CertificateInfoExtraArgument,
-        Scanner,
         ScanCommandsExtraArguments,
+        Scanner,
         ServerNetworkConfiguration,
         ServerNetworkLocation,
         ServerScanRequest,
