@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import logging.handlers
+import re
 import sys
 from contextvars import ContextVar
 from typing import Final
@@ -19,6 +20,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _LATENCY_BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
 _LOG_FILES_KEPT: Final = 5
+
+_KEY: Final = re.compile(r"teal_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")  # as app/catalog/keys.py makes them
 
 REQUESTS: Final = Counter("teal_http_requests_total", "Answered requests", ("method", "route", "status"))
 LATENCY: Final = Histogram(
@@ -73,6 +76,14 @@ class _Context(logging.Filter):
         return True
 
 
+class _WithoutKeys(JsonFormatter):
+    """Whatever is logged, no API key is in the line: people put keys into addresses, and addresses into logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return _KEY.sub("REDACTED", line) if "teal_" in line else line
+
+
 class _Rotating(logging.handlers.RotatingFileHandler):
     """The stock one writes each line twice, once to see how long it is, and asks the file system about its file: half of its time."""
 
@@ -82,7 +93,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
 
 def json_lines() -> logging.Formatter:
     """One JSON object a line; what a caller gives as `extra` is a field."""
-    return JsonFormatter(
+    return _WithoutKeys(
         "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
