@@ -6,16 +6,18 @@ Imports are inside the commands, as there.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from app.catalog.keys import KeyInfo
     from app.settings import Settings
 
 Line = dict[str, Any]
+_MOST_DAYS: Final = 36_500  # a century: what is meant to be for ever is said by no end at all
+_MOST_A_DAY: Final = 1_000_000_000_000  # far above what can be sent in a day, far below what the catalog can count
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
@@ -102,7 +104,9 @@ def add_key_commands(commands: Any) -> None:
     create.add_argument("--collection", action="append", default=[], help="limit the key to this collection; may be repeated")
     rotate = keys.add_parser("rotate", help=keys_rotate.__doc__)
     rotate.add_argument("id")
-    rotate.add_argument("--grace-hours", type=_positive, default=24, help="how long the old key goes on; default 24")
+    rotate.add_argument(
+        "--grace-hours", type=_up_to(24 * _MOST_DAYS), default=24, help="how long the old key goes on; default 24"
+    )
     keys.add_parser("list", help=keys_list.__doc__).set_defaults(command=keys_list)
     quota = keys.add_parser("quota", help=keys_quota.__doc__)
     quota.add_argument("id")
@@ -110,17 +114,24 @@ def add_key_commands(commands: Any) -> None:
     revoke.add_argument("id")
     for made in (create, rotate):
         end = made.add_mutually_exclusive_group()
-        end.add_argument("--expires-in-days", type=_positive, default=None)
+        end.add_argument("--expires-in-days", type=_up_to(_MOST_DAYS), default=None)
         end.add_argument("--expires-at", type=datetime.fromisoformat, default=None, help="ISO moment with time zone")
     for limited in (create, quota):
-        limited.add_argument("--requests-per-day", type=_positive, default=None, help="of a UTC day; default: no limit")
-        limited.add_argument("--questions-per-day", type=_positive, default=None, help="of a UTC day; default: no limit")
+        limited.add_argument("--requests-per-day", type=_up_to(_MOST_A_DAY), default=None, help="of a UTC day; default: no limit")
+        limited.add_argument(
+            "--questions-per-day", type=_up_to(_MOST_A_DAY), default=None, help="of a UTC day; default: no limit"
+        )
     for parser, command in ((create, keys_create), (rotate, keys_rotate), (quota, keys_quota), (revoke, keys_revoke)):
         parser.set_defaults(command=command)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+def _up_to(most: int) -> Callable[[str], int]:
+    """Whole numbers from 1 to `most`."""
+
+    def number(text: str) -> int:
+        found = int(text)
+        if not 1 <= found <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 1 and {most}")
+        return found
+
     return number

@@ -132,7 +132,7 @@ def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datet
     `expires_at` not given: the new one lives as long as the old one was made to. Raises `NotFound`, and `InvalidRequest` for a
     key that has ended or was replaced already: a second new key would leave the first one unused and valid.
     """
-    row = _row(session, key_id)
+    row = _row(session, key_id, alone=True)
     if not usable(row):
         raise InvalidRequest(f"The key {row.id} has ended; `teal keys create` makes a new one.")
     if row.replaced_by is not None:
@@ -179,8 +179,9 @@ def presented_id(presented: str) -> str | None:
     return match[1] if match else None
 
 
-def _row(session: Session, key_id: str) -> KeyRow:
-    row = session.get(KeyRow, key_id)
+def _row(session: Session, key_id: str, *, alone: bool = False) -> KeyRow:
+    """The key's row; `alone`: no other transaction changes it meanwhile."""
+    row = session.get(KeyRow, key_id, with_for_update=alone)
     if row is None:
         raise NotFound(f"There is no key {key_id[:64]!r}; `teal keys list` shows them.")
     return row

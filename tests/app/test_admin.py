@@ -104,6 +104,8 @@ def test_commands_that_change_something_are_written_down_without_what_they_print
         (("keys", "create", "--role", "king"), 2, "invalid-request"),
         (("keys", "create", "--role", "reader", "--expires-at", "2030-01-01"), 2, "invalid-request"),
         (("keys", "create", "--role", "reader", "--requests-per-day", "0"), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--questions-per-day", "9" * 20), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--expires-in-days", "9" * 9), 2, "invalid-request"),
         (("keys", "revoke", "nobody"), 2, "not-found"),
         (("keys", "rotate", "nobody"), 2, "not-found"),
         (("fly",), 2, "invalid-request"),
