@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat as modes
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,33 +13,13 @@ from teal.stack.layout import Layout
 from teal.traffic.port import PROBE_HEADER
 from tests.integration.service import until
 from tests.integration.test_stack import Stack, stack
+from tests.secrets_at_rest import leaks, secrets
 
 pytestmark = pytest.mark.integration
 __all__ = ["stack"]  # the fixture
 
 PROVIDER_KEY = "sk-provider-0f9e8d7c6b5a"  # pragma: allowlist secret
 QUESTION = "Which wombat is the xylophonist of the quartet?"
-# Programs read these when they start, so secrets must be in them. `caddy` has the keys of its certificates.
-MADE_FOR_SECRETS = ("keys/", "conf/parts/", "conf/redis.conf", "conf/Caddyfile", "caddy/")
-
-
-def secrets(layout: Layout) -> Mapping[str, str]:
-    """What the stack holds, by where it came from."""
-    given = json.loads((layout.keys / "service.json").read_text())
-    found = {f"service.json {name}": value for name, value in given.items()}
-    for path in (layout.admin_key, layout.redis_password, layout.probe_secret("blue"), layout.probe_secret("green")):
-        found[path.name] = path.read_text().strip()
-    return found
-
-
-def leaks(home: Path, wanted: Mapping[str, str]) -> Iterator[str]:
-    """Files with one of the texts in them, outside of what is made for secrets."""
-    for path in sorted(home.rglob("*")):
-        place = str(path.relative_to(home))
-        if not path.is_file() or path.is_symlink() or place.startswith(MADE_FOR_SECRETS):
-            continue
-        content = path.read_bytes()
-        yield from (f"{name} is in {place}" for name, value in wanted.items() if value.encode() in content)
 
 
 def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> None:
