@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import stat as modes
 from pathlib import Path
 
 import pytest
 
-from teal.stack.layout import Layout
 from teal.traffic.port import PROBE_HEADER
 from tests.integration.service import until
 from tests.integration.test_stack import Stack, stack
-from tests.secrets_at_rest import leaks, secrets
+from tests.secrets_at_rest import MADE_FOR_SECRETS, leaks, secrets
 
 pytestmark = pytest.mark.integration
 __all__ = ["stack"]  # the fixture
 
 PROVIDER_KEY = "sk-provider-0f9e8d7c6b5a"  # pragma: allowlist secret
+AUDIT = "log/audit.jsonl"
 QUESTION = "Which wombat is the xylophonist of the quartet?"
 
 
@@ -57,21 +56,11 @@ def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> No
     access = stack.layout.logs / "access.log"
     until("the requests are in the access log", lambda: "/healthz" in access.read_text(), 10)
     assert list(leaks(stack.home, wanted)) == []
-    assert "signed-in" in (stack.layout.logs / "audit.jsonl").read_text()
-    open_to_others = [
-        path for path in stack.home.rglob("*") if not path.is_symlink() and _others_may(path) and not _public(stack.layout, path)
-    ]
-    assert open_to_others == []
-
-
-def _others_may(path: Path) -> bool:
-    return bool(path.lstat().st_mode & (modes.S_IRWXG | modes.S_IRWXO))
-
-
-def _public(layout: Layout, path: Path) -> bool:
-    """Inside the home, which is closed, only these are open: code of a version, markers, pages, the models."""
-    assert modes.S_IMODE(os.stat(layout.home).st_mode) == 0o700
-    return not str(path.relative_to(layout.home)).startswith(("keys", "conf", "log", "releases"))
+    assert "signed-in" in (stack.home / AUDIT).read_text()
+    assert modes.S_IMODE(stack.home.stat().st_mode) == 0o700
+    private = [path for path in stack.home.rglob("*") if str(path.relative_to(stack.home)).startswith((*MADE_FOR_SECRETS, AUDIT))]
+    assert len(private) > 12
+    assert [path for path in private if path.is_file() and path.stat().st_mode & (modes.S_IRWXG | modes.S_IRWXO)] == []
 
 
 def test_the_search_for_secrets_finds_one(tmp_path: Path) -> None:
