@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 __all__ = ["stack"]  # the fixture
 
 PROVIDER_KEY = "sk-provider-0f9e8d7c6b5a"  # pragma: allowlist secret
+LAST = "the-last-request"
 AUDIT = "log/audit.jsonl"
 QUESTION = "Which wombat is the xylophonist of the quartet?"
 
@@ -41,7 +42,7 @@ def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> No
         assert http.post("/v1/ask", json={"question": QUESTION}, headers=probed).status_code == 200
         wrong = f"teal_{made['id']}_{'W' * 43}"
         assert http.get(f"/v1/documents/{made['key']}", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
-        assert http.get("/healthz", params={"key": rotated["key"]}).status_code == 200
+        assert http.get("/healthz", params={"key": rotated["key"], "last": LAST}).status_code == 200
     wanted = {
         **secrets(stack.layout),
         "a made key": made["key"],
@@ -54,7 +55,7 @@ def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> No
     assert len(wanted) > 8
     assert wanted["service.json TEAL_OPENAI_API_KEY"] == PROVIDER_KEY
     access = stack.layout.logs / "access.log"
-    until("the requests are in the access log", lambda: "/healthz" in access.read_text(), 10)
+    until("the requests are in the access log", lambda: LAST in access.read_text(), 10)
     assert list(leaks(stack.home, wanted)) == []
     assert "signed-in" in (stack.home / AUDIT).read_text()
     assert modes.S_IMODE(stack.home.stat().st_mode) == 0o700
