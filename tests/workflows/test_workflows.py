@@ -52,7 +52,6 @@ def test_the_update_bot_watches_actions_packages_and_the_images_base() -> None:
     assert watched.keys() == {"github-actions", "docker", "pip"}
     assert watched["docker"]["directory"] == "/app"
     assert (ROOT / "app" / "Dockerfile").is_file()
-    assert set(watched["github-actions"]["directories"]) == {"/", "/.github/actions/setup"}
     assert all(row["cooldown"]["default-days"] >= 7 for row in rows)
 
 
