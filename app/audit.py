@@ -25,7 +25,9 @@ from app.telemetry import context, json_lines
 
 FILE: Final = "audit.jsonl"
 REFUSED: Final = "refused"
-REFUSALS_PER_SECOND: Final = 20  # a flood of wrong keys must not fill the disk; what is left out is counted on the next line
+REFUSALS_PER_SECOND: Final = (
+    5  # a flood of wrong keys writes 200 MB a day in each process and no more; what is left out is counted
+)
 _PLAIN_WORDS: Final = re.compile(r"(/[a-z][a-z0-9-]{0,15}){1,4}")
 
 _log = logging.getLogger("app.audit")
