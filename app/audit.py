@@ -25,9 +25,7 @@ from app.telemetry import context, json_lines
 
 FILE: Final = "audit.jsonl"
 REFUSED: Final = "refused"
-REFUSALS_PER_SECOND: Final = (
-    5  # a flood of wrong keys writes 200 MB a day in each process and no more; what is left out is counted
-)
+REFUSALS_PER_SECOND: Final = 5  # a flood of wrong keys writes 200 MB a day in each process at most; the others are counted
 _PLAIN_WORDS: Final = re.compile(r"(/[a-z][a-z0-9-]{0,15}){1,4}")
 
 _log = logging.getLogger("app.audit")
