@@ -19,6 +19,8 @@ from rich.table import Table
 from tests.scanners.outcome import Accepted, Outcome, Verdict, accepted, judge
 from tests.scanners.run import SCANNERS, outcome
 
+LOG_COLUMNS = 150  # of a log, which nobody can widen
+
 
 def table(outcomes: Sequence[Outcome], written_down: Sequence[Accepted]) -> Table:
     """A row for each scanner."""
@@ -51,13 +53,16 @@ def main() -> None:
     may_not_run = frozenset(filter(None, options.may_not_run.split(",")))
     if unknown := (left_out.keys() | may_not_run) - SCANNERS.keys():
         parser.error(f"there is no scanner {', '.join(sorted(unknown))}; there are {', '.join(SCANNERS)}")
-    outcomes = [Outcome(name, "left out", why=left_out[name]) if name in left_out else outcome(name) for name in SCANNERS]
+    outcomes = []
+    for name in SCANNERS:
+        print(f"{name} ...", file=sys.stderr, flush=True)  # schemathesis takes a minute
+        outcomes.append(Outcome(name, "left out", why=left_out[name]) if name in left_out else outcome(name))
     written_down = accepted()
     verdict = judge(outcomes, written_down, may_not_run=may_not_run)
     if options.as_json:
         print(json.dumps(report(outcomes, verdict), indent=1))
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_COLUMNS)
         console.print(table(outcomes, written_down))
         for scanner, finding in verdict.open:
             console.print(
