@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-releases check bench clean lock fetch aws
+.PHONY: help up down test test-releases check scan bench clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	.ci/actionlint
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	.ci/lock --check
+
+scan: .venv/.installed-dev  ## security scanners: one table of what each found, and which could not run (ARGS=--json)
+	@$(BIN)/python -m tests.scanners $(ARGS)
 
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
 	@$(BIN)/python -m loadtests.bench $(ARGS)

@@ -16,50 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from app.admin_backup import add_backup_commands
 from app.admin_index import add_index_commands
+from app.admin_keys import add_key_commands
 from app.admin_release import add_release_commands
 from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
+_LOOKS: Final = frozenset({"status", "doctor", "schema", "keys list", "jobs left"})  # commands that change nothing
 _REBUILD_PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
 Line = dict[str, Any]
 Command = Callable[["Settings", argparse.Namespace], Iterator[Line]]
-
-
-def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
-    """Make a key; its text is printed once and kept nowhere."""
-    from app.catalog import keys
-    from app.catalog.engine import Catalog
-
-    with Catalog(settings.sqlalchemy_url()).write() as session:
-        info, text = keys.create(
-            session,
-            name=options.name or options.role,
-            role=options.role,
-            collections=tuple(options.collection) or None,
-            expires_at=options.expires_at,
-        )
-    yield {"key": text, **asdict(info)}
-
-
-def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
-    """All keys without their secrets, oldest first."""
-    from app.catalog import keys
-    from app.catalog.engine import Catalog
-
-    with Catalog(settings.sqlalchemy_url()).read() as session:
-        yield from [asdict(info) for info in keys.list_keys(session)]
-
-
-def keys_revoke(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
-    """End a key at once."""
-    from app.catalog import keys
-    from app.catalog.engine import Catalog
-
-    with Catalog(settings.sqlalchemy_url()).write() as session:
-        info = keys.revoke(session, options.id)
-    yield asdict(info)
 
 
 def status(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
@@ -166,6 +133,30 @@ def _described(error: TealError) -> Line:
     return {"code": error.code, "detail": error.detail, "action": error.problem.action}
 
 
+def _audited(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """The command's lines; one that may change something is in the audit log when it has ended, well or not."""
+    name = options.command.__name__.replace("_", " ")
+    if name in _LOOKS:
+        yield from options.command(settings, options)
+        return
+    from app import audit
+
+    audit.configure(settings, "admin", stream=sys.stderr)  # standard output is the command's answer
+    ids: list[str] = []
+    error: str | None = "interrupted"
+    try:
+        for line in options.command(settings, options):
+            ids += [str(line["id"])] if "id" in line else []
+            yield line
+        error = None
+    except Exception as failure:
+        error = failure.code if isinstance(failure, TealError) else type(failure).__name__
+        raise
+    finally:
+        given = {key: value for key, value in vars(options).items() if key != "command" and value not in (None, False, [])}
+        audit.record_command(name, given, ids=ids, error=error)
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports bad input as the other errors are reported."""
 
@@ -179,20 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     add_release_commands(commands)
     add_index_commands(commands)
     add_backup_commands(commands)
+    add_key_commands(commands)
     simple: tuple[Command, ...] = (status, rebuild, doctor)
     for command in simple:
         commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command)
-    keys = commands.add_parser("keys", help="API keys.").add_subparsers(required=True, metavar="create|list|revoke")
-    create = keys.add_parser("create", help=keys_create.__doc__)
-    create.add_argument("--role", required=True, choices=("reader", "writer", "admin"))
-    create.add_argument("--name", default=None, help="who the key is for; the role when not given")
-    create.add_argument("--collection", action="append", default=[], help="limit the key to this collection; may be repeated")
-    create.add_argument("--expires-at", type=datetime.fromisoformat, default=None, help="ISO moment with time zone")
-    create.set_defaults(command=keys_create)
-    keys.add_parser("list", help=keys_list.__doc__).set_defaults(command=keys_list)
-    revoke = keys.add_parser("revoke", help=keys_revoke.__doc__)
-    revoke.add_argument("id")
-    revoke.set_defaults(command=keys_revoke)
     return parser
 
 
@@ -209,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from app.settings import settings
 
-        for line in options.command(settings(), options):
+        for line in _audited(settings(), options):
             print(
                 json.dumps(line, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value)),
                 flush=True,

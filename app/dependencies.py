@@ -23,6 +23,7 @@ from app.limits import KeyLimiter
 from app.models.embed import open_embedder
 from app.models.generate import open_generator
 from app.models.port import Embedder, Generator
+from app.quotas import Quotas
 from app.rag.answer import PromptedWriter, Writer
 from app.rag.extract import ExtractiveWriter
 from app.search import open_reader
@@ -45,6 +46,7 @@ class Service:
     redis: Redis | None
     cache: Cache
     limiter: KeyLimiter
+    quotas: Quotas
     gate: Gate
     jobs: Jobs
     embedder: Embedder | None
@@ -113,6 +115,7 @@ def open_service(settings: Settings) -> Service:
         redis=redis,
         cache=Cache(redis, prefix="teal", local_bytes=settings.cache_bytes, ttl_seconds=settings.cache_seconds),
         limiter=KeyLimiter(redis_url, per_second=settings.rate_limit_per_second),
+        quotas=Quotas(catalog),
         gate=Gate(catalog, settings),
         jobs=Jobs(settings),
         embedder=open_embedder(settings),
@@ -130,9 +133,11 @@ Parts = Annotated[Service, Depends(service_of)]
 
 
 async def caller(request: Request, service: Parts) -> Principal:
-    """The authenticated, rate-limited caller."""
+    """The authenticated caller, within its limits."""
     principal = await service.gate.principal(request)
+    request.state.principal = principal  # a refusal is written down with who was refused
     await service.limiter.admit(principal.key_id)
+    await service.quotas.admit(principal, "requests")
     return principal
 
 

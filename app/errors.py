@@ -49,6 +49,12 @@ _PROBLEMS: Final = (
     Problem("unsupported-media", 415, "This file type cannot be read", "Send text, Markdown, HTML or PDF."),
     Problem("rate-limited", 429, "Too many requests with this key", "Wait for the seconds in `Retry-After`, then send again."),
     Problem(
+        "quota-exceeded",
+        429,
+        "This key has used up its quota of the day",
+        "Wait for the seconds in `Retry-After`. Operators: `teal keys quota ID` gives the key another one.",
+    ),
+    Problem(
         "internal",
         500,
         "Something failed on our side",
@@ -163,6 +169,12 @@ class UnsupportedMedia(RequestError):
 
 class RateLimited(RequestError):
     code = "rate-limited"
+
+
+class QuotaExceeded(RequestError):
+    """A key's requests or questions of the day are used up."""
+
+    code = "quota-exceeded"
 
 
 class MigrationRefused(RequestError):

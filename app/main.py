@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import State
 from starlette.responses import Response
 
-from app import problems, telemetry
+from app import audit, problems, telemetry
 from app.dependencies import Service, open_service
 from app.direct import Direct, Shortcut
 from app.edge import Edge
@@ -114,6 +114,7 @@ def main() -> None:
     if not config.auth and config.environment in ("staging", "prod"):
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
     telemetry.configure(config, f"app-{config.color}-{config.slot}")
+    audit.configure(config, f"app-{config.color}-{config.slot}")
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(

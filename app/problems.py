@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.audit import record_refusal
 from app.errors import PROBLEMS, Problem, StorageFull, TealError
 from app.routes.respond import ClientLeft
 from app.telemetry import request_id
@@ -28,6 +29,7 @@ _BY_STATUS: Final = {
     401: "unauthenticated",
 }
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSALS: Final = frozenset({401, 403, 429})
 _CLIENT_LEFT_STATUS: Final = 499  # nginx's number for it; nobody receives it, it keeps logs and metrics honest
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ def install(app: FastAPI) -> None:
     async def teal_error(request: Request, error: TealError) -> Response:
         if error.problem.status >= 500:
             _log.warning("%s: %s", error.code, error.detail, extra={"path": request.url.path})
+        if error.problem.status in _REFUSALS:
+            record_refusal(request, error)
         headers = {}
         if error.problem.status in (429, 503, 507):
             headers["Retry-After"] = str(error.retry_after_seconds or 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import logging.handlers
+import re
 import sys
 from contextvars import ContextVar
 from typing import Final
@@ -19,6 +20,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _LATENCY_BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
 _LOG_FILES_KEPT: Final = 5
+
+_KEY: Final = re.compile(r"teal_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")  # as app/catalog/keys.py makes them
 
 REQUESTS: Final = Counter("teal_http_requests_total", "Answered requests", ("method", "route", "status"))
 LATENCY: Final = Histogram(
@@ -40,6 +43,8 @@ EMPTY: Final = Counter("teal_retrieval_empty_total", "Searches that found nothin
 DEGRADED: Final = Counter("teal_retrieval_degraded_total", "Searches by words alone because no vector could be made")
 PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a model provider", ("provider",))
 DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
+QUOTA_REFUSALS: Final = Counter("teal_quota_refusals_total", "Requests refused because a key's quota was used up", ("kind",))
+KEY_ENDS: Final = Gauge("teal_key_ends_timestamp_seconds", "When a key that ends soon ends; no other key is here", ("key_id",))
 UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", ("part",))
 BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))
 
@@ -71,11 +76,33 @@ class _Context(logging.Filter):
         return True
 
 
+class _WithoutKeys(JsonFormatter):
+    """Whatever is logged, no API key is in the line: people put keys into addresses, and addresses into logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return _KEY.sub("REDACTED", line) if "teal_" in line else line
+
+
 class _Rotating(logging.handlers.RotatingFileHandler):
     """The stock one writes each line twice, once to see how long it is, and asks the file system about its file: half of its time."""
 
     def shouldRollover(self, _: logging.LogRecord) -> bool:
         return self.stream is not None and self.stream.tell() >= self.maxBytes
+
+
+def json_lines() -> logging.Formatter:
+    """One JSON object a line; what a caller gives as `extra` is a field."""
+    return _WithoutKeys(
+        "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+    )
+
+
+def context(settings: Settings, part: str) -> logging.Filter:
+    """Adds request, release, color, part and slot to every line."""
+    return _Context(settings, part)
 
 
 def configure(settings: Settings, part: str) -> None:
@@ -88,14 +115,8 @@ def configure(settings: Settings, part: str) -> None:
         handler = _Rotating(
             settings.log_dir / f"{part}.log", maxBytes=_LOG_FILE_BYTES, backupCount=_LOG_FILES_KEPT, encoding="utf-8"
         )
-    handler.setFormatter(
-        JsonFormatter(
-            "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
-            style="{",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        )
-    )
-    handler.addFilter(_Context(settings, part))
+    handler.setFormatter(json_lines())
+    handler.addFilter(context(settings, part))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in ("httpx", "elastic_transport", "dbos", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -11,15 +11,19 @@ from anyio import to_thread
 from redis.exceptions import RedisError
 
 from app.catalog.index_state import generation
+from app.catalog.keys import KeyInfo, list_keys
+from app.catalog.tables import now
 from app.dependencies import Service
 from app.errors import IndexMismatch, TealError
 from app.models.embed import open_embedder
-from app.telemetry import UP
+from app.telemetry import KEY_ENDS, UP
 
 _TICK_SECONDS: Final = 0.25  # the longest a changed index can be answered from the cache
 _TICKS_PER_PROBE: Final = 8  # parts are asked every 2 s: half of what a person waits before looking at the status
 _TICKS_PER_MODEL_LOOK: Final = 40  # 10 s
+_TICKS_PER_KEY_LOOK: Final = 240  # a minute: keys end by the day
 _PROBE_SECONDS: Final = 2.0
+_KEYS_SHOWN: Final = 50  # label values of one metric
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ async def watch(service: Service) -> None:
             )
         if tick % _TICKS_PER_MODEL_LOOK == 0 and service.embedder is None:
             await _note(service, "model", lambda: _look_for_model(service))
+        if tick % _TICKS_PER_KEY_LOOK == 0:
+            await _show_ending_keys(service)
         tick += 1
         await asyncio.sleep(_TICK_SECONDS)
 
@@ -73,6 +79,27 @@ async def _follow_generation(service: Service) -> None:
             return generation(session)
 
     service.generation = await to_thread.run_sync(read)
+
+
+async def _show_ending_keys(service: Service) -> None:
+    """The metric names the keys that end soon, and forgets the others."""
+
+    def read() -> list[KeyInfo]:
+        with service.catalog.read() as session:
+            return list_keys(session)
+
+    moment = now()
+    try:
+        ending = [info for info in await to_thread.run_sync(read) if info.ends_soon(moment)]
+    except TealError:  # the catalog's own look says that it is away
+        return
+    except Exception:  # noqa: BLE001 - as above
+        _log.exception("looking for keys that end soon failed")
+        return
+    KEY_ENDS.clear()
+    for info in ending[:_KEYS_SHOWN]:
+        if info.expires_at is not None:
+            KEY_ENDS.labels(info.id).set(info.expires_at.timestamp())
 
 
 async def _probe_search(service: Service) -> None:

@@ -1,9 +1,10 @@
-"""`teal keys create | list | revoke`: who may use the HTTP API."""
+"""`teal keys create | rotate | list | quota | revoke`: who may use the HTTP API, for how long, and how much."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,9 +13,13 @@ from rich.console import Console
 
 from teal import admin, present
 from teal.client import require_collection
-from teal.stack.layout import locate
+from teal.stack.layout import Layout, locate, write_private
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="From `teal keys list`.")]
+Days = Annotated[int | None, typer.Option(min=1, help="The key ends by itself after so many days.")]
+Requests = Annotated[int | None, typer.Option(min=1, help="Most requests in one UTC day; default: no limit.")]
+Questions = Annotated[int | None, typer.Option(min=1, help="Most questions in one UTC day; default: no limit.")]
 
 
 class Role(StrEnum):
@@ -26,8 +31,11 @@ class Role(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(no_args_is_help=True, help="Keys of the HTTP API.")
-    for name, command in (("create", keys_create), ("list", keys_list), ("revoke", keys_revoke)):
-        group.command(name)(command)
+    group.command("create")(keys_create)
+    group.command("rotate")(keys_rotate)
+    group.command("list")(keys_list)
+    group.command("quota")(keys_quota)
+    group.command("revoke")(keys_revoke)
     app.add_typer(group, name="keys")
 
 
@@ -35,10 +43,14 @@ def keys_create(
     role: Annotated[Role, typer.Option(help="reader asks, writer also adds documents, admin everything.")],
     name: Annotated[str | None, typer.Option(help="Whose key it is.")] = None,
     collection: Annotated[list[str] | None, typer.Option(help="Only this collection; may be repeated.")] = None,
+    expires_in_days: Days = None,
+    requests_per_day: Requests = None,
+    questions_per_day: Questions = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown once and kept nowhere in clear."""
-    arguments = ["keys", "create", "--role", role.value, *(("--name", name) if name else ())]
+    arguments = ["keys", "create", "--role", role.value, *_given("name", name), *_given("expires-in-days", expires_in_days)]
+    arguments += _quota(requests_per_day, questions_per_day)
     for each in collection or ():
         arguments += ["--collection", require_collection(each)]
     for row in admin.run_on(locate(os.environ), tuple(arguments)):
@@ -46,6 +58,28 @@ def keys_create(
             print(json.dumps(row, default=str), flush=True)
         else:
             print(row.get("key", row))
+
+
+def keys_rotate(
+    key_id: KeyId,
+    grace_hours: Annotated[int, typer.Option(min=1, help="How long the old key goes on.")] = 24,
+    expires_in_days: Days = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key with the same rights, shown once. The old one goes on for the grace and then ends by itself.
+
+    The stack's own key is replaced in its file too.
+    """
+    layout = locate(os.environ)
+    arguments = ("keys", "rotate", key_id, "--grace-hours", str(grace_hours), *_given("expires-in-days", expires_in_days))
+    for row in admin.run_on(layout, arguments):
+        own = keep_if_own(layout, key_id, str(row["key"]))
+        if as_json:
+            print(json.dumps(row, default=str), flush=True)
+        else:
+            print(row["key"])
+            kept = f"; {layout.admin_key} has the new one" if own else ""
+            print(f"{key_id} ends at {str(row['old_ends_at'])[:19]} UTC: use the new key until then{kept}", file=sys.stderr)
 
 
 def keys_list(as_json: Json = False) -> None:
@@ -58,10 +92,42 @@ def keys_list(as_json: Json = False) -> None:
         Console(highlight=False, soft_wrap=True).print(present.keys(rows))
 
 
-def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+def keys_quota(
+    key_id: KeyId, requests_per_day: Requests = None, questions_per_day: Questions = None, as_json: Json = False
+) -> None:
+    """Give a key another quota, in force within seconds. A limit that is not named is no limit any more."""
+    arguments = ("keys", "quota", key_id, *_quota(requests_per_day, questions_per_day))
+    for row in admin.run_on(locate(os.environ), arguments):
+        if as_json:
+            print(json.dumps(row, default=str), flush=True)
+        else:
+            print(f"{key_id}: {present.quota(row)}")
+
+
+def keys_revoke(key_id: KeyId, as_json: Json = False) -> None:
     """End a key at once."""
     for row in admin.run_on(locate(os.environ), ("keys", "revoke", key_id)):
         if as_json:
             print(json.dumps(row, default=str), flush=True)
         else:
             print(f"revoked {key_id}")
+
+
+def keep_if_own(layout: Layout, old_id: str, key: str) -> bool:
+    """Put the new key into the stack's own file when the old one stood there; whether it did."""
+    try:
+        present_key = layout.admin_key.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    if not present_key.startswith(f"teal_{old_id}_"):
+        return False
+    write_private(layout.admin_key, key + "\n")
+    return True
+
+
+def _given(option: str, value: object) -> tuple[str, ...]:
+    return () if value is None else (f"--{option}", str(value))
+
+
+def _quota(requests: int | None, questions: int | None) -> tuple[str, ...]:
+    return (*_given("requests-per-day", requests), *_given("questions-per-day", questions))

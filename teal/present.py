@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
@@ -67,16 +68,36 @@ def status_summary(found: Status) -> str:
 
 def keys(found: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "name", "role", "collections", "created", "state"):
-        table.add_column(name)
+    for name in ("id", "name", "role", "collections", "created", "quota", "state"):
+        table.add_column(name, overflow="fold")
     for key in found:
         table.add_row(*(escape(str(value)) for value in (_first(key, "key_id", "id"), key.get("name", ""), key.get("role", ""),
-                      ", ".join(key.get("collections") or ()) or "all", str(key.get("created_at", ""))[:19], key_state(key))))  # fmt: skip
+                      ", ".join(key.get("collections") or ()) or "all", str(key.get("created_at", ""))[:19], quota(key), key_state(key))))  # fmt: skip
     return table
 
 
-def key_state(key: Mapping[str, Any]) -> str:
-    return "revoked" if key.get("revoked_at") else f"until {str(key['expires_at'])[:19]}" if key.get("expires_at") else "valid"
+def key_state(key: Mapping[str, Any], moment: datetime | None = None) -> str:
+    """Whether the key opens, until when, and what to do about one that ends soon."""
+    if key.get("revoked_at"):
+        return "revoked"
+    if not key.get("expires_at"):
+        return "valid"
+    end = str(key["expires_at"])[:19]
+    if datetime.fromisoformat(str(key["expires_at"])) <= (moment or datetime.now(UTC)):
+        return f"ended {end}"
+    if key.get("replaced_by"):
+        return f"until {end}, then {key['replaced_by']}"
+    return f"ends soon, {end}: teal keys rotate {_first(key, 'key_id', 'id')}" if key.get("ends_soon") else f"until {end}"
+
+
+def quota(key: Mapping[str, Any]) -> str:
+    """What the key may do in a day, with what it has used of today (UTC) where that is known."""
+    used = key.get("used_today")
+    limits = {kind: limit for kind, limit in (key.get("quota") or {}).items() if limit is not None}
+    return (
+        ", ".join(f"{f'{used.get(kind, 0)}/' if used is not None else ''}{limit} {kind}" for kind, limit in limits.items())
+        or "none"
+    )
 
 
 def _first(row: Mapping[str, Any], *names: str) -> object:

@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, kept as hashes."""
+"""API keys: made once, shown once, kept as hashes, replaced without a gap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, cast, get_args
 
 from sqlalchemy import select
@@ -22,6 +22,16 @@ COLLECTION_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SECRET_BYTES: Final = 32  # 256 bits of randomness: a plain SHA-256 is enough, there is nothing to guess
 _FORM: Final = re.compile(r"teal_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
+# A key ends soon within this; one that was made for less than this (a release's, 6 hours) is meant to end.
+ENDS_SOON: Final = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The most a key may do in one UTC day; None: as much as the rate limit lets through."""
+
+    requests: int | None = None
+    questions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Principal:
     name: str
     role: Role
     collections: tuple[str, ...] | None
+    quota: Quota = Quota()
 
     def may(self, role: Role) -> bool:
         """True when this principal's role includes `role`."""
@@ -49,10 +60,25 @@ class KeyInfo:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    quota: Quota = Quota()
+    replaced_by: str | None = None
+
+    def ends_soon(self, moment: datetime) -> bool:
+        """True when whoever uses this key should be given another: it ends within `ENDS_SOON`, unasked, and nothing took its place."""
+        if self.expires_at is None or self.revoked_at is not None or self.replaced_by is not None:
+            return False
+        meant_to = self.expires_at - self.created_at < ENDS_SOON
+        return not meant_to and moment < self.expires_at <= moment + ENDS_SOON
 
 
 def create(
-    session: Session, *, name: str, role: Role, collections: tuple[str, ...] | None = None, expires_at: datetime | None = None
+    session: Session,
+    *,
+    name: str,
+    role: Role,
+    collections: tuple[str, ...] | None = None,
+    expires_at: datetime | None = None,
+    quota: Quota = Quota(),
 ) -> tuple[KeyInfo, str]:
     """A new key and its text `teal_<id>_<secret>`, which cannot be read again."""
     if role not in ROLES:
@@ -62,6 +88,7 @@ def create(
             raise InvalidRequest(f"{collection!r} cannot be a collection: small letters, digits, '.', '_' and '-', 64 at most.")
     if expires_at is not None and expires_at.tzinfo is None:
         raise InvalidRequest("The expiry of a key needs a time zone, for example 2030-01-01T00:00:00+00:00.")
+    _check_quota(quota)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     row = KeyRow(
         id=secrets.token_hex(6),
@@ -72,6 +99,9 @@ def create(
         created_at=now(),
         expires_at=expires_at,
         revoked_at=None,
+        requests_per_day=quota.requests,
+        questions_per_day=quota.questions,
+        replaced_by=None,
     )
     session.add(row)
     session.flush()
@@ -91,10 +121,39 @@ def verify(session: Session, presented: str) -> Principal:
 
 def revoke(session: Session, key_id: str) -> KeyInfo:
     """End a key at once; ending it twice is ending it once. Raises `NotFound`."""
-    row = session.get(KeyRow, key_id)
-    if row is None:
-        raise NotFound(f"There is no key {key_id[:64]!r}; `teal keys list` shows them.")
+    row = _row(session, key_id)
     row.revoked_at = row.revoked_at or now()
+    return _info(row)
+
+
+def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datetime | None = None) -> tuple[KeyInfo, str]:
+    """A key like this one in all but its secret, and its text. The old key goes on for `grace` and then ends by itself.
+
+    `expires_at` not given: the new one lives as long as the old one was made to. Raises `NotFound`, and `InvalidRequest` for a
+    key that has ended or was replaced already: a second new key would leave the first one unused and valid.
+    """
+    row = _row(session, key_id, alone=True)
+    if not usable(row):
+        raise InvalidRequest(f"The key {row.id} has ended; `teal keys create` makes a new one.")
+    if row.replaced_by is not None:
+        raise InvalidRequest(f"The key {row.id} was replaced by {row.replaced_by} already; rotate that one.")
+    moment = now()
+    if expires_at is None and row.expires_at is not None:
+        expires_at = moment + (row.expires_at - row.created_at)
+    old = _info(row)
+    made, text = create(
+        session, name=old.name, role=old.role, collections=old.collections, expires_at=expires_at, quota=old.quota
+    )
+    row.replaced_by = made.id
+    row.expires_at = min(moment + grace, row.expires_at or moment + grace)
+    return made, text
+
+
+def set_quota(session: Session, key_id: str, quota: Quota) -> KeyInfo:
+    """Give a key another quota; it is in force within seconds. Raises `NotFound`."""
+    _check_quota(quota)
+    row = _row(session, key_id)
+    row.requests_per_day, row.questions_per_day = quota.requests, quota.questions
     return _info(row)
 
 
@@ -110,7 +169,28 @@ def usable(row: KeyRow) -> bool:
 
 def principal(row: KeyRow) -> Principal:
     """The principal of a verified row."""
-    return Principal(row.id, row.name, cast("Role", row.role), None if row.collections is None else tuple(row.collections))
+    collections = None if row.collections is None else tuple(row.collections)
+    return Principal(row.id, row.name, cast("Role", row.role), collections, Quota(row.requests_per_day, row.questions_per_day))
+
+
+def presented_id(presented: str) -> str | None:
+    """The id, which is no secret, that a text in the form of a key names; None for a text of another form."""
+    match = _FORM.fullmatch(presented)
+    return match[1] if match else None
+
+
+def _row(session: Session, key_id: str, *, alone: bool = False) -> KeyRow:
+    """The key's row; `alone`: no other transaction changes it meanwhile."""
+    row = session.get(KeyRow, key_id, with_for_update=alone)
+    if row is None:
+        raise NotFound(f"There is no key {key_id[:64]!r}; `teal keys list` shows them.")
+    return row
+
+
+def _check_quota(quota: Quota) -> None:
+    for kind, limit in (("requests", quota.requests), ("questions", quota.questions)):
+        if limit is not None and limit < 1:
+            raise InvalidRequest(f"A quota of {limit} {kind} a day lets nothing through; revoke the key instead.")
 
 
 def _hash(secret: str) -> str:
@@ -119,4 +199,14 @@ def _hash(secret: str) -> str:
 
 def _info(row: KeyRow) -> KeyInfo:
     who = principal(row)
-    return KeyInfo(who.key_id, who.name, who.role, who.collections, row.created_at, row.expires_at, row.revoked_at)
+    return KeyInfo(
+        id=who.key_id,
+        name=who.name,
+        role=who.role,
+        collections=who.collections,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        quota=who.quota,
+        replaced_by=row.replaced_by,
+    )

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from app.catalog.engine import alembic_config, migrate
 from app.errors import MigrationRefused
 
-OLDEST_REVISION: Final = "0002"  # the oldest schema this code can serve; raise it together with code that needs a newer one
+OLDEST_REVISION: Final = "0003"  # the oldest schema this code can serve; raise it together with code that needs a newer one
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,13 @@ def session_principal(session: Session, token: str) -> Principal:
     return principal(key)
 
 
-def close_session(session: Session, token: str) -> None:
-    """End a session; an unknown token is no error."""
-    session.execute(delete(SessionRow).where(SessionRow.token_sha256 == _hash(token)))
+def close_session(session: Session, token: str) -> str | None:
+    """End a session; the id of its key, or None for an unknown token, which is no error."""
+    row = session.get(SessionRow, _hash(token))
+    if row is None:
+        return None
+    session.execute(delete(SessionRow).where(SessionRow.token_sha256 == row.token_sha256))
+    return row.key_id
 
 
 def _hash(token: str) -> str:

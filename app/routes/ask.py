@@ -62,6 +62,7 @@ def _unpack_events(packed: bytes) -> list[_Event]:
 async def ask(body: AskIn, request: Request, service: Parts, principal: Reader) -> Response:
     """Answer from the documents, every sentence cited; `stream` sends events as they come."""
     check_limits(service, body.question, body.top_k)
+    await service.quotas.admit(principal, "questions")
     filters = to_filters(body.filters, principal)
     writer = service.writer()
     key = service.cache.key("answer", *service.scope(repr(filters), body.question, str(body.top_k), writer.label))

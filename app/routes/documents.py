@@ -11,6 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import Response
 
+from app import audit
 from app.catalog import documents
 from app.catalog.documents import Accepted, Document, Submission
 from app.catalog.keys import Principal
@@ -139,6 +140,7 @@ async def delete(document_id: str, service: Parts, principal: Writing) -> Respon
         service.jobs.remove(document_id)
 
     await to_thread.run_sync(forget)
+    audit.record("document-deleted", principal, document_id=document_id)
     await service.cache.shared_drop(_cache_key(service, document_id))
     return Response(status_code=204)
 
@@ -148,6 +150,7 @@ def retry(document_id: str, service: Parts, principal: Writing) -> AcceptedOut:
     """Try a failed document again."""
     with service.catalog.write() as session:
         accepted = documents.retry(session, document_id, principal.collections)
+    audit.record("document-retried", principal, document_id=document_id)
     return _enqueue(service, accepted)
 
 
@@ -162,6 +165,8 @@ def collections(service: Parts, principal: Reader) -> CollectionsOut:
 def _accept(service: Service, submission: Submission, principal: Principal, idempotency_key: str | None) -> AcceptedOut:
     with service.catalog.write() as session:
         accepted = documents.accept(session, submission, key_id=principal.key_id, idempotency_key=idempotency_key)
+    if accepted.created:
+        audit.record("document-added", principal, document_id=accepted.id, collection=submission.collection)
     return _enqueue(service, accepted)
 
 

@@ -8,6 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from app import audit
 from app.catalog import sessions
 from app.catalog.documents import counts
 from app.catalog.keys import Principal
@@ -37,7 +38,7 @@ async def errors() -> JSONResponse:
 async def sign_in(body: SessionIn, request: Request, service: Parts) -> Response:
     """Exchange a key for a cookie that scripts of the page cannot read."""
     service.gate.refuse_other_sites(request)
-    await service.limiter.admit(f"sign-in {_client(request)}")
+    await service.limiter.admit(f"sign-in {audit.client_address(request)}")
     principal = await service.gate.verify(body.key)
     hours = service.settings.session_hours
 
@@ -46,6 +47,7 @@ async def sign_in(body: SessionIn, request: Request, service: Parts) -> Response
             return sessions.open_session(session, principal.key_id, hours)
 
     token = await to_thread.run_sync(open_one)
+    audit.record("signed-in", principal, client=audit.client_address(request))
     response = Response(status_code=204)
     response.set_cookie(SESSION_COOKIE, token, max_age=hours * 3600, path="/", secure=True, httponly=True, samesite="strict")
     return response
@@ -62,16 +64,18 @@ async def who(principal: Annotated[Principal, Depends(caller)]) -> SessionOut:
 async def sign_out(request: Request, service: Parts) -> Response:
     """End the session of this cookie."""
     service.gate.refuse_other_sites(request)
-    await service.limiter.admit(f"sign-in {_client(request)}")
+    await service.limiter.admit(f"sign-in {audit.client_address(request)}")
     token = request.cookies.get(SESSION_COOKIE)
     if token:
 
-        def close_one() -> None:
+        def close_one() -> str | None:
             with service.catalog.write() as session:
-                sessions.close_session(session, token)
+                return sessions.close_session(session, token)
 
-        await to_thread.run_sync(close_one)
+        key_id = await to_thread.run_sync(close_one)
         service.gate.forget_session(token)
+        if key_id is not None:
+            audit.record("signed-out", key_id=key_id, client=audit.client_address(request))
     response = Response(status_code=204)
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     return response
@@ -110,9 +114,3 @@ async def status(service: Parts, principal: Reader) -> JSONResponse:
             "reasons": reasons,
         }
     )
-
-
-def _client(request: Request) -> str:
-    """The client's address as the load balancer saw it; it drops what clients claim themselves."""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded or (request.client.host if request.client else "local")

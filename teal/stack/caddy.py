@@ -21,6 +21,17 @@ DOCUMENT_BYTES = 10_000_000  # the default of TEAL_MAX_DOCUMENT_BYTES in app/set
 ROOM_BYTES = 64_000  # around the text: the other fields of the JSON, the edges of a multipart form
 REQUEST_ID = "{http.request.uuid}"
 
+# Caddy itself leaves out Authorization and Cookie. What proves a probe is a secret too, and people put keys into addresses.
+LOG_FORMAT = f"""\
+format filter {{
+			wrap json
+			fields {{
+				request>headers>{PROBE_HEADER} delete
+				request>headers>Referer delete
+				request>uri regexp "teal_[0-9a-f]+_[A-Za-z0-9_-]+" REDACTED
+			}}
+		}}"""
+
 _TEMPLATE = """\
 {{
 	admin off
@@ -34,7 +45,7 @@ _TEMPLATE = """\
 			roll_size 5MiB
 			roll_keep 2
 		}}
-		format json
+		{log_format}
 		level INFO
 	}}
 	grace_period 20s
@@ -95,7 +106,7 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			roll_keep 3
 			roll_uncompressed
 		}}
-		format json
+		{log_format}
 	}}
 
 	# For people on the load balancer's own port only; the processes' own ports have them.
@@ -228,6 +239,7 @@ def render(
     that quoting cannot hold."""
     status = "{http.error.status_code}"
     return _TEMPLATE.format(
+        log_format=LOG_FORMAT,
         storage=layout.caddy,
         logs=layout.logs,
         pages=layout.pages,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from app.catalog import documents, keys, work
-from app.catalog.engine import Catalog
+from app.catalog import documents, keys, usage, work
+from app.catalog.engine import Catalog, head_revision
+from app.catalog.tables import KeyRow
 from app.catalog.work import Job
 from app.ingest import Jobs
 from app.settings import Settings
@@ -36,7 +40,7 @@ def admin(state: Path, *arguments: str, **environment: str) -> tuple[int, list[d
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     code, lines, _ = admin(tmp_path, "migrate")
-    assert (code, lines) == (0, [{"revision": "0002"}])
+    assert (code, lines) == (0, [{"revision": head_revision()}])
     return tmp_path
 
 
@@ -57,12 +61,53 @@ def test_created_key_opens_and_revoked_key_does_not(state: Path, catalog: Catalo
     assert "key" not in listed
 
 
+def test_rotated_key_is_listed_with_its_successor_and_a_key_near_its_end_is_named(state: Path, catalog: Catalog) -> None:
+    _, [old], _ = admin(state, "keys", "create", "--role", "reader", "--expires-in-days", "13", "--questions-per-day", "5")
+    with catalog.write() as session:
+        session.execute(update(KeyRow).values(created_at=datetime.now(UTC) - timedelta(days=77)))  # made for 90 days
+    _, [listed], _ = admin(state, "keys", "list")
+    assert (listed["ends_soon"], listed["quota"]) == (True, {"requests": None, "questions": 5})
+    code, [new], _ = admin(state, "keys", "rotate", old["id"], "--grace-hours", "2")
+    assert (code, new["replaces"], new["role"], new["quota"]) == (0, old["id"], "reader", listed["quota"])
+    with catalog.write() as session:
+        assert keys.verify(session, old["key"]).role == keys.verify(session, new["key"]).role == "reader"
+        usage.reserve(session, new["id"], "questions", datetime.now(UTC).date(), count=1, limit=5)
+    _, found, _ = admin(state, "keys", "list")
+    by_id = {line["id"]: line for line in found}
+    assert (by_id[old["id"]]["replaced_by"], by_id[old["id"]]["ends_soon"]) == (new["id"], False)
+    assert by_id[new["id"]]["used_today"] == {"requests": 0, "questions": 1}
+    assert admin(state, "keys", "quota", new["id"], "--requests-per-day", "7")[1][0]["quota"] == {
+        "requests": 7,
+        "questions": None,
+    }
+
+
+def test_commands_that_change_something_are_written_down_without_what_they_print(state: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    _, [made], _ = admin(state, "keys", "create", "--role", "reader", "--name", "ann", TEAL_LOG_DIR=str(folder))
+    admin(state, "keys", "list", TEAL_LOG_DIR=str(folder))
+    admin(state, "keys", "rotate", "nobody", TEAL_LOG_DIR=str(folder))
+    file = folder / "audit.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["command"], line.get("ids"), line.get("error")) for line in lines] == [
+        ("keys create", [made["id"]], None),
+        ("keys rotate", None, "not-found"),
+    ]
+    assert (lines[0]["options"]["role"], lines[0]["message"], bool(lines[0]["operator"])) == ("reader", "command", True)
+    assert made["key"].split("_", 2)[2] not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "code"),
     [
         (("keys", "create", "--role", "king"), 2, "invalid-request"),
         (("keys", "create", "--role", "reader", "--expires-at", "2030-01-01"), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--requests-per-day", "0"), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--questions-per-day", "9" * 20), 2, "invalid-request"),
+        (("keys", "create", "--role", "reader", "--expires-in-days", "9" * 9), 2, "invalid-request"),
         (("keys", "revoke", "nobody"), 2, "not-found"),
+        (("keys", "rotate", "nobody"), 2, "not-found"),
         (("fly",), 2, "invalid-request"),
     ],
 )

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text, update
 
-from app.catalog import documents, index_state, keys, sessions, work
+from app.catalog import documents, index_state, keys, sessions, usage, work
 from app.catalog.engine import Catalog, head_revision, migrate, schema_revision
 from app.catalog.tables import Base, DocumentRow, KeyRow, new_id
 from app.catalog.work import Job, Progress
@@ -211,6 +211,51 @@ class Promises:
             with pytest.raises(NotFound):
                 keys.revoke(session, "nobody")
             assert [(one.name, one.revoked_at is not None) for one in keys.list_keys(session)] == [("n", True), ("old", False)]
+
+    def test_a_rotated_key_leaves_no_moment_without_a_valid_one_and_changes_no_right(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            old, old_text = keys.create(session, name="n", role="writer", collections=("a",), quota=keys.Quota(9, 3))
+            new, new_text = keys.rotate(session, old.id, grace=timedelta(hours=1))
+            before, after = keys.verify(session, old_text), keys.verify(session, new_text)
+            assert (before.name, before.role, before.collections, before.quota) == ("n", "writer", ("a",), keys.Quota(9, 3))
+            assert (after.name, after.role, after.collections, after.quota) == ("n", "writer", ("a",), keys.Quota(9, 3))
+            listed = {info.id: info for info in keys.list_keys(session)}
+            assert listed[old.id].replaced_by == new.id
+            assert abs(listed[old.id].expires_at - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=1)  # type: ignore[operator]
+            assert listed[new.id].expires_at is None
+            with pytest.raises(InvalidRequest, match=new.id):
+                keys.rotate(session, old.id, grace=timedelta(hours=1))
+
+    def test_a_rotated_key_never_lives_longer_and_its_successor_as_long_as_it_did(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            end = datetime.now(UTC) + timedelta(days=30)
+            old, _ = keys.create(session, name="n", role="reader", expires_at=end)
+            new, _ = keys.rotate(session, old.id, grace=timedelta(days=90))
+            listed = {info.id: info for info in keys.list_keys(session)}
+            assert listed[old.id].expires_at == end
+            assert abs(new.expires_at - end) < timedelta(minutes=1)  # type: ignore[operator]
+            keys.revoke(session, new.id)
+            for ended, refusal in ((new.id, InvalidRequest), ("nobody", NotFound)):
+                with pytest.raises(refusal):
+                    keys.rotate(session, ended, grace=timedelta(hours=1))
+
+    def test_of_a_days_quota_no_more_is_given_however_many_take(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            info, _ = keys.create(session, name="n", role="reader")
+        day = datetime.now(UTC).date()
+
+        def take(_: int) -> int:
+            with catalog.write() as session:
+                return usage.reserve(session, info.id, "questions", day, count=4, limit=50)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(take, range(30))) == 50
+        with catalog.write() as session:
+            assert usage.used(session, day) == {info.id: {"requests": 0, "questions": 50}}
+            assert usage.reserve(session, info.id, "requests", day, count=1, limit=1) == 1  # each kind for itself
+            assert usage.reserve(session, info.id, "questions", day + timedelta(days=1), count=1, limit=50) == 1
+            assert usage.reserve(session, info.id, "questions", day + timedelta(days=99), count=1, limit=50) == 1
+            assert usage.used(session, day) == {}  # forgotten with the first of a day so much later
 
     def test_secrets_are_not_in_the_database(self, catalog: Catalog) -> None:
         with catalog.write() as session:

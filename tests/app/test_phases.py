@@ -26,14 +26,14 @@ def test_every_revision_says_its_phase_and_this_code_can_serve_its_own_schema() 
 
 
 def test_only_expanding_revisions_run_and_a_contraction_at_the_end_waits() -> None:
-    assert expandable((E1, E2, C3, C4), "0001") == "0002"
-    assert expandable((E1, E2, C3, C4), "0002") is None
+    assert expandable((E1, E2, C3, C4), "0001", oldest="0001") == "0002"
+    assert expandable((E1, E2, C3, C4), "0002", oldest="0001") is None
     assert pending((E1, E2, C3, C4), "0002") == (C3, C4)
 
 
 def test_an_expansion_behind_a_contraction_is_refused_by_name() -> None:
     with pytest.raises(MigrationRefused, match=r"0005.*0003"):
-        expandable((E1, E2, C3, C4, E5), "0002")
+        expandable((E1, E2, C3, C4, E5), "0002", oldest="0001")
 
 
 def test_code_that_needs_a_contraction_is_refused_before_anything_is_touched() -> None:

@@ -35,3 +35,13 @@ def test_log_files_rotate_and_lose_no_line(tmp_path: Path, monkeypatch: pytest.M
     lines = [json.loads(line) for one in files for line in one.read_text().splitlines()]
     assert [line["message"] for line in lines] == [f"number {number} \ud800" for number in range(400)]
     assert {(line["release"], line["level"]) for line in lines} == {("r7", "INFO")}
+
+
+def test_no_key_is_in_a_line_whoever_logs_it(tmp_path: Path) -> None:
+    key = f"teal_0123456789ab_{'k' * 43}"
+    telemetry.configure(Settings(log_dir=tmp_path), "app")
+    logging.getLogger("app.test").info("asked for %s", key, extra={"path": f"/v1/documents/{key}"})
+    logging.getLogger("app.test").error("failed", exc_info=ValueError(f"no {key} here"))
+    text = (tmp_path / "app.log").read_text()
+    assert "k" * 43 not in text
+    assert [json.loads(line)["message"] for line in text.splitlines()] == ["asked for REDACTED", "failed"]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import update
 
-from app.errors import IndexMismatch, SearchUnavailable
-from app.watch import _note
+from app.catalog import keys
+from app.catalog.engine import Catalog, migrate
+from app.catalog.tables import KeyRow
+from app.errors import CatalogUnavailable, IndexMismatch, SearchUnavailable
+from app.telemetry import KEY_ENDS
+from app.watch import _note, _show_ending_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +50,36 @@ async def test_a_part_that_is_away_is_a_reason_and_no_break() -> None:
 
     await _note(service, "search", away)  # type: ignore[arg-type]
     assert (service.broken, service.reasons) == (set(), {"search": "away"})
+
+
+async def test_the_metric_names_the_keys_that_end_soon_and_forgets_one_that_was_replaced(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    migrate(url)
+    catalog = Catalog(url)
+    end = datetime.now(UTC) + timedelta(days=3)
+    with catalog.write() as session:
+        soon, _ = keys.create(session, name="n", role="reader", expires_at=end)
+        keys.create(session, name="n", role="reader")
+        session.execute(update(KeyRow).values(created_at=datetime.now(UTC) - timedelta(days=87)))
+    service = SimpleNamespace(catalog=catalog)
+    await _show_ending_keys(service)  # type: ignore[arg-type]
+    assert _shown() == {soon.id: pytest.approx(end.timestamp(), abs=1)}
+    with catalog.write() as session:
+        keys.rotate(session, soon.id, grace=timedelta(hours=1), expires_at=end + timedelta(days=90))
+    await _show_ending_keys(service)  # type: ignore[arg-type]
+    assert _shown() == {}
+
+
+def _shown() -> dict[str, float]:
+    (family,) = KEY_ENDS.collect()
+    return {sample.labels["key_id"]: sample.value for sample in family.samples}
+
+
+async def test_a_catalog_that_is_away_leaves_the_metric_as_it_is() -> None:
+    def away() -> None:
+        raise CatalogUnavailable("away")
+
+    KEY_ENDS.labels("0123456789ab").set(7)
+    await _show_ending_keys(SimpleNamespace(catalog=SimpleNamespace(read=away)))  # type: ignore[arg-type]
+    assert _shown() == {"0123456789ab": 7}
+    KEY_ENDS.clear()

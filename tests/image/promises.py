@@ -23,14 +23,14 @@ def broken_promises(project: dict[str, Any]) -> list[str]:
         if name != "caddy" and ports:
             broken.append(f"{name} publishes ports; only caddy may")
         broken += [f"{name} publishes {port['target']} beyond loopback" for port in ports if port.get("host_ip") != "127.0.0.1"]
+        if "no-new-privileges:true" not in service.get("security_opt", []):
+            broken.append(f"{name} may gain privileges")
     for name in _SERVICE:
         service = services[name]
         if not service.get("read_only"):
             broken.append(f"{name} has a writable root")
         if service.get("user") != "10001:10001" or service.get("cap_drop") != ["ALL"]:
             broken.append(f"{name} does not run as 10001:10001 without capabilities")
-        if "no-new-privileges:true" not in service.get("security_opt", []):
-            broken.append(f"{name} may gain privileges")
     for name in _WAITED_FOR:
         check = services[name].get("healthcheck") or {}
         if check.get("disable") or (name not in _SERVICE and not check.get("test")):

@@ -12,17 +12,18 @@ from tests.image.bundle import runtime_config
 from tests.image.promises import broken_promises
 from tests.image.registries import CA, pip_conf
 
+_CLOSED = {"security_opt": ["no-new-privileges:true"]}
 _OURS = {
     "read_only": True,
     "user": "10001:10001",
     "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges:true"],
+    **_CLOSED,
     "networks": {"inner": None, "outer": None},
 }
-_STORE = {"healthcheck": {"test": ["CMD", "true"]}, "networks": {"inner": None}}
+_STORE = {**_CLOSED, "healthcheck": {"test": ["CMD", "true"]}, "networks": {"inner": None}}
 _GOOD: dict[str, Any] = {
     "services": {
-        "caddy": {"ports": [{"target": 8443, "host_ip": "127.0.0.1"}]},
+        "caddy": {**_CLOSED, "ports": [{"target": 8443, "host_ip": "127.0.0.1"}]},
         **{name: dict(_OURS) for name in ("app-1", "app-2", "worker", "migrate")},
         **{name: dict(_STORE) for name in ("postgres", "redis", "elasticsearch")},
     },
@@ -42,6 +43,7 @@ def test_a_project_that_keeps_its_promises_has_no_complaint() -> None:
         (lambda p: p["services"]["worker"].update(read_only=False), "worker has a writable root"),
         (lambda p: p["services"]["migrate"].update(user="0:0"), "migrate does not run as 10001:10001"),
         (lambda p: p["services"]["app-2"].pop("security_opt"), "app-2 may gain privileges"),
+        (lambda p: p["services"]["redis"].pop("security_opt"), "redis may gain privileges"),
         (lambda p: p["services"]["app-1"].update(healthcheck={"disable": True}), "app-1 has no health check"),
         (lambda p: p["services"]["postgres"].pop("healthcheck"), "postgres has no health check"),
         (lambda p: p["services"]["elasticsearch"].update(networks={"outer": None}), "elasticsearch is on a network"),

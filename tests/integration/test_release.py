@@ -15,6 +15,7 @@ from teal.stack.layout import free_ports
 from teal.traffic.port import all_to
 from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack, tree
+from tests.secrets_at_rest import leaks, secrets
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(600)]
 REQUESTS = int(os.environ.get("TEST_RELEASE_REQUESTS", "20000"))  # fewer only to look at the test itself
@@ -79,3 +80,5 @@ def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fail
     assert missing(stack.url, keys[0], stack.layout.ca, met.accepted, seconds=90) == {}
     assert last - shifted < 0.2  # nobody is given to the bad color once the command has said so
     assert last - commanded < startup + 1.0
+    held = secrets(stack.layout) | {f"key {number}": key for number, key in enumerate(keys)}
+    assert list(leaks(stack.home, held)) == []  # in the records and the evidence of two releases neither

@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from teal.stack import caddy
+from teal.traffic.port import PROBE_HEADER
 from tests import caddy_process
+from tests.integration.service import until
 
 pytestmark = pytest.mark.integration
 
@@ -99,6 +101,24 @@ def test_the_load_balancers_own_problems_carry_an_id_that_its_log_knows(front: h
     assert len(body["request_id"]) == 36
     assert answer.headers["x-request-id"] == body["request_id"]
     assert body["request_id"] in (tmp_path / ".teal" / "log" / "access.log").read_text()
+
+
+def test_no_key_and_no_probes_secret_is_in_the_load_balancers_logs(front: httpx.Client, tmp_path: Path) -> None:
+    key = f"teal_0123456789ab_{'k' * 43}"
+    sent = {
+        "Authorization": f"Bearer {key}",
+        "Cookie": f"teal_session={'t' * 43}",
+        "Referer": f"https://x/?{key}",
+        PROBE_HEADER: "b" * 48,
+    }
+    for path in (f"/v1/documents/{key}?a={key}", "/metrics", "/v1/status"):
+        front.get(path, headers=sent)
+    logs = tmp_path / ".teal" / "log"
+    until("the last request is in the log", lambda: "/v1/status" in (logs / "access.log").read_text(), 10)
+    text = "".join(path.read_text() for path in logs.iterdir())
+    assert "/v1/documents/REDACTED?a=REDACTED" in text
+    for secret in (key, "k" * 43, "t" * 43, "b" * 48):
+        assert secret not in text
 
 
 @pytest.mark.parametrize("front", [DroppingApp], indirect=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.engine import head_revision
+from app.catalog.phases import OLDEST_REVISION
 from teal.errors import BadInput
 from teal.stack import versions
 from teal.stack.layout import Layout
@@ -29,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Path, versi
 
 def test_a_version_says_which_schema_it_serves_and_holds_the_code(built: tuple[Layout, Path, versions.Version]) -> None:
     _, _, version = built
-    assert (version.schema_min, version.schema_max) == ("0001", "0001")
+    assert (version.schema_min, version.schema_max) == (OLDEST_REVISION, head_revision())
     for part in ("app/main.py", "app/web/page.js", "app/catalog/migrations/versions/0001_first_schema.py"):
         assert (version.code / part).is_file() or part.startswith("app/web")
     assert any((version.code / "app" / "web").iterdir())

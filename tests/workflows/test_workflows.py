@@ -47,6 +47,23 @@ def test_every_action_is_pinned_to_the_commit_that_the_table_names() -> None:
         assert (sha, version) == (rows[name]["sha"], rows[name]["version"]), f"{file}: {use} is not what the table says"
 
 
+def test_the_update_bot_watches_actions_packages_and_the_images_base() -> None:
+    rows = yaml.safe_load((FOLDER / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    watched = {row["package-ecosystem"]: row for row in rows}
+    assert watched.keys() == {"github-actions", "docker", "pip"}
+    assert watched["docker"]["directory"] == "/app"
+    assert (ROOT / "app" / "Dockerfile").is_file()
+    assert all(row["cooldown"]["default-days"] >= 7 for row in rows)
+
+
+def test_every_image_of_a_pull_request_is_scanned_and_the_advisories_of_every_lock() -> None:
+    jobs = BY_NAME["ci"].jobs
+    scan = next(step for step in jobs["image"]["steps"] if step.get("uses", "").startswith("anchore/scan-action@"))
+    assert scan["with"] | {"image": "teal:ci", "fail-build": True, "severity-cutoff": "medium"} == scan["with"]
+    assert any("--tag teal:ci" in step.get("run", "") for step in jobs["image"]["steps"])
+    assert any("pip-audit" in step.get("run", "") for step in jobs["advisories"]["steps"])
+
+
 def test_the_table_names_no_action_that_nobody_uses_and_each_commit_by_its_own_repository() -> None:
     rows = table()
     assert set(rows) == {use.partition("@")[0] for _, use, _ in used()}
