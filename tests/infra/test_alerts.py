@@ -7,11 +7,14 @@ import re
 import pytest
 from prometheus_client import REGISTRY
 
+import app.pipeline
+import app.statistics.exposed
 import app.sweep
-import app.telemetry  # noqa: F401  - both register the service's metrics
+import app.telemetry  # noqa: F401  - these register the service's metrics
 from infra.alerts import ALERTS, Alert
 from infra.components.alarms import max_connections, threshold
 from infra.components.prometheus import scrape_configuration
+from infra.slos import SLOS, Slo
 
 # Of prometheus-community/elasticsearch_exporter v1.9.0, README.md (Go module of that name), and kube-state-metrics' pod metrics.
 FOREIGN = {
@@ -25,15 +28,19 @@ FOREIGN = {
     "kube_pod_status_phase",
     "kube_statefulset_replicas",
     "kube_statefulset_status_replicas_ready",
+    # The worker's, by the code that takes and verifies snapshots.
+    "teal_snapshot_age_seconds",
+    "teal_snapshot_verified_timestamp_seconds",
 }
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
 
 def own_metrics() -> set[str]:
     return {
-        sample if kind != "counter" else f"{sample}_total"
+        f"{family.name}{suffix}"
         for family in REGISTRY.collect()
-        for sample, kind in [(family.name, family.type)]
-        if sample.startswith("teal_")
+        for suffix in SUFFIXES.get(family.type, ("",))
+        if family.name.startswith("teal_")
     }
 
 
@@ -63,6 +70,13 @@ def test_a_rule_asks_only_for_metrics_that_something_exports(alert: Alert) -> No
     assert "{threshold}" not in alert.rule
     assert alert.rule.count("(") == alert.rule.count(")")
     assert alert.rule.count("{") == alert.rule.count("}")
+
+
+@pytest.mark.parametrize("slo", SLOS, ids=lambda slo: slo.name)
+def test_an_objective_is_measured_by_what_the_service_counts(slo: Slo) -> None:
+    names = metric_names(slo.ratio("5m"))
+    assert names
+    assert names <= own_metrics()
 
 
 @pytest.mark.parametrize(

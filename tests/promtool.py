@@ -1,0 +1,57 @@
+"""promtool, built once from Prometheus' own Go module into the same cache folder as actionlint; nothing of it is copied here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.conftest import require
+
+MODULE: Final = "github.com/prometheus/prometheus"
+VERSION: Final = "v0.313.5"  # Prometheus 3.13.5; needs Go 1.26
+BUILD_SECONDS: Final = 1_500  # a thousand packages: two and a half minutes of CPU, and machines may be busy
+
+
+def promtool() -> Path:
+    """The program; built where it is not there yet. Skips (fails in CI) where Go is missing or it does not build."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "teal" / f"promtool-{VERSION}"
+    program = cache / "promtool"
+    if program.exists():
+        return program
+    require("Go", "promtool is built from its source; install Go 1.26 or later.", shutil.which("go") is not None)
+    said = _build(program)
+    require("promtool", f"It did not build: {said}", program.exists())
+    return program
+
+
+def _build(program: Path) -> str:
+    """Within the module itself, because `go install` refuses one that replaces another; without discovery of clouds, half of its code."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = _go(["mod", "download", "-json", f"{MODULE}@{VERSION}"], program.parent)
+        draft = program.with_suffix(".draft")
+        _go(["build", "-tags", "remove_all_sd", "-o", str(draft), "./cmd/promtool"], Path(json.loads(found)["Dir"]))
+        draft.replace(program)
+    except (subprocess.SubprocessError, ValueError, KeyError, OSError) as error:
+        return str(getattr(error, "stderr", None) or error)[-500:]
+    return ""
+
+
+def _go(arguments: list[str], folder: Path) -> str:
+    environment = {
+        **os.environ,
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly",
+    }  # its workspace names folders that the module leaves out
+    ended = subprocess.run(
+        ["go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=True
+    )
+    return ended.stdout
+
+
+if __name__ == "__main__":
+    print(promtool())
