@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cache import bypassed
 from app.telemetry import LATENCY, REQUESTS, counter, histogram, request_id
+from app.tracing import name_request
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _MULTIPART_ROOM_BYTES: Final = 64_000  # boundaries, part headers and form fields around a file of the largest size
@@ -87,7 +88,7 @@ class Edge:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
             counter(REQUESTS, scope["method"], route, str(status)).inc()
-            histogram(LATENCY, route).observe(seconds)
+            histogram(LATENCY, route).observe(seconds, name_request(scope["method"], route, identity))
             if scope["path"] not in _QUIET:
                 _log.info(
                     "request",

@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import State
 from starlette.responses import Response
 
-from app import problems, telemetry
+from app import problems, telemetry, tracing
 from app.dependencies import Service, open_service
 from app.direct import Direct, Shortcut
 from app.edge import Edge
@@ -114,15 +114,17 @@ def main() -> None:
     if not config.auth and config.environment in ("staging", "prod"):
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
     telemetry.configure(config, f"app-{config.color}-{config.slot}")
+    traced = tracing.configure(config, "app")
     app = create_app(config)
+    edge = Edge(
+        Direct(app, SHORTCUTS),
+        max_document_bytes=config.max_document_bytes,
+        laptop=config.environment == "laptop",
+        probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
+    )
     server = DrainingServer(
         uvicorn.Config(
-            Edge(
-                Direct(app, SHORTCUTS),
-                max_document_bytes=config.max_document_bytes,
-                laptop=config.environment == "laptop",
-                probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
-            ),
+            tracing.traced(edge) if traced else edge,
             host=options.host,
             port=options.port,
             uds=options.uds,
@@ -136,6 +138,7 @@ def main() -> None:
         app.state,
     )
     server.run()
+    tracing.stop()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn
+
+from prometheus_client import Histogram
 
 from app.catalog import work
 from app.catalog.engine import Catalog
@@ -29,6 +32,11 @@ BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longe
 _BATCHES_AHEAD: Final = 2  # embedding goes on while the last batch is being written
 RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unknown reason
 
+FRESHNESS: Final = Histogram(
+    "teal_ingest_freshness_seconds",
+    "From a new document's acceptance until it is findable",
+    buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0),  # 300 s is the promise (infra/slos.py)
+)
 Outcome = Literal["indexed", "failed", "dropped"]
 Parse = Callable[[bytes, str, str | None], Parsed]
 log = logging.getLogger(__name__)
@@ -117,7 +125,11 @@ class Ingestion:
             return self._leave(job)
         self._publisher.survived(job)  # no attempt is held while the write waits: an outage may outlast any number of workers
         try:
-            return "indexed" if written.result() else self._leave(job)
+            if not written.result():
+                return self._leave(job)
+            if job.revision == 1:  # a later one was findable all the time
+                FRESHNESS.observe((datetime.now(UTC) - task.accepted_at).total_seconds())
+            return "indexed"
         except DocumentRejected as rejection:
             return self._fail(job, rejection.code, rejection.detail)
         except (Unavailable, Stopping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,7 +15,7 @@ from app.catalog.index_state import generation
 from app.dependencies import Service
 from app.errors import IndexMismatch, TealError
 from app.models.embed import open_embedder
-from app.telemetry import UP
+from app.telemetry import CACHE_BYTES, LOOP_LAG, UP
 
 _TICK_SECONDS: Final = 0.25  # the longest a changed index can be answered from the cache
 _TICKS_PER_PROBE: Final = 8  # parts are asked every 2 s: half of what a person waits before looking at the status
@@ -36,7 +37,10 @@ async def watch(service: Service) -> None:
         if tick % _TICKS_PER_MODEL_LOOK == 0 and service.embedder is None:
             await _note(service, "model", lambda: _look_for_model(service))
         tick += 1
+        CACHE_BYTES.set(service.cache.local_bytes)
+        asleep = time.perf_counter()
         await asyncio.sleep(_TICK_SECONDS)
+        LOOP_LAG.observe(max(0.0, time.perf_counter() - asleep - _TICK_SECONDS))
 
 
 async def _note(service: Service, part: str, look: Callable[[], Awaitable[str | None]]) -> None:

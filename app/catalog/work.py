@@ -41,6 +41,7 @@ class Task:
     passages_total: int
     passages_done: int
     embedded: bool
+    accepted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def load(session: Session, job: Job) -> Task | None:
         document.passages_total,
         document.passages_done,
         document.embedded,
+        document.created_at,
     )
 
 

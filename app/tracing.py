@@ -1,0 +1,162 @@
+"""Traces by OpenTelemetry, sent by OTLP over HTTP where TEAL_OTLP_ENDPOINT says. Without it nothing is loaded, recorded or sent.
+
+What draws spans: ASGI's and Redis's instrumentation, elasticsearch-py and DBOS by themselves, and the calls to models here, by the
+semantic conventions for generative AI (opentelemetry.io, "Semantic conventions for generative client AI spans"). No span carries a
+question, a passage or an answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+from starlette.types import ASGIApp
+
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+_ELASTICSEARCH_SWITCH: Final = "OTEL_PYTHON_INSTRUMENTATION_ELASTICSEARCH_ENABLED"  # read by each new client of elasticsearch-py
+_STOP_MILLISECONDS: Final = 2_000  # a collector that is away must not hold up a process that ends
+_TRACER: Final = "teal"
+_PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # the conventions' own names; `openai` is one, others are free
+
+
+def configure(settings: Settings, part: str) -> bool:
+    """Begin to trace this process if the settings say where to; whether it does. Before any client is made."""
+    if settings.otlp_endpoint is None:
+        # Spans that nobody records still cost: 40 us of a search on Elasticsearch.
+        os.environ.setdefault(_ELASTICSEARCH_SWITCH, "false")
+        return False
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.redis import RedisInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=_resource(settings, part), sampler=_sampler(settings.trace_share, part))
+    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", headers=_headers(settings))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    RedisInstrumentor().instrument()
+    return True
+
+
+def stop() -> None:
+    """Send what was recorded; for processes that end without Python's own exit."""
+    flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+    if flush is not None:
+        flush(_STOP_MILLISECONDS)
+
+
+def traced(app: ASGIApp) -> ASGIApp:
+    """`app` with a span for each request, but for those that machines ask every second."""
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    traced_app: ASGIApp = OpenTelemetryMiddleware(
+        app, excluded_urls="/healthz,/readyz,/metrics,/static/", exclude_spans=["receive", "send"]
+    )
+    return traced_app
+
+
+def trace_id() -> str | None:
+    """Of the span that is open now, as 32 hexadecimal digits."""
+    found = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(found.trace_id) if found.is_valid else None
+
+
+def name_request(method: str, route: str, request_id: str) -> dict[str, str] | None:
+    """Give the request's span what only its end knows: `http.route` is the pattern, never the address itself. What ties a measured
+    time to the span (its exemplar), or None when nothing is recorded."""
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return None
+    span.update_name(f"{method} {route}")
+    span.set_attribute("http.route", route)
+    span.set_attribute("teal.request_id", request_id)
+    return {"trace_id": trace.format_trace_id(span.get_span_context().trace_id), "request_id": request_id}
+
+
+@contextmanager
+def step(name: str, attributes: Mapping[str, str | int] | None = None, links: Sequence[SpanContext] = ()) -> Iterator[Span]:
+    """A span around a piece of work of ours; `links` are the spans on whose behalf it is done."""
+    linked = [Link(one) for one in links if one.is_valid]
+    with trace.get_tracer(_TRACER).start_as_current_span(name, attributes=attributes, links=linked) as span:
+        yield span
+
+
+def here() -> SpanContext:
+    """The span that is open now, to link to."""
+    return trace.get_current_span().get_span_context()
+
+
+def carried() -> Context | None:
+    """What a job takes along, so that its worker goes on with this trace; None when nothing is traced here."""
+    return get_current() if here().is_valid else None
+
+
+class ModelCall:
+    """The span of one call to a model, around which it is a context manager; a failure is marked by its kind.
+
+    Never the current span: an answer's stream is left and entered by other tasks meanwhile.
+    """
+
+    def __init__(self, operation: str, provider: str, model: str, attributes: Mapping[str, str | int] | None = None) -> None:
+        self._span = trace.get_tracer(_TRACER).start_span(
+            f"{operation} {model}",
+            kind=SpanKind.CLIENT,
+            attributes={
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
+                "gen_ai.request.model": model,
+                **(attributes or {}),
+            },
+        )
+
+    def note(self, name: str, value: str | int | float | Sequence[str]) -> None:
+        """One attribute more."""
+        self._span.set_attribute(name, value)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        if kind is not None and issubclass(kind, Exception):  # not where the reader left or the process ends
+            self._span.set_attribute("error.type", kind.__qualname__)
+            self._span.set_status(Status(StatusCode.ERROR))  # without the error's text: it may quote what was asked
+        self._span.end()
+
+
+def _resource(settings: Settings, part: str) -> Any:
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create(
+        {
+            "service.name": f"teal-{part}",
+            "service.version": settings.release_id,
+            "service.instance.id": f"{settings.color}-{settings.slot}",
+            "deployment.environment.name": settings.environment,
+            "teal.color": settings.color,
+        }
+    )
+
+
+def _sampler(share: float, part: str) -> Sampler:
+    """A share of the requests, whatever the caller wishes: anybody may send `traceparent`. A job is recorded if its request was."""
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    chosen = TraceIdRatioBased(share)
+    if part == "worker":
+        return ParentBased(root=chosen)
+    return ParentBased(root=chosen, remote_parent_sampled=chosen, remote_parent_not_sampled=chosen)
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """`name=value,name=value`, as OTEL_EXPORTER_OTLP_HEADERS has them."""
+    given = settings.otlp_headers.get_secret_value() if settings.otlp_headers else ""
+    return {name.strip(): value.strip() for name, sign, value in (pair.partition("=") for pair in given.split(",")) if sign}
