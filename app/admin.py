@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from app.admin_advise import advise
 from app.admin_release import add_release_commands
 from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 
@@ -175,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m app.admin", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_release_commands(commands)
-    simple: tuple[Command, ...] = (status, rebuild, doctor)
+    simple: tuple[Command, ...] = (status, rebuild, doctor, advise)
     for command in simple:
         commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command)
     keys = commands.add_parser("keys", help="API keys.").add_subparsers(required=True, metavar="create|list|revoke")

@@ -22,7 +22,7 @@ from app import problems, telemetry, tracing
 from app.dependencies import Service, open_service
 from app.direct import Direct, Shortcut
 from app.edge import Edge
-from app.routes import ask, documents, health, pages, search
+from app.routes import ask, documents, health, pages, search, signals
 from app.schemas import AskIn, SearchIn
 from app.settings import Settings, settings
 from app.watch import watch
@@ -70,7 +70,7 @@ def create_app(config: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for part in (search, ask, documents, pages, health):
+    for part in (search, ask, documents, pages, signals, health):
         app.include_router(part.router)
     app.mount("/static", Revalidated(directory=problems.WEB), name="static")
     return app

@@ -1,0 +1,80 @@
+"""The page's view of what all processes count: live, from the service itself, and for admins alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Shoot
+from tests.browser.real_service import RealService, running
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+LIVE_MS = 20_000  # a rate needs two answers, 2 s apart, and a busy machine several
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealService]:
+    with running(tmp_path_factory.mktemp("signals"), "admin") as made:
+        yield made
+
+
+def ask(service: RealService, times: int) -> None:
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}) as client:
+        for number in range(times):
+            assert client.post("/v1/search", json={"query": f"nothing {number}"}).status_code == 200
+
+
+def test_an_admin_sees_app_and_worker_live(page: Page, service: RealService, shoot: Shoot) -> None:
+    page.goto(service.link)
+    page.get_by_role("link", name="Signals").click()
+    expect(page.locator("#signals-lead")).to_contain_text("2 processes (blue app, blue worker)", timeout=LIVE_MS)
+    requests = page.get_by_role("region", name="Requests", exact=True)
+    for _ in range(20):  # until the page has seen requests between two of its own
+        ask(service, 5)
+        if requests.locator(".signal-legend").get_by_text(re.compile(r"[1-9][0-9.]*/s|0\.[0-9]*[1-9]/s")).first.is_visible():
+            break
+        page.wait_for_timeout(500)
+    expect(requests).to_contain_text("/v1/search")
+    expect(requests.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"^Requests: .*/v1/search [0-9.]+/s"))
+    expect(page.get_by_role("region", name="Errors")).to_contain_text("0 %")
+    shoot(page, "signals-service")
+    page.get_by_role("button", name="Ingestion").click()
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_contain_text("indexed")
+    expect(page.get_by_role("region", name="Oldest that waits")).to_contain_text("0 ms")
+    page.get_by_role("button", name="Capacity and cost").click()
+    memory = page.get_by_role("region", name="Memory", exact=True)
+    expect(memory).to_contain_text("worker blue")
+    expect(memory).to_contain_text(re.compile(r"[1-9][0-9.]* MB"))
+    expect(page.get_by_role("region", name="Slow statements")).to_contain_text("0")
+    shoot(page, "signals-capacity")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_number_on_the_page_is_the_processes_own(page: Page, service: RealService) -> None:
+    page.goto(service.link)
+    page.get_by_role("link", name="Signals").click()
+    page.get_by_role("button", name="Release").click()
+    shown = page.get_by_role("region", name="Processes")
+    expect(shown).to_contain_text("blue dev")
+    expect(shown.locator("strong")).to_have_text("2")
+    exposed = [httpx.get(peer).text for peer in service.peers]
+    assert all('teal_build_info{color="blue"' in text for text in exposed)
+
+
+def test_a_writer_has_no_such_tab_and_is_refused(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path, "writer") as service:
+        assert httpx.get(f"{service.url}/v1/signals").status_code == 401
+        page.goto(service.link)
+        expect(page.get_by_text("page · writer")).to_be_visible()
+        expect(page.get_by_role("link", name="Signals")).to_be_hidden()
+        page.goto(f"{service.url}/#signals")
+        expect(page.get_by_role("heading", name="Ask your documents")).to_be_visible()
+        refused = httpx.get(f"{service.url}/v1/signals", headers={"Authorization": f"Bearer {service.key}"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
