@@ -68,6 +68,11 @@ def create_app(config: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the stock pages load scripts from another site, which the content security policy forbids
         redoc_url=None,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # the edge does it, for the routes too that go around the framework
     )
     problems.install(app)
     for part in (search, ask, documents, pages, signals, health):
@@ -116,15 +121,15 @@ def main() -> None:
     telemetry.configure(config, f"app-{config.color}-{config.slot}")
     traced = tracing.configure(config, "app")
     app = create_app(config)
-    edge = Edge(
-        Direct(app, SHORTCUTS),
-        max_document_bytes=config.max_document_bytes,
-        laptop=config.environment == "laptop",
-        probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
-    )
     server = DrainingServer(
         uvicorn.Config(
-            tracing.traced(edge) if traced else edge,
+            Edge(
+                Direct(app, SHORTCUTS),
+                max_document_bytes=config.max_document_bytes,
+                laptop=config.environment == "laptop",
+                probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
+                traced=traced,
+            ),
             host=options.host,
             port=options.port,
             uds=options.uds,

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry, sent by OTLP over HTTP where TEAL_OTLP_ENDPOINT says. Without it nothing is loaded, recorded or sent.
 
-What draws spans: ASGI's and Redis's instrumentation, elasticsearch-py and DBOS by themselves, and the calls to models here, by the
+What draws spans: Redis's instrumentation, elasticsearch-py and DBOS by themselves, and here requests and calls to models, by the
 semantic conventions for generative AI (opentelemetry.io, "Semantic conventions for generative client AI spans"). No span carries a
 question, a passage or an answer.
 """
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
-from starlette.types import ASGIApp
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.settings import Settings
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _ELASTICSEARCH_SWITCH: Final = "OTEL_PYTHON_INSTRUMENTATION_ELASTICSEARCH_ENABLED"  # read by each new client of elasticsearch-py
 _STOP_MILLISECONDS: Final = 2_000  # a collector that is away must not hold up a process that ends
 _TRACER: Final = "teal"
+_CARRIED: Final = ("traceparent", "tracestate")
+_BEGINNINGS: Final = frozenset({"ingest", "remove", "publish"})  # of the worker: jobs, and writes for many of them
 _PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # the conventions' own names; `openai` is one, others are free
 
 
@@ -54,32 +56,39 @@ def stop() -> None:
         flush(_STOP_MILLISECONDS)
 
 
-def traced(app: ASGIApp) -> ASGIApp:
-    """`app` with a span for each request, but for those that machines ask every second."""
-    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-
-    traced_app: ASGIApp = OpenTelemetryMiddleware(
-        app, excluded_urls="/healthz,/readyz,/metrics,/static/", exclude_spans=["receive", "send"]
-    )
-    return traced_app
-
-
 def trace_id() -> str | None:
     """Of the span that is open now, as 32 hexadecimal digits."""
     found = trace.get_current_span().get_span_context()
     return trace.format_trace_id(found.trace_id) if found.is_valid else None
 
 
-def name_request(method: str, route: str, request_id: str) -> dict[str, str] | None:
-    """Give the request's span what only its end knows: `http.route` is the pattern, never the address itself. What ties a measured
-    time to the span (its exemplar), or None when nothing is recorded."""
-    span = trace.get_current_span()
-    if not span.is_recording():
-        return None
-    span.update_name(f"{method} {route}")
-    span.set_attribute("http.route", route)
-    span.set_attribute("teal.request_id", request_id)
-    return {"trace_id": trace.format_trace_id(span.get_span_context().trace_id), "request_id": request_id}
+class Request:
+    """The span of one request to us, current until `end`. FastAPI and ASGI's own instrumentation would not do: the busiest routes go
+    around the one, and the other ends its span before route, status and request id are known."""
+
+    def __init__(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        given = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
+        self._method = method
+        self._span = trace.get_tracer(_TRACER).start_span(
+            method,
+            context=TraceContextTextMapPropagator().extract(given),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method},
+        )
+        self._token = attach(trace.set_span_in_context(self._span))
+
+    def end(self, route: str, status: int, request_id: str) -> dict[str, str] | None:
+        """`route` is the pattern, never the address itself. What ties a measured time to the span (its exemplar), or None when it is not
+        recorded."""
+        detach(self._token)
+        if not self._span.is_recording():
+            return None
+        self._span.update_name(f"{self._method} {route}")
+        self._span.set_attributes({"http.route": route, "http.response.status_code": status, "teal.request_id": request_id})
+        if status >= 500:
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
+        return {"trace_id": trace.format_trace_id(self._span.get_span_context().trace_id), "request_id": request_id}
 
 
 @contextmanager
@@ -147,13 +156,26 @@ def _resource(settings: Settings, part: str) -> Any:
 
 
 def _sampler(share: float, part: str) -> Sampler:
-    """A share of the requests, whatever the caller wishes: anybody may send `traceparent`. A job is recorded if its request was."""
-    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+    """A share of the requests, whatever the caller wishes: anybody may send `traceparent`. A job is recorded if its request was.
+    What the processes ask of their parts by themselves, every second, begins no trace."""
+    from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 
     chosen = TraceIdRatioBased(share)
+
+    class Beginnings(Sampler):
+        def should_sample(
+            self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, *more: Any, **named: Any
+        ) -> SamplingResult:
+            if kind is SpanKind.SERVER or name in _BEGINNINGS:
+                return chosen.should_sample(parent_context, trace_id, name, kind, *more, **named)
+            return SamplingResult(Decision.DROP)
+
+        def get_description(self) -> str:
+            return f"Beginnings({chosen.get_description()})"
+
     if part == "worker":
-        return ParentBased(root=chosen)
-    return ParentBased(root=chosen, remote_parent_sampled=chosen, remote_parent_not_sampled=chosen)
+        return ParentBased(root=Beginnings())
+    return ParentBased(root=Beginnings(), remote_parent_sampled=chosen, remote_parent_not_sampled=chosen)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""The rules of Prometheus from `infra.slos` and `infra.alerts`: `python -m infra.prometheus_rules` prints them as a rule file."""
+"""The rules of Prometheus from `infra.slos` and `infra.alerts`: `python -m infra.prometheus_rules` writes them as a rule file for who
+runs a Prometheus of their own (compose.yaml does)."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from infra.alerts import ALERTS, Alert
 from infra.slos import WINDOWS, recording_rules
 
+FILE: Final = Path("dashboards/prometheus/rules.yaml")
 RULE_SECONDS: Final = 60
 # Three days of samples are read each time, so not each minute; but within Prometheus' five minutes, after which a series counts as gone.
 SLOW_RULE_SECONDS: Final = 240
@@ -54,4 +56,4 @@ def text(alerts: Sequence[Alert] = ALERTS) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    FILE.write_text(text(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,27 +13,35 @@ from app.settings import Settings
 from app.statistics.elasticsearch import Engine
 from app.statistics.postgres import Postgres
 
-SEARCH_STATUS: Final = Gauge("teal_search_status", "Of Elasticsearch's cluster: 0 green, 1 yellow, 2 red")
-SEARCH_UNASSIGNED: Final = Gauge("teal_search_unassigned_shards", "Shards that are on no node")
+
+def _unknown(name: str, help_: str) -> Gauge:
+    """Not a number until it is read: a part that is not configured is not a part at 0."""
+    gauge = Gauge(name, help_)
+    gauge.set(math.nan)
+    return gauge
+
+
+SEARCH_STATUS: Final = _unknown("teal_search_status", "Of Elasticsearch's cluster: 0 green, 1 yellow, 2 red")
+SEARCH_UNASSIGNED: Final = _unknown("teal_search_unassigned_shards", "Shards that are on no node")
 SEARCH_HEAP: Final = Gauge("teal_search_heap_used_share", "Of a node's heap", ("node",))
 SEARCH_DISK: Final = Gauge("teal_search_disk_used_share", "Of a node's disk; 0.85 is Elasticsearch's low watermark", ("node",))
 SEARCH_REJECTED: Final = Counter("teal_search_rejected_total", "Searches and writes that a full queue refused")
 SEARCH_QUERIES: Final = Counter("teal_search_queries_total", "Queries on shards")
 SEARCH_SECONDS: Final = Counter("teal_search_query_seconds_total", "Time that shards spent on queries")
-INDEX_BYTES: Final = Gauge("teal_search_index_bytes", "Of the index's primaries, or of the embedded index's file")
-INDEX_DOCUMENTS: Final = Gauge("teal_search_index_documents", "Passages in the index as the engine counts them")
-DATABASE_BYTES: Final = Gauge("teal_database_bytes", "Of the catalog and jobs database")
-DATABASE_CONNECTIONS: Final = Gauge("teal_postgres_connections", "Open connections to the server")
-DATABASE_LIMIT: Final = Gauge("teal_postgres_connections_limit", "max_connections")
-DATABASE_LONGEST: Final = Gauge("teal_postgres_longest_transaction_seconds", "Age of the oldest open transaction of a client")
-DATABASE_SLOW: Final = Gauge("teal_postgres_slow_statements", "Statements that run for more than a second now")
+INDEX_BYTES: Final = _unknown("teal_search_index_bytes", "Of the index's primaries, or of the embedded index's file")
+INDEX_DOCUMENTS: Final = _unknown("teal_search_index_documents", "Passages in the index as the engine counts them")
+DATABASE_BYTES: Final = _unknown("teal_database_bytes", "Of the catalog and jobs database")
+DATABASE_CONNECTIONS: Final = _unknown("teal_postgres_connections", "Open connections to the server")
+DATABASE_LIMIT: Final = _unknown("teal_postgres_connections_limit", "max_connections")
+DATABASE_LONGEST: Final = _unknown("teal_postgres_longest_transaction_seconds", "Age of the oldest open transaction of a client")
+DATABASE_SLOW: Final = _unknown("teal_postgres_slow_statements", "Statements that run for more than a second now")
 DATABASE_DEAD: Final = Gauge("teal_postgres_dead_rows_share", "Rows of a table that nobody can see any more", ("table",))
-REDIS_MEMORY: Final = Gauge("teal_redis_memory_bytes", "Memory that Redis uses")
-REDIS_LIMIT: Final = Gauge("teal_redis_memory_limit_bytes", "maxmemory; 0 is none")
-REDIS_CLIENTS: Final = Gauge("teal_redis_clients", "Open connections to Redis")
+REDIS_MEMORY: Final = _unknown("teal_redis_memory_bytes", "Memory that Redis uses")
+REDIS_LIMIT: Final = _unknown("teal_redis_memory_limit_bytes", "maxmemory; 0 is none")
+REDIS_CLIENTS: Final = _unknown("teal_redis_clients", "Open connections to Redis")
 REDIS_EVICTED: Final = Counter("teal_redis_evicted_keys_total", "Keys that Redis threw out for want of memory")
 REDIS_LOOKUPS: Final = Counter("teal_redis_lookups_total", "Keys that were asked for", ("outcome",))
-DISK_FREE: Final = Gauge("teal_disk_free_bytes", "Free on the disk that holds the process's data")
+DISK_FREE: Final = _unknown("teal_disk_free_bytes", "Free on the disk that holds the process's data")
 FEWEST_ROWS: Final = 1_000  # below this autovacuum's own base, 50 rows, makes any share look large
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.browser.conftest import Shoot
-from tests.browser.real_service import running
+from tests.browser.conftest import ROOT, Shoot
+from tests.conftest import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
+START_SECONDS = 40  # app and worker import DBOS and the models' runtime
 INGEST_MS = 30_000  # the worker polls each second; a busy machine takes several
 TEXT = (
     "Text files are iterable by line. Iterating over a file object yields one line at a time, "
@@ -23,8 +31,45 @@ TEXT = (
 @pytest.fixture
 def link(tmp_path: Path) -> Iterator[str]:
     """The sign-in link of a running app with its worker, for a writer."""
-    with running(tmp_path, "writer") as service:
-        yield service.link
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and not name.endswith("_URL")}
+    environment = {**inherited, "TEAL_STATE_DIR": str(tmp_path), "TEAL_EMBEDDING": "none", "TEAL_LOG_DIR": str(tmp_path / "logs")}
+
+    def python(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", *arguments]
+
+    def admin(*arguments: str) -> dict[str, str]:
+        done = subprocess.run(
+            python("app.admin", *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    admin("migrate")
+    key = admin("keys", "create", "--role", "writer", "--name", "page")["key"]
+    url = f"http://127.0.0.1:{free_port()}"
+    parts = [
+        subprocess.Popen(python(*arguments), cwd=ROOT, env=environment)
+        for arguments in (("app.main", "--port", url.rpartition(":")[2]), ("app.worker",))
+    ]
+    try:
+        _wait(url)
+        yield f"{url}/#key={key}"
+    finally:
+        for part in parts:
+            part.kill()
+            part.wait()
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/readyz", timeout=1).close()
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, f"the service was not ready within {START_SECONDS} s"
+            time.sleep(0.2)
+        else:
+            return
 
 
 def test_uploaded_file_answers_a_question_and_a_broken_one_says_why(page: Page, link: str, shoot: Shoot) -> None:

@@ -15,6 +15,7 @@ from infra.alerts import ALERTS
 from infra.slos import BURNS, SLOS, Slo
 from tests.promtool import promtool
 
+ROOT = Path(__file__).resolve().parents[2]
 MINUTES = 75  # windows of six hours too are filled by what there is of them
 LONG_MINUTES = 250  # `for` of the slowest rule, four hours
 WITH_RULE = {alert.name: alert for alert in ALERTS if alert.expression}
@@ -158,6 +159,22 @@ def test_the_rule_file_is_one_that_prometheus_takes(tmp_path: Path) -> None:
     ended = subprocess.run([promtool(), "check", "rules", "--lint=all", "rules.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{sum(len(group['rules']) for group in prometheus_rules.rules(ALERTS)['groups'])} rules found" in ended.stdout
+
+
+def test_the_file_for_other_prometheuses_is_in_step() -> None:
+    written = (ROOT / prometheus_rules.FILE).read_text(encoding="utf-8")
+    assert written == prometheus_rules.text(), "run `.venv/bin/python -m infra.prometheus_rules`"
+
+
+def test_prometheus_takes_what_compose_gives_it(tmp_path: Path) -> None:
+    document = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    rules = str((ROOT / prometheus_rules.FILE).resolve())
+    given = document["configs"]["prometheus"]["content"].replace("/etc/prometheus/rules/rules.yaml", rules)
+    (tmp_path / "prometheus.yml").write_text(given, encoding="utf-8")
+    ended = subprocess.run(
+        [promtool(), "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_every_rule_fires_when_its_condition_holds(tmp_path: Path) -> None:
