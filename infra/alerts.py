@@ -123,8 +123,8 @@ CLUSTER = (
 )  # fmt: skip
 
 SERVICE = (
-    Alert("ServiceAbsent", "page", "No process of the service reports itself", 1, "processes", 5, "service-absent",
-          expression="(count(teal_build_info) or vector(0)) < {threshold}"),
+    Alert("ServiceAbsent", "page", "No process that answers requests reports itself", 1, "processes", 5, "service-absent",
+          expression='(count(teal_build_info{component!="worker"}) or vector(0)) < {threshold}'),
     Alert("PartDown", "page", "A part behind the service does not answer", 1, "1 is up", 3, "part-down",
           expression="max by (part) (teal_part_up) < {threshold}"),
     Alert("RetrievalEmpty", "ticket", "Many questions find nothing", 0.3, "share of searches", 30, "empty-retrieval",

@@ -69,7 +69,7 @@ async def find(
     RETRIEVED.inc(len(found.hits))
     if not found.hits:
         EMPTY.labels(mode).inc()
-    if found.degraded:
+    if found.degraded and service.settings.embedding != "none":  # where it is not wanted, nothing is missing
         DEGRADED.inc()
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -11,6 +12,7 @@ import app.pipeline
 import app.statistics.exposed
 import app.sweep
 import app.telemetry  # noqa: F401  - these register the service's metrics
+from infra import alerts_table
 from infra.alerts import ALERTS, Alert
 from infra.components.alarms import max_connections, threshold
 from infra.components.prometheus import scrape_configuration
@@ -106,3 +108,11 @@ def test_what_a_rule_asks_of_the_cluster_is_kept_by_the_collector() -> None:
 def test_an_unknown_database_class_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"db\.z9\.huge"):
         max_connections("db.z9.huge")
+
+
+def test_the_page_has_every_alert_as_it_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / alerts_table.PAGE).read_text(encoding="utf-8")
+    assert page == alerts_table.written(page), "run `.venv/bin/python -m infra.alerts_table`"
+    for slo in SLOS:
+        assert f"| {slo.name} | " in page
+        assert f"| {slo.objective_percent:g} % | {'yes' if slo.wakes else 'no'} |" in page

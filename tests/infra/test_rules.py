@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,15 @@ def expected(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def check(
-    tests: list[dict[str, Any]], folder: Path, every_seconds: int = prometheus_rules.RULE_SECONDS
+    tests: list[dict[str, Any]],
+    folder: Path,
+    names: Collection[str] = WITH_RULE,
+    every_seconds: int = prometheus_rules.RULE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
-    rules = prometheus_rules.text().replace(f"interval: {prometheus_rules.RULE_SECONDS}s", f"interval: {every_seconds}s")
+    """What promtool says of the tests, with the rules of these alerts."""
+    rules = prometheus_rules.text([WITH_RULE[name] for name in names]).replace(
+        f"interval: {prometheus_rules.RULE_SECONDS}s", f"interval: {every_seconds}s"
+    )
     (folder / "rules.yaml").write_text(rules, encoding="utf-8")
     document = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{every_seconds}s", "tests": tests}
     (folder / "tests.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
@@ -229,7 +235,7 @@ def test_three_days_above_the_budget_s_pace_are_a_ticket_and_below_are_none(tmp_
             ],
         }
 
-    ended = check([case(1.5, True), case(0.5, False)], tmp_path, every_seconds=240)
+    ended = check([case(1.5, True), case(0.5, False)], tmp_path, SLOWLY, every_seconds=prometheus_rules.SLOW_RULE_SECONDS)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
