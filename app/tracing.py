@@ -27,13 +27,14 @@ _STOP_MILLISECONDS: Final = 2_000  # a collector that is away must not hold up a
 _TRACER: Final = "teal"
 _CARRIED: Final = ("traceparent", "tracestate")
 _BEGINNINGS: Final = frozenset({"ingest", "remove", "publish"})  # of the worker: jobs, and writes for many of them
+_recording = False  # set once by `configure`: OpenTelemetry's own way of doing nothing takes ten times as long
 _PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # the conventions' own names; `openai` is one, others are free
 
 
 def configure(settings: Settings, part: str) -> bool:
     """Begin to trace this process if the settings say where to; whether it does. Before any client is made."""
     if settings.otlp_endpoint is None:
-        # Spans that nobody records still cost: 40 us of a search on Elasticsearch.
+        # Spans that nobody records still cost 15 us a call (measured: 19 us, and 5 us switched off), and a search makes two.
         os.environ.setdefault(_ELASTICSEARCH_SWITCH, "false")
         return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -41,11 +42,13 @@ def configure(settings: Settings, part: str) -> bool:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    global _recording
     provider = TracerProvider(resource=_resource(settings, part), sampler=_sampler(settings.trace_share, part))
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", headers=_headers(settings))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     RedisInstrumentor().instrument()
+    _recording = True
     return True
 
 
@@ -94,6 +97,9 @@ class Request:
 @contextmanager
 def step(name: str, attributes: Mapping[str, str | int] | None = None, links: Sequence[SpanContext] = ()) -> Iterator[Span]:
     """A span around a piece of work of ours; `links` are the spans on whose behalf it is done."""
+    if not _recording:
+        yield trace.INVALID_SPAN
+        return
     linked = [Link(one) for one in links if one.is_valid]
     with trace.get_tracer(_TRACER).start_as_current_span(name, attributes=attributes, links=linked) as span:
         yield span

@@ -63,5 +63,5 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> Group:
         elif row.get("skipped"):
             lines.append(f"[dim]..[/dim] {said['part']}: {said['skipped']}")
         else:
-            lines.append(f"[green]ok[/green] {said['part']}: {said['looked_at']}; {said['advice']} pieces of advice")
+            lines.append(f"[green]ok[/green] {said['part']}: {said['looked_at']}; advice: {said['advice']}")
     return Group(*lines)

@@ -17,15 +17,23 @@ BUILD_SECONDS: Final = 1_500  # a thousand packages: two and a half minutes of C
 
 
 def promtool() -> Path:
-    """The program; built where it is not there yet. Skips (fails in CI) where Go is missing or it does not build."""
+    """The program; skips (fails in CI) where it is missing and cannot be built."""
+    program, why = find_or_build()
+    require("promtool", why, program is not None)
+    assert program is not None
+    return program
+
+
+def find_or_build() -> tuple[Path | None, str]:
+    """The program, or None and why there is none."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "teal" / f"promtool-{VERSION}"
     program = cache / "promtool"
     if program.exists():
-        return program
-    require("Go", "promtool is built from its source; install Go 1.26 or later.", shutil.which("go") is not None)
+        return program, ""
+    if shutil.which("go") is None:
+        return None, "It is built from its source; install Go 1.26 or later."
     said = _build(program)
-    require("promtool", f"It did not build: {said}", program.exists())
-    return program
+    return (program, "") if program.exists() else (None, f"It did not build: {said}")
 
 
 def _build(program: Path) -> str:
@@ -51,7 +59,3 @@ def _go(arguments: list[str], folder: Path) -> str:
         ["go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=True
     )
     return ended.stdout
-
-
-if __name__ == "__main__":
-    print(promtool())
