@@ -108,11 +108,13 @@ function draw(found) {
 function panelNode(dashboard, panel) {
   const all = panel.lines.flatMap((line) =>
     line.points.map((point) => ({ name: [line.name, ...point.labels].filter(Boolean).join(" ") || "value", points: history.get(identity(dashboard, panel, line, point)) ?? [] })));
-  const lines = all.filter(({ points }) => points.some(([, value]) => value !== null)).slice(0, SERIES);
+  const highest = ({ points }) => Math.max(...points.map(([, value]) => value ?? -1));
+  const kept = new Set(all.filter((line) => highest(line) >= 0).sort((one, other) => highest(other) - highest(one)).slice(0, SERIES));
+  const lines = all.filter((line) => kept.has(line));
   const said = lines.map(({ name, points }) => [name, format(points.at(-1)[1], panel.unit)]);
   return h("section", { class: "signal", "aria-label": panel.title },
     h("h2", {}, panel.title),
-    lines.length ? graph(lines, `${panel.title}: ${said.map((pair) => pair.join(" ")).join(", ")}`) : h("p", { class: "signal-none" }, all.length ? "Nothing happened yet." : "Nothing here reports it."),
+    lines.length ? graph(lines, `${panel.title}: ${said.map((pair) => pair.join(" ")).join(", ")}`) : h("p", { class: "signal-none" }, "Nothing yet"),
     h("ul", { class: "signal-legend" }, ...said.map(([name, value], at) => h("li", { class: `series-${at}` }, h("span", { class: "signal-name" }, name), h("strong", {}, value)))),
     panel.about ? h("p", { class: "hint" }, panel.about) : null);
 }
