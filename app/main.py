@@ -15,6 +15,7 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import State
 from starlette.responses import Response
 
@@ -31,6 +32,8 @@ SHORTCUTS: Final = (Shortcut("/v1/search", SearchIn, search.search), Shortcut("/
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
 
+# The edge traces and counts, for the routes too that go around the framework; here it would only be done twice.
+_FRAMEWORK: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
 _YOUNG_OBJECTS: Final = 20_000  # a search makes over a thousand: the default, 700, looks for garbage in the middle of each
 
 _log = logging.getLogger(__name__)
@@ -68,11 +71,7 @@ def create_app(config: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the stock pages load scripts from another site, which the content security policy forbids
         redoc_url=None,
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-        },  # the edge does it, for the routes too that go around the framework
+        telemetry=_FRAMEWORK,
     )
     problems.install(app)
     for part in (search, ask, documents, pages, signals, health):

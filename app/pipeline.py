@@ -127,7 +127,7 @@ class Ingestion:
         try:
             if not written.result():
                 return self._leave(job)
-            if job.revision == 1:  # a later one was findable all the time
+            if job.revision == 1:  # a later one is a retry or a rebuild, and its document was accepted long ago
                 FRESHNESS.observe((datetime.now(UTC) - task.accepted_at).total_seconds())
             return "indexed"
         except DocumentRejected as rejection:

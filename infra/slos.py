@@ -87,7 +87,7 @@ SLOS: Final = (
         f' - sum(rate(teal_http_request_seconds_bucket{{route="/v1/search",{_LE_SECOND}}}[{{window}}]))',
         'sum(rate(teal_http_request_seconds_count{route="/v1/search"}[{window}]))', "slow-answers", wakes=True,
     ),
-    # Of documents that became findable; one that waits for ever is `QueueOld`.
+    # Of documents that became findable at the first try; one that waits for ever is `QueueOld`, one that cannot be read `DocumentsFail`.
     Slo(
         "freshness", 95, "documents are findable within 5 min of their acceptance",
         "sum(rate(teal_ingest_freshness_seconds_count[{window}]))"

@@ -17,6 +17,7 @@ class Generation:
         self._call = ModelCall("chat", provider, model, {"gen_ai.request.max_tokens": max_tokens})
         self._began = time.perf_counter()
         self._waiting = True
+        self._tokens: dict[str, int] = {}
 
     def piece(self) -> None:
         """A piece of text came."""
@@ -25,10 +26,8 @@ class Generation:
             histogram(FIRST_TOKEN, self._provider).observe(time.perf_counter() - self._began)
 
     def used(self, read: int, written: int) -> None:
-        """Tokens, as the provider counted them."""
-        for kind, tokens in (("input", read), ("output", written)):
-            counter(TOKENS, self._provider, kind).inc(tokens)
-            self._call.note(f"gen_ai.usage.{kind}_tokens", tokens)
+        """Tokens of the whole answer so far, as the provider counted them: some say it once at the end, some with every piece."""
+        self._tokens = {"input": read, "output": written}
 
     def finished(self, reason: str) -> None:
         """Why the model stopped."""
@@ -39,4 +38,7 @@ class Generation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        for name, tokens in self._tokens.items():
+            counter(TOKENS, self._provider, name).inc(tokens)
+            self._call.note(f"gen_ai.usage.{name}_tokens", tokens)
         self._call.__exit__(kind, error, trace)

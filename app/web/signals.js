@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, h, problemCard } from "./dom.js";
+import { poller } from "./poll.js";
 
 const REFRESH_MS = 2_000;
 const KEPT = 150; // five minutes of points
@@ -9,39 +10,27 @@ const [WIDTH, HEIGHT] = [300, 90];
 const SVG = "http://www.w3.org/2000/svg";
 const SERIES = 6; // more lines than colors cannot be told apart
 
-let timer = null;
-let visible = false;
 let before = null; // the last answer, to take differences from
 let shown = "service";
 const history = new Map(); // series -> [[seconds, value], ...]
 
-export function prepare() {
-  document.addEventListener("visibilitychange", () => visible && !document.hidden && refresh());
-}
+const polling = poller(REFRESH_MS, refresh);
+export const { prepare, hide } = polling;
 
 export function show() {
-  visible = true;
   if (!before) byId("signals-body").replaceChildren(h("p", { class: "loading" }, "Asking every process…"));
-  refresh();
-}
-
-export function hide() {
-  visible = false;
-  clearTimeout(timer);
+  polling.show();
 }
 
 async function refresh() {
-  clearTimeout(timer);
   try {
     const found = await call("GET", "/v1/signals");
     byId("signals-notice").replaceChildren();
     remember(found);
     draw(found);
   } catch (problem) {
-    if (!byId("signals-notice").children.length) byId("signals-notice").replaceChildren(problemCard(problem, refresh));
+    if (!byId("signals-notice").children.length) byId("signals-notice").replaceChildren(problemCard(problem, polling.turn));
   }
-  clearTimeout(timer);
-  if (visible && !document.hidden) timer = setTimeout(refresh, REFRESH_MS);
 }
 
 const identity = (dashboard, panel, line, point) => [dashboard.slug, panel.title, line.kind, line.name, line.quantile, ...point.labels].join("\u0000");
