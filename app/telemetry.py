@@ -9,7 +9,7 @@ import sys
 from contextvars import ContextVar
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from pythonjsonlogger.json import JsonFormatter
 
 from app import tracing
@@ -133,4 +133,5 @@ def configure(settings: Settings, part: str) -> None:
             release=settings.release_id,
             send_default_pii=False,  # keys and questions stay here
         )
+    disable_created_metrics()  # a moment beside each counter: nobody asks for them, and AWS bills each sample
     BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 import app.pipeline
 import app.statistics.exposed
 import app.sweep
-import app.telemetry  # noqa: F401  - these register the service's metrics
+import app.telemetry  # these register the service's metrics
 from infra import alerts_table
 from infra.alerts import ALERTS, Alert
 from infra.components.alarms import max_connections, threshold
@@ -79,6 +79,14 @@ def test_an_objective_is_measured_by_what_the_service_counts(slo: Slo) -> None:
     names = metric_names(slo.ratio("5m"))
     assert names
     assert names <= own_metrics()
+
+
+def test_what_an_objective_calls_good_is_the_bound_of_a_bucket() -> None:
+    """Otherwise its series would not be there, and nothing would ever be bad."""
+    said = {slo.name: set(re.findall(r'le=~"(\d+)', slo.bad)) for slo in SLOS}
+    assert said == {"availability": set(), "latency": {"1"}, "freshness": {"300"}, "groundedness": set()}
+    assert 1.0 in app.telemetry._LATENCY_BUCKETS_SECONDS
+    assert 300.0 in app.pipeline.FRESHNESS._upper_bounds
 
 
 @pytest.mark.parametrize(
