@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from app.admin_advise import advise
 from app.admin_backup import add_backup_commands
 from app.admin_index import add_index_commands
 from app.admin_keys import add_key_commands
@@ -171,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     add_index_commands(commands)
     add_backup_commands(commands)
     add_key_commands(commands)
-    simple: tuple[Command, ...] = (status, rebuild, doctor)
+    simple: tuple[Command, ...] = (status, rebuild, doctor, advise)
     for command in simple:
         commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command)
     return parser

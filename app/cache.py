@@ -69,6 +69,11 @@ class Cache:
         """Whether it is on, and for this request."""
         return self._enabled and not bypassed.get()
 
+    @property
+    def local_bytes(self) -> int:
+        """What the process itself keeps now."""
+        return int(self._local.currsize)
+
     def key(self, kind: Kind, *parts: str) -> str:
         """A key of fixed length; parts are separated so that no two lists of parts share one."""
         digest = hashlib.sha256("\x00".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()

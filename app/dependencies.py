@@ -30,6 +30,7 @@ from app.search import open_reader
 from app.search.port import SearchReader, Vector
 from app.security import Gate, demand
 from app.settings import Settings
+from app.tracing import ModelCall
 
 _EMBED_THREADS: Final = 2  # more at once only take the cores from each other
 
@@ -74,7 +75,8 @@ class Service:
         key = self.cache.key("embedding", embedder.stamp.digest, text)
 
         async def compute() -> bytes:
-            return (await to_thread.run_sync(embedder.query, text, limiter=self._embed_slots)).tobytes()
+            with ModelCall("embeddings", self.settings.embedding, embedder.stamp.model):
+                return (await to_thread.run_sync(embedder.query, text, limiter=self._embed_slots)).tobytes()
 
         value, _ = await self.cache.get_or_compute("embedding", key, compute)
         return np.frombuffer(value, dtype=np.float32)

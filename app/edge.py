@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cache import bypassed
 from app.telemetry import LATENCY, REQUESTS, counter, histogram, request_id
+from app.tracing import Request
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _MULTIPART_ROOM_BYTES: Final = 64_000  # boundaries, part headers and form fields around a file of the largest size
@@ -38,8 +39,11 @@ _log = logging.getLogger("app.access")
 class Edge:
     """Plain ASGI, because it is on the path of every request and every streamed event; outermost, so that failures pass it too."""
 
-    def __init__(self, app: ASGIApp, *, max_document_bytes: int, laptop: bool, probe_secret: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_document_bytes: int, laptop: bool, probe_secret: str | None = None, traced: bool = False
+    ) -> None:
         self._app = app
+        self._traced = traced
         self._probe_secret = probe_secret.encode() if probe_secret else None
         # On localhost it would turn every other program's http://localhost to HTTPS, in this browser, for a year.
         self._headers = _SECURITY_HEADERS if laptop else (*_SECURITY_HEADERS, _ONLY_HTTPS)
@@ -57,6 +61,7 @@ class Edge:
         declared = int(length) if length.isdigit() else 0
         identity = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(identity)
+        span = Request(scope["method"], headers) if self._traced and scope["path"] not in _QUIET else None
         probing = b"x-teal-bypass-cache" in headers and self._is_probe(headers.get(b"x-teal-probe", b""))
         bypass = bypassed.set(True) if probing else None
         status = 500
@@ -87,7 +92,6 @@ class Edge:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
             counter(REQUESTS, scope["method"], route, str(status)).inc()
-            histogram(LATENCY, route).observe(seconds)
             if scope["path"] not in _QUIET:
                 _log.info(
                     "request",
@@ -98,6 +102,7 @@ class Edge:
                         "milliseconds": round(seconds * 1000, 2),
                     },
                 )
+            histogram(LATENCY, route).observe(seconds, span.end(route, status, identity) if span else None)
             request_id.reset(token)
             if bypass is not None:
                 bypassed.reset(bypass)

@@ -18,6 +18,7 @@ from app.catalog.engine import ensure_wal, give_up_on_silence
 from app.catalog.work import Job
 from app.errors import CatalogUnavailable
 from app.settings import Settings
+from app.tracing import carried
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -126,7 +127,11 @@ class Jobs:
                 self._opened = None
 
     def _enqueue(self, kind: str, identity: str, *arguments: Any) -> None:
-        options = {"workflow_name": kind, "queue_name": kind, "workflow_id": identity, "app_version": self._settings.release_id}
+        options: dict[str, Any] = {
+            "workflow_name": kind, "queue_name": kind, "workflow_id": identity, "app_version": self._settings.release_id,
+        }  # fmt: skip
+        if context := carried():
+            options["otel_context"] = context
         self._call(lambda client: client.enqueue(options, *arguments))
 
     def _call(self, action: Any) -> Any:

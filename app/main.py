@@ -15,14 +15,15 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import State
 from starlette.responses import Response
 
-from app import audit, problems, telemetry
+from app import audit, problems, telemetry, tracing
 from app.dependencies import Service, open_service
 from app.direct import Direct, Shortcut
 from app.edge import Edge
-from app.routes import ask, documents, health, pages, search
+from app.routes import ask, documents, health, pages, search, signals
 from app.schemas import AskIn, SearchIn
 from app.settings import Settings, settings
 from app.watch import watch
@@ -31,6 +32,8 @@ SHORTCUTS: Final = (Shortcut("/v1/search", SearchIn, search.search), Shortcut("/
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
 
+# The edge traces and counts, for the routes too that go around the framework; here it would only be done twice.
+_FRAMEWORK: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
 _YOUNG_OBJECTS: Final = 20_000  # a search makes over a thousand: the default, 700, looks for garbage in the middle of each
 
 _log = logging.getLogger(__name__)
@@ -68,9 +71,10 @@ def create_app(config: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the stock pages load scripts from another site, which the content security policy forbids
         redoc_url=None,
+        telemetry=_FRAMEWORK,
     )
     problems.install(app)
-    for part in (search, ask, documents, pages, health):
+    for part in (search, ask, documents, pages, signals, health):
         app.include_router(part.router)
     app.mount("/static", Revalidated(directory=problems.WEB), name="static")
     return app
@@ -115,6 +119,7 @@ def main() -> None:
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
     telemetry.configure(config, f"app-{config.color}-{config.slot}")
     audit.configure(config, f"app-{config.color}-{config.slot}")
+    traced = tracing.configure(config, "app")
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
@@ -123,6 +128,7 @@ def main() -> None:
                 max_document_bytes=config.max_document_bytes,
                 laptop=config.environment == "laptop",
                 probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
+                traced=traced,
             ),
             host=options.host,
             port=options.port,
@@ -137,6 +143,7 @@ def main() -> None:
         app.state,
     )
     server.run()
+    tracing.stop()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn
+
+from prometheus_client import Histogram
 
 from app.catalog import work
 from app.catalog.engine import Catalog
@@ -24,6 +27,11 @@ from app.publish import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Publisher, S
 _BATCHES_AHEAD: Final = 2  # embedding goes on while the last batch is being written
 RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unknown reason
 
+FRESHNESS: Final = Histogram(
+    "teal_ingest_freshness_seconds",
+    "From a new document's acceptance until it is findable",
+    buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0),  # 300 s is the promise (infra/slos.py)
+)
 Outcome = Literal["indexed", "failed", "dropped"]
 log = logging.getLogger(__name__)
 
@@ -101,7 +109,11 @@ class Ingestion:
             return self._leave(job)
         self._publisher.survived(job)  # no attempt is held while the write waits: an outage may outlast any number of workers
         try:
-            return "indexed" if written.result() else self._leave(job)
+            if not written.result():
+                return self._leave(job)
+            if job.revision == 1:  # a later one is a retry or a rebuild, and its document was accepted long ago
+                FRESHNESS.observe((datetime.now(UTC) - task.accepted_at).total_seconds())
+            return "indexed"
         except DocumentRejected as rejection:
             return self._fail(job, rejection.code, rejection.detail)
         except (Unavailable, Stopping):

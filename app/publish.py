@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
+from opentelemetry.trace import SpanContext
 from prometheus_client import Counter
 
 from app.catalog import backlog, index_state, work
@@ -22,6 +23,7 @@ from app.catalog.engine import Catalog
 from app.catalog.work import Job, Progress
 from app.errors import Unavailable
 from app.search.port import Passage, SearchWriter
+from app.tracing import here, step
 
 TICK_SECONDS: Final = 0.2  # a person does not notice; a refresh of a few ms stays below 5 % of the time
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -42,6 +44,7 @@ class _Write:
     passages: Sequence[Passage]
     keep_below: int | None
     after: Future[bool] | None
+    origin: SpanContext = field(default_factory=here)  # the document's span: many are written by one call
     outcome: Future[bool] = field(default_factory=Future)
 
 
@@ -179,7 +182,8 @@ class Publisher:
                 write.after.result()  # raises what it failed with: passages after missing ones would count as progress
         passages = [passage for item in writes for passage in item.passages]
         if passages:
-            self._writer.put(passages)
+            with step("publish", {"teal.passages": len(passages)}, links=[write.origin for write in writes]):
+                self._writer.put(passages)
         for write in writes:
             if write.keep_below is not None:
                 self._writer.delete_document(write.progress.job.document_id, keep_below=write.keep_below)

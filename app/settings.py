@@ -143,6 +143,29 @@ class Settings(BaseSettings):
     sentry_dsn: SecretStr | None = Field(
         None, validation_alias=_env("SENTRY_DSN", "TEAL_SENTRY_DSN"), description="Sends errors to Sentry when set."
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        validation_alias=_env("OTEL_EXPORTER_OTLP_ENDPOINT", "TEAL_OTLP_ENDPOINT"),
+        description="Where traces are sent: the base address of an OTLP/HTTP collector, such as `http://127.0.0.1:4318`. "
+        "Unset: nothing is traced.",
+    )
+    otlp_headers: SecretStr | None = Field(
+        None,
+        validation_alias=_env("OTEL_EXPORTER_OTLP_HEADERS", "TEAL_OTLP_HEADERS"),
+        description="Headers for it, `name=value,name=value`: most collectors want a token.",
+    )
+    trace_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of requests that are traced, when traces are sent; recording all costs a busy process.",
+    )
+    metrics_peers: str = Field(
+        "",
+        description="Addresses of every process's /metrics, comma-separated, that the signals page reads. `teal up` sets it; "
+        "unset: the page shows this process alone.",
+    )
 
     def sqlalchemy_url(self) -> str:
         """Catalog URL for SQLAlchemy: psycopg 3 for PostgreSQL, or `catalog.db` in the state folder."""

@@ -10,14 +10,16 @@ import sys
 from contextvars import ContextVar
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from pythonjsonlogger.json import JsonFormatter
 
+from app import tracing
 from app.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _LATENCY_BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LAG_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
 _LOG_FILES_KEPT: Final = 5
 
@@ -30,6 +32,25 @@ LATENCY: Final = Histogram(
 FIRST_EVENT: Final = Histogram(
     "teal_ask_first_event_seconds", "Time to the first streamed event", buckets=_LATENCY_BUCKETS_SECONDS
 )
+FIRST_TOKEN: Final = Histogram(
+    "teal_model_first_token_seconds",
+    "Time to a language model's first piece of text",
+    ("provider",),
+    buckets=_LATENCY_BUCKETS_SECONDS,
+)
+TOKENS: Final = Counter(
+    "teal_model_tokens_total", "Tokens that a language model read and wrote, by its own count", ("provider", "kind")
+)
+RETRIEVAL_SECONDS: Final = Histogram(
+    "teal_retrieval_seconds", "Time of one search of the index, the query's vector included", buckets=_LATENCY_BUCKETS_SECONDS
+)
+RETRIEVED: Final = Counter("teal_retrieved_passages_total", "Passages found by searches of the index")
+LOOP_LAG: Final = Histogram(
+    "teal_event_loop_lag_seconds",
+    "How late the event loop came to a timer: how busy the process is",
+    buckets=_LAG_BUCKETS_SECONDS,
+)
+CACHE_BYTES: Final = Gauge("teal_cache_local_bytes", "Answers kept in the process's own cache")
 STREAMS: Final = Gauge("teal_open_streams", "Streams being sent now")
 CACHE: Final = Counter("teal_cache_lookups_total", "Cache lookups by outcome", ("kind", "outcome"))
 CACHE_ERRORS: Final = Counter("teal_cache_errors_total", "Redis calls that failed; the request went on without")
@@ -42,6 +63,7 @@ MODEL_LIMITED: Final = Counter("teal_model_rate_limited_total", "Calls that the 
 EMPTY: Final = Counter("teal_retrieval_empty_total", "Searches that found nothing", ("mode",))
 DEGRADED: Final = Counter("teal_retrieval_degraded_total", "Searches by words alone because no vector could be made")
 PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a model provider", ("provider",))
+CLAIMS: Final = Counter("teal_claims_total", "Sentences that a writer wrote, those left out included")
 DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
 QUOTA_REFUSALS: Final = Counter("teal_quota_refusals_total", "Requests refused because a key's quota was used up", ("kind",))
 KEY_ENDS: Final = Gauge("teal_key_ends_timestamp_seconds", "When a key that ends soon ends; no other key is here", ("key_id",))
@@ -69,10 +91,13 @@ class _Context(logging.Filter):
     def __init__(self, settings: Settings, part: str) -> None:
         super().__init__()
         self._fields = {"release": settings.release_id, "color": settings.color, "part": part, "slot": settings.slot}
+        self._tracing = settings.otlp_endpoint is not None
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         record.__dict__.update(self._fields)
+        if self._tracing and (trace_id := tracing.trace_id()):
+            record.trace_id = trace_id
         return True
 
 
@@ -129,4 +154,5 @@ def configure(settings: Settings, part: str) -> None:
             release=settings.release_id,
             send_default_pii=False,  # keys and questions stay here
         )
+    disable_created_metrics()  # a moment beside each counter: nobody asks for them, and AWS bills each sample
     BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)

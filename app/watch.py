@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -16,7 +17,7 @@ from app.catalog.tables import now
 from app.dependencies import Service
 from app.errors import IndexMismatch, TealError
 from app.models.embed import open_embedder
-from app.telemetry import KEY_ENDS, UP
+from app.telemetry import CACHE_BYTES, KEY_ENDS, LOOP_LAG, UP
 
 _TICK_SECONDS: Final = 0.25  # the longest a changed index can be answered from the cache
 _TICKS_PER_PROBE: Final = 8  # parts are asked every 2 s: half of what a person waits before looking at the status
@@ -42,7 +43,10 @@ async def watch(service: Service) -> None:
         if tick % _TICKS_PER_KEY_LOOK == 0:
             await _show_ending_keys(service)
         tick += 1
+        CACHE_BYTES.set(service.cache.local_bytes)
+        asleep = time.perf_counter()
         await asyncio.sleep(_TICK_SECONDS)
+        LOOP_LAG.observe(max(0.0, time.perf_counter() - asleep - _TICK_SECONDS))
 
 
 async def _note(service: Service, part: str, look: Callable[[], Awaitable[str | None]]) -> None:

@@ -29,7 +29,9 @@ from app.publish import LONGEST_PAUSE_SECONDS, Publisher
 from app.rag.parse import parse_apart
 from app.search.port import SearchWriter, Stamp, Vector
 from app.settings import Settings, settings
+from app.statistics.observer import Observer
 from app.sweep import SWEEP_SECONDS, Sweep
+from app.tracing import ModelCall
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -89,19 +91,21 @@ class Model:
                 log.warning("there is no embedding model: documents are found by words alone. Next: `python -m app.admin doctor`")
             else:
                 log.info("embedding with %s", found.stamp.model)
-                self._embedder = _Measured(found)
+                self._embedder = _Measured(found, self._settings.embedding)
 
 
 class _Measured:
     """Counts what an embedder does."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, provider: str) -> None:
         self._embedder = embedder
+        self._provider = provider
         self.stamp = embedder.stamp
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
         began = time.perf_counter()
-        vectors = self._embedder.passages(texts)
+        with ModelCall("embeddings", self._provider, self.stamp.model):
+            vectors = self._embedder.passages(texts)
         EMBED_SECONDS.inc(time.perf_counter() - began)
         return vectors
 
@@ -135,6 +139,7 @@ def serve(
     follower = Follower(catalog, writer, settings.index, parts.parse, model.current, shape)
     threading.Thread(target=follower.run, args=(stop,), name="follower", daemon=True).start()
     threading.Thread(target=Schedule(settings, catalog).run, args=(stop,), name="snapshots", daemon=True).start()
+    Observer(settings, catalog.engine, stop).start()
     sweep.run()
     dbos = _launch(settings, executor_id, ingestion)
     log.info("worker ready: %s, release %s", executor_id, settings.release_id)
@@ -163,7 +168,8 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
             "executor_id": executor_id,
             "application_version": settings.release_id,
             "run_migrations": False,
-            "enable_otlp": False,
+            "enable_otlp": settings.otlp_endpoint is not None,  # by the provider that app/tracing.py has set
+            "otel_attribute_format": "semconv",
             "log_level": "WARNING",
         }
     )
@@ -221,15 +227,17 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port")
     parser.add_argument("--metrics-address", default=LOOPBACK, help=f"and on this address; {LOOPBACK} when not given")
     options = parser.parse_args(arguments)
-    from app import telemetry
+    from app import telemetry, tracing
 
     telemetry.configure(settings(), "worker")
+    tracing.configure(settings(), "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     serve(
         settings(), parts or real_parts(), metrics_port=options.metrics_port, stop=stop, metrics_address=options.metrics_address
     )
+    tracing.stop()
     logging.shutdown()
     os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
 

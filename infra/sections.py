@@ -120,9 +120,11 @@ class ServiceConfig(Section):
 
 
 class AlertsConfig(Section):
-    """Who hears of trouble. Without an address the topic exists and nobody subscribes."""
+    """Who hears of trouble. Without an address the topic exists and nobody subscribes. `otlp_endpoint`: the base address of a collector
+    that takes traces, OTLP over HTTP; the pods may call its port."""
 
     email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/\S*)?$")
 
 
 class GithubConfig(Section):

@@ -51,6 +51,8 @@ def of(config: Config, stores: Stores) -> Settings:
         plain["TEAL_EMBEDDING_MODEL"] = models.embedding
     if models.generation:
         plain |= {"TEAL_GENERATION": "bedrock", "TEAL_GENERATION_MODEL": models.generation}
+    if config.alerts.otlp_endpoint:
+        plain["OTEL_EXPORTER_OTLP_ENDPOINT"] = config.alerts.otlp_endpoint
     if config.web.auth == "none":
         plain["TEAL_AUTH"] = "false"
     secret = {

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typer._click.exceptions import UsageError  # typer carries its own click and exports no name for this
 
-from teal import errors, ingest, keys, present
+from teal import advise, alert, errors, ingest, keys, present
 from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.backup import commands as backup_commands
@@ -260,6 +260,8 @@ def ingest_(
 
 
 keys.register(app)
+advise.register(app)
+alert.register(app)
 aws_commands.register(app)
 aws_cost.register(app)
 release_commands.register(app)

@@ -1,4 +1,4 @@
-"""Fetches what the tests run on, verified: the models and Elasticsearch. `python -m tests.fetch`, which `make fetch` calls."""
+"""Fetches what the tests run on, verified: the models, Elasticsearch and promtool. `python -m tests.fetch`, which `make fetch` calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from teal.stack.artifacts import ELASTICSEARCH
 from teal.stack.artifacts import MODELS as PINNED_MODELS
 from teal.stack.fetch import fetch_model, resolve
 from teal.stack.layout import Layout
+from tests.promtool import find_or_build
 
 MODELS = Path(".teal/models")
 
@@ -30,6 +31,9 @@ def main() -> int:
         except FetchFailed as error:
             print(error, file=sys.stderr)
             failed = True
+    program, why = find_or_build()
+    print(f"promtool: {'here' if program else why}", file=sys.stdout if program else sys.stderr)
+    failed = failed or program is None
     return int(failed and os.environ.get("CI") == "true")
 
 

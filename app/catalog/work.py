@@ -43,6 +43,7 @@ class Task:
     passages_total: int
     passages_done: int
     embedded: bool
+    accepted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _task(session: Session, *conditions: ColumnElement[bool]) -> Task | None:
         document.passages_total,
         document.passages_done,
         document.embedded,
+        document.created_at,
     )
 
 

@@ -14,6 +14,7 @@ from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 from app.models.bedrock import bedrock_client
+from app.models.generation import Generation
 from app.settings import Settings
 from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
@@ -40,6 +41,13 @@ class BedrockGenerator:
         """Text pieces as they arrive; raises ModelUnavailable. Leaving early ends the call to Bedrock."""
         if self._breaker.opened:
             raise ModelUnavailable("Bedrock has failed repeatedly and is left alone for some seconds.")
+        with Generation("bedrock", self._model, self._max_tokens) as generation:
+            async with contextlib.aclosing(self._pieces(system, user, generation)) as texts:
+                async for text in texts:
+                    generation.piece()
+                    yield text
+
+    async def _pieces(self, system: str, user: str, generation: Generation) -> AsyncGenerator[str, None]:
         try:
             response = await to_thread.run_sync(lambda: self._breaker.call(self._converse, system, user))
         except (BotoCoreError, ClientError) as error:
@@ -50,7 +58,7 @@ class BedrockGenerator:
         events: Any = response["stream"]
         pieces: queue.Queue[object] = queue.Queue(_AHEAD_PIECES)
         left = threading.Event()
-        reader = threading.Thread(target=_read, args=(events, pieces, left), daemon=True, name="bedrock-stream")
+        reader = threading.Thread(target=_read, args=(events, pieces, left, generation), daemon=True, name="bedrock-stream")
         reader.start()
         try:
             while (piece := await to_thread.run_sync(pieces.get, abandon_on_cancel=True)) is not _END:
@@ -78,13 +86,17 @@ class BedrockGenerator:
         )
 
 
-def _read(events: Iterable[dict[str, Any]], pieces: queue.Queue[object], left: threading.Event) -> None:
+def _read(events: Iterable[dict[str, Any]], pieces: queue.Queue[object], left: threading.Event, generation: Generation) -> None:
     """Move text from the blocking stream to `pieces` until it ends or the reader has left."""
     try:
         for event in events:
             text = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
             if text and not _offer(pieces, text, left):
                 return
+            if usage := event.get("metadata", {}).get("usage"):
+                generation.used(int(usage.get("inputTokens", 0)), int(usage.get("outputTokens", 0)))
+            if reason := event.get("messageStop", {}).get("stopReason"):
+                generation.finished(str(reason))
         _offer(pieces, _END, left)
     except Exception as error:  # noqa: BLE001 - handed to the reader, who reports it
         _offer(pieces, error, left)

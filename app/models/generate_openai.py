@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncGenerator
 from typing import Any, Final
@@ -11,6 +12,7 @@ import stamina
 from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
+from app.models.generation import Generation
 from app.settings import Settings
 from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
@@ -46,6 +48,13 @@ class OpenAIGenerator:
         """Text pieces as they arrive; raises ModelUnavailable."""
         if self._breaker.opened:
             raise ModelUnavailable("The language model has failed repeatedly and is left alone for some seconds.")
+        with Generation("openai", self._model, self._max_tokens) as generation:
+            async with contextlib.aclosing(self._pieces(system, user, generation)) as pieces:
+                async for piece in pieces:
+                    generation.piece()
+                    yield piece
+
+    async def _pieces(self, system: str, user: str, generation: Generation) -> AsyncGenerator[str, None]:
         try:
             response = await self._breaker.call_async(self._open, system, user)
         except (httpx.TransportError, _Busy) as error:
@@ -54,8 +63,9 @@ class OpenAIGenerator:
             async for line in response.aiter_lines():
                 if not line.startswith("data:") or line.endswith("[DONE]"):
                     continue
-                text = _piece(json.loads(line[5:]))
-                if text:
+                chunk = json.loads(line[5:])
+                _note(chunk, generation)
+                if text := _piece(chunk):
                     yield text
         except (httpx.TransportError, ValueError) as error:
             PROVIDER_ERRORS.labels("openai").inc()
@@ -71,6 +81,7 @@ class OpenAIGenerator:
         body = {
             "model": self._model,
             "stream": True,
+            "stream_options": {"include_usage": True},  # the last chunk counts the tokens; servers that do not know it ignore it
             "max_tokens": self._max_tokens,
             "temperature": 0,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
@@ -92,6 +103,14 @@ class OpenAIGenerator:
         raise ModelUnavailable(
             f"The language model refused the request with status {response.status_code}: check TEAL_GENERATION_MODEL and its key."
         )
+
+
+def _note(chunk: dict[str, Any], generation: Generation) -> None:
+    if usage := chunk.get("usage"):
+        generation.used(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+    reason = (chunk.get("choices") or [{}])[0].get("finish_reason")
+    if reason:
+        generation.finished(str(reason))
 
 
 def _piece(chunk: dict[str, Any]) -> str:

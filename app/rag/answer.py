@@ -32,12 +32,14 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The whole answer. `grounded` is False only when it is `DONT_KNOW`; `dropped` counts sentences left out as uncited."""
+    """The whole answer. `grounded` is False only when it is `DONT_KNOW`; `written` counts the sentences of the writer,
+    `dropped` those of them that were left out as uncited."""
 
     answer: str
     cited: tuple[int, ...]
     grounded: bool
     dropped: int = 0
+    written: int = 0
 
 
 Event = Token | Cited | Done
@@ -107,9 +109,9 @@ async def answer(question: str, sources: Sequence[Source], best_cosine: float | 
             yield event
     if not kept:
         yield Token(DONT_KNOW)
-        yield Done(DONT_KNOW, (), grounded=False, dropped=dropped)
+        yield Done(DONT_KNOW, (), grounded=False, dropped=dropped, written=dropped)
         return
-    yield Done("".join(kept).strip(), tuple(used), grounded=True, dropped=dropped)
+    yield Done("".join(kept).strip(), tuple(used), grounded=True, dropped=dropped, written=dropped + len(kept))
 
 
 def _says_something(sentence: str) -> bool:

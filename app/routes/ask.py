@@ -24,7 +24,7 @@ from app.routes.respond import json_bytes, while_connected
 from app.routes.search import check_limits, find, is_fleeting, to_filters
 from app.schemas import AnswerOut, AskIn, CitationOut
 from app.search.port import Filters
-from app.telemetry import ANSWERS, CACHE, DROPPED_CLAIMS, FIRST_EVENT, STREAMS, STREAMS_BEGUN, STREAMS_BROKEN
+from app.telemetry import ANSWERS, CACHE, CLAIMS, DROPPED_CLAIMS, FIRST_EVENT, STREAMS, STREAMS_BEGUN, STREAMS_BROKEN
 
 router = APIRouter(prefix="/v1", tags=["ask"])
 
@@ -147,6 +147,7 @@ async def _play(service: Service, body: AskIn, filters: Filters, script: _Script
                 yield _Event("citation", _citation(found, n).model_dump(exclude_none=True))
             case Done():
                 ANSWERS.labels(type(writer).__name__, str(event.grounded).lower()).inc()
+                CLAIMS.inc(event.written)
                 DROPPED_CLAIMS.inc(event.dropped)
                 whole = AnswerOut(
                     answer=event.answer,

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 from app.dependencies import Parts
 
@@ -30,8 +31,9 @@ async def readyz(service: Parts) -> JSONResponse:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
-    """Prometheus text format, for who asks this process itself. A load balancer always says for whom it asks; its rule for a path
-    could be written around, this cannot."""
+    """Prometheus text format, or OpenMetrics (with exemplars) where it is asked for; for who asks this process itself. A load balancer
+    always says for whom it asks; its rule for a path could be written around, this cannot."""
     if "x-forwarded-for" in request.headers:
         raise HTTPException(404)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(REGISTRY), media_type=media_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,8 @@ from app.routes.respond import json_bytes, while_connected
 from app.schemas import ExplainOut, FiltersIn, HitOut, SearchIn, SearchOut
 from app.search.port import Filters, Mode
 from app.security import allowed_collections
-from app.telemetry import DEGRADED, EMPTY, RETRIEVALS
+from app.telemetry import DEGRADED, EMPTY, RETRIEVAL_SECONDS, RETRIEVALS, RETRIEVED
+from app.tracing import step
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -56,13 +58,18 @@ async def find(
 ) -> Retrieval:
     """Retrieve with the service's engine and model, and count what was found."""
     asked = RetrievalRequest(query=query, top_k=top_k, mode=mode, filters=filters, explain=explain, highlight=highlight)
-    found = await retrieve(
-        service.reader, service.embed_query if service.embedder else None, asked, candidates=service.settings.candidates
-    )
+    began = time.perf_counter()
+    with step("retrieve", {"teal.mode": mode, "teal.top_k": top_k}) as span:
+        found = await retrieve(
+            service.reader, service.embed_query if service.embedder else None, asked, candidates=service.settings.candidates
+        )
+        span.set_attribute("teal.found", len(found.hits))
+    RETRIEVAL_SECONDS.observe(time.perf_counter() - began)
     RETRIEVALS.inc()
+    RETRIEVED.inc(len(found.hits))
     if not found.hits:
         EMPTY.labels(mode).inc()
-    if found.degraded:
+    if found.degraded and service.settings.embedding != "none":  # where it is not wanted, nothing is missing
         DEGRADED.inc()
     return found
 

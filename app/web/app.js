@@ -7,9 +7,10 @@ import * as documents from "./documents.js";
 import * as passage from "./passage.js";
 import * as search from "./search.js";
 import * as session from "./session.js";
+import * as signals from "./signals.js";
 import * as status from "./status.js";
 
-const VIEWS = { ask, search, documents, status };
+const VIEWS = { ask, search, documents, status, signals };
 let who = null;
 let shown = null;
 
@@ -28,7 +29,8 @@ function leave() {
 /** Show the view that the address names. Focus goes to its heading when the reader went there. */
 function route({ focus = false } = {}) {
   if (!who) return;
-  const name = Object.hasOwn(VIEWS, location.hash.slice(1)) ? location.hash.slice(1) : "ask";
+  const asked = location.hash.slice(1);
+  const name = Object.hasOwn(VIEWS, asked) && (asked !== "signals" || isAdmin()) ? asked : "ask";
   if (name !== shown) {
     leave();
     shown = name;
@@ -43,8 +45,11 @@ function route({ focus = false } = {}) {
   if (focus) byId(`${name}-title`).focus();
 }
 
+const isAdmin = () => who?.role === "admin";
+
 function remember(principal) {
   who = principal;
+  byId("tab-signals").hidden = !isAdmin();
   byId("who-name").textContent = [...new Set([principal.name, principal.role])].filter(Boolean).join(" · ");
 }
 

@@ -2,29 +2,20 @@
 
 import { call } from "./api.js";
 import { byId, count, h, problemCard, prose } from "./dom.js";
+import { poller } from "./poll.js";
 
 const REFRESH_MS = 5_000;
-let timer = null;
-let visible = false;
 let seen = null;
 
-export function prepare() {
-  document.addEventListener("visibilitychange", () => visible && !document.hidden && refresh());
-}
+const polling = poller(REFRESH_MS, refresh);
+export const { prepare, hide } = polling;
 
 export function show() {
-  visible = true;
   if (!seen) byId("status-body").replaceChildren(h("p", { class: "loading" }, "Looking…"));
-  refresh();
-}
-
-export function hide() {
-  visible = false;
-  clearTimeout(timer);
+  polling.show();
 }
 
 async function refresh() {
-  clearTimeout(timer);
   try {
     const status = await call("GET", "/v1/status");
     seen = new Date();
@@ -33,12 +24,11 @@ async function refresh() {
     byId("status-body").replaceChildren(...render(status));
     byId("status-lead").textContent = `As of ${clock(seen)}, read again every 5 seconds.`;
   } catch (problem) {
-    if (!byId("status-notice").children.length) byId("status-notice").replaceChildren(problemCard(problem, refresh));
+    if (!byId("status-notice").children.length) byId("status-notice").replaceChildren(problemCard(problem, polling.turn));
     byId("status-body").classList.add("stale");
     if (!seen) byId("status-body").replaceChildren();
     byId("status-lead").textContent = seen ? `The numbers below are from ${clock(seen)}.` : "Nothing could be read yet.";
   }
-  if (visible && !document.hidden) timer = setTimeout(refresh, REFRESH_MS);
 }
 
 const clock = (date) => new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(date);

@@ -13,10 +13,9 @@ from pulumi_aws import amp, cloudwatch
 
 from infra import scraped
 from infra.alerts import Alert
+from infra.prometheus_rules import RULE_GROUP, text
 
 SCRAPE_SECONDS: Final = 30  # half of a one-minute window; each halving doubles the price of samples
-RULE_SECONDS: Final = 60
-RULE_GROUP: Final = "teal"
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,7 @@ class Prometheus(pulumi.ComponentResource):
             logging_configuration={"log_group_arn": logs.arn.apply(lambda arn: f"{arn.removesuffix(':*')}:*")},
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        amp.RuleGroupNamespace(
-            name, name=RULE_GROUP, workspace_id=workspace.id, data=yaml.safe_dump(rules(args.alerts), sort_keys=False), opts=child
-        )
+        amp.RuleGroupNamespace(name, name=RULE_GROUP, workspace_id=workspace.id, data=text(args.alerts), opts=child)
         amp.AlertManagerDefinition(
             name,
             workspace_id=workspace.id,
@@ -91,29 +88,6 @@ class Prometheus(pulumi.ComponentResource):
         self.workspace_arn = workspace.arn
         self.query_url = workspace.prometheus_endpoint.apply(lambda url: f"{url}api/v1/query")
         self.register_outputs({"workspace_arn": self.workspace_arn, "query_url": self.query_url})
-
-
-def rules(alerts: Sequence[Alert]) -> dict[str, Any]:
-    """A Prometheus rule file with every alert that has an expression."""
-    return {
-        "groups": [
-            {
-                "name": RULE_GROUP,
-                "interval": f"{RULE_SECONDS}s",
-                "rules": [
-                    {
-                        "alert": alert.name,
-                        "expr": alert.rule,
-                        "for": f"{alert.for_minutes}m",
-                        "labels": {"severity": alert.severity},
-                        "annotations": {"summary": alert.summary, "runbook": alert.page},
-                    }
-                    for alert in alerts
-                    if alert.expression is not None
-                ],
-            }
-        ]
-    }
 
 
 def alert_manager(topic_arn: str, region: str) -> str:
@@ -157,7 +131,8 @@ def scrape_configuration() -> dict[str, Any]:
         label("namespace", "namespace"),
         label("pod_name", "pod"),
         label("pod_label_app_kubernetes_io_component", "component"),
-        label("pod_label_app_kubernetes_io_version", "version"),
+        label("pod_label_app_kubernetes_io_version", "release"),
+        label("pod_label_teal_color", "color"),
     ]
     state = [keep("label_app_kubernetes_io_name", "kube-state-metrics"), keep("container_port_number", "8080")]
     # Thousands of series that nobody asks for are billed like the others.

@@ -51,15 +51,17 @@ def egress(given: Given) -> list[dict[str, Any]]:
 
 
 def outside(given: Given) -> list[int]:
-    """Ports on the internet that this configuration calls: Bedrock, an OpenAI-compatible endpoint, Sentry."""
+    """Ports on the internet that this configuration calls: Bedrock, an OpenAI-compatible endpoint, Sentry, a collector of traces."""
     config = given.record.config
     ports: set[int] = set()
     if "bedrock" in (config.get("TEAL_GENERATION"), config.get("TEAL_EMBEDDING")):
         ports.add(443)
     if config.get("SENTRY_DSN") or "SENTRY_DSN" in given.platform.app_secrets:
         ports.add(443)
-    if config.get("TEAL_OPENAI_BASE_URL"):
-        address = urlsplit(config["TEAL_OPENAI_BASE_URL"])
+    for name in ("TEAL_OPENAI_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "TEAL_OTLP_ENDPOINT"):
+        address = urlsplit(config.get(name, ""))
+        if address.hostname is None:
+            continue
         ports.add(address.port or (443 if address.scheme == "https" else 80))
     return sorted(ports)
 

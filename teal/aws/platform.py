@@ -67,6 +67,7 @@ class Platform(_Output):
     app_environment: Mapping[str, str]
     app_secrets: Mapping[str, SecretRef]
     prometheus_query_url: str
+    topic_arn: str | None = None  # every alert goes there
     service_defaults: ServiceDefaults
     document: str = ""
 

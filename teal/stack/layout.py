@@ -143,19 +143,26 @@ class Ports(BaseModel):
     redis: int
     elasticsearch: int
     elasticsearch_transport: int
+    workers: tuple[int, int]  # where blue's and green's worker serve their metrics
 
     def apps(self, color: Color) -> tuple[int, ...]:
         """Ports of the color's app processes."""
         return self.blue if color == "blue" else self.green
 
+    def worker(self, color: Color) -> int:
+        """Port of the color's worker."""
+        return self.workers[0 if color == "blue" else 1]
+
     @model_validator(mode="before")
     @classmethod
-    def _of_one_color(cls, given: Any) -> Any:
-        """A state kept before there were two colors: its processes become blue's."""
-        if isinstance(given, dict) and "apps" in given:
-            rest = {name: value for name, value in given.items() if name != "apps"}
-            return rest | {"blue": given["apps"], "green": free_ports(APP_PROCESSES)}
-        return given
+    def _kept_earlier(cls, given: Any) -> Any:
+        """A state kept before there were two colors: its processes become blue's. And one of before workers served their metrics."""
+        if not isinstance(given, dict):
+            return given
+        found = dict(given)
+        if "apps" in found:
+            found |= {"blue": found.pop("apps"), "green": free_ports(APP_PROCESSES)}
+        return {"workers": free_ports(2)} | found
 
 
 class StackState(BaseModel):
@@ -212,11 +219,12 @@ def save(layout: Layout, state: StackState) -> None:
 def choose(previous: StackState | None, wish: Wish) -> StackState:
     """The previous choice with the wish applied; free ports where there was none."""
     if previous is None:
-        free = free_ports(2 * APP_PROCESSES + 3)
+        free = free_ports(2 * APP_PROCESSES + 5)
         ports = Ports(
             public=wish.port or DEFAULT_PORT,
-            blue=tuple(free[3 : 3 + APP_PROCESSES]),
-            green=tuple(free[3 + APP_PROCESSES :]),
+            blue=tuple(free[5 : 5 + APP_PROCESSES]),
+            green=tuple(free[5 + APP_PROCESSES :]),
+            workers=(free[3], free[4]),
             redis=free[0],
             elasticsearch=free[1],
             elasticsearch_transport=free[2],
@@ -242,6 +250,7 @@ def with_free_ports(state: StackState) -> StackState:
                 redis=keep(old.redis),
                 elasticsearch=keep(old.elasticsearch),
                 elasticsearch_transport=keep(old.elasticsearch_transport),
+                workers=(keep(old.workers[0]), keep(old.workers[1])),
             )
         }
     )

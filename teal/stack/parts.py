@@ -21,7 +21,8 @@ HOME_MARK = "TEAL_STACK_HOME"
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
 PLAIN = ("HOME", "TZ")
-SERVICE = (*PLAIN, *NETWORK, "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN")
+SERVICE = (*PLAIN, *NETWORK, "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN",
+           "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS")  # fmt: skip
 FETCH = (*PLAIN, *NETWORK, "M2_REPO", "TEAL_EMBEDDING", "TEAL_EMBEDDING_MODEL")
 # Passed on, but another value is no reason to restart: these differ between two shells, or rotate, while nothing was decided anew.
 NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
@@ -29,10 +30,10 @@ KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", "TEAL_RULES", PART_MARK, HOME_MARK)
 # Never in the record of a release: each process gets today's values. Addresses are here because they may hold passwords.
 SECRETS = frozenset({"DATABASE_URL", "TEAL_DATABASE_URL", "REDIS_URL", "TEAL_REDIS_URL", "ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL",
                      "TEAL_ELASTICSEARCH_API_KEY", "TEAL_ELASTICSEARCH_PASSWORD", "TEAL_OPENAI_API_KEY", "SENTRY_DSN",
-                     "TEAL_SENTRY_DSN", "TEAL_PROBE_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+                     "TEAL_SENTRY_DSN", "OTEL_EXPORTER_OTLP_HEADERS", "TEAL_OTLP_HEADERS", "TEAL_PROBE_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
                      *(name for name in NETWORK if "PROXY" in name.upper())})  # fmt: skip
 # Said of each process by its place, not by its configuration.
-IDENTITY = ("TEAL_RELEASE_ID", "TEAL_COLOR", "TEAL_SLOT", "TEAL_INDEX", "TEAL_PROBE_SECRET")
+IDENTITY = ("TEAL_RELEASE_ID", "TEAL_COLOR", "TEAL_SLOT", "TEAL_INDEX", "TEAL_PROBE_SECRET", "TEAL_METRICS_PEERS")
 DEFAULT_INDEX = "teal"  # as in app/settings.py
 
 
@@ -135,7 +136,8 @@ def color_env(color: Color, release: ColorState, secrets: Mapping[str, str], *, 
 def color_parts(layout: Layout, state: StackState, color: Color, env: Mapping[str, str], python: str) -> tuple[Part, ...]:
     """The color's worker and app processes, in starting order."""
     home = str(layout.home)
-    worker = (python, "-m", "app.worker")
+    env = {**env, "TEAL_METRICS_PEERS": ",".join(metrics(state))}
+    worker = (python, "-m", "app.worker", "--metrics-port", str(state.ports.worker(color)))
     found = [Part(f"{color}-worker", worker, {**env, "TEAL_SLOT": "0"}, home, stop_seconds=30)]
     for number, port in enumerate(state.ports.apps(color)):
         argv = (python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
@@ -143,6 +145,12 @@ def color_parts(layout: Layout, state: StackState, color: Color, env: Mapping[st
             Part(f"{color}-app-{number}", argv, {**env, "TEAL_SLOT": str(number)}, home, stop_seconds=30)
         )  # streams drain
     return tuple(found)
+
+
+def metrics(state: StackState) -> tuple[str, ...]:
+    """Where the app processes and workers of both colors serve their metrics, running or not."""
+    ports = (port for color in COLORS for port in (*state.ports.apps(color), state.ports.worker(color)))
+    return tuple(f"http://127.0.0.1:{port}/metrics" for port in ports)
 
 
 def slots(layout: Layout, state: StackState) -> tuple[Part, ...]:

@@ -50,13 +50,13 @@ async def test_every_sentence_that_reaches_the_reader_cites_a_source() -> None:
         Cited(1),
         Token(" It uses SMTP [2]."),
         Cited(2),
-        Done("Set CACHES to choose it [1]. It uses SMTP [2].", (1, 2), grounded=True, dropped=2),
+        Done("Set CACHES to choose it [1]. It uses SMTP [2].", (1, 2), grounded=True, dropped=2, written=4),
     ]
 
 
 async def test_an_answer_without_any_citation_becomes_dont_know() -> None:
     *_, done = await _play(ScriptedModel("The answer is certainly 42. No doubt."))
-    assert done == Done(DONT_KNOW, (), grounded=False, dropped=2)
+    assert done == Done(DONT_KNOW, (), grounded=False, dropped=2, written=2)
 
 
 async def test_a_model_that_does_not_know_is_believed() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from app.errors import ModelUnavailable
 from app.models.generate_bedrock import BedrockGenerator
@@ -51,6 +52,48 @@ async def test_openai_streams_text_and_sends_the_key() -> None:
     assert seen[0].url.path == "/v1/chat/completions"
     assert seen[0].headers["authorization"] == "Bearer secret-key"
     assert json.loads(seen[0].content)["messages"][0] == {"role": "system", "content": "system"}
+
+
+def _counted(provider: str) -> dict[str, float]:
+    """Tokens by kind, and streams of which the first piece was timed."""
+    labels = {"provider": provider}
+    tokens = {
+        kind: REGISTRY.get_sample_value("teal_model_tokens_total", {**labels, "kind": kind}) for kind in ("input", "output")
+    }
+    begun = REGISTRY.get_sample_value("teal_model_first_token_seconds_count", labels)
+    return {name: value or 0.0 for name, value in {**tokens, "begun": begun}.items()}
+
+
+def _grown(before: dict[str, float], provider: str) -> dict[str, float]:
+    return {name: value - before[name] for name, value in _counted(provider).items()}
+
+
+async def test_openai_s_own_count_of_tokens_is_asked_for_and_kept() -> None:
+    seen: list[httpx.Request] = []
+    usage = {"choices": [], "usage": {"prompt_tokens": 120, "completion_tokens": 9}}
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(
+            200, content=_sse("one ", "two").replace(b"data: [DONE]", f"data: {json.dumps(usage)}\n\ndata: [DONE]".encode())
+        )
+
+    before = _counted("openai")
+    assert await _read(_openai(handler)) == "one two"
+    assert json.loads(seen[0].content)["stream_options"] == {"include_usage": True}
+    assert _grown(before, "openai") == {"input": 120, "output": 9, "begun": 1}
+
+
+async def test_bedrock_s_own_count_of_tokens_is_kept() -> None:
+    """Form of the events: botocore's model of ConverseStream."""
+    events: list[dict[str, object]] = [
+        {"contentBlockDelta": {"delta": {"text": "one"}}},
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": {"inputTokens": 70, "outputTokens": 4, "totalTokens": 74}, "metrics": {"latencyMs": 5}}},
+    ]
+    before = _counted("bedrock")
+    assert await _read(BedrockGenerator(_settings(), _Bedrock(events))) == "one"  # type: ignore[arg-type]
+    assert _grown(before, "bedrock") == {"input": 70, "output": 4, "begun": 1}
 
 
 async def test_a_busy_model_is_asked_again() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+import app.pipeline
+import app.statistics.exposed
 import app.sweep
-import app.telemetry  # noqa: F401  - both register the service's metrics
+import app.telemetry  # these register the service's metrics
+from infra import alerts_table
 from infra.alerts import ALERTS, Alert
 from infra.components.alarms import max_connections, threshold
 from infra.components.prometheus import scrape_configuration
+from infra.slos import SLOS, Slo
 
 # Of prometheus-community/elasticsearch_exporter v1.9.0, README.md (Go module of that name), and kube-state-metrics' pod metrics.
 FOREIGN = {
@@ -25,15 +30,19 @@ FOREIGN = {
     "kube_pod_status_phase",
     "kube_statefulset_replicas",
     "kube_statefulset_status_replicas_ready",
+    # The worker's, by the code that takes and verifies snapshots.
+    "teal_snapshot_age_seconds",
+    "teal_snapshot_verified_timestamp_seconds",
 }
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
 
 def own_metrics() -> set[str]:
     return {
-        sample if kind != "counter" else f"{sample}_total"
+        f"{family.name}{suffix}"
         for family in REGISTRY.collect()
-        for sample, kind in [(family.name, family.type)]
-        if sample.startswith("teal_")
+        for suffix in SUFFIXES.get(family.type, ("",))
+        if family.name.startswith("teal_")
     }
 
 
@@ -65,6 +74,21 @@ def test_a_rule_asks_only_for_metrics_that_something_exports(alert: Alert) -> No
     assert alert.rule.count("{") == alert.rule.count("}")
 
 
+@pytest.mark.parametrize("slo", SLOS, ids=lambda slo: slo.name)
+def test_an_objective_is_measured_by_what_the_service_counts(slo: Slo) -> None:
+    names = metric_names(slo.ratio("5m"))
+    assert names
+    assert names <= own_metrics()
+
+
+def test_what_an_objective_calls_good_is_the_bound_of_a_bucket() -> None:
+    """Otherwise its series would not be there, and nothing would ever be bad."""
+    said = {slo.name: set(re.findall(r'le=~"(\d+)', slo.bad)) for slo in SLOS}
+    assert said == {"availability": set(), "latency": {"1"}, "freshness": {"300"}, "groundedness": set()}
+    assert 1.0 in app.telemetry._LATENCY_BUCKETS_SECONDS
+    assert 300.0 in app.pipeline.FRESHNESS._upper_bounds
+
+
 @pytest.mark.parametrize(
     ("instance_class", "least", "most"),
     [
@@ -92,3 +116,11 @@ def test_what_a_rule_asks_of_the_cluster_is_kept_by_the_collector() -> None:
 def test_an_unknown_database_class_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"db\.z9\.huge"):
         max_connections("db.z9.huge")
+
+
+def test_the_page_has_every_alert_as_it_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / alerts_table.PAGE).read_text(encoding="utf-8")
+    assert page == alerts_table.written(page), "run `.venv/bin/python -m infra.alerts_table`"
+    for slo in SLOS:
+        assert f"| {slo.name} | " in page
+        assert f"| {slo.objective_percent:g} % | {'yes' if slo.wakes else 'no'} |" in page

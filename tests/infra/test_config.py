@@ -64,6 +64,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("dev", {"teal:network.flow_log_days": 8}, "teal:network.flow_log_days", "Input should be 7"),
     ("dev", {"teal:network.nat": "two"}, "teal:network.nat", "'none', 'single' or 'per-az'"),
     ("dev", {"teal:web.domain": "https://teal.example.com"}, "teal:web.domain", "pattern"),
+    ("dev", {"teal:alerts.otlp_endpoint": "collector:4318"}, "teal:alerts.otlp_endpoint", "pattern"),
     ("dev", {"teal:cluster.admin_role_arns": ["arn:aws:iam::1:user/ann"]}, "teal:cluster.admin_role_arns.0", "pattern"),
     # combinations
     ("dev", {"teal:environment": "prod"}, "teal:environment", "write dev"),

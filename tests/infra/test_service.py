@@ -12,6 +12,7 @@ from infra.components.load_balancer import DEREGISTRATION_SECONDS
 from infra.evaluate import Evaluation, Registered
 from infra.service.given import GivenError, parse
 from infra.service.pods import APP_GRACE_SECONDS, PRE_STOP_SECONDS, millicores
+from infra.service.policies import outside
 from tests.infra import service_program
 
 STACKS = ("dev", "staging", "prod")
@@ -107,6 +108,27 @@ def test_pods_exist_only_behind_network_rules(color: Evaluation) -> None:
     assert len(rules) == 4
     assert rules <= set(one(color, "Deployment").depends_on)
     assert rules <= set(one(color, "StatefulSet").depends_on)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, []),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.monitoring.svc:4318"}, [4318]),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "https://traces.example.com/otlp",
+                "TEAL_OPENAI_BASE_URL": "http://vllm.models.svc/v1",
+            },
+            [80, 443],
+        ),
+    ],
+)
+def test_pods_may_call_the_collector_of_traces_and_the_model_that_are_configured(
+    config: dict[str, str], expected: list[int]
+) -> None:
+    given = parse(json.dumps(service_program.record(config=config)), json.dumps(service_program.platform_outputs("dev")))
+    assert outside(given) == expected
 
 
 def test_everything_is_denied_that_no_rule_allows(color: Evaluation) -> None:

@@ -31,17 +31,20 @@ class Service:
     apps: int = 1
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: list[int] = field(default_factory=list)
+    worker_port: int = 0  # of its metrics
     _logs: list[IO[bytes]] = field(default_factory=list)
 
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and not name.endswith("_URL")}
         own = {"TEAL_STATE_DIR": str(self.folder / "data"), "TEAL_MODEL_DIR": str(MODELS), "TEAL_RELEASE_ID": "test"}
+        own["TEAL_METRICS_PEERS"] = ",".join(self.peers())
         return kept | own | dict(self.environment)
 
     def start(self, *, until: str = "ready") -> Service:
         """Start everything and wait until each app's /readyz has the status `until`."""
         self.admin("migrate")
         self.ports = [free_port() for _ in range(self.apps)]
+        self.worker_port = free_port()
         self.start_worker()
         for number in range(self.apps):
             self.start_app(number)
@@ -52,7 +55,11 @@ class Service:
         self._spawn(f"app-{number}", ["-m", "app.main", "--port", str(self.ports[number])], {"TEAL_SLOT": str(number)})
 
     def start_worker(self) -> None:
-        self._spawn("worker", ["-m", "app.worker"], {"TEAL_SLOT": "w"})
+        self._spawn("worker", ["-m", "app.worker", "--metrics-port", str(self.worker_port)], {"TEAL_SLOT": "w"})
+
+    def peers(self) -> list[str]:
+        """Where every process serves its metrics."""
+        return [f"http://127.0.0.1:{port}/metrics" for port in (*self.ports, self.worker_port)]
 
     def wait_ready(self, until: str = "ready") -> None:
         deadline = time.monotonic() + _START_SECONDS

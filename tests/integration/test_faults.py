@@ -47,7 +47,11 @@ class StandInModel:
                     while model.endless and time.monotonic() < deadline:
                         self._send("More and more. ")
                         time.sleep(0.05)
-                    self.wfile.write(b"data: [DONE]\n\n")
+                    usage = {
+                        "choices": [],
+                        "usage": {"prompt_tokens": 120, "completion_tokens": 9},
+                    }  # the last chunk, as asked for
+                    self.wfile.write(f"data: {json.dumps(usage)}\n\ndata: [DONE]\n\n".encode())
                 except OSError:
                     model.reader_left.set()
 

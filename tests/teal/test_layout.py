@@ -55,6 +55,7 @@ def test_a_state_from_before_there_were_two_colors_is_read_on(tmp_path: Path) ->
     assert state is not None
     assert state.ports.apps("blue") == (20001, 20002)
     assert len(set(state.ports.apps("green")) - {20001, 20002}) == 2
+    assert len({state.ports.worker("blue"), state.ports.worker("green")}) == 2  # of before workers served their metrics
 
 
 def test_a_damaged_state_file_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:

@@ -31,7 +31,13 @@ from teal.stack.parts import (
 
 HOME = Layout(Path("/p/.teal"))
 PORTS = Ports(
-    public=8443, blue=(20001, 20002), green=(20011, 20012), redis=20003, elasticsearch=20004, elasticsearch_transport=20005
+    public=8443,
+    blue=(20001, 20002),
+    green=(20011, 20012),
+    redis=20003,
+    elasticsearch=20004,
+    elasticsearch_transport=20005,
+    workers=(20006, 20016),
 )
 STATE = StackState(ports=PORTS)
 PROBES: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
@@ -101,6 +107,13 @@ def test_a_shell_cannot_make_a_process_another_color_or_release() -> None:
 def test_apps_listen_on_loopback_on_their_own_ports() -> None:
     for name, port in (("blue-app-0", "20001"), ("blue-app-1", "20002")):
         assert _parts()[name].argv[-4:] == ("--host", "127.0.0.1", "--port", port)
+
+
+def test_every_process_serves_its_metrics_and_the_page_knows_where() -> None:
+    assert _parts()["blue-worker"].argv[-2:] == ("--metrics-port", "20006")
+    peers = _parts()["blue-app-0"].env["TEAL_METRICS_PEERS"].split(",")
+    ports = ("20001", "20002", "20006", "20011", "20012", "20016")
+    assert peers == [f"http://127.0.0.1:{port}/metrics" for port in ports]
 
 
 def test_the_service_gets_its_settings_and_the_shells_database() -> None:

@@ -1,0 +1,120 @@
+"""Elasticsearch's own statistics: health of the cluster, each node, and the index behind the alias, in five calls.
+
+Fields: Elasticsearch's API reference, "Cluster health", "Nodes stats", "Index stats". Needs the cluster privilege `monitor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from elasticsearch import Elasticsearch
+
+from app.search.elasticsearch_connection import client_options, mapped
+from app.settings import Settings
+
+TIMEOUT_SECONDS: Final = 10.0  # nodes that are busy answer late, and nobody waits for this
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node. Heap and disk in bytes; `rejected`: searches and writes it refused because their queues were full, since its start."""
+
+    name: str
+    heap_used_bytes: int
+    heap_limit_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+    disk_free_bytes: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchIndex:
+    """The index behind the alias; sizes of its primaries. `refresh_seconds`: the interval of its setting, negative when it is off."""
+
+    name: str
+    shards: int
+    replicas: int
+    bytes: int
+    documents: int
+    deleted: int
+    refresh_seconds: float
+    refreshes: int
+    spent_refreshing_seconds: float
+    queries: int
+    spent_querying_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """`status`: green, yellow, red. `index` is None while there is none."""
+
+    status: str
+    data_nodes: int
+    unassigned_shards: int
+    nodes: Sequence[Node]
+    index: SearchIndex | None
+
+
+def read(settings: Settings) -> Engine:
+    """All of it, as of now. Raises `SearchUnavailable`."""
+    with (
+        mapped(settings.elasticsearch_url, settings.index),
+        Elasticsearch(**client_options(settings, timeout_seconds=TIMEOUT_SECONDS)) as client,
+    ):
+        health = client.cluster.health()
+        nodes = client.nodes.stats(metric=["jvm", "fs", "os", "thread_pool"])
+        found = client.indices.get_settings(
+            index=settings.index, include_defaults=True, ignore_unavailable=True, flat_settings=True
+        )
+        stats: Mapping[str, Any] = client.indices.stats(index=settings.index)["indices"] if found else {}
+    return Engine(
+        status=str(health["status"]),
+        data_nodes=int(health["number_of_data_nodes"]),
+        unassigned_shards=int(health["unassigned_shards"]),
+        nodes=tuple(node(one) for one in nodes["nodes"].values()),
+        index=next((index(name, stats[name], one) for name, one in found.items() if name in stats), None),
+    )
+
+
+def node(one: Mapping[str, Any]) -> Node:
+    """From one node of the answer of `GET _nodes/stats`."""
+    memory = one["jvm"]["mem"]
+    disk = one["fs"]["total"]
+    return Node(
+        name=str(one["name"]),
+        heap_used_bytes=int(memory["heap_used_in_bytes"]),
+        heap_limit_bytes=int(memory["heap_max_in_bytes"]),
+        memory_bytes=int(one["os"]["mem"]["total_in_bytes"]),
+        disk_bytes=int(disk["total_in_bytes"]),
+        disk_free_bytes=int(disk["available_in_bytes"]),
+        rejected=sum(int(one["thread_pool"].get(pool, {}).get("rejected", 0)) for pool in ("search", "write")),
+    )
+
+
+def index(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
+    """From one index of `GET alias/_stats` and of `GET alias/_settings?flat_settings&include_defaults`."""
+    own, all_ = stats["primaries"], stats["total"]
+    given = {**described.get("defaults", {}), **described["settings"]}
+    return SearchIndex(
+        name=name,
+        shards=int(given["index.number_of_shards"]),
+        replicas=int(given["index.number_of_replicas"]),
+        bytes=int(own["store"]["size_in_bytes"]),
+        documents=int(own["docs"]["count"]),
+        deleted=int(own["docs"]["deleted"]),
+        refresh_seconds=seconds(str(given.get("index.refresh_interval", "1s"))),
+        refreshes=int(own["refresh"]["total"]),
+        spent_refreshing_seconds=own["refresh"]["total_time_in_millis"] / 1000,
+        queries=int(all_["search"]["query_total"]),
+        spent_querying_seconds=all_["search"]["query_time_in_millis"] / 1000,
+    )
+
+
+def seconds(interval: str) -> float:
+    """Elasticsearch's `1s`, `500ms`, `-1` in seconds."""
+    digits = interval.rstrip("msdh")
+    return float(digits) * _SECONDS.get(interval[len(digits) :], 1.0)

@@ -1,0 +1,67 @@
+"""`teal advise`: what the search engine and the database say about their own tuning, asked by the active color's own `app.admin advise`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.markup import escape
+
+from teal import admin
+from teal.errors import BadInput
+from teal.stack.layout import locate
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="advise")(advise_)
+
+
+def advise_(
+    stack: Annotated[
+        str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")] = False,
+) -> None:
+    """Tuning advice from live statistics of Elasticsearch and PostgreSQL, each with its reason and source. Changes nothing."""
+    rows = asked(stack)
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    else:
+        Console(highlight=False, soft_wrap=True).print(shown(rows))
+
+
+def asked(stack: str | None) -> list[dict[str, Any]]:
+    """The rows that the active color's image answers."""
+    if stack is None:
+        return admin.run_on(locate(os.environ), ("advise",))
+    from teal.aws.target import aws
+
+    target = aws(stack, os.environ)
+    record, _ = target.store.read()
+    state = record.color(record.active) if record.active else None
+    if record.active is None or state is None:
+        raise BadInput(
+            "No color is active, so nobody can be asked", where="the release record", next=f"teal release --stack {stack}"
+        )
+    return target.runtime.admin(state, record.active, "advise")
+
+
+def shown(rows: Sequence[Mapping[str, Any]]) -> Group:
+    """One paragraph for each piece of advice, then what was looked at."""
+    lines: list[str] = []
+    for row in rows:
+        said = {name: escape(str(value)) for name, value in row.items()}
+        if "do" in row:
+            lines += [f"[yellow]!![/yellow] {said['part']}: [bold]{said['about']}[/bold]: {said['found']}", f"   do:  {said['do']}",
+                      f"   why: {said['why']} [dim]({said['source']})[/dim]"]  # fmt: skip
+        elif row.get("skipped"):
+            lines.append(f"[dim]..[/dim] {said['part']}: {said['skipped']}")
+        else:
+            lines.append(f"[green]ok[/green] {said['part']}: {said['looked_at']}; advice: {said['advice']}")
+    return Group(*lines)

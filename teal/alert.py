@@ -1,0 +1,123 @@
+"""`teal alert test`: one alert for real through the channel that alerts take, so that nobody finds out in an outage that it is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from teal.errors import BadInput, OperatorError
+from teal.stack.layout import Layout, locate
+
+CHANNEL_VARIABLE = "TEAL_ALERT_CHANNEL"  # of the laptop: an http(s) address that takes Alertmanager's webhook, or a file
+NAME = "AlertChannelTest"
+RUNBOOK = "docs/observability.md"
+SEND_SECONDS = 10.0  # a receiver that needs longer than this would lose alerts too
+
+
+class NotReceived(OperatorError):
+    """The channel did not take the alert."""
+
+    code = "alert-not-received"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where it went, and the id by which it is found there."""
+
+    channel: str
+    id: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True, help="The channel that alerts take.")
+    group.command("test")(alert_test)
+    app.add_typer(group, name="alert")
+
+
+def alert_test(
+    stack: Annotated[
+        str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Send one alert for real, and say who took it. Exit 1: nobody did."""
+    if stack is None:
+        sent = send(message(datetime.now(UTC)), os.environ, locate(os.environ))
+    else:
+        from teal.aws import alert
+
+        sent = alert.send(stack, os.environ)
+    typer.echo(json.dumps(asdict(sent)) if as_json else f"taken by {sent.channel} as {sent.id}: now look where people read it")
+
+
+def message(now: datetime) -> dict[str, Any]:
+    """One alert in the form of Alertmanager's webhook, version 4 (Prometheus' manual, "Alerting: webhook_config")."""
+    labels = {"alertname": NAME, "severity": "ticket"}
+    annotations = {
+        "summary": f"A test of the alert channel from {socket.gethostname()}. Nothing is wrong.",
+        "runbook": RUNBOOK,
+    }
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": now.isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",  # not over: the zero of Go's time
+        "generatorURL": "",
+        "fingerprint": uuid.uuid4().hex[:16],
+    }
+    return {
+        "version": "4",
+        "groupKey": f'{{}}:{{alertname="{NAME}"}}',
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "teal",
+        "groupLabels": {"alertname": NAME},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [alert],
+    }
+
+
+def send(body: Mapping[str, Any], environ: Mapping[str, str], layout: Layout) -> Sent:
+    """To what TEAL_ALERT_CHANNEL names, else to `.teal/log/alerts.jsonl`. Raises NotReceived."""
+    channel = environ.get(CHANNEL_VARIABLE) or str(layout.logs / "alerts.jsonl")
+    identity = str(body["alerts"][0]["fingerprint"])
+    if channel.startswith(("http://", "https://")):
+        _post(channel, body)
+        return Sent(httpx.URL(channel).host, identity)  # the path of a webhook is often its secret
+    if "://" in channel:
+        raise BadInput("This is no address of a webhook and no file", where=CHANNEL_VARIABLE, next=f"unset {CHANNEL_VARIABLE}")
+    file = Path(channel)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(body) + "\n")
+    except OSError as error:
+        raise NotReceived(f"The alert could not be written: {error.strerror}", where=channel, next=_NEXT) from error
+    return Sent(channel, identity)
+
+
+_NEXT = f"correct {CHANNEL_VARIABLE}, then teal alert test"
+
+
+def _post(address: str, body: Mapping[str, Any]) -> None:
+    host = httpx.URL(address).host
+    try:
+        answer = httpx.post(address, json=body, timeout=SEND_SECONDS)
+    except httpx.HTTPError as error:
+        raise NotReceived(f"The webhook did not answer: {type(error).__name__}", where=host, next=_NEXT) from error
+    if not answer.is_success:
+        raise NotReceived(f"The webhook refused the alert with {answer.status_code}", where=host, next=_NEXT)
