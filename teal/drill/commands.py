@@ -1,4 +1,4 @@
-"""`teal drill`: rehearse what the runbooks say."""
+"""`teal drill`: rehearse what the runbooks say. Imports are inside the command: `teal rollback` must not wait for them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from teal import runbook
-from teal.drill import report
-from teal.drill.catalogue import DRILLS, find
-from teal.drill.measure import Result, targets
-from teal.drill.run import Wish, rehearse
-from teal.drill.scene import Drill
-from teal.drill.stack import DrillStack
 from teal.errors import FAILED, BadInput, NeedsHuman, StackDown
 from teal.stack import supervisor
 from teal.stack.layout import Layout, load, locate
+
+if TYPE_CHECKING:
+    from teal.drill.scene import Drill
+    from teal.drill.stack import DrillStack
 
 PER_SECOND = 20.0  # of requests: enough to see a second's outage, and a small part of what two cores answer
 
@@ -32,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def drill_(
-    name: Annotated[str | None, typer.Argument(help="One drill; `--list` shows them.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which drills; `--list` shows them.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, one after the other.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Show the drills and their targets.")] = False,
     here: Annotated[bool, typer.Option("--here", help="On the running stack, instead of one made for it.")] = False,
@@ -43,15 +40,22 @@ def drill_(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")] = False,
 ) -> None:  # fmt: skip
     """Cause a fault under load, follow its runbook, measure RTO and RPO. Exit 1: past a target in runbooks/targets.yaml; 4: could not run."""
+    from teal import runbook
+    from teal.drill import report
+    from teal.drill.catalogue import DRILLS, find
+    from teal.drill.measure import Result, targets
+    from teal.drill.run import Wish, rehearse
+
     aims = targets(runbook.folder() / "targets.yaml")
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
         raise BadInput(f"No target for {', '.join(lacking)}", where=str(runbook.folder() / "targets.yaml"), next="add them")
     if listed:
-        _list(as_json)
+        _list(DRILLS, as_json)
         return
-    if every == (name is not None):
-        raise BadInput("Name one drill, or say --all", where="teal drill", next="teal drill --list")
-    wanted = DRILLS if every else (find(str(name)),)
+    if every == bool(names):
+        raise BadInput("Name a drill, or say --all", where="teal drill", next="teal drill --list")
+    chosen = [find(name) for name in names or ()]
+    wanted = tuple(drill for drill in DRILLS if every or drill in chosen)
     layout = locate(os.environ)
     wish = Wish(per_second, _here(layout, wanted, yes) if here else None)
     results = []
@@ -80,6 +84,8 @@ def drill_(
 
 def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     """The running stack. Raises StackDown; BadInput for what must not be done to it unasked."""
+    from teal.drill.stack import DrillStack
+
     state = load(layout)
     if state is None or not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
@@ -89,16 +95,16 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     return DrillStack(layout.home, state.ports.public, dict(os.environ))
 
 
-def _list(as_json: bool) -> None:
+def _list(drills: tuple[Drill, ...], as_json: bool) -> None:
     if as_json:
-        for drill in DRILLS:
+        for drill in drills:
             typer.echo(json.dumps({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,
                                    "needs": drill.ground, "destructive": drill.destructive}))  # fmt: skip
         return
     table = Table(box=None, pad_edge=False)
     for column in ("drill", "fault", "runbook", "needs"):
         table.add_column(column)
-    for drill in DRILLS:
+    for drill in drills:
         table.add_row(drill.name, drill.fault, f"runbooks/{drill.runbook}.md", "" if drill.ground == "plain" else drill.ground)
     Console(highlight=False).print(table)
 

@@ -121,7 +121,6 @@ def expired_certificate(scene: Scene) -> Iterator[Whole]:
     Its leaf is replaced by one that lives some seconds; the configuration is put back before anybody reads it again.
     """
     stack, layout = scene.stack, scene.stack.layout
-    scene.variables["PORT"] = str(stack.port)
     configuration = layout.conf / "Caddyfile"
     text = configuration.read_text(encoding="utf-8")
     short = text.replace("tls internal", f"tls {{\n\t\tissuer internal {{\n\t\t\tlifetime {LEAF_SECONDS}s\n\t\t}}\n\t}}")

@@ -79,7 +79,7 @@ def one(drill: Drill, stack: DrillStack, target: Target, wish: Wish) -> Result:
             return replace(told, reasons=(error.what,))
         users = stack.users((key,), per_second=wish.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
                             collection=COLLECTION)  # fmt: skip
-        scene = Scene(stack, users, book, Path(folder), key, key_id)
+        scene = Scene(stack, users, book, Path(folder), key, key_id, variables=_variables(stack))
         users.start()
         try:
             time.sleep(CALM_SECONDS)
@@ -88,6 +88,11 @@ def one(drill: Drill, stack: DrillStack, target: Target, wish: Wish) -> Result:
             met = users.stop()
         return replace(_measured(told, scene, met, whole_at, failure, target, tidy=wish.here is not None),
                        took_seconds=time.monotonic() - clock)  # fmt: skip
+
+
+def _variables(stack: DrillStack) -> dict[str, str]:
+    """What runbooks/README.md tells a person to set on a laptop."""
+    return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
 
 
 def _through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
