@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from teal.errors import FAILED, BadInput, NeedsHuman, StackDown
+from teal.release.commands import asked_to_stop
 from teal.stack import supervisor
 from teal.stack.layout import Layout, load, locate
 
@@ -60,13 +61,14 @@ def drill_(
     wish = Wish(per_second, _here(layout, wanted, yes) if here else None)
     results = []
     console = Console(highlight=False)
-    for told in rehearse(wanted, aims, wish):
-        if isinstance(told, Result):
-            results.append(told)
-            fields = {key: value for key, value in told.fields().items() if key != "timeline"}
-            _say(as_json, console, json.dumps(fields), f"   {told.drill}: {told.verdict} {'; '.join(told.reasons)}")
-        else:
-            _say(as_json, console, json.dumps(told.fields()), f"{told.state:<8} {told.step}: {told.detail}")
+    with asked_to_stop():
+        for told in rehearse(wanted, aims, wish):
+            if isinstance(told, Result):
+                results.append(told)
+                fields = {key: value for key, value in told.fields().items() if key != "timeline"}
+                _say(as_json, console, json.dumps(fields), f"{told.verdict:<8} {told.drill} {'; '.join(told.reasons)}")
+            else:
+                _say(as_json, console, json.dumps(told.fields()), f"{told.state:<8} {told.step}: {told.detail}")
     folder = output or layout.home / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     page = report.write(results, aims, folder, report.machine())
     if into is not None:
@@ -84,6 +86,7 @@ def drill_(
 
 def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     """The running stack. Raises StackDown; BadInput for what must not be done to it unasked."""
+    from teal.drill.run import RULES
     from teal.drill.stack import DrillStack
 
     state = load(layout)
@@ -92,7 +95,7 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     if not yes and (harmful := [drill.name for drill in wanted if drill.destructive]):
         raise BadInput(f"On the running stack {', '.join(harmful)} takes the service or data away for a while", where=str(layout.home),
                        next="the same command with --yes, or without --here")  # fmt: skip
-    return DrillStack(layout.home, state.ports.public, dict(os.environ))
+    return DrillStack(layout.home, state.ports.public, {"TEAL_RULES": json.dumps(RULES), **os.environ})
 
 
 def _list(drills: tuple[Drill, ...], as_json: bool) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from teal.drill import disk
 from teal.drill.scene import DrillFailed, Scene, Whole
 from teal.drill.stack import DrillStack, another_version
+from teal.drill.users import finds
 from teal.errors import OperatorError, Refused
 from teal.runbook import Ran
 from teal.stack import health
@@ -165,21 +166,21 @@ def use_new_key(scene: Scene, ran: Ran) -> None:
     scene.users.use((scene.key,))
 
 
-def lost(*names: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
-    """Files of the stack's data are gone with the processes that had them open. A snapshot was taken and verified before."""
+def lost(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
+    """Files of the stack's data are gone, with the processes that had them open. With `snapshot`, one was taken just before."""
 
     @contextmanager
     def gone(scene: Scene) -> Iterator[Whole]:
         stack = scene.stack
         color = stack.record().active
-        stack.must("snapshot")
+        if snapshot:
+            stack.must("snapshot")
         scene.strike()
-        for path in (path for name in names for path in stack.layout.data.glob(name)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in stack.layout.data.glob(files):
+            path.unlink()
         for part in (f"{color}-worker", f"{color}-app-0", f"{color}-app-1"):
             stack.kill(part)
-        scene.marks["deleted"] = time.time()
-        yield stack.healthy
+        yield lambda: stack.healthy() and finds(stack.url, scene.key, stack.layout.ca)
 
     return gone
 

@@ -82,12 +82,16 @@ def one(drill: Drill, stack: DrillStack, target: Target, wish: Wish) -> Result:
         scene = Scene(stack, users, book, Path(folder), key, key_id, variables=_variables(stack))
         users.start()
         try:
-            time.sleep(CALM_SECONDS)
-            whole_at, failure = _through(drill, scene, target)
+            try:
+                time.sleep(CALM_SECONDS)
+                whole_at, failure = _through(drill, scene, target)
+            finally:
+                met = users.stop()
+            found = _measured(told, scene, met, whole_at, failure, target)
         finally:
-            met = users.stop()
-        return replace(_measured(told, scene, met, whole_at, failure, target, tidy=wish.here is not None),
-                       took_seconds=time.monotonic() - clock)  # fmt: skip
+            if wish.here is not None:
+                _tidy(scene, users.met)
+        return replace(found, took_seconds=time.monotonic() - clock)
 
 
 def _variables(stack: DrillStack) -> dict[str, str]:
@@ -133,15 +137,13 @@ def _settle(met: Met) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: str, target: Target, *, tidy: bool) -> Result:
+def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: str, target: Target) -> Result:
     fault_at = scene.fault_at or time.time()
     after = [request for request in met.requests if request.ended >= fault_at]
     first = min((request.at for request in met.requests), default=fault_at)
     left = dict(met.accepted)
     with suppress(OperatorError, OSError):
         left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=0 if failure else FIND_SECONDS)
-    if tidy:
-        _tidy(scene, met)
     found = replace(
         told,
         answered_seconds=answered_again(met.requests, fault_at),

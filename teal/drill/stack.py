@@ -76,9 +76,11 @@ class DrillStack:
         process = self.start(*arguments, "--json")
         try:
             said, _ = process.communicate(timeout=COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
             process.kill()
-            raise
+            process.communicate()
+            raise CommandFailed(f"`teal {' '.join(arguments)}` did not end within {COMMAND_SECONDS:.0f} s", where=str(self.home),
+                                next="teal status") from error  # fmt: skip
         return process.returncode, lines(said)
 
     def must(self, *arguments: str) -> list[dict[str, Any]]:
