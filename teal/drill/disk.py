@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
 
 
 class NoSmallDisk(Exception):
@@ -30,7 +33,16 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def fill(ballast: Path, leave_bytes: int = 0) -> None:
-    """Take all the room that is left on the file system of `ballast` but `leave_bytes`."""
-    room = os.statvfs(ballast.parent)
-    with ballast.open("wb") as file:
-        file.write(b"\x00" * max(0, room.f_bavail * room.f_frsize - leave_bytes))
+    """Take all the room that is left on the file system of `ballast` but `leave_bytes`; others may be writing meanwhile."""
+
+    def left() -> int:
+        room = os.statvfs(ballast.parent)
+        return room.f_bavail * room.f_frsize - leave_bytes
+
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while (more := left()) > 0:
+                file.write(bytes(min(more, CHUNK_BYTES)))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise

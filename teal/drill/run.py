@@ -158,7 +158,7 @@ def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: st
         p99_seconds=percentile((request.seconds for request in after), 0.99),
         worst_seconds=percentile((request.seconds for request in after), 1.0),
         failures=tuple(met.failures),
-        blocks=tuple(scene.ran),
+        blocks=tuple(replace(ran, said=ran.said.replace(scene.key, "(the key)")) for ran in scene.ran),
         marks={name: at - first for name, at in scene.marks.items()},
         timeline=tuple((round(one.at - first, 3), round(one.seconds, 4), one.good) for one in sorted(met.requests, key=lambda one: one.at)),
     )  # fmt: skip
