@@ -18,7 +18,7 @@ from teal.drill import disk
 from teal.drill.scene import DrillFailed, Scene, Whole
 from teal.drill.stack import DrillStack, another_version
 from teal.drill.users import finds
-from teal.errors import OperatorError, Refused
+from teal.errors import HELD, OperatorError, Refused
 from teal.runbook import Ran
 from teal.stack import health
 from teal.stack.layout import write_private
@@ -51,7 +51,11 @@ def supervisor(scene: Scene) -> Iterator[Whole]:
     before = set(stack.processes())
     scene.strike()
     stack.kill("supervisord")
-    yield lambda: not before & set(stack.processes()) and stack.healthy()
+    try:
+        yield lambda: not before & set(stack.processes()) and stack.healthy()
+    finally:
+        if not stack.pids("supervisord"):
+            stack.teal("up", "--no-corpus")
 
 
 @contextmanager
@@ -97,7 +101,11 @@ def dead_releaser(scene: Scene) -> Iterator[Whole]:
                 return False
             return stack.weights() == all_to(record.active) and stack.healthy()
 
-        yield whole
+        try:
+            yield whole
+        finally:
+            if stack.record().release is not None:
+                _await(None, lambda: stack.teal("repair", "--yes")[0] != HELD, scene)
     if stack.record().active != was:
         raise DrillFailed("The unfinished release was not undone", where=str(stack.home), next="teal history")
 
@@ -134,7 +142,11 @@ def expired_certificate(scene: Scene) -> Iterator[Whole]:
         write_private(configuration, text)
     _await(None, lambda: "expired" in _handshake(stack), scene)
     scene.strike()
-    yield lambda: _handshake(stack) == "" and stack.healthy()
+    try:
+        yield lambda: _handshake(stack) == "" and stack.healthy()
+    finally:
+        if "expired" in _handshake(stack):
+            stack.kill("caddy")  # it renews when it starts
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from teal.stack.layout import Layout, write_private
 LOCK = "requirements.lock"
 BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
 INSTALL_SECONDS = 900.0  # an environment from a lock: a minute from a near index
+GENTLY = ("nice", "-n", "10")  # a build takes a tenth of what a request takes of a busy processor
 EPOCH = "315532800"  # 1980-01-01, the first moment a zip file can name: the same tree must give the same bytes
 _PROJECT = """\
 [build-system]
@@ -116,7 +117,7 @@ def _wheel(source: Path, making: Path) -> Path:
     for path in tree.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     env = {"PATH": os.environ.get("PATH", os.defpath), "SOURCE_DATE_EPOCH": EPOCH, "LANG": "C.UTF-8"}
-    command = (sys.executable, "-I", "-c", _BUILD, str(making))
+    command = (*GENTLY, sys.executable, "-I", "-c", _BUILD, str(making))
     try:
         done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
@@ -144,7 +145,7 @@ def _environment(layout: Layout, lock: bytes) -> str:
     wanted.write_bytes(lock)
     for command in ((sys.executable, "-m", "venv", str(folder)),
                     (str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(wanted))):  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run((*GENTLY, *command), capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise BuildFailed(f"Its requirements could not be installed: {reason}", where=str(wanted), next="teal release PATH")
@@ -156,7 +157,7 @@ def _schema(code: Path, python: str) -> tuple[str, str]:
     """What the code says of itself; no database is asked."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8",
            "TEAL_STATE_DIR": str(code / "no-such-folder")}  # fmt: skip
-    done = subprocess.run((python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
+    done = subprocess.run((*GENTLY, python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
                           timeout=BUILD_SECONDS, check=False)  # fmt: skip
     try:
         said = json.loads(done.stdout.strip().splitlines()[-1])

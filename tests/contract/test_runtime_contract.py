@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from teal.record import ColorState
@@ -53,6 +54,8 @@ def test_deploy_readiness_again_and_retire(stack: ReleaseStack, runtime: Runtime
         time.sleep(0.2)
     assert (found.ready, found.wanted, runtime.replicas("green")) == (2, 2, 2)
     before = stack.processes()
+    nice = {part: psutil.Process(pid).nice() for pid, part in before.items()}
+    assert nice["green-worker"] > nice["green-app-0"] == nice["green-app-1"]  # documents give way to requests
     for _ in runtime.deploy("green", state):
         pass
     assert stack.processes() == before
