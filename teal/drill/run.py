@@ -183,34 +183,39 @@ def _ground(ground: Ground, wish: Wish) -> Iterator[DrillStack]:
     """A running, filled stack. Raises CouldNotRun with the reason."""
     if wish.here is not None:
         if ground == "small disk":
-            raise CouldNotRun(
-                "A disk of this machine is not filled: run it without --here", where="--here", next="teal drill disk-full"
-            )
+            raise CouldNotRun("a disk of this machine is not filled", where="--here", next="teal drill disk-full")
+        if ground == "elasticsearch" and not wish.here.pids("elasticsearch"):
+            raise CouldNotRun("this stack runs no Elasticsearch", where="--here", next="teal drill elasticsearch")
         yield wish.here
         return
     place = Path(tempfile.mkdtemp(prefix="teal-drill-"))
-    home = place / ".teal"
-    stack = own(home, free_ports(1)[0], RULES)
+    stack = own(place / ".teal", free_ports(1)[0], RULES)
     try:
-        with disk.small_disk(home, DISK_BYTES) if ground == "small disk" else nullcontext():
+        with disk.small_disk(stack.home, DISK_BYTES) if ground == "small disk" else nullcontext():
             try:
-                stack.up(*(("--search", "elasticsearch") if ground == "elasticsearch" else ()))
-                stack.fill()
-            except OperatorError as error:
-                raise CouldNotRun(f"Its stack did not start: {error.what}", where=error.where, next=error.next) from error
-            yield stack
+                _begin(stack, ground)
+                yield stack
+            finally:
+                _end(stack)
     except disk.NoSmallDisk as error:
-        raise CouldNotRun("a small disk needs root, or sudo that asks no password, where mounting is allowed", where=str(home),
-                          next="sudo teal drill disk-full") from error  # fmt: skip
+        raise CouldNotRun("a small disk needs root, or sudo that asks no password, where mounting is allowed", where=str(stack.home),
+                          next="teal drill disk-full, as root") from error  # fmt: skip
     finally:
-        _remove(stack, place)
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def _remove(stack: DrillStack, place: Path) -> None:
-    """End the stack and take away what it made, also what Elasticsearch made elsewhere."""
+def _begin(stack: DrillStack, ground: Ground) -> None:
+    try:
+        stack.up(*(("--search", "elasticsearch") if ground == "elasticsearch" else ()))
+        stack.fill()
+    except OperatorError as error:
+        raise CouldNotRun(f"its stack did not start: {error.what}", where=error.where, next=error.next) from error
+
+
+def _end(stack: DrillStack) -> None:
+    """End the stack, and take away what Elasticsearch made outside its folder."""
     with suppress(OperatorError):
         stack.teal("down")
         state = load(stack.layout)
         if state is not None and state.elasticsearch_home is not None:
             shutil.rmtree(state.elasticsearch_home, ignore_errors=True)
-    shutil.rmtree(place, ignore_errors=True)
