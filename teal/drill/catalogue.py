@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from teal.drill import faults
+from teal.drill import faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
 
 MENDED = ("look", "start", "verify")  # supervisor mends it by itself; the runbook must do no harm
 
 DRILLS = (
-    Drill("release", "another version is released, step by step", "deploy", faults.release, ("look", "release", "verify"), destructive=False),
-    Drill("rollback", "a new version has all requests and is not wanted", "rollback", faults.unwanted_release,
+    Drill("release", "another version is released, step by step", "deploy", release_faults.release, ("look", "release", "verify"), destructive=False),
+    Drill("rollback", "a new version has all requests and is not wanted", "rollback", release_faults.unwanted_release,
           ("look", "rollback", "verify"), destructive=False),
-    Drill("stuck-release", "kill -9 of a releaser while both colors have requests", "stuck-release", faults.dead_releaser,
+    Drill("stuck-release", "kill -9 of a releaser while both colors have requests", "stuck-release", release_faults.dead_releaser,
           ("look", "repair", "verify")),
     Drill("key-rotation", "the users' key is replaced while they use it", "key-rotation", faults.old_key,
           ("look", "rotate", "end", "verify"), after=(("rotate", faults.use_new_key),), destructive=False),

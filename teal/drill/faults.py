@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 
 from teal.drill import disk
-from teal.drill.scene import DrillFailed, Scene, Whole
-from teal.drill.stack import DrillStack, another_version
-from teal.drill.users import finds
-from teal.errors import HELD, OperatorError, Refused
+from teal.drill.findable import finds
+from teal.drill.scene import DrillFailed, Scene, Whole, until
+from teal.drill.stack import DrillStack
+from teal.errors import Refused
 from teal.runbook import Ran
 from teal.stack import health
 from teal.stack.layout import write_private
-from teal.traffic.port import all_to
 
-READY_SECONDS = 150.0  # for a release to come to the step that a drill waits for: 40 s on two idle cores
-POLL_SECONDS = 0.1
+CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
 LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
 BALLAST = "ballast.log.1"  # a rotated log by its name: what the runbook removes
 
@@ -59,58 +52,6 @@ def supervisor(scene: Scene) -> Iterator[Whole]:
 
 
 @contextmanager
-def release(scene: Scene) -> Iterator[Whole]:
-    """No fault: another version of the same code is released."""
-    stack = scene.stack
-    was = stack.record().active
-    _name_version(scene, "drill-release")
-    scene.strike()
-    yield lambda: (record := stack.record()).release is None and record.active not in (None, was) and stack.healthy()
-
-
-@contextmanager
-def unwanted_release(scene: Scene) -> Iterator[Whole]:
-    """A release whose new version has all requests, and is not wanted any more."""
-    stack = scene.stack
-    was = stack.record().active
-    if was is None:
-        raise DrillFailed("No color is active", where=str(stack.home), next="teal up")
-    with _releasing(
-        scene, "drill-rollback", {"hold_seconds": 120}
-    ) as releaser:  # the window stays open while the runbook is followed
-        _await(releaser, lambda: stack.weights().of(was) == 0, scene)
-        scene.strike()
-        yield lambda: stack.weights() == all_to(was)
-        _await(None, lambda: stack.record().release is None, scene)
-
-
-@contextmanager
-def dead_releaser(scene: Scene) -> Iterator[Whole]:
-    """SIGKILL to the releaser while both colors have requests."""
-    stack = scene.stack
-    was = stack.record().active
-    with _releasing(scene, "drill-stuck", {"steps": [25, 100], "lease_seconds": 15}) as releaser:
-        _await(releaser, lambda: 0 < stack.weights().blue < 100, scene)
-        scene.strike()
-        releaser.kill()
-        releaser.wait()
-
-        def whole() -> bool:
-            record = stack.record()
-            if record.release is not None or record.lease is not None or record.active is None:
-                return False
-            return stack.weights() == all_to(record.active) and stack.healthy()
-
-        try:
-            yield whole
-        finally:
-            if stack.record().release is not None:
-                _await(None, lambda: stack.teal("repair", "--yes")[0] != HELD, scene)
-    if stack.record().active != was:
-        raise DrillFailed("The unfinished release was not undone", where=str(stack.home), next="teal history")
-
-
-@contextmanager
 def full_disk(scene: Scene) -> Iterator[Whole]:
     """Every byte of the stack's disk is taken."""
     stack = scene.stack
@@ -137,10 +78,10 @@ def expired_certificate(scene: Scene) -> Iterator[Whole]:
         write_private(configuration, short)
         shutil.rmtree(layout.caddy / "certificates", ignore_errors=True)
         stack.kill("caddy")
-        _await(None, lambda: _handshake(stack) == "", scene)
+        until(lambda: _handshake(stack) == "", what="Caddy to serve the short certificate", seconds=CADDY_SECONDS)
     finally:
         write_private(configuration, text)
-    _await(None, lambda: "expired" in _handshake(stack), scene)
+    until(lambda: "expired" in _handshake(stack), what="the certificate to expire", seconds=CADDY_SECONDS)
     scene.strike()
     try:
         yield lambda: _handshake(stack) == "" and stack.healthy()
@@ -195,50 +136,6 @@ def lost(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractCont
         yield lambda: stack.healthy() and finds(stack.url, scene.key, stack.layout.ca)
 
     return gone
-
-
-def _name_version(scene: Scene, label: str) -> Path:
-    version = f"{label}-{int(time.time())}"
-    tree = another_version(scene.stack, scene.folder, version)
-    scene.variables |= {"TREE": str(tree), "VERSION": version}
-    return tree
-
-
-@contextmanager
-def _releasing(scene: Scene, label: str, rules: dict[str, object]) -> Iterator[subprocess.Popen[str]]:
-    """A releaser at work on another version. At the end it is gone, and so is what it may have left."""
-    tree = _name_version(scene, label)
-    said = json.loads(scene.stack.environ.get("TEAL_RULES") or "{}")
-    stack = replace(scene.stack, environ={**scene.stack.environ, "TEAL_RULES": json.dumps(said | rules)})
-    releaser = stack.start("release", str(tree), "--version", label, "--json", to=scene.folder / f"{label}.jsonl")
-    try:
-        yield releaser
-    finally:
-        if releaser.poll() is None:
-            releaser.send_signal(signal.SIGTERM)  # it undoes what it did
-            with suppress(subprocess.TimeoutExpired):
-                releaser.wait(READY_SECONDS)
-            releaser.kill()
-            releaser.wait()
-
-
-def _await(releaser: subprocess.Popen[str] | None, there: Callable[[], bool], scene: Scene) -> None:
-    """Poll until it is there. Raises DrillFailed when the releaser ends before, or after READY_SECONDS."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not _true(there):
-        if releaser is not None and releaser.poll() is not None:
-            raise DrillFailed(f"The release ended with {releaser.returncode} before the drill could begin", where=str(scene.folder),
-                              next="teal history")  # fmt: skip
-        if time.monotonic() > deadline:
-            raise DrillFailed(f"It did not come to be within {READY_SECONDS:.0f} s", where=str(scene.folder), next="teal status")
-        time.sleep(POLL_SECONDS)
-
-
-def _true(there: Callable[[], bool]) -> bool:
-    try:
-        return there()
-    except OperatorError:
-        return False
 
 
 def _handshake(stack: DrillStack) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from teal import runbook
 from teal.drill import disk
+from teal.drill.findable import finds, missing
 from teal.drill.measure import Result, Target, answered_again, past, reached_back
 from teal.drill.scene import CouldNotRun, Drill, Ground, Scene, Watch
 from teal.drill.stack import DrillStack, own
-from teal.drill.users import Met, finds, missing, percentile
+from teal.drill.users import Met, percentile
 from teal.errors import OperatorError
 from teal.stack.events import Event
 from teal.stack.layout import free_ports, load

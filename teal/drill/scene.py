@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from teal.errors import OperatorError
 from teal.runbook import Ran, Runbook
 
 BLOCK_SECONDS = 240.0  # the longest is a whole release, 60 s on two idle cores
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
 Whole = Callable[[], bool]
 Ground = Literal["plain", "small disk", "elasticsearch"]
 
@@ -63,7 +64,7 @@ class Scene:
             last = (done.said.strip().splitlines() or ["it said nothing"])[-1]
             how = f"ended with {done.exit_code}" if done.exit_code is not None else f"did not end within {BLOCK_SECONDS:.0f} s"
             raise DrillFailed(f"Block {name} {how}: {last[:300]}", where=f"runbooks/{self.book.slug}.md:{wanted.line}",
-                              next=f"teal drill NAME --keep, then the block by hand with TEAL_HOME={self.stack.home}")  # fmt: skip
+                              next="read what it printed in the drill's page, and mend the runbook or what it works on")  # fmt: skip
         return done
 
 
@@ -83,6 +84,27 @@ class Drill:
     keep_alive: bool = True  # False: users open a connection for each request
 
 
+def holds(there: Whole) -> bool:
+    """Whether it is so; what is looked at being away means no."""
+    try:
+        return there()
+    except (OperatorError, OSError):
+        return False
+
+
+def until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
+    """Poll until it is so. Raises DrillFailed after that time, or when the process that should bring it about has ended."""
+    deadline = time.monotonic() + seconds
+    while not holds(there):
+        if alive is not None and alive.poll() is not None:
+            raise DrillFailed(
+                f"Waiting for {what}: the command ended with {alive.returncode}", where="the drill", next="teal history"
+            )
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"Waited {seconds:.0f} s for {what}", where="the drill", next="teal status")
+        time.sleep(POLL_SECONDS)
+
+
 class Watch(threading.Thread):
     """Looks whether all is whole, beside the runbook: the moment it was first true, in Unix seconds; 0.0 until then."""
 
@@ -93,18 +115,11 @@ class Watch(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.is_set():
-            if self._now():
+        while not self._stopped.wait(POLL_SECONDS):
+            if holds(self._whole):
                 self.at = time.time()
                 return
-            self._stopped.wait(POLL_SECONDS)
 
     def stop(self) -> None:
         self._stopped.set()
         self.join()
-
-    def _now(self) -> bool:
-        try:
-            return self._whole()
-        except (OperatorError, OSError):
-            return False  # what is looked at is away: not whole

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill.users import missing, said
+from teal.drill.findable import missing
+from teal.drill.users import said
 from teal.stack.layout import free_ports
 from teal.traffic.port import all_to
 from tests.releasing import ReleaseStack, tree
