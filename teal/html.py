@@ -37,7 +37,7 @@ def chart(lines: Mapping[str, Sequence[Point]], top: float, colors: Mapping[str,
     marks = marks or {}
     end = max([1.0, *(at for line in lines.values() for at, _ in line), *marks.values()])
     drawn = []
-    for number, (name, at) in enumerate(marks.items()):
+    for number, (name, at) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
         x = f"{_x(at, end):.1f}"
         drawn.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{_HEIGHT - 20}" stroke="#8c959f" stroke-dasharray="3 3"/>'
                      f'<text x="{x}" y="{11 + 12 * (number % 4)}" dx="3" font-size="10" fill="#8c959f">{escape(name)}</text>')  # fmt: skip

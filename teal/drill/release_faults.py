@@ -37,7 +37,7 @@ def unwanted_release(scene: Scene) -> Iterator[Whole]:
     if was is None:
         raise DrillFailed("No color is active", where=str(stack.home), next="teal up")
     # The rollback window stays open while the runbook is followed.
-    with _releasing(scene, "drill-rollback", {"hold_seconds": 120}) as releaser:
+    with _releasing(scene, "drill-rollback", {"steps": [100], "hold_seconds": 120}) as releaser:
         until(
             lambda: stack.weights().of(was) == 0, what="the release to have all requests", seconds=READY_SECONDS, alive=releaser
         )

@@ -20,7 +20,8 @@ from teal.errors import BadInput
 from teal.html import Point
 
 BEGIN, END = "<!-- drills: begin (teal drill --all --table) -->", "<!-- drills: end -->"
-HEAD: Final = ("drill", "fault", "answered again, s", "whole again, s", "lost documents", "failed requests", "p99, s", "verdict")
+HEAD: Final = ("drill", "fault", "answered again, s (target)", "whole again, s (target)", "lost documents (target)",
+               "failed requests (target)", "p99, s", "verdict")  # fmt: skip
 _COLORS: Final = {"answered": "#1a7f37", "failed": "#b42318", "slowest": "#1f6feb"}
 _STYLES: Final = {"within": "green", "past": "red", "failed": "red", "could not run": "yellow"}
 _BIN_SECONDS: Final = 0.5  # of the plots
@@ -39,18 +40,20 @@ def row(found: Result, target: Target | None) -> tuple[str, ...]:
     if found.verdict == "could not run":
         return found.drill, found.fault, "", "", "", "", "", f"could not run: {'; '.join(found.reasons)}"
 
-    def of(value: float | None, most: float | None) -> str:
-        said = "never" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
-        return said if most is None else f"{said} of {most:g}"
+    def of(value: str, most: float | None) -> str:
+        return value if most is None else f"{value} ({most:g})"
+
+    def seconds(value: float | None) -> str:
+        return "never" if value is None else f"{value:.1f}"
 
     verdict = found.verdict if not found.reasons else f"{found.verdict}: {'; '.join(found.reasons)}"
     return (
         found.drill,
         found.fault,
-        of(found.answered_seconds, target.answered_seconds if target else None),
-        of(found.whole_seconds, target.whole_seconds if target else None),
-        f"{of(found.lost_documents, target.lost_documents if target else None)} ({found.documents} sent)",
-        f"{of(found.failed_requests, target.failed_requests if target else None)} ({found.requests} sent)",
+        of(seconds(found.answered_seconds), target.answered_seconds if target else None),
+        of(seconds(found.whole_seconds), target.whole_seconds if target else None),
+        of(f"{found.lost_documents} of {found.documents}", target.lost_documents if target else None),
+        of(f"{found.failed_requests} of {found.requests}", target.failed_requests if target else None),
         f"{found.p99_seconds:.2f}",
         verdict,
     )
@@ -137,10 +140,11 @@ def _drill(found: Result) -> list[str]:
 
 def _per_second(timeline: Sequence[tuple[float, float, bool]]) -> tuple[dict[str, list[Point]], dict[str, list[Point]]]:
     """Rates of answered and failed requests, and the slowest of each bin."""
-    bins = int(max(at for at, _, _ in timeline) / _BIN_SECONDS) + 1
+    bins = int(max(at for at, _, _ in timeline) / _BIN_SECONDS) or 1  # the last one, which is not full, would look like a fall
     good, bad, slow = [0] * bins, [0] * bins, [0.0] * bins
     for at, seconds, answered in timeline:
-        place = int(at / _BIN_SECONDS)
+        if (place := int(at / _BIN_SECONDS)) >= bins:
+            continue
         (good if answered else bad)[place] += 1
         slow[place] = max(slow[place], seconds)
 

@@ -144,7 +144,7 @@ def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: st
     first = min((request.at for request in met.requests), default=fault_at)
     left = dict(met.accepted)
     with suppress(OperatorError, OSError):
-        left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=0 if failure else FIND_SECONDS)
+        left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
     found = replace(
         told,
         answered_seconds=answered_again(met.requests, fault_at),

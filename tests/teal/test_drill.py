@@ -106,7 +106,7 @@ def test_every_number_among_the_targets_has_its_reason_beside_it() -> None:
 BOOK = runbook.parse(
     "# T\n\n## Meaning\n\n## Impact\n\n## Diagnosis\n\n```bash name=look\nexit 7\n```\n\n## Mitigation\n\n"
     "```bash name=mend\ntouch mended; echo new words\n```\n\n```bash name=fail\necho no room >&2; exit 3\n```\n\n"
-    "## Verification\n\n```bash name=verify\ntest -e mended\n```\n",
+    "## Verification\n\n```bash name=verify\ntest -e mended\n```\n\n```bash name=second\ntest -e once || { touch once; exit 1; }\n```\n",
     "test",
 )
 
@@ -153,6 +153,13 @@ def test_a_block_that_fails_fails_the_drill_in_its_own_words_and_the_fault_is_un
     assert stage.undone
 
 
+def test_a_check_is_run_again_until_it_passes_or_its_time_is_over(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stage.play("look", "second") == (0.0, "")
+    assert [(ran.block, ran.exit_code) for ran in stage.scene.ran] == [("look", 7), ("second", 1), ("second", 0)]
+    monkeypatch.setattr("teal.drill.scene.VERIFY_SECONDS", 0.0)
+    assert stage.play("verify")[1].startswith("Block verify ended with 1")
+
+
 def test_what_is_never_whole_is_waited_for_no_longer_than_twice_its_target(stage: _Stage) -> None:
     whole_at, failure = stage.play("look")
     assert (whole_at, failure) == (0.0, "")
@@ -185,7 +192,7 @@ def test_the_table_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> No
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "2026-01-02, a laptop; users sent 20 requests a second." in text
-    assert r"| 1.0 of 5 | 2.0 of 10 | 0 of 0 (4 sent) | 0 of 3 (90 sent) | 0.00 | past: a \| b |" in text
+    assert r"| 1.0 (5) | 2.0 (10) | 0 of 4 (0) | 0 of 90 (3) | 0.00 | past: a \| b |" in text
     with pytest.raises(BadInput, match="no place"):
         report.update(tmp_path / "none.md", "x")
 
