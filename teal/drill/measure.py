@@ -51,6 +51,9 @@ class Result:
     p50_seconds: float = 0.0
     p99_seconds: float = 0.0
     worst_seconds: float = 0.0
+    p99_late_seconds: float = (
+        0.0  # of the p99: how much later than due requests were sent, by a users' process without a processor
+    )
     failures: tuple[str, ...] = ()  # the first ones, in words
     blocks: tuple[Ran, ...] = ()
     took_seconds: float = 0.0

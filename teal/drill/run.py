@@ -157,6 +157,7 @@ def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: st
         broken_streams=met.broken_streams,
         p50_seconds=percentile((request.seconds for request in after), 0.5),
         p99_seconds=percentile((request.seconds for request in after), 0.99),
+        p99_late_seconds=percentile((request.late for request in after), 0.99),
         worst_seconds=percentile((request.seconds for request in after), 1.0),
         failures=tuple(met.failures),
         blocks=tuple(replace(ran, said=ran.said.replace(scene.key, "(the key)")) for ran in scene.ran),

@@ -38,7 +38,8 @@ Kind = Literal["search", "ask", "document"]
 class Request:
     """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
 
-    `document`: the id, when it was a document and was accepted.
+    `document`: the id, when it was a document and was accepted. `late`: seconds after `at` it was really sent, because the users' own
+    process had no processor: that is not the service's time.
     """
 
     at: float
@@ -46,6 +47,7 @@ class Request:
     kind: Kind
     good: bool
     document: str = ""
+    late: float = 0.0
 
     @property
     def ended(self) -> float:
@@ -141,6 +143,7 @@ class Users(threading.Thread):
         place = number % 33
         kind: Kind = "document" if place == 0 and self._documents else "ask" if place in (3, 8, 14, 19, 25) else "search"
         document = why = ""
+        late = max(0.0, time.time() - at)
         self._underway[key] += 1
         try:
             match kind:
@@ -154,7 +157,7 @@ class Users(threading.Thread):
             why = f"{type(error).__name__}: {error}"
         finally:
             self._underway[key] -= 1
-        self.met.requests.append(Request(at, time.time() - at, kind, not why, document))
+        self.met.requests.append(Request(at, time.time() - at, kind, not why, document, late))
         if why:
             self.met.failed += 1
             if len(self.met.failures) < KEPT_FAILURES:
@@ -212,6 +215,7 @@ def said(met: Met) -> str:
             "documents": len(met.accepted),
             "p50_seconds": round(met.percentile(0.5), 4),
             "p99_seconds": round(met.percentile(0.99), 4),
+            "p99_sent_late_seconds": round(percentile((request.late for request in met.requests), 0.99), 4),
             "failures": met.failures,
         }
     )
