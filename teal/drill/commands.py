@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from teal.stack import supervisor
 from teal.stack.layout import Layout, load, locate
 
 if TYPE_CHECKING:
+    from teal.drill.measure import Target
     from teal.drill.scene import Drill
     from teal.drill.stack import DrillStack
 
@@ -51,7 +53,7 @@ def drill_(
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
         raise BadInput(f"No target for {', '.join(lacking)}", where=str(runbook.folder() / "targets.yaml"), next="add them")
     if listed:
-        _list(DRILLS, as_json)
+        _list(DRILLS, aims, as_json)
         return
     if every == bool(names):
         raise BadInput("Name a drill, or say --all", where="teal drill", next="teal drill --list")
@@ -98,17 +100,19 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     return DrillStack(layout.home, state.ports.public, {"TEAL_RULES": json.dumps(RULES), **os.environ})
 
 
-def _list(drills: tuple[Drill, ...], as_json: bool) -> None:
+def _list(drills: tuple[Drill, ...], aims: Mapping[str, Target], as_json: bool) -> None:
     if as_json:
         for drill in drills:
             typer.echo(json.dumps({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,
-                                   "needs": drill.ground, "destructive": drill.destructive}))  # fmt: skip
+                                   "needs": drill.ground, "destructive": drill.destructive, "target": aims[drill.name].model_dump()}))  # fmt: skip
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("drill", "fault", "runbook", "needs"):
-        table.add_column(column)
+    for column in ("drill", "fault", "runbook", "answered again", "whole again"):
+        table.add_column(column, overflow="fold")
     for drill in drills:
-        table.add_row(drill.name, drill.fault, f"runbooks/{drill.runbook}.md", "" if drill.ground == "plain" else drill.ground)
+        aim = aims[drill.name]
+        table.add_row(drill.name, drill.fault + ("" if drill.ground == "plain" else f" (needs: {drill.ground})"), f"{drill.runbook}.md",
+                      f"{aim.answered_seconds:g} s", f"{aim.whole_seconds:g} s")  # fmt: skip
     Console(highlight=False).print(table)
 
 
