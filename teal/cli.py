@@ -21,6 +21,7 @@ from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.backup import commands as backup_commands
 from teal.client import Client, address, require_collection, require_key, words
+from teal.drill import commands as drill_commands
 from teal.errors import OperatorError
 from teal.release import commands as release_commands
 from teal.stack import doctor as checks
@@ -266,6 +267,7 @@ aws_commands.register(app)
 aws_cost.register(app)
 release_commands.register(app)
 backup_commands.register(app)
+drill_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

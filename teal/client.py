@@ -69,6 +69,9 @@ class Client:
     def get(self, path: str, **params: str | int) -> Any:
         return self._send("GET", path, params=params)
 
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
+
     def send_text(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST /v1/documents; waits while the service is busy. The same content twice is one document, so it may be repeated."""
         return self._patiently("POST", "/v1/documents", json=body)

@@ -19,6 +19,7 @@ from teal.stack.secrets import probe_secret, service_secrets
 from teal.stack.versions import find
 
 STOP_SECONDS = 45.0  # above stop_seconds of the parts: streams may finish
+APART_SECONDS = 8.0  # between two starts at most: one takes 3 s on an idle machine
 POLL_SECONDS = 0.1
 TELL_SECONDS = 1.0  # whoever waits for this keeps its lease meanwhile
 ALIVE = ("RUNNING", "STARTING", "STOPPING", "BACKOFF")
@@ -42,7 +43,12 @@ class SupervisorRuntime:
             yield Event(
                 "deploy", "warn", f"{state.replica_floor} processes are wanted; a laptop has {len(stack.ports.apps(color))}"
             )
-        started = [part.name for part in wanted if supervisor.start_part(self._layout, part.name)]
+        started = []
+        # One after another, the worker last: each needs two seconds of a processor, which the requests of the active color need too.
+        for name in sorted((part.name for part in wanted), key=lambda name: name.endswith("-worker")):
+            if supervisor.start_part(self._layout, name):
+                started.append(name)
+                yield from self._answers(stack, color, name)
         yield Event("deploy", "ok", f"started {', '.join(started)}" if started else f"{color} runs it already")
 
     def readiness(self, color: Color) -> Readiness:
@@ -107,6 +113,20 @@ class SupervisorRuntime:
             if time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
                 yield Event("stop", "progress", f"waiting for {', '.join(left)}")
+            time.sleep(POLL_SECONDS)
+
+    def _answers(self, stack: StackState, color: Color, name: str) -> Iterator[Event]:
+        """Wait until an app process answers, APART_SECONDS at most or until it ended: whether it is ready is judged later, for all."""
+        ports = {f"{color}-app-{number}": port for number, port in enumerate(stack.ports.apps(color))}
+        deadline, told = time.monotonic() + APART_SECONDS, time.monotonic()
+        while name in ports and time.monotonic() < deadline:
+            if supervisor.processes(self._layout)[name].state not in ("RUNNING", "STARTING"):
+                return
+            if health.http_ok(f"http://127.0.0.1:{ports[name]}/readyz")[0]:
+                return
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                yield Event("deploy", "progress", f"{name} is starting")
             time.sleep(POLL_SECONDS)
 
     def _why(self, process: supervisor.Process) -> str:

@@ -49,6 +49,7 @@ def main(path: str) -> None:
     is_orphan = orphaned(part["pidfile"])  # read while still allowed to
     parent = os.getppid()
     os.chdir(part["cwd"])
+    os.nice(part.get("nice", 0))  # a file of before there were any has none
     if part["user"] and os.getuid() == 0:
         become_user(part["user"])
     die_with_parent()  # after the change of user, which clears it; exec keeps it

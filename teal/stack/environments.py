@@ -18,6 +18,7 @@ from teal.stack.layout import Layout
 
 LOCK: Final = "requirements.lock"
 INSTALL_SECONDS: Final = 900.0  # a minute from a near index; wheels alone, nothing is compiled by a lock of ours
+GENTLY: Final = ("nice", "-n", "10")  # a build takes a tenth of what a request takes of a busy processor
 _WHOLE: Final = ".whole"
 _SHOWN: Final = 300  # characters of pip's reason
 
@@ -106,7 +107,7 @@ def _make(folder: Path, lock: bytes) -> None:
 
 def _run(command: tuple[str, ...], folder: Path) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run((*GENTLY, *command), capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         raise BuildFailed(
             f"Its requirements were not installed within {INSTALL_SECONDS:.0f} s", where=LOCK, next="teal release PATH"

@@ -35,11 +35,12 @@ SECRETS = frozenset({"DATABASE_URL", "TEAL_DATABASE_URL", "REDIS_URL", "TEAL_RED
 # Said of each process by its place, not by its configuration.
 IDENTITY = ("TEAL_RELEASE_ID", "TEAL_COLOR", "TEAL_SLOT", "TEAL_INDEX", "TEAL_PROBE_SECRET", "TEAL_METRICS_PEERS")
 DEFAULT_INDEX = "teal"  # as in app/settings.py
+WORKER_NICE = 5  # on a busy machine a third of what a request takes: a document may wait a moment, a person should not
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One supervised program. `once`: it is expected to end by itself. `stop_seconds`: time to drain before SIGKILL."""
+    """One supervised program. `once`: it is expected to end by itself. `stop_seconds`: time to drain before SIGKILL. `nice`: as nice(1)."""
 
     name: str
     argv: tuple[str, ...]
@@ -48,6 +49,7 @@ class Part:
     user: str | None = None
     once: bool = False
     stop_seconds: int = 10
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def color_parts(layout: Layout, state: StackState, color: Color, env: Mapping[st
     home = str(layout.home)
     env = {**env, "TEAL_METRICS_PEERS": ",".join(metrics(state))}
     worker = (python, "-m", "app.worker", "--metrics-port", str(state.ports.worker(color)))
-    found = [Part(f"{color}-worker", worker, {**env, "TEAL_SLOT": "0"}, home, stop_seconds=30)]
+    found = [Part(f"{color}-worker", worker, {**env, "TEAL_SLOT": "0"}, home, stop_seconds=30, nice=WORKER_NICE)]
     for number, port in enumerate(state.ports.apps(color)):
         argv = (python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
         found.append(
@@ -181,7 +183,15 @@ def render(part: Part, layout: Layout) -> str:
     marked = {**part.env, PART_MARK: part.name, HOME_MARK: str(layout.home)}
     return (
         json.dumps(
-            {"argv": part.argv, "env": marked, "cwd": part.cwd, "user": part.user, "pidfile": str(layout.pidfile)}, indent=1
+            {
+                "argv": part.argv,
+                "env": marked,
+                "cwd": part.cwd,
+                "user": part.user,
+                "nice": part.nice,
+                "pidfile": str(layout.pidfile),
+            },
+            indent=1,
         )
         + "\n"
     )

@@ -142,12 +142,14 @@ def _start_parts(layout: Layout, wanted: Plan, environ: Mapping[str, str], binar
 
 def _start_elasticsearch(layout: Layout, wanted: Plan) -> Iterator[Event]:
     home = wanted.state.elasticsearch_home
-    if home is None or supervisor.processes(layout)["elasticsearch"].state == "RUNNING":
+    if home is None:
         return
-    doing = "starting" if home.is_dir() else "fetching 107 MB, unpacking and starting"
-    yield Event("elasticsearch", "start", f"{doing}; security is off, it listens on loopback only")
-    elasticsearch.install(wanted.state, home)
-    supervisor.start_part(layout, "elasticsearch")
+    if supervisor.processes(layout)["elasticsearch"].state != "RUNNING":
+        doing = "starting" if home.is_dir() else "fetching 107 MB, unpacking and starting"
+        yield Event("elasticsearch", "start", f"{doing}; security is off, it listens on loopback only")
+        elasticsearch.install(wanted.state, home)
+        supervisor.start_part(layout, "elasticsearch")
+    # Also one that runs: supervisor may have started it again a moment ago, and it needs 20 s until it answers.
     yield from _until(
         layout, "elasticsearch", lambda: health.elasticsearch_ok(str(wanted.elasticsearch_url)), elasticsearch.BOOT_SECONDS
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from teal.errors import BadInput
 from teal.stack import environments
-from teal.stack.environments import LOCK, BuildFailed, project
+from teal.stack.environments import GENTLY, LOCK, BuildFailed, project
 from teal.stack.layout import Layout, write_private
 
 BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
@@ -156,7 +156,7 @@ def _wheel(source: Path, making: Path) -> Path:
     for path in tree.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     env = {"PATH": os.environ.get("PATH", os.defpath), "SOURCE_DATE_EPOCH": EPOCH, "LANG": "C.UTF-8"}
-    command = (sys.executable, "-I", "-c", _BUILD, str(making))
+    command = (*GENTLY, sys.executable, "-I", "-c", _BUILD, str(making))
     try:
         done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
@@ -174,7 +174,7 @@ def _schema(code: Path, python: str) -> tuple[str, str]:
     env = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8",
            "TEAL_STATE_DIR": str(code / "no-such-folder")}  # fmt: skip
     try:
-        done = subprocess.run((python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
+        done = subprocess.run((*GENTLY, python, "-m", "app.admin", "schema"), cwd=code, env=env, capture_output=True, text=True,  # noqa: S603
                               timeout=BUILD_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise BuildFailed(f"`app.admin schema` of this tree did not end within {BUILD_SECONDS:.0f} s", where=str(code),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill import missing, said
+from teal.drill.findable import missing
+from teal.drill.users import said
 from teal.stack.layout import free_ports
 from teal.traffic.port import all_to
-from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack, tree
 from tests.secrets_at_rest import leaks, secrets
 
@@ -28,14 +28,14 @@ LONG = RULES | {"hold_seconds": 120}  # the rollback comes in this one
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[ReleaseStack]:
-    made = ReleaseStack(tmp_path / ".teal", free_ports(1)[0], RULES)
+    made = ReleaseStack(tmp_path / ".teal", free_ports(1)[0], rules=RULES)
     made.up()
     yield made
     made.down()
 
 
 def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fails(stack: ReleaseStack, tmp_path: Path) -> None:
-    fill(stack)
+    stack.fill()
     keys = tuple(stack.key() for _ in range(4))
     users = stack.users(keys, per_second=PER_SECOND, limit=REQUESTS)
     users.start()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 
 from teal.stack.layout import free_ports
 from teal.traffic.port import all_to
-from tests.releasing import CORPUS, ReleaseStack, tree
+from tests.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(400)]
 PER_SECOND = 25.0
@@ -49,24 +47,11 @@ VERSIONS = (
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseStack]:
-    made = ReleaseStack(tmp_path_factory.mktemp("bad") / ".teal", free_ports(1)[0], RULES)
+    made = ReleaseStack(tmp_path_factory.mktemp("bad") / ".teal", free_ports(1)[0], rules=RULES)
     made.up()
-    fill(made)
+    made.fill()
     yield made
     made.down()
-
-
-def fill(stack: ReleaseStack) -> str:
-    """Put the answers to the golden questions in; the key it was done with."""
-    key = stack.key()
-    verify = ssl.create_default_context(cafile=str(stack.layout.ca))
-    with httpx.Client(base_url=stack.url, verify=verify, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as http:
-        sent = [http.post("/v1/documents", json={"title": title, "text": text}).json()["id"] for title, text in CORPUS.items()]
-        deadline = time.monotonic() + 30
-        while [http.get(f"/v1/documents/{one}").json()["status"] for one in sent] != ["indexed"] * len(sent):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    return key
 
 
 @pytest.mark.parametrize("bad", VERSIONS, ids=lambda bad: bad.name)

@@ -26,7 +26,7 @@ RULES = {
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseStack]:
-    made = ReleaseStack(tmp_path_factory.mktemp("interrupted") / ".teal", free_ports(1)[0], RULES)
+    made = ReleaseStack(tmp_path_factory.mktemp("interrupted") / ".teal", free_ports(1)[0], rules=RULES)
     made.up()
     yield made
     made.down()

@@ -1,0 +1,42 @@
+"""Every drill, in the order in which `--all` runs them: those that share a stack leave it whole."""
+
+from __future__ import annotations
+
+from teal.drill import faults, release_faults
+from teal.drill.scene import Drill
+from teal.errors import BadInput
+
+MENDED = ("look", "start", "verify")  # supervisor mends it by itself; the runbook must do no harm
+
+DRILLS = (
+    Drill("release", "another version is released, step by step", "deploy", release_faults.release, ("look", "release", "verify"), destructive=False),
+    Drill("rollback", "a new version has all requests and is not wanted", "rollback", release_faults.unwanted_release,
+          ("look", "rollback", "verify"), destructive=False),
+    Drill("stuck-release", "kill -9 of a releaser while both colors have requests", "stuck-release", release_faults.dead_releaser,
+          ("look", "repair", "verify")),
+    Drill("key-rotation", "the users' key is replaced while they use it", "key-rotation", faults.old_key,
+          ("look", "rotate", "end", "verify"), after=(("rotate", faults.use_new_key),), destructive=False),
+    Drill("worker", "kill -9 of the worker", "worker-gone", faults.process("{active}-worker"), MENDED),
+    Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.process("{active}-app-0"), MENDED),
+    Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.process("caddy"), MENDED),
+    Drill("redis", "kill -9 of Redis", "redis-failover", faults.process("redis"), MENDED),
+    Drill("supervisor", "kill -9 of supervisord, and every part with it", "service-absent", faults.supervisor, MENDED),
+    Drill("certificate", "the load balancer's certificate expires", "certificate-expiry", faults.expired_certificate,
+          ("look", "renew", "verify"), keep_alive=False),
+    Drill("restore-search", "the search index is deleted", "restore-search", faults.lost("search*.db*"), ("look", "restore", "verify")),
+    Drill("rebuild", "the search index is deleted, and no snapshot is used", "restore-search", faults.lost("search*.db*", snapshot=False),
+          ("look", "rebuild", "verify")),
+    Drill("restore-database", "the catalog is deleted", "restore-database", faults.lost("catalog.db*"), ("look", "restore", "verify")),
+    Drill("disk-full", "the stack's disk is full to the last byte", "disk-full", faults.full_disk, ("look", "room", "verify"),
+          ground="small disk"),
+    Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.process("elasticsearch"), MENDED, ground="elasticsearch"),
+)  # fmt: skip
+
+
+def find(name: str) -> Drill:
+    """A drill by its name. Raises BadInput with the names there are."""
+    for drill in DRILLS:
+        if drill.name == name:
+            return drill
+    raise BadInput(f"There is no drill {name}; there are: {', '.join(drill.name for drill in DRILLS)}", where="teal drill",
+                   next="teal drill --list")  # fmt: skip

@@ -1,0 +1,153 @@
+"""The faults: each is caused, tells when all is whole again, and is undone at the end whatever happened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from teal.drill import disk
+from teal.drill.findable import finds
+from teal.drill.scene import DrillFailed, Scene, Whole, until
+from teal.drill.stack import DrillStack
+from teal.errors import Refused
+from teal.runbook import Ran
+from teal.stack import health
+from teal.stack.layout import write_private
+
+CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
+LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
+BALLAST = "ballast.log.1"  # a rotated log by its name: what the runbook removes
+
+
+def process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
+    """SIGKILL to a part. `part` may name the active color as `{active}`."""
+
+    @contextmanager
+    def killed(scene: Scene) -> Iterator[Whole]:
+        stack = scene.stack
+        name = part.format(active=stack.record().active)
+        scene.strike()
+        gone = stack.kill(name)
+        yield lambda: bool(stack.pids(name) - gone) and stack.healthy()
+
+    return killed
+
+
+@contextmanager
+def supervisor(scene: Scene) -> Iterator[Whole]:
+    """SIGKILL to supervisord: the kernel ends every part with it."""
+    stack = scene.stack
+    before = set(stack.processes())
+    scene.strike()
+    stack.kill("supervisord")
+    try:
+        yield lambda: not before & set(stack.processes()) and stack.healthy()
+    finally:
+        if not stack.pids("supervisord"):
+            stack.teal("up", "--no-corpus")
+
+
+@contextmanager
+def full_disk(scene: Scene) -> Iterator[Whole]:
+    """Every byte of the stack's disk is taken."""
+    stack = scene.stack
+    ballast = stack.layout.logs / BALLAST
+    try:
+        scene.strike()
+        disk.fill(ballast)
+        yield lambda: not ballast.exists() and stack.healthy()
+    finally:
+        ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def expired_certificate(scene: Scene) -> Iterator[Whole]:
+    """Caddy serves a certificate that ended, as on a machine that slept through the renewal: Caddy looks every 10 minutes.
+
+    Its leaf is replaced by one that lives some seconds; the configuration is put back before anybody reads it again.
+    """
+    stack, layout = scene.stack, scene.stack.layout
+    configuration = layout.conf / "Caddyfile"
+    text = configuration.read_text(encoding="utf-8")
+    short = text.replace("tls internal", f"tls {{\n\t\tissuer internal {{\n\t\t\tlifetime {LEAF_SECONDS}s\n\t\t}}\n\t}}")
+    try:
+        write_private(configuration, short)
+        shutil.rmtree(layout.caddy / "certificates", ignore_errors=True)
+        stack.kill("caddy")
+        until(lambda: _handshake(stack) == "", what="Caddy to serve the short certificate", seconds=CADDY_SECONDS)
+    finally:
+        write_private(configuration, text)
+    until(lambda: "expired" in _handshake(stack), what="the certificate to expire", seconds=CADDY_SECONDS)
+    scene.strike()
+    try:
+        yield lambda: _handshake(stack) == "" and stack.healthy()
+    finally:
+        if "expired" in _handshake(stack):
+            stack.kill("caddy")  # it renews when it starts
+
+
+@contextmanager
+def old_key(scene: Scene) -> Iterator[Whole]:
+    """No fault: the users' key is to be replaced while they use it."""
+    stack, old = scene.stack, scene.key
+    scene.variables |= {"KEY_ID": scene.key_id, "NAME": "drill-rotated"}
+    scene.strike()
+
+    def ended() -> bool:
+        try:
+            with stack.client(old) as client:
+                client.get("/v1/status")
+        except Refused as error:
+            return error.status == 401
+        return False
+
+    yield ended
+
+
+def use_new_key(scene: Scene, ran: Ran) -> None:
+    """Hand the key that the runbook made to the users; returns when no request with the old one is in flight."""
+    try:
+        row = json.loads(ran.said.strip().splitlines()[-1])
+        scene.key, scene.key_id = str(row["key"]), str(row.get("id", ""))
+    except (IndexError, ValueError, KeyError, TypeError) as error:
+        raise DrillFailed("Block rotate did not print the new key as a line of JSON", where=f"runbooks/{scene.book.slug}.md",
+                          next="edit the page") from error  # fmt: skip
+    scene.users.use((scene.key,))
+
+
+def lost(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
+    """Files of the stack's data are gone, with the processes that had them open. With `snapshot`, one was taken just before."""
+
+    @contextmanager
+    def gone(scene: Scene) -> Iterator[Whole]:
+        stack = scene.stack
+        color = stack.record().active
+        if snapshot:
+            stack.must("snapshot")
+        scene.strike()
+        for path in stack.layout.data.glob(files):
+            path.unlink()
+        for part in (f"{color}-worker", f"{color}-app-0", f"{color}-app-1"):
+            stack.kill(part)
+        yield lambda: stack.healthy() and finds(stack.url, scene.key, stack.layout.ca)
+
+    return gone
+
+
+def _handshake(stack: DrillStack) -> str:
+    """What is wrong with the certificate that new connections meet; empty: nothing."""
+    context = ssl.create_default_context(cafile=str(stack.layout.ca))
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", stack.port), timeout=health.PROBE_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname="localhost"),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except OSError as error:
+        return str(error) or type(error).__name__

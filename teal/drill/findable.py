@@ -1,0 +1,46 @@
+"""What a search finds: the test of what is lost."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from pathlib import Path
+
+import httpx
+
+from teal.drill.users import QUESTIONS, REQUEST_SECONDS
+
+
+def missing(url: str, key: str, ca: Path | None, accepted: dict[str, str], *, seconds: float) -> dict[str, str]:
+    """Accepted documents that a search for their own word does not find within `seconds`: id -> word. Polls."""
+    left, deadline = dict(accepted), time.monotonic() + seconds
+    with _client(url, key, ca) as http:
+        while left:
+            for document, word in list(left.items()):
+                if document in _found(http, word):
+                    del left[document]
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.5 if left else 0.0)
+    return left
+
+
+def finds(url: str, key: str, ca: Path | None) -> bool:
+    """Whether each question finds something now: then one that finds nothing later has lost it."""
+    with _client(url, key, ca) as http:
+        return all(_found(http, question) for question in QUESTIONS)
+
+
+def _client(url: str, key: str, ca: Path | None) -> httpx.Client:
+    verify = ssl.create_default_context(cafile=str(ca) if ca else None)
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=url, verify=verify, timeout=REQUEST_SECONDS, headers=headers, trust_env=False)
+
+
+def _found(http: httpx.Client, words: str) -> set[str]:
+    """Ids of documents that a search by words finds; empty too when nobody answers."""
+    try:
+        answer = http.post("/v1/search", json={"query": words, "mode": "lexical"})
+    except httpx.HTTPError:
+        return set()
+    return {hit["document_id"] for hit in answer.json()["hits"]} if answer.status_code == 200 else set()

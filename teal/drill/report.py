@@ -1,0 +1,154 @@
+"""What people and machines read of drills: a table, a page, JSON, and the table in the documentation. Pure but for `write` and `update`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from teal import html
+from teal.drill.measure import Result, Target
+from teal.errors import BadInput
+from teal.html import Point
+
+BEGIN, END = "<!-- drills: begin (teal drill --all --table) -->", "<!-- drills: end -->"
+HEAD: Final = ("drill", "fault", "answered again, s (target)", "whole again, s (target)", "lost documents (target)",
+               "failed requests (target)", "p99, s", "verdict")  # fmt: skip
+_COLORS: Final = {"answered": "#1a7f37", "failed": "#b42318", "slowest": "#1f6feb"}
+_STYLES: Final = {"within": "green", "past": "red", "failed": "red", "could not run": "yellow"}
+_BIN_SECONDS: Final = 0.5  # of the plots
+
+
+def machine() -> str:
+    """What it was measured on."""
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{os.cpu_count()} CPUs ({platform.machine()}), {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+def row(found: Result, target: Target | None) -> tuple[str, ...]:
+    """One drill as cells; what was measured, and of what the target allows."""
+    if found.verdict == "could not run":
+        return found.drill, found.fault, "", "", "", "", "", f"could not run: {'; '.join(found.reasons)}"
+
+    def of(value: str, most: float | None) -> str:
+        return value if most is None else f"{value} ({most:g})"
+
+    def seconds(value: float | None) -> str:
+        return "never" if value is None else f"{value:.1f}"
+
+    verdict = found.verdict if not found.reasons else f"{found.verdict}: {'; '.join(found.reasons)}"
+    return (
+        found.drill,
+        found.fault,
+        of(seconds(found.answered_seconds), target.answered_seconds if target else None),
+        of(seconds(found.whole_seconds), target.whole_seconds if target else None),
+        of(f"{found.lost_documents} of {found.documents}", target.lost_documents if target else None),
+        of(f"{found.failed_requests} of {found.requests}", target.failed_requests if target else None),
+        f"{found.p99_seconds:.2f}",
+        verdict,
+    )
+
+
+def table(results: Sequence[Result], targets: Mapping[str, Target]) -> Table:
+    """For a terminal: without the fault, which was said when it came."""
+    made = Table(box=None, pad_edge=False)
+    for name in (HEAD[0], *HEAD[2:]):
+        made.add_column(name, overflow="fold")
+    for found in results:
+        name, _, *cells, verdict = row(found, targets.get(found.drill))
+        made.add_row(name, *map(Text, cells), Text(verdict, style=_STYLES[found.verdict]))
+    return made
+
+
+def markdown(results: Sequence[Result], targets: Mapping[str, Target], where: str) -> str:
+    """For the documentation, with date and machine."""
+    lines = [
+        f"{results[0].began[:10] if results else 'never'}, {where}; users sent {results[0].per_second if results else 0:g} requests a second.",
+        "",
+        f"| {' | '.join(HEAD)} |",
+        f"|{'---|' * len(HEAD)}",
+        *(
+            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row(found, targets.get(found.drill)))} |"
+            for found in results
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def update(path: Path, text: str) -> None:
+    """Put the text between the marks of a page. Raises BadInput when the marks are not there."""
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BadInput("The page has no place for the table", where=str(path), next=f"put {BEGIN} and {END} into it")
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+def write(results: Sequence[Result], targets: Mapping[str, Target], folder: Path, where: str) -> Path:
+    """`results.json` and `index.html` in the folder; the page's path."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    whole: dict[str, Any] = {"machine": where, "results": [one.fields() for one in results],
+                             "targets": {name: target.model_dump() for name, target in targets.items()}}  # fmt: skip
+    (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    page = folder / "index.html"
+    page.write_text(render(results, targets, where), encoding="utf-8")
+    return page
+
+
+def render(results: Sequence[Result], targets: Mapping[str, Target], where: str) -> str:
+    """The page: the table, and of each drill what users met over time and what the runbook's blocks printed. Every text is escaped."""
+    rows = []
+    for one in results:
+        name, *cells, verdict = row(one, targets.get(one.drill))
+        style = "good" if one.verdict == "within" else "bad"
+        rows.append([f'<a href="#{escape(name)}">{escape(name)}</a>', *map(escape, cells), f'<span class="{style}">{escape(verdict)}</span>'])  # fmt: skip
+    began = results[0].began if results else "never"
+    body = [f"<p>{escape(began)}, {escape(where)}</p>", html.table(HEAD, rows)]
+    for one in results:
+        body += _drill(one)
+    return html.page("Drills", body)
+
+
+def _drill(found: Result) -> list[str]:
+    name = escape(found.drill)
+    parts = [f'<h2 id="{name}">{name}</h2>', f"<p>{escape(found.fault)}; runbooks/{escape(found.runbook)}.md</p>"]
+    if found.timeline:
+        lines, slowest = _per_second(found.timeline)
+        failed = sum(not good for _, _, good in found.timeline)
+        label = f"Requests a second by the moment they were due: {len(found.timeline) - failed} answered (green), {failed} failed (red)"
+        parts.append(html.chart(lines, html.top(lines), _COLORS, label, found.marks))
+        label = f"Seconds of the slowest request due in each half second; p50 {found.p50_seconds:.3f}, p99 {found.p99_seconds:.3f} since the fault, sent late by {found.p99_late_seconds:.3f} at p99"
+        parts.append(html.chart(slowest, html.top(slowest), _COLORS, label, found.marks))
+    if found.failures:
+        parts.append(f"<details><summary>the first failures</summary><pre>{escape(chr(10).join(found.failures))}</pre></details>")
+    for ran in found.blocks:
+        parts.append(f"<details><summary>block {escape(ran.block)}: exit {ran.exit_code}, {ran.seconds:.1f} s</summary>"
+                     f"<pre>{escape(ran.said)}</pre></details>")  # fmt: skip
+    return parts
+
+
+def _per_second(timeline: Sequence[tuple[float, float, bool]]) -> tuple[dict[str, list[Point]], dict[str, list[Point]]]:
+    """Rates of answered and failed requests, and the slowest of each bin."""
+    bins = int(max(at for at, _, _ in timeline) / _BIN_SECONDS) or 1  # the last one, which is not full, would look like a fall
+    good, bad, slow = [0] * bins, [0] * bins, [0.0] * bins
+    for at, seconds, answered in timeline:
+        if (place := int(at / _BIN_SECONDS)) >= bins:
+            continue
+        (good if answered else bad)[place] += 1
+        slow[place] = max(slow[place], seconds)
+
+    def line(values: Sequence[float], scale: float) -> list[Point]:
+        return [(place * _BIN_SECONDS, value * scale) for place, value in enumerate(values)]
+
+    return {"answered": line(good, 1 / _BIN_SECONDS), "failed": line(bad, 1 / _BIN_SECONDS)}, {"slowest": line(slow, 1.0)}

@@ -1,0 +1,223 @@
+"""Runs drills: a stack for each kind of ground, users at a steady rate, the fault, the runbook, the numbers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from teal import runbook
+from teal.drill import disk
+from teal.drill.findable import finds, missing
+from teal.drill.measure import Result, Target, answered_again, past, reached_back
+from teal.drill.scene import CouldNotRun, Drill, Ground, Scene, Watch
+from teal.drill.stack import DrillStack, own
+from teal.drill.users import Met, percentile
+from teal.errors import OperatorError
+from teal.stack.events import Event
+from teal.stack.layout import free_ports, load
+
+CALM_SECONDS = 3.0  # of users without a failure before the fault, and after all is whole
+SETTLE_SECONDS = 30.0  # for users to be without a failure that long
+FIND_SECONDS = 60.0  # for accepted documents to be findable: what waited is indexed 10 a second and more
+POLL_SECONDS = 0.2
+DISK_BYTES = 250_000_000  # a stack with an unpacked version, logs and a small corpus needs 30 MB
+COLLECTION = "drill"
+# A release in half a minute: what is rehearsed is the way, not the patience.
+RULES = {"analysis_seconds": 5, "minimum_samples": 40, "hold_seconds": 4, "poll_seconds": 0.5, "jobs_seconds": 30, "lease_seconds": 20,
+         "slo_seconds": 5, "paused_seconds": 30}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`here`: the running stack, instead of one of the drill's own."""
+
+    per_second: float
+    here: DrillStack | None = None
+
+
+def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], wish: Wish) -> Iterator[Event | Result]:
+    """Each drill's result, and what happens meanwhile. Drills on the same ground share a stack as long as it is well."""
+    for ground, group in groupby(drills, key=lambda drill: drill.ground):
+        waiting = list(group)
+        while waiting:
+            try:
+                yield Event("stack", "start", f"starting one ({ground})" if wish.here is None else "the running one")
+                with _ground(ground, wish) as stack:
+                    yield Event("stack", "ok", f"{stack.home}, port {stack.port}")
+                    while waiting:
+                        drill = waiting.pop(0)
+                        yield Event(drill.name, "start", drill.fault)
+                        yield (found := one(drill, stack, targets[drill.name], wish))
+                        if found.verdict == "failed" and wish.here is None:
+                            break  # what it left is not looked at: the next one gets a new stack
+            except CouldNotRun as error:
+                for drill in waiting:
+                    yield Result(
+                        drill.name, drill.fault, drill.runbook, datetime.now(UTC).isoformat(), "could not run", (error.what,)
+                    )
+                waiting = []
+
+
+def one(drill: Drill, stack: DrillStack, target: Target, wish: Wish) -> Result:
+    """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed."""
+    began, clock = datetime.now(UTC), time.monotonic()
+    told = Result(
+        drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=wish.per_second
+    )
+    with tempfile.TemporaryDirectory(prefix=f"teal-drill-{drill.name}-") as folder:
+        try:
+            book = runbook.read(drill.runbook)
+            key, key_id = stack.new_key(name=f"drill {drill.name}")
+            expect_hits = finds(stack.url, key, stack.layout.ca)
+        except OperatorError as error:
+            return replace(told, reasons=(error.what,))
+        users = stack.users((key,), per_second=wish.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
+                            collection=COLLECTION)  # fmt: skip
+        scene = Scene(stack, users, book, Path(folder), key, key_id, variables=_variables(stack))
+        users.start()
+        try:
+            try:
+                time.sleep(CALM_SECONDS)
+                whole_at, failure = _through(drill, scene, target)
+            finally:
+                met = users.stop()
+            found = _measured(told, scene, met, whole_at, failure, target)
+        finally:
+            if wish.here is not None:
+                _tidy(scene, users.met)
+        return replace(found, took_seconds=time.monotonic() - clock)
+
+
+def _variables(stack: DrillStack) -> dict[str, str]:
+    """What runbooks/README.md tells a person to set on a laptop."""
+    return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
+
+
+def _through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
+    """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did."""
+    whole_at, failure = 0.0, ""
+    try:
+        with drill.cause(scene) as whole:
+            watch = Watch(whole)
+            watch.start()
+            try:
+                for name in drill.blocks:
+                    ran = scene.block(name)
+                    for block, act in drill.after:
+                        if block == name:
+                            act(scene, ran)
+                deadline = max(scene.fault_at + 2 * target.whole_seconds, time.time() + CALM_SECONDS)
+                while watch.is_alive() and time.time() < deadline:
+                    time.sleep(POLL_SECONDS)
+            finally:
+                watch.stop()
+                whole_at = watch.at
+            if whole_at:
+                scene.marks["whole"] = whole_at
+        _settle(scene.users.met)
+    except OperatorError as error:
+        failure = str(error.what)
+    return whole_at, failure
+
+
+def _settle(met: Met) -> None:
+    """Wait until users met no failure for CALM_SECONDS, SETTLE_SECONDS at most."""
+    deadline = time.time() + SETTLE_SECONDS
+    begin = time.time()
+    while time.time() < deadline:
+        last = max((request.ended for request in list(met.requests) if not request.good), default=begin)
+        if time.time() - max(last, begin) >= CALM_SECONDS:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: str, target: Target) -> Result:
+    fault_at = scene.fault_at or time.time()
+    after = [request for request in met.requests if request.ended >= fault_at]
+    first = min((request.at for request in met.requests), default=fault_at)
+    left = dict(met.accepted)
+    with suppress(OperatorError, OSError):
+        left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
+    found = replace(
+        told,
+        answered_seconds=answered_again(met.requests, fault_at),
+        whole_seconds=whole_at - fault_at if whole_at else None,
+        lost_documents=len(left),
+        rpo_seconds=reached_back(met.requests, left, fault_at),
+        documents=len(met.accepted),
+        requests=len(after),
+        failed_requests=sum(not request.good for request in after),
+        broken_streams=met.broken_streams,
+        p50_seconds=percentile((request.seconds for request in after), 0.5),
+        p99_seconds=percentile((request.seconds for request in after), 0.99),
+        p99_late_seconds=percentile((request.late for request in after), 0.99),
+        worst_seconds=percentile((request.seconds for request in after), 1.0),
+        failures=tuple(met.failures),
+        blocks=tuple(replace(ran, said=ran.said.replace(scene.key, "(the key)")) for ran in scene.ran),
+        marks={name: at - first for name, at in scene.marks.items()},
+        timeline=tuple((round(one.at - first, 3), round(one.seconds, 4), one.good) for one in sorted(met.requests, key=lambda one: one.at)),
+    )  # fmt: skip
+    if failure:
+        return replace(found, reasons=(failure, *past(found, target)))
+    reasons = past(found, target)
+    return replace(found, verdict="past" if reasons else "within", reasons=reasons)
+
+
+def _tidy(scene: Scene, met: Met) -> None:
+    """Take the drill's documents and key out of a stack that is somebody's."""
+    with suppress(OperatorError), scene.stack.client() as client:
+        for document in met.accepted:
+            with suppress(OperatorError):
+                client.delete(f"/v1/documents/{document}")
+    with suppress(OperatorError):
+        scene.stack.must("keys", "revoke", scene.key_id)
+
+
+@contextmanager
+def _ground(ground: Ground, wish: Wish) -> Iterator[DrillStack]:
+    """A running, filled stack. Raises CouldNotRun with the reason."""
+    if wish.here is not None:
+        if ground == "small disk":
+            raise CouldNotRun("a disk of this machine is not filled", where="--here", next="teal drill disk-full")
+        if ground == "elasticsearch" and not wish.here.pids("elasticsearch"):
+            raise CouldNotRun("this stack runs no Elasticsearch", where="--here", next="teal drill elasticsearch")
+        yield wish.here
+        return
+    place = Path(tempfile.mkdtemp(prefix="teal-drill-"))
+    stack = own(place / ".teal", free_ports(1)[0], RULES)
+    try:
+        with disk.small_disk(stack.home, DISK_BYTES) if ground == "small disk" else nullcontext():
+            try:
+                _begin(stack, ground)
+                yield stack
+            finally:
+                _end(stack)
+    except disk.NoSmallDisk as error:
+        raise CouldNotRun("a small disk needs root, or sudo that asks no password, where mounting is allowed", where=str(stack.home),
+                          next="teal drill disk-full, as root") from error  # fmt: skip
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _begin(stack: DrillStack, ground: Ground) -> None:
+    try:
+        stack.up(*(("--search", "elasticsearch") if ground == "elasticsearch" else ()))
+        stack.fill()
+    except OperatorError as error:
+        raise CouldNotRun(f"its stack did not start: {error.what}", where=error.where, next=error.next) from error
+
+
+def _end(stack: DrillStack) -> None:
+    """End the stack, and take away what Elasticsearch made outside its folder."""
+    with suppress(OperatorError):
+        stack.teal("down")
+        state = load(stack.layout)
+        if state is not None and state.elasticsearch_home is not None:
+            shutil.rmtree(state.elasticsearch_home, ignore_errors=True)

@@ -1,0 +1,184 @@
+"""The laptop stack that a drill works on, through the command line as an operator would: one of its own, or the running one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from teal.client import Client, address
+from teal.drill.corpus import CORPUS
+from teal.drill.users import Users
+from teal.errors import OperatorError
+from teal.record import Record
+from teal.stack import reap, status, versions
+from teal.stack.layout import Layout
+from teal.stack.released import open_store
+from teal.traffic.caddy import CaddyTraffic
+from teal.traffic.port import Weights
+
+COMMAND_SECONDS = 200.0  # the longest command is a first `teal up`: half a minute on two busy cores, with Elasticsearch two
+FILL_SECONDS = 60.0
+POLL_SECONDS = 0.1
+OUTSIDE = ("DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL")  # a stack of a drill's own has parts of its own
+# Words alone need no model, no user of a drill may be limited, and snapshots are taken when the drill says so.
+OWN = {"TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "1000", "TEAL_BACKUP_HOURS": "0"}
+
+
+class CommandFailed(OperatorError):
+    """A `teal` command did not do what the drill needs before it can begin."""
+
+    code = "drill-command-failed"
+
+
+@dataclass
+class DrillStack:
+    """`environ`: what the stack's commands see besides TEAL_HOME."""
+
+    home: Path
+    port: int
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.home)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    def env(self) -> dict[str, str]:
+        """For commands and runbooks: `teal` is this environment's."""
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        return {**self.environ, "PATH": path, "TEAL_HOME": str(self.home)}
+
+    def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
+        """The command; what it says goes to a pipe that must be read (a full one stops it), or to the file `to`."""
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "teal.cli", *arguments],
+            env=self.env(),
+            cwd=self.home.parent,
+            stdout=to.open("w") if to else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def teal(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        """Exit code and JSON lines."""
+        process = self.start(*arguments, "--json")
+        try:
+            said, _ = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.communicate()
+            raise CommandFailed(f"`teal {' '.join(arguments)}` did not end within {COMMAND_SECONDS:.0f} s", where=str(self.home),
+                                next="teal status") from error  # fmt: skip
+        return process.returncode, lines(said)
+
+    def must(self, *arguments: str) -> list[dict[str, Any]]:
+        """As `teal`; raises CommandFailed unless it ends 0."""
+        code, said = self.teal(*arguments)
+        if code != 0:
+            last = said[-1] if said else {}
+            error = last.get("error", last)
+            raise CommandFailed(f"`teal {' '.join(arguments)}` ended with {code}: {error.get('what', error.get('said', 'no words'))}",
+                                where=str(error.get("where", self.home)), next=str(error.get("next", "teal doctor")))  # fmt: skip
+        return said
+
+    def up(self, *arguments: str) -> None:
+        self.must("up", "--no-corpus", "--port", str(self.port), *arguments)
+
+    def new_key(self, role: str = "writer", name: str = "drill") -> tuple[str, str]:
+        """A new key and its id."""
+        said = self.must("keys", "create", "--role", role, "--name", name)[0]
+        return str(said["key"]), str(said["id"])
+
+    def key(self, role: str = "writer") -> str:
+        return self.new_key(role)[0]
+
+    def client(self, key: str | None = None) -> Client:
+        """The stack's API; without a key, by its admin's."""
+        return Client(address(self.layout, {}, key))
+
+    def fill(self) -> None:
+        """Put CORPUS in, and wait until it is indexed. Raises CommandFailed."""
+        with self.client() as client:
+            sent = [str(client.send_text({"title": title, "text": text})["id"]) for title, text in CORPUS.items()]
+            deadline = time.monotonic() + FILL_SECONDS
+            while any(client.get(f"/v1/documents/{one}")["status"] != "indexed" for one in sent):
+                if time.monotonic() > deadline:
+                    raise CommandFailed(
+                        f"The corpus was not indexed within {FILL_SECONDS:.0f} s", where=str(self.home), next="teal logs worker"
+                    )
+                time.sleep(POLL_SECONDS)
+
+    def users(self, keys: tuple[str, ...], *, per_second: float, **options: Any) -> Users:
+        return Users(self.url, keys, self.layout.ca, per_second=per_second, **options)
+
+    def weights(self) -> Weights:
+        return CaddyTraffic(self.layout.traffic, {}).read()
+
+    def record(self) -> Record:
+        return open_store(self.layout).read()[0]
+
+    def healthy(self) -> bool:
+        """What `teal status` says, without starting it."""
+        return status.status(self.layout, {}).healthy
+
+    def processes(self) -> dict[int, str]:
+        """Part by pid: everything that carries the stack's mark."""
+        return {one.pid: one.part for one in reap.leftovers(self.layout)}
+
+    def pids(self, part: str) -> set[int]:
+        return {pid for pid, name in self.processes().items() if name == part}
+
+    def kill(self, part: str) -> set[int]:
+        """SIGKILL to all processes of a part; which they were. Raises CommandFailed when there is none."""
+        found = self.pids(part)
+        if not found:
+            raise CommandFailed(f"{part} does not run", where=str(self.home), next="teal status")
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        return found
+
+
+def own(home: Path, port: int, rules: Mapping[str, object]) -> DrillStack:
+    """A stack that has nothing of the operator's: neither settings nor data."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and name not in OUTSIDE}
+    return DrillStack(home, port, kept | OWN | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})})
+
+
+def lines(said: str) -> list[dict[str, Any]]:
+    """JSON objects, one a line; what is none becomes {"said": line}."""
+    found = []
+    for line in said.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = {"said": line}
+        found.append(row if isinstance(row, dict) else {"said": line})
+    return found
+
+
+def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
+    """The active version's code with a comment more, which makes it another version that does the same: a tree for `teal release`."""
+    record = stack.record()
+    state = record.color(record.active) if record.active else None
+    if state is None:
+        raise CommandFailed("No version is active", where=str(stack.home), next="teal up")
+    version = versions.find(stack.layout, state.image)
+    made = folder / label
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(version.code / "app", made / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(Path(version.folder) / versions.LOCK, made / versions.LOCK)
+    with (made / "app" / "__init__.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n# {label}\n")
+    return made

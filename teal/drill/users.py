@@ -1,0 +1,221 @@
+"""Users, as many per second as wanted, who know only the public API: what they were answered while something else happened.
+
+The loop is open: a request is sent when its moment has come, whether earlier ones were answered or not, so a service that stalls
+is met by as many requests as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+REQUEST_SECONDS = 30.0  # a user waits no longer; a streamed answer has as long between two events
+CONNECTIONS = 64  # kept alive by each client
+KEPT_FAILURES = 20
+QUESTIONS = (
+    "How do I cache the output of a single view?",
+    "How do I retrieve only some objects with filters?",
+    "How can I send an email with an attachment?",
+    "How does a password get stored?",
+    "How do I write a custom management command?",
+)
+DRAIN_POLL_SECONDS = 0.05
+Kind = Literal["search", "ask", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
+
+    `document`: the id, when it was a document and was accepted. `late`: seconds after `at` it was really sent, because the users' own
+    process had no processor: that is not the service's time.
+    """
+
+    at: float
+    seconds: float
+    kind: Kind
+    good: bool
+    document: str = ""
+    late: float = 0.0
+
+    @property
+    def ended(self) -> float:
+        """Unix seconds."""
+        return self.at + self.seconds
+
+
+@dataclass
+class Met:
+    """What users met. `accepted`: word of each accepted document by its id. `failures`: the first ones, in words."""
+
+    sent: int = 0
+    answered: int = 0
+    streams: int = 0
+    failed: int = 0
+    broken_streams: int = 0
+    accepted: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Seconds within which this share of the answers came."""
+        return percentile((request.seconds for request in self.requests), share)
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that this share of them does not exceed; 0.0 of none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+class Users(threading.Thread):
+    """Sends `per_second` requests (search, streamed ask, documents) to `url` until `stop` is called or `limit` are sent.
+
+    One client keeps HTTP/1.1 connections alive, another speaks HTTP/2; each takes half. Without `keep_alive` each request opens a
+    connection of its own. With `expect_hits` a search that finds nothing has failed. Documents go to `collection`.
+    """
+
+    def __init__(self, url: str, keys: tuple[str, ...], ca: Path | None, *, per_second: float, limit: int | None = None,
+                 documents: bool = True, keep_alive: bool = True, expect_hits: bool = False, collection: str | None = None) -> None:  # fmt: skip
+        super().__init__(name="users", daemon=True)
+        self.met = Met()
+        self._url, self._keys, self._ca = url, keys, ca
+        self._per_second, self._limit, self._documents = per_second, limit, documents
+        self._keep_alive, self._expect_hits, self._collection = keep_alive, expect_hits, collection
+        self._run = secrets.token_hex(3)
+        self._underway: Counter[str] = Counter()  # requests in flight by key
+        self._stopped = threading.Event()
+
+    def stop(self) -> Met:
+        """No more requests; returns when the last one is answered."""
+        self._stopped.set()
+        self.join(2 * REQUEST_SECONDS)
+        return self.met
+
+    def use(self, keys: tuple[str, ...]) -> None:
+        """Other keys from now on; returns when the last request with an earlier one is answered."""
+        earlier, self._keys = set(self._keys) - set(keys), keys
+        deadline = time.monotonic() + REQUEST_SECONDS
+        while any(self._underway[key] for key in earlier) and time.monotonic() < deadline:
+            time.sleep(DRAIN_POLL_SECONDS)
+
+    def run(self) -> None:
+        asyncio.run(self._all())
+
+    async def _all(self) -> None:
+        verify = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS if self._keep_alive else 0)
+        timeout = httpx.Timeout(REQUEST_SECONDS)
+        clients = [
+            httpx.AsyncClient(base_url=self._url, verify=verify, http2=http2, limits=limits, timeout=timeout, trust_env=False)
+            for http2 in (False, True)
+        ]
+        began, began_at = time.monotonic(), time.time()
+        pending: set[asyncio.Task[None]] = set()
+        while not self._stopped.is_set() and (self._limit is None or self.met.sent < self._limit):
+            due = self.met.sent / self._per_second
+            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
+            task = asyncio.create_task(self._one(clients[self.met.sent % len(clients)], self.met.sent, began_at + due))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+            self.met.sent += 1
+        while pending:
+            await asyncio.wait(set(pending))
+        for client in clients:
+            await client.aclose()
+
+    async def _one(self, http: httpx.AsyncClient, number: int, at: float) -> None:
+        keys = self._keys
+        key = keys[number % len(keys)]
+        headers = {"Authorization": f"Bearer {key}"}
+        question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"  # a number of its own, so that few answers come from a cache
+        place = number % 33
+        kind: Kind = "document" if place == 0 and self._documents else "ask" if place in (3, 8, 14, 19, 25) else "search"
+        document = why = ""
+        late = max(0.0, time.time() - at)
+        self._underway[key] += 1
+        try:
+            match kind:
+                case "document":
+                    document, why = await self._send(http, headers, number)
+                case "ask":
+                    why = await self._ask(http, headers, question)
+                case "search":
+                    why = await self._search(http, headers, question)
+        except (httpx.HTTPError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+        finally:
+            self._underway[key] -= 1
+        self.met.requests.append(Request(at, time.time() - at, kind, not why, document, late))
+        if why:
+            self.met.failed += 1
+            if len(self.met.failures) < KEPT_FAILURES:
+                self.met.failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {kind}: {why}")
+        else:
+            self.met.answered += 1
+
+    async def _search(self, http: httpx.AsyncClient, headers: dict[str, str], question: str) -> str:
+        """Why it is no answer; empty for a good one."""
+        answer = await http.post("/v1/search", json={"query": question}, headers=headers)
+        if answer.status_code == 200 and isinstance(hits := answer.json().get("hits"), list):
+            return "" if hits or not self._expect_hits else "it found nothing"
+        return f"{answer.status_code} {answer.text[:200]}"
+
+    async def _ask(self, http: httpx.AsyncClient, headers: dict[str, str], question: str) -> str:
+        """As above; an answer is whole when its last event is `done`."""
+        self.met.streams += 1
+        last, status = "", 0
+        try:
+            async with http.stream("POST", "/v1/ask", json={"question": question, "stream": True}, headers=headers) as answer:
+                status = answer.status_code
+                async for line in answer.aiter_lines():
+                    if line.startswith("event:"):
+                        last = line.removeprefix("event:").strip()
+        except httpx.HTTPError as error:
+            last = f"{last} {type(error).__name__}"
+        if status == 200 and last == "done":
+            return ""
+        self.met.broken_streams += status == 200
+        return f"{status}, last event {last or 'none'}"
+
+    async def _send(self, http: httpx.AsyncClient, headers: dict[str, str], number: int) -> tuple[str, str]:
+        """The id of an accepted document, or why it was not."""
+        word = f"zq{self._run}{number:06d}x"  # the same text again would be the same document
+        body = {"title": f"Drill {number}", "text": f"The word of this document is {word}. It was sent during a drill."}
+        answer = await http.post(
+            "/v1/documents", json=body | ({"collection": self._collection} if self._collection else {}), headers=headers
+        )
+        if answer.status_code != 202:
+            return "", f"{answer.status_code} {answer.text[:200]}"
+        document = str(answer.json()["id"])
+        self.met.accepted[document] = word
+        return document, ""
+
+
+def said(met: Met) -> str:
+    """The numbers as one JSON line."""
+    return json.dumps(
+        {
+            "sent": met.sent,
+            "answered": met.answered,
+            "failed": met.failed,
+            "streams": met.streams,
+            "broken_streams": met.broken_streams,
+            "documents": len(met.accepted),
+            "p50_seconds": round(met.percentile(0.5), 4),
+            "p99_seconds": round(met.percentile(0.99), 4),
+            "p99_sent_late_seconds": round(percentile((request.late for request in met.requests), 0.99), 4),
+            "failures": met.failures,
+        }
+    )
