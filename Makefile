@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-releases check bench clean lock fetch aws
+.PHONY: help up down test test-releases check bench clean lock fetch aws load
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock
 
+load: .venv/.installed-load  ## a load test of the running stack, judged (ARGS="step --workers 2"; default: smoke)
+	@$(BIN)/teal load $(or $(ARGS),smoke)
+
 aws: .venv/.installed-infra  ## what `pulumi` and `teal --stack` need, in the same environment
 
 clean: .venv/.installed down  ## stop, and remove what was made here: environment, data, caches
@@ -61,6 +64,10 @@ clean: .venv/.installed down  ## stop, and remove what was made here: environmen
 
 .venv/.installed-infra: .venv/.installed requirements-infra.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-infra.lock
+	@touch $@
+
+.venv/.installed-load: .venv/.installed requirements-load.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-load.lock
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock

@@ -21,6 +21,7 @@ from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.client import Client, address, require_collection, require_key, words
 from teal.errors import OperatorError
+from teal.load import commands as load_commands
 from teal.release import commands as release_commands
 from teal.stack import doctor as checks
 from teal.stack import first_run, logs
@@ -262,6 +263,7 @@ keys.register(app)
 aws_commands.register(app)
 aws_cost.register(app)
 release_commands.register(app)
+load_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:
