@@ -28,7 +28,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.settings_table --check docs/configuration.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
-	$(BIN)/hadolint app/Dockerfile
+	$(BIN)/hadolint app/Dockerfile loadtests/Dockerfile
 	.ci/actionlint
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	.ci/lock --check

@@ -77,6 +77,7 @@ def record(environment: Environment, runner: Any, **_: Any) -> None:
         if recorders and not recorders[-1].over:
             measured = recorders[-1].finish()
             if folder := environment.parsed_options.load_out:  # type: ignore[union-attr]
+                Path(folder).mkdir(parents=True, exist_ok=True)
                 Path(folder, "measured.json").write_text(measured, encoding="utf-8")
                 tell({"step": "measured", "path": str(Path(folder, "measured.json"))})
 
