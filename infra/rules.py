@@ -52,7 +52,11 @@ def open_to_all(cidr: str) -> bool:
 
 def _load(document: Document) -> Iterator[Refusal]:
     if document.load.workers and document.load.image is None:
-        yield Refusal("load.image", "there are workers and no image to run", "build loadtests/Dockerfile, push it, and write its name with the digest")
+        yield Refusal(
+            "load.image",
+            "there are workers and no image to run",
+            "build loadtests/Dockerfile, push it, and write its name with the digest",
+        )
 
 
 def _network(document: Document) -> Iterator[Refusal]:

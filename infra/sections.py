@@ -149,7 +149,9 @@ class LoadConfig(Section):
     """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
 
     workers: int = Field(default=0, ge=0, le=100)
-    image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")  # of loadtests/Dockerfile, by digest
+    image: str | None = Field(
+        default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$"
+    )  # of loadtests/Dockerfile, by digest
 
 
 class Document(Section):

@@ -29,7 +29,9 @@ STOP_SECONDS: Final = 15  # for users in the middle of an answer when the shape 
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="Send a shape of load and judge it.")
     run.add_argument("shape", choices=sorted(SHAPES))
@@ -67,7 +69,15 @@ def main(given: Sequence[str] | None = None) -> int:
             found = preflight.check(options.host, options.ca, keys.split(",")[0], questions.load(options.questions))
             options.about |= {"questions": found, "workers": options.workers, "scale": options.scale}
             if (code := locust(options)) != 0:
-                tell({"error": {"code": "locust-failed", "what": f"Locust ended with {code}", "where": str(options.out / "locust.log")}})
+                tell(
+                    {
+                        "error": {
+                            "code": "locust-failed",
+                            "what": f"Locust ended with {code}",
+                            "where": str(options.out / "locust.log"),
+                        }
+                    }
+                )
                 return 1
         elif (earlier := options.out / "result.json").is_file():
             options.about = read(earlier).about | options.about
@@ -105,14 +115,13 @@ def locust(options: argparse.Namespace) -> int:
     with (options.out / "locust.log").open("w", encoding="utf-8") as log:
         # A group of its own: Ctrl-C reaches this process alone, which then asks Locust to finish as it would at the end.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)  # noqa: S603
-        assert process.stdout is not None
 
         def ask_to_end(*_: Any) -> None:
             process.send_signal(signal.SIGINT if options.ui else signal.SIGTERM)
 
         before = {number: signal.signal(number, ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 if line.startswith('{"step"'):
                     sys.stdout.write(line)
                     sys.stdout.flush()

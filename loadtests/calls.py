@@ -13,7 +13,6 @@ from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
 from loadtests import measured
 from loadtests.streams import Stream, follow
 
-
 INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
 POLL_SECONDS: Final = 1.0
 COLLECTION: Final = "load-test"  # what uploaders send, apart from everybody's documents
@@ -34,7 +33,9 @@ def search(user: FastHttpUser, question: str, due: float | None = None) -> None:
             answer.request_meta["response_time"] = _ms(time.perf_counter() - due)
 
 
-def ask(user: FastHttpUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
+def ask(
+    user: FastHttpUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False
+) -> Stream:
     """POST /v1/ask as a stream, counted by its events; who `leaves` closes the connection."""
     since = time.perf_counter() if due is None else due
     with _post(user, "/v1/ask", {"question": question, "stream": True}, measured.FIRST_EVENT, stream=True) as answer:

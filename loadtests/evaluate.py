@@ -50,10 +50,10 @@ def _cpu(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> tup
     if not parts:
         return None, None
     begin, end = measured.began + parts[0].from_seconds, measured.began + parts[-1].to_seconds
-    inside = [one for one in seen if begin <= one.at <= end and one.cpu_seconds is not None and one.replicas]
-    if len(inside) < 2 or len({one.replicas for one in inside}) > 1:
-        return None, inside[-1].replicas if inside else None
-    first, last = inside[0], inside[-1]
-    assert first.cpu_seconds is not None and last.cpu_seconds is not None and last.replicas
-    used = last.cpu_seconds - first.cpu_seconds
-    return (used / (last.at - first.at) / last.replicas if used >= 0 else None), last.replicas
+    looks = [(one.at, one.cpu_seconds, one.replicas) for one in seen
+             if begin <= one.at <= end and one.cpu_seconds is not None and one.replicas]  # fmt: skip
+    replicas = looks[-1][2] if looks else None
+    if replicas is None or len(looks) < 2 or {count for _, _, count in looks} != {replicas}:
+        return None, replicas
+    used, seconds = looks[-1][1] - looks[0][1], looks[-1][0] - looks[0][0]
+    return (used / seconds / replicas if used >= 0 else None), replicas

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from locust import LoadTestShape, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.event import EventHook
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
 from loadtests import questions
@@ -24,15 +26,23 @@ LONGEST_END_SECONDS: Final = 30.0  # users end their answers within --stop-timeo
 __all__ = ["Asker", "Conversation", "HealthProbe", "Searcher", "Source", "Table", "Uploader"]  # what Locust looks for
 
 
-@events.init_command_line_parser.add_listener
 def arguments(parser: LocustArgumentParser) -> None:
     """Options of ours. Workers get them from the master."""
     own = parser  # its groups know neither secrets nor the page
     own.add_argument("--load-shape", default="smoke", choices=sorted(SHAPES), help="What load, and when.")
     own.add_argument("--load-scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
     own.add_argument("--load-seconds", type=float, default=0.0, help="Length of the whole shape; 0: its own.")
-    own.add_argument("--load-keys", env_var="TEAL_LOAD_KEYS", is_secret=True, required=True, include_in_web_ui=False, help="API keys, comma between.")
-    own.add_argument("--load-ca", default="", include_in_web_ui=False, help="PEM file to verify the service's certificate against.")
+    own.add_argument(
+        "--load-keys",
+        env_var="TEAL_LOAD_KEYS",
+        is_secret=True,
+        required=True,
+        include_in_web_ui=False,
+        help="API keys, comma between.",
+    )
+    own.add_argument(
+        "--load-ca", default="", include_in_web_ui=False, help="PEM file to verify the service's certificate against."
+    )
     own.add_argument("--load-questions", default=str(questions.DEFAULT), include_in_web_ui=False, help="JSON lines of questions.")
     own.add_argument("--load-out", default="", include_in_web_ui=False, help="Folder for measured.json.")
 
@@ -41,8 +51,10 @@ class Table(LoadTestShape):
     """Walks through the chosen shape; then nobody, until the last answers are in."""
 
     def tick(self) -> tuple[int, float, list[Any]] | None:
-        assert self.runner is not None
-        shape, now = chosen(self.runner.environment), self.get_run_time()
+        if self.runner is None:
+            return None
+        shape = chosen(self.runner.environment)
+        now = self.get_run_time()  # type: ignore[no-untyped-call]
         fixed = sum(user.fixed_count for user in BY_KIND[shape.kind])
         found = shape.level(now)
         if found is not None:
@@ -61,7 +73,6 @@ def chosen(environment: Environment) -> Any:
     return SHAPES[given.load_shape].scaled(given.load_scale, given.load_seconds or None)
 
 
-@events.init.add_listener
 def record(environment: Environment, runner: Any, **_: Any) -> None:
     """The master, or the only process, writes down what all counted."""
     if isinstance(runner, WorkerRunner):
@@ -81,8 +92,8 @@ def record(environment: Environment, runner: Any, **_: Any) -> None:
                 Path(folder, "measured.json").write_text(measured, encoding="utf-8")
                 tell({"step": "measured", "path": str(Path(folder, "measured.json"))})
 
-    environment.events.test_start.add_listener(start)
-    environment.events.test_stop.add_listener(finish)
+    listen(environment.events.test_start, start)
+    listen(environment.events.test_stop, finish)
     if isinstance(runner, MasterRunner):
         tell({"step": "master", "detail": "waiting for workers"})
 
@@ -91,3 +102,11 @@ def tell(row: dict[str, object]) -> None:
     """One JSON line for who started this."""
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
+
+
+def listen(hook: EventHook, listener: Callable[..., None]) -> None:
+    hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
+
+
+listen(events.init_command_line_parser, arguments)
+listen(events.init, record)

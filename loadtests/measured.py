@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from loadtests.shapes import Stage
 TOP_K: Final = 10  # hits of a search
 SEARCH: Final = "search"
 FIRST_EVENT: Final = "ask, first event"  # from the request to the first event: every ask has one, or a failure
-FIRST_TOKEN: Final = "ask, first token"
+FIRST_TOKEN: Final = "ask, first token"  # noqa: S105
 END: Final = "ask, end"  # of begun streams whose reader stayed; a failure is a broken stream
 LEFT: Final = "ask, left"  # the reader went away on purpose
 SENT: Final = "document, sent"
@@ -132,9 +133,9 @@ class Result(_Data):
 
 
 def windows(samples: Sequence[Sample]) -> list[Window]:
-    """Between each two samples; a window belongs to the stage in which it ended, so that none mixes two when stages are sampled at their ends."""
+    """Between each two samples; a window belongs to the stage in which it began: one is sampled at the end of each stage."""
     found = []
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         counts = {name: count.minus(before.counts.get(name) or Count()) for name, count in after.counts.items()}
         found.append(Window(from_seconds=before.at_seconds, to_seconds=after.at_seconds, stage=before.stage, users=after.users,
                             counts={name: count for name, count in counts.items() if count.requests or count.failed}))  # fmt: skip

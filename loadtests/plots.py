@@ -53,7 +53,9 @@ def merged(windows: Sequence[Window], most: int) -> list[Window]:
 def _latency(result: Result, parts: Sequence[Window]) -> str:
     with _axes(result) as (figure, axes):
         for name in NAMES:
-            line = [(one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None]
+            line = [
+                (one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None
+            ]
             if line:
                 axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
         axes.set_yscale("log")
@@ -64,9 +66,20 @@ def _latency(result: Result, parts: Sequence[Window]) -> str:
 def _rates(result: Result, parts: Sequence[Window]) -> str:
     with _axes(result) as (figure, axes):
         at = [one.to_seconds for one in parts]
-        axes.plot(at, [one.users for one in parts], label="users" if result.kind == "users" else "requests due a second", color=_GREY, linewidth=1.2)
+        axes.plot(
+            at,
+            [one.users for one in parts],
+            label="users" if result.kind == "users" else "requests due a second",
+            color=_GREY,
+            linewidth=1.2,
+        )
         for name in QUESTIONS:
-            axes.plot(at, [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts], label=f"{name}, a second", linewidth=1.2)
+            axes.plot(
+                at,
+                [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts],
+                label=f"{name}, a second",
+                linewidth=1.2,
+            )
         axes.set_ylim(bottom=0)
         return _svg(figure, axes)
 
@@ -106,7 +119,7 @@ def _count(counts: Mapping[str, Count], name: str) -> Count:
 
 @contextmanager
 def _axes(result: Result) -> Iterator[tuple[Figure, Any]]:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
         axes = figure.subplots()
         axes.set_xlim(0, max(result.seconds, 1.0))

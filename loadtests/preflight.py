@@ -23,7 +23,9 @@ def check(host: str, ca: Path | None, key: str, asked: Sequence[Question]) -> st
     verify = ssl.create_default_context(cafile=str(ca) if ca else None)
     found = right = 0
     try:
-        with httpx.Client(base_url=host, verify=verify, timeout=SECONDS, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as http:
+        with httpx.Client(
+            base_url=host, verify=verify, timeout=SECONDS, headers={"Authorization": f"Bearer {key}"}, trust_env=False
+        ) as http:
             for question in asked:
                 answer = http.post("/v1/search", json={"query": question.text, "top_k": TOP_K})
                 if answer.status_code != 200:
@@ -34,5 +36,7 @@ def check(host: str, ca: Path | None, key: str, asked: Sequence[Question]) -> st
     except (httpx.HTTPError, OSError) as error:
         raise NotReady(f"{host} does not answer: {error}") from error
     if not found:
-        raise NotReady(f"{host} holds nothing that answers: ingest documents first (`teal up`, `teal ingest`), or give questions about those that are there")
+        raise NotReady(
+            f"{host} holds nothing that answers: ingest documents first (`teal up`, `teal ingest`), or give questions about those that are there"
+        )
     return f"{len(asked)} questions, {found} with hits, {right} with their source among the first {TOP_K}"

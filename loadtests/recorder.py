@@ -75,7 +75,9 @@ class Recorder:
         counts: dict[str, Count] = {}
         for entry in self._environment.stats.entries.values():
             now = Count(requests=entry.num_requests, failed=entry.num_failures, ms=dict(entry.response_times))
-            counts[entry.name] = counts.get(entry.name, Count()).plus(now)  # one name may have two methods: a request and an event
+            counts[entry.name] = counts.get(entry.name, Count()).plus(
+                now
+            )  # one name may have two methods: a request and an event
         return Sample(at_seconds=at, stage=found[0] if found else None, users=runner.user_count if runner else 0, counts=counts)
 
     def _progress(self) -> dict[str, object]:

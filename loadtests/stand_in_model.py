@@ -47,7 +47,9 @@ def behaviour(model: str) -> Behaviour:
     name, *parts = model.split(",")
     found = [_PART.fullmatch(part) for part in parts]
     if name != NAME or not all(found):
-        raise ValueError(f"no such model: {model!r}; names are like {NAME},first=200ms,rate=50,tokens=60,limited=0,failed=0,broken=0")
+        raise ValueError(
+            f"no such model: {model!r}; names are like {NAME},first=200ms,rate=50,tokens=60,limited=0,failed=0,broken=0"
+        )
     wanted = Behaviour(**{match[1]: float(match[2]) for match in found if match})
     if wanted.rate <= 0 or wanted.limited + wanted.failed + wanted.broken > 100:
         raise ValueError(f"no such model: {model!r}: the rate must be above 0, and shares together at most 100")
@@ -110,7 +112,9 @@ def _error(status: int, message: str) -> Response:
 
 def main() -> None:
     """Serve on loopback until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.stand_in_model", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.stand_in_model", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=8090)
     options = parser.parse_args()
     uvicorn.run(create_app(), host="127.0.0.1", port=options.port, log_level="warning")

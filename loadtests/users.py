@@ -14,7 +14,7 @@ from locust import between, constant_pacing, task
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
 
-from loadtests import calls, questions
+from loadtests import calls, measured, questions
 from loadtests.arrivals import Schedule
 
 LEAVES: Final = 0.15  # of the asks, how many readers go away after the first words
@@ -126,15 +126,15 @@ class Source(TealUser):
     def arrivals(self) -> None:
         for due in self.schedule.due(time.perf_counter()):
             if len(self.open) >= OPEN_REQUESTS:
-                calls.event(self, calls.measured.SEARCH, time.perf_counter() - due, calls.Refused("not sent: too many wait"))
+                calls.event(self, measured.SEARCH, time.perf_counter() - due, calls.Refused("not sent: too many wait"))
             else:
                 self.open.spawn(self.one, due)
 
     def one(self, due: float) -> None:
         """A greenlet of its own. One that is ended before its answer came is counted as failed: leaving it out would flatter."""
-        name = calls.measured.SEARCH if self.chance.random() < SEARCHES else calls.measured.FIRST_EVENT
+        name = measured.SEARCH if self.chance.random() < SEARCHES else measured.FIRST_EVENT
         try:
-            if name == calls.measured.SEARCH:
+            if name == measured.SEARCH:
                 calls.search(self, self.question(), due)
             else:
                 calls.ask(self, self.question(), due)

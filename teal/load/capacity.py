@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teal.errors import BadInput
 
-HEADROOM: Final = 0.7  # of what a replica carries, how much it is given: a load that grows meets new pods only after a minute or two
+HEADROOM: Final = (
+    0.7  # of what a replica carries, how much it is given: a load that grows meets new pods only after a minute or two
+)
 ANSWERED: Final = 0.95  # of the offered questions: below it the queue grows, whatever the latency still says
 SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost.py counts a month
 RUN_STEP: Final = "teal load step"

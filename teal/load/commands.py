@@ -60,7 +60,12 @@ def load_(
     else:
         place = places.laptop(locate(os.environ), os.environ, key or ())
     options = ["--workers", str(workers), "--scale", f"{scale:g}", *(("--ui",) if ui else ())]
-    for name, value in (("--seconds", seconds), ("--questions", questions), ("--thresholds", thresholds), ("--baseline", baseline)):
+    for name, value in (
+        ("--seconds", seconds),
+        ("--questions", questions),
+        ("--thresholds", thresholds),
+        ("--baseline", baseline),
+    ):
         options += [name, str(value)] if value is not None else []
     folder = out or FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{shape}"
     events = runs.run(place, runs.Wish(shape, folder, tuple(options)))
@@ -75,7 +80,11 @@ def _show(events: Iterator[Event], page: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if page:
         console.print(f"Locust's page: {page}")
-    columns = (TextColumn("  "), BarColumn(bar_width=20), TextColumn("{task.completed:.0f}/{task.total:.0f} s {task.fields[detail]}"))
+    columns = (
+        TextColumn("  "),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} s {task.fields[detail]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("running", total=None, detail="asking each question once", visible=False)
         for event in events:
@@ -111,7 +120,9 @@ def capacity_(
         if usd is not None:
             fields |= {"usd_month": round(usd, 2), "usd_per_million_questions": round(capacities.usd_per_million(usd, load), 2)}
     elif stack or usd_month is not None:
-        raise BadInput("A price of questions needs to know how many there are", where="teal capacity", next="teal capacity RESULT --load 50")
+        raise BadInput(
+            "A price of questions needs to know how many there are", where="teal capacity", next="teal capacity RESULT --load 50"
+        )
     typer.echo(json.dumps(fields) if as_json else _words(fields, cpu_request))
 
 
@@ -131,9 +142,15 @@ def _words(fields: dict[str, Any], cpu_request: float) -> str:
         f"{fields['per_replica']:g} questions a second and replica: {fields['questions_per_second']:g} by {fields['replicas_measured']} ({limit})"
     ]
     if fields["cpu_per_replica"] is not None:
-        lines.append(f"a replica used {fields['cpu_per_replica']:.2f} cores there: autoscale at {fields['target_cpu_percent']} % of a request of {cpu_request:g}")
+        lines.append(
+            f"a replica used {fields['cpu_per_replica']:.2f} cores there: autoscale at {fields['target_cpu_percent']} % of a request of {cpu_request:g}"
+        )
     if "load" in fields:
-        lines.append(f"{fields['load']:g} questions a second need {fields['replicas']} replicas at {capacities.HEADROOM:.0%} of that each")
+        lines.append(
+            f"{fields['load']:g} questions a second need {fields['replicas']} replicas at {capacities.HEADROOM:.0%} of that each"
+        )
     if "usd_month" in fields:
-        lines.append(f"{fields['usd_month']:,.2f} USD a month, {fields['usd_per_million_questions']:,.2f} USD a million questions at that load, day and night")
+        lines.append(
+            f"{fields['usd_month']:,.2f} USD a month, {fields['usd_per_million_questions']:,.2f} USD a million questions at that load, day and night"
+        )
     return "\n".join(lines)

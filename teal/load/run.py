@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from teal.errors import BAD_INPUT, BadInput, NeedsHuman, OperatorError
 from teal.load.place import Place
@@ -67,11 +68,11 @@ def run(place: Place, wish: Wish) -> Iterator[Event]:
         stderr=(wish.out / "stderr.log").open("w", encoding="utf-8"),
         text=True,
     )
+    said = process.stdout or io.StringIO()
     watcher.start()
     rows: list[dict[str, Any]] = []
     try:
-        assert process.stdout is not None
-        while line := _line(process):
+        while line := _line(said):
             row = json.loads(line)
             rows.append(row)
             if (event := _event(row)) is not None:
@@ -85,12 +86,11 @@ def run(place: Place, wish: Wish) -> Iterator[Event]:
     _end(code, rows, wish)
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _line(said: IO[str]) -> str:
     """The next line. Ctrl-C ends the load and not this: what was measured until then is judged all the same."""
-    assert process.stdout is not None
     while True:
         try:
-            return process.stdout.readline()
+            return said.readline()
         except KeyboardInterrupt:
             continue  # the terminal gave it to the load test as well, which is finishing
 
@@ -132,13 +132,19 @@ def _end(code: int, rows: list[dict[str, Any]], wish: Wish) -> None:
     if result is None:
         said = (wish.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
         kind = BadInput if code == BAD_INPUT else LoadFailed
-        raise kind(f"The load test ended with {code}: {' '.join(said)}", where=str(wish.out / "stderr.log"), next="teal load --help")
+        raise kind(
+            f"The load test ended with {code}: {' '.join(said)}", where=str(wish.out / "stderr.log"), next="teal load --help"
+        )
     judged = [row for row in rows if row.get("step") == "threshold"]
     bad = "; ".join(f"{row['says']}: {row['bad']} of {row['samples']}" for row in judged if row["outcome"] == result["outcome"])
     if result["outcome"] == "breached":
-        raise Breached(f"Not kept: {bad}", where=result["page"], next="open the page; thresholds are in loadtests/thresholds.yaml")
+        raise Breached(
+            f"Not kept: {bad}", where=result["page"], next="open the page; thresholds are in loadtests/thresholds.yaml"
+        )
     if result["outcome"] == "too few":
-        raise NeedsHuman(f"Too few samples to say: {bad}", where=result["page"], next=f"teal load {wish.shape} with more --seconds or --scale")
+        raise NeedsHuman(
+            f"Too few samples to say: {bad}", where=result["page"], next=f"teal load {wish.shape} with more --seconds or --scale"
+        )
     if code != 0:
         raise LoadFailed(f"The load test ended with {code}", where=str(wish.out), next=f"teal load {wish.shape}")
 

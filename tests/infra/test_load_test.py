@@ -28,7 +28,9 @@ def asked_for() -> dict[tuple[str, str], Registered]:
     """What dev registers with three workers and does not without, by type and name in Kubernetes."""
     without = {one.urn for one in committed("platform", "dev").resources}
     found = evaluate("teal", ROOT / "infra" / "__main__.py", "dev", VALUES).resources
-    return {(one.type.split(":")[-1], one.inputs["metadata"]["name"]): one for one in found if one.urn not in without and one.custom}
+    return {
+        (one.type.split(":")[-1], one.inputs["metadata"]["name"]): one for one in found if one.urn not in without and one.custom
+    }
 
 
 def container(name: str) -> dict[str, Any]:
@@ -59,7 +61,10 @@ def test_every_policy_and_the_api_of_the_pinned_version_take_it() -> None:
 
 def test_as_many_workers_as_asked_for_and_one_master_which_alone_has_the_keys() -> None:
     found = asked_for()
-    assert (found["Deployment", MASTER].inputs["spec"]["replicas"], found["Deployment", WORKER].inputs["spec"]["replicas"]) == (1, 3)
+    assert (found["Deployment", MASTER].inputs["spec"]["replicas"], found["Deployment", WORKER].inputs["spec"]["replicas"]) == (
+        1,
+        3,
+    )
     assert container(MASTER)["env"] == [{"name": VARIABLE, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": VARIABLE}}}]
     assert "env" not in container(WORKER)
 
@@ -84,7 +89,9 @@ def test_locust_itself_understands_the_arguments(name: str) -> None:
     """`--list` ends after the options and the locustfile were read, before anything is connected."""
     arguments = ["https://h" if isinstance(one, dict) else one for one in container(name)["args"]]
     command = [sys.executable, "-m", "locust", "--locustfile", str(ROOT / "loadtests" / "locustfile.py"), *arguments, "--list"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin", VARIABLE: "key"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin", VARIABLE: "key"}
+    )
     assert done.returncode == 0, done.stderr
     assert "Searcher" in done.stdout
 

@@ -34,7 +34,11 @@ class ModelStack(ReleaseStack):
     model_url: str = ""
 
     def env(self) -> dict[str, str]:
-        model = {"TEAL_GENERATION": "openai", "TEAL_OPENAI_BASE_URL": f"{self.model_url}/v1", "TEAL_GENERATION_MODEL": "stand-in,first=100ms,tokens=13"}
+        model = {
+            "TEAL_GENERATION": "openai",
+            "TEAL_OPENAI_BASE_URL": f"{self.model_url}/v1",
+            "TEAL_GENERATION_MODEL": "stand-in,first=100ms,tokens=13",
+        }
         return super().env() | model
 
 
@@ -66,7 +70,9 @@ def _answers(url: str) -> bool:
 
 def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: ReleaseStack, tmp_path: Path) -> None:
     (tmp_path / "thresholds.yaml").write_text(LENIENT)
-    code, rows = stack.teal("load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path))
+    code, rows = stack.teal(
+        "load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path)
+    )
     assert code == 0, rows[-3:]
     assert rows[-1]["outcome"] == "kept"
     found = Result.model_validate_json((tmp_path / "result.json").read_bytes())
@@ -80,7 +86,9 @@ def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: Releas
 
 def test_a_breach_is_exit_1_and_says_what_was_not_kept(stack: ReleaseStack, tmp_path: Path) -> None:
     (tmp_path / "thresholds.yaml").write_text(IMPOSSIBLE)
-    code, rows = stack.teal("load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path))
+    code, rows = stack.teal(
+        "load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path)
+    )
     assert code == 1
     assert rows[-1]["error"]["code"] == "load-breached"
     assert "ask, first token: at most 10 % later than 50 ms" in rows[-1]["error"]["what"]

@@ -22,7 +22,9 @@ def samples(*levels: int, seconds: int = 20, late_from: int = 1_000) -> list[Sam
             counted = counted.plus(Count(requests=per_second, ms={taken: per_second}))
             ended = at == seconds * (stage + 1)
             following = stage + 1 if ended else stage
-            found.append(Sample(at_seconds=at, stage=following if following < len(levels) else None, users=1, counts={SEARCH: counted}))
+            found.append(
+                Sample(at_seconds=at, stage=following if following < len(levels) else None, users=1, counts={SEARCH: counted})
+            )
     return found
 
 
@@ -65,7 +67,9 @@ def test_a_step_run_that_found_its_limit_is_kept_and_one_that_kept_nothing_is_br
 
 
 def test_asks_are_questions_once_each_by_their_first_event() -> None:
-    measured = Result(shape="step", kind="arrivals", plan=(Stage(20, 10),), host="h", began=0.0, seconds=20.0, windows=windows(samples(7)))
+    measured = Result(
+        shape="step", kind="arrivals", plan=(Stage(20, 10),), host="h", began=0.0, seconds=20.0, windows=windows(samples(7))
+    )
     for window in measured.windows:
         window.counts[FIRST_EVENT] = Count(requests=3, ms={5: 3})
     assert evaluate.evaluate(measured, ROWS, (), {}).stages[0].questions_per_second == 10.0
@@ -78,5 +82,8 @@ def test_cpu_of_a_replica_is_what_all_used_in_the_stage() -> None:
 
 def test_cpu_is_unknown_where_processes_changed_or_nobody_looked() -> None:
     looks = tuple(Seen(at=1_000.0 + second, replicas=2 if second < 10 else 4, cpu_seconds=float(second)) for second in range(41))
-    assert [(stage.cpu_per_replica is None, stage.replicas) for stage in result(10, 20, seen=looks).stages] == [(True, 4), (False, 4)]
+    assert [(stage.cpu_per_replica is None, stage.replicas) for stage in result(10, 20, seen=looks).stages] == [
+        (True, 4),
+        (False, 4),
+    ]
     assert [(stage.cpu_per_replica, stage.replicas) for stage in result(10).stages] == [(None, None)]

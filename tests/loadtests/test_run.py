@@ -46,7 +46,9 @@ def load(folder: Path, url: str, shape: str, *options: str) -> tuple[int, list[d
     (folder / "questions.jsonl").write_text('{"question": "How can I send an email?", "source": "topics/email.txt"}')
     command = [sys.executable, "-m", "loadtests", "run", shape, "--host", url, "--seconds", str(SECONDS), "--scale", "0.5",
                "--thresholds", str(folder / "thresholds.yaml"), "--questions", str(folder / "questions.jsonl"), "--out", str(folder), *options]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TEAL_LOAD_KEYS": "key"}, timeout=90, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"TEAL_LOAD_KEYS": "key"}, timeout=90, check=False
+    )
     assert done.stderr == ""
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 

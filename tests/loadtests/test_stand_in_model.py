@@ -17,10 +17,14 @@ ASKED = {"messages": [{"role": "user", "content": "?"}], "stream": True}
 
 def test_a_name_is_the_behaviour() -> None:
     assert behaviour("stand-in") == Behaviour()
-    assert behaviour("stand-in,first=900ms,rate=20,tokens=120,limited=5%,failed=1,broken=2.5") == Behaviour(900, 20, 120, 5, 1, 2.5)
+    assert behaviour("stand-in,first=900ms,rate=20,tokens=120,limited=5%,failed=1,broken=2.5") == Behaviour(
+        900, 20, 120, 5, 1, 2.5
+    )
 
 
-@pytest.mark.parametrize("name", ["gpt-4o", "", "stand-in,fast", "stand-in,rate=0", "stand-in,limited=60,failed=60", "stand-in,rate=-1", "stand-in,"])
+@pytest.mark.parametrize(
+    "name", ["gpt-4o", "", "stand-in,fast", "stand-in,rate=0", "stand-in,limited=60,failed=60", "stand-in,rate=-1", "stand-in,"]
+)
 def test_another_name_is_refused_whole(name: str) -> None:
     with pytest.raises(ValueError, match="no such model"):
         behaviour(name)

@@ -52,7 +52,9 @@ def test_replicas_are_told_where_nobody_saw_them() -> None:
     assert capacity(run(stage(10, replicas=None)), replicas=5).per_replica == 2.0
 
 
-@pytest.mark.parametrize(("load", "per_replica", "replicas"), [(1, 10, 2), (14, 10, 2), (14.1, 10, 3), (70, 10, 10), (71, 10, 11)])
+@pytest.mark.parametrize(
+    ("load", "per_replica", "replicas"), [(1, 10, 2), (14, 10, 2), (14.1, 10, 3), (70, 10, 10), (71, 10, 11)]
+)
 def test_replicas_keep_the_headroom_and_are_never_one(load: float, per_replica: float, replicas: int) -> None:
     assert replicas_for(load, per_replica) == replicas
 
@@ -62,7 +64,9 @@ def test_a_million_questions_cost_their_part_of_the_month() -> None:
     assert usd_per_million(2_628.0, 10.0) == pytest.approx(100.0)
 
 
-@pytest.mark.parametrize(("cores", "request_cores", "percent"), [(0.9, 1.0, 65), (0.9, 2.0, 30), (1.0, 1.0, 70), (0.05, 2.0, 10), (None, 1.0, None)])
+@pytest.mark.parametrize(
+    ("cores", "request_cores", "percent"), [(0.9, 1.0, 65), (0.9, 2.0, 30), (1.0, 1.0, 70), (0.05, 2.0, 10), (None, 1.0, None)]
+)
 def test_the_autoscaler_s_target_follows_the_request(cores: float | None, request_cores: float, percent: int | None) -> None:
     assert target_cpu_percent(Capacity(10.0, 1, True, cores), request_cores) == percent
 
@@ -85,7 +89,9 @@ def test_a_question_is_priced_by_the_real_program_for_prod(tmp_path: Path, capsy
     assert cli.run(["capacity", str(write(tmp_path)), "--load", "50", "--stack", "prod", "--project", str(ROOT), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["per_replica"], found["replicas"]) == (10.0, 8)  # 50 / (10 * 0.7) is 7.1
-    assert found["usd_per_million_questions"] == pytest.approx(found["usd_month"] / (50 * capacities.SECONDS_A_MONTH) * 1e6, abs=0.01)
+    assert found["usd_per_million_questions"] == pytest.approx(
+        found["usd_month"] / (50 * capacities.SECONDS_A_MONTH) * 1e6, abs=0.01
+    )
 
 
 def test_more_replicas_than_the_stack_allows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,15 @@ RUNNING = {"step": "running", "done": 2, "total": 5, "users": 3, "questions_per_
 
 
 def threshold(outcome: str) -> dict[str, Any]:
-    return {"step": "threshold", "says": "search: at most 5 % failed", "outcome": outcome, "bad": 7, "samples": 20, "minimum_samples": 59, "why": "x"}
+    return {
+        "step": "threshold",
+        "says": "search: at most 5 % failed",
+        "outcome": outcome,
+        "bad": 7,
+        "samples": 20,
+        "minimum_samples": 59,
+        "why": "x",
+    }
 
 
 def ended(outcome: str) -> dict[str, Any]:
@@ -36,7 +44,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     def run(*rows: dict[str, Any], code: int = 0, source: str = "", place: Place | None = None) -> list[Event]:
         (tmp_path / "loadtests").mkdir()
         (tmp_path / "loadtests" / "__init__.py").touch()
-        (tmp_path / "loadtests" / "__main__.py").write_text(f"{source}\nimport sys\nprint({chr(10).join(map(json.dumps, rows))!r})\nsys.exit({code})")
+        (tmp_path / "loadtests" / "__main__.py").write_text(
+            f"{source}\nimport sys\nprint({chr(10).join(map(json.dumps, rows))!r})\nsys.exit({code})"
+        )
         monkeypatch.chdir(tmp_path)
         return list(runs.run(place or Place("https://h", ("k1", "k2")), Wish("smoke", tmp_path / "out", ("--scale", "2"))))
 
@@ -68,7 +78,7 @@ def test_what_the_program_refuses_is_bad_input_in_its_words(program: Callable[..
 
 
 def test_a_program_that_dies_is_said_with_its_last_words(program: Callable[..., list[Event]]) -> None:
-    with pytest.raises(LoadFailed, match="ended with 1: .*RuntimeError: the reason"):
+    with pytest.raises(LoadFailed, match=r"ended with 1: .*RuntimeError: the reason"):
         program(source="raise RuntimeError('the reason')")
 
 
@@ -82,7 +92,9 @@ def test_keys_are_in_the_environment_and_never_in_the_arguments(program: Callabl
     assert arguments[-2:] == ["--scale", "2"]
 
 
-def test_the_service_is_looked_at_meanwhile_and_a_failed_look_stops_nothing(program: Callable[..., list[Event]], tmp_path: Path) -> None:
+def test_the_service_is_looked_at_meanwhile_and_a_failed_look_stops_nothing(
+    program: Callable[..., list[Event]], tmp_path: Path
+) -> None:
     looks = iter([{"weights": {"blue": 100}}, OperatorError("away", where="", next=""), {"weights": {"blue": 95}}])
 
     def look() -> dict[str, Any]:
@@ -99,7 +111,9 @@ def test_the_service_is_looked_at_meanwhile_and_a_failed_look_stops_nothing(prog
     assert seen[1]["at"] > seen[0]["at"]
 
 
-def test_without_locust_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_locust_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     known = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "locust" else known(name))
     assert cli.run(["load", "smoke", "--json"]) == 2
