@@ -23,6 +23,7 @@ from loadtests.measured import Result, Seen
 from loadtests.shapes import SHAPES
 
 KEYS: Final = "TEAL_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
+HEADERS: Final = "TEAL_LOAD_HEADERS"  # JSON, in the environment for the same reason: what a release sends to reach one color
 EXIT: Final = {"kept": 0, "breached": 1, "too few": 4}
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 STOP_SECONDS: Final = 15  # for users in the middle of an answer when the shape is over
@@ -66,7 +67,7 @@ def main(given: Sequence[str] | None = None) -> int:
             keys = os.environ.get(KEYS, "")
             if not keys:
                 raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
-            found = preflight.check(options.host, options.ca, keys.split(",")[0], questions.load(options.questions))
+            found = preflight.check(options.host, options.ca, headers_of(keys.split(",")[0]), questions.load(options.questions))
             options.about |= {"questions": found, "workers": options.workers, "scale": options.scale}
             if (code := locust(options)) != 0:
                 tell(
@@ -130,6 +131,11 @@ def locust(options: argparse.Namespace) -> int:
             for number, handler in before.items():
                 signal.signal(number, handler)
     return code if not (options.out / "measured.json").is_file() else 0
+
+
+def headers_of(key: str) -> dict[str, str]:
+    """Of each request. Raises ValueError for a variable that holds no JSON object."""
+    return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
 def read(path: Path) -> Result:

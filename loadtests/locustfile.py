@@ -41,6 +41,14 @@ def arguments(parser: LocustArgumentParser) -> None:
         help="API keys, comma between.",
     )
     own.add_argument(
+        "--load-headers",
+        env_var="TEAL_LOAD_HEADERS",
+        is_secret=True,
+        default="{}",
+        include_in_web_ui=False,
+        help="JSON: more headers.",
+    )
+    own.add_argument(
         "--load-ca", default="", include_in_web_ui=False, help="PEM file to verify the service's certificate against."
     )
     own.add_argument("--load-questions", default=str(questions.DEFAULT), include_in_web_ui=False, help="JSON lines of questions.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,14 +18,12 @@ class NotReady(Exception):
     """Load would measure nothing. The text says what to do."""
 
 
-def check(host: str, ca: Path | None, key: str, asked: Sequence[Question]) -> str:
+def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[Question]) -> str:
     """How many of the questions find their source, in words. Raises NotReady when none finds anything."""
     verify = ssl.create_default_context(cafile=str(ca) if ca else None)
     found = right = 0
     try:
-        with httpx.Client(
-            base_url=host, verify=verify, timeout=SECONDS, headers={"Authorization": f"Bearer {key}"}, trust_env=False
-        ) as http:
+        with httpx.Client(base_url=host, verify=verify, timeout=SECONDS, headers=dict(headers), trust_env=False) as http:
             for question in asked:
                 answer = http.post("/v1/search", json={"query": question.text, "top_k": TOP_K})
                 if answer.status_code != 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import ssl
 import time
@@ -38,7 +39,7 @@ class TealUser(FastHttpUser):
         given: Any = environment.parsed_options
         keys = given.load_keys.split(",")
         self.chance = random.Random()  # noqa: S311 - which question is asked, no secret
-        self.default_headers = {"Authorization": f"Bearer {self.chance.choice(keys)}"}
+        self.default_headers = {**json.loads(given.load_headers), "Authorization": f"Bearer {self.chance.choice(keys)}"}
         self.ssl_context_factory = lambda: ssl.create_default_context(cafile=given.load_ca or None)
         super().__init__(environment)
         self.asked = questions.load(Path(given.load_questions))

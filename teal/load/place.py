@@ -37,6 +37,7 @@ class Place:
     about: Mapping[str, object] = field(default_factory=dict)
     look: Callable[[], dict[str, Any]] = dict
     look_seconds: float = LOOK_SECONDS
+    headers: Mapping[str, str] = field(default_factory=dict)  # of each request, secret ones among them
 
 
 def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> Place:

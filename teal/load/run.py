@@ -23,6 +23,7 @@ from teal.stack.events import Event
 INSTALL: Final = "make .venv/.installed-load"
 NEEDED: Final = ("locust", "matplotlib", "yaml")
 _KEYS: Final = "TEAL_LOAD_KEYS"  # what loadtests/__main__.py reads
+_HEADERS: Final = "TEAL_LOAD_HEADERS"
 _LAST_LINES: Final = 3
 
 
@@ -63,7 +64,7 @@ def run(place: Place, wish: Wish) -> Iterator[Event]:
     watcher = threading.Thread(target=_watch, args=(place, wish.out / "seen.jsonl", over), name="watch", daemon=True)
     process = subprocess.Popen(  # noqa: S603
         command,
-        env=os.environ | {_KEYS: ",".join(place.keys)},
+        env=os.environ | {_KEYS: ",".join(place.keys), _HEADERS: json.dumps(dict(place.headers))},
         stdout=subprocess.PIPE,
         stderr=(wish.out / "stderr.log").open("w", encoding="utf-8"),
         text=True,

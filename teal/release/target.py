@@ -71,6 +71,7 @@ class Rules:
     paused_seconds: float = 3600.0  # an inconclusive release waits this long for `teal resume`, then undoes itself
     poll_seconds: float = 5.0
     probes_per_poll: int = 10  # requests to each color when users send too few
+    load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
     first_floor: int = 2  # processes of a first release, which has no active color to learn from
 
 
