@@ -74,6 +74,9 @@ def send_document(user: FastHttpUser, chance: random.Random) -> None:
     since = time.perf_counter()
     try:
         event(user, measured.FINDABLE, *_indexed(user, identity, since))
+    except gevent.GreenletExit:  # the run is over, and this one has had --stop-timeout more
+        event(user, measured.FINDABLE, time.perf_counter() - since, Refused("not findable at the end"))
+        raise
     finally:
         with user.client.delete(f"/v1/documents/{identity}", name=measured.REMOVED, catch_response=True) as answer:
             if answer.status_code not in (200, 202, 204, 404):
