@@ -118,7 +118,7 @@ def locust(options: argparse.Namespace) -> int:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)  # noqa: S603
 
         def ask_to_end(*_: Any) -> None:
-            process.send_signal(signal.SIGINT if options.ui else signal.SIGTERM)
+            process.terminate()
 
         before = {number: signal.signal(number, ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
