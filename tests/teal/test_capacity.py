@@ -95,8 +95,18 @@ def test_a_question_is_priced_by_the_real_program_for_prod(tmp_path: Path, capsy
 
 
 def test_more_replicas_than_the_stack_allows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["capacity", str(write(tmp_path)), "--load", "5000", "--stack", "prod", "--project", str(ROOT), "--json"]) == 2
-    assert "max_replicas" in json.loads(capsys.readouterr().out)["error"]["next"]
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "__init__.py").touch()
+    (tmp_path / "infra" / "cost.py").write_text(
+        "import json, sys; print(json.dumps({'usd': 1.0, 'web_replicas': 30 if '--load' in sys.argv else 3}))"
+    )
+    assert (
+        cli.run(["capacity", str(write(tmp_path)), "--load", "5000", "--stack", "prod", "--project", str(tmp_path), "--json"])
+        == 2
+    )
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["what"] == "715 replicas are needed, and prod never has more than 30"
+    assert "max_replicas" in error["next"]
 
 
 def test_words_say_whether_the_limit_was_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
