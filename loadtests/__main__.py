@@ -1,4 +1,4 @@
-"""Load tests: `python -m loadtests run smoke --host https://localhost:8443`, `python -m loadtests shapes`, `python -m loadtests report FOLDER`.
+"""Load tests: `python -m loadtests run smoke --host https://localhost:8443`, `python -m loadtests shapes`, `python -m loadtests report --out FOLDER`.
 
 JSON lines out. Exit 0: every threshold kept; 1: one breached, or the run failed; 2: bad input; 4: too few samples to say.
 """
@@ -63,22 +63,15 @@ def main(given: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         baseline = read(options.baseline) if options.baseline else None
         if options.command == "run":
-            rows = thresholds.load(options.thresholds, options.shape)
+            thresholds.load(options.thresholds, options.shape)  # a wrong file is said before anything is sent
             keys = os.environ.get(KEYS, "")
             if not keys:
                 raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
             found = preflight.check(options.host, options.ca, headers_of(keys.split(",")[0]), questions.load(options.questions))
             options.about |= {"questions": found, "workers": options.workers, "scale": options.scale}
             if (code := locust(options)) != 0:
-                tell(
-                    {
-                        "error": {
-                            "code": "locust-failed",
-                            "what": f"Locust ended with {code}",
-                            "where": str(options.out / "locust.log"),
-                        }
-                    }
-                )
+                log = str(options.out / "locust.log")
+                tell({"error": {"code": "locust-failed", "what": f"Locust ended with {code}", "where": log}})
                 return 1
         elif (earlier := options.out / "result.json").is_file():
             options.about = read(earlier).about | options.about

@@ -27,12 +27,11 @@ __all__ = ["Asker", "Conversation", "HealthProbe", "Searcher", "Source", "Table"
 
 
 def arguments(parser: LocustArgumentParser) -> None:
-    """Options of ours. Workers get them from the master."""
-    own = parser  # its groups know neither secrets nor the page
-    own.add_argument("--load-shape", default="smoke", choices=sorted(SHAPES), help="What load, and when.")
-    own.add_argument("--load-scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
-    own.add_argument("--load-seconds", type=float, default=0.0, help="Length of the whole shape; 0: its own.")
-    own.add_argument(
+    """Options of ours. Workers get them from the master. No group of their own: groups know neither `is_secret` nor the page."""
+    parser.add_argument("--load-shape", default="smoke", choices=sorted(SHAPES), help="What load, and when.")
+    parser.add_argument("--load-scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
+    parser.add_argument("--load-seconds", type=float, default=0.0, help="Length of the whole shape; 0: its own.")
+    parser.add_argument(
         "--load-keys",
         env_var="TEAL_LOAD_KEYS",
         is_secret=True,
@@ -40,7 +39,7 @@ def arguments(parser: LocustArgumentParser) -> None:
         include_in_web_ui=False,
         help="API keys, comma between.",
     )
-    own.add_argument(
+    parser.add_argument(
         "--load-headers",
         env_var="TEAL_LOAD_HEADERS",
         is_secret=True,
@@ -48,11 +47,13 @@ def arguments(parser: LocustArgumentParser) -> None:
         include_in_web_ui=False,
         help="JSON: more headers.",
     )
-    own.add_argument(
+    parser.add_argument(
         "--load-ca", default="", include_in_web_ui=False, help="PEM file to verify the service's certificate against."
     )
-    own.add_argument("--load-questions", default=str(questions.DEFAULT), include_in_web_ui=False, help="JSON lines of questions.")
-    own.add_argument("--load-out", default="", include_in_web_ui=False, help="Folder for measured.json.")
+    parser.add_argument(
+        "--load-questions", default=str(questions.DEFAULT), include_in_web_ui=False, help="JSON lines of questions."
+    )
+    parser.add_argument("--load-out", default="", include_in_web_ui=False, help="Folder for measured.json.")
 
 
 class Table(LoadTestShape):

@@ -62,13 +62,9 @@ def run(place: Place, wish: Wish) -> Iterator[Event]:
                "--about", json.dumps(dict(place.about)), *(("--ca", str(place.ca)) if place.ca else ()), *wish.options]  # fmt: skip
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(place, wish.out / "seen.jsonl", over), name="watch", daemon=True)
-    process = subprocess.Popen(  # noqa: S603
-        command,
-        env=os.environ | {_KEYS: ",".join(place.keys), _HEADERS: json.dumps(dict(place.headers))},
-        stdout=subprocess.PIPE,
-        stderr=(wish.out / "stderr.log").open("w", encoding="utf-8"),
-        text=True,
-    )
+    env = os.environ | {_KEYS: ",".join(place.keys), _HEADERS: json.dumps(dict(place.headers))}
+    with (wish.out / "stderr.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
     said = process.stdout or io.StringIO()
     watcher.start()
     rows: list[dict[str, Any]] = []

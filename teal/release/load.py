@@ -16,7 +16,7 @@ FOLDER: Final = Path("artifacts/load")
 
 
 def load(run: Run, step: Step) -> Iterator[Event]:
-    """Through the load balancer, with the new color's header. Raises Breached; NeedsHuman for too few samples, which are no pass."""
+    """Golden questions through the load balancer, with the new color's header. Raises Breached; NeedsHuman for too few samples, which are no pass."""
     runs.require_installed()
     entry = run.target.traffic.entry(run.new)
     key = run.target.probe_headers["Authorization"].removeprefix("Bearer ")
@@ -27,6 +27,7 @@ def load(run: Run, step: Step) -> Iterator[Event]:
         {"where": run.target.name, "color": run.new},
         headers=entry.headers,
     )
-    for event in runs.run(place, runs.Wish(step.shape or "smoke", FOLDER / run.document.id)):
+    wish = runs.Wish(step.shape or "smoke", FOLDER / run.document.id, ("--questions", str(run.target.golden)))
+    for event in runs.run(place, wish):
         run.ledger.keep()
         yield Event(step.name, "progress", event.detail, event.done, event.total)

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from loadtests.measured import Result
+from teal.release.target import GOLDEN
 from teal.stack.layout import free_ports
 from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack
@@ -68,11 +70,24 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: ReleaseStack, tmp_path: Path) -> None:
-    (tmp_path / "thresholds.yaml").write_text(LENIENT)
-    code, rows = stack.teal(
-        "load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path)
+def load(stack: ReleaseStack, folder: Path, thresholds: str) -> tuple[int, list[dict[str, Any]]]:
+    """Some seconds of smoke, with questions that the few documents answer."""
+    (folder / "thresholds.yaml").write_text(thresholds)
+    options = (
+        "--seconds",
+        "8",
+        "--thresholds",
+        str(folder / "thresholds.yaml"),
+        "--questions",
+        str(GOLDEN),
+        "--out",
+        str(folder),
     )
+    return stack.teal("load", "smoke", *options)
+
+
+def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: ReleaseStack, tmp_path: Path) -> None:
+    code, rows = load(stack, tmp_path, LENIENT)
     assert code == 0, rows[-3:]
     assert rows[-1]["outcome"] == "kept"
     found = Result.model_validate_json((tmp_path / "result.json").read_bytes())
@@ -85,10 +100,7 @@ def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: Releas
 
 
 def test_a_breach_is_exit_1_and_says_what_was_not_kept(stack: ReleaseStack, tmp_path: Path) -> None:
-    (tmp_path / "thresholds.yaml").write_text(IMPOSSIBLE)
-    code, rows = stack.teal(
-        "load", "smoke", "--seconds", "8", "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path)
-    )
+    code, rows = load(stack, tmp_path, IMPOSSIBLE)
     assert code == 1
     assert rows[-1]["error"]["code"] == "load-breached"
     assert "ask, first token: at most 10 % later than 50 ms" in rows[-1]["error"]["what"]
