@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-releases check scan bench clean lock fetch aws
+.PHONY: help up down test test-releases check scan load bench clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.settings_table --check docs/configuration.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
-	$(BIN)/hadolint app/Dockerfile
+	$(BIN)/hadolint app/Dockerfile loadtests/Dockerfile
 	.ci/actionlint
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	.ci/lock --check
@@ -44,6 +44,9 @@ fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, 
 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock
+
+load: .venv/.installed-load  ## a load test of the running stack, judged (ARGS="step --workers 2"; default: smoke)
+	@$(BIN)/teal load $(or $(ARGS),smoke)
 
 aws: .venv/.installed-infra  ## what `pulumi` and `teal --stack` need, in the same environment
 
@@ -64,6 +67,10 @@ clean: .venv/.installed down  ## stop, and remove what was made here: environmen
 
 .venv/.installed-infra: .venv/.installed requirements-infra.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-infra.lock
+	@touch $@
+
+.venv/.installed-load: .venv/.installed requirements-load.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-load.lock
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock

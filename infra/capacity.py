@@ -19,6 +19,8 @@ SYSTEM_CPU: Final = 1.5  # operators, KEDA, metrics, agents; read off their requ
 SYSTEM_GIB: Final = 3.0
 KIBANA_CPU: Final = 0.5
 KIBANA_GIB: Final = 1.0
+LOAD_CPU: Final = 1.0  # of each Locust process, which uses one core
+LOAD_GIB: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,15 @@ def needs(config: Config, load: float) -> tuple[Need, ...]:
     pod_gib = service.memory_mib / 1_024
     kibana = (KIBANA_CPU, KIBANA_GIB) if search.kibana else (0.0, 0.0)
     pods = web + workers
+    # Locust's master and workers, when they are asked for (infra/components/load_test.py).
+    locusts = (Need("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
     # The rest is spread over the same machines: as if each pod were a little larger.
     cpu = pod_cpu + (SYSTEM_CPU + kibana[0]) / pods
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
     return (
         Need("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
         Need("search", search.nodes, max(1.0, search.memory_gib / _SEARCH_GIB_PER_CPU), search.memory_gib, "mr", alone=True),
+        *locusts,
     )
 
 

@@ -18,6 +18,7 @@ from infra.sections import (
     Document,
     Environment,
     GithubConfig,
+    LoadConfig,
     ModelsConfig,
     NetworkConfig,
     SearchConfig,
@@ -50,6 +51,7 @@ class Config:
     budget_usd: int
     github: GithubConfig
     models: ModelsConfig
+    load: LoadConfig
 
     @property
     def prefix(self) -> str:

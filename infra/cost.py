@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from infra import prices
+from infra import capacity, prices
 from infra.config import Config, ConfigError, load
 from infra.cost_items import DOES_NOT_SCALE, SCALES, Item, Registered, items
 from infra.prices import Price
@@ -47,6 +47,7 @@ class Bill:
     load: float
     lines: tuple[Line, ...]
     budget_usd: int
+    web_replicas: int
 
     @property
     def usd(self) -> float:
@@ -73,7 +74,7 @@ class Bill:
             "unknown": [one.what for one in self.unknown],
         }
         return {
-            "stack": self.stack, "region": self.region, "load": self.load, **sums, "budget_usd": self.budget_usd,
+            "stack": self.stack, "region": self.region, "load": self.load, "web_replicas": self.web_replicas, **sums, "budget_usd": self.budget_usd,
             "over_budget": self.over_budget, "scales": SCALES, "does_not_scale": DOES_NOT_SCALE, "lines": [asdict(one) for one in self.lines],
         }  # fmt: skip
 
@@ -103,7 +104,7 @@ def bill(stack: str, multiple: float = 1) -> Bill:
 
     config = load(stack_values(stack), stack, f"Pulumi.{stack}.yaml")
     lines = monthly_cost(platform(stack).resources, config, prices.load(config.region), multiple)
-    return Bill(stack, config.region, multiple, lines, config.budget_usd)
+    return Bill(stack, config.region, multiple, lines, config.budget_usd, capacity.replicas(config, multiple)[0])
 
 
 def text(one: Bill) -> str:

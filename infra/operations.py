@@ -12,6 +12,7 @@ from infra.components.autoscaling import Autoscaling, AutoscalingArgs
 from infra.components.colors import NAMESPACES, Colors, ColorsArgs
 from infra.components.delivery import Delivery, DeliveryArgs
 from infra.components.delivery_policies import Where
+from infra.components.load_test import LoadTest, LoadTestArgs
 from infra.components.observability import Observability, ObservabilityArgs
 from infra.components.preview_access import PreviewAccess, PreviewAccessArgs
 from infra.components.search_exporter import SearchExporter, SearchExporterArgs
@@ -113,6 +114,9 @@ def build(config: Config, base: Foundation, edge: Edge, stores: Stores) -> Opera
         ),
         base.opts,
     )
+    if config.load.workers and config.load.image:
+        args = LoadTestArgs(edge.balancer.url, config.load.image, config.load.workers, cluster.provider, cluster.ready)
+        LoadTest("load", args, base.opts)
     PreviewAccess("preview-access", PreviewAccessArgs(cluster.provider, [*cluster.ready, *stores.search.resources]), base.opts)
     return Operations(colors, delivery, observability, settings)
 

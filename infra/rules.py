@@ -37,6 +37,7 @@ def check(document: Document, stack: str) -> Iterator[Refusal]:
     yield from _search(document)
     yield from _stores(document)
     yield from _service(document)
+    yield from _load(document)
     if document.environment == "prod":
         yield from _prod(document)
 
@@ -47,6 +48,15 @@ def open_to_all(cidr: str) -> bool:
         return ipaddress.ip_network(cidr).prefixlen < WIDEST_PREFIX
     except ValueError:
         return False
+
+
+def _load(document: Document) -> Iterator[Refusal]:
+    if document.load.workers and document.load.image is None:
+        yield Refusal(
+            "load.image",
+            "there are workers and no image to run",
+            "build loadtests/Dockerfile, push it, and write its name with the digest",
+        )
 
 
 def _network(document: Document) -> Iterator[Refusal]:

@@ -147,6 +147,15 @@ class ModelsConfig(Section):
     )
 
 
+class LoadConfig(Section):
+    """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
+
+    workers: int = Field(default=0, ge=0, le=100)
+    image: str | None = Field(
+        default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$"
+    )  # of loadtests/Dockerfile, by digest
+
+
 class Document(Section):
     """All of namespace `teal` in a stack file."""
 
@@ -162,3 +171,4 @@ class Document(Section):
     budget_usd: int = Field(ge=1)  # a month; `teal cost --check`, `teal plan` and the workflows refuse a plan above it
     github: GithubConfig
     models: ModelsConfig = ModelsConfig()
+    load: LoadConfig = LoadConfig()

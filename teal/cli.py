@@ -23,6 +23,7 @@ from teal.backup import commands as backup_commands
 from teal.client import Client, address, require_collection, require_key, words
 from teal.drill import commands as drill_commands
 from teal.errors import OperatorError
+from teal.load import commands as load_commands
 from teal.release import commands as release_commands
 from teal.stack import doctor as checks
 from teal.stack import first_run, logs
@@ -268,6 +269,7 @@ aws_cost.register(app)
 release_commands.register(app)
 backup_commands.register(app)
 drill_commands.register(app)
+load_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Who may talk to whom in the namespaces of KEDA and of the database's maintenance: nothing, and then what each needs."""
+"""Who may talk to whom in the namespaces of KEDA, of the database's maintenance and of load tests: nothing, and then what each needs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ KEDA_GRPC: Final = 9666
 KEDA_WEBHOOK: Final = 9443
 KEDA_METRICS: Final = 6443
 POSTGRES: Final = 5432
+LOCUST: Final = 5557  # where workers reach their master: --master-port of locust 2.47
 _POD_IDENTITY: Final = "169.254.170.23/32"  # the agent's own address on every EKS node
 _LINK_LOCAL: Final = "169.254.0.0/16"  # the node's metadata, and with it the node's role
 _NAMES: Final = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
@@ -45,6 +46,17 @@ def keda(cidr: str) -> dict[str, dict[str, Any]]:
                 _database(cidr),
             ]
         ),
+    }
+
+
+def load_test() -> dict[str, dict[str, Any]]:
+    """Workers reach their master, and all of it the service by its public address. `kubectl port-forward` needs no rule."""
+    own: dict[str, Any] = {"podSelector": {}}
+    service = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [_LINK_LOCAL]}}], "ports": [_tcp(443)]}
+    return {
+        "default": _closed(),
+        "workers": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [own], "ports": [_tcp(LOCUST)]}]},
+        "asking": _to([_NAMES, {"to": [own], "ports": [_tcp(LOCUST)]}, service]),
     }
 
 

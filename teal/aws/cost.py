@@ -66,9 +66,9 @@ def refuse_over_budget(project: Path, stack: str) -> None:
         )
 
 
-def bill(project: Path, stack: str) -> Mapping[str, Any]:
-    """The bill at today's traffic as data: usd, unverified_usd, unknown, budget_usd, over_budget, lines."""
-    text = ask(project, stack, (), as_json=True)
+def bill(project: Path, stack: str, load: float = 1.0) -> Mapping[str, Any]:
+    """The bill at `load` times today's traffic as data: usd, unverified_usd, unknown, budget_usd, over_budget, web_replicas, lines."""
+    text = ask(project, stack, () if load == 1 else ("--load", f"{load:g}"), as_json=True)
     try:
         found: Mapping[str, Any] = json.loads(text)
     except ValueError:

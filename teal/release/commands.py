@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from teal.errors import BadInput, NeedsHuman
+from teal.load.run import require_installed
 from teal.release import contract as contracts
 from teal.release import execute, history, rollback
 from teal.release import repair as repairs
@@ -69,6 +71,10 @@ def release_(
             help="With a search index of its own, built from the catalog: for another embedding model or passage length.",
         ),
     ] = False,
+    load: Annotated[
+        str | None,
+        typer.Option("--load", help="A shape of load (smoke, say) that the new color must carry before it meets a user."),
+    ] = None,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -80,6 +86,9 @@ def release_(
         )
     wish = execute.Wish(path, version, image, reindex)
     target = target_of(stack)
+    if load:
+        require_installed()  # said now, not when the color is already there
+        target = replace(target, rules=replace(target.rules, load=load))
     if dry_run:
         show_plan(execute.preview(target, wish), as_json)
         return

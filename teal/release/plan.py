@@ -11,7 +11,7 @@ from teal.record import Color, ColorState, Record
 from teal.release.target import Rules
 
 Action = Literal["preflight", "expand-schema", "build-index", "verify-index", "raise-floor", "deploy", "ready", "warm", "golden",
-                 "shift", "analyse", "promote", "hold", "re-home", "retire", "drop-index"]  # fmt: skip
+                 "load", "shift", "analyse", "promote", "hold", "re-home", "retire", "drop-index"]  # fmt: skip
 POINT_OF_NO_RETURN: Final = "retire"  # from this step on the old color is going: a release can only be finished
 
 
@@ -26,6 +26,7 @@ class Step(_Frozen):
     says: str
     undo: str
     percent: int | None = None
+    shape: str | None = None  # of load
 
     @property
     def name(self) -> str:
@@ -94,6 +95,9 @@ def steps(record: Record, rules: Rules, *, reindex: bool) -> tuple[Step, ...]:
         Step(action="warm", says=f"ask {target} the usual questions, so that its caches are not empty", undo="its cache keys carry its release"),
         Step(action="golden", says=f"golden questions, caches apart, and a probe document through {target}", undo="the probe document is deleted"),
     ]  # fmt: skip
+    if rules.load:
+        says = f"load {rules.load} on {target} by its own way in, judged by loadtests/thresholds.yaml"
+        found.append(Step(action="load", says=says, undo="nothing was changed", shape=rules.load))
     back = f"all traffic to {active}" if active else "nobody was served before"
     for percent in rules.steps if active else (100,):
         found.append(Step(action="shift", says=f"{percent} % of the requests to {target}", undo=back, percent=percent))

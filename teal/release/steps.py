@@ -8,7 +8,7 @@ from typing import Final
 from teal.errors import AdminFailed, NeedsHuman, OperatorError
 from teal.record import Color, ColorState, Record
 from teal.record_file import StoreFailed
-from teal.release import questions, schema, watch
+from teal.release import load, questions, schema, watch
 from teal.release.plan import Action, Step
 from teal.release.run import Run, shares
 from teal.stack.events import Event
@@ -243,6 +243,7 @@ STEPS: Final[Mapping[Action, tuple[Do, Undo]]] = {
     "ready": (ready, nothing),
     "warm": (questions.warm, nothing),  # the cache keys carry the release
     "golden": (questions.golden, questions.undo_golden),
+    "load": (load.load, nothing),  # uploaders take away what they send
     "shift": (shift, give_back),
     "analyse": (analyse, give_back),
     "promote": (promote, undo_promote),

@@ -72,6 +72,7 @@ class Rules:
     snapshot_hours: float = 26.0  # the newest snapshot that passed its test is no older, or no release begins: a day, and time to take it. 0: not asked
     poll_seconds: float = 5.0
     probes_per_poll: int = 10  # requests to each color when users send too few
+    load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
     first_floor: int = 2  # processes of a first release, which has no active color to learn from
 
 

@@ -43,7 +43,7 @@ def bill(stack: Stack, multiple: float = 1) -> Bill:
     lines = monthly_cost(
         evaluate("platform", stack).resources, config(stack), prices.load("us-east-1", Path("/nowhere")), multiple
     )
-    return Bill(stack, "us-east-1", multiple, lines, config(stack).budget_usd)
+    return Bill(stack, "us-east-1", multiple, lines, config(stack).budget_usd, web_replicas=2)
 
 
 def usd(part: Part, key: str, region: str = "us-east-1") -> float | None:
@@ -83,7 +83,7 @@ def test_an_unknown_price_is_unknown_and_in_no_sum() -> None:
     lines = monthly_cost([part], config(), prices.load("us-east-1"))
     (line,) = [one for one in lines if one.key == "cache:valkey:cache.z9.large"]
     assert (line.usd, line.unit_usd, line.verified, line.source) == (None, None, False, "unknown")
-    told = Bill("prod", "us-east-1", 1, lines, 1)
+    told = Bill("prod", "us-east-1", 1, lines, 1, web_replicas=2)
     assert line in told.unknown
     assert told.usd == pytest.approx(sum(one.usd for one in lines if one.usd is not None))
     assert "unknown" in cost.text(told)
@@ -153,9 +153,9 @@ def test_the_cheapest_machines_that_carry_the_pods_are_taken() -> None:
 
 def test_a_plan_above_the_budget_is_refused_and_one_within_it_is_not() -> None:
     lines = bill("dev").lines
-    assert Bill("dev", "us-east-1", 1, lines, budget_usd=10).over_budget
-    assert not Bill("dev", "us-east-1", 1, lines, budget_usd=1_000_000).over_budget
-    assert not Bill("dev", "us-east-1", 10, lines, budget_usd=10).over_budget  # a look ahead is no plan
+    assert Bill("dev", "us-east-1", 1, lines, budget_usd=10, web_replicas=2).over_budget
+    assert not Bill("dev", "us-east-1", 1, lines, budget_usd=1_000_000, web_replicas=2).over_budget
+    assert not Bill("dev", "us-east-1", 10, lines, budget_usd=10, web_replicas=2).over_budget  # a look ahead is no plan
 
 
 def priced(monkeypatch: pytest.MonkeyPatch, budget_usd: int) -> None:

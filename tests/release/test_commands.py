@@ -50,6 +50,12 @@ def test_a_release_prints_json_lines_and_exits_0(world: World, capsys: pytest.Ca
     world.assert_whole()
 
 
+def test_a_release_with_load_plans_it_before_the_first_shift(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["release", "new", "--load", "smoke", "--dry-run", "--json"]) == errors.DONE
+    names = [line["step"] for line in lines(capsys)]
+    assert names.index("load") < names.index("shift-5")
+
+
 def test_a_failed_release_exits_1_and_says_what_and_next(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.put_image("new", Behaviour(errors=0.3))
     assert cli.run(["release", "new", "--json"]) == errors.FAILED

@@ -28,6 +28,7 @@ WRITES = {
     ("release", "release"): {"id-token"},  # takes the release role, and signs
     ("rollback", "rollback"): {"id-token"},
     ("drift", "look"): {"id-token"},
+    ("loadtest", "load"): {"id-token"},
     ("drift", "tell"): {"issues"},
 }
 each = pytest.mark.parametrize("workflow", ALL, ids=lambda workflow: workflow.name)
@@ -97,6 +98,13 @@ def test_no_checkout_leaves_a_token_behind(workflow: Workflow) -> None:
 
 
 @each
+def test_a_pipe_does_not_hide_what_failed(workflow: Workflow) -> None:
+    """GitHub runs `bash -e` where no shell is named, and `bash -eo pipefail` where `bash` is (Workflow syntax, jobs.<job_id>.steps[*].shell)."""
+    piped = any(re.search(r"[^|]\| tee ", step.get("run", "")) for _, step in workflow.steps())
+    assert not piped or workflow.document["defaults"]["run"]["shell"] == "bash"
+
+
+@each
 def test_no_workflow_has_a_secret_or_a_stored_key(workflow: Workflow) -> None:
     assert not re.search(r"secrets\.|secrets:|aws-access-key-id|aws-secret-access-key", workflow.text, re.IGNORECASE)
 
@@ -158,7 +166,8 @@ def test_jobs_that_talk_to_a_cluster_run_where_its_api_lets_them_in_and_no_other
     ours = {
         (workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_RUNNER" in job["runs-on"]
     }
-    assert ours == {("deploy", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback")}
+    assert ours == {("deploy", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
+            ("loadtest", "load")}  # fmt: skip
     for workflow, name in ours:
         job = BY_NAME[workflow].jobs[name]
         assert job["runs-on"] == "${{ vars.TEAL_RUNNER || 'ubuntu-24.04' }}"

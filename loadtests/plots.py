@@ -1,0 +1,145 @@
+"""Plots of a run as SVG text, by matplotlib. Pure but for its import, which is why nothing imports it before a page is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from loadtests.measured import END, FIRST_EVENT, FIRST_TOKEN, HEALTH, QUESTIONS, SEARCH, Count, Result, Seen, Window, total
+
+WIDTH_INCHES: Final = 9.0
+HEIGHT_INCHES: Final = 2.6
+PLACE: Final = (
+    0.07,
+    0.18,
+    0.70,
+    0.76,
+)  # left, bottom, width, height: the same in each plot, so that their times lie below each other
+POINTS: Final = 90  # of a line: a percentile of a window needs some requests in it
+NAMES: Final = (SEARCH, FIRST_EVENT, FIRST_TOKEN, END, HEALTH)
+COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
+_GREY: Final = "#8b949e"  # readable on white and on black
+_STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none", "svg.hashsalt": "load", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "text.color": _GREY, "axes.labelcolor": _GREY, "axes.edgecolor": _GREY, "xtick.color": _GREY, "ytick.color": _GREY,
+    "axes.grid": True, "grid.color": _GREY, "grid.alpha": 0.25, "legend.frameon": False, "legend.labelcolor": _GREY,
+}  # fmt: skip
+
+
+def plots(result: Result) -> dict[str, str]:
+    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all."""
+    parts = merged(result.windows, POINTS)
+    found = {
+        "Latency, 95 % within, ms": _latency(result, parts),
+        "Users and requests a second": _rates(result, parts),
+        "Failed requests a second": _failed(result, parts),
+    }
+    if any(one.weights for one in result.seen):
+        found["Shares of the load balancer, %"] = _weights(result)
+    return found
+
+
+def merged(windows: Sequence[Window], most: int) -> list[Window]:
+    """At most about `most` windows, neighbours of one stage put together."""
+    size, found = max(1, -(-len(windows) // most)), list[Window]()
+    pending: list[Window] = []
+    for number, one in enumerate(windows):
+        pending.append(one)
+        if len(pending) == size or number + 1 == len(windows) or windows[number + 1].stage != one.stage:
+            found.append(pending[-1].model_copy(update={"from_seconds": pending[0].from_seconds, "counts": total(pending)}))
+            pending = []
+    return found
+
+
+def _latency(result: Result, parts: Sequence[Window]) -> str:
+    with _axes(result) as (figure, axes):
+        for name in NAMES:
+            line = [
+                (one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None
+            ]
+            if line:
+                axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        return _svg(figure, axes)
+
+
+def _rates(result: Result, parts: Sequence[Window]) -> str:
+    with _axes(result) as (figure, axes):
+        at = [one.to_seconds for one in parts]
+        axes.plot(
+            at,
+            [one.users for one in parts],
+            label="users" if result.kind == "users" else "requests due a second",
+            color=_GREY,
+            linewidth=1.2,
+        )
+        for name in QUESTIONS:
+            axes.plot(
+                at,
+                [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts],
+                label=f"{name}, a second",
+                linewidth=1.2,
+            )
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes)
+
+
+def _failed(result: Result, parts: Sequence[Window]) -> str:
+    with _axes(result) as (figure, axes):
+        names = sorted(name for name, count in total(parts).items() if count.failed)
+        for name in names:
+            axes.plot([one.to_seconds for one in parts],
+                      [_count(one.counts, name).failed / one.seconds if one.seconds else 0 for one in parts], label=name, linewidth=1.2)  # fmt: skip
+        if not names:
+            axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes, color=_GREY)
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes)
+
+
+def _weights(result: Result) -> str:
+    with _axes(result) as (figure, axes):
+        for color in COLORS:
+            line = [(one.at - result.began, one.weights[color]) for one in _changes(result.seen) if color in one.weights]
+            axes.step(*zip(*line, strict=True), where="post", label=color, color=COLORS[color], linewidth=1.6)
+        axes.set_ylim(-3, 103)
+        return _svg(figure, axes)
+
+
+def _changes(seen: Sequence[Seen]) -> Iterator[Seen]:
+    """The looks at which a share was another than before, and the first and last."""
+    shown = [one for one in seen if one.weights]
+    for number, one in enumerate(shown):
+        if number in (0, len(shown) - 1) or one.weights != shown[number - 1].weights:
+            yield one
+
+
+def _count(counts: Mapping[str, Count], name: str) -> Count:
+    return counts.get(name) or Count()
+
+
+@contextmanager
+def _axes(result: Result) -> Iterator[tuple[Figure, Any]]:
+    with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
+        figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
+        axes = figure.add_axes(PLACE)
+        axes.set_xlim(0, max(result.seconds, 1.0))
+        yield figure, axes
+
+
+def _svg(figure: Figure, axes: Any) -> str:
+    axes.set_xlabel("seconds")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    written = io.StringIO()
+    figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = written.getvalue()
+    return text[text.index("<svg") :]  # without the XML declaration, which has no place inside HTML

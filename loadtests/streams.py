@@ -1,0 +1,64 @@
+"""One streamed answer, measured as events: first event, first token, end, left, broken. Pure: lines and a clock in, times out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass
+class Stream:
+    """When things happened, in seconds since the request was due; None: they did not. `broken`: why a begun stream did not end well."""
+
+    first_event: float | None = None
+    first_token: float | None = None
+    end: float | None = None
+    left: float | None = None
+    broken: str | None = None
+
+
+def follow(lines: Iterable[bytes], elapsed: Callable[[], float], leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
+    """Read server-sent events until `done`, `error` or the end of the connection, or until the reader `leaves` (asked after each event).
+
+    What the connection raises is a broken stream: OSError and its kin, and ValueError, which HTTP parsers raise.
+    """
+    found, name, data = Stream(), "", b""
+    try:
+        for line in lines:
+            line = line.rstrip(b"\r\n")
+            if line.startswith(b"event:"):
+                name = line[6:].strip().decode()
+            elif line.startswith(b"data:"):
+                data += line[5:].lstrip()
+            elif not line and name:  # an empty line ends an event; a comment (":") is a heartbeat and no event
+                _take(found, name, data, elapsed())
+                name, data = "", b""
+                if found.end is not None or found.broken is not None:
+                    return found
+                if leaves(found):
+                    found.left = elapsed()
+                    return found
+    except (OSError, ValueError, EOFError) as error:
+        found.broken = f"{type(error).__name__} in the middle of the stream"
+        return found
+    found.broken = "the stream ended without `done`"
+    return found
+
+
+def _take(found: Stream, name: str, data: bytes, now: float) -> None:
+    if found.first_event is None:
+        found.first_event = now
+    if name == "token" and found.first_token is None:
+        found.first_token = now
+    elif name == "done":
+        found.end = now
+    elif name == "error":
+        found.broken = f"error event: {_code(data)}"
+
+
+def _code(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["code"])
+    except (ValueError, KeyError, TypeError):
+        return "without a code"

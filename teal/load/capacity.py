@@ -1,0 +1,102 @@
+"""From a step run to how many questions a second one replica answers, how many replicas a load needs, and what a question costs. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from teal.errors import BadInput
+
+HEADROOM: Final = (
+    0.7  # of what a replica carries, how much it is given: a load that grows meets new pods only after a minute or two
+)
+ANSWERED: Final = 0.95  # of the offered questions: below it the queue grows, whatever the latency still says
+SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost.py counts a month
+RUN_STEP: Final = "teal load step"
+
+
+class Stage(BaseModel):
+    """What is read of a stage of result.json (loadtests/measured.py writes it)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    level: int
+    offered_per_second: float | None
+    questions_per_second: float
+    outcome: str
+    replicas: int | None = None
+    cpu_per_replica: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Every threshold kept, and what was offered was answered."""
+        return self.outcome == "kept" and self.questions_per_second >= ANSWERED * (self.offered_per_second or 0.0)
+
+
+class Run(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    shape: str
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """`knee`: a higher stage was not kept, so this is the limit and not merely the highest that was tried. `cpu_per_replica`: cores, there."""
+
+    questions_per_second: float
+    replicas: int
+    knee: bool
+    cpu_per_replica: float | None
+
+    @property
+    def per_replica(self) -> float:
+        return self.questions_per_second / self.replicas
+
+
+def read(path: Path) -> Run:
+    """Raises BadInput for a file that is no result of a step run."""
+    try:
+        found = Run.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        raise BadInput(f"This is no result of a load test: {reason}", where=str(path), next=RUN_STEP) from error
+    if found.shape != "step":
+        raise BadInput(f"Capacity is read from a step run, and this is {found.shape}", where=str(path), next=RUN_STEP)
+    return found
+
+
+def capacity(run: Run, replicas: int | None = None) -> Capacity:
+    """The last stage before the first that was not kept. `replicas` where the run did not see them. Raises BadInput where there is none."""
+    good: list[Stage] = []
+    for stage in run.stages:
+        if not stage.kept:
+            break
+        good.append(stage)
+    if not good:
+        raise BadInput("No stage kept its thresholds: the service carries less than the first one", where=f"{run.stages[0].level} questions a second",
+                       next=f"{RUN_STEP} --scale 0.2")  # fmt: skip
+    best = good[-1]
+    count = replicas or best.replicas
+    if not count:
+        raise BadInput("The run does not know how many replicas answered", where="result.json", next="teal capacity --replicas N")
+    return Capacity(best.questions_per_second, count, len(good) < len(run.stages), best.cpu_per_replica)
+
+
+def replicas_for(load_per_second: float, per_replica: float) -> int:
+    """Replicas that carry a load with HEADROOM; never fewer than two, so that one can go."""
+    return max(2, math.ceil(load_per_second / (per_replica * HEADROOM)))
+
+
+def usd_per_million(usd_a_month: float, load_per_second: float) -> float:
+    """Dollars for a million questions at this load, day and night."""
+    return usd_a_month / (load_per_second * SECONDS_A_MONTH) * 1e6
+
+
+def target_cpu_percent(found: Capacity, cpu_request: float) -> int | None:
+    """The autoscaler's target, in percent of the pod's request: HEADROOM of the CPU that a replica used at its limit, to 5 %. None: not measured."""
+    if found.cpu_per_replica is None:
+        return None
+    return max(10, round(found.cpu_per_replica * HEADROOM / cpu_request * 20) * 5)

@@ -1,0 +1,156 @@
+"""`teal load` and `teal capacity`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from teal import present
+from teal.aws import cost
+from teal.errors import BadInput
+from teal.load import capacity as capacities
+from teal.load import place as places
+from teal.load import run as runs
+from teal.release.commands import target_of
+from teal.stack.events import Event
+from teal.stack.layout import locate
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")]
+FOLDER: Final = Path("artifacts/load")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="load")(load_)
+    app.command(name="capacity")(capacity_)
+
+
+def load_(
+    shape: Annotated[str, typer.Argument(help="smoke, ramp, step, spike, soak or release: `python -m loadtests shapes` prints them.")],
+    ui: Annotated[bool, typer.Option("--ui", help="Locust's page on http://127.0.0.1:8089 meanwhile; Ctrl-C ends it.")] = False,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Locust's worker processes; 0: one process does all.")] = 0,
+    scale: Annotated[float, typer.Option(min=0.01, max=1_000, help="Multiple of the shape's users or requests a second.")] = 1.0,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Length of the whole shape; default: its own.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Any other address of the service.")] = None,
+    ca: Annotated[Path | None, typer.Option("--ca", help="With --host: PEM file to verify its certificate against.", dir_okay=False)] = None,
+    key: Annotated[list[str] | None, typer.Option("--key", help="API key, role writer; may be repeated. Default: TEAL_KEY, else new ones that end by themselves.")] = None,
+    questions: Annotated[Path | None, typer.Option(help='JSON lines {"question", "source"?} about the documents that are there.', exists=True, dir_okay=False)] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="Instead of loadtests/thresholds.yaml.", exists=True, dir_okay=False)] = None,
+    baseline: Annotated[Path | None, typer.Option(help="result.json of an earlier run to compare with.", exists=True, dir_okay=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for index.html and result.json; default: a new one in artifacts/load.", file_okay=False)] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Send a shape of load and judge what users met. Exit 1: a threshold was breached; 4: too few samples to say."""
+    runs.require_installed()
+    if stack is not None and host is not None:
+        raise BadInput("--stack and --host name two places", where="teal load", next="teal load SHAPE --stack dev")
+    if host is not None:
+        place = places.anywhere(host, key or (), ca, os.environ)
+    elif stack is not None:
+        place = places.environment(target_of(stack), key or (), os.environ)
+    else:
+        place = places.laptop(locate(os.environ), os.environ, key or ())
+    options = ["--workers", str(workers), "--scale", f"{scale:g}", *(("--ui",) if ui else ())]
+    for name, value in (
+        ("--seconds", seconds),
+        ("--questions", questions),
+        ("--thresholds", thresholds),
+        ("--baseline", baseline),
+    ):
+        options += [name, str(value)] if value is not None else []
+    folder = out or FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{shape}"
+    events = runs.run(place, runs.Wish(shape, folder, tuple(options)))
+    if as_json:
+        for event in events:
+            typer.echo(json.dumps(event.fields(), default=str))
+    else:
+        _show(events, "http://127.0.0.1:8089" if ui else "")
+
+
+def _show(events: Iterator[Event], page: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if page:
+        console.print(f"Locust's page: {page}")
+    columns = (
+        TextColumn("  "),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} s {task.fields[detail]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("running", total=None, detail="asking each question once", visible=False)
+        for event in events:
+            if event.step == "running":
+                progress.update(task, completed=event.done or 0, total=event.total, detail=event.detail, visible=True)
+            else:
+                progress.console.print(present.step(event))
+
+
+def capacity_(
+    result: Annotated[Path, typer.Argument(help="result.json of `teal load step`.", exists=True, dir_okay=False)],
+    load: Annotated[float | None, typer.Option(min=0.001, help="Questions a second to be ready for.")] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, help="Replicas that answered, where the run could not see them.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", help="Price the replicas as this stack is configured (needs --load).")] = None,
+    usd_month: Annotated[float | None, typer.Option("--usd-month", min=0, help="Price of a month, instead of --stack.")] = None,
+    cpu_request: Annotated[float, typer.Option(min=0.05, help="CPU request of a pod, in cores.")] = 1.0,
+    as_json: Json = False,
+    project: Annotated[Path, typer.Option("--project", help="Folder of Pulumi.yaml.", file_okay=False)] = Path(),
+) -> None:  # fmt: skip
+    """What one replica carries within the thresholds; replicas and dollars a million questions for a load."""
+    found = capacities.capacity(capacities.read(result), replicas)
+    fields: dict[str, Any] = {
+        "questions_per_second": round(found.questions_per_second, 2),
+        "replicas_measured": found.replicas,
+        "per_replica": round(found.per_replica, 2),
+        "knee": found.knee,
+        "cpu_per_replica": found.cpu_per_replica,
+        "target_cpu_percent": capacities.target_cpu_percent(found, cpu_request),
+    }
+    if load is not None:
+        fields |= {"load": load, "replicas": capacities.replicas_for(load, found.per_replica)}
+        usd = usd_month if usd_month is not None else _price(project, stack, fields["replicas"]) if stack else None
+        if usd is not None:
+            fields |= {"usd_month": round(usd, 2), "usd_per_million_questions": round(capacities.usd_per_million(usd, load), 2)}
+    elif stack or usd_month is not None:
+        raise BadInput(
+            "A price of questions needs to know how many there are", where="teal capacity", next="teal capacity RESULT --load 50"
+        )
+    typer.echo(json.dumps(fields) if as_json else _words(fields, cpu_request))
+
+
+def _price(project: Path, stack: str, replicas: int) -> float:
+    """USD a month of the stack with that many web pods, asked of `python -m infra.cost`."""
+    least = cost.bill(project, stack)["web_replicas"]
+    bill = cost.bill(project, stack, load=max(1.0, replicas / least))
+    if bill["web_replicas"] < replicas:
+        raise BadInput(f"{replicas} replicas are needed, and {stack} never has more than {bill['web_replicas']}",
+                       where=f"Pulumi.{stack}.yaml", next=f"raise teal:service.max_replicas in Pulumi.{stack}.yaml")  # fmt: skip
+    return float(bill["usd"])
+
+
+def _words(fields: dict[str, Any], cpu_request: float) -> str:
+    limit = "a higher stage was not kept" if fields["knee"] else "the highest that was tried; the limit is above"
+    lines = [
+        f"{fields['per_replica']:g} questions a second and replica: {fields['questions_per_second']:g} by {fields['replicas_measured']} ({limit})"
+    ]
+    if fields["cpu_per_replica"] is not None:
+        lines.append(
+            f"a replica used {fields['cpu_per_replica']:.2f} cores there: autoscale at {fields['target_cpu_percent']} % of a request of {cpu_request:g}"
+        )
+    if "load" in fields:
+        lines.append(
+            f"{fields['load']:g} questions a second need {fields['replicas']} replicas at {capacities.HEADROOM:.0%} of that each"
+        )
+    if "usd_month" in fields:
+        lines.append(
+            f"{fields['usd_month']:,.2f} USD a month, {fields['usd_per_million_questions']:,.2f} USD a million questions at that load, day and night"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""What a load test is sent to: an address, keys good for it, and what can be seen of it meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from teal import admin
+from teal.client import address
+from teal.errors import BadInput, StackDown
+from teal.record import COLORS
+from teal.release.target import Target
+from teal.stack import reap, supervisor
+from teal.stack.layout import Layout
+from teal.traffic.caddy import CaddyTraffic
+
+KEYS: Final = 2  # a key may send 200 requests a second, which is more than a laptop answers by one
+KEY_HOURS: Final = 2  # longer than the longest shape
+LOOK_SECONDS: Final = 1.0
+AWS_LOOK_SECONDS: Final = 10.0  # each look is calls to AWS and to the cluster
+REFRESH_LOOKS: Final = 5  # to find the processes anew takes a walk over all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`look` says, JSON-ready, what of it can be seen now: shares, replicas, CPU seconds used so far."""
+
+    url: str
+    keys: tuple[str, ...]
+    ca: Path | None = None
+    about: Mapping[str, object] = field(default_factory=dict)
+    look: Callable[[], dict[str, Any]] = dict
+    look_seconds: float = LOOK_SECONDS
+    headers: Mapping[str, str] = field(default_factory=dict)  # of each request, secret ones among them
+
+
+def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> Place:
+    """The running stack of this machine, with keys that end by themselves. Raises StackDown."""
+    if not supervisor.is_up(layout):
+        raise StackDown(str(layout.home))
+    where = address(layout, environ)
+    found = tuple(keys) or _given(environ) or _new_keys(layout)
+    machine = f"{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} at the start; the load comes from the same machine"
+    return Place(where.url, found, where.ca, {"where": "laptop", "machine": machine}, Processes(layout).look)
+
+
+def environment(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> Place:
+    """An environment on AWS. Without a key, its releases' own writer key is made by a Job, and ends by itself."""
+    entry = target.traffic.entry("blue")  # only for the address: the header that chooses a color is not sent
+    found = tuple(keys) or _given(environ) or (target.probe_headers["Authorization"].removeprefix("Bearer "),)
+
+    def look() -> dict[str, Any]:
+        shares = target.traffic.read()
+        weights = {color: shares.of(color) for color in COLORS}
+        return {"weights": weights, "replicas": sum(target.runtime.replicas(color) for color in COLORS if weights[color])}
+
+    return Place(
+        entry.url, found, Path(entry.ca) if entry.ca else None, {"where": target.name}, look, AWS_LOOK_SECONDS
+    )  # fmt: skip
+
+
+def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[str, str]) -> Place:
+    """An address that nothing else is known of."""
+    found = tuple(keys) or _given(environ)
+    if not found:
+        raise BadInput("A key with the role writer is needed", where=url, next="TEAL_KEY=... or --key")
+    return Place(url.rstrip("/"), found, ca, {"where": url})
+
+
+class Processes:
+    """The app processes of a laptop stack: how many, and the CPU seconds that they have used."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout, self._looks = layout, 0
+        self._found: list[psutil.Process] = []
+
+    def look(self) -> dict[str, Any]:
+        """One look; processes that have just ended or begun are found within five."""
+        if self._looks % REFRESH_LOOKS == 0:
+            own = [one for one in reap.leftovers(self._layout) if "-app-" in one.part]
+            self._found = [psutil.Process(one.pid) for one in own if psutil.pid_exists(one.pid)]
+        self._looks += 1
+        used, alive = 0.0, 0
+        for process in self._found:
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            used, alive = used + times.user + times.system, alive + 1
+        shares = CaddyTraffic(self._layout.traffic, {}).read()
+        return {"weights": {color: shares.of(color) for color in COLORS}, "replicas": alive, "cpu_seconds": used}
+
+
+def _given(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return (environ["TEAL_KEY"],) if environ.get("TEAL_KEY") else ()
+
+
+def _new_keys(layout: Layout) -> tuple[str, ...]:
+    until = (datetime.now(UTC) + timedelta(hours=KEY_HOURS)).isoformat()
+    command = ("keys", "create", "--role", "writer", "--name", "load", "--expires-at", until)
+    return tuple(str(admin.run_on(layout, command)[-1]["key"]) for _ in range(KEYS))

@@ -1,0 +1,33 @@
+"""The step that sends load to the new color before it meets a user, and fails the release where a threshold is breached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from teal.load import run as runs
+from teal.load.place import Place
+from teal.release.plan import Step
+from teal.release.run import Run
+from teal.stack.events import Event
+
+FOLDER: Final = Path("artifacts/load")
+
+
+def load(run: Run, step: Step) -> Iterator[Event]:
+    """Golden questions through the load balancer, with the new color's header. Raises Breached; NeedsHuman for too few samples, which are no pass."""
+    runs.require_installed()
+    entry = run.target.traffic.entry(run.new)
+    key = run.target.probe_headers["Authorization"].removeprefix("Bearer ")
+    place = Place(
+        entry.url,
+        (key,),
+        Path(entry.ca) if entry.ca else None,
+        {"where": run.target.name, "color": run.new},
+        headers=entry.headers,
+    )
+    wish = runs.Wish(step.shape or "smoke", FOLDER / run.document.id, ("--questions", str(run.target.golden)))
+    for event in runs.run(place, wish):
+        run.ledger.keep()
+        yield Event(step.name, "progress", event.detail, event.done, event.total)

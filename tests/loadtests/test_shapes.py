@@ -1,0 +1,40 @@
+"""Shapes are tables, and every moment of a run is in one row of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, Stage
+
+
+def test_the_shapes_that_people_and_workflows_name_are_there() -> None:
+    assert set(SHAPES) == {"smoke", "ramp", "step", "spike", "soak", "release"}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=lambda shape: shape.name)
+def test_a_shape_has_a_level_until_its_end_and_none_after(shape: Shape) -> None:
+    assert shape.level(0.0) is not None
+    assert shape.level(shape.seconds - 0.001) == (len(shape.stages) - 1, shape.stages[-1].level)
+    assert shape.level(shape.seconds) is None
+    assert all(stage.seconds > SETTLE_SECONDS for stage in shape.stages), "nothing of it would be judged"
+
+
+def test_a_stage_holds_its_level_and_a_ramp_grows_evenly_from_the_one_before() -> None:
+    shape = Shape("x", "users", "", (Stage(10, 20), Stage(10, 40, ramp=True)))
+    assert [shape.level(at) for at in (0, 9.9, 10, 15, 19.9)] == [(0, 20), (0, 20), (1, 20), (1, 30), (1, 40)]
+
+
+def test_a_ramp_from_nothing_begins_with_one() -> None:
+    assert SHAPES["ramp"].level(0.0) == (0, 1)
+
+
+def test_scaled_keeps_the_form() -> None:
+    found = SHAPES["spike"].scaled(level=2.0, seconds=15)
+    assert [stage.level for stage in found.stages] == [20, 100, 20]
+    assert [stage.seconds for stage in found.stages] == pytest.approx([6, 3, 6])
+    assert SHAPES["smoke"].scaled(0.001).peak == 1  # nobody at all would measure nothing
+
+
+def test_the_spike_is_five_times_as_much() -> None:
+    levels = [stage.level for stage in SHAPES["spike"].stages]
+    assert levels[1] == 5 * levels[0] == 5 * levels[2]
