@@ -18,7 +18,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from teal.errors import BadInput
-from teal.stack.versions import project
+from teal.stack.environments import project
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verification")
 WITH_BLOCKS = ("Diagnosis", "Mitigation", "Verification")

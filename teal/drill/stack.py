@@ -19,7 +19,7 @@ from teal.drill.corpus import CORPUS
 from teal.drill.users import Users
 from teal.errors import OperatorError
 from teal.record import Record
-from teal.stack import reap, status, versions
+from teal.stack import environments, reap, status, versions
 from teal.stack.layout import Layout
 from teal.stack.released import open_store
 from teal.traffic.caddy import CaddyTraffic
@@ -178,7 +178,7 @@ def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
     made = folder / label
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(version.code / "app", made / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(Path(version.folder) / versions.LOCK, made / versions.LOCK)
+    shutil.copy2(Path(version.folder) / environments.LOCK, made / environments.LOCK)
     with (made / "app" / "__init__.py").open("a", encoding="utf-8") as file:
         file.write(f"\n# {label}\n")
     return made

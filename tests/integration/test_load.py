@@ -16,7 +16,6 @@ import pytest
 from loadtests.measured import Result
 from teal.release.target import GOLDEN
 from teal.stack.layout import free_ports
-from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -55,7 +54,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseStack]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         made.up()
-        fill(made)
+        made.fill()
         yield made
     finally:
         made.down()

@@ -21,7 +21,6 @@ from teal.stack.environments import LOCK, project
 from teal.stack.layout import free_ports
 from teal.stack.target import VersionImages
 from teal.traffic.port import all_to
-from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(600)]
@@ -97,7 +96,7 @@ def test_a_lock_that_cannot_be_installed_is_refused_and_nothing_is_changed(stack
 def test_a_release_runs_with_its_own_lock_s_packages_and_a_rollback_with_those_of_before(
     stack: ReleaseStack, tmp_path: Path
 ) -> None:
-    fill(stack)
+    stack.fill()
     source = tree(tmp_path, text="other packages")
     (source / LOCK).write_text(with_other(tmp_path / "wheels"))
     began = time.monotonic()

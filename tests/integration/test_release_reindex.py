@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill import missing
+from teal.drill.findable import missing
 from teal.stack.layout import free_ports
 from teal.traffic.port import all_to
-from tests.integration.test_release_bad_versions import fill
 from tests.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(400)]
@@ -32,7 +31,8 @@ def indexes(stack: ReleaseStack) -> set[str]:
 
 
 def test_a_release_with_an_index_of_its_own_loses_nothing_in_either_direction(stack: ReleaseStack, tmp_path: Path) -> None:
-    key = fill(stack)
+    stack.fill()
+    key = stack.key()
     stack.shell = {"TEAL_PASSAGE_TOKENS": "90"}  # what a new index is for: documents are cut otherwise
     users = stack.users((key,), per_second=PER_SECOND)
     users.start()
