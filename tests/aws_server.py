@@ -40,8 +40,10 @@ def start() -> Iterator[AwsServer]:
     """A server on a free port of loopback, empty."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    made = AwsServer("http://{}:{}".format(*server.get_host_and_port()))
     try:
-        yield AwsServer("http://{}:{}".format(*server.get_host_and_port()))
+        made.reset()  # of what the server before it left in this process
+        yield made
     finally:
         server.stop()
 

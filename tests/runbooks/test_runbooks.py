@@ -33,7 +33,7 @@ OPERATIONS = {"deploy", "rollback", "restore-search", "restore-database", "stuck
               "secret-rotation", "elasticsearch-upgrade", "disk-full", "redis-failover", "cost-spike", "region-lost"}  # fmt: skip
 # What an operator would write behind `=REPLACE`, or what the shell of the README sets: enough for a parser to be content.
 VALUES = {"STACK": "prod", "NS": "teal-blue", "COLOR": "blue", "TREE": ".", "VERSION": "1.2.3", "IMAGE": "0123456789ab", "NEW": "prod2",
-          "URL": "https://teal.example.com", "ES": "https://search", "DOCUMENT": "0192", "KEY_ID": "0192", "ID": "0192"}  # fmt: skip
+          "URL": "https://teal.example.com", "ES": "https://search", "DOCUMENT": "0192", "TIME": "2026-11-25T08:30:00Z", "KEY_ID": "0192", "ID": "0192"}  # fmt: skip
 READING_TEAL = {"status", "history", "logs", "doctor", "snapshots", "verify", "cost", "advise", "plan"}
 READING_KEYS = {"list"}
 FOR_STACKS = {"bootstrap", "plan", "cost", "destroy", "advise"}  # they know no stack on this machine
