@@ -9,6 +9,9 @@ from pathlib import Path
 
 from teal.record import COLORS, Color, ColorState, Record, Store, Version
 from teal.record_file import FileStore
+from teal.release.history import document_key, outcome_key
+from teal.release.ledger import who
+from teal.release.plan import Document, Outcome
 from teal.stack import versions
 from teal.stack.environments import project
 from teal.stack.layout import APP_PROCESSES, Layout
@@ -35,6 +38,20 @@ def first_release(layout: Layout, store: Store, source: Path | None = None) -> t
     state = ColorState(release_id=identity, image=version.id, label=version.label, index=DEFAULT_INDEX,
                        schema_min=version.schema_min, schema_max=version.schema_max, replica_floor=APP_PROCESSES)  # fmt: skip
     return record.model_copy(update={"active": "blue", "blue": state, "history": (identity, *record.history)[:20]}), stamp
+
+
+def write_first(store: Store, record: Record) -> None:
+    """What `teal history` says of the first release: there was nothing to shift, so it has no steps."""
+    found = record.blue
+    if found is None or store.fetch(document_key(found.release_id)) is not None:
+        return
+    id, now = found.release_id, datetime.now(UTC)
+    document = Document(
+        id=id, target="blue", previous=None, state=found, replaces=None, reindex=False, steps=(), who=who(), started_at=now
+    )
+    outcome = Outcome(id=id, phase="Healthy", reason="the first, by `teal up`", who=who(), ended_at=now)
+    store.create(document_key(id), document.model_dump_json(indent=1).encode())
+    store.create(outcome_key(id), outcome.model_dump_json(indent=1).encode())
 
 
 def configured(record: Record, config: Mapping[str, str]) -> Record:

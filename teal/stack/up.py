@@ -18,7 +18,7 @@ from teal.stack.events import Event
 from teal.stack.layout import Layout, StackState, Wish, choose, is_free, load, prepare, save, with_free_ports, write_private
 from teal.stack.parts import Binaries, changed, find_binaries
 from teal.stack.plan import Plan, plan
-from teal.stack.released import first_release, open_store, releases, set_traffic
+from teal.stack.released import first_release, open_store, releases, set_traffic, write_first
 from teal.stack.secrets import keep_service_secrets
 
 READY_SECONDS = 90.0  # a cold start on a busy two-core machine takes 15
@@ -56,7 +56,8 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
             state = state.model_copy(update={"elasticsearch_home": elasticsearch.choose_home(layout, state.elasticsearch_home)})
         store = open_store(layout)
         record, stamp = store.read()
-        if record.active is None:
+        first = record.active is None
+        if first:
             yield Event("version", "start", "building the first release from this tree")
             record, stamp = first_release(layout, store)
             yield Event("version", "ok", f"release {releases(record)[0][1].release_id}")
@@ -85,6 +86,8 @@ def up(layout: Layout, wish: Wish, environ: Mapping[str, str]) -> Iterator[Event
             save(layout, state)
             if wanted.record != record:
                 store.write(wanted.record, expected=stamp)
+            if first:
+                write_first(store, wanted.record)
             set_traffic(layout, wanted.record)
             for path, text in wanted.files.items():
                 write_private(path, text)
