@@ -47,6 +47,8 @@ _TEMPLATE = """\
 		}}
 		{log_format}
 		level INFO
+		# A line a second for each process of the idle color, which nobody expects to answer.
+		exclude http.handlers.reverse_proxy.health_checker.active
 	}}
 	grace_period 20s
 	servers {{
