@@ -19,7 +19,7 @@ from loadtests.measured import Count, Result, Window
 from loadtests.shapes import Stage
 from tests.conftest import free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120)]
 SECONDS = 5
 LENIENT = """thresholds:
   - {requests: search, at_most_percent: 20, why: "a test sends few"}
