@@ -69,6 +69,10 @@ class Client:
     def get(self, path: str, **params: str | int) -> Any:
         return self._send("GET", path, params=params)
 
+    def document(self, document_id: str) -> dict[str, Any]:
+        """GET /v1/documents/{id}; waits while the service is busy, as who sent it did."""
+        return self._patiently("GET", f"/v1/documents/{document_id}")
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 

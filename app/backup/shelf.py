@@ -30,7 +30,7 @@ def choose(settings: Settings, *, id: str | None, at: datetime | None) -> Manife
     if not fitting:
         wanted = f"snapshot {id[:64]}" if id else f"snapshot from before {at:%Y-%m-%d %H:%M:%S} UTC" if at else "snapshot"
         newest = ", ".join(one.id for one in known[:3]) or "none"
-        raise NotFound(f"There is no {wanted}; the newest: {newest}. Next: `teal snapshots`, or `teal rebuild` from the catalog.")
+        raise NotFound(f"There is no {wanted}; the newest: {newest}.", action=manifest.LIST)
     return fitting[0]
 
 
