@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 Line = dict[str, Any]
+LOST: Final = "there is no catalog to note it in"
 LATE_SHARE: Final = 1.1  # of the hours between two snapshots: one that is late by more was missed
 
 
@@ -54,7 +55,7 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     if options.snapshot is None and oldest:
         check.recent(found, oldest)
     done = check.verify(settings, found, _place(settings, options))
-    noted = "" if done.noted else "; there is no catalog to note it in"
+    noted = "" if done.noted else f"; {LOST}"
     yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found{noted}"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,17 +51,17 @@ def snapshot_(stack: Stack = None, as_json: Json = False) -> None:
 
 
 def snapshots_(stack: Stack = None, as_json: Json = False) -> None:
-    """Every snapshot, newest first: age, what is in it, whether it was restored for a test."""
+    """Every snapshot, newest first: age, what is in it, how long ago it was restored for a test."""
     rows = _admin(target_of(stack), "snapshots")
     if as_json:
         for row in rows:
             typer.echo(_json(row))
         return
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     for name in ("snapshot", "age", "index", "documents", "passages", "size", "verified"):
         table.add_column(name, no_wrap=name == "snapshot", overflow="fold")
     for row in rows:
-        table.add_row(row["id"], _age(row["age_seconds"]), f"{row['search']} {row['index']}", str(row["documents"]),
+        table.add_row(row["id"], _age(row["age_seconds"]), row["index"], str(row["documents"]),
                       "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _verified(row))  # fmt: skip
     console().print(table if rows else "There is no snapshot yet. Next: teal snapshot")
 
@@ -217,7 +217,9 @@ def _size(count: int) -> str:
 
 
 def _verified(row: Mapping[str, Any]) -> str:
-    """An image from before `verified_known` does not say it."""
+    """How long ago. An image from before `verified_known` does not say whether it knows."""
     if not row.get("verified_known", True):
         return "unknown"
-    return str(row["verified_at"])[:16].replace("T", " ") if row["verified_at"] else "never"
+    if not row["verified_at"]:
+        return "never"
+    return _age((datetime.now(UTC) - datetime.fromisoformat(str(row["verified_at"]))).total_seconds())

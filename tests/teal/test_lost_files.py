@@ -34,7 +34,11 @@ def worker(layout: Layout) -> Iterator[subprocess.Popen[str]]:
     """A process of the stack that has search open."""
     marks = {**os.environ, HOME_MARK: str(layout.home), PART_MARK: "blue-worker"}
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(layout.data / "search.db")], env=marks, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(layout.data / "search.db")],
+        env=marks,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
