@@ -37,7 +37,8 @@ def recent(found: Manifest, hours: float) -> None:
     age = datetime.now(UTC) - found.finished_at
     if age > timedelta(hours=hours):
         raise SnapshotRefused(
-            f"The newest snapshot, {found.id}, is {age.total_seconds() / 3600:.1f} h old; {hours:g} h are allowed. Next: `teal snapshot`."
+            f"The newest snapshot, {found.id}, is {age.total_seconds() / 3600:.1f} h old; {hours:g} h are allowed.",
+            action="`teal snapshot`, then `teal verify`.",
         )
 
 

@@ -126,7 +126,7 @@ def test_bad_input_is_one_json_error_without_stack_trace(
     [
         (("keys", "revoke", "nobody"), "teal keys list"),
         (("verify", "--snapshot", "nothing"), "teal snapshots"),
-        (("verify",), "teal snapshot"),
+        (("verify",), "`teal snapshot` makes one"),
     ],
 )
 def test_what_is_not_there_names_the_command_that_lists_it(

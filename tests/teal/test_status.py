@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from types import SimpleNamespace
+
 import httpx
 import pytest
 
@@ -64,7 +67,7 @@ def test_a_lost_search_index_is_a_fault_with_both_ways_back(
 
 def test_a_full_disk_is_a_fault_though_every_process_runs(home: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status.disk_row(home) == []
-    monkeypatch.setattr(status.shutil, "disk_usage", lambda _: status.shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     [row] = status.disk_row(home)
     assert not row.ok
     assert "disk-full" in row.mend
