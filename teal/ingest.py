@@ -105,7 +105,7 @@ def _finished(client: Client, one: Sent) -> Sent:
     if one.document_id is None or one.status == "indexed":
         return one
     try:
-        document = client.get(f"/v1/documents/{one.document_id}")
+        document = client.document(one.document_id)
     except Refused as error:
         if error.status != 404:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import stat
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 
-from app import admin_index
-from app.backup import check, manifest, shelf, snapshot
+from app import admin_backup, admin_index
+from app.backup import check, manifest, shelf, snapshot, sqlite_copy
 from app.backup.manifest import Manifest
 from app.backup.restore import Place, begin_search, put_catalog_in_place
 from app.catalog import backlog, checks, documents, index_state, keys
@@ -108,6 +110,31 @@ def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> 
         path.name for path in service.settings.backup_dir.glob("checking*")
     ]
     assert [name for name in left if not name.startswith("search.db")] == []
+
+
+def test_snapshots_are_listed_and_tested_without_a_catalog(service: Service) -> None:
+    service.add("a sentence about tides")
+    made = snapshot.take(service.settings)
+    options = argparse.Namespace(snapshot=None, max_age_hours=None, source=None, key=None)
+    lost = service.settings.model_copy(update={"state_dir": service.settings.state_dir.parent / "lost"})
+    lost.state_dir.mkdir()
+    [row] = admin_backup.snapshots(lost, options)
+    assert (row["id"], row["verified_at"], row["verified_known"]) == (made.id, None, False)
+    [tested] = admin_backup.verify(lost, options)
+    assert (tested["documents"], tested["noted"]) == (1, False)
+    assert admin_backup.LOST in tested["detail"]
+    [row] = admin_backup.snapshots(service.settings, options)
+    assert row["verified_known"]
+
+
+def test_a_copy_without_room_says_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise apsw.FullError("not an error")  # as SQLite's backup says it
+
+    service.add("a sentence")
+    monkeypatch.setattr(sqlite_copy, "_by_apsw", full)
+    with pytest.raises(BackupFailed, match="no room"):
+        snapshot.take(service.settings)
 
 
 def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service: Service) -> None:

@@ -222,3 +222,30 @@ def test_reaping_ends_what_carries_the_mark_and_nothing_that_only_names_the_fold
         for process in (marked, other_stack, bystander):
             process.kill()
             process.wait(5)
+
+
+def test_a_rebuild_over_deleted_files_that_are_still_open_loses_nothing_that_comes_later(stack: Stack, tmp_path: Path) -> None:
+    stack.up()
+    key = stack.layout.admin_key.read_text(encoding="utf-8").strip()
+
+    def send(word: str) -> None:
+        (tmp_path / f"{word}.txt").write_text(f"A sentence about {word}.")
+        sent = stack.teal("ingest", str(tmp_path / f"{word}.txt"))
+        assert sent.returncode == 0, sent.stderr
+
+    def found(word: str) -> int:
+        with stack.http() as http:
+            answer = http.post("/v1/search", json={"query": word}, headers={"Authorization": f"Bearer {key}"})
+        return len([hit for hit in answer.json()["hits"] if word in hit["passage"]])
+
+    send("zqbeforex")
+    before = {pid for pid, part in stack.processes().items() if part.startswith("blue-")}
+    for path in stack.layout.data.glob("search*"):
+        path.unlink()
+    rebuilt = stack.teal("rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    assert not before & set(stack.processes()), "a process went on with the deleted file"
+    send("zqafterx")
+    assert (found("zqbeforex"), found("zqafterx")) == (1, 1)
+    status = stack.teal("status", "--json")
+    assert status.returncode == 0, status.stdout
