@@ -62,7 +62,6 @@ def peers() -> list[Contender]:
         _haystack(
             "the same, tuned",
             "peers-haystack-lean",
-            asked=False,
             HAYHOOKS_TRACING_ENABLED="false",
             HAYHOOKS_MONITORING_ENABLED="false",
         ),

@@ -14,7 +14,6 @@ from loadtests.bench import client
 _PAGE: Final = 500
 _SECONDS: Final = 60
 _INGEST_SECONDS: Final = 300.0
-_SENT_PER_SECOND: Final = 40.0
 _FIELDS: Final = ["document_id", "ordinal", "title", "text", "words", "vector"]
 
 
@@ -22,7 +21,7 @@ def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     """Send the documents to Teal and wait until all are findable; the number of passages."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     posts = [client.post("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
-    sample = asyncio.run(client.run(port, posts, per_second=_SENT_PER_SECOND))
+    sample = asyncio.run(client.closed(port, posts, clients=1))
     if set(sample.statuses) != {202}:
         raise RuntimeError(f"documents were answered with {sample.statuses}: {sample.last_body[:500]!r}")
     began = time.monotonic()
