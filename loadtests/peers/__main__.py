@@ -107,7 +107,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     stack.spawn("model", [sys.executable, "-m", "loadtests.stand_in_model", "--port", str(model_port)])
     redis = stack.redis()
     stack.settings = {
-        **stack.settings, "TEAL_GENERATION": "openai", "TEAL_GENERATION_MODEL": MODEL, "TEAL_OPENAI_API_KEY": "none",
+        **stack.settings, "TEAL_GENERATION": "openai", "TEAL_GENERATION_MODEL": MODEL,
         "TEAL_OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1", **({"REDIS_URL": redis} if redis else {}),
     }  # fmt: skip
     stack.admin("migrate")
