@@ -58,7 +58,8 @@ class Schedule:
             VERIFIED.set(max(proven.values()).timestamp())
 
     def _keep(self) -> None:
-        known = shelf.snapshots(self._settings)
+        # Another engine's are no use to this one: after a change of engine the next is due at once.
+        known = [one for one in shelf.snapshots(self._settings) if one.search.kind == self._settings.search]
         if self._due(known):
             made = snapshot.take(self._settings)
             log.info("snapshot %s: %d documents, %s passages", made.id, made.catalog.documents, made.search.passages)

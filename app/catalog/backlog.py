@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.catalog import index_state
-from app.catalog.tables import BacklogRow, DocumentRow, SearchIndexRow, new_id, now
+from app.catalog.tables import BacklogRow, DocumentRow, SearchIndexRow, new_id, now, oldest_id
+
+AWAITED_SECONDS: Final = 300.0  # the promise of freshness (infra/slos.py); a follower takes over in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +140,18 @@ def failed(session: Session, name: str, attempts: int) -> list[tuple[str, str]]:
 
 
 def awaited(session: Session, document_ids: Sequence[str]) -> set[str]:
-    """Those of these documents that an index in service has yet to take over: some users would not find them."""
+    """Those of these documents that an index in service has yet to take over: some users would not find them. One that was owed
+    AWAITED_SECONDS ago is not waited for any more: nobody feeds that index, and its alert is another's business."""
+    oldest = oldest_id(now() - timedelta(seconds=AWAITED_SECONDS))
     query = (
         select(BacklogRow.document_id)
         .join(SearchIndexRow, SearchIndexRow.name == BacklogRow.index_name)
-        .where(BacklogRow.document_id.in_(document_ids), SearchIndexRow.serving, BacklogRow.error.is_(None))
+        .where(
+            BacklogRow.document_id.in_(document_ids),
+            SearchIndexRow.serving,
+            BacklogRow.error.is_(None),
+            BacklogRow.stamp >= oldest,
+        )
     )
     return set(session.scalars(query)) if document_ids else set()
 

@@ -23,6 +23,12 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def oldest_id(moment: datetime) -> str:
+    """Sorts before every id made from that moment on, and after those made before."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
 def now() -> datetime:
     """The present moment, UTC."""
     return datetime.now(UTC)

@@ -80,6 +80,18 @@ class BacklogPromises:
             backlog.settle(session, "new", take(catalog, "new"))
         assert status(catalog, document) == "indexed"  # nobody reads the restored one
 
+    def test_an_index_that_nobody_feeds_holds_a_document_up_only_for_a_while(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("teal", "left behind"):
+            register(catalog, name, serving=True)
+        document = accept(catalog, "a").id
+        finish(catalog, document)
+        assert status(catalog, document) == "processing"
+        monkeypatch.setattr(backlog, "AWAITED_SECONDS", -1.0)  # as if the document was owed before
+        assert status(catalog, document) == "indexed"
+        assert len(take(catalog, "left behind")) == 1
+
     def test_what_is_owed_again_while_it_is_taken_over_stays_owed(self, catalog: Catalog) -> None:
         register(catalog, "teal")
         register(catalog, "new")

@@ -37,6 +37,8 @@ class Service:
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and not name.endswith("_URL")}
         own = {"TEAL_STATE_DIR": str(self.folder / "data"), "TEAL_MODEL_DIR": str(MODELS), "TEAL_RELEASE_ID": "test"}
+        own |= {"TEAL_BACKUP_DIR": str(self.folder / "backups"), "TEAL_BACKUP_KEY": str(self.folder / "keys" / "backup.key")}
+        own["TEAL_BACKUP_HOURS"] = "0"
         own["TEAL_METRICS_PEERS"] = ",".join(self.peers())
         return kept | own | dict(self.environment)
 

@@ -145,7 +145,7 @@ def test_a_model_is_never_shown_what_the_key_may_not_see_so_no_order_can_bring_i
     whole = json.dumps(Gullible.asked[-1])
     for never in ("4711", "Other people's", "teal_", "Bearer"):
         assert never not in whole
-    assert set(Gullible.asked[-1]) == {"model", "stream", "max_tokens", "temperature", "messages"}  # no tools
+    assert set(Gullible.asked[-1]) == {"model", "stream", "stream_options", "max_tokens", "temperature", "messages"}  # no tools
 
 
 def test_an_answer_is_bounded_in_length_whatever_is_asked(service: Service, admin: httpx.Client) -> None:

@@ -80,9 +80,13 @@ class Users:
     def status(self, document: str) -> str:
         return str(self.http.get(f"/v1/documents/{document}").json().get("status"))
 
-    def found(self, word: str) -> list[str]:
+    def answer(self, word: str) -> tuple[int, list[str]]:
+        """Status and the documents found."""
         answer = self.http.post("/v1/search", json={"query": word, "mode": "lexical"})
-        return [hit["document_id"] for hit in answer.json()["hits"]] if answer.status_code == 200 else []
+        return answer.status_code, [hit["document_id"] for hit in answer.json().get("hits", ())]
+
+    def found(self, word: str) -> list[str]:
+        return self.answer(word)[1]
 
     def await_found(self, documents: dict[str, str]) -> None:
         """Every document is found by its word, once."""
@@ -96,7 +100,7 @@ class Users:
 @pytest.fixture(params=["sqlite and embedded", "postgresql and elasticsearch"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     environment = {"TEAL_EMBEDDING": "none", "TEAL_BACKUP_HOURS": "0", "TEAL_BACKUP_DIR": str(tmp_path / "backups"),
-                   "TEAL_BACKUP_KEY": str(tmp_path / "keys" / "backup.key"), "TEAL_CACHE_SECONDS": "0"}  # fmt: skip
+                   "TEAL_BACKUP_KEY": str(tmp_path / "keys" / "backup.key"), "TEAL_CACHE_SECONDS": "0", "TEAL_RATE_LIMIT_PER_SECOND": "100000"}  # fmt: skip
     with ExitStack() as cleaned:
         if request.param.startswith("postgresql"):
             database = cleaned.enter_context(postgres_process.fresh_database(request.getfixturevalue("postgres_url")))

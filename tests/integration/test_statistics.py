@@ -12,16 +12,23 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import RedisProcess
 from tests.integration.service import Service, add, until
+from tests.postgres_process import fresh_database
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
+def database(postgres_url: str) -> Iterator[str]:
+    with fresh_database(postgres_url) as url:  # nobody else's tables are advised on, and nobody else's index is waited for
+        yield url
+
+
+@pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, elasticsearch_url: str, redis_server: RedisProcess
+    tmp_path_factory: pytest.TempPathFactory, database: str, elasticsearch_url: str, redis_server: RedisProcess
 ) -> Iterator[Service]:
     environment = {
-        "DATABASE_URL": postgres_url,
+        "DATABASE_URL": database,
         "REDIS_URL": redis_server.url,
         "ELASTICSEARCH_URL": elasticsearch_url,
         "TEAL_SEARCH": "elasticsearch",
@@ -59,8 +66,8 @@ def test_the_worker_reports_the_parts_behind_it(service: Service) -> None:
     assert found["teal_redis_memory_bytes"] > 100_000
 
 
-def test_advice_names_what_was_done_to_both_and_why(service: Service, postgres_url: str) -> None:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+def test_advice_names_what_was_done_to_both_and_why(service: Service, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE TABLE bulky (id int, word text) WITH (autovacuum_enabled = false)")
         connection.execute("INSERT INTO bulky SELECT n, 'word ' || n FROM generate_series(1, 40000) n")
         connection.execute("DELETE FROM bulky WHERE id > 10000")
@@ -78,7 +85,7 @@ def test_advice_names_what_was_done_to_both_and_why(service: Service, postgres_u
     (search,) = [row for row in found.values() if row["part"] == "elasticsearch" and "replicas" in row["found"]]
     assert search["do"].startswith("TEAL_ELASTICSEARCH_REPLICAS=0")
     assert all(row["why"] and row["source"] for row in found.values())
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'bulky_word'::regclass")
         connection.execute(found["public.bulky"]["do"])  # it is a statement that works
     until("that there is no more to say", lambda: "public.bulky" not in advised(), each_seconds=0.5)

@@ -26,6 +26,8 @@ def test_the_stack_listens_on_the_ports_it_chose_and_no_other(laptop: Place) -> 
         "caddy": {ports.public},
         "redis": {ports.redis},
         "elasticsearch": {ports.elasticsearch, ports.elasticsearch_transport},
+        "blue-worker": {ports.worker("blue")},  # its metrics
+        "green-worker": {ports.worker("green")},
     }
     for process in laptop.processes():
         color, _, slot = process.part.partition("-app-")
