@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-long test-releases check scan load bench clean lock fetch aws
+.PHONY: help up down test test-long test-releases check scan load bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ scan: .venv/.installed-dev  ## security scanners: one table of what each found, 
 
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe and a bare handler, on the same Elasticsearch (ten minutes)
+	@$(BIN)/python -m loadtests.peers $(ARGS)
 
 fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, verified by SHA-256
 	@$(BIN)/python -m tests.fetch

@@ -70,14 +70,17 @@ class BrokenOff(Exception):
     """The connection ends in the middle of the answer, as it would if the model's server died."""
 
 
-async def pieces(wanted: Behaviour, *, broken: bool) -> AsyncIterator[bytes]:
-    """The events of one answer, at its pace. Raises BrokenOff half way when it is to break."""
+async def pieces(wanted: Behaviour, *, broken: bool, model: str = NAME) -> AsyncIterator[bytes]:
+    """The events of one answer, at its pace, each with all that the protocol demands: OpenAI's own client reads it, too.
+    Raises BrokenOff half way when it is to break."""
+    whole = {"id": "chatcmpl-stand-in", "object": "chat.completion.chunk", "created": 0, "model": model}
     words = [word + " " for word in (_SENTENCE * (1 + int(wanted.tokens) // 13)).split()][: int(wanted.tokens)]
     await asyncio.sleep(wanted.first / 1000)
     for number, word in enumerate(words):
         if broken and number >= len(words) // 2:
             raise BrokenOff
-        yield b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": word}}]}).encode() + b"\n\n"
+        choice = {"index": 0, "delta": {"content": word}, "finish_reason": "stop" if number == len(words) - 1 else None}
+        yield b"data: " + json.dumps({**whole, "choices": [choice]}).encode() + b"\n\n"
         await asyncio.sleep(1 / wanted.rate)
     yield b"data: [DONE]\n\n"
 
@@ -97,7 +100,7 @@ def create_app() -> Starlette:
             return _error(429, "too many requests, as the model's name asks for")
         if happens == "failed":
             return _error(500, "failed, as the model's name asks for")
-        return StreamingResponse(pieces(wanted, broken=happens == "broken"), media_type="text/event-stream")
+        return StreamingResponse(pieces(wanted, broken=happens == "broken", model=model), media_type="text/event-stream")
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "what": "a stand-in for a language model"})

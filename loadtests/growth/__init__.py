@@ -1,0 +1,1 @@
+"""What growth costs: a larger corpus, more app processes, more load."""

@@ -1,0 +1,166 @@
+"""What a search costs as corpus, processes and load grow, on a real Elasticsearch: `python -m loadtests.growth`. About ten minutes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psutil
+
+from loadtests.bench import client, corpus
+from loadtests.bench.__main__ import engine, say
+from loadtests.bench.processes import Cpu, Stack, cpu, free_port
+from loadtests.growth.grown import grow
+from loadtests.growth.knee import Step, knee, used_up
+from loadtests.peers.index import Engine, ingest
+
+SEED: Final = 20
+SIZES: Final = (1, 10, 30)
+PROCESSES: Final = (1, 2, 4)
+RATES: Final = (5.0, 20.0, 40.0, 80.0)
+STEP_SECONDS: Final = 4.0
+WARM_UP: Final = 40
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.growth", description=__doc__)
+    parser.add_argument("--documents", type=int, default=200, help="Synthetic documents, 4 to 5 passages each: the corpus at 1x.")
+    parser.add_argument("--json", type=Path, default=Path("artifacts/growth.json"), help="Where the numbers go.")
+    return parser.parse_args()
+
+
+def spent(pids: Sequence[int]) -> Cpu:
+    """CPU of some processes together."""
+    used = [cpu(pid) for pid in pids]
+    return Cpu(sum(one.loop for one in used), sum(one.others for one in used))
+
+
+def listener(port: int) -> int:
+    """The process that listens on a port of this machine."""
+    found = next(one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN")
+    if found.pid is None:
+        raise RuntimeError(f"nobody can be seen that listens on port {port}: run this as the engine's user, or as root")
+    return int(found.pid)
+
+
+async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.Sample]:
+    """The requests at `rate` a second in all, dealt out to the processes in turn."""
+    parts = [requests[at :: len(ports)] for at in range(len(ports))]
+    return await asyncio.gather(
+        *(client.run(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
+    )
+
+
+def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> Step:
+    """Raises `RuntimeError` unless every answer is 200 and from no cache."""
+    before, engine_before = spent(pids), spent([engine_pid])
+    samples = asyncio.run(offer(ports, requests, rate))
+    used, engine_used = spent(pids) - before, spent([engine_pid]) - engine_before
+    statuses = {status for one in samples for status in one.statuses}
+    tiers = {tier for one in samples for tier in one.tiers}
+    if statuses != {200} or tiers != {"miss"}:
+        raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}")
+    done = sorted(ms for one in samples for ms in one.done_ms)
+    count = len(requests)
+    return Step(
+        offered=rate,
+        answered=count / max(max(one.seconds for one in samples), count / rate),
+        p50_ms=statistics.median(done),
+        p99_ms=done[int(0.99 * len(done))],
+        loop_ms=used.loop * 1000 / count,
+        others_ms=used.others * 1000 / count,
+        engine_ms=(engine_used.loop + engine_used.others) * 1000 / count,
+    )
+
+
+def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[Step]:
+    """Every rate, lowest first, against fresh app processes; stops after the first that falls behind."""
+    ports, names = [free_port() for _ in range(processes)], [f"app-{processes}-{number}" for number in range(processes)]
+    for name, port in zip(names, ports, strict=True):
+        stack.app(name, port)
+    pids, found = [stack.running[name].pid for name in names], list[Step]()
+    asyncio.run(offer(ports, list(islice(searches, WARM_UP)), RATES[1]))
+    for rate in RATES:
+        found.append(step(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
+        if knee(found):
+            break
+    for name in names:
+        stack.end(name)
+    return found
+
+
+def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    redis, port = stack.redis(), free_port()
+    stack.settings = dict(stack.settings) | ({"REDIS_URL": redis} if redis else {})
+    stack.admin("migrate")
+    key = stack.admin("keys", "create", "--role", "admin", "--name", "growth")["key"]
+    stack.spawn("worker", [sys.executable, "-m", "app.worker"])
+    stack.app("app", port)
+    first = ingest(port, key, corpus.documents(options.documents, SEED))
+    stack.end("worker")
+    stack.end("app")
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
+    search, engine_pid, found, now = Engine(address), listener(urlsplit(address).port or 80), list[dict[str, Any]](), 1
+    passages = list(search.documents("bench"))
+    for size in SIZES:
+        grow(search, "bench", passages, (size - now) * first, seed=size)
+        now = size
+        say(f"{size * first:,} passages")
+        for processes in PROCESSES:
+            load = os.getloadavg()[0]
+            found.append(
+                {
+                    "passages": size * first, "size": size, "processes": processes, "load_average": load,
+                    "steps": steps(stack, processes, engine_pid, searches),
+                }
+            )  # fmt: skip
+            say(line(found[-1], os.cpu_count() or 1))
+    return found
+
+
+def line(row: dict[str, Any], cores: int) -> str:
+    """One combination: each rate's cost and latency, and the knee."""
+    parts = [
+        f"{one.offered:g}/s: app {one.app_ms:.1f} + engine {one.engine_ms:.1f} ms CPU, p50 {one.p50_ms:.0f}, p99 {one.p99_ms:.0f} ms"
+        for one in row["steps"]
+    ]
+    bent = knee(row["steps"])
+    why = f"knee at {bent.offered:g}/s, {used_up(bent, row['processes'], cores)}" if bent else f"no knee up to {RATES[-1]:g}/s"
+    return f"{row['size']}x, {row['processes']} processes, load {row['load_average']:.1f}: {'; '.join(parts)}; {why}"
+
+
+def main() -> int:
+    options = arguments()
+    with contextlib.ExitStack() as parts:
+        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
+        address = parts.enter_context(engine(True, folder))
+        if address is None:
+            raise RuntimeError("no Elasticsearch was started")
+        models = Path(os.environ.get("TEAL_MODEL_DIR", ".teal/models")).resolve()
+        settings = {"TEAL_MODEL_DIR": str(models), "TEAL_INDEX": "bench", "TEAL_SEARCH": "elasticsearch"}
+        stack = Stack(folder, settings | {"ELASTICSEARCH_URL": address})
+        parts.callback(stack.stop)
+        found = run(stack, address, options)
+    about = {"when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "corpus": "synthetic, grown by copies that differ"}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({"about": about, "growth": found}, indent=1, default=dataclasses.asdict) + "\n")
+    sys.stdout.write("\n".join(line(row, os.cpu_count() or 1) for row in found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

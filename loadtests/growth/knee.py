@@ -1,0 +1,50 @@
+"""Where more load stops being served as before, and what is used up there: pure functions over measured steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SLOWER: Final = 2.0  # times the median at the lowest rate: beyond it, requests wait for each other
+KEPT_UP: Final = 0.95  # of the offered rate that is answered
+BUSY: Final = 0.8  # of an event loop, or of the machine: above it a queue forms by chance alone
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rate: requests offered and answered a second, latency from the scheduled time, CPU a request of the app's event loops,
+    of its other threads (embedding) and of the engine."""
+
+    offered: float
+    answered: float
+    p50_ms: float
+    p99_ms: float
+    loop_ms: float
+    others_ms: float
+    engine_ms: float
+
+    @property
+    def app_ms(self) -> float:
+        return self.loop_ms + self.others_ms
+
+
+def holds(step: Step, first: Step) -> bool:
+    """Whether the step is served like the first one."""
+    return step.p50_ms <= SLOWER * first.p50_ms and step.answered >= KEPT_UP * step.offered
+
+
+def knee(steps: Sequence[Step]) -> Step | None:
+    """The first step that no longer holds, lowest rate first; None when all do."""
+    return next((step for step in steps if not holds(step, steps[0])), None)
+
+
+def used_up(step: Step, processes: int, cores: int) -> str:
+    """What is short at a step: each process has one event loop, everything shares the cores."""
+    loops = step.answered * step.loop_ms / 1000 / processes
+    machine = step.answered * (step.app_ms + step.engine_ms) / 1000
+    if loops >= BUSY:
+        return f"the event loop of each process: {loops:.0%} busy"
+    if machine >= BUSY * cores:
+        return f"the machine: {machine:.1f} of {cores} cores for app and engine, without the client"
+    return f"neither: loops {loops:.0%} busy, {machine:.1f} of {cores} cores; others on the machine, or waiting for the engine"

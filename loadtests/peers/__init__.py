@@ -1,0 +1,1 @@
+"""Teal beside its peers, on the same engine, corpus, models and work: `make bench-peers`."""

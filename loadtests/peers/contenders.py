@@ -1,0 +1,130 @@
+"""Who is compared, as data: how each is started, asked and read. What none of the peers does is in `LACKS`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.bench import client
+
+SERVERS: Final = Path(__file__).parent.resolve() / "servers"
+TEAL: Final = "Teal"
+SEARCH_TOP_K: Final = 10
+JSON: Final = {"Content-Type": "application/json"}
+LACKS: Final = "the peers have no keys, limits, quotas, audit log, metrics or cache of answers; Teal has all of them on"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """`environment`: None for Teal itself. `index`: where it finds the corpus. `sources`, `words`: how, on the wire, the first event
+    with passages looks (None: it sends none) and the first with words of the answer. `settings`: more for its process."""
+
+    name: str
+    environment: str | None
+    command: tuple[str, ...]
+    index: str
+    search: Callable[[str, int], bytes]
+    ids: Callable[[bytes], list[str]]
+    ask: Callable[[str], bytes]
+    sources: bytes | None = None
+    words: bytes = b""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def _post(path: str, body: Mapping[str, Any]) -> bytes:
+    return client.post(path, json.dumps(body).encode(), JSON)
+
+
+def teal(key: str) -> Contender:
+    headers = {**JSON, "Authorization": f"Bearer {key}"}
+
+    def search(query: str, top_k: int) -> bytes:
+        return client.post("/v1/search", json.dumps({"query": query, "top_k": top_k}).encode(), headers)
+
+    def ask(question: str) -> bytes:
+        body = {"question": question, "top_k": SEARCH_TOP_K, "stream": True}
+        return client.post("/v1/ask", json.dumps(body).encode(), headers)
+
+    def ids(body: bytes) -> list[str]:
+        return [f"{hit['document_id']}:{hit['ordinal']}" for hit in json.loads(body)["hits"]]
+
+    return Contender(TEAL, None, (), "bench", search, ids, ask, b"event: retrieval", b"event: token")
+
+
+def peers() -> list[Contender]:
+    """A second Haystack is tuned as its documentation does not say: its index leaves the vector out of what a hit returns, and
+    Hayhooks keeps no traces for its dashboard. A second bare handler asks in two calls, as Teal does."""
+    return [
+        _haystack("Haystack + Hayhooks", "peers-haystack"),
+        _haystack(
+            "the same, tuned",
+            "peers-haystack-lean",
+            HAYHOOKS_TRACING_ENABLED="false",
+            HAYHOOKS_MONITORING_ENABLED="false",
+        ),
+        _langserve(),
+        _bare("bare FastAPI handler", ""),
+        _bare("the same, ids first", "-ids"),
+    ]
+
+
+def _uvicorn(app: str) -> tuple[str, ...]:
+    return ("uvicorn", app, "--host", "127.0.0.1", "--port", "{port}")
+
+
+def _haystack(name: str, index: str, **settings: str) -> Contender:
+    def ask(question: str) -> bytes:
+        messages = [{"role": "user", "content": question}]
+        return _post("/v1/chat/completions", {"model": "rag", "stream": True, "messages": messages})
+
+    return Contender(
+        name=name,
+        environment="haystack",
+        command=(
+            "hayhooks",
+            "run",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+            "--pipelines-dir",
+            str(SERVERS / "pipelines"),
+        ),
+        index=index,
+        search=lambda query, top_k: _post("/rag/run", {"query": query, "top_k": top_k}),
+        ids=lambda body: [hit["id"] for hit in json.loads(body)["result"]],
+        ask=ask,
+        words=b'"content":"This',
+        settings=settings,
+    )
+
+
+def _langserve() -> Contender:
+    return Contender(
+        name="LangServe",
+        environment="langserve",
+        command=_uvicorn("chain:app"),
+        index="bench",
+        search=lambda query, _: _post("/search/invoke", {"input": query}),
+        ids=lambda body: [one["id"] for one in json.loads(body)["output"]],
+        ask=lambda question: _post("/ask/stream", {"input": question}),
+        sources=b'"documents":[{',  # before it come a run id and the question itself
+        words=b'"answer":"This',
+    )
+
+
+def _bare(name: str, way: str) -> Contender:
+    return Contender(
+        name=name,
+        environment="bare",
+        command=_uvicorn("bare:app"),
+        index="bench",
+        search=lambda query, top_k: _post(f"/search{way}", {"query": query, "top_k": top_k}),
+        ids=lambda body: [hit["id"] for hit in json.loads(body)["hits"]],
+        ask=lambda question: _post(f"/ask{way}", {"query": question}),
+        sources=b"event: sources",
+        words=b"event: token",
+    )

@@ -1,0 +1,102 @@
+"""The work that every peer does alike, as Teal does it: the query's vector, its stems, and the fusion of both lists.
+
+Runs in a peer's own environment, where Teal is not installed. What it must share with Teal (stop words, weight, prompt) comes in a
+file that `loadtests.peers` writes from Teal itself; the path is in PEER_SETTINGS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+_local = threading.local()
+
+
+@lru_cache(maxsize=1)
+def settings() -> Mapping[str, Any]:
+    """elasticsearch_url, index, candidates, neighbours, top_k, model_folder, max_tokens, stop_words, semantic_weight, openai_url, model, system."""
+    read: Mapping[str, Any] = json.loads(Path(os.environ["PEER_SETTINGS"]).read_text())
+    return read
+
+
+class Embedder:
+    """The same ONNX file by the same runtime with the same options, so the model costs everyone the same.
+
+    It keeps the vectors of texts it has seen, as Teal's cache does: without it nobody could be asked anything with the vector known.
+    """
+
+    def __init__(self) -> None:
+        folder = Path(settings()["model_folder"])
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(settings()["max_tokens"])
+        self._tokenizer.no_padding()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        self._known: dict[str, list[float]] = {}
+
+    def known(self, text: str) -> list[float] | None:
+        return self._known.get(text)
+
+    def embed(self, text: str) -> list[float]:
+        """Mean of the token states, at unit length."""
+        if text not in self._known:
+            ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+            given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+            mean = self._session.run(None, given)[0][0].mean(axis=0)
+            self._known[text] = (mean / np.linalg.norm(mean)).astype(np.float32).tolist()
+        return self._known[text]
+
+    async def embed_async(self, text: str) -> list[float]:
+        """Outside the event loop, when the model has to run."""
+        return self.known(text) or await asyncio.to_thread(self.embed, text)
+
+
+@lru_cache(maxsize=1)
+def embedder() -> Embedder:
+    return Embedder()
+
+
+def stems(text: str) -> str:
+    """The query as the index's field `words` holds it: Porter stems, without stop words unless there is nothing else."""
+    if not hasattr(_local, "tokenizer"):
+        _local.connection = apsw.Connection(":memory:")
+        _local.tokenizer = _local.connection.fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])
+    data = text.encode()
+    found = _local.tokenizer(data, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
+    words = [(data[start:end].decode().lower(), stem) for start, end, stem in found]
+    telling = [stem for word, stem in words if word not in _stop_words()]
+    return " ".join(telling or [stem for _, stem in words])
+
+
+@lru_cache(maxsize=1)
+def _stop_words() -> frozenset[str]:
+    return frozenset(settings()["stop_words"])
+
+
+def fuse(lexical: Mapping[str, float], semantic: Mapping[str, float], top_k: int) -> list[tuple[str, float]]:
+    """Teal's convex combination of both score lists, the best `top_k`; Elasticsearch's cosine scores are spread all the same."""
+    weight = settings()["semantic_weight"]
+    words, meaning = _spread(lexical, floor=0.0), _spread(semantic, floor=None)
+    scores = {key: (1 - weight) * words.get(key, 0.0) + weight * meaning.get(key, 0.0) for key in words.keys() | meaning.keys()}
+    return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]
+
+
+def _spread(scores: Mapping[str, float], floor: float | None) -> dict[str, float]:
+    if not scores:
+        return {}
+    low = min(scores.values()) if floor is None else floor
+    span = max(scores.values()) - low
+    return {key: (score - low) / span if span > 0 else 1.0 for key, score in scores.items()}

@@ -1,0 +1,53 @@
+"""One streamed answer on a connection of its own: when the first event with passages or words comes, when the first words do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+_SECONDS: Final = 30.0
+_END: Final = b"0\r\n\r\n"  # of a chunked body
+_PART_BYTES: Final = 65536
+
+
+class NoAnswer(Exception):
+    """The stream ended, or failed, before the words of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Milliseconds since the request was sent."""
+
+    first_ms: float
+    words_ms: float
+    end_ms: float
+
+
+async def listen(port: int, request: bytes, sources: bytes | None, words: bytes) -> Heard:
+    """Raises `NoAnswer`, and `TimeoutError` after 30 s."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            began = time.perf_counter()
+            writer.write(request)
+            return await _follow(reader, began, sources, words)
+    finally:
+        writer.close()
+
+
+async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | None, words: bytes) -> Heard:
+    seen, first_ms, words_ms = bytearray(), None, None
+    while part := await reader.read(_PART_BYTES):
+        now_ms = (time.perf_counter() - began) * 1000
+        seen += part
+        if words_ms is None and words in seen:
+            words_ms = now_ms
+        if first_ms is None and (words_ms is not None or (sources is not None and sources in seen)):
+            first_ms = now_ms
+        if seen.endswith(_END):
+            break
+    if not seen.startswith(b"HTTP/1.1 200") or first_ms is None or words_ms is None:
+        raise NoAnswer(f"no words of an answer came: {bytes(seen[-600:])!r}")
+    return Heard(first_ms, words_ms, (time.perf_counter() - began) * 1000)
