@@ -74,9 +74,10 @@ def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[
 
 def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Put a snapshot's catalog in the place of the one in use, which is kept. Afterwards: `index reconcile`."""
-    from app.backup.restore import put_catalog_in_place
+    from app.backup.restore import put_catalog_in_place, refuse_nothing_for_something
 
     found = _chosen(settings, options)
+    refuse_nothing_for_something(settings, found, named=options.snapshot is not None)
     for said in put_catalog_in_place(settings, found, _place(settings, options)):
         yield {"snapshot": found.id, "detail": said}
 

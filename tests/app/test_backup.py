@@ -17,7 +17,8 @@ import pytest
 from app import admin_backup, admin_index
 from app.backup import check, manifest, shelf, snapshot, sqlite_copy
 from app.backup.manifest import Manifest
-from app.backup.restore import Place, begin_search, put_catalog_in_place
+from app.backup.restore import Place, begin_search, put_catalog_in_place, refuse_nothing_for_something
+from app.backup.schedule import Schedule
 from app.catalog import backlog, checks, documents, index_state, keys
 from app.catalog.engine import Catalog, migrate
 from app.errors import BackupFailed, NotFound, SnapshotRefused
@@ -260,6 +261,33 @@ def test_old_snapshots_go_but_never_the_newest_that_was_verified(service: Servic
         if number == 1:
             check.verify(service.settings, made[1], service.place)
     assert {one.id for one in shelf.snapshots(service.settings)} == {made[4].id, made[3].id, made[1].id}
+
+
+def test_what_an_empty_stack_keeps_neither_ages_the_last_good_one_out_nor_holds_the_first_real_one_up(service: Service) -> None:
+    schedule = Schedule(service.settings, service.catalog)
+    schedule._keep()
+    (empty,) = shelf.snapshots(service.settings)
+    schedule._keep()
+    assert shelf.snapshots(service.settings) == [empty]  # nothing came, and a day is not over
+    kept = service.add("x")
+    schedule._keep()
+    good = shelf.snapshots(service.settings)[0]
+    assert good.catalog.documents == 1
+    service.writer.delete_document(kept)
+    with service.catalog.write() as session:
+        documents.delete(session, kept, None)
+    for _ in range(3):
+        snapshot.take(service.settings)
+    assert good.id in {one.id for one in shelf.snapshots(service.settings)}
+
+
+def test_an_empty_snapshot_replaces_documents_only_when_it_is_named(service: Service) -> None:
+    empty = snapshot.take(service.settings)
+    refuse_nothing_for_something(service.settings, empty, named=False)  # for nothing
+    service.add("x")
+    with pytest.raises(SnapshotRefused, match=r"has no documents and the catalog in use has 1.*--snapshot"):
+        refuse_nothing_for_something(service.settings, empty, named=False)
+    refuse_nothing_for_something(service.settings, empty, named=True)
 
 
 def test_a_time_chooses_the_newest_snapshot_of_before_it(service: Service) -> None:
