@@ -57,7 +57,7 @@ def test_a_new_release_changes_pods_and_the_workers_query_alone(engine: Engine, 
     engine.cloud.done.clear()
     workspace.up(STACK)
     assert {(verb, kind.rsplit(":", 1)[-1]) for verb, kind, _ in engine.cloud.done} == {
-        ("update", kind) for kind in ("Deployment", "StatefulSet", "ScaledObject", "HorizontalPodAutoscaler")
+        ("update", kind) for kind in ("Deployment", "StatefulSet", "CronJob", "ScaledObject", "HorizontalPodAutoscaler")
     }
 
 
