@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -30,9 +31,10 @@ from loadtests.peers.index import Engine, ingest
 SEED: Final = 20
 SIZES: Final = (1, 10, 30)
 PROCESSES: Final = (1, 2, 4)
-RATES: Final = (5.0, 20.0, 40.0, 80.0)
-STEP_SECONDS: Final = 4.0
-WARM_UP: Final = 40
+RATES: Final = (10.0, 30.0, 60.0, 90.0, 120.0, 180.0)
+STEP_SECONDS: Final = 3.0
+WARM_UP: Final = 40  # searches, for each new process
+ENGINE_WARM_UP: Final = 600  # searches: a cold Java virtual machine takes five times the CPU
 
 
 def arguments() -> argparse.Namespace:
@@ -111,11 +113,12 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     stack.app("app", port)
     first = ingest(port, key, corpus.documents(options.documents, SEED))
     stack.end("worker")
-    stack.end("app")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
     search, engine_pid, found, now = Engine(address), listener(urlsplit(address).port or 80), list[dict[str, Any]](), 1
     passages = list(search.documents("bench"))
+    asyncio.run(client.closed(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    stack.end("app")
     for size in SIZES:
         grow(search, "bench", passages, (size - now) * first, seed=size)
         now = size
@@ -145,6 +148,7 @@ def line(row: dict[str, Any], cores: int) -> str:
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
         address = parts.enter_context(engine(True, folder))
