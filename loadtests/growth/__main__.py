@@ -34,7 +34,7 @@ PROCESSES: Final = (1, 2, 4)
 RATES: Final = (10.0, 30.0, 60.0, 90.0, 120.0, 180.0)
 STEP_SECONDS: Final = 3.0
 WARM_UP: Final = 40  # searches, for each new process
-ENGINE_WARM_UP: Final = 600  # searches: a cold Java virtual machine takes five times the CPU
+ENGINE_WARM_UP: Final = 1500  # searches: a cold Java virtual machine takes five times the CPU
 
 
 def arguments() -> argparse.Namespace:
@@ -74,7 +74,8 @@ def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: S
     statuses = {status for one in samples for status in one.statuses}
     tiers = {tier for one in samples for tier in one.tiers}
     if statuses != {200} or tiers != {"miss"}:
-        raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}")
+        last = next(one.last_body for one in samples if one.last_body)
+        raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}: {last[:300]!r}")
     done = sorted(ms for one in samples for ms in one.done_ms)
     count = len(requests)
     return Step(
