@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-releases check scan load bench bench-peers clean lock fetch aws
+.PHONY: help up down test test-long test-releases check scan load bench bench-peers clean lock fetch aws
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 up: .venv/.installed  ## start everything on this machine, load a corpus, ask a question
 	@$(BIN)/teal up $(ARGS)
@@ -14,8 +14,11 @@ up: .venv/.installed  ## start everything on this machine, load a corpus, ask a 
 down: .venv/.installed  ## stop everything that `make up` started
 	@$(BIN)/teal down
 
-test: .venv/.installed-dev fetch  ## every test on real parts but whole releases
-	$(BIN)/pytest -m "not release" $(ARGS)
+test: .venv/.installed-dev fetch  ## every test on real parts but the long ones and whole releases: twenty minutes at most
+	$(BIN)/pytest -m "not release and not long" $(ARGS)
+
+test-long: .venv/.installed-dev fetch  ## parts that hang, end and come back, restores, drills, load: most of a minute each
+	$(BIN)/pytest -m "long and not release" $(ARGS)
 
 test-releases: .venv/.installed-dev fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
 	$(BIN)/pytest -m release $(ARGS)

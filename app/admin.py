@@ -131,7 +131,7 @@ def _search_status(settings: Settings) -> Line:
 
 
 def _described(error: TealError) -> Line:
-    return {"code": error.code, "detail": error.detail, "action": error.problem.action}
+    return {"code": error.code, "detail": error.detail, "action": error.action}
 
 
 def _audited(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
@@ -205,9 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             exit_code=2,
         )
     except (InvalidRequest, NotFound) as error:
-        _fail(error.code, error.detail, error.problem.action, exit_code=2)
+        _fail(error.code, error.detail, error.action, exit_code=2)
     except TealError as error:
-        _fail(error.code, error.detail, error.problem.action, exit_code=1)
+        _fail(error.code, error.detail, error.action, exit_code=1)
     except KeyboardInterrupt:
         _fail("internal", "Interrupted.", "Run it again: every command may be repeated.", exit_code=1)
     except Exception as error:  # noqa: BLE001 - a command never shows a stack trace

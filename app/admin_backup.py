@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 Line = dict[str, Any]
+LOST: Final = "there is no catalog to note it in"
 LATE_SHARE: Final = 1.1  # of the hours between two snapshots: one that is late by more was missed
 
 
@@ -28,14 +30,18 @@ def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
 
 
 def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
-    """Every snapshot, newest first: age, index, counts, size, when it was verified."""
+    """Every snapshot, newest first: age, index, counts, size, when it was verified. Also without a catalog, which knows the last: that is
+    when they are needed."""
     from app.backup import shelf
     from app.catalog import checks
     from app.catalog.engine import Catalog
+    from app.errors import CatalogUnavailable
 
-    with Catalog(settings.sqlalchemy_url()).read() as session:
+    proven: dict[str, datetime] | None = None
+    with suppress(CatalogUnavailable), Catalog(settings.sqlalchemy_url()).read() as session:
         proven = checks.verified(session)
-    yield from [_line(one, proven.get(one.id)) for one in shelf.snapshots(settings)]
+    for one in shelf.snapshots(settings):
+        yield {**_line(one, (proven or {}).get(one.id)), "verified_known": proven is not None}
 
 
 def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
@@ -49,7 +55,8 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     if options.snapshot is None and oldest:
         check.recent(found, oldest)
     done = check.verify(settings, found, _place(settings, options))
-    yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found"}
+    noted = "" if done.noted else f"; {LOST}"
+    yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found{noted}"}
 
 
 def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
@@ -67,9 +74,10 @@ def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[
 
 def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Put a snapshot's catalog in the place of the one in use, which is kept. Afterwards: `index reconcile`."""
-    from app.backup.restore import put_catalog_in_place
+    from app.backup.restore import put_catalog_in_place, refuse_nothing_for_something
 
     found = _chosen(settings, options)
+    refuse_nothing_for_something(settings, found, named=options.snapshot is not None)
     for said in put_catalog_in_place(settings, found, _place(settings, options)):
         yield {"snapshot": found.id, "detail": said}
 

@@ -94,10 +94,14 @@ def swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     with opened(settings, options.name) as (named, catalog, writer):
         writer.publish()
         writer.close()
-        swapping.swap(settings, named)
+        kept = swapping.swap(settings, named)
         with catalog.write() as session:
             backlog.hand_over(session, options.name, settings.index)
-    yield {"index": settings.index, "kept": swapping.kept_name(settings), "detail": f"{options.name} is {settings.index} now"}
+    yield {
+        "index": settings.index,
+        "kept": swapping.kept_name(settings) if kept else None,
+        "detail": f"{options.name} is {settings.index} now",
+    }
 
 
 def reconcile_(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:

@@ -121,13 +121,15 @@ PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PRO
 
 
 class TealError(Exception):
-    """An error with a stable code from `PROBLEMS`; `detail` says what failed and where, for the client to read."""
+    """An error with a stable code from `PROBLEMS`; `detail` says what failed and where, for the client to read. `action` is what an operator
+    does next on the command line, where the problem's own is meant for requests."""
 
     code = "internal"
 
-    def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
+    def __init__(self, detail: str, *, retry_after_seconds: int | None = None, action: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.action = action or self.problem.action
         self.retry_after_seconds = retry_after_seconds
 
     @property

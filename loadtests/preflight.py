@@ -11,6 +11,7 @@ import httpx
 from loadtests.measured import TOP_K
 from loadtests.questions import Question
 
+LEAST_FOUND = 0.5  # of the questions: with fewer it is another corpus than the questions are about
 SECONDS = 10.0  # for one request of an idle service
 
 
@@ -19,7 +20,7 @@ class NotReady(Exception):
 
 
 def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[Question]) -> str:
-    """How many of the questions find their source, in words. Raises NotReady when none finds anything."""
+    """How many of the questions find their source, in words. Raises NotReady when most find nothing: each would count as a failure."""
     verify = ssl.create_default_context(cafile=str(ca) if ca else None)
     found = right = 0
     try:
@@ -33,8 +34,8 @@ def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequenc
                 right += any(question.source and question.source in (hit.get("source") or "") for hit in hits)
     except (httpx.HTTPError, OSError) as error:
         raise NotReady(f"{host} does not answer: {error}") from error
-    if not found:
+    if found < LEAST_FOUND * len(asked):
         raise NotReady(
-            f"{host} holds nothing that answers: ingest documents first (`teal up`, `teal ingest`), or give questions about those that are there"
+            f"{found} of {len(asked)} questions find anything at {host}: ingest documents first (`teal up`, `teal ingest`), or give questions about those that are there (--questions)"
         )
     return f"{len(asked)} questions, {found} with hits, {right} with their source among the first {TOP_K}"

@@ -57,7 +57,7 @@ class Shape:
 SHAPES: Final = {
     shape.name: shape
     for shape in (
-        Shape("smoke", "users", "does it work at all under a little of everything", (Stage(45, 40),)),
+        Shape("smoke", "users", "does it work at all under a little of everything", (Stage(10, 40, ramp=True), Stage(35, 40))),
         Shape("ramp", "users", "where users begin to feel each other", (Stage(300, 200, ramp=True), Stage(60, 200))),
         # Each stage is half as much again: close enough to find the knee within 50 %, few enough to end in five minutes.
         Shape("step", "arrivals", "what one replica carries; `teal capacity` reads it",

@@ -69,6 +69,10 @@ class Client:
     def get(self, path: str, **params: str | int) -> Any:
         return self._send("GET", path, params=params)
 
+    def document(self, document_id: str) -> dict[str, Any]:
+        """GET /v1/documents/{id}; waits while the service is busy, as who sent it did."""
+        return self._patiently("GET", f"/v1/documents/{document_id}")
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
@@ -100,6 +104,7 @@ class Client:
             raise Unreachable(f"{self.url}/v1/ask", _reason(error)) from error
 
     def _patiently(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        stamina.instrumentation.set_on_retry_hooks(())  # it would write "stamina.retry_scheduled" between our lines
         for attempt in stamina.retry_context(
             on=_busy_seconds, attempts=None, timeout=PATIENCE_SECONDS, wait_initial=0.2, wait_max=5.0
         ):

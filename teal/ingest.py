@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teal.client import Client, words
-from teal.errors import BadInput, OperatorError, Refused, Unreachable
+from teal.errors import BadInput, NeedsHuman, OperatorError, Refused, Unreachable
 
 SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm", ".pdf")
 POLL_SECONDS = 0.5
+STALLED_SECONDS = (
+    1800.0  # without one that was finished: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
+)
 WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
 FINISHED = ("indexed", "failed")
 
@@ -86,10 +89,14 @@ def _answers(client: Client) -> bool:
 
 
 def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], None] = time.sleep) -> Iterator[Sent]:
-    """Yield each document when it is finished. Ends when all are."""
+    """Yield each document when it is finished. Ends when all are; raises NeedsHuman when for long none was."""
     waiting = {one.document_id: one for one in sent if one.document_id and one.status not in FINISHED}
     yield from (_finished(client, one) for one in sent if one.document_id not in waiting)
+    stalled_seconds = 0.0
     while waiting:
+        if stalled_seconds >= STALLED_SECONDS:
+            raise NeedsHuman(f"{len(waiting)} of {len(sent)} are accepted and wait, and none was finished for {STALLED_SECONDS / 60:.0f} min. "
+                             "They are kept, and go on by themselves", where="the worker", next="teal status, then teal logs worker")  # fmt: skip
         finished_now = 0
         for document_id, one in list(waiting.items())[:WINDOW]:
             now = _finished(client, one)
@@ -97,6 +104,7 @@ def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], Non
                 del waiting[document_id]
                 finished_now += 1
                 yield now
+        stalled_seconds = 0.0 if finished_now else stalled_seconds + POLL_SECONDS
         if not finished_now:
             pause(POLL_SECONDS)
 
@@ -105,7 +113,7 @@ def _finished(client: Client, one: Sent) -> Sent:
     if one.document_id is None or one.status == "indexed":
         return one
     try:
-        document = client.get(f"/v1/documents/{one.document_id}")
+        document = client.document(one.document_id)
     except Refused as error:
         if error.status != 404:
             raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from app.backup.manifest import Manifest, folder_of
 from app.backup.restore import Place, search_beside, writer_of
 from app.catalog import checks, work
 from app.catalog.engine import Catalog, migrate
-from app.errors import SnapshotRefused
+from app.errors import CatalogUnavailable, SnapshotRefused
 from app.reconcile import PAGE
 from app.search.port import SearchWriter
 from app.settings import Settings
@@ -23,12 +23,13 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a test saw. `found` of `sampled` documents were found by words of their own."""
+    """What a test saw. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use says that it passed."""
 
     snapshot: str
     documents: int
     sampled: int
     found: int
+    noted: bool = False
 
 
 def recent(found: Manifest, hours: float) -> None:
@@ -36,23 +37,27 @@ def recent(found: Manifest, hours: float) -> None:
     age = datetime.now(UTC) - found.finished_at
     if age > timedelta(hours=hours):
         raise SnapshotRefused(
-            f"The newest snapshot, {found.id}, is {age.total_seconds() / 3600:.1f} h old; {hours:g} h are allowed. Next: `teal snapshot`."
+            f"The newest snapshot, {found.id}, is {age.total_seconds() / 3600:.1f} h old; {hours:g} h are allowed.",
+            action="`teal snapshot`, then `teal verify`.",
         )
 
 
 def verify(settings: Settings, found: Manifest, place: Place) -> Checked:
-    """Test one snapshot and note in the catalog that it passed, or that it no longer does. Raises SnapshotRefused with the reason."""
+    """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
     running = Catalog(settings.sqlalchemy_url())
     try:
         checked = _test(settings, found, place)
     except SnapshotRefused:
-        with running.write() as session:
+        with suppress(CatalogUnavailable), running.write() as session:
             checks.forget(session, found.id)
         raise
     else:
-        with running.write() as session:
-            checks.passed(session, found.id, checked.found)
-        return checked
+        noted = False
+        with suppress(CatalogUnavailable):
+            with running.write() as session:
+                checks.passed(session, found.id, checked.found)
+            noted = True
+        return replace(checked, noted=noted)
     finally:
         running.close()
 

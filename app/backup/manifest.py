@@ -15,6 +15,7 @@ from app.errors import NotFound, SnapshotRefused
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
+LIST: Final = "`teal snapshots`; `teal rebuild` fills search from the catalog alone."
 
 
 class _Frozen(BaseModel):
@@ -94,7 +95,7 @@ def read(home: Path, id: str) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         known = ", ".join(one.id for one in manifests(home)[:5]) or "none"
-        raise NotFound(f"There is no snapshot {id[:64]} in {home}; the newest: {known}. Next: `teal snapshots`.") from error
+        raise NotFound(f"There is no snapshot {id[:64]} in {home}; the newest: {known}.", action=LIST) from error
     except ValidationError as error:
         raise SnapshotRefused(f"{path} is no manifest of this version: {error.errors()[0]['msg']}.") from error
 

@@ -82,6 +82,18 @@ def begin_search(settings: Settings, other: Settings, found: Manifest, place: Pl
         catalog.close()
 
 
+def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: bool) -> None:
+    """A snapshot of an empty catalog does not take the place of one with documents, unless it was asked for by name. Raises SnapshotRefused."""
+    if named or found.catalog.documents:
+        return
+    with suppress(CatalogUnavailable):  # none can be read: there is nothing to lose
+        if holds := indexed(settings.sqlalchemy_url()):
+            raise SnapshotRefused(
+                f"Snapshot {found.id} has no documents and the catalog in use has {holds}. Next: `teal snapshots`, then "
+                f"`teal restore --snapshot ID` of an older one, or of this one if it is meant."
+            )
+
+
 def put_catalog_in_place(settings: Settings, found: Manifest, place: Place) -> Iterator[str]:
     """The snapshot's catalog instead of the one in use, which is kept; keys made or revoked since stay so. Says each step.
 
@@ -97,7 +109,7 @@ def put_catalog_in_place(settings: Settings, found: Manifest, place: Place) -> I
         yield "decrypted, checksum as in the manifest"
         url = settings.sqlalchemy_url()
         with _catalog_beside(url, plain, found) as beside:
-            yield f"{found.catalog.documents} documents, schema {schema_revision(beside)}"
+            yield f"{found.catalog.documents} documents as of {found.finished_at:%Y-%m-%d %H:%M:%S} UTC, schema {schema_revision(beside)}"
             carried = carry_over(url, beside, settings.index)
             yield (
                 f"{carried} keys carried over from the catalog in use"

@@ -81,11 +81,12 @@ class Schedule:
             )
 
     def _due(self, known: list[Manifest]) -> bool:
-        if not known and time.monotonic() - self._began < SETTLE_SECONDS and self._in_work():
-            return False
-        return not known or (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours
-
-    def _in_work(self) -> int:
         with self._catalog.read() as session:
             counts = documents.counts(session)
-        return counts["queued"] + counts["processing"]
+        # The first one with something in it: an empty one says nothing for a day about what came after it.
+        first = not any(one.catalog.documents for one in known)
+        if first and time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:
+            return False
+        if not known or (first and counts["indexed"]):
+            return True
+        return (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours

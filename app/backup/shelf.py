@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from app.backup import elasticsearch, manifest
 from app.backup.manifest import CatalogPart, Manifest, SearchPart
 from app.errors import NotFound
 from app.settings import Settings
+
+MAKE: Final = "`teal snapshot` makes one; `teal rebuild` fills search from the catalog alone."
 
 
 def snapshots(settings: Settings) -> list[Manifest]:
@@ -30,7 +32,7 @@ def choose(settings: Settings, *, id: str | None, at: datetime | None) -> Manife
     if not fitting:
         wanted = f"snapshot {id[:64]}" if id else f"snapshot from before {at:%Y-%m-%d %H:%M:%S} UTC" if at else "snapshot"
         newest = ", ".join(one.id for one in known[:3]) or "none"
-        raise NotFound(f"There is no {wanted}; the newest: {newest}. Next: `teal snapshots`, or `teal rebuild` from the catalog.")
+        raise NotFound(f"There is no {wanted}; the newest: {newest}.", action=manifest.LIST if known else MAKE)
     return fitting[0]
 
 

@@ -87,11 +87,12 @@ def _catalog(settings: Settings, folder: Path) -> CatalogPart:
 
 
 def _retire(settings: Settings) -> None:
-    """Remove what is beyond `backup_keep`, never the newest that passed its test; and folders that were cut off long ago."""
+    """Remove what is beyond `backup_keep`, never the newest with documents that passed its test (a stack that began anew, empty, must not
+    age it out); and folders that were cut off long ago."""
     known, catalog = manifest.manifests(settings.backup_dir), Catalog(settings.sqlalchemy_url())
     with catalog.read() as session:
         proven = checks.verified(session)
-    newest_proven = next((one.id for one in known if one.id in proven), None)
+    newest_proven = next((one.id for one in known if one.id in proven and one.catalog.documents), None)
     for old in known[settings.backup_keep :]:
         if old.id != newest_proven:
             if old.search.kind == "elasticsearch" and settings.search == "elasticsearch":

@@ -61,7 +61,12 @@ def _transfer(source: Path, target: Path, library: Library) -> None:
                     connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
                 reading.backup(writing, pages=-1)
     except (apsw.Error, sqlite3.Error) as error:
-        raise BackupFailed(f"{source} could not be copied to {target}: {error}. Next: `teal doctor`.") from error
+        said = (
+            "there is no room"
+            if isinstance(error, apsw.FullError) or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+            else error
+        )
+        raise BackupFailed(f"{source} could not be copied to {target}: {said}. Next: `teal doctor`.") from error
 
 
 def _by_apsw(source: Path, target: Path) -> None:

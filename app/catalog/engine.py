@@ -172,7 +172,8 @@ def _mapped(error: DBAPIError, engine: Engine) -> TealError | None:
         return StorageFull(f"The catalog {_place(engine)} could not write: {reason}. Next: free disk space, then `teal status`.")
     if state in _SCHEMA_MISSING or "no such table" in reason or "no such column" in reason:
         return CatalogUnavailable(
-            f"The catalog {_place(engine)} lacks its schema: {reason}. Next: `python -m app.admin migrate`."
+            f"The catalog {_place(engine)} lacks its schema: {reason}. "
+            "Next: `teal restore` if it was lost; a new one is made by `python -m app.admin migrate`."
         )
     if (
         isinstance(error, OperationalError | InterfaceError)

@@ -134,7 +134,7 @@ def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datet
     """
     row = _row(session, key_id, alone=True)
     if not usable(row):
-        raise InvalidRequest(f"The key {row.id} has ended; `teal keys create` makes a new one.")
+        raise InvalidRequest(f"The key {row.id} has ended.", action="`teal keys create` makes a new one.")
     if row.replaced_by is not None:
         raise InvalidRequest(f"The key {row.id} was replaced by {row.replaced_by} already; rotate that one.")
     moment = now()
@@ -183,7 +183,7 @@ def _row(session: Session, key_id: str, *, alone: bool = False) -> KeyRow:
     """The key's row; `alone`: no other transaction changes it meanwhile."""
     row = session.get(KeyRow, key_id, with_for_update=alone)
     if row is None:
-        raise NotFound(f"There is no key {key_id[:64]!r}; `teal keys list` shows them.")
+        raise NotFound(f"There is no key {key_id[:64]!r}.", action="`teal keys list` shows them.")
     return row
 
 

@@ -20,19 +20,17 @@ def kept_name(settings: Settings) -> str:
     return f"{settings.index}-kept"
 
 
-def swap(settings: Settings, other: Settings) -> None:
-    """`settings.index` becomes what `other.index` is, whose name is gone. Done again after it was cut off, it ends what was begun."""
-    if settings.search == "embedded":
-        _embedded(settings, other)
-    else:
-        _elasticsearch(settings, other)
+def swap(settings: Settings, other: Settings) -> bool:
+    """`settings.index` becomes what `other.index` is, whose name is gone. Whether there was one to keep. Done again after it was cut off, it
+    ends what was begun."""
+    return _embedded(settings, other) if settings.search == "embedded" else _elasticsearch(settings, other)
 
 
-def _embedded(settings: Settings, other: Settings) -> None:
+def _embedded(settings: Settings, other: Settings) -> bool:
     place, wanted = embedded_path(settings), embedded_path(other)
     if not wanted.is_file():
         raise InvalidRequest(f"There is no index {other.index} ({wanted}).")
-    if place.is_file():
+    if there := place.is_file():
         kept = place.with_name(f"search-{kept_name(settings)}.db")
         part = kept.with_suffix(".part")
         sqlite_copy.copy(place, part, "apsw")
@@ -40,9 +38,10 @@ def _embedded(settings: Settings, other: Settings) -> None:
     sqlite_copy.put_in_place(wanted, place, "apsw")
     for path in files(wanted):
         path.unlink(missing_ok=True)
+    return there
 
 
-def _elasticsearch(settings: Settings, other: Settings) -> None:
+def _elasticsearch(settings: Settings, other: Settings) -> bool:
     kept = kept_name(settings)
     with (
         mapped(settings.elasticsearch_url, other.index),
@@ -63,6 +62,7 @@ def _elasticsearch(settings: Settings, other: Settings) -> None:
         gone.indices.delete_index_template(name=f"{other.index}-passages")
         if before:
             gone.indices.delete(index=before)
+    return bool(old)
 
 
 def _behind(client: Elasticsearch, alias: str) -> list[str]:

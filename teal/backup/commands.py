@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,12 @@ import typer
 from rich.table import Table
 
 from teal.backup import flow
-from teal.backup.files import Lost, lost, restarted
+from teal.backup.files import CATALOG, lost, restarted
 from teal.errors import BadInput, NeedsHuman
 from teal.release.commands import Json, Stack, Yes, console, follow, target_of
 from teal.release.target import Target
 from teal.stack.events import Event
-from teal.stack.layout import Layout, locate
+from teal.stack.layout import Layout, load, locate
 from teal.stack.target import laptop
 
 Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
@@ -51,18 +51,18 @@ def snapshot_(stack: Stack = None, as_json: Json = False) -> None:
 
 
 def snapshots_(stack: Stack = None, as_json: Json = False) -> None:
-    """Every snapshot, newest first: age, what is in it, whether it was restored for a test."""
+    """Every snapshot, newest first: age, what is in it, how long ago it was restored for a test."""
     rows = _admin(target_of(stack), "snapshots")
     if as_json:
         for row in rows:
             typer.echo(_json(row))
         return
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     for name in ("snapshot", "age", "index", "documents", "passages", "size", "verified"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == "snapshot", overflow="fold")
     for row in rows:
-        table.add_row(row["id"], _age(row["age_seconds"]), f"{row['search']} {row['index']}", str(row["documents"]),
-                      "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _moment(row["verified_at"]))  # fmt: skip
+        table.add_row(row["id"], _age(row["age_seconds"]), row["index"], str(row["documents"]),
+                      "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _verified(row))  # fmt: skip
     console().print(table if rows else "There is no snapshot yet. Next: teal snapshot")
 
 
@@ -98,7 +98,7 @@ def restore_(
     if into is not None:
         here = locate(os.environ)
         which += ["--source", str(here.backups), "--key", str(here.backup_key)]
-    place = None if stack else Layout(into.expanduser().absolute()) if into is not None else locate(os.environ)
+    place = None if stack else _there(into) if into is not None else locate(os.environ)
     target = laptop(place, os.environ) if place is not None else target_of(stack)
     if only is not Part.search and not yes:
         if as_json:
@@ -116,15 +116,25 @@ def restore_(
 
 def _restore(target: Target, which: list[str], only: Part | None, place: Layout | None) -> Iterator[Event]:
     with flow.holding(target) as work:
-        gone = lost(place, work.index) if place is not None else Lost()
+        gone = lost(place, work.index) if place is not None else ()
         if only is not Part.search:
             yield from flow.restore_catalog(work, which)
+            if place is not None and CATALOG in gone:  # at once: what is accepted until then is in a file without a name
+                yield from restarted(target, place, work, gone)
+                gone = ()
         if only is not Part.database:
             yield from flow.restore_search(work, which)
-        yield from restarted(target, work, gone)
+        yield from _begun_anew(target, place, work, gone)
         if only is Part.database:
             yield from flow.reconcile(work)
     yield Event("done", "ok", "restored")
+
+
+def _begun_anew(target: Target, place: Layout | None, work: flow.Work, gone: Sequence[str]) -> Iterator[Event]:
+    """Restarted where files were lost; what the worker wrote into the deleted one meanwhile is taken over from the catalog."""
+    if place is not None and gone:
+        yield from restarted(target, place, work, gone)
+        yield from flow.reconcile(work)
 
 
 def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part | None, yes: bool, as_json: bool) -> None:
@@ -153,13 +163,23 @@ def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part
 
 def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
     """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
-    follow(_rebuild(target_of(stack)), as_json)
+    follow(_rebuild(target_of(stack), None if stack else locate(os.environ)), as_json)
 
 
-def _rebuild(target: Target) -> Iterator[Event]:
+def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
     with flow.holding(target) as work:
+        gone = lost(place, work.index) if place is not None else ()
         yield from flow.rebuild(work)
+        yield from _begun_anew(target, place, work, gone)
     yield Event("done", "ok", "rebuilt")
+
+
+def _there(home: Path) -> Layout:
+    """Another stack on this machine. Raises BadInput when none was ever started there."""
+    place = Layout(home.expanduser().absolute())
+    if load(place) is None:
+        raise BadInput("There is no stack", where=f"--into {place.home}", next=f"TEAL_HOME={place.home} teal up --port PORT")
+    return place
 
 
 def at_moment(text: str) -> str:
@@ -196,5 +216,10 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count else "in the repository"
 
 
-def _moment(value: object) -> str:
-    return str(value)[:16].replace("T", " ") if value else "never"
+def _verified(row: Mapping[str, Any]) -> str:
+    """How long ago. An image from before `verified_known` does not say whether it knows."""
+    if not row.get("verified_known", True):
+        return "unknown"
+    if not row["verified_at"]:
+        return "never"
+    return _age((datetime.now(UTC) - datetime.fromisoformat(str(row["verified_at"]))).total_seconds())

@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from teal.backup.flow import Work, active
 from teal.errors import OperatorError
 from teal.release.target import Target
+from teal.stack import supervisor
 from teal.stack.events import Event
 from teal.stack.layout import Layout, load
 from teal.stack.parts import DEFAULT_INDEX
+from teal.stack.reap import leftovers
 from teal.stack.secrets import service_secrets
 
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Names of the files that were not there before a restore."""
-
-    names: tuple[str, ...] = ()
+CATALOG = "catalog.db"
 
 
-def lost(layout: Layout, index: str) -> Lost:
-    """The files that should be there and are not. A PostgreSQL catalog has none."""
+def lost(layout: Layout, index: str) -> tuple[str, ...]:
+    """Names of the files that are not there, or that a process of the stack has open although they were deleted (on Linux, which shows that).
+    A PostgreSQL catalog has none."""
     state = load(layout)
-    wanted = [] if "DATABASE_URL" in service_secrets(layout) else ["catalog.db"]
+    wanted = [] if "DATABASE_URL" in service_secrets(layout) else [CATALOG]
     if state is None or state.search == "embedded":
         wanted.append("search.db" if index == DEFAULT_INDEX else f"search-{index}.db")
-    return Lost(tuple(name for name in wanted if not (layout.data / name).exists()))
+    held = _deleted_but_open(layout)
+    return tuple(name for name in wanted if not (layout.data / name).exists() or str(layout.data / name) in held)
 
 
-def restarted(target: Target, work: Work, gone: Lost) -> Iterator[Event]:
+def restarted(target: Target, layout: Layout, work: Work, gone: Sequence[str]) -> Iterator[Event]:
     """Begin the color's processes anew when files were lost; otherwise they have seen the exchange already."""
-    if not gone.names:
+    if not gone:
         return
     color, state = active(target)
-    yield Event("restart", "start", f"{', '.join(gone.names)} had been lost: processes still had the deleted files open")
+    yield Event("restart", "start", f"{', '.join(gone)} had been lost: processes still had the deleted files open")
     for events in (target.runtime.retire(color), target.runtime.deploy(color, state)):
         for event in events:
             work.keep()
             yield event
     deadline = work.clock.monotonic() + target.rules.ready_seconds
-    while not (ready := target.runtime.readiness(color)).complete:
+    while not (ready := target.runtime.readiness(color)).complete or _starting(layout, color):
         if work.clock.monotonic() > deadline:
             raise OperatorError(f"{color} is not ready: {ready.reason}", where=color, next="teal status")
         work.clock.sleep(work.poll_seconds)
         work.keep()
     yield Event("restart", "ok", f"{ready.ready} processes are ready")
+
+
+def _starting(layout: Layout, color: str) -> bool:
+    """Whether a part of the color is not running yet: `teal status` would still name it."""
+    return any(part.state == "STARTING" for name, part in supervisor.processes(layout).items() if name.startswith(f"{color}-"))
+
+
+def _deleted_but_open(layout: Layout) -> set[str]:
+    found = set()
+    for process in leftovers(layout):
+        with suppress(OSError):  # it ended meanwhile
+            for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(OSError):  # it was closed meanwhile
+                    path, deleted, _ = os.readlink(descriptor).partition(" (deleted)")
+                    if deleted:
+                        found.add(path)
+    return found

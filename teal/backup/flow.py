@@ -130,7 +130,8 @@ def _fill_and_swap(work: Work, name: str) -> Iterator[Event]:
     row = work.admin("index", "verify", "--name", name)[-1]
     yield Event("compare", "ok", str(row["detail"]))
     row = work.admin("index", "swap", "--name", name)[-1]
-    yield Event("swap", "ok", f"{row['detail']}; the one of before is kept as {row['kept']}")
+    before = f"the one of before is kept as {row['kept']}" if row["kept"] else "there was none before to keep"
+    yield Event("swap", "ok", f"{row['detail']}; {before}")
 
 
 @contextmanager

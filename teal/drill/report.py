@@ -63,7 +63,7 @@ def table(results: Sequence[Result], targets: Mapping[str, Target]) -> Table:
     """For a terminal: without the fault, which was said when it came."""
     made = Table(box=None, pad_edge=False)
     for name in (HEAD[0], *HEAD[2:]):
-        made.add_column(name, overflow="fold")
+        made.add_column(name, no_wrap=name == HEAD[0], overflow="fold")
     for found in results:
         name, _, *cells, verdict = row(found, targets.get(found.drill))
         made.add_row(name, *map(Text, cells), Text(verdict, style=_STYLES[found.verdict]))

@@ -128,6 +128,8 @@ def _end(code: int, rows: list[dict[str, Any]], wish: Wish) -> None:
     result = next((row for row in rows if row.get("step") == "result"), None)
     if result is None:
         said = (wish.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
+        if code == BAD_INPUT and said:  # argparse prints how it is called, and then what is wrong
+            said = [said[-1].partition("error: ")[2] or said[-1]]
         kind = BadInput if code == BAD_INPUT else LoadFailed
         raise kind(
             f"The load test ended with {code}: {' '.join(said)}", where=str(wish.out / "stderr.log"), next="teal load --help"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from teal.admin import service_environment
 from teal.client import Client, address
@@ -15,6 +16,8 @@ from teal.stack import fetch, health, reap, supervisor
 from teal.stack.layout import Layout, StackState, load
 from teal.stack.released import open_store, releases
 from teal.traffic.caddy import CaddyTraffic
+
+NO_ROOM_BYTES: Final = 16_000_000  # SQLite's logs alone grow to 4 MB each; a drill's whole disk is 250 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
             Row("elasticsearch", good, f"ELASTICSEARCH_URL {said}", "" if good else "start it, or `teal up --search embedded`")
         )
     documents, search, problem = _service(layout, environ)
+    rows += disk_row(layout)
+    rows += search_row(documents, search)
     if problem:
         rows.append(Row("service", False, problem, "teal logs app"))
     elif documents.get("failed"):
@@ -151,6 +156,21 @@ def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, i
     except OperatorError as error:
         return {}, {}, error.what
     return found["documents"], found["search"], None
+
+
+def search_row(documents: Mapping[str, Any], search: Mapping[str, Any]) -> list[Row]:
+    """Nothing while search holds something, or nothing is indexed. A key that does not see every collection sees no numbers: it cannot tell."""
+    if not documents.get("indexed") or search.get("passages"):
+        return []
+    said = "holds no passages" if search.get("passages") == 0 else "has no index that answers"
+    return [Row("search", False, f"{documents['indexed']} documents are indexed and search {said}",
+                "teal restore --only search --yes, or teal rebuild")]  # fmt: skip
+
+
+def disk_row(layout: Layout) -> list[Row]:
+    """Nothing while there is room to write."""
+    free = shutil.disk_usage(layout.home).free
+    return [] if free >= NO_ROOM_BYTES else [Row("disk", False, f"{free / 1e6:.0f} MB free at {layout.home}: what is sent stays queued", "free some: runbooks/disk-full.md")]  # fmt: skip
 
 
 def _lacking(state: StackState) -> str | None:

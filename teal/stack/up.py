@@ -162,9 +162,22 @@ def _migrate(layout: Layout, wanted: Plan) -> Iterator[Event]:
     processes = supervisor.processes(layout)
     if any(processes[f"{color}-worker"].state == "RUNNING" for color, _ in releases(wanted.record)):
         return  # it runs on this schema
+    if catalog_lost(layout, wanted.secrets):
+        yield Event(
+            "catalog", "warn", "there is none, and snapshots of one: a new one is made, empty. The old one back: `teal restore`"
+        )
     yield Event("catalog", "start", "migrating")
     admin.run_on(layout, ("migrate", "--expand"))
     yield Event("catalog", "ok", "schema is current")
+
+
+def catalog_lost(layout: Layout, secrets: Mapping[str, str]) -> bool:
+    """Whether the catalog is a file that is not there although snapshots of it are."""
+    return (
+        "DATABASE_URL" not in secrets
+        and not (layout.data / "catalog.db").exists()
+        and any(layout.backups.glob("*/manifest.json"))
+    )
 
 
 def _await_model(layout: Layout, model: str) -> Iterator[Event]:

@@ -121,6 +121,22 @@ def test_bad_input_is_one_json_error_without_stack_trace(
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (("keys", "revoke", "nobody"), "teal keys list"),
+        (("verify", "--snapshot", "nothing"), "teal snapshots"),
+        (("verify",), "`teal snapshot` makes one"),
+    ],
+)
+def test_what_is_not_there_names_the_command_that_lists_it(
+    state: Path, catalog: Catalog, arguments: tuple[str, ...], command: str
+) -> None:
+    found, [line], _ = admin(state, *arguments)
+    assert (found, line["error"]["code"]) == (2, "not-found")
+    assert command in line["error"]["action"]
+
+
 def test_wrong_setting_is_named(state: Path) -> None:
     code, [line], errors = admin(state, "status", TEAL_INGEST_ATTEMPTS="0")
     assert code == 2

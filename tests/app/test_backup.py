@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import stat
@@ -10,12 +11,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 
-from app import admin_index
-from app.backup import check, manifest, shelf, snapshot
+from app import admin_backup, admin_index
+from app.backup import check, manifest, shelf, snapshot, sqlite_copy
 from app.backup.manifest import Manifest
-from app.backup.restore import Place, begin_search, put_catalog_in_place
+from app.backup.restore import Place, begin_search, put_catalog_in_place, refuse_nothing_for_something
+from app.backup.schedule import Schedule
 from app.catalog import backlog, checks, documents, index_state, keys
 from app.catalog.engine import Catalog, migrate
 from app.errors import BackupFailed, NotFound, SnapshotRefused
@@ -108,6 +111,31 @@ def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> 
         path.name for path in service.settings.backup_dir.glob("checking*")
     ]
     assert [name for name in left if not name.startswith("search.db")] == []
+
+
+def test_snapshots_are_listed_and_tested_without_a_catalog(service: Service) -> None:
+    service.add("a sentence about tides")
+    made = snapshot.take(service.settings)
+    options = argparse.Namespace(snapshot=None, max_age_hours=None, source=None, key=None)
+    lost = service.settings.model_copy(update={"state_dir": service.settings.state_dir.parent / "lost"})
+    lost.state_dir.mkdir()
+    [row] = admin_backup.snapshots(lost, options)
+    assert (row["id"], row["verified_at"], row["verified_known"]) == (made.id, None, False)
+    [tested] = admin_backup.verify(lost, options)
+    assert (tested["documents"], tested["noted"]) == (1, False)
+    assert admin_backup.LOST in tested["detail"]
+    [row] = admin_backup.snapshots(service.settings, options)
+    assert row["verified_known"]
+
+
+def test_a_copy_without_room_says_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise apsw.FullError("not an error")  # as SQLite's backup says it
+
+    service.add("a sentence")
+    monkeypatch.setattr(sqlite_copy, "_by_apsw", full)
+    with pytest.raises(BackupFailed, match="no room"):
+        snapshot.take(service.settings)
 
 
 def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service: Service) -> None:
@@ -233,6 +261,33 @@ def test_old_snapshots_go_but_never_the_newest_that_was_verified(service: Servic
         if number == 1:
             check.verify(service.settings, made[1], service.place)
     assert {one.id for one in shelf.snapshots(service.settings)} == {made[4].id, made[3].id, made[1].id}
+
+
+def test_what_an_empty_stack_keeps_neither_ages_the_last_good_one_out_nor_holds_the_first_real_one_up(service: Service) -> None:
+    schedule = Schedule(service.settings, service.catalog)
+    schedule._keep()
+    (empty,) = shelf.snapshots(service.settings)
+    schedule._keep()
+    assert shelf.snapshots(service.settings) == [empty]  # nothing came, and a day is not over
+    kept = service.add("x")
+    schedule._keep()
+    good = shelf.snapshots(service.settings)[0]
+    assert good.catalog.documents == 1
+    service.writer.delete_document(kept)
+    with service.catalog.write() as session:
+        documents.delete(session, kept, None)
+    for _ in range(3):
+        snapshot.take(service.settings)
+    assert good.id in {one.id for one in shelf.snapshots(service.settings)}
+
+
+def test_an_empty_snapshot_replaces_documents_only_when_it_is_named(service: Service) -> None:
+    empty = snapshot.take(service.settings)
+    refuse_nothing_for_something(service.settings, empty, named=False)  # for nothing
+    service.add("x")
+    with pytest.raises(SnapshotRefused, match=r"has no documents and the catalog in use has 1.*--snapshot"):
+        refuse_nothing_for_something(service.settings, empty, named=False)
+    refuse_nothing_for_something(service.settings, empty, named=True)
 
 
 def test_a_time_chooses_the_newest_snapshot_of_before_it(service: Service) -> None:

@@ -24,7 +24,7 @@ from teal.stack.events import Event
 from tests import postgres_process
 from tests.integration.service import Service
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(420)]
 WAIT_SECONDS = 60
 KILLED_AFTER_SECONDS = (0.6, 1.2)  # starting Python takes 0.3 to 1 s of it
 

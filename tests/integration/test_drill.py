@@ -16,7 +16,7 @@ from teal.stack.layout import free_ports
 from teal.stack.parts import find_binaries
 from tests.conftest import require
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 WISH = Wish(per_second=30)
 EASY = Target(answered_seconds=60, whole_seconds=90)
 

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import RedisProcess, require
 from tests.integration.service import MODELS, Service, wait_status
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(400)]
 
 REQUESTS = 10_000
 AT_ONCE = 16

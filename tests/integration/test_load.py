@@ -18,7 +18,7 @@ from teal.release.target import GOLDEN
 from teal.stack.layout import free_ports
 from tests.releasing import ReleaseStack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
 LENIENT = """thresholds:
   - {requests: search, at_most_percent: 10, why: "a test sends few"}
   - {requests: "ask, end", at_most_percent: 20, why: "a test sends few"}

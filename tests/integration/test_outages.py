@@ -22,7 +22,7 @@ from tests.integration.service import Service, add, until, wait_status
 from tests.integration.slow_socket import SlowSocket
 from tests.integration.small_disk import filled, small_disk
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 SEARCH_SECONDS = 2.0  # the default of TEAL_SEARCH_TIMEOUT_SECONDS
 FROZEN_SECONDS = 6.0 + 2.0  # the silence that a connection bears, a new one's time-out, and a slow machine

@@ -22,7 +22,7 @@ from tests.integration.service import until
 from tests.integration.slow_socket import SlowSocket
 from tests.integration.test_stack import Stack, stack
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 __all__ = ["stack"]  # the fixture
 
 STATUS_SECONDS = (

@@ -10,7 +10,7 @@ from tests import aws_place
 from tests.aws_place import KeptDeployments
 from tests.release.aws_story import tell
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_releases_a_failure_and_a_rollback_on_every_adapter_for_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

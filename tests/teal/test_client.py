@@ -22,6 +22,13 @@ def test_a_busy_service_is_waited_for_as_long_as_it_asks() -> None:
     assert _client(httpx.MockTransport(lambda _: next(answers))).send_text({"title": "t", "text": "x"})["id"] == "d1"
 
 
+def test_who_follows_many_documents_waits_when_the_service_says_so() -> None:
+    answers = iter(
+        [httpx.Response(429, headers={"Retry-After": "0"}, json={}), httpx.Response(200, json={"id": "d1", "status": "indexed"})]
+    )
+    assert _client(httpx.MockTransport(lambda _: next(answers))).document("d1")["status"] == "indexed"
+
+
 def test_a_refusal_is_not_tried_again() -> None:
     calls: list[int] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from teal import ingest
 from teal.client import words
-from teal.errors import BadInput, Refused, Unreachable
+from teal.errors import BadInput, NeedsHuman, Refused, Unreachable
 
 
 class Service:
@@ -26,9 +26,11 @@ class Service:
         return dict(found)
 
     def get(self, path: str) -> dict[str, Any]:
-        if path == "/healthz":
-            return {"status": "ok"}
-        states = self.documents[path.rpartition("/")[2]]
+        assert path == "/healthz"
+        return {"status": "ok"}
+
+    def document(self, document_id: str) -> dict[str, Any]:
+        states = self.documents[document_id]
         return states.pop(0) if len(states) > 1 else states[0]
 
 
@@ -65,6 +67,15 @@ def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
     found = ingest.summary(results)
     assert (found["files"], found["indexed"], found["failed"]) == (3, 1, 2)
     assert {one.path.name: one.reason for one in results if one.failed} == {"b.pdf": "T: D (415 c)", "c.txt": "no text"}
+
+
+def test_waiting_ends_when_nothing_moves_and_says_that_nothing_is_lost() -> None:
+    service = Service({"a.txt": {"id": "1", "status": "queued"}}, {"1": [{"status": "queued"}]})
+    sent = list(ingest.send(service, [Path("a.txt")], None))  # type: ignore[arg-type]
+    paused: list[float] = []
+    with pytest.raises(NeedsHuman, match=r"1 of 1 are accepted and wait.*They are kept"):
+        list(ingest.follow(service, sent, pause=paused.append))  # type: ignore[arg-type]
+    assert sum(paused) == ingest.STALLED_SECONDS
 
 
 @pytest.mark.parametrize("status", [401, 503])

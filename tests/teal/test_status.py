@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from types import SimpleNamespace
+
 import httpx
 import pytest
 
@@ -36,6 +39,38 @@ def test_the_model_row_carries_the_fault_and_its_mend(home: Layout) -> None:
     assert (row.ok, row.mend) == (False, "teal up")
     assert status.model_row(home, {"TEAL_EMBEDDING": "bedrock"}, "no credentials").detail == "no credentials"
     assert status.model_row(home, {"TEAL_EMBEDDING": "bedrock"}).ok
+
+
+@pytest.mark.parametrize(
+    ("documents", "search", "said"),
+    [
+        ({"indexed": 3}, {"passages": 9}, None),
+        ({"indexed": 0, "queued": 2}, {"passages": 0}, None),
+        ({}, {}, None),
+        ({"indexed": None}, {"passages": None}, None),
+        ({"indexed": 3}, {"passages": 0}, "holds no passages"),
+        ({"indexed": 3}, {"passages": None}, "no index"),
+    ],
+)
+def test_a_lost_search_index_is_a_fault_with_both_ways_back(
+    documents: dict[str, int | None], search: dict[str, int | None], said: str | None
+) -> None:
+    found = status.search_row(documents, search)
+    assert bool(found) == (said is not None)
+    for row in found:
+        assert not row.ok
+        assert said is not None
+        assert said in row.detail
+        assert "teal restore --only search" in row.mend
+        assert "teal rebuild" in row.mend
+
+
+def test_a_full_disk_is_a_fault_though_every_process_runs(home: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert status.disk_row(home) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    [row] = status.disk_row(home)
+    assert not row.ok
+    assert "disk-full" in row.mend
 
 
 @pytest.fixture
