@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -30,9 +31,12 @@ from loadtests.peers.index import Engine, ingest
 SEED: Final = 20
 SIZES: Final = (1, 10, 30)
 PROCESSES: Final = (1, 2, 4)
-RATES: Final = (5.0, 20.0, 40.0, 80.0)
-STEP_SECONDS: Final = 4.0
-WARM_UP: Final = 40
+RATES: Final = (10.0, 30.0, 60.0, 90.0, 120.0, 180.0)
+STEP_SECONDS: Final = 3.0
+SETTLE_SECONDS: Final = 30.0  # at most: merging 20,000 vectors takes 20
+QUIET: Final = 0.05  # of a core
+WARM_UP: Final = 40  # searches, for each new process
+ENGINE_WARM_UP: Final = 1500  # searches: a cold Java virtual machine takes five times the CPU
 
 
 def arguments() -> argparse.Namespace:
@@ -64,6 +68,17 @@ async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) ->
     )
 
 
+def settle(engine_pid: int) -> None:
+    """Wait until the engine is done with what it does by itself: merging, compiling."""
+    began = time.monotonic()
+    while time.monotonic() - began < SETTLE_SECONDS:
+        before = spent([engine_pid])
+        time.sleep(1.0)
+        used = spent([engine_pid]) - before
+        if used.loop + used.others < QUIET:
+            return
+
+
 def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> Step:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
     before, engine_before = spent(pids), spent([engine_pid])
@@ -72,12 +87,13 @@ def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: S
     statuses = {status for one in samples for status in one.statuses}
     tiers = {tier for one in samples for tier in one.tiers}
     if statuses != {200} or tiers != {"miss"}:
-        raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}")
+        last = next(one.last_body for one in samples if one.last_body)
+        raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}: {last[:300]!r}")
     done = sorted(ms for one in samples for ms in one.done_ms)
-    count = len(requests)
+    count, seconds = len(requests), max(one.seconds for one in samples)
     return Step(
         offered=rate,
-        answered=count / max(max(one.seconds for one in samples), count / rate),
+        answered=count / max(seconds, count / rate),
         p50_ms=statistics.median(done),
         p99_ms=done[int(0.99 * len(done))],
         loop_ms=used.loop * 1000 / count,
@@ -93,6 +109,7 @@ def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[byte
         stack.app(name, port)
     pids, found = [stack.running[name].pid for name in names], list[Step]()
     asyncio.run(offer(ports, list(islice(searches, WARM_UP)), RATES[1]))
+    settle(engine_pid)
     for rate in RATES:
         found.append(step(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
         if knee(found):
@@ -111,11 +128,12 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     stack.app("app", port)
     first = ingest(port, key, corpus.documents(options.documents, SEED))
     stack.end("worker")
-    stack.end("app")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
     search, engine_pid, found, now = Engine(address), listener(urlsplit(address).port or 80), list[dict[str, Any]](), 1
     passages = list(search.documents("bench"))
+    asyncio.run(client.closed(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    stack.end("app")
     for size in SIZES:
         grow(search, "bench", passages, (size - now) * first, seed=size)
         now = size
@@ -145,6 +163,7 @@ def line(row: dict[str, Any], cores: int) -> str:
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
         address = parts.enter_context(engine(True, folder))

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,7 @@ print(json.dumps({
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.peers", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5, choices=range(1, 21), metavar="1..20")
-    parser.add_argument("--documents", type=int, default=400, help="Synthetic documents, two to three passages each.")
+    parser.add_argument("--documents", type=int, default=250, help="Synthetic documents, 4 to 5 passages each.")
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench-peers.json"), help="Where the numbers go.")
     parser.add_argument("--lock", action="store_true", help="Compile the peers' locks anew, and nothing else.")
     return parser.parse_args()
@@ -158,6 +159,7 @@ def main() -> int:
     if options.lock:
         environments.compile_locks()
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True)))
         for name in environments.NAMES:
