@@ -26,7 +26,7 @@ LOG_FORMAT = f"""\
 format filter {{
 			wrap json
 			fields {{
-				request>headers>{PROBE_HEADER} delete
+				request>headers>{PROBE_HEADER} replace REDACTED
 				request>headers>Referer delete
 				request>uri regexp "teal_[0-9a-f]+_[A-Za-z0-9_-]+" REDACTED
 			}}

@@ -31,7 +31,7 @@ PACKAGE, OTHER = "idna", "3.10"  # small, plain Python, and any version of the l
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseStack]:
-    made = ReleaseStack(tmp_path_factory.mktemp("lock") / ".teal", free_ports(1)[0], RULES)
+    made = ReleaseStack(tmp_path_factory.mktemp("lock") / ".teal", free_ports(1)[0], rules=RULES)
     made.up()
     yield made
     made.down()

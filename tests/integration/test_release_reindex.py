@@ -20,7 +20,7 @@ RULES = {"analysis_seconds": 3, "minimum_samples": 40, "hold_seconds": 4, "poll_
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[ReleaseStack]:
-    made = ReleaseStack(tmp_path / ".teal", free_ports(1)[0], RULES)
+    made = ReleaseStack(tmp_path / ".teal", free_ports(1)[0], rules=RULES)
     made.up()
     yield made
     made.down()
