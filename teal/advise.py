@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console, Group
@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from teal import admin
 from teal.errors import BadInput
+from teal.release.commands import Json, Stack, target_of
 from teal.stack.layout import locate
 
 
@@ -21,12 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="advise")(advise_)
 
 
-def advise_(
-    stack: Annotated[
-        str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")] = False,
-) -> None:
+def advise_(stack: Stack = None, as_json: Json = False) -> None:
     """Tuning advice from live statistics of Elasticsearch and PostgreSQL, each with its reason and source. Changes nothing."""
     rows = asked(stack)
     if as_json:
@@ -40,11 +36,9 @@ def asked(stack: str | None) -> list[dict[str, Any]]:
     """The rows that the active color's image answers."""
     if stack is None:
         return admin.run_on(locate(os.environ), ("advise",))
-    from teal.aws.target import aws
-
-    target = aws(stack, os.environ)
+    target = target_of(stack)
     record, _ = target.store.read()
-    state = record.color(record.active) if record.active else None
+    state = record.active_state
     if record.active is None or state is None:
         raise BadInput(
             "No color is active, so nobody can be asked", where="the release record", next=f"teal release --stack {stack}"

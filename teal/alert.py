@@ -16,6 +16,7 @@ import httpx
 import typer
 
 from teal.errors import BadInput, OperatorError
+from teal.release.commands import Stack
 from teal.stack.layout import Layout, locate
 
 CHANNEL_VARIABLE = "TEAL_ALERT_CHANNEL"  # of the laptop: an http(s) address that takes Alertmanager's webhook, or a file
@@ -46,9 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def alert_test(
-    stack: Annotated[
-        str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")
-    ] = None,
+    stack: Stack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Send one alert for real, and say who took it. Exit 1: nobody did."""

@@ -66,6 +66,11 @@ class Record(_Frozen):
     def color(self, color: Color) -> ColorState | None:
         return self.blue if color == "blue" else self.green
 
+    @property
+    def active_state(self) -> ColorState | None:
+        """What is released to the active color; None before the first release."""
+        return self.color(self.active) if self.active else None
+
 
 class LostRace(OperatorError):
     """Somebody else changed the record since it was read; read again and decide anew."""

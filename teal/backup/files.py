@@ -32,9 +32,7 @@ def lost(layout: Layout, index: str) -> tuple[str, ...]:
 
 
 def restarted(target: Target, layout: Layout, work: Work, gone: Sequence[str]) -> Iterator[Event]:
-    """Begin the color's processes anew when files were lost; otherwise they have seen the exchange already."""
-    if not gone:
-        return
+    """Begin the color's processes anew, because files were lost: only after an exchange of files that are there do they see it themselves."""
     color, state = active(target)
     yield Event("restart", "start", f"{', '.join(gone)} had been lost: processes still had the deleted files open")
     for events in (target.runtime.retire(color), target.runtime.deploy(color, state)):

@@ -35,7 +35,7 @@ class Work:
 def active(target: Target) -> tuple[Color, ColorState]:
     """The color in service. Raises BadInput before the first release."""
     record, _ = target.store.read()
-    state = record.color(record.active) if record.active else None
+    state = record.active_state
     if record.active is None or state is None:
         raise BadInput("Nothing is released yet, so there is nothing to keep", where=target.name, next="teal release")
     return record.active, state

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from teal.errors import FAILED, BadInput, NeedsHuman, StackDown
-from teal.release.commands import asked_to_stop
+from teal.release.commands import Json, asked_to_stop
 from teal.stack import supervisor
 from teal.stack.layout import Layout, load, locate
 
@@ -40,7 +40,7 @@ def drill_(
     per_second: Annotated[float, typer.Option(min=1, max=200, help="Requests that users send.")] = PER_SECOND,
     output: Annotated[Path | None, typer.Option(help="Folder of index.html and results.json; default: under .teal/drills.")] = None,
     into: Annotated[Path | None, typer.Option("--table", help="Put the table into this Markdown page, between its marks.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")] = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cause a fault under load, follow its runbook, measure RTO and RPO. Exit 1: past a target in runbooks/targets.yaml; 4: could not run."""
     from teal import runbook

@@ -171,7 +171,7 @@ def lines(said: str) -> list[dict[str, Any]]:
 def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
     """The active version's code with a comment more, which makes it another version that does the same: a tree for `teal release`."""
     record = stack.record()
-    state = record.color(record.active) if record.active else None
+    state = record.active_state
     if state is None:
         raise CommandFailed("No version is active", where=str(stack.home), next="teal up")
     version = versions.find(stack.layout, state.image)

@@ -19,11 +19,10 @@ from teal.errors import BadInput
 from teal.load import capacity as capacities
 from teal.load import place as places
 from teal.load import run as runs
-from teal.release.commands import target_of
+from teal.release.commands import Json, Stack, target_of
 from teal.stack.events import Event
 from teal.stack.layout import locate
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")]
 FOLDER: Final = Path("artifacts/load")
 
 
@@ -39,7 +38,7 @@ def load_(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Locust's worker processes; 0: one process does all.")] = 0,
     scale: Annotated[float, typer.Option(min=0.01, max=1_000, help="Multiple of the shape's users or requests a second.")] = 1.0,
     seconds: Annotated[float | None, typer.Option(min=1, help="Length of the whole shape; default: its own.")] = None,
-    stack: Annotated[str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")] = None,
+    stack: Stack = None,
     host: Annotated[str | None, typer.Option("--host", help="Any other address of the service.")] = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="With --host: PEM file to verify its certificate against.", dir_okay=False)] = None,
     key: Annotated[list[str] | None, typer.Option("--key", help="API key, role writer; may be repeated. Default: TEAL_KEY, else new ones that end by themselves.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from teal.errors import BadInput, NeedsHuman
 from teal.record import Record
@@ -19,7 +20,7 @@ def contract(target: Target, *, dry_run: bool = False) -> Iterator[Event]:
     """
     record, _ = target.store.read()
     refuse_unfinished(record, target.clock)
-    state = record.color(record.active) if record.active else None
+    state = record.active_state
     if record.active is None or state is None:
         raise BadInput("No color is active, so there is nothing to contract for", where="the release record", next="teal release")
     found = target.runtime.admin(state, record.active, "schema")[0]
@@ -42,7 +43,7 @@ def contract(target: Target, *, dry_run: bool = False) -> Iterator[Event]:
 
     ledger = Ledger.take(target.store, target.clock, target.rules, take)
     try:
-        rows = target.runtime.admin(state, record.active, "migrate", "--contract")
+        rows = ledger.during(partial(target.runtime.admin, state, record.active, "migrate", "--contract"))
     finally:
         ledger.end(lambda now: now)
     yield Event("contract", "ok", f"the database is at {rows[-1]['revision'] if rows else head}")

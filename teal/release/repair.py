@@ -101,7 +101,7 @@ def _unfinished(target: Target, record: Record) -> Finding:
 
 
 def _left(target: Target, record: Record, id: str) -> int:
-    if record.active is None or (state := record.color(record.active)) is None:
+    if record.active is None or (state := record.active_state) is None:
         return 0
     return int(target.runtime.admin(state, record.active, "jobs", "left", "--release", id)[0]["left"])
 
@@ -133,20 +133,21 @@ def _shift(target: Target, active: Color) -> Iterator[Event]:
 
 def _re_home(target: Target, id: str) -> Iterator[Event]:
     record, _ = target.store.read()
-    if record.active is None or (state := record.color(record.active)) is None:
+    if record.active is None or (state := record.active_state) is None:
         return
     clock = target.clock
     with _held(target) as ledger:
         deadline = clock.monotonic() + target.rules.jobs_seconds
         while True:
-            target.runtime.admin(state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
-            left = _left(target, record, id)
+            ledger.during(
+                partial(target.runtime.admin, state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
+            )
+            left = ledger.during(partial(_left, target, record, id))
             if left == 0:
                 break
             if clock.monotonic() >= deadline:
                 raise NeedsHuman(f"{left} jobs of {id} can not be re-homed", where=f"release {id}", next="teal logs worker")
             clock.sleep(target.rules.poll_seconds)
-            ledger.keep()
         ledger.end(lambda found: found)
     yield Event("jobs", "ok", f"jobs of {id} are with {record.active}")
 

@@ -58,7 +58,7 @@ def configured(record: Record, config: Mapping[str, str]) -> Record:
     """The record with this configuration in its active color; unchanged where nothing differs that counts.
     The other color keeps its own: that is what a rollback goes back to."""
     active = record.active
-    state = record.color(active) if active else None
+    state = record.active_state
     if active is None or state is None:
         return record
     differing = {name for name in state.config.keys() | config.keys() if state.config.get(name) != config.get(name)}

@@ -101,7 +101,7 @@ def _release_row(layout: Layout) -> Row:
         weights = CaddyTraffic(layout.traffic, {}).read()
     except OperatorError as error:
         return Row("release", False, error.what, error.next)
-    state = record.color(record.active) if record.active else None
+    state = record.active_state
     said = f"{record.active} serves {state.release_id}" if state else "none"
     going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
     shares = "" if 100 in (weights.blue, weights.green) else f"; blue has {weights.blue} %, green {weights.green} %"

@@ -60,7 +60,7 @@ class VersionImages:
     def config(self) -> Mapping[str, str]:
         """What the active release has, with what this shell says on top: a shell that says nothing changes nothing."""
         record, _ = open_store(self._layout).read()
-        active = record.color(record.active) if record.active else None
+        active = record.active_state
         state = _state(self._layout)
         redis_at = redis_url(state, redis.password(self._layout), self._environ, find_binaries())
         said = config_of(service_env(self._layout, state, self._environ, redis_at))
