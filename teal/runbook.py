@@ -22,7 +22,7 @@ from teal.stack.environments import project
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verification")
 WITH_BLOCKS = ("Diagnosis", "Mitigation", "Verification")
-_INFO = re.compile(r"bash name=([a-z][a-z0-9-]*)")
+INFO = re.compile(r"bash name=([a-z][a-z0-9-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def parse(text: str, slug: str) -> Runbook:
         elif token.type == "heading_open" and token.tag == "h2":
             sections.append(tokens[place + 1].content)
         elif token.type == "fence" and "name=" in token.info:
-            named = _INFO.fullmatch(token.info.strip())
+            named = INFO.fullmatch(token.info.strip())
             if named is None:
                 raise wrong(f"A command block begins with ```bash name=WORD, not with ```{token.info}", line)
             if (section := sections[-1] if sections else "") not in WITH_BLOCKS:

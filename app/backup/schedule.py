@@ -81,12 +81,12 @@ class Schedule:
             )
 
     def _due(self, known: list[Manifest]) -> bool:
+        aged = bool(known) and (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours
+        if any(one.catalog.documents for one in known):
+            return aged
+        # The first one with something in it: an empty one says nothing for a day about what came after it.
         with self._catalog.read() as session:
             counts = documents.counts(session)
-        # The first one with something in it: an empty one says nothing for a day about what came after it.
-        first = not any(one.catalog.documents for one in known)
-        if first and time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:
+        if time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:
             return False
-        if not known or (first and counts["indexed"]):
-            return True
-        return (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours
+        return aged or not known or counts["indexed"] > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from teal.runbook import INFO
+
 FOLDER = Path(__file__).parents[2] / "runbooks"
-_INFO = re.compile(r"bash name=([a-z][a-z0-9-]*)")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def parse(path: Path) -> Page:
             sections[section] = ""
         elif token.type == "fence":
             fences.append(token.info)
-            if named := _INFO.fullmatch(token.info):
+            if named := INFO.fullmatch(token.info):
                 blocks.append(Block(path.stem, named[1], section, token.content))
         elif token.type == "inline" and section:
             sections[section] += token.content + "\n"
