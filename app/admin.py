@@ -24,7 +24,9 @@ from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 if TYPE_CHECKING:
     from app.settings import Settings
 
-_LOOKS: Final = frozenset({"status", "doctor", "schema", "keys list", "jobs left"})  # commands that change nothing
+_LOOKS: Final = frozenset(
+    {"status", "doctor", "advise", "schema", "snapshots", "keys list", "index list", "jobs left"}
+)  # commands that change nothing
 _REBUILD_PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
 Line = dict[str, Any]
 Command = Callable[["Settings", argparse.Namespace], Iterator[Line]]

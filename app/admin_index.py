@@ -20,7 +20,7 @@ SEED_PAGE: Final = 500  # documents per transaction: the catalog stays open to w
 BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
 
 
-def build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
     From the first call on it is kept up with everything that is finished."""
     from app.catalog import backlog
@@ -40,7 +40,7 @@ def build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
                "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
 
 
-def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
     from app import sampling
     from app.catalog import backlog
@@ -73,7 +73,7 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
            "detail": f"{found.documents} documents as in the catalog; {seen} of {len(questions)} samples found"}  # fmt: skip
 
 
-def drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
     from app.catalog import backlog
     from app.errors import InvalidRequest
@@ -86,7 +86,7 @@ def drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
         yield {"index": options.name, "dropped": writer.drop()}
 
 
-def swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
     from app.catalog import backlog
     from app.search import swap as swapping
@@ -104,7 +104,7 @@ def swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     }
 
 
-def reconcile_(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     """Compare an index with the catalog and owe it what differs; its worker takes that over."""
     from dataclasses import asdict
 
@@ -125,7 +125,7 @@ def reconcile_(settings: Settings, options: argparse.Namespace) -> Iterator[Line
     }
 
 
-def list_(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     """The indexes that are kept up, and what each is owed."""
     from dataclasses import asdict
 
@@ -177,15 +177,15 @@ def _said(failed: list[tuple[str, str]]) -> str:
 def add_index_commands(commands: Any) -> None:
     """index build, verify, swap, reconcile, drop, list."""
     group = commands.add_parser("index", help="Search indexes.").add_subparsers(required=True, metavar="build|verify|swap|...")
-    named = (("build", build), ("verify", verify), ("swap", swap), ("reconcile", reconcile_), ("drop", drop))
-    for name, command in named:
-        made = group.add_parser(name, help=command.__doc__)
-        made.add_argument("--name", required=command is not reconcile_)
+    named = (index_build, index_verify, index_swap, index_reconcile, index_drop)
+    for command in named:
+        made = group.add_parser(command.__name__.removeprefix("index_"), help=command.__doc__)
+        made.add_argument("--name", required=command is not index_reconcile)
         made.set_defaults(command=command)
-        if command is build:
+        if command is index_build:
             made.add_argument("--seconds", type=float, default=BUILD_SECONDS, help="how long to work at most")
-        if command is verify:
+        if command is index_verify:
             made.add_argument(
                 "--against", default=None, help="an index in service that must not find more of the samples by words alone"
             )
-    group.add_parser("list", help=list_.__doc__).set_defaults(command=list_)
+    group.add_parser("list", help=index_list.__doc__).set_defaults(command=index_list)

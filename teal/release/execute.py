@@ -107,7 +107,7 @@ def _document(target: Target, wish: Wish, image: Image) -> Document:
     refuse_unfinished(record, target.clock)
     now = target.clock.now()
     id = f"r{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    active = record.color(record.active) if record.active else None
+    active = record.active_state
     index = active.index if active else target.images.index()
     state = ColorState(
         release_id=id, image=image.id, label=image.label, config=target.images.config(), secret_versions=target.images.secret_versions(),

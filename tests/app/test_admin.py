@@ -29,9 +29,10 @@ _REPOSITORY = Path(__file__).parents[2]
 def admin(state: Path, *arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
     """Exit code, JSON lines and standard error of one command."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "DATABASE_URL"))}
+    own = {"TEAL_STATE_DIR": str(state), "TEAL_BACKUP_DIR": str(state / "backups"), "TEAL_MODEL_DIR": str(state / "models")}
     done = subprocess.run(
         [sys.executable, "-m", "app.admin", *arguments],
-        cwd=_REPOSITORY, env=clean | {"TEAL_STATE_DIR": str(state), "TEAL_MODEL_DIR": str(state / "models")} | environment,
+        cwd=_REPOSITORY, env=clean | own | environment,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
@@ -96,6 +97,24 @@ def test_commands_that_change_something_are_written_down_without_what_they_print
     assert (lines[0]["options"]["role"], lines[0]["message"], bool(lines[0]["operator"])) == ("reader", "command", True)
     assert made["key"].split("_", 2)[2] not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_command_that_only_looks_is_not_written_down_and_one_that_changes_has_its_whole_name(
+    state: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "log"
+    for looks in (
+        ("status",),
+        ("schema",),
+        ("snapshots",),
+        ("advise",),
+        ("keys", "list"),
+        ("index", "list"),
+        ("jobs", "left", "--release", "r"),
+    ):
+        assert admin(state, *looks, TEAL_LOG_DIR=str(folder))[0] == 0
+    admin(state, "index", "drop", "--name", "teal-b1", TEAL_LOG_DIR=str(folder))
+    assert [json.loads(line)["command"] for line in (folder / "audit.jsonl").read_text().splitlines()] == ["index drop"]
 
 
 @pytest.mark.parametrize(
