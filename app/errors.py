@@ -1,6 +1,6 @@
 """Every error the service tells a client about, as data: code, status, title and what to do next.
 
-The wire form is RFC 9457 (`application/problem+json`); `app/main.py` renders it, and renders HTML for browsers.
+The wire form is RFC 9457 (`application/problem+json`); `app/http/problems.py` renders it, and an HTML page for browsers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ _PROBLEMS: Final = (
         "Use a new `Idempotency-Key`, or send the first request's body again.",
     ),
     Problem("too-large", 413, "The content is larger than the limit", "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
-    Problem("unsupported-media", 415, "This file type cannot be read", "Send text, Markdown, HTML or PDF."),
+    Problem(
+        "unsupported-media",
+        415,
+        "This file type cannot be read",
+        "`GET /v1/formats` lists what can be read; save the file as one of those.",
+    ),
     Problem("rate-limited", 429, "Too many requests with this key", "Wait for the seconds in `Retry-After`, then send again."),
     Problem(
         "quota-exceeded",
@@ -121,8 +126,8 @@ PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PRO
 
 
 class TealError(Exception):
-    """An error with a stable code from `PROBLEMS`; `detail` says what failed and where, for the client to read. `action` is what an operator
-    does next on the command line, where the problem's own is meant for requests."""
+    """An error with a stable code from `PROBLEMS`. `detail` says what failed and where, for the client to read. `action` says what to do next; where
+    the problem's own, which is meant for requests, does not fit the command line, another is given."""
 
     code = "internal"
 
@@ -136,9 +141,13 @@ class TealError(Exception):
     def problem(self) -> Problem:
         return PROBLEMS[self.code]
 
+    def described(self) -> dict[str, str]:
+        """As the command line shows it."""
+        return {"code": self.code, "detail": self.detail, "action": self.action}
+
 
 class RequestError(TealError):
-    """The caller can mend it."""
+    """The caller made a mistake and can correct it."""
 
 
 class InvalidRequest(RequestError):

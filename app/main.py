@@ -17,24 +17,30 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import State
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
-from app import audit, problems, telemetry, tracing
-from app.dependencies import Service, open_service
-from app.direct import Direct, Shortcut
-from app.edge import Edge
-from app.routes import ask, documents, health, pages, search, signals
-from app.schemas import AskIn, SearchIn
+from app.access import audit
+from app.http import problems
+from app.http.dependencies import Service, open_service
+from app.http.fast_path import FastPath, fast_route, gates
+from app.http.middleware import RequestMiddleware
+from app.http.probes import run_probes
+from app.http.routes import ask, chat, documents, health, pages, search, signals
+from app.observability import logging as logs
+from app.observability import metrics, tracing
 from app.settings import Settings, settings
-from app.watch import watch
+from contract.http import KEEP_ALIVE_SECONDS
 
-SHORTCUTS: Final = (Shortcut("/v1/search", SearchIn, search.search), Shortcut("/v1/ask", AskIn, ask.ask))
+ROUTERS: Final = tuple(part.router for part in (search, ask, chat, documents, pages, signals, health))
+FAST_ROUTES: Final = (fast_route(search.router, search.search), fast_route(ask.router, ask.ask))
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
 
-# The edge traces and counts, for the routes too that go around the framework; here it would only be done twice.
+# The middleware traces and counts every request, those of the fast path included; the framework would count most of them a second time.
 _FRAMEWORK: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
-_YOUNG_OBJECTS: Final = 20_000  # a search makes over a thousand: the default, 700, looks for garbage in the middle of each
+_YOUNG_OBJECTS: Final = 20_000  # new objects before Python collects garbage; a search makes over 1,000, so the default of 700 would collect during each
 
 _log = logging.getLogger(__name__)
 
@@ -49,19 +55,19 @@ class Revalidated(StaticFiles):
 
 
 def create_app(config: Settings) -> FastAPI:
-    """The ASGI application. Parts are opened when it starts and closed when it stops."""
+    """The ASGI application. ServiceDep are opened when it starts and closed when it stops."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = open_service(config)
         app.state.service = service
-        watcher = asyncio.create_task(watch(service))
+        probes = asyncio.create_task(run_probes(service))
         try:
             yield
         finally:
-            watcher.cancel()
+            probes.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+                await probes
             await service.close()
 
     app = FastAPI(
@@ -74,17 +80,32 @@ def create_app(config: Settings) -> FastAPI:
         telemetry=_FRAMEWORK,
     )
     problems.install(app)
-    for part in (search, ask, documents, pages, signals, health):
-        app.include_router(part.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.mount("/static", Revalidated(directory=problems.WEB), name="static")
     return app
 
 
-class DrainingServer(uvicorn.Server):
-    """On SIGTERM first reports itself not ready, so that the load balancer stops sending, and only then stops listening.
+def cross_origin(app: ASGIApp, config: Settings) -> ASGIApp:
+    """Let pages of the sites in TEAL_CORS_ORIGINS read answers. With a key they hold themselves: no cookie of ours is sent to them, and none
+    is taken from them."""
+    origins = [origin.strip() for origin in config.cors_origins.split(",") if origin.strip()]
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["Retry-After", "X-Cache", "X-Request-ID"],
+    )
 
-    What start-up made is left out of garbage collection: it lives as long as the process, and looking through it took a fifth of a
-    search's CPU."""
+
+class DrainingServer(uvicorn.Server):
+    """Drains on SIGTERM: it first reports itself not ready, so that the load balancer stops sending, and only then stops listening.
+
+    Objects made at start-up live as long as the process and are left out of garbage collection: looking through them took a fifth of a
+    search's CPU time."""
 
     def __init__(self, config: uvicorn.Config, state: State) -> None:
         super().__init__(config)
@@ -117,14 +138,15 @@ def main() -> None:
     config = settings()
     if not config.auth and config.environment in ("staging", "prod"):
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
-    telemetry.configure(config, f"app-{config.color}-{config.slot}")
+    logs.configure(config, f"app-{config.color}-{config.slot}")
+    metrics.configure(config)
     audit.configure(config, f"app-{config.color}-{config.slot}")
     traced = tracing.configure(config, "app")
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
-            Edge(
-                Direct(app, SHORTCUTS),
+            RequestMiddleware(
+                cross_origin(FastPath(app, FAST_ROUTES, gates(ROUTERS)), config),
                 max_document_bytes=config.max_document_bytes,
                 laptop=config.environment == "laptop",
                 probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,
@@ -137,7 +159,7 @@ def main() -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_FINISH_SECONDS,
-            timeout_keep_alive=75,  # longer than the load balancer's 60 s, so that it is never the server that closes first
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             h11_max_incomplete_event_size=64_000,
         ),
         app.state,

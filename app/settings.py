@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.providers import EmbeddingProviderName, GenerationProviderName, SearchEngineName, SnapshotStoreName
+
 
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
@@ -40,7 +42,7 @@ class Settings(BaseSettings):
         description="Redis for shared caches, limits and sessions. Unset: each process caches alone.",
     )
 
-    search: Literal["embedded", "elasticsearch"] = Field("embedded", description="Search adapter.")
+    search: SearchEngineName = Field("embedded", description="Search engine.")
     index: str = Field(
         "teal",
         pattern=r"^[a-z][a-z0-9-]{0,60}$",
@@ -71,16 +73,14 @@ class Settings(BaseSettings):
         2.0, gt=0, description="Deadline of one search request to the engine, retries included."
     )
 
-    embedding: Literal["local", "bedrock", "none"] = Field(
-        "local", description="Embedding provider; `none` searches by words alone."
-    )
+    embedding: EmbeddingProviderName = Field("local", description="Embedding provider; `none` searches by words alone.")
     embedding_model: str = Field(
         "all-minilm-l6-v2-q", description="Embedding model. Local: a folder of TEAL_MODEL_DIR. Bedrock: a model id."
     )
     model_dir: Path = Field(Path(".teal/models"), description="Folder with one folder per local model.")
     embedding_threads: int = Field(1, ge=1, le=64, description="CPU threads of one local embedding call.")
 
-    generation: Literal["extractive", "openai", "bedrock"] = Field(
+    generation: GenerationProviderName = Field(
         "extractive",
         description="Who writes answers: sentences of the sources themselves (no model), an OpenAI-compatible endpoint, or Bedrock.",
     )
@@ -102,6 +102,12 @@ class Settings(BaseSettings):
 
     auth: bool = Field(True, description="Require a key. Refused as false in staging and prod.")
     rate_limit_per_second: int = Field(200, ge=1, description="Requests each key may send per second, over all processes.")
+    cors_origins: str = Field(
+        "",
+        pattern=r"^$|^(\*|https?://[^\s,/]+(\s*,\s*https?://[^\s,/]+)*)$",
+        description="Sites whose pages may call the API with a key of their own, comma-separated, such as `https://wiki.example.org`; `*` for "
+        "every site. Unset: none.",
+    )
     session_hours: int = Field(12, ge=1, le=720, description="How long the web page stays signed in.")
     cache_seconds: int = Field(
         300, ge=0, description="Longest life of a cached search or answer; a changed index drops it sooner. 0 turns caching off."
@@ -115,7 +121,15 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="Tries of a document that fails or kills its worker, before it is marked failed."
     )
 
-    backup_dir: Path = Field(Path(".teal/backups"), description="Folder of the snapshots, outside AWS.")
+    backup_store: SnapshotStoreName | None = Field(
+        None,
+        description="Where snapshots are kept: in a folder, in Elasticsearch's repository (search alone, the catalog's database has its own "
+        "service), or in a bucket. One of: `folder`, `elasticsearch`, `s3`. Unset: `folder` on a laptop, `elasticsearch` elsewhere.",
+    )
+    backup_bucket: str = Field("", description="Bucket of the snapshots, for TEAL_BACKUP_STORE=s3.")
+    backup_dir: Path = Field(
+        Path(".teal/backups"), description="Folder of the snapshots, or through which they pass on their way to a bucket."
+    )
     backup_key: Path = Field(
         Path(".teal/keys/backup.key"),
         description="File with the age key that snapshots are encrypted to; made with the first one. Keep a copy elsewhere.",
@@ -160,6 +174,10 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         description="Share of requests that are traced, when traces are sent; recording all costs a busy process.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="Who sends it as a bearer token may read /metrics. `teal up` makes one; unset: everybody who reaches the process's own port.",
     )
     metrics_peers: str = Field(
         "",

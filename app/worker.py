@@ -1,4 +1,5 @@
-"""The worker process: `python -m app.worker`. Takes queued documents to the search index; killed at any moment it loses nothing."""
+"""The worker process: `python -m app.worker`. It ingests queued documents into the search index. It may be killed at any moment: the catalog and the
+job queue know what was not finished, and it is done again."""
 
 from __future__ import annotations
 
@@ -12,36 +13,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, start_http_server
+from prometheus_client import Counter
 
 from app.backup.schedule import Schedule
-from app.catalog import backlog
+from app.catalog import index_outbox
 from app.catalog.engine import Catalog, schema_revision
+from app.catalog.ingestion_queries import Job
 from app.catalog.phases import OLDEST_REVISION
-from app.catalog.work import Job
 from app.errors import TealError
-from app.follow import Follower
-from app.ingest import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
-from app.models.port import Embedder
-from app.passages import Parse, Shape
-from app.pipeline import Ingestion
-from app.publish import LONGEST_PAUSE_SECONDS, Publisher
-from app.rag.parse import parse_apart
-from app.search.port import SearchWriter, Stamp, Vector
+from app.indexing.group_commit import LONGEST_PAUSE_SECONDS, GroupCommit
+from app.indexing.outbox_consumer import OutboxConsumer
+from app.indexing.passages import Read, ingest_settings
+from app.ingestion.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
+from app.ingestion.job_queue import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
+from app.ingestion.processor import Ingestion
+from app.models.port import Embedder, Stamp, Vector
+from app.observability import exposition
+from app.observability.tracing import ModelCall
+from app.search.port import SearchWriter
 from app.settings import Settings, settings
 from app.statistics.observer import Observer
-from app.sweep import SWEEP_SECONDS, Sweep
-from app.tracing import ModelCall
+from app.text.apart import READERS
 
 if TYPE_CHECKING:
     from dbos import DBOS
     from sqlalchemy import Engine
 
-IN_FLIGHT: Final = 256  # documents between dequeue and publication; most of them only wait for the tick
+IN_FLIGHT: Final = 256  # documents taken from the queue and not committed yet; most of them only wait for the next group commit
 POLL_SECONDS: Final = 0.2  # DBOS asks for work this often: 5 cheap queries a second when idle
-LOOPBACK: Final = "127.0.0.1"  # metrics are for whoever may read them all: beyond this machine only when that is said
+LOOPBACK: Final = "127.0.0.1"  # metrics need no key, so they are served beyond this machine only when an address is given
 STOP_SECONDS: Final = 18.0  # supervisors kill after 20 s or more
-MODEL_CHECK_SECONDS: Final = 10.0  # a look at two file names; an operator who mended it waits for this
+MODEL_CHECK_SECONDS: Final = 10.0  # looking costs two file names; an operator who has fetched the model waits this long
 _JOBS_CONNECTIONS: Final = 4  # SQLite has one writer anyway; waiting in our pool is fairer than on its lock
 _POSTGRES_JOBS_CONNECTIONS: Final = 10
 
@@ -52,16 +54,16 @@ log = logging.getLogger("app.worker")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the worker is made of; tests put in parts that misbehave."""
+    """What the worker opens at its start; tests replace them by parts that misbehave."""
 
     open_writer: Callable[[Settings], SearchWriter]
     open_embedder: Callable[[Settings], Embedder | None]
     stamp: Callable[[Settings], Stamp]
-    parse: Parse = parse_apart
+    read: Read = READERS.read
 
 
 class Model:
-    """The embedder, looked for once a minute while it is missing: a model fetched later needs no restart."""
+    """The embedder. While its files are missing they are looked for every ten seconds, so that a model fetched later needs no restart."""
 
     def __init__(self, settings: Settings, open_embedder: Callable[[Settings], Embedder | None]) -> None:
         self._settings = settings
@@ -112,14 +114,17 @@ class _Measured:
     def query(self, text: str) -> Vector:
         return self._embedder.query(text)
 
+    def reads(self, text: str) -> bool:
+        return self._embedder.reads(text)
+
 
 def serve(
     settings: Settings, parts: Parts, *, metrics_port: int | None, stop: threading.Event, metrics_address: str = LOOPBACK
 ) -> None:
-    """Work until `stop` is set; returns when everything in hand is committed, or after 18 s with the rest left for recovery."""
+    """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s, when the rest is left for recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
     if metrics_port is not None:
-        start_http_server(metrics_port, addr=metrics_address)
+        exposition.serve(metrics_port, metrics_address, settings.metrics_token)
     if not _until("the catalog's schema", lambda: _schema_is_ready(settings), stop):
         return
     catalog = Catalog(settings.sqlalchemy_url())
@@ -130,27 +135,29 @@ def serve(
     model.current()
     if not _until("the catalog", lambda: _registered(catalog, settings.index), stop):
         return
-    publisher = Publisher(writer, catalog, stop, settings.index)
-    shape = shape_of(settings)
-    ingestion = Ingestion(catalog, publisher, parts.parse, model.current, shape, stop)
+    group_commit = GroupCommit(writer, catalog, stop, settings.index)
+    shape = ingest_settings(settings)
     jobs = Jobs(settings)
-    sweep = Sweep(catalog, jobs, publisher, lambda: model.current() is not None, executor_id, settings.release_id)
-    publisher.start()
-    follower = Follower(catalog, writer, settings.index, parts.parse, model.current, shape)
-    threading.Thread(target=follower.run, args=(stop,), name="follower", daemon=True).start()
+    ingestion = Ingestion(catalog, group_commit, parts.read, model.current, shape, stop, jobs.place)
+    housekeeping = Housekeeping(
+        catalog, jobs, group_commit, lambda: model.current() is not None, executor_id, settings.release_id, ingestion.longest
+    )
+    group_commit.start()
+    consumer = OutboxConsumer(catalog, writer, settings.index, parts.read, model.current, shape)
+    threading.Thread(target=consumer.run, args=(stop,), name="outbox-consumer", daemon=True).start()
     threading.Thread(target=Schedule(settings, catalog).run, args=(stop,), name="snapshots", daemon=True).start()
     Observer(settings, catalog.engine, stop).start()
-    sweep.run()
+    housekeeping.run()
     dbos = _launch(settings, executor_id, ingestion)
     log.info("worker ready: %s, release %s", executor_id, settings.release_id)
-    while not stop.wait(SWEEP_SECONDS):
-        sweep.run()
+    while not stop.wait(HOUSEKEEPING_SECONDS):
+        housekeeping.run()
     began = time.monotonic()
     for event in dbos.background_thread_stop_events:
         event.set()  # ends the dequeuing only: `DBOS.destroy` would close the database under workflows that are finishing
     ingestion.finish(STOP_SECONDS)
-    publisher.drain(max(0.0, STOP_SECONDS - (time.monotonic() - began)))
-    publisher.settle()
+    group_commit.drain(max(0.0, STOP_SECONDS - (time.monotonic() - began)))
+    group_commit.settle()
     writer.close()
     log.info("worker stopped after %.1f s; what was not finished is recovered at the next start", time.monotonic() - began)
 
@@ -168,7 +175,7 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
             "executor_id": executor_id,
             "application_version": settings.release_id,
             "run_migrations": False,
-            "enable_otlp": settings.otlp_endpoint is not None,  # by the provider that app/tracing.py has set
+            "enable_otlp": settings.otlp_endpoint is not None,  # by the provider that app/observability/tracing.py has set
             "otel_attribute_format": "semconv",
             "log_level": "WARNING",
         }
@@ -190,15 +197,10 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
     return dbos
 
 
-def shape_of(settings: Settings) -> Shape:
-    """How the settings want documents cut and tried."""
-    return Shape(settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency)
-
-
 def _registered(catalog: Catalog, index: str) -> bool:
-    """From here on this index serves: a document counts as indexed when it has it, whichever color's worker took it in."""
+    """Register the index as serving: from now on a document counts as indexed only when this index has it too, whichever color ingested it."""
     with catalog.write() as session:
-        return backlog.register(session, index, serving=True).serving
+        return index_outbox.register(session, index, serving=True).serving
 
 
 def _schema_is_ready(settings: Settings) -> bool:
@@ -207,7 +209,7 @@ def _schema_is_ready(settings: Settings) -> bool:
 
 
 def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:
-    """Wait until a part is there, saying so; False when the worker is to stop."""
+    """Wait until a part answers, and log what is waited for; False when the worker is told to stop first."""
     pause = 0.5
     while not stop.is_set():
         try:
@@ -227,9 +229,11 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port")
     parser.add_argument("--metrics-address", default=LOOPBACK, help=f"and on this address; {LOOPBACK} when not given")
     options = parser.parse_args(arguments)
-    from app import telemetry, tracing
+    from app.observability import logging as logs
+    from app.observability import metrics, tracing
 
-    telemetry.configure(settings(), "worker")
+    logs.configure(settings(), "worker")
+    metrics.configure(settings())
     tracing.configure(settings(), "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -245,7 +249,7 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
 def real_parts() -> Parts:
     """The search engine and model the settings name."""
     from app.models.embed import open_embedder, stamp
-    from app.search import open_writer
+    from app.search.engines import open_writer
 
     return Parts(open_writer, open_embedder, stamp)
 

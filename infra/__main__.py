@@ -1,20 +1,21 @@
 """The platform, composed: configuration -> components -> outputs.
 
 `pulumi up` builds no image and decides no release: afterwards the address answers 503 until `teal release`. Every wrong setting is
-said by `config.read()`, before anything is created.
+refused by `read_config()`, before anything is created.
 """
 
 from __future__ import annotations
 
 import pulumi
 
-from infra import config as configuration
-from infra import edge, foundation, operations, outputs, stores
+from infra import outputs
+from infra.compose import foundation, ingress, operations, stores
+from infra.config import read as configuration
 
-config = configuration.read()
+config = configuration.read_config()
 
 base = foundation.build(config)  # keys, network, GitHub's roles, cluster
-public = edge.build(config, base)  # certificate, load balancer, firewall
+public = ingress.build(config, base)  # certificate, load balancer, firewall
 data = stores.build(config, base)  # search, database, cache, release record, backups
 ops = operations.build(config, base, public, data)  # colors, autoscaling, images, alerts
 

@@ -7,16 +7,19 @@ from typing import Any
 
 import pulumi
 
-from infra.config import Config
-from infra.edge import Edge
-from infra.foundation import Foundation
-from infra.operations import Operations
-from infra.stores import Stores
+from contract.names import OPERATOR_NAMESPACE
+from infra.compose.foundation import Foundation
+from infra.compose.ingress import Ingress
+from infra.compose.operations import Operations
+from infra.compose.stores import Stores
+from infra.config.read import Config
 
 
-def of(config: Config, base: Foundation, edge: Edge, stores: Stores, operations: Operations) -> Mapping[str, pulumi.Input[Any]]:
+def of(
+    config: Config, base: Foundation, ingress: Ingress, stores: Stores, operations: Operations
+) -> Mapping[str, pulumi.Input[Any]]:
     """Outputs by name; `app_environment` and `app_secrets` go into every release's record."""
-    cluster, web = base.cluster, edge.balancer
+    cluster, web = base.cluster, ingress.balancer
     return {
         "region": config.region,
         "account_id": base.account_id,
@@ -30,6 +33,7 @@ def of(config: Config, base: Foundation, edge: Edge, stores: Stores, operations:
         "probe_header": web.probe_header,
         "probe_secret_arns": web.probe_secret_arns,
         "namespaces": operations.colors.namespaces,
+        "operator_namespace": OPERATOR_NAMESPACE,
         "repository_url": operations.delivery.repository_url,
         "release_bucket": stores.releases.name,
         "app_environment": operations.settings.plain,

@@ -1,6 +1,7 @@
 """Load tests: `python -m loadtests run smoke --host https://localhost:8443`, `python -m loadtests shapes`, `python -m loadtests report --out FOLDER`.
 
-JSON lines out. Exit 0: every threshold kept; 1: one breached, or the run failed; 2: bad input; 4: too few samples to say.
+JSON lines out. What follows `--` goes to Locust as it is: users' classes, -u, -r, -t, --tags, --csv, --html, --load-repeat and all others.
+Exit 0: every threshold kept; 1: one breached, or the run failed; 2: bad input; 4: too few samples to say, or a generator that was late; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,15 +20,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from loadtests import evaluate, preflight, questions, report, thresholds
+from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
 from loadtests.measured import Result, Seen
-from loadtests.shapes import SHAPES
+from loadtests.shapes import NONE, Shape
 
-KEYS: Final = "TEAL_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
-HEADERS: Final = "TEAL_LOAD_HEADERS"  # JSON, in the environment for the same reason: what a release sends to reach one color
-EXIT: Final = {"kept": 0, "breached": 1, "too few": 4}
+KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
+HEADERS: Final = "LOCUST_LOAD_HEADERS"  # JSON, in the environment for the same reason: what a release sends to reach one color
+EXIT: Final = {"kept": 0, "breached": 1, "failed": 1, "too few": 4, "void": 4}
+INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
-STOP_SECONDS: Final = 15  # for users in the middle of an answer when the shape is over
+OWN_DESCRIPTORS: Final = 64  # of Locust itself: modules, its page, its workers' connections
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,95 +38,142 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="Send a shape of load and judge it.")
-    run.add_argument("shape", choices=sorted(SHAPES))
+    run.add_argument("shape", help="`python -m loadtests shapes` prints them; none: Locust's own -u, -r and -t, after `--`.")
+    run.add_argument("--shapes", type=Path, help="YAML file with shapes of your own.")
     run.add_argument("--host", required=True, help="Address of the service, such as https://localhost:8443.")
     run.add_argument("--ca", type=Path, help="PEM file to verify its certificate against; default: the system's.")
     run.add_argument("--workers", type=int, default=0, metavar="N", help="Locust's worker processes; 0: one process does all.")
     run.add_argument("--ui", action="store_true", help="Locust's page on 127.0.0.1:8089 while it runs; Ctrl-C ends it.")
     run.add_argument("--scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
-    run.add_argument("--seconds", type=float, default=0.0, help="Length of the whole shape; 0: its own.")
+    run.add_argument("--seconds", type=float, default=0.0, help="Length of one pass through the shape; 0: its own.")
     run.add_argument("--questions", type=Path, default=questions.DEFAULT, help='JSON lines {"question", "source"?}.')
+    run.add_argument("locust", nargs="*", metavar="-- LOCUST'S", help="Options and user classes for Locust.")
     for one in (run, commands.add_parser("report", help="Judge a run again, and write its page again.")):
         one.add_argument("--out", type=Path, required=True, help="Folder of the run: measured.json, result.json, index.html.")
         one.add_argument("--thresholds", type=Path, default=thresholds.DEFAULT)
-        one.add_argument("--baseline", type=Path, help="result.json of an earlier run to compare with.")
+        one.add_argument("--baseline", type=Path, help="result.json of an earlier run: p95 above 1.3 times its own is a breach.")
+        one.add_argument(
+            "--history", type=Path, help="JSON lines file of earlier results: this one is added, and all are plotted."
+        )
         one.add_argument("--about", type=json.loads, default={}, help="JSON object: what the numbers hold for.")
-    commands.add_parser("shapes", help="The shapes, as JSON lines.")
+    listed = commands.add_parser("shapes", help="The shapes, as JSON lines.")
+    listed.add_argument("--shapes", type=Path, help="YAML file with shapes of your own.")
     return parser.parse_args(given)
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """See the module's own words."""
     options = arguments(given)
-    if options.command == "shapes":
-        for shape in SHAPES.values():
-            tell({**asdict(shape), "seconds": shape.seconds})
-        return 0
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        baseline = read(options.baseline) if options.baseline else None
+        if options.command == "shapes":
+            for shape in shapes.load(options.shapes).values():
+                tell({**asdict(shape), "seconds": shape.seconds})
+            return 0
+        baseline = read_result(options.baseline) if options.baseline else None
+        rules = thresholds.read_rules(options.thresholds)
         if options.command == "run":
-            thresholds.load(options.thresholds, options.shape)  # a wrong file is said before anything is sent
-            keys = os.environ.get(KEYS, "")
-            if not keys:
-                raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
-            found = preflight.check(options.host, options.ca, headers_of(keys.split(",")[0]), questions.load(options.questions))
-            options.about |= {"questions": found, "workers": options.workers, "scale": options.scale}
-            if (code := locust(options)) != 0:
-                log = str(options.out / "locust.log")
-                tell({"error": {"code": "locust-failed", "what": f"Locust ended with {code}", "where": log}})
-                return 1
-        elif (earlier := options.out / "result.json").is_file():
-            options.about = read(earlier).about | options.about
-        measured = read(options.out / "measured.json")
-        rows = thresholds.load(options.thresholds, measured.shape)
+            check(options)
+            return locust(options)
+        if (earlier := options.out / "result.json").is_file():
+            options.about = read_result(earlier).about | options.about
+        return finish(options, read_result(options.out / "measured.json"), rules, baseline)
     except (ValueError, OSError, preflight.NotReady) as error:
         tell({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
         return 2
-    return finish(options, measured, rows, baseline)
 
 
-def finish(options: argparse.Namespace, measured: Result, rows: Sequence[thresholds.Threshold], baseline: Result | None) -> int:
+def check(options: argparse.Namespace) -> None:
+    """Everything that can be wrong is said before anything is sent or written. Raises ValueError and NotReady."""
+    if not os.environ.get(KEYS):
+        raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
+    if options.shape != NONE:
+        shape = shapes.find(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
+        if said := shape.too_short():
+            raise ValueError(said)
+        enough_descriptors(shape, options.workers)
+    found = preflight.check(
+        options.host, options.ca, headers_of(os.environ[KEYS].split(",")[0]), questions.load(options.questions)
+    )
+    options.about |= {"questions": found}
+
+
+def enough_descriptors(shape: Shape, workers: int) -> None:
+    """Each user needs a connection. Locust raises the soft limit by itself; the hard one only an administrator can."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = shape.peak // max(1, workers) + OWN_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"{shape.name} needs {needed} file descriptors in each process and the limit is {hard} (ulimit -Hn): raise it, or use more --workers"
+        )
+
+
+def finish(options: argparse.Namespace, measured: Result, rules: thresholds.Rules, baseline: Result | None) -> int:
     """Judge, write result.json and index.html, say what came out."""
-    result = evaluate.evaluate(measured, rows, seen(options.out / "seen.jsonl"), options.about)
+    result = evaluate.evaluate(measured, rules, seen(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
-    (options.out / "index.html").write_text(report.page(result, baseline), encoding="utf-8")
+    earlier = history.add(options.history, result) if options.history else []
+    (options.out / "index.html").write_text(report.page(result, baseline, earlier), encoding="utf-8")
     for verdict in result.verdicts:
         tell({"step": "threshold", **verdict})
     for failure in result.failures:
         tell({"step": "failure", **failure.model_dump()})
-    tell({"step": "result", "outcome": result.outcome, "page": str(options.out / "index.html"), "result": str(options.out / "result.json"),
-          "summary": report.summary(result)})  # fmt: skip
+    tell({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
+          "page": str(options.out / "index.html"), "result": str(options.out / "result.json"),
+          "goodput": result.goodput.model_dump() if result.goodput else None, "summary": report.summary(result)})  # fmt: skip
     return EXIT[result.outcome]
 
 
 def locust(options: argparse.Namespace) -> int:
-    """Run Locust's own command, with its own workers; pass on the lines that the locustfile tells. Its exit code; 0 whatever was counted."""
+    """Run Locust's own command, with its own workers; pass on the lines that the locustfile tells. Its exit code."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "measured.json").unlink(missing_ok=True)
+    (options.out / "result.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", options.host, "--load-shape", options.shape,
-               "--load-scale", str(options.scale), "--load-seconds", str(options.seconds), "--load-questions", str(options.questions.resolve()),
-               "--load-out", str(options.out.resolve()), "--stop-timeout", str(STOP_SECONDS), "--exit-code-on-error", "0", "--only-summary",
-               "--loglevel", "WARNING", *(("--load-ca", str(options.ca.resolve())) if options.ca else ())]  # fmt: skip
+               "--load-scale", str(options.scale), "--load-seconds", str(options.seconds),
+               "--load-questions", str(options.questions.resolve()), "--load-thresholds", str(options.thresholds.resolve()),
+               "--load-out", str(options.out.resolve().parent), "--load-name", options.out.resolve().name,
+               "--load-about", json.dumps(options.about), "--only-summary", "--loglevel", "WARNING"]  # fmt: skip
+    for name, path in (
+        ("ca", options.ca),
+        ("shapes", options.shapes),
+        ("baseline", options.baseline),
+        ("history", options.history),
+    ):
+        command += [f"--load-{name}", str(path.resolve())] if path else []
     command += ["--web-host", "127.0.0.1", "--autostart"] if options.ui else ["--headless"]
     command += ["--processes", str(options.workers)] if options.workers else []
-    (options.out / "measured.json").unlink(missing_ok=True)
+    command += options.locust
+    asked_to_end = False
     with (options.out / "locust.log").open("w", encoding="utf-8") as log:
         # A group of its own: Ctrl-C reaches this process alone, which then asks Locust to finish as it would at the end.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)  # noqa: S603
 
         def ask_to_end(*_: Any) -> None:
+            nonlocal asked_to_end
+            asked_to_end = True
             process.terminate()
 
         before = {number: signal.signal(number, ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for line in process.stdout or ():
-                if line.startswith('{"step"'):
+                if line.startswith(('{"step"', '{"error"')):
                     sys.stdout.write(line)
                     sys.stdout.flush()
             code = process.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return code if not (options.out / "measured.json").is_file() else 0
+    if not (options.out / "result.json").is_file():
+        if asked_to_end:
+            tell(
+                {"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}}
+            )
+            return INTERRUPTED
+        said = (options.out / "locust.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
+        what = f"Locust ended with {code}: {' '.join(said)}"
+        tell({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
+        return 2 if code == 2 else 1
+    return INTERRUPTED if asked_to_end and not options.ui else code
 
 
 def headers_of(key: str) -> dict[str, str]:
@@ -131,7 +181,7 @@ def headers_of(key: str) -> dict[str, str]:
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
-def read(path: Path) -> Result:
+def read_result(path: Path) -> Result:
     """Raises ValueError for a file that is no result."""
     try:
         return Result.model_validate_json(path.read_bytes())

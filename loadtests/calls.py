@@ -1,8 +1,14 @@
-"""What users send, and how each answer is counted. `due` is a moment of `time.perf_counter` from which latency counts; None: now."""
+"""What users send, and how each answer is counted. `due` is a moment of `time.perf_counter` from which latency counts; None: now.
+
+Everything that is sent is counted once: as answered, as failed with its reason, or, where the generator itself could not send it, in `not_sent`.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -11,86 +17,209 @@ import gevent
 from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
 
 from loadtests import measured
+from loadtests.meter import METER
 from loadtests.streams import Stream, follow
 
 INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
 POLL_SECONDS: Final = 1.0
 COLLECTION: Final = "load-test"  # what uploaders send, apart from everybody's documents
+AT_THE_END: Final = "unanswered at the end"
+# The generator's machine has no more descriptors, ports or memory: nothing that the service did.
+OWN_FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_HEADERS: Final = {"Content-Type": "application/json", "Accept": "application/json"}
+_STREAMED: Final = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+_NO_HITS: Final = re.compile(rb'"hits"\s*:\s*\[\s*\]')
+
+Check = Callable[[bytes], "Refused | None"]
 
 
 class Refused(Exception):
     """The service answered, and not with what was asked for. The text is what Locust groups failures by."""
 
 
-def search(user: FastHttpUser, question: str, due: float | None = None) -> None:
+class Limits(dict[str, float]):
+    """Seconds by name of requests: an answer within all of them is good. Empty: every answer is."""
+
+    def kept(self, name: str, seconds: float | None) -> bool:
+        return seconds is not None and seconds <= self.get(name, float("inf"))
+
+
+class LoadUser(FastHttpUser):
+    """A user of Locust's who knows what a good answer is. `sends`: names of the requests that it counts."""
+
+    abstract = True
+    sends: tuple[str, ...] = ()
+    limits: Limits
+
+
+def search(user: LoadUser, question: str, due: float | None = None) -> None:
     """POST /v1/search: a failure without hits, because searching nothing would only look fast."""
-    with _post(user, "/v1/search", {"query": question, "top_k": measured.TOP_K}, measured.SEARCH) as answer:
-        if (refused := refusal(answer)) is not None:
-            answer.failure(refused)
-        elif not answer.json().get("hits"):
-            answer.failure(Refused("no hits"))
-        if due is not None:
-            answer.request_meta["response_time"] = _ms(time.perf_counter() - due)
+    began = time.perf_counter() if due is None else due
+    body = {"query": question, "top_k": measured.TOP_K}
+    if call(user, "POST", "/v1/search", measured.SEARCH, body, check=has_hits, due=due) is None:
+        return
+    if user.limits.kept(measured.SEARCH, time.perf_counter() - began):
+        METER.counted.good += 1
 
 
-def ask(
-    user: FastHttpUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False
-) -> Stream:
-    """POST /v1/ask as a stream, counted by its events; who `leaves` closes the connection."""
-    since = time.perf_counter() if due is None else due
-    with _post(user, "/v1/ask", {"question": question, "stream": True}, measured.FIRST_EVENT, stream=True) as answer:
-        if (refused := refusal(answer)) is not None:
-            answer.request_meta["response_time"] = _ms(time.perf_counter() - since)
-            answer.failure(refused)
-            return Stream()
-        found = follow(_lines(answer), lambda: time.perf_counter() - since, leaves)
-        answer.stream.release()
-        if found.first_event is None:
-            answer.request_meta["response_time"] = _ms(time.perf_counter() - since)
-            answer.failure(Refused(found.broken or "no event"))
+def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
+    """POST /v1/ask as a stream. Each event is counted when it happens; who `leaves` closes the connection."""
+    began = time.perf_counter()
+    since = began if due is None else due
+    found, answer, booking = Stream(), None, None
+    METER.sent(measured.FIRST_EVENT, None if due is None else began - since)
+    METER.counted.streams += 1
+    try:
+        answer = user.client.post("/v1/ask", data=json.dumps({"question": question, "stream": True}), headers=_STREAMED,
+                                  name=measured.FIRST_EVENT, catch_response=True, stream=True)  # fmt: skip
+        if (refused := _begun(answer, measured.FIRST_EVENT, (200,))) is not None:
+            _count(user, answer, time.perf_counter() - since, refused)
             return found
-        answer.request_meta["response_time"] = _ms(found.first_event)
-        answer.success()
-    if found.first_token is not None:
-        event(user, measured.FIRST_TOKEN, found.first_token)
-    if found.left is not None:
-        event(user, measured.LEFT, found.left)
-    else:
-        broken = Refused(f"broken: {found.broken}") if found.end is None else None
-        event(user, measured.END, found.end if found.end is not None else time.perf_counter() - since, broken)
-    return found
+        booking = _Booking(user, answer)
+        found = follow(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
+        if found.first_event is None:
+            _count(user, answer, time.perf_counter() - since, Refused(found.broken or "no event"))
+            return found
+        broken = Refused(f"broken: {found.broken}") if found.broken is not None else None
+        event(user, measured.LEFT if found.left is not None else measured.END,
+              next(at for at in (found.left, found.end, time.perf_counter() - since) if at is not None), broken)  # fmt: skip
+        if broken is None and _good(user, found):
+            METER.counted.good += 1
+        return found
+    except NotSent:
+        return found
+    except gevent.GreenletExit:  # the run is over, and this one has had all the time to end that there is
+        begun = booking is not None and booking.begun
+        event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, Refused(AT_THE_END))
+        raise
+    finally:
+        METER.counted.streams -= 1
+        if answer is not None and answer.stream is not None:
+            answer.stream.release()
 
 
-def send_document(user: FastHttpUser, chance: random.Random) -> None:
-    """POST a document, wait until it is findable, and take it away again."""
+class _Booking:
+    """Counts the first event, the first token and the gaps between tokens of one stream at the moment of each."""
+
+    def __init__(self, user: LoadUser, answer: ResponseContextManager) -> None:
+        self._user, self._answer = user, answer
+        self._tokens, self._last = 0, 0.0
+        self.begun = False
+
+    def __call__(self, found: Stream) -> None:
+        if not self.begun and found.first_event is not None:
+            self.begun = True
+            _count(self._user, self._answer, found.first_event, None)
+        if found.tokens > self._tokens and found.last_token is not None:
+            if self._tokens == 0:
+                event(self._user, measured.FIRST_TOKEN, found.last_token)
+            METER.token(None if self._tokens == 0 else found.last_token - self._last)
+            self._tokens, self._last = found.tokens, found.last_token
+
+
+def _count(user: LoadUser, answer: ResponseContextManager, seconds: float, error: Exception | None) -> None:
+    """Count a request now. Locust's `with` would count it at the end of its block, and a stream's first event is long before."""
+    user.environment.events.request.fire(**{**answer.request_meta, "response_time": seconds * 1000, "exception": error})
+
+
+def _good(user: LoadUser, found: Stream) -> bool:
+    """Every moment that has a limit kept it; who left before the end has judged what there was."""
+    end = (measured.LEFT, found.left) if found.left is not None else (measured.END, found.end)
+    moments = [(measured.FIRST_EVENT, found.first_event), end]
+    if found.tokens:
+        moments.append((measured.FIRST_TOKEN, found.first_token))
+    return all(user.limits.kept(name, seconds) for name, seconds in moments)
+
+
+class NotSent(Exception):
+    """The generator itself could not send. It is counted already, and not against the service."""
+
+
+def call(
+    user: LoadUser,
+    method: str,
+    path: str,
+    name: str,
+    body: dict[str, Any] | None = None,
+    *,
+    wanted: tuple[int, ...] = (200,),
+    check: Check | None = None,
+    due: float | None = None,
+) -> bytes | None:
+    """One request, counted. Its body when the answer is what was wanted and passes `check`, else None."""
+    began = time.perf_counter()
+    since = began if due is None else due
+    METER.sent(name, None if due is None else began - since)
+    try:
+        answer = user.client.request(method, path, name=name, data=json.dumps(body) if body is not None else None,
+                                     headers=_HEADERS, catch_response=True)  # fmt: skip
+        refused = _begun(answer, name, wanted)
+        content = b"" if refused else answer.content or b""
+        if refused is None and check is not None:
+            refused = check(content)
+        _count(user, answer, time.perf_counter() - since, refused)
+        return content if refused is None else None
+    except NotSent:
+        return None
+    except gevent.GreenletExit:
+        event(user, name, time.perf_counter() - since, Refused(AT_THE_END))
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever an answer makes a parser raise, the answer is what is wrong
+        event(user, name, time.perf_counter() - since, Refused(f"unreadable: {type(error).__name__}"))
+        return None
+
+
+def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> Refused | None:
+    """Why this is not the answer; None when it is. Raises NotSent where the generator is to blame."""
+    if answer.status_code == 0 and (fault := own_fault(getattr(answer, "error", None))) is not None:
+        METER.not_sent(name, fault)
+        raise NotSent
+    if answer.status_code:
+        METER.answered(name)
+        if answer.headers is not None and (timing := answer.headers.get("server-timing")):
+            METER.timed(str(timing))
+    return refusal(answer, wanted)
+
+
+def own_fault(error: BaseException | None) -> str | None:
+    """The generator's own lack, in words, where that is why nothing was sent."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in OWN_FAULTS:
+            return f"{errno.errorcode[error.errno]}: {error.strerror}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def has_hits(content: bytes) -> Refused | None:
+    """By its bytes: to parse ten passages would cost the generator as much as to send the request."""
+    if b'"hits"' not in content:
+        return Refused("unreadable: no hits in it")
+    return Refused("no hits") if _NO_HITS.search(content) else None
+
+
+def send_document(user: LoadUser, chance: random.Random, characters: int = 0) -> None:
+    """POST a document of about so many characters, wait until it is findable, and take it away again."""
     word = f"zq{chance.randrange(10**9):09d}"
-    body = {"title": f"Load test {word}", "text": f"The word of this document is {word}. A load test sent it and will remove it.",
-            "collection": COLLECTION}  # fmt: skip
-    with _post(user, "/v1/documents", body, measured.SENT) as answer:
-        if (refused := refusal(answer, 202)) is not None:
-            answer.failure(refused)
-            return
-        identity = str(answer.json()["id"])
-    since = time.perf_counter()
+    text = f"The word of this document is {word}. A load test sent it and will remove it."
+    body = {"title": f"Load test {word}", "text": f"{text} " * max(1, characters // len(text)), "collection": COLLECTION}
+    content = call(user, "POST", "/v1/documents", measured.SENT, body, wanted=(202,), check=_field("id"))
+    if content is None:
+        return
+    identity, since = str(json.loads(content)["id"]), time.perf_counter()
     try:
         event(user, measured.FINDABLE, *_indexed(user, identity, since))
-    except gevent.GreenletExit:  # the run is over, and this one has had --stop-timeout more
+    except gevent.GreenletExit:
         event(user, measured.FINDABLE, time.perf_counter() - since, Refused("not findable at the end"))
         raise
     finally:
-        with user.client.delete(f"/v1/documents/{identity}", name=measured.REMOVED, catch_response=True) as answer:
-            if answer.status_code not in (200, 202, 204, 404):
-                answer.failure(refusal(answer, 204) or Refused("not removed"))
+        call(user, "DELETE", f"/v1/documents/{identity}", measured.REMOVED, wanted=(200, 202, 204, 404))
 
 
-def _indexed(user: FastHttpUser, identity: str, since: float) -> tuple[float, Exception | None]:
+def _indexed(user: LoadUser, identity: str, since: float) -> tuple[float, Exception | None]:
     status = "unknown"
     while (taken := time.perf_counter() - since) < INDEXED_SECONDS:
-        with user.client.get(f"/v1/documents/{identity}", name="document, looked up", catch_response=True) as answer:
-            if (refused := refusal(answer)) is not None:
-                answer.failure(refused)
-            else:
-                status = str(answer.json()["status"])
+        content = call(user, "GET", f"/v1/documents/{identity}", measured.LOOKED_UP, check=_field("status"))
+        status = status if content is None else str(json.loads(content)["status"])
         if status == "indexed":
             return taken, None
         if status == "failed":
@@ -99,41 +228,50 @@ def _indexed(user: FastHttpUser, identity: str, since: float) -> tuple[float, Ex
     return taken, Refused(f"not findable after {INDEXED_SECONDS:.0f} s: {status}")
 
 
-def health(user: FastHttpUser) -> None:
+def _field(name: str) -> Check:
+    """A check that the answer is an object with this field."""
+
+    def check(content: bytes) -> Refused | None:
+        found = json.loads(content)
+        return None if isinstance(found, dict) and name in found else Refused(f"unreadable: no {name}")
+
+    return check
+
+
+def health(user: LoadUser) -> None:
     """GET /readyz, as a load balancer does, through the load balancer."""
-    with user.client.get("/readyz", name=measured.HEALTH, catch_response=True) as answer:
-        if (refused := refusal(answer)) is not None:
-            answer.failure(refused)
+    call(user, "GET", "/readyz", measured.HEALTH)
 
 
-def event(user: FastHttpUser, name: str, seconds: float, error: Exception | None = None) -> None:
+def event(user: LoadUser, name: str, seconds: float, error: Exception | None = None) -> None:
     """Count something that is no request of its own."""
-    user.environment.events.request.fire(request_type="EVENT", name=name, response_time=_ms(seconds), response_length=0,
+    user.environment.events.request.fire(request_type="EVENT", name=name, response_time=seconds * 1000, response_length=0,
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
 
-def refusal(answer: ResponseContextManager, wanted: int = 200) -> Refused | None:
+def refusal(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> Refused | None:
     """Why this is not the answer; None when it is. The service's own code, where it said one (RFC 9457)."""
-    if answer.status_code == wanted:
-        return None
     if answer.status_code == 0:
-        return Refused(f"no answer: {type(getattr(answer, 'error', None)).__name__}")
+        return Refused(f"no answer: {_innermost(getattr(answer, 'error', None))}")
+    if answer.status_code in wanted:
+        # A whole answer has no exception: this one was cut in its body.
+        cut = answer.request_meta["exception"]
+        return Refused(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
     try:
         code = str(answer.json()["code"])
-    except (ValueError, KeyError, TypeError):
+    except Exception:  # noqa: BLE001 - an error page may be anything, or cut as well
         code = "no problem document"
     return Refused(f"{answer.status_code} {code}")
 
 
-def _post(user: FastHttpUser, path: str, body: dict[str, Any], name: str, *, stream: bool = False) -> ResponseContextManager:
-    return user.client.post(path, json=body, name=name, catch_response=True, stream=stream)
+def _innermost(error: BaseException | None) -> str:
+    """The name of what really happened: HTTP clients wrap it."""
+    while error is not None and (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return type(error).__name__
 
 
 def _lines(answer: ResponseContextManager) -> Iterator[bytes]:
     """As they arrive; the library gives nothing at the end."""
     while line := answer.stream.readline(b"\n"):
         yield line
-
-
-def _ms(seconds: float) -> float:
-    return seconds * 1000

@@ -1,48 +1,134 @@
-"""From measurements to a result: verdicts for the whole run and for each stage, and what the operator's command saw beside it. Pure."""
+"""From measurements to a result: verdicts for the whole run and for each stage, goodput at the knee, and what the operator's command saw. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from loadtests.measured import QUESTIONS, Count, Result, Seen, StageResult, Window, total
+from loadtests import bottleneck, compare
+from loadtests.goodput import goodput
+from loadtests.measured import QUESTIONS, Count, Outcome, Result, Seen, StageResult, Window, generated, total
 from loadtests.shapes import SETTLE_SECONDS
-from loadtests.thresholds import Threshold, judge, worst
+from loadtests.thresholds import Rules, Threshold, Verdict, judge, worst, worst_of
 
 
-def evaluate(measured: Result, rows: Sequence[Threshold], seen: Sequence[Seen], about: dict[str, object]) -> Result:
+def evaluate(
+    measured: Result, rules: Rules, seen: Sequence[Seen], about: dict[str, object], baseline: Result | None = None
+) -> Result:
     """The same measurements with verdicts for all of it and for each stage."""
-    verdicts = judge(rows, measured.totals)
-    stages = [_stage(measured, number, rows, seen) for number in range(len(measured.plan))]
-    outcome = worst(verdicts)
-    # `step` goes beyond what the service can on purpose: it looks for the last stage that is kept, and is breached when there is none.
-    if measured.shape == "step" and any(stage.outcome == "kept" for stage in stages):
-        outcome = "kept"
-    return measured.model_copy(
-        update={"verdicts": [asdict(one) for one in verdicts], "stages": stages, "seen": list(seen), "about": about, "outcome": outcome}
-    )  # fmt: skip
+    rows = rules.of(measured.shape, measured.sends)
+    stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
+    best = knee(stages) if measured.each_stage else None
+    judged = _judged(measured, stages, best)
+    verdicts = judge(rows, total(judged))
+    compared = compare.against(measured, baseline, rules.baseline) if baseline is not None else ()
+    outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
+    passes = [[one for one in judged if one.repetition == number] for number in range(measured.repeat)]
+    found = measured.model_copy(
+        update={
+            "verdicts": [asdict(one) for one in (*verdicts, *compared)],
+            "stages": stages,
+            "seen": list(seen),
+            "about": about,
+            "goodput": goodput(passes),
+            "goodput_level": stages[best].level if best is not None else None,
+            "outcome": outcome,
+            "why": why,
+        }
+    )
+    return found.model_copy(update={"bottleneck": bottleneck.name(found)})
+
+
+def knee(stages: Sequence[StageResult]) -> int | None:
+    """The last stage before the first that was not kept, or the first stage of all that was not kept; None without stages.
+
+    A void stage ends the search as well: what comes after it was sent by a generator that was late.
+    """
+    for number, stage in enumerate(stages):
+        if stage.outcome != "kept":
+            return max(0, number - 1)
+    return len(stages) - 1 if stages else None
+
+
+def _judged(measured: Result, stages: Sequence[StageResult], best: int | None) -> list[Window]:
+    """What the verdicts are about: a search for the limit is judged where it found it; every other run as a whole, without void stages."""
+    if best is not None:
+        return settled(measured.windows, best)
+    void = {number for number, stage in enumerate(stages) if stage.outcome == "void"}
+    return [one for one in measured.windows if not one.warm_up and one.stage not in void]
+
+
+def _outcome(
+    measured: Result, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
+) -> tuple[Outcome, str]:
+    """The outcome of all, and in words why it is no more than that."""
+    if measured.exceptions or measured.lost_workers or measured.generator.died:
+        said = [f"{one.count} x {one.message}" for one in measured.exceptions]
+        said += [f"{measured.lost_workers} workers were lost"] * bool(measured.lost_workers)
+        said += ["greenlets of the generator died"] * bool(measured.generator.died)
+        return "failed", f"the load test itself failed: {'; '.join(said)}"
+    if best is not None:
+        first = stages[best]
+        return (worst_of([first.outcome, worst(verdicts)]), first.why) if verdicts else (first.outcome, first.why)
+    void = [stage for stage in stages if stage.outcome == "void"]
+    if void:
+        return "void", void[0].why
+    return worst(verdicts), ""
 
 
 def settled(windows: Sequence[Window], number: int) -> list[Window]:
-    """A stage's windows without its first seconds."""
+    """A stage's windows without the first seconds of each repetition."""
+    found: list[Window] = []
     own = [one for one in windows if one.stage == number]
-    return [one for one in own if one.from_seconds >= own[0].from_seconds + SETTLE_SECONDS]
+    for repetition in sorted({one.repetition for one in own}):
+        parts = [one for one in own if one.repetition == repetition]
+        found += [one for one in parts if one.from_seconds >= parts[0].from_seconds + SETTLE_SECONDS]
+    return found
 
 
-def _stage(measured: Result, number: int, rows: Sequence[Threshold], seen: Sequence[Seen]) -> StageResult:
+def _stage(measured: Result, number: int, rules: Rules, rows: Sequence[Threshold], seen: Sequence[Seen]) -> StageResult:
     stage, parts = measured.plan[number], settled(measured.windows, number)
-    counts, seconds = total(parts), sum(one.seconds for one in parts)
+    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generated(parts)
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
+    verdicts = judge(rows, counts)
+    outcome, why = _void(measured, number, rules.generator.late_p99_ms) or (worst(verdicts), _why(verdicts))
+    passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
         level=stage.level,
         seconds=seconds,
         offered_per_second=float(stage.level) if measured.kind == "arrivals" else None,
         questions_per_second=asked / seconds if seconds else 0.0,
-        outcome=worst(judge(rows, counts)),
+        outcome=outcome,
+        why=why,
+        goodput=goodput(passes),
+        late_p99_ms=own.late_p99_ms,
+        generator_cpu_percent=own.cpu_percent,
         replicas=replicas,
         cpu_per_replica=cpu,
+        cpu=bottleneck.cores(measured, parts, seen),
     )
+
+
+def _void(measured: Result, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
+    """A stage in which the generator was late, or could not send: it says nothing about the service."""
+    windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
+    settled_ones = settled(measured.windows, number)
+    own = generated(settled_ones or windows)
+    if reasons := generated(windows).not_sent:
+        said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
+        return "void", f"the generator could not send: {said}"
+    late = own.late_p99_ms
+    if late is not None and late > limit_ms:
+        return "void", f"the generator was late: p99 {late:.0f} ms, at most {limit_ms} ms; its CPU {own.cpu_percent:.0f} %"
+    return None
+
+
+def _why(verdicts: Sequence[Verdict]) -> str:
+    outcome = worst(verdicts)
+    bad = [one for one in verdicts if one.outcome == outcome != "kept"]
+    return "; ".join(f"{one.says}: {one.bad} of {one.samples}, {one.minimum_samples} needed" if outcome == "too few"
+                     else f"{one.says}: {one.bad} of {one.samples}" for one in bad)  # fmt: skip
 
 
 def _cpu(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> tuple[float | None, int | None]:
@@ -54,6 +140,8 @@ def _cpu(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> tup
              if begin <= one.at <= end and one.cpu_seconds is not None and one.replicas]  # fmt: skip
     replicas = looks[-1][2] if looks else None
     if replicas is None or len(looks) < 2 or {count for _, _, count in looks} != {replicas}:
+        return None, replicas
+    if {one.repetition for one in parts} != {parts[0].repetition}:  # other stages lie between two repetitions of this one
         return None, replicas
     used, seconds = looks[-1][1] - looks[0][1], looks[-1][0] - looks[0][0]
     return (used / seconds / replicas if used >= 0 else None), replicas

@@ -1,110 +1,222 @@
-"""Locust's file: who the users are, the shape they follow, and what is written down. `python -m loadtests run` starts Locust with it;
-`locust -f loadtests/locustfile.py --load-shape smoke --load-keys KEY --host URL` works as well."""
+"""Locust's file: who the users are, the shape they follow, and what is written down. Everything that Locust knows works with it:
+
+    locust -f loadtests/locustfile.py --host URL --load-keys KEY -u 20 -r 5 -t 60s Searcher Asker
+    locust -f loadtests/locustfile.py --host URL --load-keys KEY --load-shape smoke --headless
+
+`python -m loadtests run` and `teal load` start Locust with it. Each run ends with the same files, in a folder of its own: result.json, index.html.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import signal
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
+from gevent import subprocess
 from locust import LoadTestShape, events
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
-from loadtests import questions
+from loadtests import generator, options, page
+from loadtests.meter import METER
 from loadtests.recorder import Recorder
-from loadtests.shapes import SHAPES
-from loadtests.users import BY_KIND, Asker, Conversation, HealthProbe, Searcher, Source, Uploader
+from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
+from loadtests.shapes import MIX, NONE, Shape
+from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one may be on its way, and what ends meanwhile is in the next
-LONGEST_END_SECONDS: Final = 30.0  # users end their answers within --stop-timeout, 15 s
+STOP_SECONDS: Final = 15.0  # for users in the middle of an answer when the run is over, unless --stop-timeout says otherwise
+LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
+REPORTER: Final = (
+    sys.executable,
+    "-m",
+    "loadtests",
+    "report",
+)  # a process of its own: plots would hold up the master's heartbeats
+EXIT_INTERRUPTED: Final = 130
 
-__all__ = ["Asker", "Conversation", "HealthProbe", "Searcher", "Source", "Table", "Uploader"]  # what Locust looks for
+# What Locust looks for.
+__all__ = ["Asker", "CacheBuster", "Conversation", "HealthProbe", "HotKey", "Leaver", "LongConversation", "Searcher", "SlowReader", "Source",
+           "Table", "UploadStorm", "Uploader"]  # fmt: skip
+EVERYBODY: Final = {user.__name__: user for user in (Searcher, Asker, Conversation, Uploader, HealthProbe, Leaver, LongConversation, UploadStorm,
+                                                     HotKey, CacheBuster, SlowReader, Source)}  # fmt: skip
+WEIGHTS: Final = {name: user.weight for name, user in EVERYBODY.items()}
 
-
-def arguments(parser: LocustArgumentParser) -> None:
-    """Options of ours. Workers get them from the master. No group of their own: groups know neither `is_secret` nor the page."""
-    parser.add_argument("--load-shape", default="smoke", choices=sorted(SHAPES), help="What load, and when.")
-    parser.add_argument("--load-scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
-    parser.add_argument("--load-seconds", type=float, default=0.0, help="Length of the whole shape; 0: its own.")
-    parser.add_argument(
-        "--load-keys",
-        env_var="TEAL_LOAD_KEYS",
-        is_secret=True,
-        required=True,
-        include_in_web_ui=False,
-        help="API keys, comma between.",
-    )
-    parser.add_argument(
-        "--load-headers",
-        env_var="TEAL_LOAD_HEADERS",
-        is_secret=True,
-        default="{}",
-        include_in_web_ui=False,
-        help="JSON: more headers.",
-    )
-    parser.add_argument(
-        "--load-ca", default="", include_in_web_ui=False, help="PEM file to verify the service's certificate against."
-    )
-    parser.add_argument(
-        "--load-questions", default=str(questions.DEFAULT), include_in_web_ui=False, help="JSON lines of questions."
-    )
-    parser.add_argument("--load-out", default="", include_in_web_ui=False, help="Folder for measured.json.")
+log = logging.getLogger(__name__)
 
 
 class Table(LoadTestShape):
     """Walks through the chosen shape; then nobody, until the last answers are in."""
 
+    use_common_options = True  # --users, --spawn-rate and --run-time are read by shape `none`
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ending_at: float | None = None
+
+    def reset_time(self) -> None:
+        super().reset_time()  # type: ignore[no-untyped-call]
+        self.ending_at = None
+
     def tick(self) -> tuple[int, float, list[Any]] | None:
         if self.runner is None:
             return None
-        shape = chosen(self.runner.environment)
+        environment = self.runner.environment
+        shape = options.chosen(environment)
         now = self.get_run_time()  # type: ignore[no-untyped-call]
-        fixed = sum(user.fixed_count for user in BY_KIND[shape.kind])
+        classes = classes_of(environment, shape)
         found = shape.level(now)
-        if found is not None:
-            level = found[1] + fixed
-            return level, float(level), BY_KIND[shape.kind]  # all within a second: a stage is what its row says
-        # Locust's own end of a shape does not wait for what workers still have to report.
-        report_seconds = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
-        if now < shape.seconds + report_seconds or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS):
-            return 0, float(shape.peak), BY_KIND[shape.kind]
-        return None
+        if found is not None and self.ending_at is None:
+            if shape.name == NONE:
+                return found[1], float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
+            level = found[1] + sum(user.fixed_count for user in classes)
+            return level, float(level), classes  # all within a second: a stage is what its row says
+        # Locust's own end of a shape does not wait for what workers still have to report. Who was told to end is ended by who told it.
+        wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
+        waits = now < shape.seconds + wait or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS)
+        return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
 
 
-def chosen(environment: Environment) -> Any:
-    """The shape of the options, at their scale."""
-    given: Any = environment.parsed_options
-    return SHAPES[given.load_shape].scaled(given.load_scale, given.load_seconds or None)
+def classes_of(environment: Environment, shape: Shape) -> list[Any]:
+    """Whose users the shape has: those of its mix, and of them those that were named on the command line or picked on the page."""
+    if shape.kind == "arrivals":
+        return [Source]
+    mix = dict(shape.mix) or MIX
+    picked = [user.__name__ for user in environment.user_classes]
+    named = [name for name in picked if name in mix] if len(picked) < len(EVERYBODY) else list(mix)
+    names = [name for name in named or picked if has_tasks(EVERYBODY[name], environment.parsed_options)]
+    for name in names:
+        EVERYBODY[name].weight = int(1000 * mix[name]) if mix.get(name) else WEIGHTS[name]  # Locust's weights are whole numbers
+    return [EVERYBODY[name] for name in names]
 
 
-def record(environment: Environment, runner: Any, **_: Any) -> None:
-    """The master, or the only process, writes down what all counted."""
+def has_tasks(user: Any, given: Any) -> bool:
+    """Does anything of it remain with --tags and --exclude-tags? Locust would start users without a task, who raise."""
+    kept = [set(getattr(one, "locust_tag_set", ())) for one in user.tasks]
+    return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
+
+
+class Runs:
+    """The master, or the only process, writes down what all counted, one run after the other."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment, self.gathered = environment, generator.Gathered(environment)
+        self.recorder: Recorder | None = None
+        self.number = 0
+
+    def start(self, **_: Any) -> None:
+        if self.recorder is not None and not self.recorder.over:
+            return
+        shape = options.chosen(self.environment)
+        options.resolve(self.environment, shape)
+        self.gathered.reset()
+        self.number += 1
+        sends = [name for user in classes_of(self.environment, shape) for name in user.sends]
+        self.recorder = Recorder(self.environment, shape, self.gathered, sends, tell)
+        self.recorder.start()
+
+    def stopping(self, **_: Any) -> None:
+        """Somebody ends the run: the users finish, and workers report, before anything is written."""
+        if self.recorder is None or self.recorder.over:
+            return
+        self.recorder.ending()
+        runner = self.environment.runner
+        if not isinstance(runner, MasterRunner) or not runner.user_count:
+            return
+        shape = self.environment.shape_class
+        if isinstance(shape, Table) and runner.shape_greenlet is not None:
+            shape.ending_at = shape.get_run_time()  # type: ignore[no-untyped-call]
+        else:
+            runner.start(0, float(max(1, runner.user_count)))
+        deadline = time.monotonic() + LONGEST_END_SECONDS
+        while runner.user_count and time.monotonic() < deadline:
+            gevent.sleep(0.2)
+        gevent.sleep(REPORT_SECONDS)
+
+    def finish(self, **_: Any) -> None:
+        if self.recorder is None or self.recorder.over:
+            return
+        measured = self.recorder.finish()
+        given: Any = self.environment.parsed_options
+        first = given.load_name if self.number == 1 else ""
+        folder = Path(given.load_out, first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "measured.json").write_text(measured.model_dump_json(), encoding="utf-8")
+        tell({"step": "measured", "path": str(folder / "measured.json")})
+        command = [*REPORTER, "--out", str(folder), "--thresholds", given.load_thresholds, "--about", self.about()]
+        command += ["--baseline", given.load_baseline] if given.load_baseline else []
+        command += ["--history", given.load_history] if given.load_history else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        sys.stdout.write(done.stdout)
+        sys.stdout.flush()
+        self.environment.process_exit_code = (
+            EXIT_INTERRUPTED if measured.interrupted and done.returncode != 2 else done.returncode
+        )
+
+    def about(self) -> str:
+        given: Any = self.environment.parsed_options
+        runner = self.environment.runner
+        workers = len(runner.clients) if isinstance(runner, MasterRunner) else 0
+        return json.dumps({"workers": workers, "scale": given.load_scale, "arrivals": options.chosen(self.environment).arrivals,
+                           **json.loads(given.load_about)})  # fmt: skip
+
+
+def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
+    """Listens to Locust's `init`, in every process."""
+    if not environment.stop_timeout:
+        environment.stop_timeout = STOP_SECONDS
     if isinstance(runner, WorkerRunner):
+        listen(environment.events.report_to_master, generator.report)
+        sends(environment)
         return
-    recorders: list[Recorder] = []
-
-    def start(**_: Any) -> None:
-        if not recorders or recorders[-1].over:
-            recorders.append(Recorder(environment, chosen(environment), tell))
-            recorders[-1].start()
-
-    def finish(**_: Any) -> None:
-        if recorders and not recorders[-1].over:
-            measured = recorders[-1].finish()
-            if folder := environment.parsed_options.load_out:  # type: ignore[union-attr]
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                Path(folder, "measured.json").write_text(measured, encoding="utf-8")
-                tell({"step": "measured", "path": str(Path(folder, "measured.json"))})
-
-    listen(environment.events.test_start, start)
-    listen(environment.events.test_stop, finish)
+    given: Any = environment.parsed_options
+    if given.load_shape != NONE and (given.num_users or given.spawn_rate or given.run_time):
+        log.warning(
+            "--users, --spawn-rate and --run-time are for --load-shape none; %s has its own users and times", given.load_shape
+        )
+    if given.headless:
+        end_gently()
+    runs = Runs(environment)
+    listen(environment.events.test_start, runs.start)
+    if not isinstance(runner, MasterRunner):
+        sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
+    listen(environment.events.test_stopping, runs.stopping)
+    listen(environment.events.test_stop, runs.finish)
+    listen(environment.events.worker_report, runs.gathered.take)
+    if web_ui is not None:
+        page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
         tell({"step": "master", "detail": "waiting for workers"})
+
+
+def sends(environment: Environment) -> None:
+    """In a process that has users."""
+    listen(environment.events.test_start, begin_counting)
+    gevent.spawn(generator.sample_lag)
+
+
+def begin_counting(environment: Environment, **_: Any) -> None:
+    """A run begins in a process that has users."""
+    METER.reset()
+    given: Any = environment.parsed_options
+    Source.until = time.perf_counter() + options.resolved(given.load_resolved).seconds
+
+
+def end_gently() -> None:
+    """SIGTERM ends a run as Ctrl-C does: while a shape runs without the page, Locust listens to Ctrl-C alone, and would lose everything.
+    SIGINT is set as well, because a shell that starts this in the background has it ignored. It is raised in the main greenlet alone, so no user
+    is interrupted in the middle of a count."""
+    main = gevent.get_hub().parent
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, gevent.kill, main, KeyboardInterrupt)
 
 
 def tell(row: dict[str, object]) -> None:
@@ -117,5 +229,5 @@ def listen(hook: EventHook, listener: Callable[..., None]) -> None:
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
 
 
-listen(events.init_command_line_parser, arguments)
-listen(events.init, record)
+listen(events.init_command_line_parser, options.add)
+listen(events.init, prepare)

@@ -5,13 +5,29 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from loadtests.measured import END, FIRST_EVENT, FIRST_TOKEN, HEALTH, QUESTIONS, SEARCH, Count, Result, Seen, Window, total
+from loadtests.history import Past
+from loadtests.measured import (
+    END,
+    FIRST_EVENT,
+    FIRST_TOKEN,
+    HEALTH,
+    QUESTIONS,
+    SEARCH,
+    Count,
+    Generator,
+    Result,
+    Seen,
+    Window,
+    generated,
+    total,
+)
 
 WIDTH_INCHES: Final = 9.0
 HEIGHT_INCHES: Final = 2.6
@@ -32,17 +48,44 @@ _STYLE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def plots(result: Result) -> dict[str, str]:
-    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all."""
+def plots(result: Result, beside: Result | None = None) -> dict[str, str]:
+    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all; two runs `beside` each other have the same one."""
     parts = merged(result.windows, POINTS)
+    long = result if beside is None or beside.seconds <= result.seconds else result.model_copy(update={"seconds": beside.seconds})
     found = {
-        "Latency, 95 % within, ms": _latency(result, parts),
-        "Users and requests a second": _rates(result, parts),
-        "Failed requests a second": _failed(result, parts),
+        "Latency, 95 % within, ms": _latency(long, parts),
+        "Users and requests a second": _rates(long, parts),
+        "Failed requests a second": _failed(long, parts),
     }
+    if any(one.generator.streams for one in parts):
+        found["Open streams, and tokens a second"] = _streams(long, parts)
+    if any(one.generator.lag_ms for one in parts):
+        found["The generator: lateness of 99 % within, ms, and CPU, %"] = _generator(long, parts)
+    if sum(bool(one.cpu) for one in result.seen) > 1:
+        found["CPU of the service, cores"] = _cpu(long)
     if any(one.weights for one in result.seen):
         found["Shares of the load balancer, %"] = _weights(result)
     return found
+
+
+def over_time(earlier: Sequence[Past]) -> str:
+    """Goodput with its intervals, and p95 of searches, run after run: a slow change shows here."""
+    with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
+        axes = figure.add_axes(PLACE)
+        runs = list(range(1, len(earlier) + 1))
+        good = [(number, one.goodput) for number, one in zip(runs, earlier, strict=True) if one.goodput is not None]
+        if good:
+            means = [one.mean for _, one in good]
+            spread = [[max(0.0, one.mean - (one.mean if one.low is None else one.low)) for _, one in good],
+                      [max(0.0, (one.mean if one.high is None else one.high) - one.mean) for _, one in good]]  # fmt: skip
+            axes.errorbar([number for number, _ in good], means, yerr=spread, label="goodput, a second", marker="o", capsize=3)
+        late = [(number, one.search_p95_ms) for number, one in zip(runs, earlier, strict=True) if one.search_p95_ms is not None]
+        if late:
+            axes.plot(*zip(*late, strict=True), label="search, 95 % within, ms", marker=".", linewidth=1.2)
+        axes.set_xticks(runs, [one.release or f"{number}" for number, one in zip(runs, earlier, strict=True)])
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes, "run, oldest first")
 
 
 def merged(windows: Sequence[Window], most: int) -> list[Window]:
@@ -52,7 +95,8 @@ def merged(windows: Sequence[Window], most: int) -> list[Window]:
     for number, one in enumerate(windows):
         pending.append(one)
         if len(pending) == size or number + 1 == len(windows) or windows[number + 1].stage != one.stage:
-            found.append(pending[-1].model_copy(update={"from_seconds": pending[0].from_seconds, "counts": total(pending)}))
+            update = {"from_seconds": pending[0].from_seconds, "counts": total(pending), "generator": _generated(pending)}
+            found.append(pending[-1].model_copy(update=update))
             pending = []
     return found
 
@@ -78,7 +122,7 @@ def _rates(result: Result, parts: Sequence[Window]) -> str:
         axes.plot(
             at,
             [one.users for one in parts],
-            label="users" if result.kind == "users" else "requests due a second",
+            label="users" if result.kind == "users" else "due a second",
             color=_GREY,
             linewidth=1.2,
         )
@@ -103,6 +147,47 @@ def _failed(result: Result, parts: Sequence[Window]) -> str:
             axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes, color=_GREY)
         axes.set_ylim(bottom=0)
         return _svg(figure, axes)
+
+
+def _streams(result: Result, parts: Sequence[Window]) -> str:
+    with _axes(result) as (figure, axes):
+        at = [one.to_seconds for one in parts]
+        axes.plot(at, [one.generator.streams for one in parts], label="open streams", linewidth=1.2)
+        axes.plot(
+            at,
+            [one.generator.tokens / one.seconds if one.seconds else 0 for one in parts],
+            label="tokens a second",
+            linewidth=1.2,
+        )
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes)
+
+
+def _generator(result: Result, parts: Sequence[Window]) -> str:
+    with _axes(result) as (figure, axes):
+        at = [one.to_seconds for one in parts]
+        axes.plot(at, [one.generator.late_p99_ms or 0 for one in parts], label="late, ms", linewidth=1.2)
+        axes.plot(at, [one.generator.cpu_percent for one in parts], label="CPU, %", linewidth=1.2, color=_GREY)
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes)
+
+
+def _cpu(result: Result) -> str:
+    with _axes(result) as (figure, axes):
+        looks = [one for one in result.seen if one.cpu]
+        size = max(1, len(looks) // POINTS)
+        looks = looks[::size]
+        for name in sorted({name for one in looks for name in one.cpu}):
+            line = [(after.at - result.began, max(0.0, after.cpu[name] - before.cpu[name]) / (after.at - before.at))
+                    for before, after in pairwise(looks) if name in before.cpu and name in after.cpu and after.at > before.at]  # fmt: skip
+            if line:
+                axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
+        axes.set_ylim(bottom=0)
+        return _svg(figure, axes)
+
+
+def _generated(parts: Sequence[Window]) -> Generator:
+    return generated(parts).model_copy(update={"streams": parts[-1].generator.streams})
 
 
 def _weights(result: Result) -> str:
@@ -135,8 +220,8 @@ def _axes(result: Result) -> Iterator[tuple[Figure, Any]]:
         yield figure, axes
 
 
-def _svg(figure: Figure, axes: Any) -> str:
-    axes.set_xlabel("seconds")
+def _svg(figure: Figure, axes: Any, across: str = "seconds") -> str:
+    axes.set_xlabel(across)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     written = io.StringIO()

@@ -3,54 +3,81 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import gevent
 from locust.env import Environment
+from locust.runners import MasterRunner
 
-from loadtests.measured import FIRST_EVENT, SEARCH, Count, Failure, Result, Sample, total, windows
-from loadtests.shapes import Shape
+from loadtests.generator import Gathered
+from loadtests.measured import BETWEEN_TOKENS, QUESTIONS, Caught, Count, Failure, Result, Sample, generated, total, windows
+from loadtests.shapes import NONE, Shape
 
 WINDOWS: Final = 240  # of a run, at most: enough for a plot, and an hour's file stays below a few MB
 LEAST_SECONDS: Final = 1.0
 TELL_SECONDS: Final = 2.0
+ENDED_SECONDS: Final = 1.5  # so much before its end, a run is over: Locust looks at the shape once a second
 
 
 class Recorder:
     """Samples Locust's own statistics, which the master has of all workers. `tell` is given a row of progress every two seconds."""
 
-    def __init__(self, environment: Environment, shape: Shape, tell: Callable[[dict[str, object]], None]) -> None:
-        self._environment, self._shape, self._tell = environment, shape, tell
+    def __init__(
+        self,
+        environment: Environment,
+        shape: Shape,
+        gathered: Gathered,
+        sends: Iterable[str],
+        tell: Callable[[dict[str, object]], None],
+    ) -> None:
+        self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
+        self._sends = tuple(sorted(set(sends)))
         self._samples: list[Sample] = []
         self._began, self._clock = time.time(), time.monotonic()
         self._greenlet: gevent.Greenlet | None = None
+        self._ended_at: float | None = None
         self.over = False
 
     def start(self) -> None:
         self._samples.append(self._sample())
         self._greenlet = gevent.spawn(self._run)
 
-    def finish(self) -> str:
-        """The measurements as JSON."""
+    def ending(self) -> None:
+        """The run was told to end now; what follows is waiting for the last answers."""
+        self._ended_at = time.monotonic() - self._clock
+
+    def finish(self) -> Result:
+        """The measurements."""
         self.over = True
         if self._greenlet is not None:
             self._greenlet.kill()
         self._samples.append(self._sample())
-        errors = self._environment.stats.errors.values()
+        at = self._samples[-1].at_seconds if self._ended_at is None else self._ended_at
+        runner = self._environment.runner
+        found = self._shape
         return Result(
-            shape=self._shape.name,
-            kind=self._shape.kind,
-            plan=self._shape.stages,
+            shape=found.name,
+            kind=found.kind,
+            plan=found.stages,
             host=str(self._environment.host),
             began=self._began,
-            seconds=min(self._samples[-1].at_seconds, self._shape.seconds),  # what follows is waiting for the last answers
-            windows=windows(self._samples),
-            failures=[Failure(requests=one.name, reason=_words(one.error), count=one.occurrences) for one in errors],
-        ).model_dump_json()
+            seconds=min(at, found.seconds),
+            warm_up_seconds=found.warm_up_seconds,
+            repeat=found.repeat,
+            each_stage=found.each_stage,
+            sends=self._sends,
+            windows=windows(self._samples, found.warm_up_seconds),
+            failures=[Failure(requests=one.name, reason=_words(one.error), count=one.occurrences)
+                      for one in self._environment.stats.errors.values()],
+            exceptions=[Caught(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()] if runner else [],
+            lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
+            # Without a time of its own, a plain run is over when somebody says so.
+            interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
+        )  # fmt: skip
 
     def _run(self) -> None:
-        step = max(LEAST_SECONDS, self._shape.seconds / WINDOWS)
+        step = max(LEAST_SECONDS, min(self._shape.seconds, 86_400.0) / WINDOWS if self._shape.name != NONE else LEAST_SECONDS)
         told = 0.0
         while True:
             gevent.sleep(min(step, self._until_next_stage()))
@@ -61,38 +88,48 @@ class Recorder:
 
     def _until_next_stage(self) -> float:
         """So that no window mixes two stages."""
-        now, end = time.monotonic() - self._clock, 0.0
-        for stage in self._shape.stages:
-            end += stage.seconds
-            if end > now + 0.01:  # seconds: nearer is the boundary itself
-                return end - now
-        return LEAST_SECONDS
+        now = time.monotonic() - self._clock
+        return next((end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS)  # nearer is the boundary itself
 
     def _sample(self) -> Sample:
         at = time.monotonic() - self._clock
-        found = self._shape.level(at)
-        runner = self._environment.runner
+        repetition, stage = self._shape.where(at)
+        runner, known = self._environment.runner, self._gathered.now()
         counts: dict[str, Count] = {}
         for entry in self._environment.stats.entries.values():
             now = Count(requests=entry.num_requests, failed=entry.num_failures, ms=dict(entry.response_times))
             counts[entry.name] = counts.get(entry.name, Count()).plus(
                 now
             )  # one name may have two methods: a request and an event
-        return Sample(at_seconds=at, stage=found[0] if found else None, users=runner.user_count if runner else 0, counts=counts)
+        if known.between_tokens_ms:
+            gaps = dict(known.between_tokens_ms)
+            counts[BETWEEN_TOKENS] = Count(requests=sum(gaps.values()), ms=gaps)
+        return Sample(
+            at_seconds=at,
+            stage=stage,
+            users=runner.user_count if runner else 0,
+            counts=counts,
+            generator=known,
+            repetition=repetition,
+        )
 
     def _progress(self) -> dict[str, object]:
         recent = [one for one in windows(self._samples[-12:]) if one.seconds > 0]
-        counts, seconds = total(recent), sum(one.seconds for one in recent)
-        asked = sum(counts.get(name, Count()).requests for name in (SEARCH, FIRST_EVENT))
+        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generated(recent)
+        asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
+        open_ended = self._shape.seconds > 10**8
         return {
             "step": "running",
             "done": round(min(self._samples[-1].at_seconds, self._shape.seconds)),
-            "total": round(self._shape.seconds),
+            "total": None if open_ended else round(self._shape.seconds),
             "users": self._samples[-1].users,
             "questions_per_second": round(asked / seconds, 1) if seconds else 0.0,
+            "goodput_per_second": round(known.good / seconds, 1) if seconds else 0.0,
+            "streams": self._samples[-1].generator.streams,
+            "late_p99_ms": known.late_p99_ms,
             "failed": sum(count.failed for count in self._samples[-1].counts.values()),
-            "search_p95_ms": counts.get(SEARCH, Count()).percentile_ms(0.95),
-            "first_event_p95_ms": counts.get(FIRST_EVENT, Count()).percentile_ms(0.95),
+            "search_p95_ms": counts.get(QUESTIONS[0], Count()).percentile_ms(0.95),
+            "first_event_p95_ms": counts.get(QUESTIONS[1], Count()).percentile_ms(0.95),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from loadtests.evaluate import knee
+from loadtests.history import Past
 from loadtests.measured import Count, Result
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
@@ -59,9 +62,9 @@ def _failed_percent(count: Count) -> float:
     return 100 * count.failed / count.requests if count.requests else 0.0
 
 
-def page(result: Result, baseline: Result | None = None) -> str:
-    """The whole page."""
-    from loadtests.plots import plots  # matplotlib takes a second to import
+def page(result: Result, baseline: Result | None = None, earlier: Sequence[Past] = ()) -> str:
+    """The whole page; beside a baseline, its plots stand beside this run's."""
+    from loadtests.plots import over_time, plots  # matplotlib takes a second to import
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     began = datetime.fromtimestamp(result.began, UTC)
@@ -70,8 +73,75 @@ def page(result: Result, baseline: Result | None = None) -> str:
         baseline=baseline,
         began=f"{began:%Y-%m-%d %H:%M:%S} UTC",
         rows=rows(result, baseline),
-        plots={heading: Markup(svg) for heading, svg in plots(result).items()},  # noqa: S704 - matplotlib's own, which escapes
+        # The SVG is matplotlib's own, which escapes.
+        plots={heading: Markup(svg) for heading, svg in plots(result, beside=baseline).items()},  # noqa: S704
+        plots_before={heading: Markup(svg) for heading, svg in plots(baseline, beside=result).items()} if baseline else {},  # noqa: S704
+        over_time=Markup(over_time(earlier)) if len(earlier) > 1 else "",  # noqa: S704
+        sentence=sentence(result),
+        sent=sent(result),
+        speed=speed(result),
     )
+
+
+def sentence(result: Result) -> str:
+    """What came out, in words that say what the tables say."""
+    of = {"kept": "Every threshold was kept", "breached": "A threshold was breached", "too few": "There are too few samples to say",
+          "void": "The load generator was the limit, so this says nothing about the service", "failed": "The load test itself failed"}  # fmt: skip
+    said = of[result.outcome]
+    if result.each_stage and result.stages:
+        number = knee(result.stages) or 0
+        level, above = result.stages[number].level, result.stages[number + 1 :]
+        if result.stages[number].outcome == "kept":
+            said = f"Every threshold was kept at {level} requests a second"
+            said += (
+                f", and {above[0].level} a second was {above[0].outcome}: {above[0].why}"
+                if above
+                else "; no higher stage was tried"
+            )
+        else:
+            said = f"The first stage, {level} requests a second, was {result.stages[number].outcome}"
+    elif result.why:
+        said += f": {result.why}"
+    if result.goodput is not None:
+        one = result.goodput
+        spread = (
+            f" (95 % confidence: {one.low:.1f} to {one.high:.1f}, {one.repetitions} repetitions)"
+            if one.low is not None
+            else " (one repetition, so no interval)"
+        )
+        said += f". Goodput, answers within every limit: {one.mean:.1f} a second{spread}"
+    early = " The run was ended before its time, and only what was measured until then is judged." if result.interrupted else ""
+    return f"{said}.{early}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Requests of one name: every one that was sent was answered (with whatever status) or not."""
+
+    name: str
+    sent: int
+    answered: int
+
+    @property
+    def unanswered(self) -> int:
+        return self.sent - self.answered
+
+
+def sent(result: Result) -> list[Sent]:
+    own = result.generator
+    return [Sent(name, count, own.answered.get(name, 0)) for name, count in sorted(own.sent.items())]
+
+
+def speed(result: Result) -> dict[str, str]:
+    """Tokens and streams."""
+    own, gaps = result.generator, Count(ms=result.generator.between_tokens_ms)
+    if not own.tokens:
+        return {}
+    half, most = gaps.percentile_ms(0.5), gaps.percentile_ms(0.95)
+    between = "-" if half is None or most is None else f"50 % within {half:.0f} ms, 95 % within {most:.0f} ms"
+    seconds = sum(one.seconds for one in result.windows) or 1.0
+    return {"tokens a second, all streams together": f"{own.tokens / seconds:,.1f}", "between two tokens": between,
+            "streams open at once, at most": f"{max((one.generator.streams for one in result.windows), default=0):,}"}  # fmt: skip
 
 
 def summary(result: Result) -> dict[str, Any]:

@@ -1,12 +1,26 @@
-"""How much load and when, as tables. Locust walks through them; `python -m loadtests shapes` prints them."""
+"""How much load and when, as tables. Locust walks through them; `python -m loadtests shapes` prints them, `--load-shapes FILE` adds yours."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal
 
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 Kind = Literal["users", "arrivals"]
+Arrivals = Literal["constant", "poisson"]
 SETTLE_SECONDS: Final = 5.0  # of a stage, not judged: users spawn within a second, and workers report every 3 s
+NONE: Final = "none"  # Locust's own -u, -r and -t
+MIX: Final = {
+    "Searcher": 6.0,
+    "Asker": 3.0,
+    "Conversation": 1.0,
+    "Uploader": 0.0,
+    "HealthProbe": 0.0,
+}  # the last two are one of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +34,90 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`users` think between their requests and wait for their answers (closed loop); `arrivals` come at their time (open loop)."""
+    """`users` think between their requests and wait for their answers (closed loop); `arrivals` come at their time (open loop).
+
+    `mix`: weights by class of users, or, for arrivals, of `search` and `ask`; empty: the default. `repeat`: passes through the stages.
+    """
 
     name: str
     kind: Kind
     says: str
     stages: tuple[Stage, ...]
+    mix: Mapping[str, float] = field(default_factory=dict)
+    arrivals: Arrivals = "constant"
+    warm_up_seconds: float = 0.0
+    repeat: int = 1
+    each_stage: bool = False  # a search for the limit: the result is the last stage that is kept, and those above may break
+
+    @property
+    def pass_seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
 
     @property
     def seconds(self) -> float:
-        return sum(stage.seconds for stage in self.stages)
+        """All of it: the warm-up and every pass."""
+        return self.warm_up_seconds + self.pass_seconds * self.repeat
 
     @property
     def peak(self) -> int:
         return max(stage.level for stage in self.stages)
 
+    def where(self, at_seconds: float) -> tuple[int, int | None]:
+        """(number of the pass, number of the stage) at a time since the start; no stage in the warm-up and after the end."""
+        if not self.warm_up_seconds <= at_seconds < self.seconds:
+            return 0, None
+        number, begin = divmod(at_seconds - self.warm_up_seconds, self.pass_seconds)
+        for stage, one in enumerate(self.stages):
+            if begin < one.seconds:
+                return int(number), stage
+            begin -= one.seconds
+        return int(number), len(self.stages) - 1  # by rounding
+
     def level(self, at_seconds: float) -> tuple[int, int] | None:
-        """(number of the stage, its level) at a time since the start; None when the shape is over."""
-        begin, before = 0.0, 0
+        """(number of the stage, its level) at a time since the start; None when the shape is over. The warm-up has the first stage's level."""
+        if at_seconds >= self.seconds:
+            return None
+        if at_seconds < self.warm_up_seconds:
+            return 0, self.stages[0].level
+        begin, before = (at_seconds - self.warm_up_seconds) % self.pass_seconds, 0
         for number, stage in enumerate(self.stages):
-            if at_seconds < begin + stage.seconds:
-                share = (at_seconds - begin) / stage.seconds if stage.ramp else 1.0
+            if begin < stage.seconds:
+                share = begin / stage.seconds if stage.ramp else 1.0
                 return number, max(1, round(before + share * (stage.level - before)))
-            begin, before = begin + stage.seconds, stage.level
-        return None
+            begin, before = begin - stage.seconds, stage.level
+        return len(self.stages) - 1, self.stages[-1].level  # by rounding
+
+    def ends(self) -> list[float]:
+        """Where each stage ends, the warm-up's end first where there is one, in seconds since the start."""
+        found, at = [self.warm_up_seconds] if self.warm_up_seconds else [], self.warm_up_seconds
+        for stage in self.stages * self.repeat:
+            at += stage.seconds
+            found.append(at)
+        return found
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
-        """The same form with `level` times the load, and `seconds` long in all."""
-        stretch = seconds / self.seconds if seconds else 1.0
+        """The same form with `level` times the load, and each pass `seconds` long."""
+        stretch = seconds / self.pass_seconds if seconds else 1.0
         stages = (
             replace(stage, level=max(1, round(stage.level * level)), seconds=stage.seconds * stretch) for stage in self.stages
         )
         return replace(self, stages=tuple(stages))
+
+    def too_short(self) -> str:
+        """In words, when a search for the limit has stages that end before anything of them is judged; empty otherwise."""
+        shortest = min(stage.seconds for stage in self.stages)
+        if shortest > SETTLE_SECONDS or not self.each_stage:
+            return ""
+        least = self.pass_seconds / shortest * (SETTLE_SECONDS + 1)
+        return (
+            f"{self.name} has a stage of {shortest:g} s, and each is judged without its first {SETTLE_SECONDS:g} s: "
+            f"give it --seconds {least:.0f} or more"
+        )
+
+
+def _alone(name: str, user: str, says: str) -> Shape:
+    """A reproducer: users of one class, and nobody else."""
+    return Shape(name, "users", says, (Stage(10, 20, ramp=True), Stage(50, 20)), {user: 1.0})
 
 
 SHAPES: Final = {
@@ -61,9 +127,72 @@ SHAPES: Final = {
         Shape("ramp", "users", "where users begin to feel each other", (Stage(300, 200, ramp=True), Stage(60, 200))),
         # Each stage is half as much again: close enough to find the knee within 50 %, few enough to end in five minutes.
         Shape("step", "arrivals", "what one replica carries; `teal capacity` reads it",
-              tuple(Stage(30, level) for level in (10, 15, 22, 33, 50, 75, 112, 168))),
+              tuple(Stage(30, level) for level in (10, 15, 22, 33, 50, 75, 112, 168)), each_stage=True),
         Shape("spike", "arrivals", "five times as much at once, and whether it recovers", (Stage(60, 10), Stage(30, 50), Stage(60, 10))),
         Shape("soak", "users", "an hour, for what leaks and fills", (Stage(3600, 60),)),
         Shape("release", "arrivals", "steady requests beside a release", (Stage(600, 20),)),
+        _alone("disconnects", "Leaver", "readers who go away in the middle of every stream"),
+        _alone("long-conversation", "LongConversation", "conversations of many turns, at the longest question there may be"),
+        _alone("upload-storm", "UploadStorm", "large documents, one after the other"),
+        _alone("hot-key", "HotKey", "everybody asks the same question with the same key"),
+        _alone("cache-busting", "CacheBuster", "no question was ever asked before"),
+        _alone("slow-readers", "SlowReader", "readers who take each line of a stream slowly"),
     )
 }  # fmt: skip
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _StageRow(_Strict):
+    seconds: float = Field(gt=0)
+    level: int = Field(ge=1)
+    ramp: bool = False
+
+
+class _ShapeRow(_Strict):
+    kind: Kind
+    says: str = ""
+    stages: tuple[_StageRow, ...] = Field(min_length=1)
+    mix: dict[str, float] = Field(default_factory=dict)
+    arrivals: Arrivals = "constant"
+    warm_up_seconds: float = Field(default=0.0, ge=0)
+    repeat: int = Field(default=1, ge=1)
+    each_stage: bool = False
+
+
+class _File(_Strict):
+    shapes: dict[str, _ShapeRow] = Field(min_length=1)
+
+
+def load(path: Path | None) -> dict[str, Shape]:
+    """The shapes there are, with those of a YAML file. Raises ValueError, naming the field, for a file that is none."""
+    if path is None:
+        return SHAPES
+    try:
+        found = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        raise ValueError(f"{path}: {'.'.join(str(part) for part in said['loc'])}: {said['msg']}") from error
+    own = {
+        name: Shape(
+            name, row.kind, row.says, tuple(Stage(one.seconds, one.level, one.ramp) for one in row.stages), row.mix, row.arrivals,
+            row.warm_up_seconds, row.repeat, row.each_stage,
+        )
+        for name, row in found.shapes.items()
+    }  # fmt: skip
+    return {**SHAPES, **own}
+
+
+def find(name: str, path: Path | None = None) -> Shape:
+    """Raises ValueError with the names that there are."""
+    known = load(path)
+    if name not in known:
+        raise ValueError(f"There is no shape {name!r}. There are: {', '.join([*known, NONE])}")
+    return known[name]
+
+
+def plain(users: int, run_seconds: float | None) -> Shape:
+    """What Locust's own -u and -t ask for: so many users, until the time is over or somebody stops the run."""
+    return Shape(NONE, "users", "Locust's own -u, -r and -t", (Stage(run_seconds or float(10**9), users),))

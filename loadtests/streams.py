@@ -13,44 +13,66 @@ class Stream:
 
     first_event: float | None = None
     first_token: float | None = None
+    last_token: float | None = None
+    tokens: int = 0
     end: float | None = None
     left: float | None = None
     broken: str | None = None
 
 
-def follow(lines: Iterable[bytes], elapsed: Callable[[], float], leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
+def _nothing(_: Stream) -> None:
+    """For a caller who only wants the times at the end."""
+
+
+def _stays(_: Stream) -> bool:
+    return False
+
+
+def follow(
+    lines: Iterable[bytes],
+    elapsed: Callable[[], float],
+    leaves: Callable[[Stream], bool] = _stays,
+    happened: Callable[[Stream], None] = _nothing,
+) -> Stream:
     """Read server-sent events until `done`, `error` or the end of the connection, or until the reader `leaves` (asked after each event).
 
-    What the connection raises is a broken stream: OSError and its kin, and ValueError, which HTTP parsers raise.
+    `happened` is called right after each event, so that a caller can book it when it happens and not when the stream ends.
+    Whatever reading the connection raises is a broken stream: HTTP clients raise errors of many families in the middle of an answer.
     """
     found, name, data = Stream(), "", b""
-    try:
-        for line in lines:
-            line = line.rstrip(b"\r\n")
-            if line.startswith(b"event:"):
-                name = line[6:].strip().decode()
-            elif line.startswith(b"data:"):
-                data += line[5:].lstrip()
-            elif not line and name:  # an empty line ends an event; a comment (":") is a heartbeat and no event
-                _take(found, name, data, elapsed())
-                name, data = "", b""
-                if found.end is not None or found.broken is not None:
-                    return found
-                if leaves(found):
-                    found.left = elapsed()
-                    return found
-    except (OSError, ValueError, EOFError) as error:
-        found.broken = f"{type(error).__name__} in the middle of the stream"
-        return found
-    found.broken = "the stream ended without `done`"
-    return found
+    given = iter(lines)
+    while True:
+        try:
+            line = next(given, None)
+        except Exception as error:  # noqa: BLE001 - see above
+            found.broken = f"{type(error).__name__} in the middle of the stream"
+            return found
+        if line is None:
+            found.broken = "the stream ended without `done`"
+            return found
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"event:"):
+            name = line[6:].strip().decode(errors="replace")
+        elif line.startswith(b"data:"):
+            data += line[5:].lstrip()
+        elif not line and name:  # an empty line ends an event; a comment (":") is a heartbeat and no event
+            _take(found, name, data, elapsed())
+            name, data = "", b""
+            happened(found)
+            if found.end is not None or found.broken is not None:
+                return found
+            if leaves(found):
+                found.left = elapsed()
+                return found
 
 
 def _take(found: Stream, name: str, data: bytes, now: float) -> None:
     if found.first_event is None:
         found.first_event = now
-    if name == "token" and found.first_token is None:
-        found.first_token = now
+    if name == "token":
+        if found.first_token is None:
+            found.first_token = now
+        found.last_token, found.tokens = now, found.tokens + 1
     elif name == "done":
         found.end = now
     elif name == "error":

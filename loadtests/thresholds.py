@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from loadtests.measured import Count
+from loadtests.measured import Count, Outcome
 
 DEFAULT: Final = Path(__file__).with_name("thresholds.yaml")
 CONFIDENCE: Final = 0.95
 SURE: Final = 0.001  # with too few samples: so many bad ones would come by chance less than once in a thousand runs
 
-Outcome = Literal["kept", "breached", "too few"]
+_ORDER: Final[tuple[Outcome, ...]] = ("failed", "void", "breached", "too few", "kept")  # the worst first
 
 
 class Threshold(BaseModel):
@@ -41,9 +41,41 @@ class Threshold(BaseModel):
         return math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - self.at_most_percent / 100))
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class GeneratorLimit(BaseModel):
+    """A stage is void when 1 % of its requests are sent later than this: it would measure the generator."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    late_p99_ms: int = Field(default=50, ge=1)
+
+
+class BaselineLimit(BaseModel):
+    """Against a baseline: p95 above `ratio` times its p95, which would come by chance with a probability below `p`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    ratio: float = Field(default=1.3, ge=1)
+    p: float = Field(default=0.01, gt=0, lt=1)
+
+
+class Rules(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
+    generator: GeneratorLimit = GeneratorLimit()
+    baseline: BaselineLimit = BaselineLimit()
+
+    def of(self, shape: str, sends: Sequence[str] = ()) -> tuple[Threshold, ...]:
+        """The rows that hold for a shape, and for what its users send: a reproducer that only searches says nothing of asks."""
+        rows = [row for row in self.thresholds if not row.shapes or shape in row.shapes]
+        return tuple(row for row in rows if not sends or row.requests in sends)
+
+    def slos(self) -> dict[str, float]:
+        """Seconds by name of requests: the strictest limit of each. An answer within all of them is a good one."""
+        found: dict[str, float] = {}
+        for row in self.thresholds:
+            if row.later_than_ms is not None:
+                found[row.requests] = min(found.get(row.requests, float("inf")), row.later_than_ms / 1000)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +90,18 @@ class Verdict:
     why: str
 
 
-def load(path: Path, shape: str) -> tuple[Threshold, ...]:
-    """The rows that hold for a shape. Raises ValueError, naming the row, for a file that is none."""
+def read_rules(path: Path) -> Rules:
+    """Raises ValueError, naming the row, for a file that is none."""
     try:
-        found = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         raise ValueError(f"{path}: {'.'.join(str(part) for part in said['loc'])}: {said['msg']}") from error
-    return tuple(row for row in found.thresholds if not row.shapes or shape in row.shapes)
+
+
+def load(path: Path, shape: str) -> tuple[Threshold, ...]:
+    """The rows that hold for a shape. Raises ValueError, naming the row, for a file that is none."""
+    return read_rules(path).of(shape)
 
 
 def judge(rows: Sequence[Threshold], counts: Mapping[str, Count]) -> tuple[Verdict, ...]:
@@ -89,5 +125,9 @@ def chance_of_as_many(bad: int, samples: int, share: float) -> float:
 
 def worst(verdicts: Sequence[Verdict]) -> Outcome:
     """A breach outweighs everything, too few samples outweigh what is kept."""
-    outcomes = {verdict.outcome for verdict in verdicts}
-    return "breached" if "breached" in outcomes else "too few" if "too few" in outcomes or not outcomes else "kept"
+    return worst_of([verdict.outcome for verdict in verdicts])
+
+
+def worst_of(outcomes: Sequence[Outcome]) -> Outcome:
+    """Nothing judged is too few. Void outweighs a breach: a late generator makes a healthy service look slow."""
+    return min(outcomes, key=_ORDER.index, default="too few")

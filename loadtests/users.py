@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import ssl
@@ -9,40 +10,52 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import gevent
 from gevent.pool import Group
-from locust import between, constant_pacing, task
-from locust.contrib.fasthttp import FastHttpUser
+from locust import between, constant_pacing, tag, task
 from locust.env import Environment
 
-from loadtests import calls, measured, questions
+from loadtests import calls, measured, options, questions
 from loadtests.arrivals import Schedule
+from loadtests.meter import METER
 
 LEAVES: Final = 0.15  # of the asks, how many readers go away after the first words
 TURNS: Final = (4, 8)  # questions in one conversation
 QUESTION_CHARACTERS: Final = 1_800  # below the service's own limit of 2,000
-SEARCHES: Final = 0.7  # of arriving requests; the rest are asks
+ARRIVING: Final = {"search": 0.7, "ask": 0.3}  # of arriving requests
 OPEN_REQUESTS: Final = 200  # of one source: more waiting means that the service is gone, and each further one fails as "not sent"
-SILENCE_SECONDS: Final = 45.0  # the service sends a heartbeat every 15 s
 LAST_SECONDS: Final = 10.0  # at the end, for requests that are still open
 
 
-class TealUser(FastHttpUser):
+@functools.cache
+def trust(ca: str) -> ssl.SSLContext:
+    """One for all users of a process: each of its own would cost a user 840 KiB and 20 ms."""
+    return ssl.create_default_context(cafile=ca or None)
+
+
+class TealUser(calls.LoadUser):
     """A user with a key, who verifies the certificate. Locust's default does not."""
 
     abstract = True
     insecure = False
-    network_timeout = SILENCE_SECONDS
     connection_timeout = 5.0
 
     def __init__(self, environment: Environment) -> None:
         given: Any = environment.parsed_options
-        keys = given.load_keys.split(",")
         self.chance = random.Random()  # noqa: S311 - which question is asked, no secret
-        self.default_headers = {**json.loads(given.load_headers), "Authorization": f"Bearer {self.chance.choice(keys)}"}
-        self.ssl_context_factory = lambda: ssl.create_default_context(cafile=given.load_ca or None)
+        self.default_headers = {
+            **json.loads(given.load_headers),
+            "Authorization": f"Bearer {self.key(given.load_keys.split(','))}",
+        }
+        if given.load_host_header:
+            self.default_headers["Host"] = given.load_host_header
+        self.ssl_context_factory = lambda: trust(given.load_ca)
+        self.network_timeout = given.load_silence_seconds
+        self.limits = calls.Limits(options.resolved(given.load_resolved).slos)
         super().__init__(environment)
         self.asked = questions.load(Path(given.load_questions))
+
+    def key(self, keys: list[str]) -> str:
+        return self.chance.choice(keys)
 
     def question(self) -> str:
         return questions.worded(self.chance.choice(self.asked), self.chance)
@@ -52,8 +65,10 @@ class Searcher(TealUser):
     """Types words, looks at the hits, types others."""
 
     weight = 6
+    sends = (measured.SEARCH,)
     wait_time = between(1, 5)  # to read ten titles
 
+    @tag("search")
     @task
     def search(self) -> None:
         calls.search(self, self.question())
@@ -63,8 +78,10 @@ class Asker(TealUser):
     """Asks one thing, reads while it streams, and sometimes has seen enough."""
 
     weight = 3
+    sends = measured.ASKING
     wait_time = between(2, 8)  # to read a paragraph
 
+    @tag("ask")
     @task
     def ask(self) -> None:
         leaves = self.chance.random() < LEAVES
@@ -75,15 +92,18 @@ class Conversation(TealUser):
     """Asks on and on: each question repeats what was asked before, because the service remembers nothing."""
 
     weight = 1
+    sends = measured.ASKING
     wait_time = between(3, 9)
+    turns = TURNS
 
     def on_start(self) -> None:
         self.left_turns, self.before = 0, ""
 
+    @tag("ask")
     @task
     def turn(self) -> None:
         if self.left_turns == 0:
-            self.left_turns, self.before = self.chance.randint(*TURNS), ""
+            self.left_turns, self.before = self.chance.randint(*self.turns), ""
         said = self.question()
         calls.ask(self, f"{said} Asked before: {self.before}"[:QUESTION_CHARACTERS] if self.before else said)
         self.left_turns, self.before = self.left_turns - 1, f"{said} {self.before}"
@@ -93,8 +113,10 @@ class Uploader(TealUser):
     """Sends a document, waits until it is findable and takes it away. Each change of the index empties everybody's caches, as it does in life."""
 
     fixed_count = 1
+    sends = measured.UPLOADING
     wait_time = between(5, 15)
 
+    @tag("upload")
     @task
     def send(self) -> None:
         calls.send_document(self, self.chance)
@@ -104,8 +126,10 @@ class HealthProbe(TealUser):
     """Asks /readyz twice a second: what is slow for it is slow for the load balancer."""
 
     fixed_count = 1
+    sends = (measured.HEALTH,)
     wait_time = constant_pacing(0.5)
 
+    @tag("health")
     @task
     def probe(self) -> None:
         calls.health(self)
@@ -115,39 +139,39 @@ class Source(TealUser):
     """One request a second, whatever became of those before: latency counts from when it was due (loadtests/arrivals.py)."""
 
     concurrency = OPEN_REQUESTS
+    sends = (measured.SEARCH, *measured.ASKING)
+    until = float("inf")  # of `time.perf_counter`: the shape's end, which the run's start sets (loadtests/locustfile.py)
 
     def on_start(self) -> None:
-        self.schedule = Schedule(1.0, time.perf_counter(), self.chance.random())
+        given: Any = self.environment.parsed_options
+        found = options.resolved(given.load_resolved)
+        poisson = self.chance if found.arrivals == "poisson" else None
+        self.schedule = Schedule(1.0, time.perf_counter(), self.chance.random(), chance=poisson, until=type(self).until)
+        self.mix = found.mix or ARRIVING
         self.open = Group()
 
     def wait_time(self) -> float:
         return self.schedule.wait(time.perf_counter())
 
+    @tag("search", "ask")
     @task
     def arrivals(self) -> None:
         for due in self.schedule.due(time.perf_counter()):
+            (kind,) = self.chance.choices(list(self.mix), list(self.mix.values()))
             if len(self.open) >= OPEN_REQUESTS:
-                calls.event(self, measured.SEARCH, time.perf_counter() - due, calls.Refused("not sent: too many wait"))
+                name = measured.SEARCH if kind == "search" else measured.FIRST_EVENT
+                METER.sent(name, None)
+                calls.event(self, name, time.perf_counter() - due, calls.Refused("not sent: too many wait"))
             else:
-                self.open.spawn(self.one, due)
+                self.open.spawn(self.one, kind, due)
 
-    def one(self, due: float) -> None:
-        """A greenlet of its own. One that is ended before its answer came is counted as failed: leaving it out would flatter."""
-        name = measured.SEARCH if self.chance.random() < SEARCHES else measured.FIRST_EVENT
+    def one(self, kind: str, due: float) -> None:
+        """A greenlet of its own, so what it lets through is told to Locust here, as it tells of a task's."""
         try:
-            if name == measured.SEARCH:
-                calls.search(self, self.question(), due)
-            else:
-                calls.ask(self, self.question(), due)
-        except gevent.GreenletExit:
-            calls.event(self, name, time.perf_counter() - due, calls.Refused("unanswered at the end"))
+            (calls.search if kind == "search" else calls.ask)(self, self.question(), due)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run has failed
+            self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
 
     def on_stop(self) -> None:
         self.open.join(LAST_SECONDS)
         self.open.kill()
-
-
-BY_KIND: Final[dict[str, list[type[TealUser]]]] = {
-    "users": [Searcher, Asker, Conversation, Uploader, HealthProbe],
-    "arrivals": [Source],
-}

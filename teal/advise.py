@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
 
-from teal import admin
 from teal.errors import BadInput
-from teal.release.commands import Json, Stack, target_of
-from teal.stack.layout import locate
+from teal.laptop import admin
+from teal.laptop.layout import locate
+from teal.targets import open_target
+from teal.terminal.options import Json, Stack
+from teal.terminal.writer import console, say_json
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +28,16 @@ def advise_(stack: Stack = None, as_json: Json = False) -> None:
     rows = asked(stack)
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row))
+            say_json(row)
     else:
-        Console(highlight=False, soft_wrap=True).print(shown(rows))
+        console(soft_wrap=True).print(shown(rows))
 
 
 def asked(stack: str | None) -> list[dict[str, Any]]:
     """The rows that the active color's image answers."""
     if stack is None:
         return admin.run_on(locate(os.environ), ("advise",))
-    target = target_of(stack)
+    target = open_target(stack)
     record, _ = target.store.read()
     state = record.active_state
     if record.active is None or state is None:

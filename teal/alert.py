@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,12 +16,12 @@ import httpx
 import typer
 
 from teal.errors import BadInput, OperatorError
-from teal.release.commands import Stack
-from teal.stack.layout import Layout, locate
+from teal.laptop.layout import Layout, locate
+from teal.ports.alert import NAME, RUNBOOK, Sent
+from teal.terminal.options import Stack
+from teal.terminal.writer import say, say_json
 
 CHANNEL_VARIABLE = "TEAL_ALERT_CHANNEL"  # of the laptop: an http(s) address that takes Alertmanager's webhook, or a file
-NAME = "AlertChannelTest"
-RUNBOOK = "docs/observability.md"
 SEND_SECONDS = 10.0  # a receiver that needs longer than this would lose alerts too
 
 
@@ -29,14 +29,6 @@ class NotReceived(OperatorError):
     """The channel did not take the alert."""
 
     code = "alert-not-received"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Where it went, and the id by which it is found there."""
-
-    channel: str
-    id: str
 
 
 def register(app: typer.Typer) -> None:
@@ -52,12 +44,16 @@ def alert_test(
 ) -> None:
     """Send one alert for real, and say who took it. Exit 1: nobody did."""
     if stack is None:
-        sent = send(message(datetime.now(UTC)), os.environ, locate(os.environ))
+        sent: tuple[Sent, ...] = (send(message(datetime.now(UTC)), os.environ, locate(os.environ)),)
     else:
         from teal.aws import alert
 
         sent = alert.send(stack, os.environ)
-    typer.echo(json.dumps(asdict(sent)) if as_json else f"taken by {sent.channel} as {sent.id}: now look where people read it")
+    for one in sent:
+        if as_json:
+            say_json(asdict(one))
+        else:
+            say(f"taken by {one.channel} as {one.id}: now look where people read it")
 
 
 def message(now: datetime) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -20,17 +19,23 @@ from teal import advise, alert, errors, ingest, keys, present
 from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.backup import commands as backup_commands
-from teal.client import Client, address, require_collection, require_key, words
+from teal.client.service import Client, require_collection, require_key, words
 from teal.drill import commands as drill_commands
 from teal.errors import OperatorError
+from teal.events import Event
+from teal.laptop import doctor as checks
+from teal.laptop import logs
+from teal.laptop import status as truth
+from teal.laptop import up as lifecycle
+from teal.laptop.address import address
+from teal.laptop.demo import first_run
+from teal.laptop.layout import Layout, locate
+from teal.laptop.state import UpOptions
 from teal.load import commands as load_commands
 from teal.release import commands as release_commands
-from teal.stack import doctor as checks
-from teal.stack import first_run, logs
-from teal.stack import status as truth
-from teal.stack import up as lifecycle
-from teal.stack.events import Event
-from teal.stack.layout import Layout, Wish, locate
+from teal.terminal import writer
+from teal.terminal.options import Stack
+from teal.terminal.writer import say, say_json
 
 
 class SearchKind(StrEnum):
@@ -45,12 +50,11 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Key = Annotated[str | None, typer.Option("--key", help="API key; else TEAL_KEY, else the stack's own admin key.")]
 
 
-def out(value: object) -> None:
-    print(json.dumps(value, default=str), flush=True)
-
-
 def fail(fields: dict[str, object], text: str, as_json: bool) -> None:
-    print(json.dumps({"error": fields}, default=str) if as_json else text, file=sys.stdout if as_json else sys.stderr, flush=True)
+    if as_json:
+        say_json({"error": fields})
+    else:
+        say(text, error=True)
 
 
 def keep_trace(error: Exception) -> str:
@@ -72,7 +76,7 @@ def here() -> Layout:
 
 
 def console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return writer.console(soft_wrap=True)
 
 
 @app.command()
@@ -85,14 +89,14 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start the stack, fill it with a demonstration corpus and ask it a question. Again: seconds, and nothing changes."""
-    wish = Wish(search=search.value if search else None, port=port)
+    options = UpOptions(search=search.value if search else None, port=port)
     serving = False
-    events = first_run.run(here(), wish, os.environ, with_corpus=not no_corpus)
+    events = first_run.run(here(), options, os.environ, with_corpus=not no_corpus)
     try:
         if as_json:
             for event in events:
                 serving = serving or event.step == "caddy"
-                out(event.fields())
+                say_json(event.fields())
             return
         with bar() as progress:
             tasks: dict[str, TaskID] = {}
@@ -104,9 +108,9 @@ def up(
             raise
         said = "The stack runs and the worker goes on indexing what was sent: `teal status`. `teal up` sends the rest"
         if as_json:
-            out({"step": "interrupted", "detail": said})
+            say_json({"step": "interrupted", "detail": said})
         else:
-            print(said)
+            say(said)
 
 
 def bar() -> Progress:
@@ -138,7 +142,7 @@ def down(as_json: Json = False) -> None:
     """Stop everything this stack runs; documents, keys and logs stay."""
     for event in lifecycle.down(here()):
         if as_json:
-            out(event.fields())
+            say_json(event.fields())
         else:
             console().print(present.step(event))
 
@@ -148,7 +152,7 @@ def status(as_json: Json = False) -> None:
     """What runs and what does not, asked of the parts themselves. Exit 1 when something is wrong."""
     found = truth.status(here(), os.environ)
     if as_json:
-        out(found.fields())
+        say_json(found.fields())
     else:
         console().print(present.rows("", found.rows))
         console().print(present.status_summary(found))
@@ -157,12 +161,17 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """What this machine needs, what is missing, and the command that mends it."""
-    rows = checks.examine(here(), os.environ)
+def doctor(stack: Stack = None, as_json: Json = False) -> None:
+    """What this machine needs, what is missing, and the command that mends it. With --stack: for work on AWS."""
+    if stack is None:
+        rows = checks.examine(here(), os.environ)
+    else:
+        from teal.aws import doctor as aws_checks
+
+        rows = aws_checks.examine(stack, os.environ)
     if as_json:
         for row in rows:
-            out({"part": row.part, "ok": row.ok, "detail": row.detail, "mend": row.mend})
+            say_json({"part": row.part, "ok": row.ok, "detail": row.detail, "mend": row.mend})
     else:
         console().print(present.rows("", rows))
     if not all(row.ok for row in rows):
@@ -181,9 +190,9 @@ def logs_(
 
     def show_line(path: Path, line: str) -> None:
         if as_json:
-            out({"file": path.name, "line": line})
+            say_json({"file": path.name, "line": line})
         else:
-            print(f"{path.name}: {line}" if len(paths) > 1 else line, flush=True)
+            say(f"{path.name}: {line}" if len(paths) > 1 else line)
 
     for path in paths:
         for line in logs.tail(path, lines):
@@ -198,25 +207,29 @@ def logs_(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument()],
+    collection: Annotated[
+        list[str] | None, typer.Option(help="Collection to answer from; several times for several. Not given: all.")
+    ] = None,
     stream: Annotated[bool, typer.Option(help="Print words as they come.")] = True,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Ask the documents a question."""
+    collections = [require_collection(name) for name in collection or ()]
     with Client(require_key(address(here(), os.environ, key))) as client:
         if not stream or (as_json and "--stream" not in sys.argv):
-            found = client.ask(question)
+            found = client.ask(question, collections)
             if as_json:
-                out(found)
+                say_json(found)
             else:
                 console().print(present.answer(question, found))
             return
-        with client.ask_stream(question) as events:
+        with client.ask_stream(question, collections) as events:
             for name, data in events:
                 if as_json:
-                    out({"event": name, "data": data})
+                    say_json({"event": name, "data": data})
                 elif name == "token":
-                    print(data["text"], end="", flush=True)
+                    say(data["text"], end="")
                 elif name == "done":
                     console().print("\n\n" + present.citations(data))
                 if name == "error":
@@ -231,13 +244,15 @@ def ingest_(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Send files and folders (txt, md, html, pdf) and wait until they are indexed. Exit 1 when any failed."""
+    """Send files and folders (PDF, web pages, Office files, e-mail, text, data) and wait until they are indexed. Exit 1 when any failed."""
     if collection is not None:
         require_collection(collection)
-    files = ingest.collect(paths)
+    ingest.require_there(paths)
     results: list[ingest.Sent] = []
     sent: list[ingest.Sent] = []
     with Client(require_key(address(here(), os.environ, key))) as client, bar() as progress:
+        suffixes = ingest.readable_suffixes(client)
+        files, left_out = ingest.collect(paths, suffixes), ingest.skipped(paths, suffixes)
         progress.disable = as_json
         task = progress.add_task("sent", total=len(files), detail="")
         for one in ingest.send(client, files, collection):
@@ -248,15 +263,17 @@ def ingest_(
             results.append(one)
             progress.update(task, advance=1, detail=words(Path(one.path.name)))
             if as_json:
-                out({"path": words(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
-    summary = ingest.summary(results)
+                say_json({"path": words(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
+    summary = ingest.summary(results) | {"skipped": [words(path) for path in left_out]}
     if as_json:
-        out(summary)
+        say_json(summary)
     else:
-        print(f"{summary['indexed']} of {summary['files']} indexed")
+        say(f"{summary['indexed']} of {summary['files']} indexed" + (f"; {len(left_out)} skipped" if left_out else ""))
+        for path in left_out:
+            say(f"skipped: {words(path)}", error=True)
         for one in results:
             if one.failed:
-                print(f"failed: {words(one.path)}\n  why:  {one.reason}\n  next: {one.action}", file=sys.stderr)
+                say(f"failed: {words(one.path)}\n  why:  {one.reason}\n  next: {one.action}", error=True)
     if summary["failed"]:
         raise typer.Exit(errors.FAILED)
 
@@ -300,7 +317,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the `teal` command."""
-    os.umask(0o077)  # documents, keys and logs lie in what it writes: for its owner alone, wherever that is
+    os.umask(0o077)  # what it writes holds documents, keys and logs: only its owner may read that
     sys.exit(run(sys.argv[1:]))
 
 

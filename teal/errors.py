@@ -69,8 +69,8 @@ class PartFailed(OperatorError):
 
     code = "part-failed"
 
-    def __init__(self, part: str, reason: str, *, log: str) -> None:
-        super().__init__(f"{part} failed: {reason}", where=log, next=f"teal logs {part}")
+    def __init__(self, part: str, reason: str, *, log: str, next: str | None = None) -> None:
+        super().__init__(f"{part} failed: {reason}", where=log, next=next or f"teal logs {part}")
         self.part = part
         self.reason = reason
 

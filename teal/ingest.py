@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from teal.client import Client, words
+from teal.client.service import Client, words
 from teal.errors import BadInput, NeedsHuman, OperatorError, Refused, Unreachable
 
-SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm", ".pdf")
 POLL_SECONDS = 0.5
 STALLED_SECONDS = (
-    1800.0  # without one that was finished: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
+    1800.0  # no document was finished for so long: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
 )
 WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
 FINISHED = ("indexed", "failed")
@@ -34,27 +33,45 @@ class Sent:
         return self.status in ("failed", "refused")
 
 
-def collect(paths: Sequence[Path]) -> list[Path]:
+def require_there(paths: Sequence[Path]) -> None:
+    """Raises BadInput for a name that is no file and no folder. Known without the service, so it is asked first."""
+    for path in paths:
+        if not path.is_dir() and not path.is_file():
+            raise BadInput("There is no such file or folder", where=words(path), next="teal ingest PATH")
+
+
+def readable_suffixes(client: Client) -> tuple[str, ...]:
+    """The endings of file names that this service reads, with their dot; small letters."""
+    return tuple(f".{suffix}" for one in client.get("/v1/formats")["items"] for suffix in one["suffixes"])
+
+
+def collect(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """The files to send: those named, and those in named folders whose suffix can be read. Raises BadInput."""
+    require_there(paths)
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in SUFFIXES
+            inside = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in suffixes
                             and not any(part.startswith(".") for part in each.relative_to(path).parts))  # fmt: skip
             if not inside:
-                raise BadInput(f"No file that can be read ({', '.join(SUFFIXES)})", where=words(path), next="teal ingest FOLDER")
+                raise BadInput(f"No file that can be read ({', '.join(suffixes)})", where=words(path), next="teal ingest FOLDER")
             found += inside
-        elif path.is_file():
-            if path.suffix.lower() not in SUFFIXES:
+        else:
+            if path.suffix.lower() not in suffixes:
                 raise BadInput(
-                    f"This type of file cannot be read; these can: {', '.join(SUFFIXES)}",
+                    f"This type of file cannot be read; these can: {', '.join(suffixes)}",
                     where=words(path),
                     next="teal ingest PATH",
                 )
             found.append(path)
-        else:
-            raise BadInput("There is no such file or folder", where=words(path), next="teal ingest PATH")
     return list(dict.fromkeys(found))
+
+
+def skipped(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The files in named folders that `collect` leaves out: of a kind that cannot be read, or hidden by a dot."""
+    taken = set(collect(paths, suffixes))
+    inside = (each for path in paths if path.is_dir() for each in sorted(path.rglob("*")) if each.is_file())
+    return [each for each in dict.fromkeys(inside) if each not in taken]
 
 
 def send(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[Sent]:
@@ -80,7 +97,7 @@ def send(client: Client, files: Sequence[Path], collection: str | None) -> Itera
 
 
 def _answers(client: Client) -> bool:
-    """Whether the service is there, so that a broken connection was one file's own."""
+    """Whether the service answers. If it does, the connection broke because of this one file."""
     try:
         client.get("/healthz")
     except OperatorError:

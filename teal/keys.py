@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from teal import admin, present
-from teal.client import require_collection
-from teal.stack.layout import Layout, locate, write_private
+from teal import present
+from teal.client.service import require_collection
+from teal.laptop import admin
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout, locate
+from teal.terminal.writer import console, say, say_json
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="From `teal keys list`.")]
@@ -55,9 +55,9 @@ def keys_create(
         arguments += ["--collection", require_collection(each)]
     for row in admin.run_on(locate(os.environ), tuple(arguments)):
         if as_json:
-            print(json.dumps(row, default=str), flush=True)
+            say_json(row)
         else:
-            print(row.get("key", row))
+            say(row.get("key", row))
 
 
 def keys_rotate(
@@ -75,11 +75,11 @@ def keys_rotate(
     for row in admin.run_on(layout, arguments):
         own = keep_if_own(layout, key_id, str(row["key"]))
         if as_json:
-            print(json.dumps(row, default=str), flush=True)
+            say_json(row)
         else:
-            print(row["key"])
+            say(row["key"])
             kept = f"; {layout.admin_key} has the new one" if own else ""
-            print(f"{key_id} ends at {str(row['old_ends_at'])[:19]} UTC: use the new key until then{kept}", file=sys.stderr)
+            say(f"{key_id} ends at {str(row['old_ends_at'])[:19]} UTC: use the new key until then{kept}", error=True)
 
 
 def keys_list(as_json: Json = False) -> None:
@@ -87,9 +87,9 @@ def keys_list(as_json: Json = False) -> None:
     rows = admin.run_on(locate(os.environ), ("keys", "list"))
     if as_json:
         for row in rows:
-            print(json.dumps(row, default=str), flush=True)
+            say_json(row)
     else:
-        Console(highlight=False, soft_wrap=True).print(present.keys(rows))
+        console(soft_wrap=True).print(present.keys(rows))
 
 
 def keys_quota(
@@ -99,18 +99,18 @@ def keys_quota(
     arguments = ("keys", "quota", key_id, *_quota(requests_per_day, questions_per_day))
     for row in admin.run_on(locate(os.environ), arguments):
         if as_json:
-            print(json.dumps(row, default=str), flush=True)
+            say_json(row)
         else:
-            print(f"{key_id}: {present.quota(row)}")
+            say(f"{key_id}: {present.quota(row)}")
 
 
 def keys_revoke(key_id: KeyId, as_json: Json = False) -> None:
     """End a key at once."""
     for row in admin.run_on(locate(os.environ), ("keys", "revoke", key_id)):
         if as_json:
-            print(json.dumps(row, default=str), flush=True)
+            say_json(row)
         else:
-            print(f"revoked {key_id}")
+            say(f"revoked {key_id}")
 
 
 def keep_if_own(layout: Layout, old_id: str, key: str) -> bool:

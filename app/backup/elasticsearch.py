@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from app.backup.manifest import SearchPart
+from app.backup.contents import indexed
+from app.backup.manifest import Manifest, SearchPart
+from app.backup.port import SearchCopies, Source
 from app.errors import BackupFailed, NotFound, SnapshotRefused
-from app.search.elasticsearch_connection import client_options, mapped
-from app.search.elasticsearch_index import first_index, stamp_of
+from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.mappings import first_index, stamp_of
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -31,8 +34,10 @@ def connected(settings: Settings) -> Iterator[Elasticsearch]:
         yield client
 
 
-def take(settings: Settings, id: str, documents: int) -> SearchPart:
-    """Snapshot the index behind the alias under the name `id`; `documents` is noted in it. Raises BackupFailed when a shard is missing."""
+def take(settings: Settings, id: str, _folder: Path) -> SearchPart:
+    """Snapshot the index behind the alias under the name `id`; how many documents the catalog has is noted in it. Raises BackupFailed when a
+    shard is missing."""
+    documents = indexed(settings.sqlalchemy_url())
     with connected(settings) as client:
         _ensure_repository(client, settings)
         index, _ = stamp_of(dict(client.indices.get_mapping(index=settings.index)), settings.index)
@@ -51,11 +56,11 @@ def take(settings: Settings, id: str, documents: int) -> SearchPart:
     return SearchPart(kind="elasticsearch", index=index, passages=passages, repository=settings.snapshot_repository, snapshot=id)
 
 
-def restore_beside(settings: Settings, part: SearchPart, alias: str) -> None:
-    """The snapshot's index under another name, behind `alias` alone. Raises SnapshotRefused for one that is not whole."""
-    target = first_index(alias)
-    with connected(settings) as client:
-        found = _one(client, settings, str(part.snapshot))
+def restore_beside(other: Settings, snapshot: Manifest, _source: Source) -> None:
+    """The snapshot's index under the name and behind the alias that `other` names alone. Raises SnapshotRefused for one that is not whole."""
+    part, target = snapshot.search, first_index(other.index)
+    with connected(other) as client:
+        found = _one(client, other, str(part.snapshot))
         if found["state"] != "SUCCESS" or part.index not in found["indices"]:
             raise SnapshotRefused(
                 f"Elasticsearch's snapshot {part.snapshot} is {found['state']} and holds {found['indices'] or 'no index'}."
@@ -69,7 +74,7 @@ def restore_beside(settings: Settings, part: SearchPart, alias: str) -> None:
             _until(lambda: _recovered(client, target), f"restore of {part.snapshot}")
         except ApiError as error:
             raise SnapshotRefused(f"Elasticsearch can not restore {part.snapshot}: {error.message}: {_cause(error)}") from error
-        client.indices.put_alias(index=target, name=alias, is_write_index=True)
+        client.indices.put_alias(index=target, name=other.index, is_write_index=True)
 
 
 def delete(settings: Settings, id: str) -> None:
@@ -154,3 +159,6 @@ def _cause(error: ApiError) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     causes = body.get("error", {}).get("root_cause", []) if isinstance(body.get("error"), dict) else []
     return str(causes[0].get("reason", ""))[:300] if causes else ""
+
+
+COPIES: Final = SearchCopies(take, restore_beside, delete, exact=False)

@@ -1,55 +1,45 @@
-"""Puts a snapshot's parts back beside what runs. Nothing that serves is touched before the copy was opened, checked and compared."""
+"""Restores a snapshot's parts beside what runs. Nothing that serves is changed before the copy was decrypted, checked and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import delete, insert, make_url, select, update
 
-from app.backup import elasticsearch, postgres, sealed, sqlite_copy
+from app.backup import encryption, postgres
+from app.backup.adapters import search_copies
 from app.backup.contents import indexed
-from app.backup.manifest import Manifest, folder_of
-from app.catalog import backlog, index_state
+from app.backup.manifest import Manifest
+from app.backup.port import Source
+from app.catalog import index_outbox, index_state, sqlite_copy
 from app.catalog.engine import Catalog, migrate, schema_revision
-from app.catalog.tables import BacklogRow, IndexStateRow, KeyRow, SearchIndexRow
+from app.catalog.tables import IndexStateRow, KeyRow, OutboxRow, SearchIndexRow
 from app.errors import CatalogUnavailable, SnapshotRefused
+from app.indexing.reconcile import Comparison, reconcile
 from app.models.embed import stamp
-from app.reconcile import Comparison, reconcile
-from app.search import embedded_path, open_writer
-from app.search.embedded_schema import files
+from app.search.engines import open_writer
 from app.search.port import SearchWriter
 from app.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the copies are and which key opens them: this service's own, or another's whose snapshot is restored here."""
-
-    home: Path
-    key: Path
-
-
-def search_beside(settings: Settings, other: Settings, found: Manifest, place: Place) -> None:
+def search_beside(settings: Settings, other: Settings, found: Manifest, source: Source) -> None:
     """The snapshot's index as `other.index`, opened and counted. Raises SnapshotRefused, IndexMismatch for another model's vectors."""
     if found.search.kind != settings.search:
         raise SnapshotRefused(
             f"Snapshot {found.id} is of the search engine {found.search.kind} and this service runs {settings.search}. "
             "Next: `teal rebuild` fills search from the catalog."
         )
-    if found.search.kind == "elasticsearch":
-        elasticsearch.restore_beside(settings, found.search, other.index)
-    else:
-        _embedded_beside(other, found, place)
+    copies = search_copies(settings)
+    copies.restore_beside(other, found, source)
     with writer_of(other) as writer:
         writer.ensure(stamp(other))
-        writer.publish()
+        writer.refresh()
         holds = writer.count()
     # Elasticsearch counts and copies at two moments, and documents come in between: what it lacks is seen document by document.
-    if found.search.kind == "embedded" and holds != found.search.passages:
+    if copies.exact and holds != found.search.passages:
         raise SnapshotRefused(f"Snapshot {found.id} should hold {found.search.passages} passages and holds {holds}.")
     if not holds and found.catalog.documents:
         raise SnapshotRefused(
@@ -57,25 +47,13 @@ def search_beside(settings: Settings, other: Settings, found: Manifest, place: P
         )
 
 
-def _embedded_beside(other: Settings, found: Manifest, place: Place) -> None:
-    wanted = embedded_path(other)
-    if found.search.copy_of is None:
-        raise SnapshotRefused(f"Snapshot {found.id} has no copy of search.")
-    for path in files(wanted):
-        path.unlink(missing_ok=True)
-    plain = wanted.with_name(wanted.name + ".plain")
-    with sealed.opened(found.search.copy_of, folder_of(place.home, found.id), place.key, plain):
-        sqlite_copy.check(plain, "apsw")
-        plain.replace(wanted)
-
-
-def begin_search(settings: Settings, other: Settings, found: Manifest, place: Place) -> Comparison:
-    """`search_beside`, kept up from then on, and owed what the catalog has and the copy has not."""
+def begin_search(settings: Settings, other: Settings, found: Manifest, source: Source) -> Comparison:
+    """`search_beside`; from then on the restored index is kept up to date, and it is owed what the catalog has and the copy has not."""
     catalog = Catalog(settings.sqlalchemy_url())
     try:
         with catalog.write() as session:  # first: what is finished while the copy is opened is owed to it
-            backlog.register(session, other.index, serving=False, seeded=True)
-        search_beside(settings, other, found, place)
+            index_outbox.register(session, other.index, serving=False, seeded=True)
+        search_beside(settings, other, found, source)
         with writer_of(other) as writer:
             return reconcile(catalog, writer, other.index, changed_since=found.started_at)
     finally:
@@ -83,7 +61,7 @@ def begin_search(settings: Settings, other: Settings, found: Manifest, place: Pl
 
 
 def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: bool) -> None:
-    """A snapshot of an empty catalog does not take the place of one with documents, unless it was asked for by name. Raises SnapshotRefused."""
+    """Raises SnapshotRefused for a snapshot of an empty catalog while the catalog in use has documents, unless it was asked for by name."""
     if named or found.catalog.documents:
         return
     with suppress(CatalogUnavailable):  # none can be read: there is nothing to lose
@@ -94,7 +72,7 @@ def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: 
             )
 
 
-def put_catalog_in_place(settings: Settings, found: Manifest, place: Place) -> Iterator[str]:
+def put_catalog_in_place(settings: Settings, found: Manifest, source: Source) -> Iterator[str]:
     """The snapshot's catalog instead of the one in use, which is kept; keys made or revoked since stay so. Says each step.
 
     Raises SnapshotRefused before anything was changed. The search indexes are to be reconciled afterwards.
@@ -105,7 +83,7 @@ def put_catalog_in_place(settings: Settings, found: Manifest, place: Place) -> I
     if found.catalog.kind != wanted:
         raise SnapshotRefused(f"Snapshot {found.id} is of a catalog on {found.catalog.kind} and this service runs on {wanted}.")
     plain = settings.backup_dir / f"restoring-{found.id}"
-    with sealed.opened(found.catalog.copy_of, folder_of(place.home, found.id), place.key, plain):
+    with encryption.decrypted(found.catalog.copy_of, found, source, plain):
         yield "decrypted, checksum as in the manifest"
         url = settings.sqlalchemy_url()
         with _catalog_beside(url, plain, found) as beside:
@@ -149,15 +127,16 @@ def _ready(beside: str, found: Manifest) -> None:
 
 
 def carry_over(running: str, restored: str, index: str) -> int | None:
-    """What must not go back in time: keys, the generation of the index (caches), and which indexes there are. None: nothing could be read."""
-    source, target = Catalog(running), Catalog(restored)
+    """Copies into the restored catalog what must not go back in time: keys, the generation of the index (part of cache keys), and which indexes there
+    are. Returns how many keys; None when the running catalog could not be read."""
+    running_catalog, target = Catalog(running), Catalog(restored)
     keys: list[dict[str, object]] | None = None
     names, generation = [index], 0
     try:
-        with suppress(CatalogUnavailable), source.read() as session:
+        with suppress(CatalogUnavailable), running_catalog.read() as session:
             table = KeyRow.__table__
             rows = [dict(row) for row in session.execute(select(table)).mappings()]
-            names = sorted({index, *(one.name for one in backlog.registered(session))})
+            names = sorted({index, *(one.name for one in index_outbox.registered(session))})
             generation = index_state.generation(session)
             keys = rows
         with target.write() as session:
@@ -165,7 +144,7 @@ def carry_over(running: str, restored: str, index: str) -> int | None:
                 session.execute(delete(KeyRow).where(KeyRow.id == row["id"]))
             if keys:
                 session.execute(insert(KeyRow), keys)
-            session.execute(delete(BacklogRow))
+            session.execute(delete(OutboxRow))
             session.execute(delete(SearchIndexRow))
             moment = datetime.now(UTC)
             session.execute(
@@ -174,7 +153,7 @@ def carry_over(running: str, restored: str, index: str) -> int | None:
             newest = max(generation, index_state.generation(session)) + 1
             session.execute(update(IndexStateRow).values(generation=newest))
     finally:
-        source.close()
+        running_catalog.close()
         target.close()
     return None if keys is None else len(keys)
 

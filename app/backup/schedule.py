@@ -1,31 +1,46 @@
-"""The worker's own snapshots: taken and verified every so many hours, by one worker however many there are."""
+"""The worker takes snapshots and verifies them, every TEAL_BACKUP_HOURS; of several workers one does."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from prometheus_client import Gauge
 
-from app.backup import check, shelf, snapshot
+from app.backup import check, snapshot
+from app.backup.adapters import open_store, own_source
+from app.backup.clock import credible, is_ahead
 from app.backup.manifest import Manifest
-from app.backup.restore import Place
-from app.catalog import checks, documents
+from app.backup.port import Kept
+from app.catalog import documents, snapshot_checks
 from app.catalog.engine import Catalog
-from app.errors import TealError
+from app.errors import SnapshotRefused, TealError
 from app.settings import Settings
 
-FIRST_SECONDS: Final = 20.0  # after the worker's start: users first
+FIRST_SECONDS: Final = 20.0  # after the worker's start: waiting documents come first
 LOOK_SECONDS: Final = 60.0
-SETTLE_SECONDS: Final = 600.0  # the first snapshot waits this long for what is being taken in: better whole than early
+SETTLE_SECONDS: Final = (
+    600.0  # the first snapshot waits this long for documents that are being ingested: complete is better than early
+)
 RETRY_SECONDS: Final = 600.0  # after one that failed
+VERIFY_AGAIN: Final = timedelta(days=7)  # as many days as snapshots are kept by default, so each is tested about twice
 
 AGE: Final = Gauge("teal_snapshot_age_seconds", "Age of the newest whole snapshot; not there while there is none")
 VERIFIED: Final = Gauge("teal_snapshot_verified_timestamp_seconds", "When a snapshot last passed its test")
 log = logging.getLogger(__name__)
+
+
+def next_to_verify(known: Sequence[Manifest], proven: Mapping[str, datetime], now: datetime) -> Manifest | None:
+    """The newest that was never tested, else the one whose test is longest ago if that is over a week: copies decay where they lie."""
+    untested = next((one for one in known if one.id not in proven), None)
+    if untested is not None:
+        return untested
+    oldest = min(known, key=lambda one: proven[one.id], default=None)
+    return oldest if oldest is not None and now - proven[oldest.id] > VERIFY_AGAIN else None
 
 
 class Schedule:
@@ -34,6 +49,8 @@ class Schedule:
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings, self._catalog = settings, catalog
         self._began = time.monotonic()
+        self._refused: set[str] = set()  # by their test, in this process
+        self._told: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; whatever fails is logged and tried again later."""
@@ -51,15 +68,20 @@ class Schedule:
 
     def _look(self) -> None:
         if self._settings.backup_hours:
-            self._keep()
+            self.keep_up()
         with self._catalog.read() as session:
-            proven = checks.verified(session)
+            proven = snapshot_checks.verified(session)
         if proven:
             VERIFIED.set(max(proven.values()).timestamp())
 
-    def _keep(self) -> None:
-        # Another engine's are no use to this one: after a change of engine the next is due at once.
-        known = [one for one in shelf.snapshots(self._settings) if one.search.kind == self._settings.search]
+    def keep_up(self) -> None:
+        """Take a snapshot when one is due, and test the newest that is not tested yet."""
+        # What this version cannot restore (another search engine's snapshot, or one without a seal) leaves the next one due at once.
+        kept = open_store(self._settings).kept()
+        self._tell(kept)
+        known = [
+            one for one in credible(kept.snapshots) if one.search.kind == self._settings.search and not one.is_of_before_seals
+        ]
         if self._due(known):
             made = snapshot.take(self._settings)
             log.info("snapshot %s: %d documents, %s passages", made.id, made.catalog.documents, made.search.passages)
@@ -69,22 +91,41 @@ class Schedule:
         newest = known[0]
         AGE.set((datetime.now(UTC) - newest.finished_at).total_seconds())
         with self._catalog.read() as session:
-            proven = checks.verified(session)
-        if newest.id not in proven:
-            done = check.verify(self._settings, newest, Place(self._settings.backup_dir, self._settings.backup_key))
-            log.info(
-                "snapshot %s verified: %d documents, %d of %d samples found",
-                done.snapshot,
-                done.documents,
-                done.found,
-                done.sampled,
-            )
+            proven = snapshot_checks.verified(session)
+        wanted = next_to_verify([one for one in known if one.id not in self._refused], proven, datetime.now(UTC))
+        if wanted is None:
+            return
+        try:
+            done = check.verify(self._settings, wanted, own_source(self._settings))
+        except SnapshotRefused:
+            self._refused.add(wanted.id)  # the others are tested before anybody looks at it again
+            raise
+        log.info(
+            "snapshot %s verified: %d documents, %d of %d samples found", done.snapshot, done.documents, done.found, done.sampled
+        )
+
+    def _tell(self, kept: Kept) -> None:
+        """Once each: what is kept and counts for nothing, because its moment lies in the future, it has no seal, or its manifest cannot be read."""
+        unsealed = [
+            (one.id, "a version without seals made it, and that version restores it")
+            for one in kept.snapshots
+            if one.is_of_before_seals
+        ]
+        ahead = [
+            (one.id, f"says that it was finished at {one.finished_at:%Y-%m-%d %H:%M} UTC")
+            for one in kept.snapshots
+            if is_ahead(one)
+        ]
+        for id, why in [*unsealed, *ahead, *((one.id, one.why) for one in kept.unreadable)]:
+            if id not in self._told:
+                self._told.add(id)
+                log.warning("the snapshot %s is kept and not used: %s; next: `teal snapshots`", id, why)
 
     def _due(self, known: list[Manifest]) -> bool:
         aged = bool(known) and (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours
         if any(one.catalog.documents for one in known):
             return aged
-        # The first one with something in it: an empty one says nothing for a day about what came after it.
+        # The first snapshot that holds documents is due at once: an empty one would otherwise stand for a whole day.
         with self._catalog.read() as session:
             counts = documents.counts(session)
         if time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from sqlalchemy import Table, select, update
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
+from app.catalog import versions
 from app.catalog.tables import ContentRow, DocumentRow, IdempotencyRow, new_id, now
 from app.errors import CatalogUnavailable, Conflict
 
@@ -37,16 +38,19 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`created`: this call made the document or queued it again, so it is to be enqueued."""
+    """`created`: this call made the document or queued it again, so it is to be enqueued. `known_as`: the same content is there already
+    under this other name, and was not stored a second time."""
 
     id: str
     status: Status
     revision: int
     created: bool
+    known_as: str | None = None
 
 
 def accept(session: Session, submission: Submission, *, key_id: str, idempotency_key: str | None) -> Accepted:
-    """Store a document once: the same content in the same collection is the existing one, a failed one is queued again.
+    """Store a document once: the same content in the same collection is the existing one, a failed one is queued again. Whatever else has the
+    same origin in the collection makes way for it as soon as it is indexed.
 
     `session` is a write session. Raises `Conflict` when `idempotency_key` was used for another request by this key.
     """
@@ -60,7 +64,10 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
                 return Accepted(row.id, status_of(row), row.revision, False)
             session.delete(earlier)
             session.flush()
+    origin = versions.origin(submission.source, submission.filename)
+    versions.one_at_a_time(session, submission.collection, origin)
     accepted = _store(session, submission)
+    versions.take_place(session, accepted.id, submission.collection, origin)
     if idempotency_key is not None:
         stored = _insert_ignoring(
             session,
@@ -118,7 +125,9 @@ def _store(session: Session, submission: Submission) -> Accepted:
             )
         ).one_or_none()
         if existing is not None:
-            return requeue_failed(session, existing)
+            there = versions.origin(existing.source, existing.filename)
+            other = there != versions.origin(submission.source, submission.filename)
+            return replace(requeue_failed(session, existing), known_as=there or existing.title if other else None)
     raise CatalogUnavailable("The same document was deleted and sent at the same moment, several times. Next: send it again.")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.catalog import backlog
+from app.catalog import index_outbox, versions
 from app.catalog.accept import Accepted, Status, Submission, accept, requeue_failed, status_of
 from app.catalog.tables import DocumentRow, now
 from app.errors import InvalidRequest, NotFound
@@ -31,8 +31,11 @@ __all__ = [
     "collection_counts",
     "counts",
     "delete",
+    "delete_many",
+    "exact",
     "get",
     "page",
+    "put",
     "retry",
 ]
 _RETRY: Final = "Send POST /v1/documents/{id}/retry; if it fails again, look at `teal logs worker`."
@@ -54,6 +57,7 @@ class Document:
     passages: int
     embedded: bool
     error: Mapping[str, str] | None
+    warnings: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
 
@@ -69,7 +73,15 @@ class Page:
 def get(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Document:
     """One document the caller may see; raises `NotFound`."""
     row = _visible(session, document_id, collections)
-    return _document(row, backlog.awaited(session, [row.id]))
+    return _document(row, _not_yet(session, [row.id]))
+
+
+def exact(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Document:
+    """As `get`, but the version of this id itself while that is live: what a citation names is shown as it was cited. Raises `NotFound`."""
+    row = session.get(DocumentRow, document_id.replace("\x00", "?"))
+    if row is None or row.deleted_at is not None or (collections is not None and row.collection not in collections):
+        return get(session, document_id, collections)
+    return _document(row, set())
 
 
 def page(
@@ -79,25 +91,81 @@ def page(
     cursor: str | None,
     collections: tuple[str, ...] | None,
     status: Status | None = None,
+    named: str | None = None,
 ) -> Page:
-    """Up to `limit` documents, newest first, after `cursor` (an id from `Page.next`)."""
+    """Up to `limit` documents, newest first, after `cursor` (an id from `Page.next`). `named`: only those whose title or source has
+    this in it, in small or capital letters."""
     if cursor is not None and (len(cursor) != 36 or not cursor.replace("-", "").isalnum()):
         raise InvalidRequest(f"The cursor {cursor[:40]!r} is not one this service gave.")
     query = select(DocumentRow).where(DocumentRow.deleted_at.is_(None), *_within(collections))
     if status is not None:
         query = query.where(DocumentRow.status == status)
+    if named:
+        query = query.where(
+            or_(DocumentRow.title.icontains(named, autoescape=True), DocumentRow.source.icontains(named, autoescape=True))
+        )
     if cursor is not None:
         query = query.where(DocumentRow.id < cursor)
     rows = session.scalars(query.order_by(DocumentRow.id.desc()).limit(limit + 1)).all()
-    awaited = backlog.awaited(session, [row.id for row in rows])
+    awaited = _not_yet(session, [row.id for row in rows])
     items = tuple(_document(row, awaited) for row in rows[:limit])
     return Page(items, items[-1].id if len(rows) > limit else None)
 
 
-def delete(session: Session, document_id: str, collections: tuple[str, ...] | None) -> None:
-    """Hide the document at once; its passages and body are removed by the worker. Raises `NotFound`."""
+def delete(session: Session, document_id: str, collections: tuple[str, ...] | None) -> list[str]:
+    """Hide the document at once, with the versions before and after it; passages and bodies are removed by the worker. Returns the ids of
+    what was deleted. A version that failed goes alone: what it should have replaced stays. Raises `NotFound`."""
     row = _visible(session, document_id, collections)
-    row.deleted_at = row.updated_at = now()
+    live = versions.newest(session, document_id)
+    if row.status != "failed":
+        live += [one for newer in [*live] for one in versions.waiting_for(session, newer)]
+    return versions.hide(session, DocumentRow.id.in_(live), *_within(collections))
+
+
+def delete_many(
+    session: Session,
+    *,
+    ids: Sequence[str] | None,
+    collections: tuple[str, ...] | None,
+    source: str | None,
+    limit: int,
+) -> list[str]:
+    """Hide up to `limit` documents for which everything holds that is given; returns their ids. Ask again until it returns none."""
+    conditions = list(_within(collections))
+    if ids is not None:
+        conditions.append(DocumentRow.id.in_(ids))
+    if source is not None:
+        conditions.append(DocumentRow.source == source)
+    some = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None), *conditions).limit(limit)
+    return versions.hide(session, DocumentRow.id.in_(session.scalars(some).all()))
+
+
+def put(session: Session, document_id: str, submission: Submission, collections: tuple[str, ...] | None) -> Accepted:
+    """Accept a newer version of this document, in its collection and of its origin unless `submission` names a source. The older one answers
+    until the newer one is indexed. The same content with other words about it is indexed again under its own id. Raises `NotFound`."""
+    row = _visible(session, document_id, collections)
+    submission = replace(
+        submission,
+        collection=row.collection,
+        source=row.source if submission.source is None else submission.source,
+        filename=submission.filename or row.filename,
+    )
+    accepted = accept(session, submission, key_id="", idempotency_key=None)
+    if accepted.id == row.id:
+        return _described_anew(session, row, submission, accepted)
+    versions.succeed(session, accepted.id, [one for one in versions.newest(session, document_id) if one != accepted.id])
+    return accepted
+
+
+def _described_anew(session: Session, row: DocumentRow, submission: Submission, accepted: Accepted) -> Accepted:
+    session.refresh(row)
+    said = (submission.title or row.title, submission.source, dict(submission.metadata))
+    if said == (row.title, row.source, row.attributes):
+        return accepted
+    row.title, row.source, row.attributes = said
+    row.status, row.revision, row.attempts, row.passages_done, row.updated_at = "queued", row.revision + 1, 0, 0, now()
+    session.flush()
+    return Accepted(row.id, "queued", row.revision, True)
 
 
 def retry(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Accepted:
@@ -128,9 +196,11 @@ def collection_counts(session: Session, collections: tuple[str, ...] | None) -> 
 
 
 def _visible(session: Session, document_id: str, collections: tuple[str, ...] | None) -> DocumentRow:
+    """The newest version of it. An id that was replaced goes on to name the document."""
+    document_id = document_id.replace("\x00", "?")  # no id holds either, and PostgreSQL refuses to look for the one
     row = session.scalars(
         select(DocumentRow).where(
-            DocumentRow.id == document_id.replace("\x00", "?"),  # no id holds either, and PostgreSQL refuses to look for the one
+            DocumentRow.id == next(iter(versions.newest(session, document_id)), document_id),
             DocumentRow.deleted_at.is_(None),
             *_within(collections),
         )
@@ -144,8 +214,13 @@ def _within(collections: tuple[str, ...] | None) -> tuple[ColumnElement[bool], .
     return () if collections is None else (DocumentRow.collection.in_(collections),)
 
 
+def _not_yet(session: Session, document_ids: Sequence[str]) -> set[str]:
+    """Those of these that are not indexed for everybody: one of two indexes in service has yet to take them over, or an older version is
+    still shown."""
+    return index_outbox.awaited(session, document_ids) | versions.replacing(session, document_ids)
+
+
 def _document(row: DocumentRow, awaited: Set[str]) -> Document:
-    """`awaited`: documents that one of two indexes in service has yet to take over; they are not indexed for everybody."""
     error = None
     status: Status = "processing" if row.status == "indexed" and row.id in awaited else status_of(row)
     if row.status == "failed" and row.error_code is not None:
@@ -165,6 +240,7 @@ def _document(row: DocumentRow, awaited: Set[str]) -> Document:
         passages=row.passages_total,
         embedded=row.embedded,
         error=error,
+        warnings=tuple(row.warnings or ()),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

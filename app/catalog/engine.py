@@ -18,21 +18,22 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.errors import CatalogUnavailable, StorageFull, TealError
 
 SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of ours; DBOS's own file is another one
-POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # a thousand times what ours take
-POSTGRES_CONNECT_SECONDS: Final = 2  # with the silence of 4 s before it: a request on a frozen server is answered within 6
+POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # our statements take about 3 ms
+POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
 _WAL_TRIES: Final = 100
 _WAL_PAUSE_SECONDS: Final = 0.05  # with the tries above: as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
+_READ_ONLY: Final = "25006"  # read_only_sql_transaction
 _POSTGRES_MENDABLE: Final = (
     "08",
     "53",
     "57",
     "55P03",
     "40",
-    "25006",
+    _READ_ONLY,
 )  # gone, overloaded, stopping, locked, serialization, read-only
 _SCHEMA_MISSING: Final = frozenset({"42P01", "42703", "3F000"})
 
@@ -46,7 +47,7 @@ class Catalog:
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        # SQLite lets a waiting writer in by chance: of many in one process some would find it locked until their time is up.
+        # SQLite does not queue waiting writers: of many threads of one process some would be passed over until their busy timeout ends. This lock queues them.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
@@ -98,7 +99,8 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
             },
         )
         if not patient:
-            give_up_on_silence(engine)
+            set_silence_timeout(engine)
+        leave_when_read_only(engine)
         return engine
     engine = create_engine(
         url,
@@ -112,13 +114,24 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
     return engine
 
 
-def give_up_on_silence(engine: Engine) -> None:
-    """Make a PostgreSQL engine's connections end when the server is silent: its own time-out cannot work when it is frozen or cut off."""
+def leave_when_read_only(engine: Engine) -> None:
+    """Close all of a PostgreSQL engine's connections when the server calls itself read-only: it was the primary and is a replica now, it keeps
+    its connections, and only a new one, for which the name is looked up anew, leads to the new primary."""
+
+    def mark(context: Any) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True  # SQLAlchemy then gives up the whole pool
+
+    event.listen(engine, "handle_error", mark)
+
+
+def set_silence_timeout(engine: Engine) -> None:
+    """Make a PostgreSQL engine's connections end when the server says nothing: its own statement timeout cannot work when it is frozen or cut off."""
 
     def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> Any:
-        from app.catalog.impatient import Impatient
+        from app.catalog.silence_timeout import SilenceTimeoutConnection
 
-        return Impatient.connect(*arguments, **named)
+        return SilenceTimeoutConnection.connect(*arguments, **named)
 
     event.listen(engine, "do_connect", connect)
 
@@ -193,8 +206,9 @@ def _place(engine: Engine) -> str:
     )
 
 
-def migrate(url: str, *, to: str = "head") -> str:
-    """Bring the schema to a revision (creating the database file's folder on SQLite); returns the revision it is at."""
+def migrate(url: str, *, to: str = "head", back: bool = False) -> str:
+    """Bring the schema to a revision (creating the database file's folder on SQLite); returns the revision it is at. `back`: an older one,
+    by the revisions' own downgrades."""
     from alembic import command
 
     database = make_url(url)
@@ -204,7 +218,7 @@ def migrate(url: str, *, to: str = "head") -> str:
     try:
         with _plain_errors(engine), engine.connect() as connection:
             config = alembic_config(connection)
-            command.upgrade(config, to)
+            (command.downgrade if back else command.upgrade)(config, to)
     finally:
         engine.dispose()
     return head_revision() if to == "head" else to

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from app.catalog import expanding
 from app.catalog.engine import alembic_config, migrate
 from app.errors import MigrationRefused
 
-OLDEST_REVISION: Final = "0003"  # the oldest schema this code can serve; raise it together with code that needs a newer one
+OLDEST_REVISION: Final = "0005"  # the oldest schema this code can serve; raise it together with code that needs a newer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ def revisions() -> tuple[Revision, ...]:
             raise MigrationRefused(f'Revision {script.revision} must say `phase = "expand"` or `phase = "contract"`.')
         found.append(Revision(script.revision, phase))
     return tuple(found)
+
+
+def require_expanding() -> None:
+    """Raises MigrationRefused when a revision that is marked `expand` takes something away: asked when a version is built, and before it runs."""
+    from alembic.script import ScriptDirectory
+
+    for script in reversed(list(ScriptDirectory.from_config(alembic_config(None)).walk_revisions())):
+        if getattr(script.module, "phase", None) == "expand":
+            expanding.check(script.revision, script.module.upgrade)
 
 
 def pending(known: Sequence[Revision], at: str | None) -> tuple[Revision, ...]:
@@ -65,6 +75,18 @@ def expand(url: str, at: str | None) -> str | None:
     """Run the expanding revisions that wait; the revision the schema is at afterwards."""
     target = expandable(revisions(), at)
     return at if target is None else migrate(url, to=target)
+
+
+def take_back(url: str, at: str | None, to: str) -> str:
+    """Undo expanding revisions, newest first, down to `to`. What their new columns held is gone. Raises MigrationRefused for a revision that
+    this code does not know, and when a contraction lies between: that one's downgrade brings no data back."""
+    known = revisions()
+    if at not in [one.id for one in known] or to not in [one.id for one in known]:
+        raise MigrationRefused(f"The schema is at {at}; this code cannot take it back to {to}.")
+    between = [one for one in pending(known, to) if one not in pending(known, at)]
+    if contracted := [one.id for one in between if one.phase == "contract"]:
+        raise MigrationRefused(f"Revision {contracted[0]} contracted the schema: only a snapshot brings back what it took.")
+    return migrate(url, to=to, back=True) if between else to
 
 
 def contract(url: str) -> str:

@@ -12,6 +12,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 _LIVE = text("deleted_at IS NULL")
+_PURGED = text("purged_at IS NOT NULL")
+_REPLACED = text("replaced_by IS NOT NULL")
+_WAITING = text("replaced_by IS NOT NULL AND deleted_at IS NULL")
+# Where a document comes from: its source, else its file's name. PostgreSQL refuses to index what is longer than 2,700 bytes.
+ORIGIN_START = text("substr(coalesce(source, filename), 1, 200)")
 
 
 def new_id() -> str:
@@ -57,7 +62,8 @@ class Base(DeclarativeBase):
 
 
 class DocumentRow(Base):
-    """One accepted document. `revision` grows with each (re-)ingestion and fences off workers of an older one."""
+    """One accepted document. `revision` grows with each (re-)ingestion and fences off workers of an older one. `replaced_by`: the document
+    that takes its place as soon as that one is indexed; it stays after the deletion, so that the old id still names the newest version."""
 
     __tablename__ = "documents"
 
@@ -73,6 +79,7 @@ class DocumentRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_detail: Mapped[str | None] = mapped_column(Text)
+    warnings: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     attempts: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=1)
     passages_total: Mapped[int] = mapped_column(default=0)
@@ -81,6 +88,7 @@ class DocumentRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    replaced_by: Mapped[str | None] = mapped_column(String(36))
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
@@ -95,6 +103,10 @@ class DocumentRow(Base):
             sqlite_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
             postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
         ),
+        Index("documents_purged", "purged_at", sqlite_where=_PURGED, postgresql_where=_PURGED),
+        Index("documents_replaced", "replaced_by", sqlite_where=_REPLACED, postgresql_where=_REPLACED),
+        Index("documents_waiting", "replaced_by", "id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("documents_origin", "collection", ORIGIN_START, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index(
             "documents_to_embed",
             "id",
@@ -175,13 +187,16 @@ class IndexStateRow(Base):
 
 
 class WorkerRow(Base):
-    """When each worker was last alive: jobs held by a worker that is gone are taken over by another."""
+    """Each worker's last heartbeat: jobs held by a worker without one are taken over by another. `document_id`, `document_since`:
+    the document it has been at for longest, and since when."""
 
     __tablename__ = "workers"
 
     executor_id: Mapped[str] = mapped_column(String(100), primary_key=True)
     release_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    document_id: Mapped[str | None] = mapped_column(String(36))
+    document_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SearchIndexRow(Base):
@@ -196,8 +211,9 @@ class SearchIndexRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class BacklogRow(Base):
-    """One document that one index has still to take over as the catalog has it. `stamp` is new each time it is owed again."""
+class OutboxRow(Base):
+    """The index outbox: one document that one index has still to take over as the catalog has it. `stamp` is new each time it is owed again. The
+    table keeps the name it got in migration 0002: to rename it would break the version before, which a rollback returns to."""
 
     __tablename__ = "index_backlog"
 

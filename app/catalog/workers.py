@@ -1,8 +1,8 @@
-"""Which workers are alive, and what the catalog may forget."""
+"""Heartbeats of the workers, and removing what the catalog need not keep."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import IdempotencyRow, SessionRow, WorkerRow, now
 
 
-def beat(session: Session, executor_id: str, release_id: str) -> None:
-    """Note that this worker is alive."""
+def beat(session: Session, executor_id: str, release_id: str, longest: tuple[str, datetime] | None = None) -> None:
+    """Write this worker's heartbeat. `longest`: the document that it has been at for longest, and since when."""
     row = session.get(WorkerRow, (executor_id, release_id))
     if row is None:
-        session.add(WorkerRow(executor_id=executor_id, release_id=release_id, seen_at=now()))
-    else:
-        row.seen_at = now()
+        row = WorkerRow(executor_id=executor_id, release_id=release_id)
+        session.add(row)
+    row.seen_at = now()
+    row.document_id, row.document_since = longest or (None, None)
 
 
 def live_workers(session: Session, within_seconds: float) -> set[tuple[str, str]]:

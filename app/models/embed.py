@@ -1,27 +1,21 @@
-"""Which embedder the settings ask for, and the stamp its index carries."""
+"""The embedding model that the settings name, and the text it is given for a passage."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from app.models.port import Embedder
-from app.models.registry import local_model
-from app.search.port import Stamp
+from app.models.port import Embedder, EmbeddingProvider, Stamp
+from app.providers import EMBEDDING_PROVIDERS, load
 from app.settings import Settings
 
-NO_MODEL: Final = Stamp("none", "none", 0)
+
+def provider(settings: Settings) -> EmbeddingProvider:
+    """The configured provider."""
+    found: EmbeddingProvider = load(EMBEDDING_PROVIDERS, settings.embedding)
+    return found
 
 
 def stamp(settings: Settings) -> Stamp:
     """The stamp of the configured model, known before its files are there; dimensions 0 when embedding is off."""
-    if settings.embedding == "none":
-        return NO_MODEL
-    if settings.embedding == "bedrock":
-        from app.models.embed_bedrock import bedrock_stamp
-
-        return bedrock_stamp(settings.embedding_model)
-    model = local_model(settings.embedding_model)
-    return Stamp(model.name, model.onnx_sha256, model.dimensions)
+    return provider(settings).stamp(settings)
 
 
 def open_embedder(settings: Settings) -> Embedder | None:
@@ -29,17 +23,7 @@ def open_embedder(settings: Settings) -> Embedder | None:
 
     Raises `ModelUnavailable` for an unknown model, or files that are not the pinned ones.
     """
-    if settings.embedding == "none":
-        return None
-    if settings.embedding == "bedrock":
-        from app.models.embed_bedrock import BedrockEmbedder
-
-        return BedrockEmbedder(settings.embedding_model, region=settings.aws_region)
-    from app.models.embed_local import LocalEmbedder, present
-
-    model = local_model(settings.embedding_model)
-    folder = settings.model_dir / model.name
-    return LocalEmbedder(model, folder, threads=settings.embedding_threads) if present(folder) else None
+    return provider(settings).open(settings)
 
 
 def passage_text(title: str, text: str) -> str:

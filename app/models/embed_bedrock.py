@@ -15,7 +15,8 @@ from circuitbreaker import CircuitBreaker, CircuitBreakerError
 
 from app.errors import ModelUnavailable
 from app.models.bedrock import bedrock_client
-from app.search.port import Stamp, Vector
+from app.models.port import EmbeddingProvider, Stamp, Vector
+from app.text.scripts import mostly_latin
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -63,6 +64,9 @@ class BedrockEmbedder:
     def query(self, text: str) -> Vector:
         return self._cohere([text], "search_query")[0] if "cohere" in self._model_id else self._titan(text)
 
+    def reads(self, text: str) -> bool:
+        return "english" not in self._model_id or mostly_latin(text)
+
     def _titan(self, text: str) -> Vector:
         answer = self._invoke({"inputText": text, "dimensions": self.stamp.dimensions, "normalize": True})
         return self._vectors([answer.get("embedding")], 1)[0]
@@ -97,3 +101,9 @@ class BedrockEmbedder:
                 f"Bedrock model {self._model_id} did not answer {expected} vectors of {self.stamp.dimensions} numbers."
             ) from error
         return list(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12))
+
+
+PROVIDER: Final = EmbeddingProvider(
+    stamp=lambda settings: bedrock_stamp(settings.embedding_model),
+    open=lambda settings: BedrockEmbedder(settings.embedding_model, region=settings.aws_region),
+)

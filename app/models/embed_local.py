@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from app.errors import ModelUnavailable
-from app.models.registry import LocalModel
-from app.search.port import Stamp, Vector
+from app.models.port import EmbeddingProvider, Stamp, Vector
+from app.models.registry import LocalModel, local_model
+from app.settings import Settings
+from app.text.scripts import mostly_latin
 
 FILES: Final = ("model.onnx", "tokenizer.json")
 SHORTEST_NORM: Final = 1e-12  # keeps the division finite; real vectors have norms around 1 or more
+
+
+def stamp_of(model: LocalModel) -> Stamp:
+    return Stamp(model.name, model.onnx_sha256, model.dimensions)
 
 
 def present(folder: Path) -> bool:
@@ -39,13 +44,15 @@ class LocalEmbedder:
         """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
         for name, expected in zip(FILES, (model.onnx_sha256, model.tokenizer_sha256), strict=True):
             _verify(folder / name, expected)
-        self.stamp = Stamp(model.name, model.onnx_sha256, model.dimensions)
+        self.stamp = stamp_of(model)
         self._model = model
+        from tokenizers import Tokenizer
+
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(model.max_tokens)  # replaces the file's own limit, 128 for MiniLM
         self._tokenizer.no_padding()  # the file pads every text to 128 tokens
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: it would report its use elsewhere
-        import onnxruntime
+        import onnxruntime  # loads for about a second, and is not needed for the stamp alone
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -58,6 +65,9 @@ class LocalEmbedder:
 
     def query(self, text: str) -> Vector:
         return self._embed(self._model.query_prefix + text)
+
+    def reads(self, text: str) -> bool:
+        return mostly_latin(text)  # the pinned models are English ones
 
     def _embed(self, text: str) -> Vector:
         # A lone surrogate is valid in JSON and in str, but not in UTF-8, which the tokenizer needs.
@@ -77,3 +87,12 @@ def _verify(path: Path, expected: str) -> None:
         raise ModelUnavailable(
             f"The model file {path} has SHA-256 {found}, not {expected}: remove its folder, then run `teal up` to fetch it again."
         )
+
+
+def _open(settings: Settings) -> LocalEmbedder | None:
+    model = local_model(settings.embedding_model)
+    folder = settings.model_dir / model.name
+    return LocalEmbedder(model, folder, threads=settings.embedding_threads) if present(folder) else None
+
+
+PROVIDER: Final = EmbeddingProvider(stamp=lambda settings: stamp_of(local_model(settings.embedding_model)), open=_open)

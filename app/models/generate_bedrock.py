@@ -15,8 +15,8 @@ from circuitbreaker import CircuitBreaker
 from app.errors import ModelUnavailable
 from app.models.bedrock import bedrock_client
 from app.models.generation import Generation
+from app.observability.metrics import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 from app.settings import Settings
-from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient

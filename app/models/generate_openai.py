@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
@@ -13,13 +14,17 @@ from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 from app.models.generation import Generation
+from app.observability.metrics import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 from app.settings import Settings
-from app.telemetry import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 
 _CONNECT_SECONDS: Final = 3.0
 _ATTEMPTS: Final = 3  # only before the first token: a stream that broke in the middle is not repeated
 _BREAKER_FAILURES: Final = 5
 _BREAKER_SECONDS: Final = 15
+_SHOWN_CHARACTERS: Final = 300  # of an endpoint's own words about a refusal
+_MOST_READ_BYTES: Final = 20_000  # of a refusal: an error page may be long
+# What newer models refuse, and what they take instead; None: to be left out.
+_INSTEAD: Final = {"max_tokens": "max_completion_tokens", "temperature": None, "stream_options": None}
 
 
 class _Busy(Exception):
@@ -33,6 +38,14 @@ class OpenAIGenerator:
         self.label = f"Written by {settings.generation_model or 'the configured model'} from the cited sources."
         self._model = settings.generation_model
         self._max_tokens = settings.max_answer_tokens
+        self._options: dict[str, Any] = {
+            "max_tokens": self._max_tokens,
+            "temperature": 0,
+            "stream_options": {
+                "include_usage": True
+            },  # the last chunk counts the tokens; most servers that do not know it ignore it
+        }
+        self._key = settings.openai_api_key
         headers = {}
         if settings.openai_api_key is not None:
             headers["Authorization"] = f"Bearer {settings.openai_api_key.get_secret_value()}"
@@ -78,31 +91,72 @@ class OpenAIGenerator:
 
     @stamina.retry(on=(httpx.TransportError, _Busy), attempts=_ATTEMPTS, timeout=20.0, wait_initial=0.2, wait_max=2.0)
     async def _open(self, system: str, user: str) -> httpx.Response:
-        body = {
-            "model": self._model,
-            "stream": True,
-            "stream_options": {"include_usage": True},  # the last chunk counts the tokens; servers that do not know it ignore it
-            "max_tokens": self._max_tokens,
-            "temperature": 0,
-            "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
-        }
+        while True:
+            options = self._options
+            response = await self._asked(system, user, options)
+            if response.is_success:
+                return response
+            refusal = await self._refusal(response)
+            if response.status_code == 429:
+                MODEL_LIMITED.labels("openai").inc()
+            if response.status_code == 429 or response.status_code >= 500:
+                raise _Busy(f"status {response.status_code}: {refusal}")
+            refused = next((name for name in options if re.search(rf"\b{name}\b", refusal)), None) if refusal else None
+            if response.status_code not in (400, 422) or refused not in _INSTEAD:
+                raise ModelUnavailable(
+                    f"The language model refused the request with status {response.status_code}"
+                    f"{f': {refusal}' if refusal else ''}. Check TEAL_GENERATION_MODEL and its key."
+                )
+            self._options = _without(options, refused)  # this model never takes it: the next question does not ask again
+
+    async def _asked(self, system: str, user: str, options: dict[str, Any]) -> httpx.Response:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        body = {"model": self._model, "stream": True, **options, "messages": messages}
         MODEL_CALLS.labels("openai").inc()
         try:
             response = await self._client.send(self._client.build_request("POST", "chat/completions", json=body), stream=True)
         except httpx.TransportError:
             PROVIDER_ERRORS.labels("openai").inc()
             raise
-        if response.is_success:
-            return response
-        PROVIDER_ERRORS.labels("openai").inc()
-        await response.aclose()
-        if response.status_code == 429:
-            MODEL_LIMITED.labels("openai").inc()
-        if response.status_code == 429 or response.status_code >= 500:
-            raise _Busy(f"status {response.status_code}")
-        raise ModelUnavailable(
-            f"The language model refused the request with status {response.status_code}: check TEAL_GENERATION_MODEL and its key."
-        )
+        if not response.is_success:
+            PROVIDER_ERRORS.labels("openai").inc()
+        return response
+
+    async def _refusal(self, response: httpx.Response) -> str:
+        """The endpoint's own words, short, on one line, without our key."""
+        raw = b""
+        try:
+            async for part in response.aiter_bytes():
+                raw += part
+                if len(raw) > _MOST_READ_BYTES:
+                    break
+        except httpx.TransportError:
+            pass  # the status says enough
+        finally:
+            await response.aclose()
+        words = " ".join(_message(raw).split())
+        if self._key is not None:
+            words = words.replace(self._key.get_secret_value(), "***")
+        return words[:_SHOWN_CHARACTERS].rstrip(" .")
+
+
+def _without(options: dict[str, Any], refused: str) -> dict[str, Any]:
+    """The options without the one that the endpoint refused; where another option means the same, it takes its place."""
+    instead = _INSTEAD[refused]
+    return {
+        (instead or name) if name == refused else name: value for name, value in options.items() if name != refused or instead
+    }
+
+
+def _message(raw: bytes) -> str:
+    text = raw.decode("utf-8", "replace")
+    try:
+        error = json.loads(text)
+    except ValueError:
+        return "" if "<" in text[:200] else text
+    while isinstance(error, dict):
+        error = error.get("error") or error.get("message") or error.get("detail") or ""
+    return error if isinstance(error, str) else json.dumps(error)
 
 
 def _note(chunk: dict[str, Any], generation: Generation) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Self
 
-from app.telemetry import FIRST_TOKEN, TOKENS, counter, histogram
-from app.tracing import ModelCall
+from app.observability.metrics import FIRST_TOKEN, TOKENS, counter, histogram
+from app.observability.tracing import ModelCall
 
 
 class Generation:

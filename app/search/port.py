@@ -1,4 +1,4 @@
-"""What the service needs of a search engine. Two adapters keep it: `elasticsearch.py` and `embedded.py`.
+"""What the service needs of a search engine. Two adapters keep it: `elasticsearch/` and `sqlite/`; `engines.py` opens the configured one.
 
 Reading is async and done by the app processes; writing is sync and done only by the worker (and `app.admin`).
 Both adapters raise `app.errors.SearchUnavailable` when the engine does not answer and `IndexMismatch` when its stamp
@@ -7,24 +7,15 @@ is another model's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from app.errors import IndexMismatch
+from app.models.port import Stamp, Vector
+from app.settings import Settings
 
-Vector = NDArray[np.float32]
 Mode = Literal["hybrid", "lexical", "semantic"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Which model's vectors an index holds. Written at creation, compared at every open."""
-
-    model: str
-    digest: str
-    dimensions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +94,7 @@ class SearchWriter(Protocol):
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
         """Remove the document's passages with ordinal >= keep_below; returns how many."""
 
-    def publish(self) -> None:
+    def refresh(self) -> None:
         """Make everything written so far visible to readers."""
 
     def count(self, document_id: str | None = None) -> int:
@@ -119,3 +110,32 @@ class SearchWriter(Protocol):
         """Remove the whole index and what names it; False when there was none. Only `close` may follow."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEngine:
+    """An adapter as `app/providers.py` registers it.
+
+    `swap(settings, other)` makes `settings.index` what `other.index` is, whose name is gone; the index that was replaced is kept as
+    `kept_name(settings)`. True when there was one to keep. Readers see the one or the other; done again after it was cut off, it ends
+    what was begun.
+    """
+
+    open_reader: Callable[[Settings, Stamp], SearchReader]
+    open_writer: Callable[[Settings], SearchWriter]
+    swap: Callable[[Settings, Settings], bool]
+
+
+def kept_name(settings: Settings) -> str:
+    """Where the index that was replaced last is kept, until the next one is."""
+    return f"{settings.index}-kept"
+
+
+def check_stamp(found: Stamp, expected: Stamp, where: str) -> None:
+    """Raises `IndexMismatch` when vectors of `expected` cannot be compared with the index's. Without a model
+    (dimensions 0) no vector is compared, so every index will do."""
+    if expected.dimensions and found != expected:
+        raise IndexMismatch(
+            f"{where} holds vectors of {found.model} ({found.dimensions} dimensions, digest {found.digest[:12]}), "
+            f"the settings name {expected.model} ({expected.dimensions}, {expected.digest[:12]})."
+        )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
-from app.search.elasticsearch_connection import client_options, mapped
+from app.search.elasticsearch.connection import client_options, mapped
 from app.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0  # nodes that are busy answer late, and nobody waits for this
@@ -59,7 +59,7 @@ class Engine:
     index: SearchIndex | None
 
 
-def read(settings: Settings) -> Engine:
+def collect(settings: Settings) -> Engine:
     """All of it, as of now. Raises `SearchUnavailable`."""
     with (
         mapped(settings.elasticsearch_url, settings.index),

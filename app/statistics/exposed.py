@@ -1,21 +1,23 @@
-"""The statistics as metrics. What counts since a part's own start is a counter here too, followed through its restarts."""
+"""The statistics as metrics. What a part counts from its own start is a counter here too, which goes on when the part restarts."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import Counter, Gauge
 
 from app.settings import Settings
-from app.statistics.elasticsearch import Engine
 from app.statistics.postgres import Postgres
+
+if TYPE_CHECKING:
+    from app.statistics.elasticsearch import Engine
 
 
 def _unknown(name: str, help_: str) -> Gauge:
-    """Not a number until it is read: a part that is not configured is not a part at 0."""
+    """A gauge that is NaN until it is read for the first time, so that a part that is not configured does not look like one at 0."""
     gauge = Gauge(name, help_)
     gauge.set(math.nan)
     return gauge
@@ -42,7 +44,7 @@ REDIS_CLIENTS: Final = _unknown("teal_redis_clients", "Open connections to Redis
 REDIS_EVICTED: Final = Counter("teal_redis_evicted_keys_total", "Keys that Redis threw out for want of memory")
 REDIS_LOOKUPS: Final = Counter("teal_redis_lookups_total", "Keys that were asked for", ("outcome",))
 DISK_FREE: Final = _unknown("teal_disk_free_bytes", "Free on the disk that holds the process's data")
-FEWEST_ROWS: Final = 1_000  # below this autovacuum's own base, 50 rows, makes any share look large
+FEWEST_ROWS: Final = 1_000  # autovacuum begins at 50 dead rows, which is a large share of a smaller table and means nothing
 
 
 class Exposed:

@@ -1,4 +1,4 @@
-"""A thread of the worker that reads the statistics twice a minute. What does not answer is named once and asked again."""
+"""A thread of the worker that reads the statistics twice a minute. A part that does not answer is logged once and asked again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from app.settings import Settings
-from app.statistics import elasticsearch, postgres
+from app.statistics import postgres
 from app.statistics.exposed import Exposed
 
 PERIOD_SECONDS: Final = 30.0  # as often as Prometheus asks; the calls cost the parts some 20 ms together
@@ -39,7 +39,7 @@ class Observer(threading.Thread):
         settings = self._settings
         self._read("files", lambda: self._exposed.files(settings))
         if settings.search == "elasticsearch":
-            self._read("elasticsearch", lambda: self._exposed.search(elasticsearch.read(settings)))
+            self._read("elasticsearch", self._elasticsearch)
         if settings.database_url is not None:
             self._read("postgres", self._postgres)
         if settings.redis_url is not None:
@@ -56,9 +56,14 @@ class Observer(threading.Thread):
         else:
             self._silent.discard(part)
 
+    def _elasticsearch(self) -> None:
+        from app.statistics import elasticsearch  # only where it runs: its client is not loaded beside another engine's
+
+        self._exposed.search(elasticsearch.collect(self._settings))
+
     def _postgres(self) -> None:
         with self._engine.connect() as connection:
-            self._exposed.postgres(postgres.read(connection))
+            self._exposed.postgres(postgres.collect(connection))
 
     def _redis(self, url: str) -> None:
         with Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS) as client:

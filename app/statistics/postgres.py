@@ -80,7 +80,7 @@ _INDEXES: Final = text("""
     FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) ORDER BY 1""")
 
 
-def read(connection: Connection) -> Postgres:
+def collect(connection: Connection) -> Postgres:
     """All of it, as of now."""
     database = connection.execute(_DATABASE).one()
     sessions = connection.execute(_SESSIONS, {"slow": SLOW_SECONDS}).one()

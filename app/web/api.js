@@ -73,8 +73,8 @@ export async function call(method, path, options = {}) {
   }
 }
 
-/** Events {event, data} of a streamed answer. Throws `Problem` when the stream breaks before `done` or `error`. */
-export async function* streamAnswer(question, signal) {
+/** Events {event, data} of a streamed answer to {question, filters, history}. Throws `Problem` when the stream breaks before `done` or `error`. */
+export async function* streamAnswer(asked, signal) {
   const silence = new AbortController();
   let timer;
   const heard = () => {
@@ -84,7 +84,7 @@ export async function* streamAnswer(question, signal) {
   heard();
   try {
     const response = await open("POST", "/v1/ask", {
-      body: { question, stream: true }, accept: "text/event-stream", signal: AbortSignal.any([signal, silence.signal]),
+      body: { ...asked, stream: true }, accept: "text/event-stream", signal: AbortSignal.any([signal, silence.signal]),
     });
     for await (const event of events(response.body, heard)) {
       yield { event: event.event, data: JSON.parse(event.data) };

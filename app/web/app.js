@@ -1,9 +1,11 @@
 // Entry: who is signed in, and which view is shown. Each view keeps to its own file.
 
+import * as address from "./address.js";
 import { session as sessionEvents } from "./api.js";
 import * as ask from "./ask.js";
 import { byId, problemCard } from "./dom.js";
 import * as documents from "./documents.js";
+import * as memory from "./memory.js";
 import * as passage from "./passage.js";
 import * as search from "./search.js";
 import * as session from "./session.js";
@@ -29,7 +31,7 @@ function leave() {
 /** Show the view that the address names. Focus goes to its heading when the reader went there. */
 function route({ focus = false } = {}) {
   if (!who) return;
-  const asked = location.hash.slice(1);
+  const { view: asked, parameters } = address.current();
   const name = Object.hasOwn(VIEWS, asked) && (asked !== "signals" || isAdmin()) ? asked : "ask";
   if (name !== shown) {
     leave();
@@ -40,8 +42,8 @@ function route({ focus = false } = {}) {
       else link.removeAttribute("aria-current");
     }
     document.title = `${byId(`${name}-title`).textContent} · Teal`;
-    VIEWS[name].show?.(who);
-  }
+    VIEWS[name].show?.(who, parameters);
+  } else if (asked === name) VIEWS[name].move?.(parameters); // Back, forth, or a changed address
   if (focus) byId(`${name}-title`).focus();
 }
 
@@ -49,6 +51,7 @@ const isAdmin = () => who?.role === "admin";
 
 function remember(principal) {
   who = principal;
+  ask.restore(memory.recall(principal).ask);
   byId("tab-signals").hidden = !isAdmin();
   byId("who-name").textContent = [...new Set([principal.name, principal.role])].filter(Boolean).join(" · ");
 }
@@ -68,6 +71,7 @@ function showSignIn() {
 }
 
 async function signInWith(key) {
+  leave();
   byId("boot-text").textContent = "Signing in…";
   only("boot");
   try {
@@ -96,8 +100,9 @@ session.prepareForm(signedIn);
 for (const view of Object.values(VIEWS)) view.prepare();
 passage.prepare();
 
-window.addEventListener("hashchange", () => {
-  leaveKeyOut() || route({ focus: true });
+// `popstate` comes with every step through the history, and with a changed fragment. Focus moves with the view, not within it.
+window.addEventListener("popstate", () => {
+  leaveKeyOut() || route({ focus: address.current().view !== shown });
 });
 function leaveKeyOut() {
   const key = session.takeKeyFromAddress();
@@ -121,6 +126,7 @@ byId("sign-out").addEventListener("click", async () => {
     leave();
     return only("boot");
   }
+  memory.forget();
   location.reload(); // forget every answer that is on the page
   return undefined;
 });

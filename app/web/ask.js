@@ -1,12 +1,15 @@
-// Asking: one article for each question, newest first, filled while the answer streams in.
+// Asking: one article for each question, newest first, filled while the answer streams in. A reload brings them back.
 
-import { Problem, problemFrom, streamAnswer } from "./api.js";
-import { announce, byId, degradedNote, dotted, h, plural, problemCard } from "./dom.js";
-import { open as openPassage } from "./passage.js";
+import { answerArticle } from "./answer.js";
+import { Problem, call, problemFrom, streamAnswer } from "./api.js";
+import { announce, byId, h, plural } from "./dom.js";
+import { keep } from "./memory.js";
 
 const KEPT_ANSWERS = 20; // enough to look back on, and the page stays light
-const COPIED_MS = 2_000; // long enough to be read
+const TOLD_QUESTIONS = 3; // a follow-up points back to the last few, and the service looks at no more
+const TOLD_CHARACTERS = 4_000; // of each question and answer: what is longer says no more about what "it" means
 let running = null;
+let shown = []; // the answers on the page, newest first
 
 export function prepare() {
   const question = byId("question");
@@ -19,6 +22,9 @@ export function prepare() {
     event.preventDefault();
     byId("ask-form").requestSubmit();
   });
+  question.addEventListener("input", save);
+  byId("ask-collection").addEventListener("change", save);
+  byId("ask-anew").addEventListener("click", anew);
   byId("stop").addEventListener("click", () => running?.abort());
   for (const example of document.querySelectorAll(".example")) {
     example.addEventListener("click", () => {
@@ -28,20 +34,73 @@ export function prepare() {
   }
 }
 
-export function show() {}
+export function show() {
+  fillCollections();
+}
+
+/** Show what was there before the reload; `kept` is what `save` left. */
+export function restore(kept) {
+  running?.abort();
+  shown = [];
+  for (const record of kept?.answers ?? []) shown.push(answerArticle(record.question, () => again(record.question), record));
+  byId("answers").replaceChildren(...shown.map(({ element }) => element));
+  byId("question").value = kept?.draft ?? byId("question").value;
+  const collection = kept?.collection ?? "";
+  if (collection) byId("ask-collection").append(h("option", { value: collection }, collection));
+  byId("ask-collection").value = collection;
+  arrange();
+}
+
+function save() {
+  keep("ask", { answers: shown.map(({ record }) => record()), draft: byId("question").value, collection: byId("ask-collection").value });
+}
+
+function arrange() {
+  byId("examples").hidden = shown.length > 0;
+  byId("ask-anew").hidden = !shown.length;
+}
+
+/** The answers go, and with them what the next question could point back to. */
+function anew() {
+  running?.abort();
+  shown = [];
+  byId("answers").replaceChildren();
+  arrange();
+  save();
+  byId("question").focus();
+  announce("A new conversation.");
+}
+
+/** Collections to choose from; without them all are asked. */
+async function fillCollections() {
+  const select = byId("ask-collection");
+  try {
+    const { items } = await call("GET", "/v1/collections");
+    const chosen = select.value;
+    select.replaceChildren(h("option", { value: "" }, "All collections"),
+      ...items.map(({ name, documents }) => h("option", { value: name }, `${name} (${plural(documents, "document")})`)));
+    select.value = items.some(({ name }) => name === chosen) ? chosen : "";
+  } catch { /* the question itself will say what is wrong */ }
+}
+
+const again = (question) => !running && ask(question);
 
 async function ask(question) {
   const control = new AbortController();
   running = control;
   byId("question").value = "";
   setBusy(true);
-  const answer = answerArticle(question, () => !running && ask(question));
-  byId("examples").hidden = true;
+  const collection = byId("ask-collection").value;
+  const asked = { question, history: history(), ...(collection ? { filters: { collections: [collection] } } : {}) };
+  const answer = answerArticle(question, () => again(question));
   byId("answers").prepend(answer.element);
+  shown = [answer, ...shown].slice(0, KEPT_ANSWERS);
   while (byId("answers").children.length > KEPT_ANSWERS) byId("answers").lastChild.remove();
+  arrange();
+  save();
   announce("Searching your documents.");
   try {
-    for await (const { event, data } of streamAnswer(question, control.signal)) {
+    for await (const { event, data } of streamAnswer(asked, control.signal)) {
       if (event === "retrieval") answer.retrieved(data);
       else if (event === "token") answer.add(data.text);
       else if (event === "citation") answer.cite(data);
@@ -49,13 +108,24 @@ async function ask(question) {
       else if (event === "error") answer.failed(problemFrom(data.status ?? 500, JSON.stringify(data), data.request_id));
     }
   } catch (problem) {
-    if (!byId("question").value) byId("question").value = question; // to change it and ask again
+    if (!byId("question").value && answer.element.isConnected) byId("question").value = question; // to change it and ask again
     if (control.signal.aborted) answer.stopped();
     else answer.failed(problem instanceof Problem ? problem : new Problem({ title: "This page failed", detail: String(problem), action: "Reload it, then ask again." }));
   } finally {
-    running = null;
-    setBusy(false);
+    if (running === control) {
+      running = null;
+      setBusy(false);
+    }
+    save();
   }
+}
+
+/** What was said before, oldest first, for questions that point back to it. */
+function history() {
+  const whole = shown.map(({ record }) => record()).filter(({ way, written }) => way === "done" && written.trim());
+  return whole.slice(0, TOLD_QUESTIONS).reverse().flatMap(({ question, written }) => [
+    { role: "user", content: question.slice(0, TOLD_CHARACTERS) }, { role: "assistant", content: written.trim().slice(0, TOLD_CHARACTERS) },
+  ]);
 }
 
 function setBusy(busy) {
@@ -63,128 +133,4 @@ function setBusy(busy) {
   byId("ask-button").hidden = busy;
   byId("stop").hidden = !busy;
   if (held) (busy ? byId("stop") : byId("question")).focus();
-}
-
-/** The article and what can happen to it. Text comes in pieces; a piece may end inside a marker such as `[1`. */
-function answerArticle(question, again) {
-  const citations = new Map();
-  let written = "";
-  let pending = "";
-  const progress = h("p", { class: "loading" }, "Searching your documents…");
-  const text = h("div", { class: "prose" });
-  const notices = h("div", { class: "notices" });
-  const sources = h("ol", { class: "sources" });
-  const sourcesBlock = h("div", { hidden: true }, h("h3", { class: "small-title" }, "Sources"), sources);
-  const foot = h("div", { class: "answer-foot" });
-  const element = h("article", { class: "answer", "aria-busy": "true" },
-    h("h2", { class: "question" }, question), progress, text, notices, foot, sourcesBlock);
-
-  const marker = (n, sentence) => h("button", {
-    type: "button", class: "cite", "data-n": n, disabled: !citations.has(n), "aria-label": label(n),
-    onclick: () => openPassage(citations.get(n), { quote: sentence }),
-  }, `[${n}]`);
-  const label = (n) => `Source ${n}${citations.has(n) ? `: ${citations.get(n).title || "Untitled"}` : ""}`;
-
-  function append(piece) {
-    for (const part of piece.split(/(\[\d{1,3}\])/)) {
-      const found = /^\[(\d{1,3})\]$/.exec(part);
-      if (found) text.append(marker(Number(found[1]), sentenceBefore(written)));
-      else text.append(part);
-      written += part;
-    }
-  }
-  function flush() {
-    append(pending);
-    pending = "";
-  }
-  function cite(citation) {
-    const n = citation.n ?? citations.size + 1;
-    if (citations.has(n)) return;
-    citations.set(n, { ...citation, n });
-    for (const button of text.querySelectorAll(`.cite[data-n="${n}"]`)) {
-      button.disabled = false;
-      button.setAttribute("aria-label", label(n));
-    }
-    sources.append(h("li", { value: n },
-      h("button", { type: "button", class: "source-open", onclick: () => openPassage(citations.get(n)) },
-        h("span", { class: "source-title", "data-n": n }, citation.title || "Untitled"),
-        h("span", { class: "source-text" }, citation.passage ?? ""))));
-    sourcesBlock.hidden = false;
-  }
-  function end() {
-    flush();
-    progress.remove();
-    element.setAttribute("aria-busy", "false");
-    for (const button of text.querySelectorAll(".cite:disabled")) button.replaceWith(button.textContent);
-  }
-
-  return {
-    element,
-    cite,
-    retrieved({ hits = [], degraded }) {
-      progress.textContent = hits.length ? `Reading ${plural(hits.length, "passage")}…` : "No passage found…";
-      announce(hits.length ? `Found ${plural(hits.length, "passage")}. The answer is being written.` : "No passage found.");
-      if (degraded) notices.append(degradedNote(degraded));
-    },
-    add(piece) {
-      pending += piece;
-      const unfinished = /\[\d{0,3}$/.exec(pending)?.[0] ?? "";
-      append(pending.slice(0, pending.length - unfinished.length));
-      pending = unfinished;
-    },
-    done({ answer = "", grounded, label: author, citations: all = [] }) {
-      flush();
-      all.forEach((citation, index) => cite({ n: index + 1, ...citation }));
-      if (answer.trim() !== written.trim()) {
-        text.replaceChildren();
-        written = "";
-        append(answer);
-      }
-      end();
-      if (grounded === false) {
-        notices.prepend(h("div", { class: "notice warn" }, h("p", { class: "notice-title" }, "Not grounded in your documents"),
-          h("p", {}, "No passage supports this well enough. Do not rely on it; ask in other words, or add documents that cover it.")));
-      }
-      foot.append(h("p", { class: "meta" }, ...dotted(author)), copyButton(() => copyText(question, answer || written, citations)));
-      announce(`${grounded === false ? "Not grounded in your documents. " : ""}Answer: ${written} ${plural(citations.size, "source")}.`);
-    },
-    stopped() {
-      end();
-      notices.append(h("p", { class: "incomplete" }, "Stopped. ", written.trim() ? "What stands above is not the whole answer. " : "",
-        h("button", { type: "button", class: "as-link", onclick: again }, "Ask again")));
-      announce("Stopped.");
-    },
-    failed(problem) {
-      end();
-      if (written.trim()) notices.append(h("p", { class: "incomplete" }, "What stands above is not the whole answer."));
-      notices.append(problemCard(problem, again, "Ask again"));
-    },
-  };
-}
-
-/** The sentence that a marker closes, so that it can be found again in the passage. */
-function sentenceBefore(written) {
-  const bare = written.replace(/(\s*\[\d{1,3}\])+\s*$/, "").trimEnd();
-  const parts = bare.split(/\[\d{1,3}\]|\n|(?<=[.!?])\s+(?=\S)/);
-  return parts.at(-1).trim();
-}
-
-function copyText(question, answer, citations) {
-  const list = [...citations.values()].map((citation) => `[${citation.n}] ${citation.title || "Untitled"}`);
-  return [question, "", answer, ...(list.length ? ["", "Sources", ...list] : [])].join("\n");
-}
-
-function copyButton(content) {
-  const button = h("button", { type: "button", class: "quiet", onclick: copy }, "Copy answer");
-  async function copy() {
-    try {
-      await navigator.clipboard.writeText(content());
-      button.textContent = "Copied";
-      announce("Answer copied.");
-    } catch {
-      button.textContent = "Copying is not allowed here";
-    }
-    setTimeout(() => { button.textContent = "Copy answer"; }, COPIED_MS);
-  }
-  return button;
 }

@@ -1,32 +1,72 @@
 // The library: the list with its pages, deleting and retrying. Adding files is in uploads.js.
 
+import * as address from "./address.js";
 import { call } from "./api.js";
 import { announce, byId, dotted, h, plural, problemCard, sourceNode, when } from "./dom.js";
-import { chip, reason } from "./states.js";
+import { chip, reason, warnings } from "./states.js";
 import * as uploads from "./uploads.js";
 
 const PAGE_SIZE = 20;
 const POLL_MS = 2_000; // a document takes seconds; this is quick enough to look live and cheap for the service
-const cursors = [null]; // one for each page up to the one shown
+const TYPING_MS = 300; // shorter than a pause, longer than the time between two letters
+let cursors = [null]; // one for each page up to the one shown
 let nextCursor = null;
+let wanted = ""; // the last request for the list: the answer to an older one is not shown
 let writer = false;
 let timer = null;
 let visible = false;
+let typing = null;
 
 export function prepare() {
   uploads.prepare({ onAccepted: () => cursors.length === 1 && load() });
   byId("documents-refresh").addEventListener("click", () => load({ say: true }));
-  byId("next").addEventListener("click", () => turn(() => cursors.push(nextCursor)));
-  byId("previous").addEventListener("click", () => turn(() => cursors.pop()));
+  byId("next").addEventListener("click", () => turn([...cursors, nextCursor]));
+  byId("previous").addEventListener("click", () => turn(cursors.slice(0, -1)));
+  byId("library-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    narrow();
+  });
+  byId("library-query").addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(narrow, TYPING_MS);
+  });
+  for (const id of ["library-collection", "library-status"]) byId(id).addEventListener("change", narrow);
 }
 
-export function show(who) {
+export async function show(who, parameters) {
   visible = true;
   writer = who.role !== "reader";
   byId("add").hidden = !writer;
   byId("add-refused").hidden = writer;
-  uploads.fillCollections();
+  const [names] = await Promise.all([uploads.fillCollections(), writer ? uploads.offerFormats() : null]);
+  byId("library-collection").replaceChildren(h("option", { value: "" }, "All collections"), ...names.map((name) => h("option", { value: name }, name)));
+  move(parameters);
+}
+
+/** The address has changed, by Back or a reload. The places of earlier pages come from the history; without them it is the first page. */
+export function move(parameters) {
+  byId("library-query").value = parameters.get("q") ?? "";
+  byId("library-collection").value = parameters.get("collection") ?? "";
+  byId("library-status").value = parameters.get("status") ?? "";
+  cursors = parameters.get("page") && Array.isArray(history.state?.cursors) ? history.state.cursors : [null];
   load();
+}
+
+/** What is shown, for the address and for the service. */
+function chosen() {
+  return { q: byId("library-query").value.trim(), collection: byId("library-collection").value, status: byId("library-status").value };
+}
+
+function note(how = {}) {
+  address.write("documents", { ...chosen(), page: cursors.length > 1 ? cursors.length : "" }, { ...how, state: { cursors } });
+}
+
+/** Only documents of the words, collection and state that are chosen. */
+async function narrow() {
+  clearTimeout(typing);
+  cursors = [null];
+  note({ replace: true });
+  await load({ say: true });
 }
 
 export function hide() {
@@ -34,8 +74,9 @@ export function hide() {
   clearTimeout(timer);
 }
 
-async function turn(move) {
-  move();
+async function turn(pages) {
+  cursors = pages;
+  note();
   await load({ say: true });
   byId("library-title").focus();
 }
@@ -47,11 +88,14 @@ async function load({ say = false } = {}) {
   const cursor = cursors.at(-1);
   if (!list.children.length) list.replaceChildren(h("li", { class: "loading" }, "Loading…"));
   try {
-    const query = new URLSearchParams({ limit: PAGE_SIZE, ...(cursor ? { cursor } : {}) });
+    const asked = Object.entries({ ...chosen(), cursor: cursor ?? "" }).filter(([, value]) => value);
+    const query = new URLSearchParams([["limit", PAGE_SIZE], ...asked]).toString();
+    wanted = query;
     const page = await call("GET", `/v1/documents?${query}`);
-    if (cursor !== cursors.at(-1)) return;
+    if (wanted !== query) return; // somebody has turned the page or typed on meanwhile
     if (!page.items.length && cursors.length > 1) { // its last document was deleted
-      cursors.pop();
+      cursors = cursors.slice(0, -1);
+      note({ replace: true });
       await load();
       return;
     }
@@ -78,19 +122,21 @@ function poll() {
 function render(items) {
   const list = byId("documents-list");
   if (!items.length) {
-    list.replaceChildren(h("li", { class: "empty" }, writer ? "No documents yet. Add the first one above." : "No documents yet."));
+    const narrowed = Object.values(chosen()).some(Boolean);
+    list.replaceChildren(h("li", { class: "empty" }, narrowed ? "No document fits. Try fewer letters, or all collections and states."
+      : writer ? "No documents yet. Add the first one above." : "No documents yet."));
     return;
   }
   const rows = new Map([...list.querySelectorAll("[data-id]")].map((row) => [row.dataset.id, row]));
-  const wanted = items.map((item) => {
+  const rendered = items.map((item) => {
     const old = rows.get(item.id);
     if (old?.dataset.version === version(item)) return old;
     const row = documentRow(item);
     if (old?.contains(document.activeElement)) requestAnimationFrame(() => row.querySelector("button")?.focus());
     return row;
   });
-  const same = wanted.length === list.children.length && wanted.every((row, index) => row === list.children[index]);
-  if (!same) list.replaceChildren(...wanted);
+  const same = rendered.length === list.children.length && rendered.every((row, index) => row === list.children[index]);
+  if (!same) list.replaceChildren(...rendered);
 }
 
 const version = ({ status, progress, updated_at: updated, passages }) => [status, progress, updated, passages, writer].join(" ");
@@ -102,7 +148,8 @@ function documentRow(item) {
       h("p", { class: "row-title" }, title, " ", chip(item.status)),
       h("p", { class: "meta" }, ...dotted(item.collection, sourceNode(item.source), item.passages ? plural(item.passages, "passage") : null, when(item.updated_at ?? item.created_at))),
       item.status === "processing" ? h("progress", { max: 1, value: item.progress ?? 0, "aria-label": `Indexing ${title}` }) : null,
-      item.status === "failed" ? reason(item.error) : null),
+      item.status === "failed" ? reason(item.error) : null,
+      warnings(item.warnings)),
     writer ? h("div", { class: "buttons" },
       item.status === "failed" ? h("button", { type: "button", class: "secondary", "aria-label": `Retry ${title}`, onclick: () => retry(item) }, "Retry") : null,
       h("button", { type: "button", class: "quiet", "aria-label": `Delete ${title}`, onclick: () => confirmDelete(item) }, "Delete")) : null);

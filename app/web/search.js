@@ -1,5 +1,6 @@
 // Searching: the passages, with matched words marked and, when wanted, how each score came about.
 
+import * as address from "./address.js";
 import { call } from "./api.js";
 import { announce, byId, degradedNote, dotted, h, highlighted, plural, problemCard, sourceNode } from "./dom.js";
 import { open as openPassage } from "./passage.js";
@@ -11,14 +12,41 @@ let latest = null;
 export function prepare() {
   byId("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    run();
+    ask();
   });
-  for (const id of ["mode", "collection", "explain"]) byId(id).addEventListener("change", () => byId("query").value.trim() && run());
+  for (const id of ["mode", "collection", "explain"]) byId(id).addEventListener("change", () => byId("query").value.trim() && ask());
   invite();
 }
 
-export function show() {
+export async function show(_who, parameters) {
+  if (![...parameters].length && byId("query").value.trim()) note({ replace: true }); // back from another tab of the page
+  else if (parameters.get("q")) {
+    await fillCollections(parameters.get("collection"));
+    move(parameters);
+    return;
+  }
   fillCollections();
+}
+
+/** The address has changed, by Back or a reload: what it says is searched again. */
+export function move(parameters) {
+  byId("query").value = parameters.get("q") ?? "";
+  byId("mode").value = parameters.get("mode") ?? "hybrid";
+  byId("collection").value = parameters.get("collection") ?? "";
+  byId("explain").checked = parameters.has("explain");
+  if (byId("query").value) run();
+  else invite();
+}
+
+function ask() {
+  note();
+  run();
+}
+
+function note(how) {
+  const mode = byId("mode").value;
+  const parameters = { q: byId("query").value.trim(), mode: mode === "hybrid" ? "" : mode, collection: byId("collection").value, explain: byId("explain").checked && "1" };
+  address.write("search", parameters, how);
 }
 
 function invite() {
@@ -26,11 +54,11 @@ function invite() {
 }
 
 /** Collections to choose from; without them the filter stays at "All". */
-async function fillCollections() {
+async function fillCollections(wanted) {
   try {
     const { items } = await call("GET", "/v1/collections");
     const select = byId("collection");
-    const chosen = select.value;
+    const chosen = wanted ?? select.value;
     select.replaceChildren(h("option", { value: "" }, "All collections"),
       ...items.map(({ name, documents }) => h("option", { value: name }, `${name} (${plural(documents, "document")})`)));
     select.value = items.some(({ name }) => name === chosen) ? chosen : "";

@@ -11,3 +11,9 @@ export function reason(error) {
   if (!error) return null;
   return h("p", { class: "reason" }, ...prose([error.detail, error.action].filter(Boolean).join(" ")));
 }
+
+/** What of an indexed document could not be read. */
+export function warnings(said) {
+  if (!said?.length) return null;
+  return h("ul", { class: "warnings" }, ...said.map((one) => h("li", {}, h("span", { class: "vh" }, "Warning: "), one)));
+}

@@ -1,9 +1,10 @@
 // Adding files: a row for each, from the first byte sent to the last passage indexed.
 
-import { call, upload } from "./api.js";
-import { announce, byId, bytes, h, plural, problemCard } from "./dom.js";
-import { chip, reason } from "./states.js";
+import { Problem, call, upload } from "./api.js";
+import { announce, byId, bytes, count, h, plural, problemCard } from "./dom.js";
+import { chip, reason, warnings } from "./states.js";
 
+const MOST_FILES = 500; // a row each: more is work for the command line
 const AT_ONCE = 3; // uploads that share the line; the rest wait their turn
 const POLL_FIRST_MS = 700;
 const POLL_LAST_MS = 5_000; // a long queue is asked less and less often
@@ -25,7 +26,7 @@ export function prepare({ onAccepted }) {
   drop.addEventListener("dragleave", (event) => drop.contains(event.relatedTarget) || drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => {
     drop.classList.remove("over");
-    add(event.dataTransfer.files);
+    addDropped(event.dataTransfer);
   });
 }
 
@@ -34,7 +35,65 @@ export async function fillCollections() {
   try {
     const { items } = await call("GET", "/v1/collections");
     byId("collections").replaceChildren(...items.map(({ name }) => h("option", { value: name })));
-  } catch { /* the field works without */ }
+    return items.map(({ name }) => name);
+  } catch { // the field works without
+    return [];
+  }
+}
+
+/** The file dialog offers what the service reads. While that is not known every file may be sent: the service says why not. */
+export async function offerFormats() {
+  try {
+    const { items } = await call("GET", "/v1/formats");
+    byId("files").accept = items.flatMap(({ suffixes }) => suffixes.map((suffix) => `.${suffix}`)).join(",");
+  } catch { /* asked again when the view is shown again */ }
+}
+
+/** Files as they are, folders with everything in them that the service reads; what is left out is said. */
+async function addDropped(data) {
+  const entries = [...(data.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean); // only now: the browser forgets them at once
+  byId("drop-notice").replaceChildren();
+  if (!entries.some((entry) => entry.isDirectory)) {
+    add(data.files);
+    return;
+  }
+  const found = { files: [], left: [], more: false };
+  try {
+    for (const entry of entries) await collect(entry, found, true);
+  } catch (error) {
+    byId("drop-notice").replaceChildren(problemCard(new Problem({
+      title: "The folder cannot be read", detail: String(error.message || error), action: "Choose its files instead, or use `teal ingest FOLDER`.",
+    })));
+    return;
+  }
+  add(found.files);
+  byId("drop-notice").replaceChildren(...sayLeftOut(found));
+}
+
+/** Gather the files under an entry. A file that was dropped by itself is always sent: the service says why not. */
+async function collect(entry, found, dropped = false) {
+  if (found.files.length >= MOST_FILES) {
+    found.more = true;
+  } else if (entry.isFile) {
+    if (dropped || known(entry.name)) found.files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    else found.left.push(entry.fullPath.replace(/^\//, ""));
+  } else if (!entry.name.startsWith(".")) {
+    const reader = entry.createReader();
+    for (let some = [0]; some.length;) { // it gives a hundred at a time
+      some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      for (const inner of some) await collect(inner, found);
+    }
+  }
+}
+
+const known = (name) => byId("files").accept.split(",").some((suffix) => name.toLowerCase().endsWith(suffix));
+
+function sayLeftOut({ files, left, more }) {
+  const said = [];
+  if (!files.length) said.push("The folder holds no file that can be read.");
+  if (left.length) said.push(`Left out, as files of this kind cannot be read: ${left.slice(0, 5).join(", ")}${left.length > 5 ? ` and ${count(left.length - 5)} more` : ""}.`);
+  if (more) said.push(`Only the first ${count(MOST_FILES)} files are sent; for more use teal ingest FOLDER.`);
+  return said.length ? [h("p", { class: "notice warn", role: "status" }, said.join(" "))] : [];
 }
 
 function add(files) {
@@ -141,12 +200,12 @@ function uploadRow(file) {
       bar.value = share;
       show("Sending", share < 1 ? `${Math.floor(share * 100)} %` : "sent, waiting for the answer");
     },
-    state({ status, progress, passages }) {
+    state({ status, progress, passages, warnings: said }) {
       show(status, status === "processing" ? `${Math.round((progress ?? 0) * 100)} % read` : status === "indexed" && passages ? plural(passages, "passage") : "");
       bar.setAttribute("aria-label", `Indexing ${file.name}`);
       bar.hidden = status !== "processing";
       bar.value = progress ?? 0;
-      extra.replaceChildren();
+      extra.replaceChildren(warnings(said) ?? "");
       remove.now();
     },
     known() {

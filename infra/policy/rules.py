@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from infra.policy import workloads
 from infra.policy.resource import Resource, listed, mapping
-from infra.stateful import PROTECTED
+from infra.policy.stateful import PROTECTED
 
 Check = Callable[[Resource], Iterator[str]]
 _WORLD: Final = ("0.0.0.0/0", "::/0")
@@ -112,6 +112,16 @@ def protection(resource: Resource) -> Iterator[str]:
         yield "force_destroy empties the bucket with it"
     if resource.type == "aws:ecr/repository:Repository" and inputs.get("forceDelete"):
         yield "force_delete removes the images with it"
+    if resource.type == "aws:lb/loadBalancer:LoadBalancer" and not inputs.get("enableDeletionProtection"):
+        yield "the load balancer can be deleted by one call; set enable_deletion_protection"
+    if resource.type == "aws:eks/cluster:Cluster" and not inputs.get("deletionProtection"):
+        yield "the cluster can be deleted by one call; set deletion_protection"
+    if resource.type == "aws:backup/vaultLockConfiguration:VaultLockConfiguration":
+        if inputs.get("changeableForDays"):
+            yield "the lock could never be taken off again, not even by AWS; leave changeable_for_days out"
+        least = inputs.get("minRetentionDays") or 0
+        if isinstance(least, int | float) and least < KEPT_DAYS:
+            yield f"recovery points may be deleted at once; set min_retention_days to {KEPT_DAYS} or more"
     if resource.type == "aws:rds/instance:Instance":
         if inputs.get("skipFinalSnapshot"):
             yield "the database goes without a last snapshot"

@@ -7,12 +7,10 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import batch
 
-from infra.components.colors import OPERATOR, OPERATOR_CLASS
-from infra.components.secrets import volume
-from infra.service.given import Given
-from infra.service.pods import job_pod, labels
+from contract import names, pods
+from infra.service.inputs import Inputs
+from infra.service.pods import job_pod
 
-NAME: Final = "teal-verify"
 COMPONENT: Final = "verify"
 SCHEDULE: Final = "40 4 * * *"  # UTC; after the night's maintenance of the database, which may take an hour from 03:30
 OLDEST_HOURS: Final = (
@@ -25,21 +23,26 @@ class Check(pulumi.ComponentResource):
     """A CronJob as the search engine's operator, who may restore. Both colors have one, and each tests the same snapshot: the second finds
     it noted as tested. Cost: one pod for minutes, and the restored index's room while it lasts."""
 
-    def __init__(self, name: str, given: Given, ready: list[pulumi.Resource], opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, inputs: Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:service:Check", name, None, opts)
+        metadata = {
+            "name": f"{names.CHECK}-{inputs.record.color}",  # both colors' are in the operator's namespace
+            "namespace": inputs.platform.operator_namespace,
+            "labels": inputs.labels(COMPONENT),
+        }
         batch.v1.CronJob(
             name,
-            metadata=cast(Any, {"name": NAME, "namespace": given.namespace, "labels": labels(given, COMPONENT)}),
-            spec=cast(Any, cron_job(given)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=ready),
+            metadata=cast(Any, metadata),
+            spec=cast(Any, cron_job(inputs)),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
 
 
-def cron_job(given: Given) -> dict[str, Any]:
+def cron_job(inputs: Inputs) -> dict[str, Any]:
     """The CronJob's spec."""
     arguments = ("verify", "--max-age-hours", str(OLDEST_HOURS))
-    pod = job_pod(given, COMPONENT, arguments, account=OPERATOR, secrets=volume(f"{given.namespace}{OPERATOR_CLASS}"))
+    pod = job_pod(inputs, COMPONENT, arguments, pods.OPERATOR)
     return {
         "schedule": SCHEDULE,
         "timeZone": "Etc/UTC",

@@ -7,11 +7,11 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import apiextensions, apps, autoscaling, core, policy
 
-from infra.components.load_balancer_access import POD_PORT
-from infra.service.given import Given
-from infra.service.pods import labels, web_pod
+from contract.http import POD_PORT
+from contract.names import DEPLOYMENT as NAME
+from infra.service.inputs import Inputs
+from infra.service.pods import web_pod
 
-NAME: Final = "teal"
 _CALM_SECONDS: Final = 300  # after a peak, before pods are taken away: peaks come in groups
 _ROLLOUT_SECONDS: Final = 900  # a new node takes two minutes, then pods start in waves of a quarter
 
@@ -21,17 +21,17 @@ class Web(pulumi.ComponentResource):
 
     deployment: apps.v1.Deployment
 
-    def __init__(self, name: str, given: Given, ready: list[pulumi.Resource], opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, inputs: Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:service:Web", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        metadata = {"name": NAME, "namespace": given.namespace, "labels": labels(given, "app")}
+        metadata = {"name": NAME, "namespace": inputs.namespace, "labels": inputs.labels("app")}
         # Its pods come after it, so waiting for its endpoints here would wait for ever.
         unawaited = {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}}
         service = core.v1.Service(
             name,
             metadata=cast(Any, unawaited),
             spec={
-                "selector": labels(given, "app"),
+                "selector": inputs.labels("app"),
                 "ports": [{"name": "http", "port": POD_PORT, "target_port": "http", "protocol": "TCP"}],
             },
             opts=child,
@@ -43,7 +43,7 @@ class Web(pulumi.ComponentResource):
             metadata=cast(Any, metadata),
             spec={
                 "serviceRef": {"name": NAME, "port": POD_PORT},
-                "targetGroupARN": given.platform.target_group_arns[given.record.color],
+                "targetGroupARN": inputs.platform.target_group_arns[inputs.record.color],
                 "targetType": "ip",
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[service]),
@@ -51,36 +51,36 @@ class Web(pulumi.ComponentResource):
         self.deployment = apps.v1.Deployment(
             name,
             metadata=cast(Any, metadata),
-            spec=cast(Any, deployment(given)),
+            spec=cast(Any, deployment(inputs)),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[service, binding, *ready],
+                depends_on=[service, binding],
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{_ROLLOUT_SECONDS}s", update=f"{_ROLLOUT_SECONDS}s"),
             ),
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.deployment])
-        autoscaling.v2.HorizontalPodAutoscaler(name, metadata=cast(Any, metadata), spec=cast(Any, autoscaler(given)), opts=after)
+        autoscaling.v2.HorizontalPodAutoscaler(name, metadata=cast(Any, metadata), spec=cast(Any, autoscaler(inputs)), opts=after)
         policy.v1.PodDisruptionBudget(
-            name, metadata=cast(Any, metadata), spec=cast(Any, disruption(labels(given, "app"))), opts=child
+            name, metadata=cast(Any, metadata), spec=cast(Any, disruption(inputs.labels("app"))), opts=child
         )
         self.register_outputs({})
 
 
-def deployment(given: Given) -> dict[str, Any]:
+def deployment(inputs: Inputs) -> dict[str, Any]:
     """The Deployment's spec. Without `replicas`: the autoscaler owns that number, and a release must not set it back."""
     return {
-        "selector": {"matchLabels": labels(given, "app")},
+        "selector": {"matchLabels": inputs.labels("app")},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "revisionHistoryLimit": 2,  # going back is the other color, not an old ReplicaSet
         "progressDeadlineSeconds": _ROLLOUT_SECONDS,
-        "template": web_pod(given),
+        "template": web_pod(inputs),
     }
 
 
-def autoscaler(given: Given) -> dict[str, Any]:
+def autoscaler(inputs: Inputs) -> dict[str, Any]:
     """The HPA's spec. The floor lets a release start with as many pods as the active color has now."""
-    defaults = given.platform.service_defaults
-    least = max(defaults.min_replicas, given.record.replica_floor)
+    defaults = inputs.platform.service_defaults
+    least = max(defaults.min_replicas, inputs.record.replica_floor)
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
         "minReplicas": least,

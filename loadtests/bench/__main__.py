@@ -55,7 +55,7 @@ def engine(wanted: bool, folder: Path) -> Iterator[str | None]:
     if not wanted or given:
         yield given if wanted else None
         return
-    from tests.elasticsearch_process import start  # the tests' own: unpacks the zip, and ends the node with its group
+    from tests.services.elasticsearch_process import start  # the tests' own: unpacks the zip, and ends the node with its group
 
     repository = Path(os.environ.get("M2_REPO", Path.home() / ".m2")) / _ZIP
     archive = Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", next(repository.glob("*/*.zip"), repository)))

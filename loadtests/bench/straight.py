@@ -16,7 +16,7 @@ _SECONDS: Final = 120
 _MODEL: Final = """
 import json, sys, time
 from app.models.embed import open_embedder, passage_text
-from app.rag.chunk import chunk
+from app.text.chunk import chunk
 from app.settings import settings
 config = settings()
 embedder = open_embedder(config)
@@ -31,7 +31,7 @@ print(json.dumps({"passages": len(texts), "seconds": time.perf_counter() - wall,
 _BODIES: Final = """
 import json, sys
 from app.models.embed import open_embedder, stamp
-from app.search.elasticsearch_index import searches
+from app.search.elasticsearch.mappings import searches
 from app.search.port import Query
 from app.settings import settings
 config = settings()
@@ -46,7 +46,7 @@ for text in json.load(sys.stdin):
 _EMBEDDED: Final = """
 import asyncio, json, sys, time
 from app.models.embed import open_embedder
-from app.search import open_reader
+from app.search.engines import open_reader
 from app.search.port import Query
 from app.settings import settings
 config = settings()

@@ -25,7 +25,7 @@ from loadtests.bench import client, corpus
 from loadtests.bench.__main__ import engine, say
 from loadtests.bench.processes import Cpu, Stack, cpu, free_port
 from loadtests.growth.grown import grow
-from loadtests.growth.knee import Step, knee, used_up
+from loadtests.growth.knee import RateStep, knee, used_up
 from loadtests.peers.index import Engine, ingest
 
 SEED: Final = 20
@@ -79,7 +79,7 @@ def settle(engine_pid: int) -> None:
             return
 
 
-def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> Step:
+def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
     before, engine_before = spent(pids), spent([engine_pid])
     samples = asyncio.run(offer(ports, requests, rate))
@@ -91,7 +91,7 @@ def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: S
         raise RuntimeError(f"answers should be 200 and new, and were {statuses}, {tiers}: {last[:300]!r}")
     done = sorted(ms for one in samples for ms in one.done_ms)
     count, seconds = len(requests), max(one.seconds for one in samples)
-    return Step(
+    return RateStep(
         offered=rate,
         answered=count / max(seconds, count / rate),
         p50_ms=statistics.median(done),
@@ -102,12 +102,12 @@ def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: S
     )
 
 
-def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[Step]:
+def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[RateStep]:
     """Every rate, lowest first, against fresh app processes; stops after the first that falls behind."""
     ports, names = [free_port() for _ in range(processes)], [f"app-{processes}-{number}" for number in range(processes)]
     for name, port in zip(names, ports, strict=True):
         stack.app(name, port)
-    pids, found = [stack.running[name].pid for name in names], list[Step]()
+    pids, found = [stack.running[name].pid for name in names], list[RateStep]()
     asyncio.run(offer(ports, list(islice(searches, WARM_UP)), RATES[1]))
     settle(engine_pid)
     for rate in RATES:

@@ -12,7 +12,7 @@ BUSY: Final = 0.8  # of an event loop, or of the machine: above it a queue forms
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RateStep:
     """One rate: requests offered and answered a second, latency from the scheduled time, CPU a request of the app's event loops,
     of its other threads (embedding) and of the engine."""
 
@@ -29,17 +29,17 @@ class Step:
         return self.loop_ms + self.others_ms
 
 
-def holds(step: Step, first: Step) -> bool:
+def holds(step: RateStep, first: RateStep) -> bool:
     """Whether the step is served like the first one."""
     return step.p50_ms <= SLOWER * first.p50_ms and step.answered >= KEPT_UP * step.offered
 
 
-def knee(steps: Sequence[Step]) -> Step | None:
+def knee(steps: Sequence[RateStep]) -> RateStep | None:
     """The first step that no longer holds, lowest rate first; None when all do."""
     return next((step for step in steps if not holds(step, steps[0])), None)
 
 
-def used_up(step: Step, processes: int, cores: int) -> str:
+def used_up(step: RateStep, processes: int, cores: int) -> str:
     """What is short at a step: each process has one event loop, everything shares the cores."""
     loops = step.answered * step.loop_ms / 1000 / processes
     machine = step.answered * (step.app_ms + step.engine_ms) / 1000

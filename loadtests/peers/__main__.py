@@ -31,14 +31,14 @@ READY_SECONDS: Final = 90.0  # Haystack imports for 10 s on a busy machine
 WARM_UP: Final = 60  # queries, before anything is measured
 COMPARED: Final = 50  # queries whose ids are compared
 LEAST_COSINE: Final = 0.5  # of a question's best passage: above it Teal asks the model, and does not say that it does not know
-MODEL: Final = "stand-in,first=200ms,rate=200,tokens=40"
+MODEL: Final = "mock,first=200ms,rate=200,tokens=40"
 _SHARED: Final = """
 import json
 from app.models.registry import local_model
-from app.rag import prompt
-from app.rag.fuse import SEMANTIC_WEIGHT
-from app.search.elasticsearch_index import OVERSAMPLING
-from app.search.words import STOP_WORDS
+from app.answering import prompt
+from app.search.fuse import SEMANTIC_WEIGHT
+from app.search.elasticsearch.mappings import OVERSAMPLING
+from app.text.analysis import STOP_WORDS
 from app.settings import settings
 config = settings()
 model = local_model(config.embedding_model)
@@ -105,7 +105,7 @@ def answerable(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
 
 def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, Any]:
     model_port, port = free_port(), free_port()
-    stack.spawn("model", [sys.executable, "-m", "loadtests.stand_in_model", "--port", str(model_port)])
+    stack.spawn("model", [sys.executable, "-m", "loadtests.mock_model", "--port", str(model_port)])
     redis = stack.redis()
     stack.settings = {
         **stack.settings, "TEAL_GENERATION": "openai", "TEAL_GENERATION_MODEL": MODEL,
@@ -148,7 +148,7 @@ def about(passages: int, load: list[float]) -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{os.cpu_count()} CPUs, load average {min(load):.1f} to {max(load):.1f}, Python {platform.python_version()}",
         "corpus": f"{passages:,} synthetic passages (seed {SEED}): good for speed, says nothing of quality",
-        "model": f"{MODEL}: a stand-in",
+        "model": f"{MODEL}: a mock",
         "lacks": LACKS,
         "commit": commit,
     }

@@ -15,18 +15,18 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from teal.aws.names import SCOPES, STACK_TAG, STATE_TAG, Scope, StateNames
-from teal.aws.pulumi_cli import PulumiCli
+from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws, missing, told
-from teal.aws.stack_file import StackFile, write_key
+from teal.aws.stack_file import StackFile, put_back, write_key
 from teal.errors import NeedsHuman
-from teal.stack.events import Event
+from teal.events import Event
 
 _OLD_STATE_DAYS: Final = 90  # how far back a state that was overwritten can be fetched
 _KEY_COST: Final = "1 USD a month"  # AWS KMS price list: a customer managed key; unverified here
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BootstrapStep:
     """One thing that must be so. `do` makes it so and may be called when it is already."""
 
     name: str
@@ -40,10 +40,10 @@ class Survey:
     """All steps in order."""
 
     names: StateNames
-    steps: tuple[Step, ...]
+    steps: tuple[BootstrapStep, ...]
 
     @property
-    def open(self) -> tuple[Step, ...]:
+    def open(self) -> tuple[BootstrapStep, ...]:
         return tuple(step for step in self.steps if not step.done)
 
 
@@ -72,10 +72,10 @@ def apply(found: Survey) -> Iterator[Event]:
         yield Event(step.name, "ok", step.wanted if step.done else f"{step.wanted}: done now", data={"changed": not step.done})
 
 
-def _bucket_steps(aws: Aws, names: StateNames) -> Iterator[Step]:
+def _bucket_steps(aws: Aws, names: StateNames) -> Iterator[BootstrapStep]:
     bucket = names.bucket
     exists = _asked(lambda: aws.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=names.account_id)) is not None
-    yield Step("bucket", f"bucket {bucket} holds the state", exists, lambda: _create_bucket(aws, names))
+    yield BootstrapStep("bucket", f"bucket {bucket} holds the state", exists, lambda: _create_bucket(aws, names))
     for name, wanted, read, is_so, put in (
         (
             "versions",
@@ -114,13 +114,15 @@ def _bucket_steps(aws: Aws, names: StateNames) -> Iterator[Step]:
         ),
     ):
         answer = _asked(read) if exists else None
-        yield Step(name, wanted, answer is not None and is_so(answer), put)  # type: ignore[arg-type]
+        yield BootstrapStep(name, wanted, answer is not None and is_so(answer), put)  # type: ignore[arg-type]
 
 
-def _key_step(aws: Aws, names: StateNames, scope: Scope) -> Step:
+def _key_step(aws: Aws, names: StateNames, scope: Scope) -> BootstrapStep:
     alias = names.key_alias(scope)
     exists = _asked(lambda: aws.kms.describe_key(KeyId=alias)) is not None
-    return Step(f"{scope} key", f"key {alias} encrypts its secrets ({_KEY_COST})", exists, lambda: _create_key(aws, names, scope))
+    return BootstrapStep(
+        f"{scope} key", f"key {alias} encrypts its secrets ({_KEY_COST})", exists, lambda: _create_key(aws, names, scope)
+    )
 
 
 def _create_bucket(aws: Aws, names: StateNames) -> None:
@@ -176,8 +178,10 @@ def _key_without_a_name(aws: Aws, names: StateNames, scope: Scope) -> str | None
     return None
 
 
-def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: bool) -> Step:
-    """An empty stack whose secrets the platform's key encrypts. Pulumi makes its data key and writes both into the stack file.
+def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: bool) -> BootstrapStep:
+    """An empty stack whose secrets the platform's key encrypts. Pulumi makes the data key; both go into the stack file as two lines.
+
+    `pulumi stack init` writes that file anew, without its comments and with other types, so what it made is read from the state instead.
 
     `pulumi stack init` without the provider's name, and the stack that `pulumi up` offers to make, would use a passphrase instead.
     """
@@ -188,13 +192,17 @@ def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: 
 
     def make() -> None:
         pulumi.login()
-        if held is None:
-            pulumi.create(file.stack, wanted)
-        else:  # made from another checkout, whose stack file was never committed
-            write_key(file, held.provider, held.encrypted_key)
+        made, before = held, file.path.read_text(encoding="utf-8")
+        if made is None:
+            try:
+                pulumi.create(file.stack, wanted)
+            finally:
+                put_back(file, before)
+            made = pulumi.secrets_of(file.stack)
+        write_key(file, made.provider, made.encrypted_key)  # a stack from another checkout: its file was never committed
 
     known = held is not None and file.secrets_provider == wanted and bool(file.encrypted_key)
-    return Step("stack", f"stack {file.stack} is there, and {file.path.name} names the key of its secrets", known, make)
+    return BootstrapStep("stack", f"stack {file.stack} is there, and {file.path.name} names the key of its secrets", known, make)
 
 
 def _another_key(held: str, wanted: str, where: str, stack: str) -> NeedsHuman:

@@ -5,19 +5,23 @@ AWS's libraries are imported by the commands that need them: a rollback must not
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from teal.aws.names import StateNames
-from teal.errors import BadInput
-from teal.stack.events import Event
+from teal.errors import BadInput, OperatorError
+from teal.events import Event, Row
+from teal.terminal.writer import say, say_json
+
+if TYPE_CHECKING:
+    from teal.aws import plan
+    from teal.aws.stack_file import StackFile
 
 Stack = Annotated[str, typer.Argument(metavar="STACK", help="dev, staging or prod: the name in Pulumi.STACK.yaml.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -37,20 +41,23 @@ def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: F
     from teal.aws import bootstrap, stack_file, tools
     from teal.aws.session import open_aws
 
-    tools.require(tools.PULUMI, tools.AWS)  # said now, not by `pulumi up` after the cluster was made
-    file = stack_file.read(project, stack)
+    tools.require_versions(tools.PULUMI, tools.AWS)  # said now, not by `pulumi up` after the cluster was made
+    file = stack_file.read_stack_file(project, stack)
     aws = open_aws(file.region)
     found = bootstrap.survey(aws, file)
     names = found.names
     plan = {"account": names.account_id, "region": names.region, "bucket": names.bucket, "login": names.login}
-    _show(plan | {"steps": [{"name": one.name, "wanted": one.wanted, "done": one.done} for one in found.steps]},
-          [f"Account {names.account_id}, {names.region}", *(f"  {'is ' if one.done else 'TO DO'}  {one.wanted}" for one in found.steps)],
+    misfits = _misfits(file, (aws, names.account_id))
+    _show(plan | {"steps": [{"name": one.name, "wanted": one.wanted, "done": one.done} for one in found.steps],
+                  "does_not_fit": [asdict(row) for row in misfits]},
+          [f"Account {names.account_id}, {names.region}", *(f"  {'is ' if one.done else 'TO DO'}  {one.wanted}" for one in found.steps),
+           *(f"  does not fit  {row.part}: {row.detail}. To mend it: {row.mend}" for row in misfits)],
           as_json)  # fmt: skip
     if found.open:
         _ask(f"Make these {len(found.open)} so?", yes, as_json, f"teal bootstrap {stack} --yes")
     _tell(bootstrap.apply(found), as_json)
     keep = f"git add {file.path.name} and commit it"  # whoever runs Pulumi elsewhere, such as a workflow, needs its two new lines
-    following = [keep, names.login, f"pulumi up --stack {stack}"]
+    following = [keep, names.login, f"teal plan {stack}"]  # `pulumi up` alone would go past the price, the rules and the guard
     _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
 
 
@@ -58,19 +65,38 @@ def plan_(
     stack: Stack,
     allow: Annotated[list[str] | None, typer.Option(metavar="URN", help="A resource to give up on purpose; may be repeated.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Write Pulumi's own JSON of the preview here.", dir_okay=False)] = None,
+    save_plan: Annotated[Path | None, typer.Option(help="Write the plan here, for `pulumi up --plan`.", dir_okay=False)] = None,
+    allow_unpriced: Annotated[bool, typer.Option("--allow-unpriced", help="Accept a part without a known price.")] = False,
     as_json: Json = False,
     project: Folder = Path(),
 ) -> None:  # fmt: skip
     """What `pulumi up` would do: its price, the rules it must keep, what it would take away. Changes nothing. Exit 1: refused."""
     from teal.aws import plan, stack_file
-    from teal.aws.pulumi_cli import PulumiCli
+    from teal.aws.pulumi.cli import PulumiCli
     from teal.aws.session import open_aws
 
-    file = stack_file.read(project, stack)
+    file = stack_file.read_stack_file(project, stack)
+    folder = file.path.parent.resolve()
     backend = os.environ.get("PULUMI_BACKEND_URL")
-    names = None if backend else StateNames(stack, open_aws(file.region).account_id(), file.region)
-    pulumi = PulumiCli(project.resolve(), backend or (names.backend_url if names else ""))
-    _tell(plan.run(project.resolve(), stack, pulumi, allow or (), keep), as_json)
+    aws = open_aws(file.region)
+    account = (aws, aws.account_id())
+    pulumi = PulumiCli(folder, backend or StateNames(stack, account[1], file.region).backend_url)
+    accepted = plan.Accepted(tuple(allow or ()), allow_unpriced)
+    saved = save_plan.resolve() if save_plan else None
+    _tell(plan.run(folder, stack, pulumi, accepted, keep, saved, account), as_json)
+    following = [f"pulumi up --stack {stack}{f' --plan {saved}' if saved else ''}"]
+    _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
+
+
+def _misfits(file: StackFile, account: plan.Account) -> list[Row]:
+    """What `teal plan` will refuse of this account, said now: a raised quota takes days. Bootstrap itself needs none of it."""
+    from teal.aws import cost, plan
+
+    try:
+        bill = cost.bill(file.path.parent.resolve(), file.stack)
+    except OperatorError as error:
+        return [Row("settings", False, error.what, error.next)]
+    return [row for row in plan.in_account(account, file.stack, bill) if not row.ok]
 
 
 def destroy_(
@@ -83,20 +109,21 @@ def destroy_(
     project: Folder = Path(),
 ) -> None:  # fmt: skip
     """Take an environment down and say what is left. Data stays unless --delete-data. Exit 4 while anything left costs money."""
-    from teal.aws import destroy, stack_file
+    from teal.aws import stack_file
     from teal.aws.session import open_aws
+    from teal.aws.teardown import destroy
 
-    file = stack_file.read(project, stack)
+    file = stack_file.read_stack_file(project, stack)
     aws = open_aws(file.region)
     names = StateNames(stack, aws.account_id(), file.region)
-    found = destroy.programs(project.resolve(), names)
-    plan = destroy.look(found, names, destroy.Wish(stack, delete_data, cluster_gone))
+    found = destroy.programs(file.path.parent.resolve(), names)
+    plan = destroy.look(found, names, destroy.DestroyRequest(stack, delete_data, cluster_gone))
     fate = "deleted for good" if delete_data else "kept"
     lines = [f"Account {names.account_id}, {names.region}: {plan.resources} resources of {stack}"]
     lines += [f"  color stack {color}" for color in plan.colors]
     lines += [f"  {phase.name}: {len(phase.targets)} ({phase.why})" for phase in plan.phases]
     lines += [f"  data, {fate}: {one}" for one in plan.data]
-    _show({**asdict(plan.wish), "colors": plan.colors, "resources": plan.resources, "data": plan.data,
+    _show({**asdict(plan.request), "colors": plan.colors, "resources": plan.resources, "data": plan.data,
            "phases": [{"name": one.name, "targets": len(one.targets)} for one in plan.phases]}, lines, as_json)  # fmt: skip
     if delete_data:
         _typed(stack, confirm, as_json)
@@ -125,9 +152,15 @@ def _ask(question: str, yes: bool, as_json: bool, next_: str) -> None:
 
 
 def _show(fields: dict[str, object], lines: Iterable[str], as_json: bool) -> None:
-    typer.echo(json.dumps(fields, default=str) if as_json else "\n".join(lines))
+    if as_json:
+        say_json(fields)
+    else:
+        say("\n".join(lines))
 
 
 def _tell(events: Iterable[Event], as_json: bool) -> None:
     for event in events:
-        typer.echo(json.dumps(event.fields(), default=str) if as_json else f"  {event.state:<5} {event.step}: {event.detail}")
+        if as_json:
+            say_json(event.fields())
+        else:
+            say(f"  {event.state:<5} {event.step}: {event.detail}")

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from teal.aws.platform import Platform
 from teal.aws.session import missing, told
 from teal.errors import BadInput
-from teal.record import ColorState
-from teal.release.target import Image
+from teal.ports.target import Image
+from teal.record.model import ColorState
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from contract import names
+from contract.names import STACK_TAG as STACK_TAG
+from contract.names import prefix as prefix
+
 Scope = Literal["platform", "colors"]
 SCOPES: Final[tuple[Scope, Scope]] = ("platform", "colors")  # the release role may use the second and not the first
-STACK_TAG: Final = "teal:stack"  # on every AWS resource of an environment (infra/config.py)
 STATE_TAG: Final = "teal:state"  # on what `teal bootstrap` makes: a tear-down leaves it
-
-
-def prefix(stack: str) -> str:
-    """What an environment's resources in AWS are called after (infra/config.py); the cluster has just this name."""
-    return f"teal-{stack}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +28,8 @@ class StateNames:
 
     @property
     def database(self) -> str:
-        """The identifier of the database; of a restored one, how it begins (infra/components/database.py)."""
-        return f"{self.prefix}-db"
+        """The identifier of the database; of a restored one, how it begins."""
+        return names.database(self.stack)
 
     @property
     def bucket(self) -> str:

@@ -1,6 +1,7 @@
-"""`teal plan`: what `pulumi up` would do, refused when it costs too much, breaks a rule, or takes away what cannot be made again.
+"""`teal plan`: what `pulumi up` would do, refused when it costs too much, does not fit the account, cannot carry the expected load, breaks a rule,
+or takes away what cannot be made again.
 
-The workflows run this too (deploy, preview). Nothing is changed. The program, its rules and the guard are `infra`, which `teal` does not
+The workflows run this too (platform, preview). Nothing is changed. The program, its rules and the guard are `infra`, which `teal` does not
 import: each is asked in a process of its own.
 """
 
@@ -8,14 +9,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from teal.aws import cost, tools
-from teal.aws.pulumi_cli import PulumiCli
+from contract.names import EXAMPLE_ACCOUNT
+from teal.aws import cost, fit, tools
+from teal.aws.pulumi.cli import PulumiCli
+from teal.aws.session import Aws
 from teal.errors import BAD_INPUT, DONE, BadInput, OperatorError
-from teal.stack.events import Event
+from teal.events import Event, Row
 
 POLICIES: Final = Path("infra/policy")
 _GUARD_SECONDS: Final = 120  # reading one file of some MB
@@ -27,21 +31,48 @@ class PlanRefused(OperatorError):
     code = "plan-refused"
 
 
-def run(project: Path, stack: str, pulumi: PulumiCli, allowed: Sequence[str] = (), keep: Path | None = None) -> Iterator[Event]:
-    """The three checks, one event each. `allowed`: URNs to give up on purpose; `keep`: where to write the preview's JSON.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an operator takes on: `urns` are resources to give up, `unpriced` a part that nobody knows the price of."""
+
+    urns: tuple[str, ...] = ()
+    unpriced: bool = False
+
+
+Account = tuple[Aws, str]  # clients, and the account's number
+_NOTHING: Final = Accepted()
+
+
+def run(
+    project: Path,
+    stack: str,
+    pulumi: PulumiCli,
+    accepted: Accepted = _NOTHING,
+    keep: Path | None = None,
+    save: Path | None = None,
+    account: Account | None = None,
+) -> Iterator[Event]:
+    """The checks, one event each and more; `keep`: where to write the preview's JSON; `save`: where to
+    write the plan that `pulumi up --plan` takes; `account`: None leaves out what only AWS knows.
 
     All are made before any refusal is raised, so that one run says everything. Raises PlanRefused (exit 1), or BadInput when it cannot
     be asked.
     """
-    tools.require(tools.PULUMI, tools.AWS)
+    tools.require_versions(tools.PULUMI, tools.AWS)
     refused: list[str] = []
+    bill = cost.bill(project, stack)
     try:
-        cost.refuse_over_budget(project, stack)
+        cost.judge(stack, bill, allow_unpriced=accepted.unpriced)
         yield Event("price", "ok", "within budget_usd at today's traffic")
     except cost.OverBudget as error:
         refused.append("price")
         yield Event("price", "warn", error.what)
-    found = pulumi.preview(stack, project / POLICIES)
+    if bill.get("needs"):
+        yield from _told(load(bill["needs"]), refused)
+        yield Event("change", "ok", difference(_before(project, stack, pulumi), bill))
+    if account:
+        yield from _told(in_account(account, stack, bill), refused)
+    found = pulumi.preview(stack, project / POLICIES, save) if save else pulumi.preview(stack, project / POLICIES)
     if keep is not None:
         keep.write_text(found.document, encoding="utf-8")
     said = ", ".join(f"{count} {operation}" for operation, count in sorted(found.changes.items())) or "nothing to do"
@@ -52,7 +83,7 @@ def run(project: Path, stack: str, pulumi: PulumiCli, allowed: Sequence[str] = (
         refused.append("policies")
     else:
         yield Event("policies", "ok", "every rule holds")
-    taken = guard(project, found.document, allowed)
+    taken = guard(project, found.document, accepted.urns)
     yield Event("guard", "warn" if taken else "ok", taken or "nothing is taken away that cannot be made again")
     if taken:
         refused.append("guard")
@@ -64,11 +95,58 @@ def run(project: Path, stack: str, pulumi: PulumiCli, allowed: Sequence[str] = (
         )
 
 
+def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterator[Row]:
+    """What does not fit this account: examples that the stack's file still holds, quotas, versions, models (teal/aws/fit.py)."""
+    aws, number = account
+    for left in () if number == EXAMPLE_ACCOUNT else bill["examples"]:
+        yield Row("examples", False, left, f"edit Pulumi.{stack}.yaml")
+    yield from fit.look(aws, stack, bill["needs"])
+
+
+def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """Cost and capacity as they were configured at the last `up`, and as they are planned."""
+
+    def said(bill: Mapping[str, Any]) -> str:
+        low, high = bill["needs"]["questions_per_second"]
+        return f"{bill['usd']:,.0f} USD a month, {low:,} to {high:,} questions a second, {bill['needs']['vcpus']} vCPU"
+
+    if before is None:
+        return f"nothing is there yet; planned: {said(after)}"
+    if said(before) == said(after):
+        return f"the same as now: {said(after)}"
+    return f"now: {said(before)}; planned: {said(after)}; {after['usd'] - before['usd']:+,.0f} USD a month"
+
+
+def load(needs: Mapping[str, Any]) -> Iterator[Row]:
+    """Whether all pods together carry `teal:expected_load`, where it is set."""
+    wanted, high = needs["expected_per_second"], needs["questions_per_second"][1]
+    if wanted is not None:
+        said = f"teal:expected_load is {wanted:g} questions a second, and all pods together carry {high:,}"
+        yield Row("load", wanted <= high, said, "raise teal:service.max_replicas or cpu")
+
+
+def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] | None:
+    """The bill of the settings of the last `up`, by today's program; None when there was none, or it cannot be built any more."""
+    try:
+        settings = pulumi.settings(stack)
+        return None if settings is None else cost.bill(project, stack, settings=settings)
+    except OperatorError:
+        return None
+
+
+def _told(rows: Iterable[Row], refused: list[str]) -> Iterator[Event]:
+    """Each row as an event; the names of those that are not as they should be go into `refused`, once each."""
+    for row in rows:
+        if not row.ok and row.part not in refused:
+            refused.append(row.part)
+        yield Event(row.part, "ok" if row.ok else "warn", row.detail if row.ok else f"{row.detail}. To mend it: {row.mend}")
+
+
 def guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
-    """What `python -m infra.guard` refuses in a preview's JSON, in its words; empty when nothing."""
+    """What `python -m infra.policy.guard` refuses in a preview's JSON, in its words; empty when nothing."""
     options = [part for urn in allowed for part in ("--allow", urn)]
     ended = subprocess.run(  # noqa: S603 - a fixed command
-        [sys.executable, "-m", "infra.guard", "-", *options],
+        [sys.executable, "-m", "infra.policy.guard", "-", *options],
         cwd=project,
         input=document,
         capture_output=True,
@@ -79,5 +157,7 @@ def guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
     if ended.returncode == DONE:
         return ""
     if ended.returncode == BAD_INPUT or not ended.stdout.startswith("refused"):
-        raise BadInput(f"The plan could not be checked: {ended.stderr.strip()}", where="python -m infra.guard", next=cost.INSTALL)
+        raise BadInput(
+            f"The plan could not be checked: {ended.stderr.strip()}", where="python -m infra.policy.guard", next=cost.INSTALL
+        )
     return ended.stdout.rstrip("\n")

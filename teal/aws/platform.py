@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from contract.platform import Platform as Platform
+from teal.aws.pulumi.causes import cause
 from teal.errors import BadInput, OperatorError
-from teal.record import Color
 
-_EXPORT_SECONDS: Final = 30  # reading one object takes two; more is a network that is away, and a rollback waits for it
+EXPORT_SECONDS: Final = 30  # reading one object takes two; more is a network that is away, and a rollback waits for it
 OUTPUTS_VARIABLE: Final = "TEAL_PLATFORM_OUTPUTS"  # a file with the outputs as JSON, instead of asking Pulumi
 
 
@@ -28,51 +29,7 @@ class NoCommand(BadInput):
     """Pulumi is not on PATH. What was kept will do for a rollback; a release asks for it before it changes anything."""
 
 
-class _Output(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class ClusterAccess(_Output):
-    name: str
-    endpoint: str
-    ca_data: str
-
-
-class SecretRef(_Output):
-    secret_arn: str
-    key: str | None = None
-
-
-class ServiceDefaults(_Output):
-    cpu: str
-    memory_mib: int
-    min_replicas: int
-
-
-class Platform(_Output):
-    """What a release reads of it. `document` is all of it, as JSON, for the color's program."""
-
-    region: str
-    account_id: str
-    environment: str
-    cluster: ClusterAccess
-    url: str
-    rule_arn: str
-    target_group_arns: Mapping[Color, str]
-    probe_header: str
-    probe_secret_arns: Mapping[Color, str]
-    namespaces: Mapping[Color, str]
-    repository_url: str
-    release_bucket: str
-    app_environment: Mapping[str, str]
-    app_secrets: Mapping[str, SecretRef]
-    prometheus_query_url: str
-    topic_arn: str | None = None  # every alert goes there
-    service_defaults: ServiceDefaults
-    document: str = ""
-
-
-def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
+def read_platform(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
     """From the file in TEAL_PLATFORM_OUTPUTS, else from the stack's state. Raises BadInput when the platform is not built yet.
 
     The state is read as it lies (`pulumi stack export`): reading outputs any other way needs the platform's key, which the release
@@ -83,7 +40,7 @@ def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
     where = given or f"Pulumi stack {stack}"
     try:
         outputs = json.loads(Path(given).read_text(encoding="utf-8")) if given else _kept(stack, root, environ)
-        return Platform(**{**outputs, "document": json.dumps(outputs, sort_keys=True)})
+        return Platform.model_validate_json(json.dumps({**outputs, "document": json.dumps(outputs, sort_keys=True)}))
     except (OSError, ValueError) as error:
         missing = (
             ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
@@ -91,7 +48,7 @@ def read(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
             else str(error)
         )
         raise BadInput(f"These are not the outputs of a platform: {missing}", where=where,
-                       next=f"pulumi up --stack {stack}") from error  # fmt: skip
+                       next=f"teal plan {stack} && pulumi up --stack {stack}") from error  # fmt: skip
 
 
 def _kept(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -118,13 +75,15 @@ def _exported(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, A
         raise NoCommand("The Pulumi command is not installed", where="PATH", next="teal doctor")
     try:
         ended = subprocess.run((command, "stack", "export", "--stack", stack), cwd=root, env=dict(environ), capture_output=True,  # noqa: S603
-                               text=True, timeout=_EXPORT_SECONDS, check=False)  # fmt: skip
+                               text=True, timeout=EXPORT_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise StateAway(
-            f"Pulumi did not answer within {_EXPORT_SECONDS} s", where=f"stack {stack}", next="pulumi whoami"
+            f"Pulumi did not answer within {EXPORT_SECONDS} s", where=f"stack {stack}", next="pulumi whoami"
         ) from error
     if ended.returncode != 0:
         said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise StateAway(f"Pulumi could not read the stack: {said}", where=f"stack {stack}", next=f"teal bootstrap {stack}")
+        known = cause(ended.stderr)
+        next_ = known.next.format(stack=stack) if known else f"teal doctor --stack {stack}"
+        raise StateAway(f"Pulumi could not read the stack: {said}", where=f"stack {stack}", next=next_)
     resources = json.loads(ended.stdout).get("deployment", {}).get("resources") or []
     return next((dict(each.get("outputs", {})) for each in resources if each.get("type") == "pulumi:pulumi:Stack"), {})

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from teal.errors import NeedsHuman
-from teal.record import Color, ColorState, Record
+from teal.record.model import Color, ColorState, Record
 
 _HOURS: Final = 6  # longer than a release with its analyses, a pause and the rollback window
 Admin = Callable[..., list[dict[str, Any]]]  # Runtime.admin

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, TokenRetrievalError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from teal.errors import BadInput, OperatorError
 
@@ -20,7 +32,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-_DENIED: Final = ("AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId", "UnrecognizedClientException")
+# AWS's own codes, in botocore's service models and in "Common errors" of the services' API references.
+_EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_UNKNOWN_KEYS: Final = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId")
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")
+KEY_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _SETTINGS: Final = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5, "mode": "standard"})
 Connect = Callable[[str], Any]  # service name -> client
 
@@ -83,19 +99,43 @@ def open_aws(region: str) -> Aws:
 
 
 @contextmanager
-def told(doing: str, where: str = "AWS") -> Iterator[None]:
-    """Turn what AWS says into one failure in words."""
+def told(doing: str, where: str = "AWS", environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turn what AWS says into one failure in words. `environ`: where the credentials come from; default: this process's own."""
+    shell = os.environ if environ is None else environ
     try:
         yield
     except ClientError as error:
         said = error.response.get("Error", {})
         code = said.get("Code", "")
+        text = f"{doing} failed: {code}: {said.get('Message', '')}"
+        if code in _EXPIRED or code in _UNKNOWN_KEYS:
+            raise BadInput(text, where=where, next=sign_in(shell)) from error
         next_ = "aws sts get-caller-identity" if code in _DENIED else "run the same command again"
-        raise AwsFailed(f"{doing} failed: {code}: {said.get('Message', '')}", where=where, next=next_) from error
-    except (NoCredentialsError, TokenRetrievalError) as error:
-        raise BadInput(f"{doing} failed: there are no AWS credentials here", where=where, next="aws sso login") from error
+        raise AwsFailed(text, where=where, next=next_) from error
+    except ProfileNotFound as error:
+        raise BadInput(f"{doing} failed: {error}", where="AWS_PROFILE", next="aws configure list-profiles") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        what = (
+            f"{doing} failed: there are no AWS credentials here"
+            if isinstance(error, NoCredentialsError)
+            else f"{doing} failed: {error}"
+        )
+        raise BadInput(what, where=where, next=sign_in(shell)) from error
+    except (SSOError, TokenRetrievalError, CredentialRetrievalError) as error:
+        raise BadInput(f"{doing} failed: nobody is signed in: {error}", where=where, next=sign_in(shell)) from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        next_ = "look at the network, and at aws:region in the stack's file, then run the same command again"
+        raise AwsFailed(f"{doing} failed: {error}", where=where, next=next_) from error
     except BotoCoreError as error:
         raise AwsFailed(f"{doing} failed: {error}", where=where, next="aws sts get-caller-identity") from error
+
+
+def sign_in(environ: Mapping[str, str]) -> str:
+    """The command that brings credentials: keys in the environment win over every profile, so a sign-in beside them changes nothing."""
+    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
+    login = f"aws sso login --profile {profile}" if profile else "aws sso login (the first time: aws configure sso)"
+    held = [name for name in KEY_VARIABLES if environ.get(name)]
+    return f"unset {' '.join(held)}; then {login}" if held else login
 
 
 def missing(error: ClientError) -> bool:

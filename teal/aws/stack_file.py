@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from contract import stack_file
 from teal.errors import BadInput
 
 
@@ -23,31 +22,57 @@ class StackFile:
     encrypted_key: str | None
 
 
-def read(folder: Path, stack: str) -> StackFile:
-    """The file of `stack` in `folder`. Raises BadInput when it is not there, no YAML, or names no region."""
+def locate(folder: Path) -> Path:
+    """The nearest of `folder` and those above it that holds stacks' files, so that a command works from a subfolder; else `folder`."""
+    whole = folder.resolve()
+    return next((one for one in (whole, *whole.parents) if any(one.glob("Pulumi.*.yaml"))), folder)
+
+
+def read_stack_file(folder: Path, stack: str) -> StackFile:
+    """The file of `stack` in `folder` or above it. Raises BadInput when it is not there, no YAML, or names no region."""
+    folder = locate(folder)
     path = folder / f"Pulumi.{stack}.yaml"
-    known = ", ".join(sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))) or "none"
     if not path.is_file():
-        raise BadInput(f"There is no stack {stack!r}; known here: {known}", where=str(path), next="teal bootstrap dev")
+        raise _unknown(folder, stack)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BadInput(f"It is not YAML: {' '.join(str(error).split())}", where=str(path), next=f"correct {path.name}") from None
-    values: dict[str, Any] = document if isinstance(document, dict) else {}
-    region = (values.get("config") or {}).get("aws:region")
+        values = stack_file.read_values(path)
+    except stack_file.NotAStackFile as error:
+        raise BadInput(f"{path.name} cannot be read: {error}", where=str(path), next=f"correct {path.name}") from None
+    region = values["config"].get("aws:region")
     if not isinstance(region, str):
         raise BadInput("It names no region", where=str(path), next=f"write aws:region under config: in {path.name}")
     return StackFile(path, stack, region, values.get("secretsprovider"), values.get("encryptedkey"))
 
 
-def write_key(file: StackFile, secrets_provider: str, encrypted_key: str) -> None:
-    """Put the two lines at the file's top, in place of older ones; the rest stays as it is. The file is replaced whole or not at all."""
-    kept = [
-        line
-        for line in file.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if not line.startswith(("secretsprovider:", "encryptedkey:"))
-    ]
-    text = f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}"
-    draft = file.path.with_name(f".{file.path.name}.draft")
+def _unknown(folder: Path, stack: str) -> BadInput:
+    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+    where = str(folder / f"Pulumi.{stack}.yaml")
+    if not known:
+        return BadInput(
+            f"There is no stack {stack!r}: no file Pulumi.NAME.yaml is here or in a folder above",
+            where=where,
+            next="run this in the checkout, or name its folder with --project (or TEAL_ROOT)",
+        )
+    close = difflib.get_close_matches(stack, known, 1)
+    following = f"the same command with {close[0]}" if close else f"cp Pulumi.{known[0]}.yaml Pulumi.{stack}.yaml, and edit it"
+    return BadInput(f"There is no stack {stack!r}; known here: {', '.join(known)}", where=where, next=following)
+
+
+def write_key(file: StackFile, secrets_provider: str, encrypted_key: str, text: str | None = None) -> None:
+    """Put the two lines at the top of `text` (default: of the file as it is), in place of older ones; the rest stays as it is, byte for
+    byte. The file is replaced whole or not at all."""
+    before = file.path.read_text(encoding="utf-8") if text is None else text
+    kept = [line for line in before.splitlines(keepends=True) if not line.startswith(("secretsprovider:", "encryptedkey:"))]
+    _replace(file.path, f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}")
+
+
+def put_back(file: StackFile, text: str) -> None:
+    """The file as it was, if somebody rewrote it."""
+    if file.path.read_text(encoding="utf-8") != text:
+        _replace(file.path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, file.path)
+    os.replace(draft, path)

@@ -9,27 +9,28 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from teal.adapters import AWS as AWS_PLACE
+from teal.adapters import adapter
+from teal.aws import kubernetes, stack_file
 from teal.aws import platform as outputs
-from teal.aws import stack_file
 from teal.aws.images import RegistryImages
+from teal.aws.jobs import JobSettings
 from teal.aws.names import StateNames
 from teal.aws.platform import Platform
 from teal.aws.release_key import ProbeHeaders
+from teal.aws.runtime import ServiceProgram
 from teal.aws.session import told
 from teal.aws.tools import AWS, PULUMI
+from teal.aws.traffic import client_config as traffic_config
+from teal.client.probe import golden
 from teal.errors import BadInput
-from teal.metrics.prometheus import PrometheusMetrics, SigV4
-from teal.metrics.scrape import SLOW_SECONDS
-from teal.record import COLORS, Color, ColorState
-from teal.record_s3 import S3Store
-from teal.record_s3 import client_config as store_config
-from teal.release.probe import golden
-from teal.release.target import Rules, Target
-from teal.runtime import kubernetes
-from teal.runtime.jobs import JobSettings
-from teal.runtime.pulumi import PulumiRuntime, ServiceProgram
-from teal.traffic.alb import Alb
-from teal.traffic.alb import client_config as traffic_config
+from teal.metrics.counters import SLOW_SECONDS
+from teal.metrics.prometheus import SigV4
+from teal.ports.runtime import Runtime
+from teal.ports.target import Rules, Target
+from teal.record.model import COLORS, Color, ColorState
+from teal.record.s3 import S3Store
+from teal.record.s3 import client_config as store_config
 
 if TYPE_CHECKING:
     import boto3
@@ -49,14 +50,16 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     import boto3
 
     root = Path(environ.get("TEAL_ROOT", ".")).resolve()
-    file = stack_file.read(root, stack)
+    file = stack_file.read_stack_file(root, stack)
     session = boto3.Session(region_name=file.region)
     with told("Asking AWS who this is"):
         # The record's time limits: this stands before every rollback, and botocore's own are minutes.
         account = session.client("sts", config=store_config()).get_caller_identity()["Account"]
     names = StateNames(stack, account, file.region)
     pulumi = {"PULUMI_BACKEND_URL": names.backend_url, **_passed(environ)}
-    found = outputs.read(stack, root, pulumi | {key: environ[key] for key in (outputs.OUTPUTS_VARIABLE,) if key in environ})
+    found = outputs.read_platform(
+        stack, root, pulumi | {key: environ[key] for key in (outputs.OUTPUTS_VARIABLE,) if key in environ}
+    )
     if found.account_id != account:
         raise BadInput(f"These credentials are for account {account}, the platform is in {found.account_id}",
                        where=f"stack {stack}", next="aws sts get-caller-identity")  # fmt: skip
@@ -90,7 +93,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     store = S3Store(connect("s3", config=store_config()), platform.release_bucket)
     balancer = connect("elbv2", config=traffic_config())
     access = platform.cluster
-    runtime = PulumiRuntime(
+    runtime: Runtime = adapter("runtime", AWS_PLACE.runtime)(
         stack=stack,
         service=service,
         platform=platform.document,
@@ -107,9 +110,11 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     return Target(
         name=stack,
         store=store,
-        traffic=Alb(balancer, platform.rule_arn, platform.target_group_arns, platform.url, platform.probe_header, secret),
+        traffic=adapter("traffic", AWS_PLACE.traffic)(
+            balancer, platform.rule_arn, platform.target_group_arns, platform.url, platform.probe_header, secret
+        ),
         runtime=runtime,
-        metrics=PrometheusMetrics(
+        metrics=adapter("metrics", AWS_PLACE.metrics)(
             platform.prometheus_query_url,
             {color: f'namespace="{platform.namespaces[color]}"' for color in COLORS},
             SigV4(session.get_credentials(), "aps", platform.region),  # type: ignore[arg-type]
@@ -125,7 +130,8 @@ def job_settings(platform: Platform, color: Color) -> JobSettings:
     """What a color's admin Jobs get."""
     defaults = platform.service_defaults
     return JobSettings(namespace=platform.namespaces[color], environment=platform.environment, region=platform.region,
-                       secret_names=tuple(platform.app_secrets), cpu=defaults.cpu, memory_mib=defaults.memory_mib)  # fmt: skip
+                       secret_names=tuple(platform.app_secrets), cpu=defaults.cpu, memory_mib=defaults.memory_mib,
+                       operator_namespace=platform.operator_namespace)  # fmt: skip
 
 
 def _passed(environ: Mapping[str, str]) -> dict[str, str]:

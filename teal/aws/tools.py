@@ -1,36 +1,98 @@
-"""Commands of other makers that work on AWS needs on this machine."""
+"""Commands of other makers that work on AWS needs on this machine, and the oldest versions that will do."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from teal.errors import BadInput
 
+_VERSION_SECONDS: Final = 30  # a command that only says its name; the aws command is Python, and slow on a busy machine
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command, and what cannot be done without it."""
+    """A command, and what cannot be done without it. `least`: the oldest version of each major one; `ask`: the words that make it say its own."""
 
     command: str
     needed_for: str
+    ask: tuple[str, ...]
+    least: tuple[str, ...]
 
 
-PULUMI: Final = Tool("pulumi", "it makes and changes everything on AWS")
-# The cluster's kubeconfig says `aws eks get-token` (infra/kubeconfig.py), as AWS's own does.
-AWS: Final = Tool("aws", "Pulumi signs in to the cluster with `aws eks get-token`")
+# 3.260 is the oldest that these programs ran with (tests/engine); an older one says "unknown flag" half way.
+PULUMI: Final = Tool("pulumi", "it makes and changes everything on AWS", ("version",), ("3.260.0",))
+# The cluster's kubeconfig says `aws eks get-token` (infra/platform/cluster/kubeconfig.py), as AWS's own does. Versions: EKS user guide,
+# "Create an Amazon EKS Auto Mode cluster", prerequisites.
+AWS: Final = Tool("aws", "Pulumi signs in to the cluster with `aws eks get-token`", ("--version",), ("1.27.160", "2.12.3"))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a tool on this machine. `version` empty: the command did not say one."""
+
+    tool: Tool
+    path: str | None
+    version: str = ""
+
+    @property
+    def problem(self) -> str:
+        """Why it will not do, in a sentence; empty when it will. A command that does not say its version is believed."""
+        if self.path is None:
+            return f"The command {self.tool.command} is not here: {self.tool.needed_for}"
+        if self.version and too_old(self.version, self.tool.least):
+            return f"{self.tool.command} {self.version} is too old: {' or '.join(self.tool.least)} is the oldest that will do"
+        return ""
 
 
 def require(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
     """Raises BadInput that names each command that is not on PATH. Runs nothing."""
     path = (os.environ if environ is None else environ).get("PATH")
-    absent = [tool for tool in tools if shutil.which(tool.command, path=path) is None]
-    if absent:
+    _refuse([found for tool in tools if (found := Found(tool, shutil.which(tool.command, path=path))).problem])
+
+
+def require_versions(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
+    """Raises BadInput that names each command that is not on PATH or too old. Runs each to hear its version."""
+    _refuse([found for tool in tools if (found := find(tool, environ)).problem])
+
+
+def find(tool: Tool, environ: Mapping[str, str] | None = None) -> Found:
+    """Ask the command itself."""
+    shell = os.environ if environ is None else environ
+    path = shutil.which(tool.command, path=shell.get("PATH"))
+    if path is None:
+        return Found(tool, None)
+    try:
+        ended = subprocess.run(  # noqa: S603 - a command of the table above
+            [path, *tool.ask], env=dict(shell), capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Found(tool, path)
+    said = re.search(r"\d+(?:\.\d+)+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
+    return Found(tool, path, said[0] if said and ended.returncode == 0 else "")
+
+
+def too_old(version: str, least: Sequence[str]) -> bool:
+    """Whether `version` is below the one of its major version in `least`; a major version older than all of them is too old."""
+    mine = _numbers(version)
+    bounds = [bound for bound in map(_numbers, least) if bound[0] <= mine[0]]
+    return not bounds or mine < max(bounds)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _refuse(wrong: Sequence[Found]) -> None:
+    if wrong:
+        verb = "install" if all(found.path is None for found in wrong) else "install or renew"
         raise BadInput(
-            "; ".join(f"The command {tool.command} is not here: {tool.needed_for}" for tool in absent),
+            "; ".join(found.problem for found in wrong),
             where="PATH",
-            next=f"install {' and '.join(tool.command for tool in absent)}, then run this again",
+            next=f"{verb} {' and '.join(found.tool.command for found in wrong)}, then run this again",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,11 +15,15 @@ from rich.table import Table
 from teal.backup import flow
 from teal.backup.files import CATALOG, lost, restarted
 from teal.errors import BadInput, NeedsHuman
-from teal.release.commands import Json, Stack, Yes, console, follow, target_of
-from teal.release.target import Target
-from teal.stack.events import Event
-from teal.stack.layout import Layout, load, locate
-from teal.stack.target import laptop
+from teal.events import Event
+from teal.laptop.layout import Layout, locate
+from teal.laptop.state import load
+from teal.laptop.target import laptop
+from teal.ports.target import Target
+from teal.targets import open_target
+from teal.terminal.options import Json, Stack, Yes
+from teal.terminal.progress import follow
+from teal.terminal.writer import console, say, say_json
 
 Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
 
@@ -44,32 +47,42 @@ def register(app: typer.Typer) -> None:
 
 def snapshot_(stack: Stack = None, as_json: Json = False) -> None:
     """Copy search and catalog now, encrypted, while both are in use."""
-    row = _admin(target_of(stack), "snapshot")[-1]
-    typer.echo(
-        _json(row) if as_json else f"{row['id']}: {row['documents']} documents, {row['passages']} passages, {_size(row['bytes'])}"
-    )
+    row = _admin(open_target(stack), "snapshot")[-1]
+    if as_json:
+        say_json(row)
+    else:
+        say(f"{row['id']}: {row['documents']} documents, {row['passages']} passages, {_size(row['bytes'])}")
 
 
 def snapshots_(stack: Stack = None, as_json: Json = False) -> None:
     """Every snapshot, newest first: age, what is in it, how long ago it was restored for a test."""
-    rows = _admin(target_of(stack), "snapshots")
+    rows = _admin(open_target(stack), "snapshots")
     if as_json:
         for row in rows:
-            typer.echo(_json(row))
+            say_json(row)
         return
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     for name in ("snapshot", "age", "index", "documents", "passages", "size", "verified"):
         table.add_column(name, no_wrap=name == "snapshot", overflow="fold")
     for row in rows:
-        table.add_row(row["id"], _age(row["age_seconds"]), row["index"], str(row["documents"]),
+        if "unreadable" in row:
+            continue
+        age = "from the future" if row.get("from_the_future") else _age(row["age_seconds"])
+        table.add_row(row["id"], age, row["index"], str(row["documents"]),
                       "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _verified(row))  # fmt: skip
-    console().print(table if rows else "There is no snapshot yet. Next: teal snapshot")
+    console().print(table if table.rows else "There is no snapshot yet. Next: teal snapshot")
+    for row in rows:
+        if "unreadable" in row:
+            say(f"{row['id']} is kept and cannot be used here: {row['unreadable']}")
 
 
 def verify_(snapshot: Id = None, stack: Stack = None, as_json: Json = False) -> None:
     """Restore a snapshot for a test: whole, complete, and its search answers. What runs is not touched. Exit 1: it is no good."""
-    row = _admin(target_of(stack), "verify", *(("--snapshot", snapshot) if snapshot else ()))[-1]
-    typer.echo(_json(row) if as_json else f"{row['snapshot']} is good: {row['detail']}")
+    row = _admin(open_target(stack), "verify", *(("--snapshot", snapshot) if snapshot else ()))[-1]
+    if as_json:
+        say_json(row)
+    else:
+        say(f"{row['snapshot']} is good: {row['detail']}")
 
 
 def restore_(
@@ -99,7 +112,7 @@ def restore_(
         here = locate(os.environ)
         which += ["--source", str(here.backups), "--key", str(here.backup_key)]
     place = None if stack else _there(into) if into is not None else locate(os.environ)
-    target = laptop(place, os.environ) if place is not None else target_of(stack)
+    target = laptop(place, os.environ) if place is not None else open_target(stack)
     if only is not Part.search and not yes:
         if as_json:
             raise BadInput(
@@ -146,24 +159,24 @@ def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part
         raise BadInput("On AWS the database goes back by time, and search by itself or with it", where="teal restore --stack",
                        next=f"teal restore --stack {stack} --only database --at TIME, or --only search")  # fmt: skip
     root = Path(os.environ.get("TEAL_ROOT", "."))
-    file = stack_file.read(root, stack)
+    file = stack_file.read_stack_file(root, stack)
     moment = datetime.fromisoformat(at_moment(at)) if at else None
-    found = database_restore.recovery(open_aws(file.region).rds, platform.read(stack, root, os.environ), moment)
-    _, state = flow.active(target_of(stack))
+    found = database_restore.recovery(open_aws(file.region).rds, platform.read_platform(stack, root, os.environ), moment)
+    _, state = flow.active(open_target(stack))
     following = database_restore.following(file, state.image)
     if not as_json:
-        typer.echo(f"{found.source} as of {found.time:%Y-%m-%d %H:%M:%S} UTC, as an instance beside it:\n{found.line}")
+        say(f"{found.source} as of {found.time:%Y-%m-%d %H:%M:%S} UTC, as an instance beside it:\n{found.line}")
     if not yes and (as_json or not typer.confirm(f"Write this line into {file.path.name}?")):
         raise NeedsHuman("Nothing was written", where=str(file.path), next=f"teal restore --stack {stack} --only database --yes")
     database_restore.write(file, found)
     if as_json:
-        typer.echo(_json({"source": found.source, "time": found.time, "file": file.path, "next": list(following)}))
+        say_json({"source": found.source, "time": found.time, "file": file.path, "next": list(following)})
     raise NeedsHuman(f"{file.path.name} says it; the rest is yours", where=stack, next=";\n        ".join(following))
 
 
 def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
     """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
-    follow(_rebuild(target_of(stack), None if stack else locate(os.environ)), as_json)
+    follow(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
 
 
 def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
@@ -196,10 +209,6 @@ def at_moment(text: str) -> str:
 def _admin(target: Target, *arguments: str) -> list[dict[str, Any]]:
     color, state = flow.active(target)
     return target.runtime.admin(state, color, *arguments)
-
-
-def _json(row: dict[str, Any]) -> str:
-    return json.dumps(row, default=str)
 
 
 def _age(seconds: float) -> str:

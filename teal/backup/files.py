@@ -9,13 +9,14 @@ from pathlib import Path
 
 from teal.backup.flow import Work, active
 from teal.errors import OperatorError
-from teal.release.target import Target
-from teal.stack import supervisor
-from teal.stack.events import Event
-from teal.stack.layout import Layout, load
-from teal.stack.parts import DEFAULT_INDEX
-from teal.stack.reap import leftovers
-from teal.stack.secrets import service_secrets
+from teal.events import Event
+from teal.laptop import supervisor
+from teal.laptop.configuration import DEFAULT_INDEX
+from teal.laptop.layout import Layout
+from teal.laptop.reap import leftovers
+from teal.laptop.secrets import service_secrets
+from teal.laptop.state import load
+from teal.ports.target import Target
 
 CATALOG = "catalog.db"
 

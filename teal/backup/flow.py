@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from teal.clock import Clock
 from teal.errors import BadInput, NeedsHuman, OperatorError
-from teal.record import Color, ColorState, Record
-from teal.release.ledger import Ledger, refuse_unfinished
-from teal.release.target import Clock, Target
-from teal.stack.events import Event
+from teal.events import Event
+from teal.ports.target import Target
+from teal.record.lease import LeaseHolder, refuse_unfinished
+from teal.record.model import Color, ColorState, Record
 
 TAKEN_OVER_SECONDS = 600.0  # for the worker to take over what differs at the end; what is left then needs a look at its log
 BESIDE = "-b"  # in the name of an index that a restore or rebuild fills; -r is a release's
@@ -50,15 +51,15 @@ def holding(target: Target) -> Iterator[Work]:
         refuse_unfinished(record, target.clock)
         return record
 
-    ledger = Ledger.take(target.store, target.clock, target.rules, take)
+    lease = LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take)
 
     def admin(*arguments: str) -> list[dict[str, Any]]:
-        return ledger.during(lambda: target.runtime.admin(state, color, *arguments))
+        return lease.during(lambda: target.runtime.admin(state, color, *arguments))
 
     try:
-        yield Work(admin, state.index, target.clock, target.rules.poll_seconds, ledger.keep)
+        yield Work(admin, state.index, target.clock, target.rules.poll_seconds, lease.keep)
     finally:
-        ledger.end(lambda record: record)
+        lease.end(lambda record: record)
 
 
 def restore_search(work: Work, which: Sequence[str]) -> Iterator[Event]:

@@ -9,7 +9,7 @@ from teal.errors import BadInput
 MENDED = ("look", "start", "verify")  # supervisor mends it by itself; the runbook must do no harm
 
 DRILLS = (
-    Drill("release", "another version is released, step by step", "deploy", release_faults.release, ("look", "release", "verify"), destructive=False),
+    Drill("release", "another version is released, step by step", "release", release_faults.release, ("look", "release", "verify"), destructive=False),
     Drill("rollback", "a new version has all requests and is not wanted", "rollback", release_faults.unwanted_release,
           ("look", "rollback", "verify"), destructive=False),
     Drill("stuck-release", "kill -9 of a releaser while both colors have requests", "stuck-release", release_faults.dead_releaser,

@@ -14,9 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from teal.errors import FAILED, BadInput, NeedsHuman, StackDown
-from teal.release.commands import Json, asked_to_stop
-from teal.stack import supervisor
-from teal.stack.layout import Layout, load, locate
+from teal.laptop import supervisor
+from teal.laptop.layout import Layout, locate
+from teal.laptop.state import load
+from teal.terminal.options import Json
+from teal.terminal.progress import asked_to_stop
+from teal.terminal.writer import console as terminal
+from teal.terminal.writer import say, say_json
 
 if TYPE_CHECKING:
     from teal.drill.measure import Target
@@ -35,9 +39,10 @@ def drill_(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which drills; `--list` shows them.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, one after the other.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Show the drills and their targets.")] = False,
-    here: Annotated[bool, typer.Option("--here", help="On the running stack, instead of one made for it.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="On the running laptop stack, instead of one made for it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --here: also drills that take the service or data away for a while.")] = False,
     per_second: Annotated[float, typer.Option(min=1, max=200, help="Requests that users send.")] = PER_SECOND,
+    stop_when: Annotated[str | None, typer.Option("--stop-when", help="End a drill when a user outside it suffers for long: 'errors > 80 %' or 'p95 > 5 s'.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of index.html and results.json; default: under .teal/drills.")] = None,
     into: Annotated[Path | None, typer.Option("--table", help="Put the table into this Markdown page, between its marks.")] = None,
     as_json: Json = False,
@@ -47,8 +52,10 @@ def drill_(
     from teal.drill import report
     from teal.drill.catalogue import DRILLS, find
     from teal.drill.measure import Result, targets
-    from teal.drill.run import Wish, rehearse
+    from teal.drill.run import DrillRequest, rehearse
+    from teal.load import bystander
 
+    condition = bystander.parse(stop_when) if stop_when is not None else None
     aims = targets(runbook.folder() / "targets.yaml")
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
         raise BadInput(f"No target for {', '.join(lacking)}", where=str(runbook.folder() / "targets.yaml"), next="add them")
@@ -60,26 +67,26 @@ def drill_(
     chosen = [find(name) for name in names or ()]
     wanted = tuple(drill for drill in DRILLS if every or drill in chosen)
     layout = locate(os.environ)
-    wish = Wish(per_second, _here(layout, wanted, yes) if here else None)
+    request = DrillRequest(per_second, _here(layout, wanted, yes) if here else None, condition)
     results = []
-    console = Console(highlight=False)
+    console = terminal()
     with asked_to_stop():
-        for told in rehearse(wanted, aims, wish):
+        for told in rehearse(wanted, aims, request):
             if isinstance(told, Result):
                 results.append(told)
                 fields = {key: value for key, value in told.fields().items() if key != "timeline"}
-                _say(as_json, console, json.dumps(fields), f"{told.verdict:<8} {told.drill} {'; '.join(told.reasons)}")
+                _say(as_json, console, fields, f"{told.verdict:<8} {told.drill} {'; '.join(told.reasons)}")
             else:
-                _say(as_json, console, json.dumps(told.fields()), f"{told.state:<8} {told.step}: {told.detail}")
+                _say(as_json, console, told.fields(), f"{told.state:<8} {told.step}: {told.detail}")
     folder = output or layout.home / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     page = report.write(results, aims, folder, report.machine())
     if into is not None:
         report.update(into, report.markdown(results, aims, report.machine()))
     if as_json:
-        typer.echo(json.dumps({"page": str(page), "results": str(folder / "results.json")}))
+        say_json({"page": str(page), "results": str(folder / "results.json")})
     else:
         console.print(report.table(results, aims))
-        typer.echo(f"page: {page.as_uri()}")
+        say(f"page: {page.as_uri()}")
     if any(found.verdict in ("past", "failed") for found in results):
         raise typer.Exit(FAILED)
     if unknown := [found.drill for found in results if found.verdict == "could not run"]:
@@ -95,7 +102,7 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     if state is None or not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
     if not yes and (harmful := [drill.name for drill in wanted if drill.destructive]):
-        raise BadInput(f"On the running stack {', '.join(harmful)} takes the service or data away for a while", where=str(layout.home),
+        raise BadInput(f"On the running laptop stack {', '.join(harmful)} takes the service or data away for a while", where=str(layout.home),
                        next="the same command with --yes, or without --here")  # fmt: skip
     return DrillStack(layout.home, state.ports.public, {"TEAL_RULES": json.dumps(RULES), **os.environ})
 
@@ -103,8 +110,8 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
 def _list(drills: tuple[Drill, ...], aims: Mapping[str, Target], as_json: bool) -> None:
     if as_json:
         for drill in drills:
-            typer.echo(json.dumps({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,
-                                   "needs": drill.ground, "destructive": drill.destructive, "target": aims[drill.name].model_dump()}))  # fmt: skip
+            say_json({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,
+                                   "needs": drill.ground, "destructive": drill.destructive, "target": aims[drill.name].model_dump()})  # fmt: skip
         return
     table = Table(box=None, pad_edge=False)
     for column in ("drill", "fault", "runbook", "answered again", "whole again"):
@@ -113,11 +120,11 @@ def _list(drills: tuple[Drill, ...], aims: Mapping[str, Target], as_json: bool) 
         aim = aims[drill.name]
         table.add_row(drill.name, drill.fault + ("" if drill.ground == "plain" else f" (needs: {drill.ground})"), f"{drill.runbook}.md",
                       f"{aim.answered_seconds:g} s", f"{aim.whole_seconds:g} s")  # fmt: skip
-    Console(highlight=False).print(table)
+    terminal().print(table)
 
 
-def _say(as_json: bool, console: Console, line: str, words: str) -> None:
+def _say(as_json: bool, console: Console, fields: Mapping[str, object], words: str) -> None:
     if as_json:
-        typer.echo(line)
+        say_json(fields)
     else:
         console.print(words, markup=False)

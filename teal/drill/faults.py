@@ -14,9 +14,9 @@ from teal.drill.findable import finds
 from teal.drill.scene import DrillFailed, Scene, Whole, until
 from teal.drill.stack import DrillStack
 from teal.errors import Refused
+from teal.laptop import health
+from teal.laptop.files import write_private
 from teal.runbook import Ran
-from teal.stack import health
-from teal.stack.layout import write_private
 
 CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
 LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
@@ -41,7 +41,7 @@ def process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
 def supervisor(scene: Scene) -> Iterator[Whole]:
     """SIGKILL to supervisord: the kernel ends every part with it."""
     stack = scene.stack
-    before = set(stack.processes())
+    before = {pid for pid, part in stack.processes().items() if part != "keeper"}  # it lives on, and starts the others again
     scene.strike()
     stack.kill("supervisord")
     try:

@@ -1,4 +1,4 @@
-"""What a search finds: the test of what is lost."""
+"""Asks searches for documents, to see whether a fault lost any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def missing(url: str, key: str, ca: Path | None, accepted: dict[str, str], *, se
 
 
 def finds(url: str, key: str, ca: Path | None) -> bool:
-    """Whether each question finds something now: then one that finds nothing later has lost it."""
+    """Whether every question finds something. Asked before the fault, so that one that finds nothing afterwards shows a loss."""
     with _client(url, key, ca) as http:
         return all(_found(http, question) for question in QUESTIONS)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from teal.drill.scene import DrillFailed, Scene, Whole, until
 from teal.drill.stack import another_version
 from teal.errors import HELD
-from teal.traffic.port import all_to
+from teal.ports.traffic import all_to
 
 READY_SECONDS = 150.0  # for a release to come to the step that a drill waits for: 40 s on two idle cores
 

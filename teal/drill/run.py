@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,12 +17,16 @@ from teal import runbook
 from teal.drill import disk
 from teal.drill.findable import finds, missing
 from teal.drill.measure import Result, Target, answered_again, past, reached_back
-from teal.drill.scene import CouldNotRun, Drill, Ground, Scene, Watch
+from teal.drill.scene import CouldNotRun, Drill, Ground, RecoveryProbe, Scene
 from teal.drill.stack import DrillStack, own
 from teal.drill.users import Met, percentile
 from teal.errors import OperatorError
-from teal.stack.events import Event
-from teal.stack.layout import free_ports, load
+from teal.events import Event
+from teal.laptop.loopback import free_ports
+from teal.laptop.state import load
+from teal.load import bystander
+from teal.load.bystander import StopWhen
+from teal.load.place import Place
 
 CALM_SECONDS = 3.0  # of users without a failure before the fault, and after all is whole
 SETTLE_SECONDS = 30.0  # for users to be without a failure that long
@@ -35,27 +40,28 @@ RULES = {"analysis_seconds": 5, "minimum_samples": 40, "hold_seconds": 4, "poll_
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """`here`: the running stack, instead of one of the drill's own."""
+class DrillRequest:
+    """`here`: the running stack, instead of one of the drill's own. `stop_when`: what ends a drill early."""
 
     per_second: float
     here: DrillStack | None = None
+    stop_when: StopWhen | None = None
 
 
-def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], wish: Wish) -> Iterator[Event | Result]:
+def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], request: DrillRequest) -> Iterator[Event | Result]:
     """Each drill's result, and what happens meanwhile. Drills on the same ground share a stack as long as it is well."""
     for ground, group in groupby(drills, key=lambda drill: drill.ground):
         waiting = list(group)
         while waiting:
             try:
-                yield Event("stack", "start", f"starting one ({ground})" if wish.here is None else "the running one")
-                with _ground(ground, wish) as stack:
+                yield Event("stack", "start", f"starting one ({ground})" if request.here is None else "the running one")
+                with _ground(ground, request) as stack:
                     yield Event("stack", "ok", f"{stack.home}, port {stack.port}")
                     while waiting:
                         drill = waiting.pop(0)
                         yield Event(drill.name, "start", drill.fault)
-                        yield (found := one(drill, stack, targets[drill.name], wish))
-                        if found.verdict == "failed" and wish.here is None:
+                        yield (found := one(drill, stack, targets[drill.name], request))
+                        if found.verdict == "failed" and request.here is None:
                             break  # what it left is not looked at: the next one gets a new stack
             except CouldNotRun as error:
                 for drill in waiting:
@@ -65,32 +71,37 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], wish: Wish)
                 waiting = []
 
 
-def one(drill: Drill, stack: DrillStack, target: Target, wish: Wish) -> Result:
+def one(drill: Drill, stack: DrillStack, target: Target, request: DrillRequest) -> Result:
     """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed."""
     began, clock = datetime.now(UTC), time.monotonic()
     told = Result(
-        drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=wish.per_second
+        drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=request.per_second
     )
     with tempfile.TemporaryDirectory(prefix=f"teal-drill-{drill.name}-") as folder:
         try:
-            book = runbook.read(drill.runbook)
+            book = runbook.read_runbook(drill.runbook)
             key, key_id = stack.new_key(name=f"drill {drill.name}")
             expect_hits = finds(stack.url, key, stack.layout.ca)
         except OperatorError as error:
             return replace(told, reasons=(error.what,))
-        users = stack.users((key,), per_second=wish.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
+        users = stack.users((key,), per_second=request.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
                             collection=COLLECTION)  # fmt: skip
         scene = Scene(stack, users, book, Path(folder), key, key_id, variables=_variables(stack))
         users.start()
+        over = threading.Event()
+        if request.stop_when is not None:
+            place = Place(stack.url, (key,), stack.layout.ca)
+            threading.Thread(target=bystander.probe, args=(place, request.stop_when, over, scene.stop), daemon=True).start()
         try:
             try:
                 time.sleep(CALM_SECONDS)
-                whole_at, failure = _through(drill, scene, target)
+                whole_at, failure = go_through(drill, scene, target)
             finally:
+                over.set()
                 met = users.stop()
             found = _measured(told, scene, met, whole_at, failure, target)
         finally:
-            if wish.here is not None:
+            if request.here is not None:
                 _tidy(scene, users.met)
         return replace(found, took_seconds=time.monotonic() - clock)
 
@@ -100,13 +111,13 @@ def _variables(stack: DrillStack) -> dict[str, str]:
     return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
 
 
-def _through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
+def go_through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
     """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did."""
     whole_at, failure = 0.0, ""
     try:
         with drill.cause(scene) as whole:
-            watch = Watch(whole)
-            watch.start()
+            recovery = RecoveryProbe(whole)
+            recovery.start()
             try:
                 for name in drill.blocks:
                     ran = scene.block(name)
@@ -114,11 +125,12 @@ def _through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
                         if block == name:
                             act(scene, ran)
                 deadline = max(scene.fault_at + 2 * target.whole_seconds, time.time() + CALM_SECONDS)
-                while watch.is_alive() and time.time() < deadline:
+                while recovery.is_alive() and time.time() < deadline:
+                    scene.go_on()
                     time.sleep(POLL_SECONDS)
             finally:
-                watch.stop()
-                whole_at = watch.at
+                recovery.stop()
+                whole_at = recovery.at
             if whole_at:
                 scene.marks["whole"] = whole_at
         _settle(scene.users.met)
@@ -181,14 +193,14 @@ def _tidy(scene: Scene, met: Met) -> None:
 
 
 @contextmanager
-def _ground(ground: Ground, wish: Wish) -> Iterator[DrillStack]:
+def _ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
     """A running, filled stack. Raises CouldNotRun with the reason."""
-    if wish.here is not None:
+    if request.here is not None:
         if ground == "small disk":
             raise CouldNotRun("a disk of this machine is not filled", where="--here", next="teal drill disk-full")
-        if ground == "elasticsearch" and not wish.here.pids("elasticsearch"):
+        if ground == "elasticsearch" and not request.here.pids("elasticsearch"):
             raise CouldNotRun("this stack runs no Elasticsearch", where="--here", next="teal drill elasticsearch")
-        yield wish.here
+        yield request.here
         return
     place = Path(tempfile.mkdtemp(prefix="teal-drill-"))
     stack = own(place / ".teal", free_ports(1)[0], RULES)

@@ -31,7 +31,7 @@ class CouldNotRun(OperatorError):
 
 
 class DrillFailed(OperatorError):
-    """The runbook did not mend what it is for."""
+    """The runbook did not repair the fault that it is written for."""
 
     code = "drill-failed"
 
@@ -50,9 +50,19 @@ class Scene:
     variables: dict[str, str] = field(default_factory=dict)
     ran: list[Ran] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)  # Unix seconds
+    stopped: str = ""  # why `--stop-when` ended the drill; empty while nothing did
+
+    def stop(self, why: str) -> None:
+        """End the drill at its next look: what it broke is mended, and no further block is run."""
+        self.stopped = why
+
+    def go_on(self) -> None:
+        """Raises DrillFailed once the drill was stopped."""
+        if self.stopped:
+            raise DrillFailed(self.stopped, where=f"drill on {self.stack.home}", next="teal status")
 
     def strike(self) -> None:
-        """Now the fault is there."""
+        """Note this moment as the beginning of the fault."""
         self.fault_at = self.marks["fault"] = time.time()
 
     def block(self, name: str) -> Ran:
@@ -60,6 +70,7 @@ class Scene:
 
         One that verifies is run again for VERIFY_SECONDS, as a person would: a part that is back is noticed some seconds later.
         """
+        self.go_on()
         wanted = runbook.block(self.book, name)
         self.marks[name] = began = time.time()
         while True:
@@ -92,7 +103,7 @@ class Drill:
 
 
 def holds(there: Whole) -> bool:
-    """Whether it is so; what is looked at being away means no."""
+    """Whether the condition holds. When what it looks at cannot be reached, it does not."""
     try:
         return there()
     except (OperatorError, OSError):
@@ -100,7 +111,7 @@ def holds(there: Whole) -> bool:
 
 
 def until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
-    """Poll until it is so. Raises DrillFailed after that time, or when the process that should bring it about has ended."""
+    """Ask again and again until the condition holds. Raises DrillFailed when the time is over, or when the process that should make it hold has ended."""
     deadline = time.monotonic() + seconds
     while not holds(there):
         if alive is not None and alive.poll() is not None:
@@ -112,7 +123,7 @@ def until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[st
         time.sleep(POLL_SECONDS)
 
 
-class Watch(threading.Thread):
+class RecoveryProbe(threading.Thread):
     """Looks whether all is whole, beside the runbook: the moment it was first true, in Unix seconds; 0.0 until then."""
 
     def __init__(self, whole: Whole) -> None:

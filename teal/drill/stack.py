@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from teal.client import Client, address
+from teal.client.service import Client
 from teal.drill.corpus import CORPUS
 from teal.drill.users import Users
 from teal.errors import OperatorError
-from teal.record import Record
-from teal.stack import environments, reap, status, versions
-from teal.stack.layout import Layout
-from teal.stack.released import open_store
-from teal.traffic.caddy import CaddyTraffic
-from teal.traffic.port import Weights
+from teal.laptop import environments, reap, status, versions
+from teal.laptop.address import address
+from teal.laptop.layout import Layout
+from teal.laptop.open_traffic import open_traffic
+from teal.laptop.released import open_store
+from teal.ports.traffic import Weights
+from teal.record.model import Record
 
 COMMAND_SECONDS = 200.0  # the longest command is a first `teal up`: half a minute on two busy cores, with Elasticsearch two
 FILL_SECONDS = 60.0
@@ -124,7 +125,7 @@ class DrillStack:
         return Users(self.url, keys, self.layout.ca, per_second=per_second, **options)
 
     def weights(self) -> Weights:
-        return CaddyTraffic(self.layout.traffic, {}).read()
+        return open_traffic(self.layout).read()
 
     def record(self) -> Record:
         return open_store(self.layout).read()[0]
@@ -177,7 +178,8 @@ def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
     version = versions.find(stack.layout, state.image)
     made = folder / label
     shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(version.code / "app", made / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("app", "contract"):
+        shutil.copytree(version.code / package, made / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(Path(version.folder) / environments.LOCK, made / environments.LOCK)
     with (made / "app" / "__init__.py").open("a", encoding="utf-8") as file:
         file.write(f"\n# {label}\n")

@@ -15,8 +15,18 @@ HEADROOM: Final = (
     0.7  # of what a replica carries, how much it is given: a load that grows meets new pods only after a minute or two
 )
 ANSWERED: Final = 0.95  # of the offered questions: below it the queue grows, whatever the latency still says
-SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost.py counts a month
+SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost/report.py counts a month
 RUN_STEP: Final = "teal load step"
+
+
+class Goodput(BaseModel):
+    """Questions a second that were answered within every limit: the mean of the repetitions, and its 95 % confidence interval (None: one only)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    repetitions: int = 1
 
 
 class Stage(BaseModel):
@@ -27,43 +37,51 @@ class Stage(BaseModel):
     offered_per_second: float | None
     questions_per_second: float
     outcome: str
+    why: str = ""
+    goodput: Goodput | None = None
     replicas: int | None = None
     cpu_per_replica: float | None = None
 
     @property
     def kept(self) -> bool:
-        """Every threshold kept, and what was offered was answered."""
+        """Whether every threshold was kept and as many requests were answered as arrived."""
         return self.outcome == "kept" and self.questions_per_second >= ANSWERED * (self.offered_per_second or 0.0)
 
 
 class Run(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
     shape: str
+    each_stage: bool = False  # a shape of one's own that searches for the limit, as step does
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """`knee`: a higher stage was not kept, so this is the limit and not merely the highest that was tried. `cpu_per_replica`: cores, there."""
+    """`knee`: a higher stage was not kept, so this is the limit and not merely the highest that was tried. `cpu_per_replica`: cores, there.
+
+    `above`: what became of the next stage, in words. A stage in which the load generator was late is no limit of the service.
+    """
 
     questions_per_second: float
     replicas: int
     knee: bool
     cpu_per_replica: float | None
+    goodput: Goodput | None = None
+    above: str = ""
 
     @property
     def per_replica(self) -> float:
         return self.questions_per_second / self.replicas
 
 
-def read(path: Path) -> Run:
+def read_run(path: Path) -> Run:
     """Raises BadInput for a file that is no result of a step run."""
     try:
         found = Run.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
         raise BadInput(f"This is no result of a load test: {reason}", where=str(path), next=RUN_STEP) from error
-    if found.shape != "step":
+    if found.shape != "step" and not found.each_stage:
         raise BadInput(f"Capacity is read from a step run, and this is {found.shape}", where=str(path), next=RUN_STEP)
     return found
 
@@ -75,14 +93,42 @@ def capacity(run: Run, replicas: int | None = None) -> Capacity:
         if not stage.kept:
             break
         good.append(stage)
+    above = run.stages[len(good)] if len(good) < len(run.stages) else None
     if not good:
-        raise BadInput("No stage kept its thresholds: the service carries less than the first one", where=f"{run.stages[0].level} questions a second",
-                       next=f"{RUN_STEP} --scale 0.2")  # fmt: skip
+        raise _nothing(run.stages[0])
     best = good[-1]
     count = replicas or best.replicas
     if not count:
         raise BadInput("The run does not know how many replicas answered", where="result.json", next="teal capacity --replicas N")
-    return Capacity(best.questions_per_second, count, len(good) < len(run.stages), best.cpu_per_replica)
+    # Only a breach, or an unanswered rest, shows a limit of the service: void and too few show nothing of it.
+    knee = above is not None and above.outcome not in UNKNOWN
+    return Capacity(best.questions_per_second, count, knee, best.cpu_per_replica, best.goodput, _above(above))
+
+
+UNKNOWN: Final = ("void", "too few")
+
+
+def _above(stage: Stage | None) -> str:
+    if stage is None:
+        return ""
+    if stage.outcome == "kept":
+        return f"of {stage.level} a second only {stage.questions_per_second:.1f} were answered"
+    return f"{stage.level} a second was {stage.outcome}{': ' if stage.why else ''}{stage.why}"
+
+
+def _nothing(first: Stage) -> BadInput:
+    """Why the first stage gives no capacity: the service's limit, the generator's, or too little time."""
+    where = f"{first.level} questions a second"
+    if first.outcome == "void":
+        return BadInput(f"The load generator was the limit in the first stage already: {first.why}", where=where,
+                        next=f"{RUN_STEP} --workers 2, or from another machine")  # fmt: skip
+    if first.outcome == "too few":
+        return BadInput(
+            "Too few samples in the first stage to say what the service carries", where=where, next=f"{RUN_STEP} --seconds 480"
+        )
+    return BadInput(
+        "No stage kept its thresholds: the service carries less than the first one", where=where, next=f"{RUN_STEP} --scale 0.2"
+    )
 
 
 def replicas_for(load_per_second: float, per_replica: float) -> int:
@@ -93,6 +139,11 @@ def replicas_for(load_per_second: float, per_replica: float) -> int:
 def usd_per_million(usd_a_month: float, load_per_second: float) -> float:
     """Dollars for a million questions at this load, day and night."""
     return usd_a_month / (load_per_second * SECONDS_A_MONTH) * 1e6
+
+
+def good_answers_per_usd(goodput_per_second: float, usd_a_month: float) -> float:
+    """Answers within every limit for a dollar, at the knee, day and night."""
+    return goodput_per_second * SECONDS_A_MONTH / usd_a_month
 
 
 def target_cpu_percent(found: Capacity, cpu_request: float) -> int | None:

@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import psutil
 
-from teal import admin
-from teal.client import address
 from teal.errors import BadInput, StackDown
-from teal.record import COLORS
-from teal.release.target import Target
-from teal.stack import reap, supervisor
-from teal.stack.layout import Layout
-from teal.traffic.caddy import CaddyTraffic
+from teal.laptop import admin, reap, supervisor
+from teal.laptop.address import address
+from teal.laptop.layout import Layout
+from teal.laptop.open_traffic import open_traffic
+from teal.ports.target import Target
+from teal.record.model import COLORS
 
 KEYS: Final = 2  # a key may send 200 requests a second, which is more than a laptop answers by one
 KEY_HOURS: Final = 2  # longer than the longest shape
@@ -74,27 +73,34 @@ def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[st
 
 
 class Processes:
-    """The app processes of a laptop stack: how many, and the CPU seconds that they have used."""
+    """The processes of a laptop stack: how many app processes, and the CPU seconds that these and every other part have used."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout, self._looks = layout, 0
-        self._found: list[psutil.Process] = []
+        self._found: list[tuple[str, psutil.Process]] = []
 
     def look(self) -> dict[str, Any]:
         """One look; processes that have just ended or begun are found within five."""
         if self._looks % REFRESH_LOOKS == 0:
-            own = [one for one in reap.leftovers(self._layout) if "-app-" in one.part]
-            self._found = [psutil.Process(one.pid) for one in own if psutil.pid_exists(one.pid)]
+            own = [one for one in reap.leftovers(self._layout) if psutil.pid_exists(one.pid)]
+            self._found = [(_kind(one.part), psutil.Process(one.pid)) for one in own]
         self._looks += 1
-        used, alive = 0.0, 0
-        for process in self._found:
+        cpu, alive = dict[str, float](), 0
+        for kind, process in self._found:
             try:
                 times = process.cpu_times()
             except psutil.Error:
                 continue
-            used, alive = used + times.user + times.system, alive + 1
-        shares = CaddyTraffic(self._layout.traffic, {}).read()
-        return {"weights": {color: shares.of(color) for color in COLORS}, "replicas": alive, "cpu_seconds": used}
+            cpu[kind] = cpu.get(kind, 0.0) + times.user + times.system
+            alive += kind == "app"
+        shares = open_traffic(self._layout).read()
+        weights = {color: shares.of(color) for color in COLORS}
+        return {"weights": weights, "replicas": alive, "cpu_seconds": cpu.get("app", 0.0), "cpu": cpu}
+
+
+def _kind(part: str) -> str:
+    """app and worker of both colors together; every other part by its own name. The embedded engine and SQLite work inside these two."""
+    return next((kind for kind in ("app", "worker") if f"-{kind}" in part), part)
 
 
 def _given(environ: Mapping[str, str]) -> tuple[str, ...]:

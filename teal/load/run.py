@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -11,20 +12,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
 from teal.errors import BAD_INPUT, BadInput, NeedsHuman, OperatorError
+from teal.events import Event
+from teal.load import bystander
+from teal.load.bystander import StopWhen
 from teal.load.place import Place
-from teal.stack.events import Event
 
 INSTALL: Final = "make .venv/.installed-load"
 NEEDED: Final = ("locust", "matplotlib", "yaml")
-_KEYS: Final = "TEAL_LOAD_KEYS"  # what loadtests/__main__.py reads
-_HEADERS: Final = "TEAL_LOAD_HEADERS"
+_KEYS: Final = "LOCUST_LOAD_KEYS"  # what loadtests/__main__.py reads
+_HEADERS: Final = "LOCUST_LOAD_HEADERS"
 _LAST_LINES: Final = 3
+_LATE_MS: Final = 50  # loadtests/thresholds.yaml has the limit that decides; this one only warns early
+_UNDO_SECONDS: Final = 2.0  # for a watcher in the middle of a look
 
 
 class Breached(OperatorError):
@@ -39,13 +44,22 @@ class LoadFailed(OperatorError):
     code = "load-failed"
 
 
+class Interrupted(OperatorError):
+    """Ended before its time, by a person or by a stop condition. What was measured until then is judged and reported."""
+
+    code = "load-interrupted"
+    exit_code = 130  # as shells say it of a process that Ctrl-C ended
+
+
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One load test. `options` go to `python -m loadtests run` as they are."""
+class LoadTest:
+    """One load test. `options` go to `python -m loadtests run` as they are, `locust` to Locust. `stop_when`: what ends it early."""
 
     shape: str
     out: Path
     options: tuple[str, ...] = ()
+    locust: tuple[str, ...] = ()
+    stop_when: StopWhen | None = None
 
 
 def require_installed() -> None:
@@ -55,18 +69,30 @@ def require_installed() -> None:
         raise BadInput(f"Load tests need {', '.join(missing)}", where=sys.executable, next=INSTALL)
 
 
-def run(place: Place, wish: Wish) -> Iterator[Event]:
-    """Progress, verdicts and the result. Raises Breached, NeedsHuman for too few samples, BadInput, LoadFailed."""
-    wish.out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "loadtests", "run", wish.shape, "--host", place.url, "--out", str(wish.out),
-               "--about", json.dumps(dict(place.about)), *(("--ca", str(place.ca)) if place.ca else ()), *wish.options]  # fmt: skip
-    over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(place, wish.out / "seen.jsonl", over), name="watch", daemon=True)
+def run(place: Place, test: LoadTest) -> Iterator[Event]:
+    """Progress, verdicts and the result. Raises Breached, NeedsHuman for too few samples, Interrupted, BadInput, LoadFailed."""
+    is_new = not test.out.exists()
+    test.out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "loadtests", "run", test.shape, "--host", place.url, "--out", str(test.out),
+               "--about", json.dumps(dict(place.about)), *(("--ca", str(place.ca)) if place.ca else ()), *test.options,
+               *(("--", *test.locust) if test.locust else ())]  # fmt: skip
+    over, stopped = threading.Event(), list[str]()
     env = os.environ | {_KEYS: ",".join(place.keys), _HEADERS: json.dumps(dict(place.headers))}
-    with (wish.out / "stderr.log").open("w", encoding="utf-8") as log:
+    with (test.out / "stderr.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
+
+    def stop(why: str) -> None:
+        stopped.append(why)
+        process.send_signal(signal.SIGTERM)
+
     said = process.stdout or io.StringIO()
-    watcher.start()
+    watchers = [threading.Thread(target=_watch, args=(place, test.out / "seen.jsonl", over), name="watch", daemon=True)]
+    if test.stop_when is not None:
+        watchers.append(
+            threading.Thread(target=bystander.probe, args=(place, test.stop_when, over, stop), name="bystander", daemon=True)
+        )
+    for watcher in watchers:
+        watcher.start()
     rows: list[dict[str, Any]] = []
     try:
         while line := _line(said):
@@ -80,7 +106,23 @@ def run(place: Place, wish: Wish) -> Iterator[Event]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(30)  # Locust ends its users and workers
-    _end(code, rows, wish)
+    try:
+        _end(code, rows, test, stopped[0] if stopped else "")
+    except BadInput:
+        if is_new:
+            _undo(test.out, watchers)
+        raise
+
+
+def _undo(folder: Path, watchers: Sequence[threading.Thread]) -> None:
+    """Nothing was measured: a folder that was made for it, and holds only logs, goes."""
+    for watcher in watchers:
+        watcher.join(_UNDO_SECONDS)
+    if not (folder / "result.json").exists():
+        for name in ("stderr.log", "seen.jsonl", "locust.log"):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody put something else there
+            folder.rmdir()
 
 
 def _line(said: IO[str]) -> str:
@@ -108,6 +150,8 @@ def _event(row: Mapping[str, Any]) -> Event | None:
     match row.get("step"):
         case "running":
             words = f"{row['users']} users, {row['questions_per_second']:g} questions/s, search p95 {_ms(row['search_p95_ms'])}, first event p95 {_ms(row['first_event_p95_ms'])}, {row['failed']} failed"
+            if (late := row.get("late_p99_ms")) is not None and late > _LATE_MS:
+                words += f"; the generator is late: p99 {_ms(late)}"
             return Event("running", "progress", words, row["done"], row["total"])
         case "threshold":
             detail = f"{row['outcome']}: {row['says']}: {row['bad']} of {row['samples']}"
@@ -116,36 +160,47 @@ def _event(row: Mapping[str, Any]) -> Event | None:
             return Event("failure", "warn", f"{row['count']} x {row['requests']}: {row['reason']}", data={"failure": {**row}})
         case "result":
             return Event("result", "ok" if row["outcome"] == "kept" else "warn", f"{row['outcome']}: {row['page']}",
-                         data={name: row[name] for name in ("outcome", "page", "result", "summary")})  # fmt: skip
+                         data={name: row[name] for name in ("outcome", "page", "result", "summary", "goodput") if name in row})  # fmt: skip
     return None
 
 
-def _end(code: int, rows: list[dict[str, Any]], wish: Wish) -> None:
+def _end(code: int, rows: list[dict[str, Any]], test: LoadTest, stopped: str) -> None:
     error = next((row["error"] for row in rows if "error" in row), None)
     if error is not None:
-        kind = BadInput if code == BAD_INPUT else LoadFailed
-        raise kind(str(error["what"]), where=str(error["where"]), next=f"teal load {wish.shape} --help")
-    result = next((row for row in rows if row.get("step") == "result"), None)
+        kind = BadInput if code == BAD_INPUT else Interrupted if code == Interrupted.exit_code else LoadFailed
+        raise kind(str(error["what"]), where=str(error["where"]), next=f"teal load {test.shape} --help")
+    result = next((row for row in reversed(rows) if row.get("step") == "result"), None)
     if result is None:
-        said = (wish.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
+        said = (test.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
         if code == BAD_INPUT and said:  # argparse prints how it is called, and then what is wrong
             said = [said[-1].partition("error: ")[2] or said[-1]]
         kind = BadInput if code == BAD_INPUT else LoadFailed
         raise kind(
-            f"The load test ended with {code}: {' '.join(said)}", where=str(wish.out / "stderr.log"), next="teal load --help"
+            f"The load test ended with {code}: {' '.join(said)}", where=str(test.out / "stderr.log"), next="teal load --help"
         )
+    where, why = str(result["page"]), str(result.get("why") or "")
+    if stopped or result.get("interrupted") or code == Interrupted.exit_code:
+        reason = stopped or "it was ended before its time"
+        raise Interrupted(f"Interrupted: {reason}; until then: {result['outcome']}", where=where, next=f"teal load {test.shape}")
     judged = [row for row in rows if row.get("step") == "threshold"]
     bad = "; ".join(f"{row['says']}: {row['bad']} of {row['samples']}" for row in judged if row["outcome"] == result["outcome"])
-    if result["outcome"] == "breached":
-        raise Breached(
-            f"Not kept: {bad}", where=result["page"], next="open the page; thresholds are in loadtests/thresholds.yaml"
-        )
-    if result["outcome"] == "too few":
-        raise NeedsHuman(
-            f"Too few samples to say: {bad}", where=result["page"], next=f"teal load {wish.shape} with more --seconds or --scale"
-        )
+    match result["outcome"]:
+        case "breached":
+            raise Breached(
+                f"Not kept: {bad or why}", where=where, next="open the page; thresholds are in loadtests/thresholds.yaml"
+            )
+        case "too few":
+            more = f"teal load {test.shape} with more --seconds or --scale"
+            raise NeedsHuman(f"Too few samples to say: {bad or why}", where=where, next=more)
+        case "void":
+            more = f"teal load {test.shape} with more --workers, or from another machine"
+            raise NeedsHuman(
+                f"The load generator was the limit, so nothing is known of the service: {why}", where=where, next=more
+            )
+        case "failed":
+            raise LoadFailed(why, where=where, next=f"teal load {test.shape}")
     if code != 0:
-        raise LoadFailed(f"The load test ended with {code}", where=str(wish.out), next=f"teal load {wish.shape}")
+        raise LoadFailed(f"The load test ended with {code}", where=str(test.out), next=f"teal load {test.shape}")
 
 
 def _ms(value: float | None) -> str:

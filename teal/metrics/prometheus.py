@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -14,32 +13,12 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError
 
 from teal.errors import OperatorError
-from teal.metrics.port import Counts
-from teal.metrics.scrape import LATENCY, PLAIN, REQUESTS, SLOW_SECONDS, UNSEEN, NobodyAnswers
-from teal.record import Color
+from teal.metrics.gates import GATES, Gate, counters
+from teal.metrics.scrape import NobodyAnswers
+from teal.ports.metrics import Counts
+from teal.record.model import Color
 
 _TIMEOUT_SECONDS: Final = 10.0
-# Longer than any release with its rollback window and its pauses. `max_over_time` keeps what ended pods had counted in the sum;
-# `increase` would miss the first count of every new label set, and a release's first error is one.
-_WINDOW: Final = "24h"
-_LE: Final = rf"{SLOW_SECONDS:g}(\\.0)?"  # Prometheus 2 keeps "1.0" as the service wrote it, 3 rewrites what it reads
-
-
-def queries(selector: str) -> Mapping[str, str]:
-    """PromQL for each count, over the series that `selector` names, such as `namespace="teal-blue"`."""
-    people = f'{selector},route!~"{"|".join(sorted(UNSEEN))}"'
-
-    def total(series: str, matchers: str = selector) -> str:
-        return f"sum(max_over_time({series}{{{matchers}}}[{_WINDOW}]))"
-
-    within = total(f"{LATENCY}_bucket", f'{people},le=~"{_LE}"')
-    found = {
-        "requests": total(f"{REQUESTS}_total", people),
-        "errors": total(f"{REQUESTS}_total", f'{people},status=~"5.."'),
-        "slow": f"{total(f'{LATENCY}_count', people)} - {within}",
-        **{field: total(f"{metric}_total") for field, metric in PLAIN.items()},
-    }
-    return MappingProxyType(found)
 
 
 class PrometheusMetrics:
@@ -52,15 +31,18 @@ class PrometheusMetrics:
         auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
         now: Callable[[], float] = time.time,
+        gates: Sequence[Gate] = GATES,
     ) -> None:
         self._url = url
         self._selectors = selectors
+        self._counters = counters(gates)
         # trust_env off: no proxy or .netrc of the shell is meant for these requests.
         self._client = httpx.Client(auth=auth, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False)
         self._now = now
 
     def read(self, color: Color) -> Counts:
-        """Ten queries at one instant, so that shares are shares. Raises OperatorError: nobody was scraped, or Prometheus is away."""
+        """One query for each counter, all at one instant, so that shares are shares. A counter without any series was written by nobody
+        and is left out, except where its labels explain it. Raises OperatorError: nobody was scraped, or Prometheus is away."""
         selector, at = self._selectors[color], self._now()
         if not self._ask(f"count(teal_build_info{{{selector}}})", at):
             raise NobodyAnswers(
@@ -68,10 +50,17 @@ class PrometheusMetrics:
                 where=f"{self._url} teal_build_info{{{selector}}}",
                 next="teal history",
             )
-        return Counts(**{name: int(self._ask(query, at)) for name, query in queries(selector).items()})
+        found = {}
+        for counter in self._counters:
+            value = self._ask(counter.read.promql(selector), at)
+            if value is None and counter.read.lazy:
+                value = 0.0
+            if value is not None:
+                found[counter.name] = int(value)
+        return Counts(found)
 
-    def _ask(self, query: str, at: float) -> float:
-        """The one number of an instant query; nothing counted yet is 0."""
+    def _ask(self, query: str, at: float) -> float | None:
+        """The one number of an instant query; None when no series matches."""
         where = self._url
         try:
             answer = self._client.post(where, data={"query": query, "time": f"{at:.3f}"})
@@ -84,7 +73,7 @@ class PrometheusMetrics:
                 f"Prometheus refused ({answer.status_code}): {said}", where=where, next="aws sts get-caller-identity"
             )
         result = body["data"]["result"]
-        return float(result[0]["value"][1]) if result else 0.0
+        return float(result[0]["value"][1]) if result else None
 
 
 class SigV4(httpx.Auth):

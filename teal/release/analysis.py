@@ -1,51 +1,42 @@
-"""Whether a new color serves users worse than the active one. Pure: counts in, verdicts out.
+"""Whether a new color serves users worse than the active one. Counts in, verdicts out: no clock, no network.
 
-Each gate is a share bad/total, judged by Fisher's exact test, one-sided: how likely is it to see at least this many bad requests
-in the target if both colors were the same? A difference counts when it is unlikely (below the gate's level) and large enough to matter.
+Each gate is a share bad/total (teal/metrics/gates.py). Counts and evidence add up over the whole release, from the first shift to the end of
+the rollback window, and may be looked at any time: the test is teal/release/sequential.py's. All gates of a release share one error budget.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from teal.metrics.port import Counts
+from teal.metrics.gates import GATES, Gate
+from teal.ports.metrics import Counts
+from teal.release.sequential import Bets, Block, Comparison, advance, begin, log_evidence, log_over_limit
 
 Verdict = Literal["Successful", "Failed", "Inconclusive", "Absent"]
 
-LEVEL: Final = 0.01  # a good release is stopped by one gate at one look in a hundred; see EARLY_LEVEL for looking often
-EARLY_LEVEL: Final = 0.0005  # looks before the last one of a step: 20 of them together add at most LEVEL
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """`bad` and `total` name fields of Counts. `margin`: a smaller difference of the shares matters to nobody. Without an active color
-    to compare with, more than `limit` is too much. `required`: no release passes without samples of it."""
-
-    name: str
-    bad: str
-    total: str
-    margin: float
-    limit: float
-    required: bool = False
-
-
-GATES: Final = (
-    Gate("errors", "errors", "requests", margin=0.002, limit=0.01, required=True),
-    Gate("slow", "slow", "requests", margin=0.01, limit=0.05, required=True),
-    Gate("empty retrieval", "empty", "searches", margin=0.02, limit=0.2),
-    Gate("model 429", "rate_limited", "model_calls", margin=0.02, limit=0.1),
-    Gate("broken streams", "broken_streams", "streams", margin=0.005, limit=0.01),
+NOTHING: Final = Block(0, 0, 0, 0)
+BUDGET: Final = (
+    0.01  # the chance that any gate ever stops a release that is as good as the active color: one in a hundred releases
+)
+HISTORY_REQUESTS: Final = (
+    2000  # of the active color before the release that its expected share is taken from; more would outweigh today's
+)
+SURE_DEVIATIONS: Final = (
+    3.3  # of the normal distribution: 99.95 % of the active color's possible true shares lie below that bound
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One gate at one look: counts of both colors, the test's p (1.0 where none was made), and why in words."""
+    """One gate at one look: counts of both colors since the release began, p, and why in words. `bad` and `total` name the gate's
+    counters. `p` is valid however often it was looked at: the chance that it ever falls below x without reason is at most x."""
 
     gate: str
+    bad: str
+    total: str
     verdict: Verdict
     target_bad: int
     target_total: int
@@ -55,64 +46,105 @@ class Judgement:
     reason: str
 
 
-def fisher_greater(bad: int, total: int, reference_bad: int, reference_total: int) -> float:
-    """P(at least `bad` of `total` | the margins, no difference): the upper tail of the hypergeometric distribution.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one gate has counted: since the release began, and of that in the steps before the present one."""
 
-    Exact to rounding of logarithms (relative 1e-9 at a million samples); cost: one term per bad request of either color.
+    comparison: Comparison
+    now: Block = NOTHING
+    before: Block = NOTHING
+
+
+class Analysis:
+    """The gates of one release. `steps`: how often `begin_step` will be called. `history`: what the active color counted before.
+
+    `minimum`: samples of a gate in each color before it can be Successful.
     """
-    if not (0 <= bad <= total and 0 <= reference_bad <= reference_total):
-        raise ValueError(f"not counts: {bad}/{total}, {reference_bad}/{reference_total}")
-    everyone, all_bad = total + reference_total, bad + reference_bad
-    last = min(total, all_bad)
-    if bad == max(0, all_bad - reference_total):
-        return 1.0  # the least that is possible
-    whole = _log_choose(everyone, all_bad)
-    terms = [_log_choose(total, k) + _log_choose(reference_total, all_bad - k) - whole for k in range(bad, last + 1)]
-    largest = max(terms)
-    return min(1.0, math.exp(largest) * math.fsum(math.exp(term - largest) for term in terms))
 
+    def __init__(
+        self,
+        *,
+        steps: int,
+        minimum: int,
+        history: Counts | None = None,
+        gates: Iterable[Gate] = GATES,
+        budget: float = BUDGET,
+    ) -> None:
+        self._gates, self._minimum = tuple(gates), minimum
+        # Half of the budget for comparing with the active color, half for the limits that hold whatever the active color does.
+        self._threshold = -math.log(budget / 2 / len(self._gates))
+        self._seen = {gate.name: _Seen(_expecting(gate, history, steps)) for gate in self._gates}
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    def begin_step(self) -> None:
+        """From here on counts are of a new step. Faults that begin with it are looked for anew."""
+        self._seen = {
+            name: replace(seen, comparison=begin(seen.comparison), before=seen.now) for name, seen in self._seen.items()
+        }
 
+    def look(self, target: Counts, active: Counts | None) -> tuple[Judgement, ...]:
+        """Every gate. The counts are those since the step began. `active` None: there is nothing to compare with, the limits hold."""
+        return tuple(self._look(gate, target, active) for gate in self._gates)
 
-def judge(
-    target: Counts, active: Counts | None, *, minimum: int, last_look: bool, gates: Iterable[Gate] = GATES
-) -> tuple[Judgement, ...]:
-    """Every gate. `active` None: there is nothing to compare with, the fixed limits hold. `minimum`: samples of a gate in each color.
+    def _look(self, gate: Gate, target: Counts, active: Counts | None) -> Judgement:
+        seen = self._seen[gate.name]
+        now = _sum(seen.before, _block(gate, target, active))
+        comparison = advance(seen.comparison, _difference(now, seen.now))
+        self._seen[gate.name] = replace(seen, comparison=comparison, now=now)
+        verdict: Verdict
+        unwritten = [counter.read.series for counter in (gate.bad, gate.total) if counter.name not in target]
+        if unwritten:
+            verdict, reason, p = "Inconclusive", f"nobody writes the metric {' or '.join(unwritten)}, so nothing can be said", 1.0
+        elif active is not None and not {gate.bad.name, gate.total.name} <= set(active):
+            verdict, reason, p = "Absent", "the active version does not write this metric yet", 1.0
+        else:
+            verdict, reason, p = self._verdict(
+                gate, now, _difference(now, seen.before), log_evidence(comparison), active is not None
+            )
+        return Judgement(
+            gate.name, gate.bad.name, gate.total.name, verdict,
+            now.bad, now.total, now.reference_bad, now.reference_total, p, reason,
+        )  # fmt: skip
 
-    Before the last look of a step only strong evidence counts, because a test that is looked at often fails by chance often.
-    """
-    return tuple(_judge(gate, target, active, minimum, LEVEL if last_look else EARLY_LEVEL) for gate in gates)
+    def _verdict(self, gate: Gate, now: Block, step: Block, evidence: float, compared: bool) -> tuple[Verdict, str, float]:
+        """The absolute limit first, which holds whatever the active color does; then the comparison, where there is one."""
+        if not compared:
+            return self._over_limit(gate, now) or self._alone(gate, now)
+        if step.reference_total == 0 and now.reference_total >= self._minimum:
+            # The active color has no users any more: its share is known from before, and a bound on it does not move.
+            bound = _upper_bound(now.reference_bad, now.reference_total) + gate.margin
+            evidence = max(evidence, log_over_limit(step.bad, step.total, bound))
+        p = math.exp(-max(0.0, evidence))
+        return self._over_limit(gate, now, p) or self._compared(gate, now, step, evidence, p)
 
+    def _over_limit(self, gate: Gate, now: Block, p: float = 1.0) -> tuple[Verdict, str, float] | None:
+        """Failed when the evidence says that the true share is over the gate's limit."""
+        if gate.limit is None or log_over_limit(now.bad, now.total, gate.limit) < self._threshold:
+            return None
+        return "Failed", f"{_share(now.bad, now.total):.2%} is over the limit of {gate.limit:.2%}", p
 
-def _judge(gate: Gate, target: Counts, active: Counts | None, minimum: int, level: float) -> Judgement:
-    total = getattr(target, gate.total)
-    bad = min(getattr(target, gate.bad), total)  # two counters are not read at one instant
-    reference_total = getattr(active, gate.total) if active else 0
-    reference_bad = min(getattr(active, gate.bad), reference_total) if active else 0
+    def _alone(self, gate: Gate, now: Block) -> tuple[Verdict, str, float]:
+        """With no active color to compare with, enough samples must lie within the limit."""
+        share = _share(now.bad, now.total)
+        if now.total < self._minimum:
+            return ("Inconclusive" if gate.required else "Absent"), f"{now.total} samples, {self._minimum} are needed", 1.0
+        if gate.limit is not None and share > gate.limit:
+            return "Failed", f"{share:.2%} is over the limit of {gate.limit:.2%}", 1.0
+        return "Successful", f"{share:.2%} is within the limit", 1.0
 
-    def made(verdict: Verdict, reason: str, p: float = 1.0) -> Judgement:
-        return Judgement(gate.name, verdict, bad, total, reference_bad, reference_total, p, reason)
-
-    share = bad / total if total else 0.0
-    if active is None:
-        if total < minimum:
-            return made("Inconclusive" if gate.required else "Absent", f"{total} samples, {minimum} are needed")
-        if share > gate.limit:
-            return made("Failed", f"{share:.2%} is over the limit of {gate.limit:.2%}")
-        return made("Successful", f"{share:.2%} is within the limit of {gate.limit:.2%}")
-
-    reference = reference_bad / reference_total if reference_total else 0.0
-    p = fisher_greater(bad, total, reference_bad, reference_total)
-    if reference_total >= minimum and p < level and share - reference > gate.margin:
-        return made("Failed", f"{share:.2%} against {reference:.2%} of the active color (p {p:.2g})", p)
-    if total >= minimum and reference_total >= minimum:
-        return made("Successful", f"{share:.2%} against {reference:.2%} of the active color (p {p:.2g})", p)
-    if not gate.required and total < minimum and reference_total < minimum:
-        return made("Absent", f"too rare in both colors to judge: {total} and {reference_total}", p)
-    thin = [f"{name} {have}" for name, have in (("target", total), ("active", reference_total)) if have < minimum]
-    return made("Inconclusive", f"{minimum} samples are needed: {', '.join(thin)}", p)
+    def _compared(self, gate: Gate, now: Block, step: Block, evidence: float, p: float) -> tuple[Verdict, str, float]:
+        """Failed on evidence of a share that is worse by more than the gate's margin; Successful only with enough samples of both."""
+        share, reference = _share(now.bad, now.total), _share(now.reference_bad, now.reference_total)
+        said = f"{share:.2%} against {reference:.2%} of the active color (p {p:.2g})"
+        if evidence >= self._threshold and max(share, _share(step.bad, step.total)) - reference > gate.margin:
+            return "Failed", said, p
+        thin = [
+            f"{name} {have}" for name, have in (("target", now.total), ("active", now.reference_total)) if have < self._minimum
+        ]
+        if not thin:
+            return "Successful", said, p
+        if not gate.waits or (not gate.required and len(thin) == 2):
+            return "Absent", f"too rare to judge: {now.total} and {now.reference_total}", p
+        return "Inconclusive", f"{self._minimum} samples are needed: {', '.join(thin)}", p
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:
@@ -122,3 +154,44 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
         if verdict in found:
             return verdict
     return "Inconclusive"
+
+
+def _expecting(gate: Gate, history: Counts | None, steps: int) -> Comparison:
+    """A comparison whose first bets know how the active color did before the release."""
+    total = (history or Counts()).get(gate.total.name, 0)
+    bad = min((history or Counts()).get(gate.bad.name, 0), total)
+    weight = min(1.0, HISTORY_REQUESTS / total) if total else 0.0
+    return Comparison(planned=steps, expected=Bets(reference_bad=bad * weight, reference_total=total * weight))
+
+
+def _block(gate: Gate, target: Counts, active: Counts | None) -> Block:
+    total, reference_total = target.get(gate.total.name, 0), (active or Counts()).get(gate.total.name, 0)
+    # Two counters are not read at one instant: never more bad requests than requests.
+    bad, reference_bad = target.get(gate.bad.name, 0), (active or Counts()).get(gate.bad.name, 0)
+    return Block(min(bad, total), total, min(reference_bad, reference_total), reference_total)
+
+
+def _sum(one: Block, other: Block) -> Block:
+    return Block(
+        one.bad + other.bad, one.total + other.total,
+        one.reference_bad + other.reference_bad, one.reference_total + other.reference_total,
+    )  # fmt: skip
+
+
+def _difference(later: Block, earlier: Block) -> Block:
+    """What came between two looks: never below 0, and never more bad requests than requests."""
+    total, reference_total = max(0, later.total - earlier.total), max(0, later.reference_total - earlier.reference_total)
+    bad, reference_bad = max(0, later.bad - earlier.bad), max(0, later.reference_bad - earlier.reference_bad)
+    return Block(min(bad, total), total, min(reference_bad, reference_total), reference_total)
+
+
+def _share(bad: int, total: int) -> float:
+    return bad / total if total else 0.0
+
+
+def _upper_bound(bad: int, total: int) -> float:
+    """The largest true share that is still likely after `bad` of `total`: Wilson's score interval, upper end."""
+    z2 = SURE_DEVIATIONS**2
+    share = bad / total
+    spread = SURE_DEVIATIONS * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    return (share + z2 / (2 * total) + spread) / (1 + z2 / total)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from teal.errors import BadInput, NeedsHuman
 from teal.load.run import require_installed
-from teal.release import contract as contracts
-from teal.release import execute, history, rollback
+from teal.ports.target import Target
+from teal.record.releases import PastRelease, PlannedStep, past_releases
+from teal.record.source import Source, read_source
+from teal.release import contract_schema as contracts
+from teal.release import freeze as freezes
 from teal.release import repair as repairs
-from teal.release.live import View
-from teal.release.plan import Step
-from teal.release.target import Target
-from teal.stack.events import Event
-from teal.stack.layout import locate
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line.")]
-Stack = Annotated[str | None, typer.Option("--stack", help="dev, staging or prod on AWS; default: the stack on this machine.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+from teal.release import rollback, runner
+from teal.release import watch as watches
+from teal.release.source import source_of
+from teal.targets import open_target
+from teal.terminal.options import DryRun, Json, Stack, Yes
+from teal.terminal.progress import follow
+from teal.terminal.writer import console, say, say_json
 
 
 class ColorName(StrEnum):
@@ -43,19 +35,8 @@ class ColorName(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (("release", release_), ("rollback", rollback_), ("abort", abort_), ("resume", resume_), ("history", history_),
-                          ("repair", repair_), ("contract", contract_)):  # fmt: skip
+                          ("repair", repair_), ("contract", contract_), ("freeze", freeze_), ("unfreeze", unfreeze_), ("watch", watch_)):  # fmt: skip
         app.command(name=name)(command)
-
-
-def target_of(stack: str | None) -> Target:
-    """The laptop's stack, or one on AWS. Imported late: neither needs the other's libraries."""
-    if stack is None:
-        from teal.stack.target import laptop
-
-        return laptop(locate(os.environ), os.environ)
-    from teal.aws.target import aws
-
-    return aws(stack, os.environ)
 
 
 def release_(
@@ -75,6 +56,12 @@ def release_(
         str | None,
         typer.Option("--load", help="A shape of load (smoke, say) that the new color must carry before it meets a user."),
     ] = None,
+    pause_at: Annotated[
+        int | None,
+        typer.Option(
+            "--pause-at", help="Stay at this share, in percent, after its analysis, until `teal resume` or `teal abort`."
+        ),
+    ] = None,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -84,15 +71,22 @@ def release_(
         raise BadInput(
             "--version labels what is built, --image names what was", where="teal release", next="teal release --image ID"
         )
-    wish = execute.Wish(path, version, image, reindex)
-    target = target_of(stack)
+    request = runner.ReleaseRequest(path, version, image, reindex, source_of(path) if image is None else None)
+    target = open_target(stack)
     if load:
         require_installed()  # said now, not when the color is already there
         target = replace(target, rules=replace(target.rules, load=load))
+    if pause_at is not None:
+        shares = [percent for percent in target.rules.steps if percent < 100]
+        if pause_at not in shares:
+            said = ", ".join(str(percent) for percent in shares)
+            raise BadInput(f"A release stops at {said} %, not at {pause_at}", where="--pause-at",
+                           next=f"teal release --pause-at {shares[0]}" if shares else "teal release")  # fmt: skip
+        target = replace(target, rules=replace(target.rules, pause_at=pause_at))
     if dry_run:
-        show_plan(execute.preview(target, wish), as_json)
+        show_plan(runner.preview(target, request), as_json)
         return
-    follow(execute.release(target, wish), as_json)
+    follow(runner.release(target, request), as_json)
 
 
 def rollback_(
@@ -103,65 +97,104 @@ def rollback_(
     as_json: Json = False,
 ) -> None:
     """Give all requests back to the color of before, at once, then undo the release. Asks nobody, waits for nobody."""
-    follow(rollback.rollback(target_of(stack), None if to is None else "blue" if to is ColorName.blue else "green"), as_json)
+    follow(rollback.rollback(open_target(stack), None if to is None else "blue" if to is ColorName.blue else "green"), as_json)
 
 
 def abort_(stack: Stack = None, as_json: Json = False) -> None:
     """Undo a release that is not promoted yet, whoever runs it."""
-    follow(rollback.abort(target_of(stack)), as_json)
+    follow(rollback.abort(open_target(stack)), as_json)
 
 
 def resume_(stack: Stack = None, as_json: Json = False) -> None:
     """Go on with a release that is paused, or whose releaser died."""
-    follow(execute.resume(target_of(stack)), as_json)
+    follow(runner.resume(open_target(stack)), as_json)
 
 
 def contract_(dry_run: DryRun = False, stack: Stack = None, as_json: Json = False) -> None:
     """Take away what only older releases needed of the schema. Refused while a color or a rollback window needs it."""
-    follow(contracts.contract(target_of(stack), dry_run=dry_run), as_json)
+    follow(contracts.contract(open_target(stack), dry_run=dry_run), as_json)
+
+
+def freeze_(
+    message: Annotated[str, typer.Option("-m", "--message", help="Why, and until when: whoever wants to release is told.")],
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Let no release begin until `teal unfreeze`. One that is under way goes on; rollback, abort and repair always work."""
+    follow(freezes.freeze(open_target(stack), message), as_json)
+
+
+def unfreeze_(stack: Stack = None, as_json: Json = False) -> None:
+    """Let releases begin again."""
+    follow(freezes.unfreeze(open_target(stack)), as_json)
+
+
+def watch_(stack: Stack = None, as_json: Json = False) -> None:
+    """Follow a release that another terminal makes, to its end. Ctrl-C ends the looking, not the release."""
+    follow(watches.watch(open_target(stack)), as_json)
 
 
 def history_(stack: Stack = None, as_json: Json = False) -> None:
     """The last 20 releases and how each ended."""
-    record, found = history.entries(target_of(stack).store)
+    target = open_target(stack)
+    record, found = past_releases(target.store)
+    sources = {entry.id: read_source(target.store, entry.id) for entry in found}
     if as_json:
         for entry in found:
-            typer.echo(json.dumps({
+            say_json({
                 "id": entry.id, "underway": entry.underway, "active": record.active,
-                "release": entry.document.model_dump(mode="json", exclude={"steps"}) if entry.document else None,
-                "outcome": entry.outcome.model_dump(mode="json") if entry.outcome else None,
-            }))  # fmt: skip
+                "release": entry.plan.model_dump(mode="json", exclude={"steps"}) if entry.plan else None,
+                "outcome": entry.outcome.model_dump(mode="json") if entry.outcome else None, "unreadable": entry.unreadable,
+                "source": source.model_dump(exclude={"packages"}) if (source := sources[entry.id]) else None, "evidence": page(target, entry),
+            })  # fmt: skip
+        return
+    rows = [row(entry, sources[entry.id], page(target, entry)) for entry in found]
+    if not console().is_terminal:  # a program reads it: one line each, whatever its length
+        for cells in rows:
+            say("\t".join(cells))
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("release", "color", "version", "when", "who", "how it ended"):
+    for name in ("release", "color", "version", "when", "who", "made from", "how it ended", "evidence"):
         table.add_column(name, overflow="fold")
-    for entry in found:
-        table.add_row(*row(entry))
+    for cells in rows:
+        table.add_row(*cells)
     console().print(table if found else "Nothing was released yet")
 
 
-def row(entry: history.Entry) -> tuple[str, ...]:
+def page(target: Target, entry: PastRelease) -> str:
+    """Where the evidence of a release is opened; empty when none was written."""
+    return target.evidence_url(entry.outcome.evidence) if entry.outcome and entry.outcome.evidence else ""
+
+
+def row(entry: PastRelease, source: Source | None, evidence: str) -> tuple[str, ...]:
     """One release as cells."""
-    document, outcome = entry.document, entry.outcome
+    plan, outcome = entry.plan, entry.outcome
     ended = "under way" if entry.underway else f"{outcome.phase}: {outcome.reason}" if outcome else "not written"
-    if document is None:
-        return entry.id, "", "", "", "", ended
+    if entry.unreadable:
+        ended = f"cannot be read: {', '.join(entry.unreadable)}"
+    if plan is None:
+        return entry.id, "", "", "", "", "", ended, evidence
     return (
         entry.id,
-        document.target,
-        f"{document.state.label} {document.state.image[-12:]}",
-        f"{document.started_at:%Y-%m-%d %H:%M}",
-        document.who,
+        plan.target,
+        f"{plan.state.label} {plan.state.image[-12:]}",
+        f"{plan.started_at:%Y-%m-%d %H:%M}",
+        plan.who,
+        source.said() if source else "",
         ended,
+        evidence,
     )
 
 
 def repair_(yes: Yes = False, stack: Stack = None, as_json: Json = False) -> None:
     """Find what a dead releaser left behind, say what will be done about it, ask, do it. Exit 4 when something is left."""
-    target = target_of(stack)
+    target = open_target(stack)
     left = 0
     for finding, work in repairs.repair(target):
-        typer.echo(json.dumps(finding.fields()) if as_json else f"found: {finding.what}\n  will: {finding.will}")
+        if as_json:
+            say_json(finding.fields())
+        else:
+            say(f"found: {finding.what}\n  will: {finding.will}")
         if yes or (not as_json and typer.confirm("Do it?")):
             follow(work, as_json)
         else:
@@ -169,82 +202,12 @@ def repair_(yes: Yes = False, stack: Stack = None, as_json: Json = False) -> Non
     if left:
         raise NeedsHuman(f"{left} findings are left as they were", where=target.name, next="teal repair --yes")
     if not as_json:
-        typer.echo("Nothing is left to repair")
+        say("Nothing is left to repair")
 
 
-def show_plan(steps: tuple[Step, ...], as_json: bool) -> None:
+def show_plan(steps: tuple[PlannedStep, ...], as_json: bool) -> None:
     for step in steps:
-        typer.echo(json.dumps({"step": step.name, "says": step.says, "undo": step.undo}) if as_json
-                   else f"{step.name:<14} {step.says}\n{'':<14} undo: {step.undo}")  # fmt: skip
-
-
-def follow(events: Iterator[Event], as_json: bool) -> None:
-    """Show what happens until it is over. Ctrl-C and SIGTERM undo, and that is shown too; a second one leaves it to `teal repair`."""
-    if as_json:
-        with asked_to_stop():
-            drive(events, lambda event: typer.echo(json.dumps(event.fields(), default=str)))
-        return
-    view, screen = View(), console()
-    if not screen.is_terminal:
-        with asked_to_stop():
-            drive(events, line_by_line())
-        return
-    with asked_to_stop(), Live(view.render(), console=screen, refresh_per_second=4) as live:
-
-        def show(event: Event) -> None:
-            view.add(event)
-            live.update(view.render())
-
-        drive(events, show)
-
-
-def line_by_line() -> Callable[[Event], None]:
-    """Shows each event as a line in a log; a look that found the same as the one before is left out."""
-    last = ""
-
-    def show(event: Event) -> None:
-        nonlocal last
-        line = f"{event.state:<8} {event.step:<14} {event.detail}"
-        if line != last:
-            typer.echo(line)
-        last = line
-
-    return show
-
-
-def drive(events: Iterator[Event], show: Callable[[Event], None]) -> None:
-    """Every event shown. An interruption while one is shown goes where it belongs: into the work."""
-    interrupted: KeyboardInterrupt | None = None
-    undoing = False
-    while True:
-        try:
-            event = events.throw(interrupted) if interrupted is not None else next(events)  # type: ignore[attr-defined]
-        except StopIteration:
-            return
-        except KeyboardInterrupt as error:
-            raise NeedsHuman("Interrupted", where="this command", next="teal rollback, or teal repair") from error
-        interrupted = None
-        try:
-            show(event)
-        except KeyboardInterrupt as error:
-            if undoing:
-                raise NeedsHuman("Interrupted twice", where="this command", next="teal rollback, or teal repair") from error
-            interrupted, undoing = error, True
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[None]:
-    """SIGTERM is Ctrl-C: GitHub sends it before it kills."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def console() -> Console:
-    return Console(highlight=False)
+        if as_json:
+            say_json({"step": step.name, "says": step.says, "undo": step.undo})
+        else:
+            say(f"{step.name:<14} {step.says}\n{'':<14} undo: {step.undo}")

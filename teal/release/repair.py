@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from teal.errors import NeedsHuman, OperatorError
-from teal.record import COLORS, Color, Record
-from teal.release.execute import resume
-from teal.release.ledger import Ledger, refuse_held
-from teal.release.plan import other
+from teal.events import Event
+from teal.ports.target import Target
+from teal.ports.traffic import all_to
+from teal.record.file import StoreFailed
+from teal.record.lease import LeaseHolder, refuse_held
+from teal.record.model import COLORS, Color, Record, other
+from teal.record.releases import ReleasePlan, plan_key, read_kept
+from teal.release.job_transfer import transfer_jobs
 from teal.release.rollback import rollback
-from teal.release.steps import put
-from teal.release.target import Target
-from teal.stack.events import Event
-from teal.traffic.port import all_to
+from teal.release.runner import resume
+from teal.release.serving import require_answer
+from teal.release.steps.color import put
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,12 @@ class Finding:
 
 def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
     """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
-    mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives."""
+    mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives, and at the end NeedsHuman while the active color does not answer."""
     seen: set[str] = set()
     while finding := next((one for one in _examined(target) if one.what not in seen), None):
         seen.add(finding.what)
         yield finding, finding.mend()
+    require_answer(target, target.store.read()[0].active, "Nothing of a release is left to repair")
 
 
 def examine(target: Target) -> tuple[Finding, ...]:
@@ -66,8 +70,8 @@ def _examined(target: Target) -> Iterator[Finding]:
             if state is not None and id != state.release_id and (left := _left(target, record, id)):
                 yield Finding(
                     f"{left} jobs of {id} wait for a worker that is gone",
-                    f"re-home them to {active}",
-                    partial(_re_home, target, id),
+                    f"transfer them to {active}",
+                    partial(_transfer, target, id),
                 )
     for color in COLORS:
         running = target.runtime.replicas(color)
@@ -87,9 +91,13 @@ def _unfinished(target: Target, record: Record) -> Finding:
     if release is None:
         raise OperatorError("No release is under way", where="the release record", next="teal history")
     what = f"release {release.id} was left at {release.step} ({release.phase})"
-    if target.store.fetch(f"releases/{release.id}.json") is None:
+    try:
+        lost = "is gone" if read_kept(ReleasePlan, target.store, plan_key(release.id)) is None else None
+    except StoreFailed:
+        lost = "cannot be read"
+    if lost is not None:
         return Finding(
-            f"{what} and its plan is gone", f"forget it, and keep {record.active or 'no color'} active", partial(_clear, target)
+            f"{what} and its plan {lost}", f"forget it, and keep {record.active or 'no color'} active", partial(_clear, target)
         )
     if release.phase == "RollingBack":
         return Finding(what, "undo it to its end", partial(resume, target))
@@ -107,68 +115,66 @@ def _left(target: Target, record: Record, id: str) -> int:
 
 
 @contextmanager
-def _held(target: Target) -> Iterator[Ledger]:
+def _held(target: Target) -> Iterator[LeaseHolder]:
     """The lease while one finding is mended. It is given up on failure too, or the next try would wait for it to run out."""
-    ledger = Ledger.take(target.store, target.clock, target.rules, lambda record: record)
+    lease = LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, lambda record: record)
     try:
-        yield ledger
+        yield lease
     except BaseException:
         with suppress(OperatorError):
-            ledger.drop(lambda record: record)
+            lease.drop(lambda record: record)
         raise
 
 
 def _clear(target: Target) -> Iterator[Event]:
-    with _held(target) as ledger:
-        ledger.end(lambda record: record)
+    with _held(target) as lease:
+        lease.end(lambda record: record)
     yield Event("record", "ok", "no release is under way")
 
 
 def _shift(target: Target, active: Color) -> Iterator[Event]:
-    with _held(target) as ledger:
-        target.traffic.set(all_to(active), check=ledger.guard)
-        ledger.end(lambda record: record)
+    with _held(target) as lease:
+        target.traffic.set(all_to(active), check=lease.guard)
+        lease.end(lambda record: record)
     yield Event("traffic", "ok", f"all requests to {active}")
 
 
-def _re_home(target: Target, id: str) -> Iterator[Event]:
+def _transfer(target: Target, id: str) -> Iterator[Event]:
     record, _ = target.store.read()
     if record.active is None or (state := record.active_state) is None:
         return
     clock = target.clock
-    with _held(target) as ledger:
+    with _held(target) as lease:
         deadline = clock.monotonic() + target.rules.jobs_seconds
         while True:
-            ledger.during(
-                partial(target.runtime.admin, state, record.active, "jobs", "rehome", "--from", id, "--to", state.release_id)
-            )
-            left = ledger.during(partial(_left, target, record, id))
+            lease.during(partial(transfer_jobs, partial(target.runtime.admin, state, record.active), id, state.release_id))
+            left = lease.during(partial(_left, target, record, id))
             if left == 0:
                 break
             if clock.monotonic() >= deadline:
-                raise NeedsHuman(f"{left} jobs of {id} can not be re-homed", where=f"release {id}", next="teal logs worker")
+                raise NeedsHuman(f"{left} jobs of {id} can not be transferred", where=f"release {id}", next="teal logs worker")
             clock.sleep(target.rules.poll_seconds)
-        ledger.end(lambda found: found)
+        lease.end(lambda found: found)
     yield Event("jobs", "ok", f"jobs of {id} are with {record.active}")
 
 
 def _retire(target: Target, color: Color) -> Iterator[Event]:
-    with _held(target) as ledger:
-        record = ledger.check()
+    with _held(target) as lease:
+        record = lease.check()
         if record.active == color or record.release is not None:
             raise OperatorError(f"{color} is in use by now", where="the release record", next="teal repair")
         if record.active is not None and target.traffic.read().of(color):
             raise NeedsHuman(f"{color} has requests again", where="load balancer", next="teal repair")
         for event in target.runtime.retire(color):
-            ledger.keep()
+            lease.keep()
             yield event
-        ledger.end(lambda found: put(found, color, None))
+        lease.end(lambda found: put(found, color, None))
     yield Event("retire", "ok", f"{color} is empty")
 
 
 def _mend(target: Target, color: Color) -> Iterator[Event]:
-    with _held(target) as ledger:  # two of them at once would each cancel the other's refresh
+    with _held(target) as lease:  # two of them at once would each cancel the other's refresh
         for event in target.runtime.mend(color):
-            ledger.keep()
+            lease.keep()
             yield event
-        ledger.drop(lambda record: record)  # a release under way stays: what became of it is the next finding
+        lease.drop(lambda record: record)  # a release under way stays: what became of it is the next finding

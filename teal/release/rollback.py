@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from teal.errors import BadInput, NeedsHuman
-from teal.record import Color, Record
-from teal.record_file import StoreFailed
-from teal.release.evidence import evident
-from teal.release.execute import undone
-from teal.release.history import read_document, require_same
-from teal.release.ledger import Ledger, Superseded
-from teal.release.plan import POINT_OF_NO_RETURN, Document, other
-from teal.release.run import Run, shares
-from teal.release.target import Target
-from teal.stack.events import Event
-from teal.traffic.port import all_to
+from teal.events import Event
+from teal.ports.target import Target
+from teal.ports.traffic import all_to
+from teal.record.file import StoreFailed
+from teal.record.lease import LeaseHolder, Superseded
+from teal.record.model import Color, Record, other
+from teal.record.releases import ReleasePlan, read_plan, require_same
+from teal.release.context import Run, shares
+from teal.release.evidence.folder import evident
+from teal.release.plan import is_reversible, position_of
+from teal.release.runner import undone
+from teal.release.steps.color import RETIRE
 
 _LOOK_SECONDS = 0.5  # between two looks at the shares while a fenced releaser's last call may still arrive
 
@@ -24,8 +25,9 @@ class _TooLate(Exception):
     """The releaser began to end the old color between our look and our write."""
 
 
-def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
+def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iterator[Event]:
     """All requests to the color of before, at once; then undo the release. `to`: which color, when the record can not be read.
+    `note`: why, where no person asked for it; it is kept as the reason of the end.
 
     Raises BadInput when there is nothing to go back to, NeedsHuman when the store stayed down or the old color is already going.
     """
@@ -38,41 +40,43 @@ def rollback(target: Target, to: Color | None = None) -> Iterator[Event]:
         raise BadInput("No release is under way and the rollback window of the last one is over: the old color is gone",
                        where="the release record", next="teal history; then teal release --image ID")  # fmt: skip
     try:
-        document = read_document(target, record)
+        plan = read_plan(target.store, record)
     except StoreFailed as error:
         yield from _blind(target, to or _before(record) or _likely(target, error), error)
         return
-    _refuse_late(record, document)
-    back = document.previous
+    _refuse_late(record, plan)
+    back = plan.previous
     if back is not None:
         if to is not None and to != back:
-            raise BadInput(
-                f"Release {document.id} replaces {back}; {to} is what it brings", where=f"--to {to}", next="teal rollback"
-            )
+            raise BadInput(f"Release {plan.id} replaces {back}; {to} is what it brings", where=f"--to {to}", next="teal rollback")
         target.traffic.set(all_to(back))
         yield Event("traffic", "ok", f"all requests to {back}", data=shares(all_to(back)))
 
     def seize(found: Record) -> Record:
-        require_same(found, document)
-        if _late(found, document):
+        require_same(found, plan)
+        if _late(found, plan):
             raise _TooLate
-        release = found.release.model_copy(update={"phase": "RollingBack"}) if found.release else None
+        release = (
+            found.release.model_copy(update={"phase": "RollingBack", "note": note or found.release.note})
+            if found.release
+            else None
+        )
         return found.model_copy(update={"release": release, "active": back})
 
     try:
-        ledger = Ledger.take(target.store, target.clock, target.rules, seize, force=True)
+        lease = LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, seize, force=True)
     except (_TooLate, Superseded):
         now, _ = target.store.read()
         if now.active is not None:  # the release was finished meanwhile: what we gave the traffic to is gone, or going
             target.traffic.set(all_to(now.active))
-        _refuse_late(now, document)
+        _refuse_late(now, plan)
         raise
     except StoreFailed as error:
         if back is not None:
             yield from _assert(target, back)
         raise _unrecorded(back, error) from error
-    run = Run(target, ledger, document)
-    yield Event("fence", "ok", f"generation {ledger.generation}: any other releaser stops")
+    run = Run(target, lease, plan)
+    yield Event("fence", "ok", f"generation {lease.generation}: any other releaser stops")
     yield from evident(run, "rollback", _give_up(run, back))
 
 
@@ -81,10 +85,10 @@ def _give_up(run: Run, back: Color | None) -> Iterator[Event]:
         for event in _assert(run.target, back, run):
             yield run.told(event)
     release = (
-        run.ledger.check().release
+        run.lease.check().release
     )  # where the releaser was when it was fenced, which may be further than when we first looked
-    step = release.step if release else ""
-    yield from undone(run, run.document.position(step), f"rolled back at {step}")
+    step, note = (release.step, release.note) if release else ("", "")
+    yield from undone(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
 
 
 def _assert(target: Target, back: Color, run: Run | None = None) -> Iterator[Event]:
@@ -97,7 +101,7 @@ def _assert(target: Target, back: Color, run: Run | None = None) -> Iterator[Eve
     while clock.monotonic() - started < target.rules.fence_seconds:
         clock.sleep(min(_LOOK_SECONDS, target.rules.fence_seconds))
         if run is not None:
-            run.ledger.keep()
+            run.lease.keep()
         if target.traffic.read() != all_to(back):
             target.traffic.set(all_to(back))
             again += 1
@@ -126,8 +130,8 @@ def _unrecorded(back: Color | None, error: StoreFailed) -> NeedsHuman:
 
 
 def _before(record: Record) -> Color | None:
-    """The color that the release under way replaces, as long as it is there; without the release's own document."""
-    if record.release is None or record.release.step == POINT_OF_NO_RETURN:
+    """The color that the release under way replaces, as long as it is there; without the release's own plan."""
+    if record.release is None or record.release.step == RETIRE.name:
         return None
     color = other(record.release.target)
     return color if record.color(color) is not None else None
@@ -142,16 +146,16 @@ def _likely(target: Target, error: StoreFailed) -> Color:
     return "blue" if found.blue > found.green else "green"
 
 
-def _late(record: Record, document: Document) -> bool:
+def _late(record: Record, plan: ReleasePlan) -> bool:
     if record.release is None or record.release.phase == "RollingBack":
         return False
-    return document.is_late(record.release.step)
+    return not is_reversible(plan, record.release.step)
 
 
-def _refuse_late(record: Record, document: Document) -> None:
-    if _late(record, document):
-        replaced = document.replaces.image if document.replaces else "ID"
-        raise NeedsHuman(f"{other(document.target)} is already being ended", where=document.id,
+def _refuse_late(record: Record, plan: ReleasePlan) -> None:
+    if _late(record, plan):
+        replaced = plan.replaces.image if plan.replaces else "ID"
+        raise NeedsHuman(f"{other(plan.target)} is already being ended", where=plan.id,
                          next=f"teal resume; then teal release --image {replaced}")  # fmt: skip
 
 

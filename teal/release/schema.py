@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teal.record import COLORS, Record
+from teal.record.model import COLORS, Record
 
 
 def order(revision: str) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader
 from starlette.exceptions import HTTPException
 
+from app.text.formats import FORMATS
 from tests.browser.standin_content import EXTRACTIVE, HOSTILE, SOURCES, UNBROKEN, Document, highlight, outcome, script
 
 WEB = Path(__file__).resolve().parents[2] / "app" / "web"
@@ -38,6 +39,7 @@ class State:
     sessions: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     asked_stops: int = 0
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
 
 def problem(status: int, title: str, detail: str, action: str, code: str) -> JSONResponse:
@@ -57,6 +59,13 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
         state.documents[f"d-{number}"] = Document(
             f"d-{number}", name, source=f"https://docs.example.org/part-{number + 1}.html", passages=40 + number
         )
+    state.documents["d-mixed"] = Document(
+        "d-mixed",
+        "minutes-2025.pdf",
+        "letters",
+        passages=4,
+        warnings=("Page 2 has no text (of 3 pages): a scan needs text recognition first.",),
+    )
     state.documents["d-scan"] = Document("d-scan", "scanned-letter.pdf", "letters", outcome="failed")
     for source in SOURCES:
         state.documents[source["document_id"]] = Document(
@@ -120,7 +129,9 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
 
     @app.post("/v1/ask")
     async def ask(request: Request) -> Response:
-        question = (await request.json())["question"]
+        body = await request.json()
+        question = body["question"]
+        state.asked.append(body)
         if "overload" in question:
             return problem(503, "The search engine does not answer", "Elasticsearch gave no answer within 2.0 s.",
                            "Nothing is lost: try again shortly. Operators: `teal status`, then `teal logs elasticsearch`.", "search-unavailable")  # fmt: skip
@@ -163,6 +174,10 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
             hits.append(hit)
         return {"hits": hits, "mode": body["mode"]}
 
+    @app.get("/v1/formats")
+    async def formats() -> dict[str, Any]:
+        return {"items": [{"name": one.name, "media_type": one.media_type, "suffixes": one.suffixes} for one in FORMATS]}
+
     @app.get("/v1/collections")
     async def collections() -> dict[str, Any]:
         names = sorted({document.collection for document in state.documents.values()})
@@ -187,10 +202,16 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
         return JSONResponse({"id": document.id, "status": "queued"}, 202)
 
     @app.get("/v1/documents")
-    async def page(limit: int = 20, cursor: str = "0") -> dict[str, Any]:
+    async def page(limit: int = 20, cursor: str = "0", q: str = "", collection: str = "", status: str = "") -> dict[str, Any]:
         start = int(cursor)
-        items = [document.view() for document in list(state.documents.values())[start : start + limit]]
-        return {"items": items, "next": str(start + limit) if start + limit < len(state.documents) else None}
+        views = [
+            view
+            for view in (document.view() for document in state.documents.values())
+            if q.lower() in f"{view['title']}\n{view['source']}".lower()
+            and collection in ("", view["collection"])
+            and status in ("", view["status"])
+        ]
+        return {"items": views[start : start + limit], "next": str(start + limit) if start + limit < len(views) else None}
 
     @app.get("/v1/documents/{document_id}")
     async def get(document_id: str) -> Any:
@@ -222,6 +243,10 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
             "generation": {"label": EXTRACTIVE}, "release": "r-20260105-1", "color": "blue",
             "reasons": {} if state.model else {"redis": "Redis does not answer: slower, not broken."},
         }  # fmt: skip
+
+    @app.get("/asked")
+    async def asked() -> list[dict[str, Any]]:
+        return state.asked
 
     @app.get("/stops")
     async def stops() -> dict[str, int]:

@@ -48,6 +48,11 @@ ANSWER = (
     "This is memory efficient, fast, and leads to simple code. [2]\n\n"
     "The with statement closes the file when the block is left, even after an error. [1]"
 )
+MARKDOWN = (
+    "## In short\n\nUse **`with`** and *loop* over the file [1].\n\n- one line at a time [2]\n- see [the manual](https://docs.example.org/io) "
+    "or [this](javascript:alert)\n\n| Way | Memory |\n| --- | --- |\n| loop | small |\n| read | large |\n\n"
+    "```python\nfor line in file:\n    print(line)  # [1] is code\n```\n\n<b>No tag</b> ![picture](https://elsewhere.example.org/a.png)"
+)
 EXTRACTIVE = "Extracted from the sources, no language model"
 
 
@@ -61,6 +66,7 @@ class Document:
     outcome: str = "indexed"
     attempts: int = 1
     passages: int = 3
+    warnings: tuple[str, ...] = ()
     created_at: str = "2026-01-05T09:30:00Z"
 
     def view(self) -> dict[str, Any]:
@@ -74,7 +80,7 @@ class Document:
         return {
             "id": self.id, "title": self.title, "source": self.source, "collection": self.collection, "metadata": {}, "status": status,
             "media_type": "text/plain", "bytes": 1200, "progress": min(max((steps - 1) / 3, 0), 1), "passages": self.passages if status == "indexed" else 0,
-            "error": error if status == "failed" else None, "created_at": self.created_at, "updated_at": self.created_at,
+            "error": error if status == "failed" else None, "warnings": list(self.warnings) if status == "indexed" else [], "created_at": self.created_at, "updated_at": self.created_at,
         }  # fmt: skip
 
 
@@ -83,13 +89,15 @@ def _event(name: str, data: Any) -> str:
 
 
 async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[str]:
-    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `hostile`, `words only`."""
+    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `hostile`, `markdown`, `words only`."""
     pause = 0.25 if "slow" in question else 0.02
     hits = [dict(source, passage=source["passage"]) for source in SOURCES]
     degraded = "No embedding model is available, so only words were searched." if "words only" in question else None
     answer, cited, grounded = ANSWER, SOURCES[:2], True
     if "nothing" in question:
         hits, cited, grounded, answer = [], [], False, "I don't know: nothing in the documents answers this."
+    if "markdown" in question:
+        answer = MARKDOWN
     if "hostile" in question:
         cited = [
             {

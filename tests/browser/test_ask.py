@@ -183,3 +183,91 @@ def test_event_stream_is_read_whatever_its_pieces(
         chunks,
     )
     assert read == expected
+
+
+def test_reload_keeps_questions_answers_draft_and_collection(page: Page, service: Service, shoot: Shoot) -> None:
+    for number, question in enumerate(("first lines", "nothing to find"), start=1):
+        ask(page, service.url, question)
+        expect(page.get_by_role("button", name="Copy answer")).to_have_count(number)
+    page.get_by_label("Ask in").select_option("letters")
+    page.get_by_label("Your question").fill("half a quest")
+    before = page.locator(".prose").all_inner_texts()
+    page.reload()
+    expect(page.locator("article .question")).to_have_text(["nothing to find", "first lines"])
+    assert page.locator(".prose").all_inner_texts() == before
+    expect(page.get_by_text("Not grounded in your documents", exact=True)).to_have_count(1)
+    expect(page.get_by_label("Your question")).to_have_value("half a quest")
+    expect(page.get_by_label("Ask in")).to_have_value("letters")
+    shoot(page, "ask-reloaded")
+    page.locator(".cite").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Text files are iterable by line.")
+
+
+def test_answer_that_a_reload_cut_off_says_so(page: Page, service: Service) -> None:
+    ask(page, service.url, "slow please")
+    expect(page.locator(".prose")).to_contain_text("Iterating over")
+    page.reload()
+    expect(page.locator("article")).to_contain_text("This answer was not finished.")
+    expect(page.get_by_role("button", name="Ask again")).to_be_enabled()
+
+
+def test_new_conversation_forgets_the_answers(page: Page, service: Service) -> None:
+    ask(page, service.url, "lines")
+    expect(page.get_by_role("button", name="Copy answer")).to_be_visible()
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("article")).to_have_count(0)
+    expect(page.get_by_label("Your question")).to_be_focused()
+    page.reload()
+    expect(page.get_by_role("button", name="How do I restrict a view to logged in users?")).to_be_visible()
+    expect(page.locator("article")).to_have_count(0)
+
+
+def test_question_is_asked_in_the_chosen_collection(page: Page, service_of: Callable[..., Service]) -> None:
+    service = service_of("--role", "reader")
+    page.goto(f"{service.url}/#ask")
+    page.get_by_label("Ask in").select_option("letters")
+    ask(page, service.url, "lines")
+    expect(page.get_by_role("button", name="Copy answer")).to_be_visible()
+    assert page.request.get(f"{service.url}/asked").json()[0]["filters"] == {"collections": ["letters"]}
+
+
+def test_markdown_of_an_answer_is_shown_and_nothing_in_it_acts(page: Page, service: Service, shoot: Shoot) -> None:
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    ask(page, service.url, "markdown")
+    expect(page.get_by_role("button", name="Copy answer")).to_be_visible()
+    prose = page.locator(".prose")
+    expect(prose.locator("strong code")).to_have_text("with")
+    expect(prose.locator("em")).to_have_text("loop")
+    expect(prose.locator("li")).to_have_count(2)
+    expect(prose.locator("td")).to_have_text(["loop", "small", "read", "large"])
+    expect(prose.locator("pre")).to_have_text("for line in file:\n    print(line)  # [1] is code")
+    expect(prose.locator(".cite")).to_have_text(["[1]", "[2]"])
+    assert prose.locator("a").evaluate_all("links => links.map(link => link.href)") == ["https://docs.example.org/io"]
+    expect(prose).to_contain_text("<b>No tag</b> picture")
+    expect(prose).to_contain_text("[this](javascript:alert)")
+    assert not [url for url in fetched if not url.startswith(service.url)]
+    shoot(page, "ask-markdown")
+
+
+def test_what_one_person_asked_is_not_shown_to_the_next(page: Page, service_of: Callable[..., Service]) -> None:
+    service = service_of()
+    page.goto(f"{service.url}/#key=teal_writer_secret")
+    expect(page.get_by_label("Your question")).to_be_visible()
+    ask(page, service.url, "lines")
+    expect(page.get_by_role("button", name="Copy answer")).to_be_visible()
+    page.goto(f"{service.url}/#key=teal_reader_secret")
+    expect(page.get_by_text("tests · reader")).to_be_visible()
+    expect(page.locator("article")).to_have_count(0)
+
+
+def test_follow_up_is_asked_with_what_was_said_before(page: Page, service_of: Callable[..., Service]) -> None:
+    service = service_of("--role", "reader")
+    for number, question in enumerate(("How do I read lines?", "And is it fast?"), start=1):
+        ask(page, service.url, question)
+        expect(page.get_by_role("button", name="Copy answer")).to_have_count(number)
+    first, second = page.request.get(f"{service.url}/asked").json()
+    assert first["history"] == []
+    assert [turn["role"] for turn in second["history"]] == ["user", "assistant"]
+    assert second["history"][0]["content"] == "How do I read lines?"
+    assert second["history"][1]["content"].startswith(SENTENCE)

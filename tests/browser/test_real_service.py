@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.conftest import ROOT, Shoot
-from tests.conftest import free_port
+from tests.services.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 START_SECONDS = 40  # app and worker import DBOS and the models' runtime
@@ -86,7 +86,7 @@ def test_uploaded_file_answers_a_question_and_a_broken_one_says_why(page: Page, 
     expect(uploads.filter(has_text="broken.pdf")).to_contain_text("broken.pdf' is broken")
 
     page.get_by_role("link", name="Ask").click()
-    page.get_by_label("Your question").fill("How is a file read one line at a time?")
+    page.get_by_label("Your question").fill("What does iterating over a file object yield?")
     page.keyboard.press("Enter")
     expect(page.locator(".answer-foot")).to_contain_text("no language model")
     expect(page.locator(".prose")).to_contain_text("Iterating over a file object yields one line at a time")

@@ -75,3 +75,25 @@ def test_status_of_a_dead_service_keeps_the_last_numbers_and_says_how_old(page: 
     service.kill()
     expect(page.get_by_role("alert")).to_contain_text("The service cannot be reached", timeout=15_000)  # read every 5 s
     expect(page.get_by_text("The numbers below are from")).to_be_visible()
+
+
+def test_reload_and_back_keep_the_query(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/#search")
+    box = page.get_by_role("searchbox")
+    for query in ("file memory", "common case"):
+        box.fill(query)
+        page.keyboard.press("Enter")
+        expect(page.locator(".hit mark").first).to_be_visible()
+    page.get_by_label("Mode").select_option("lexical")
+    page.reload()
+    expect(box).to_have_value("common case")
+    expect(page.get_by_label("Mode")).to_have_value("lexical")
+    expect(page.locator(".hit")).to_have_count(3)
+    page.go_back()
+    expect(page.get_by_label("Mode")).to_have_value("hybrid")
+    page.go_back()
+    expect(box).to_have_value("file memory")
+    expect(page.locator(".hit mark").first).to_have_text("file")
+    page.get_by_role("link", name="Documents").click()
+    page.go_back()
+    expect(box).to_have_value("file memory")

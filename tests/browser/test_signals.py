@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Shoot
-from tests.integration.service import Service
+from tests.parts.app.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 LIVE_MS = 20_000  # a rate needs two answers, 2 s apart, and a busy machine several

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from elasticsearch import Elasticsearch
 
-from app.search.port import SearchReader, SearchWriter, Stamp
+from app.models.port import Stamp
+from app.search.port import SearchReader, SearchWriter
 from app.settings import Settings
 
 STAMP = Stamp("test-model", "sha256-of-the-test-model", 8)
@@ -24,16 +25,16 @@ class Engine:
 
     def reader(self, stamp: Stamp = STAMP) -> SearchReader:
         if self.settings.search == "embedded":
-            from app.search import embedded_path
-            from app.search.embedded import EmbeddedReader
+            from app.search.sqlite.engine import EmbeddedReader
+            from app.search.sqlite.schema import embedded_path
 
             return EmbeddedReader(embedded_path(self.settings), self.settings.index, stamp)
-        from app.search.elasticsearch import ElasticsearchReader
+        from app.search.elasticsearch.reader import ElasticsearchReader
 
         return ElasticsearchReader(self.settings, stamp)
 
     def writer(self) -> SearchWriter:
-        from app.search import open_writer
+        from app.search.engines import open_writer
 
         return open_writer(self.settings)
 
@@ -69,7 +70,7 @@ def dead_engine(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str
         if name == "embedded":
             (tmp_path / "search.db").write_bytes(b"this is no database" * 1_000)
             return Engine(Settings(search="embedded", state_dir=tmp_path))
-        from tests.conftest import free_port
+        from tests.services.ports import free_port
 
         return Engine(Settings(search="elasticsearch", elasticsearch_url=f"http://127.0.0.1:{free_port()}"))
 

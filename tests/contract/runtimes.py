@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
-from teal.record import Color, ColorState
-from teal.runtime.port import Runtime
-from teal.runtime.pulumi import PulumiFailed, PulumiRuntime
-from teal.runtime.supervisor import SupervisorRuntime
-from teal.stack import supervisor
-from teal.stack.layout import free_ports
-from tests.releasing import ReleaseStack
+from teal.aws.runtime import PulumiFailed, PulumiRuntime
+from teal.laptop import supervisor
+from teal.laptop.runtime import SupervisorRuntime
+from teal.ports.runtime import Runtime
+from teal.record.model import Color, ColorState
+from tests.services.ports import free_port
+from tests.services.releasing import ReleaseStack
 
 READY_SECONDS = 60.0
 
@@ -75,7 +75,7 @@ class Engined:
     cloud: Any
 
     def state(self, release_id: str) -> ColorState:
-        from tests.infra.service_program import IMAGE
+        from tests.unit.infra.service_program import IMAGE
 
         return ColorState(release_id=release_id, image=IMAGE, config={"TEAL_SEARCH": "embedded", "TEAL_EMBEDDING": "none"}, index="teal",
                           schema_min="0001", schema_max="0001", replica_floor=2)  # fmt: skip
@@ -101,7 +101,7 @@ class Engined:
 
 @contextmanager
 def supervised(folder: Path) -> Iterator[Subject]:
-    stack = ReleaseStack(folder / ".teal", free_ports(1)[0])
+    stack = ReleaseStack(folder / ".teal", free_port())
     stack.up()
     try:
         yield Supervised(stack)
@@ -118,7 +118,7 @@ def engined(folder: Path) -> Iterator[Subject]:
     with pytest.MonkeyPatch.context() as shell, engine.start(folder, shell) as (_, cloud, environ):
         runtime = aws("dev", environ).runtime
         assert isinstance(runtime, PulumiRuntime)
-        shell.setattr("teal.runtime.pulumi_operation._TELL_SECONDS", 0.5)
+        shell.setattr("teal.aws.pulumi.operation.TELL_SECONDS", 0.5)
         subject = Engined(runtime, cloud)
         runtime.admin(subject.state("first"), "blue", "migrate", "--expand")
         list(runtime.deploy("blue", subject.state("first")))

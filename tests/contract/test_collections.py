@@ -48,7 +48,7 @@ queries = st.builds(
 
 def test_no_query_finds_a_passage_outside_of_its_collections(engine: Engine, writer: SearchWriter) -> None:
     writer.put(list(PASSAGES.values()))
-    writer.publish()
+    writer.refresh()
 
     loop = asyncio.new_event_loop()
     reader = engine.reader()

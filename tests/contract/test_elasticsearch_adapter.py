@@ -16,9 +16,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from app.errors import IndexMismatch, PassageRefused, SearchUnavailable
-from app.search.elasticsearch import ElasticsearchReader
-from app.search.elasticsearch_connection import client_options
-from app.search.elasticsearch_writer import ElasticsearchWriter
+from app.search.elasticsearch.connection import client_options
+from app.search.elasticsearch.reader import ElasticsearchReader
+from app.search.elasticsearch.writer import ElasticsearchWriter
 from app.search.port import Filters, Query
 from app.settings import Settings
 from tests.contract.conftest import STAMP
@@ -65,7 +65,7 @@ async def test_both_lists_take_one_round_trip_and_the_texts_another(elasticsearc
     writer = ElasticsearchWriter(settings)
     writer.ensure(STAMP)
     writer.put([passage("d")])
-    writer.publish()
+    writer.refresh()
     async with counting_proxy(elasticsearch_url) as (url, seen):
         reader = ElasticsearchReader(settings.model_copy(update={"elasticsearch_url": url}), STAMP)
         await reader.candidates(Query("tide", vector(1), 10))  # the first one also reads the stamp
@@ -105,7 +105,7 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
     generator = np.random.default_rng(7)
     vectors = [vector(*generator.standard_normal(8)) for _ in range(200)]
     writer.put([passage(f"d{number}", vector=one) for number, one in enumerate(vectors)])
-    writer.publish()
+    writer.refresh()
     reader = ElasticsearchReader(settings, STAMP)
     found = (await reader.candidates(Query(None, vectors[0], 10))).semantic
     assert next(iter(found)) == "d0:0"
@@ -125,7 +125,7 @@ async def test_an_alias_that_moves_to_another_models_index_is_noticed(elasticsea
     second.ensure(type(STAMP)("another", "digest", 8))
     for one in (writer, second):
         one.put([passage("d")])
-        one.publish()
+        one.refresh()
     assert (await reader.candidates(Query("tide", vector(1), 10))).semantic
     with Elasticsearch(elasticsearch_url) as client:
         moved = [
@@ -158,7 +158,7 @@ def test_a_passage_refused_for_good_is_told_from_an_index_that_is_blocked(elasti
         client.indices.close(index=settings.index)
         with pytest.raises(SearchUnavailable, match="index_closed_exception"):
             writer.put([passage("c")])
-    assert writer.breaker_state() == "closed"
+    assert writer.breaker.state == "closed"
     _drop(elasticsearch_url, settings)
     writer.close()
 
@@ -171,9 +171,9 @@ def test_a_refused_passage_is_named_and_the_others_are_kept(elasticsearch_url: s
     wrong = passage("wrong", vector=np.ones(5, dtype=np.float32))
     with pytest.raises(SearchUnavailable, match=r"index of wrong:0 failed with 400.*\(1 failed\)"):
         writer.put([passage("a"), wrong, passage("b")])
-    writer.publish()
+    writer.refresh()
     assert writer.count() == 2
-    assert writer.breaker_state() == "closed"  # a refusal is no illness of the engine
+    assert writer.breaker.state == "closed"  # a refusal is no illness of the engine
     _drop(elasticsearch_url, settings)
     writer.close()
 
@@ -216,7 +216,7 @@ async def scripted_engine(*answers: tuple[int, object]) -> AsyncIterator[tuple[s
 
 
 async def test_passages_refused_as_too_many_are_sent_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.search.elasticsearch_writer.BULK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("app.search.elasticsearch.writer.BULK_WAIT_SECONDS", 0.01)
     busy = {"index": {"_id": "b:0", "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}
     first = {"errors": True, "items": [{"index": {"_id": "a:0", "status": 201}}, busy]}
     async with scripted_engine((200, first), (200, {"errors": False, "items": [{"index": {"_id": "b:0", "status": 201}}]})) as (
@@ -242,7 +242,7 @@ async def test_a_busy_engine_is_asked_again_within_the_deadline() -> None:
         reader = ElasticsearchReader(settings_for(url), STAMP)
         assert not (await reader.candidates(Query("tide", None, 10))).lexical
         assert len(bodies) == 4
-        assert reader.breaker_state() == "closed"
+        assert reader.breaker.state == "closed"
         await reader.close()
 
 
@@ -254,7 +254,7 @@ async def test_an_engine_that_hangs_is_given_up_at_the_deadline_and_then_left_al
             with pytest.raises(SearchUnavailable):
                 await reader.candidates(Query("tide", None, 10))
             assert time.monotonic() - start < 1.0
-        assert reader.breaker_state() == "open"
+        assert reader.breaker.state == "open"
         asked = len(bodies)
         with pytest.raises(SearchUnavailable, match="pause") as refused:
             await reader.candidates(Query("tide", None, 10))

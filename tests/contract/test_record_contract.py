@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from teal.record import LostRace, Record, Store
-from teal.record_file import KEPT, FileStore, StoreFailed
-from teal.record_s3 import S3Store, client_config
-from tests import aws_server
+from teal.record.file import KEPT, FileStore, StoreFailed
+from teal.record.model import LostRace, Record, Store
+from teal.record.s3 import S3Store, client_config
+from tests.services import aws_server
 
 
 class Place:
@@ -95,7 +96,7 @@ def test_objects_and_record_do_not_meet(place: Place) -> None:
 def test_two_processes_that_write_at_once_never_both_win(place: Place) -> None:
     """Real processes: each adds one to the generation as often as it wins; the sum of wins is the final generation."""
     racers = [
-        subprocess.Popen([sys.executable, "-m", "tests.release.racer", json.dumps(place.spec), "12"], stdin=subprocess.PIPE,
+        subprocess.Popen([sys.executable, "-m", "tests.parts.teal.racer", json.dumps(place.spec), "12"], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]  # fmt: skip
@@ -125,12 +126,21 @@ def test_a_writer_that_slept_through_every_kept_state_has_lost(tmp_path: Path) -
     assert len(list((tmp_path / "record").iterdir())) == KEPT
 
 
-def test_a_damaged_record_is_an_error_in_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"{", b"", b"\x00" * 300, b'{"a newer field": 1}'], ids=["cut", "empty", "zeros", "newer"])
+def test_a_damaged_record_is_an_error_that_leads_to_the_state_before(tmp_path: Path, damaged: bytes) -> None:
     store = FileStore(tmp_path)
-    store.write(Record(), expected=store.read()[1])
-    next((tmp_path / "record").iterdir()).write_bytes(b"{")
-    with pytest.raises(StoreFailed, match="not a record"):
+    before = store.write(Record(generation=1), expected=store.read()[1])
+    store.write(Record(generation=2), expected=before)
+    newest = tmp_path / "record" / "000000000002.json"
+    newest.write_bytes(damaged)
+    with pytest.raises(StoreFailed, match="not a record") as caught:
         store.read()
+    moves, next_command = caught.value.next.split("; ")
+    assert next_command == "teal repair"
+    subprocess.run(shlex.split(moves), check=True)
+    assert store.read() == (Record(generation=1), before)
+    store.write(Record(generation=2), expected=before)
+    assert store.read()[0].generation == 2
 
 
 @pytest.mark.parametrize("key", ["../outside", "record/000000000001.json", "/etc/passwd"])
@@ -172,7 +182,7 @@ def test_s3_conflict_is_tried_again_and_a_lost_answer_is_not_a_lost_race(place: 
 
 @pytest.mark.integration
 def test_s3_that_does_not_answer_is_an_error_in_words(aws: aws_server.AwsServer) -> None:
-    from tests.conftest import free_port
+    from tests.services.ports import free_port
 
     nobody = aws_server.AwsServer(f"http://127.0.0.1:{free_port()}").client("s3", client_config())
     with pytest.raises(StoreFailed, match="did not answer"):

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from teal.errors import AdminFailed
-from teal.record import Color
-from teal.runtime.port import Readiness
+from teal.ports.runtime import Readiness
+from teal.record.model import Color
 from tests.contract.runtimes import READY_SECONDS, Subject, engined, supervised
 
 pytestmark = pytest.mark.timeout(400)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from app.errors import IndexMismatch, SearchUnavailable
-from app.search.port import Candidates, Filters, Passage, Query, SearchWriter, Stamp, Vector
+from app.models.port import Stamp, Vector
+from app.search.port import Candidates, Filters, Passage, Query, SearchWriter
 from tests.contract.conftest import STAMP, Engine
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,7 @@ def passage(document: str, ordinal: int = 0, text: str = "a tide table", **more:
 
 def store(writer: SearchWriter, *passages: Passage) -> None:
     writer.put(passages)
-    writer.publish()
+    writer.refresh()
 
 
 async def find(engine: Engine, query: Query) -> Candidates:
@@ -91,7 +92,7 @@ async def test_every_stored_field_comes_back(engine: Engine, writer: SearchWrite
 async def test_passages_are_read_by_id_and_what_is_gone_is_left_out(engine: Engine, writer: SearchWriter) -> None:
     store(writer, *(passage(f"d{number}", text=f"tide {number}") for number in range(200)))
     writer.delete_document("d7")
-    writer.publish()
+    writer.refresh()
     wanted = [f"d{number}:0" for number in range(100)]
     found = await read(engine, *wanted, "absent:0", "x" * 600, "'; DROP TABLE passage; --")
     assert sorted(found) == sorted(set(wanted) - {"d7:0"})
@@ -137,7 +138,7 @@ async def test_putting_twice_is_putting_once_and_the_last_wins(engine: Engine, w
 async def test_a_shorter_revision_leaves_no_passage_behind(engine: Engine, writer: SearchWriter) -> None:
     store(writer, *(passage("d", ordinal) for ordinal in range(12)), passage("other"))
     assert writer.delete_document("d", keep_below=2) == 10
-    writer.publish()
+    writer.refresh()
     assert sorted(ids(await words(engine, "tide", 100))) == ["d:0", "d:1", "other:0"]
     assert sorted(ids((await find(engine, Query(None, vector(1), 100))).semantic)) == ["d:0", "d:1", "other:0"]
 
@@ -146,13 +147,13 @@ async def test_deleting_finds_what_was_put_a_moment_ago(writer: SearchWriter) ->
     writer.put([passage("d", ordinal) for ordinal in range(3)])
     assert writer.delete_document("d") == 3
     assert writer.delete_document("d") == 0
-    writer.publish()
+    writer.refresh()
     assert writer.count() == 0
 
 
 async def test_publish_makes_visible(engine: Engine, writer: SearchWriter) -> None:
     writer.put([passage("d")])
-    writer.publish()
+    writer.refresh()
     assert ids(await words(engine, "tide")) == ["d:0"]
     assert writer.count("d") == 1
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from teal.aws.traffic import Alb, client_config
+from teal.client.entry import Entry
 from teal.errors import OperatorError
-from teal.record import COLORS, Color
-from teal.traffic.alb import Alb, client_config
-from teal.traffic.caddy import CaddyTraffic
-from teal.traffic.port import Entry, Traffic, Weights, all_to, shifted
-from tests import aws_server
-from tests.aws_server import AwsServer, LoadBalancer
+from teal.laptop.traffic import CaddyTraffic
+from teal.ports.traffic import Traffic, Weights, all_to, shifted
+from teal.record.model import COLORS, Color
+from tests.services import aws_server
+from tests.services.aws_server import AwsServer, LoadBalancer
 
 Open = Callable[[], Traffic]  # another releaser's view of the same load balancer
 

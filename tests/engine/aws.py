@@ -1,4 +1,4 @@
-"""An environment on AWS (tests/aws_place.py) whose colors the real engine makes: its state in moto's S3, under a key of moto's KMS."""
+"""An environment on AWS (tests/services/aws_place.py) whose colors the real engine makes: its state in moto's S3, under a key of moto's KMS."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from teal.aws.names import StateNames
-from teal.record import Color
-from tests import aws_place, aws_server
-from tests.aws_place import NAMESPACES, Deployed, Place
+from teal.record.model import Color
 from tests.engine.conftest import require_pulumi
 from tests.engine.provider import PACKAGES, Cloud, serve
+from tests.services import aws_place, aws_server
+from tests.services.aws_place import NAMESPACES, Deployed, Place
 
 
 @dataclass

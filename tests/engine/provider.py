@@ -1,6 +1,6 @@
 """A stand-in for provider plugins: the engine speaks to it over gRPC as to a real one, and its cloud is a dictionary.
 
-It keeps what it is given, adds the outputs of `infra.stand_ins`, and compares inputs. It knows nothing of what AWS or Kubernetes
+It keeps what it is given, adds the outputs of `infra.evaluation.mocks`, and compares inputs. It knows nothing of what AWS or Kubernetes
 would refuse: these tests are about the engine's work (order, protection, ignored changes, refresh), not about the cloud's.
 """
 
@@ -17,7 +17,7 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from infra import stand_ins
+from infra.evaluation import mocks
 
 PACKAGES = ("aws", "kubernetes", "random", "tls")
 # Inputs that cannot be changed in place, for the types whose replacement a test is about.
@@ -87,7 +87,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, _context: Any) -> Any:
         return provider_pb2.InvokeResponse(
-            **{"return": _struct(stand_ins.call(request.tok, _plain(request.args), self._cloud.region))}
+            **{"return": _struct(mocks.call(request.tok, _plain(request.args), self._cloud.region))}
         )
 
     def Check(self, request: Any, _context: Any) -> Any:
@@ -104,7 +104,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.properties)
-        identifier, outputs = stand_ins.resource(kind, name, inputs, self._cloud.region)
+        identifier, outputs = mocks.resource(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, identifier] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("create", kind, name))
@@ -124,7 +124,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.news)
-        _, outputs = stand_ins.resource(kind, name, inputs, self._cloud.region)
+        _, outputs = mocks.resource(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, request.id] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("update", kind, name))

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config import load
-from infra.evaluate import ROOT
+from infra.config.read import load
+from infra.evaluation.evaluate import ROOT
 from teal.aws import bootstrap, stack_file
 from teal.aws.names import StateNames
-from teal.aws.pulumi_cli import PulumiCli
+from teal.aws.pulumi.cli import PulumiCli
+from teal.aws.runtime import PulumiRuntime, ServiceProgram
 from teal.aws.session import Aws
 from teal.errors import NeedsHuman
-from teal.runtime.pulumi import PulumiRuntime, ServiceProgram
-from tests.aws_server import REGION, AwsServer, start
 from tests.engine.conftest import Engine
+from tests.services.aws_server import REGION, AwsServer, start
 
 NAMES = StateNames("dev", "123456789012", REGION)
 
@@ -43,7 +43,7 @@ class Account:
     def bootstrap(self) -> list[bool]:
         """Run it; whether each step changed anything."""
         changed: list[bool] = []
-        for event in bootstrap.apply(bootstrap.survey(self.aws, stack_file.read(self.folder, "dev"), self.cli)):
+        for event in bootstrap.apply(bootstrap.survey(self.aws, stack_file.read_stack_file(self.folder, "dev"), self.cli)):
             changed.append(bool(event.data["changed"]))
             if event.step == "tags":  # moto speaks no TLS here, so that the bucket's policy would refuse Pulumi; rightly
                 self.aws.s3.delete_bucket_policy(Bucket=NAMES.bucket)
@@ -89,7 +89,7 @@ def test_the_stack_that_pulumi_up_finds_has_its_secrets_encrypted_by_the_platfor
     found = account.export(account.folder, "dev")
     assert found["type"] == "cloud"
     assert found["state"]["url"] == NAMES.secrets_provider("platform")
-    file = stack_file.read(account.folder, "dev")
+    file = stack_file.read_stack_file(account.folder, "dev")
     assert (file.secrets_provider, file.encrypted_key) == (NAMES.secrets_provider("platform"), found["state"]["encryptedkey"])
     after = (account.folder / "Pulumi.dev.yaml").read_text()
     # Pulumi writes a number as a string, as it hands it to the program.
@@ -102,7 +102,7 @@ def test_again_it_finds_everything_done(account: Account) -> None:
     account.bootstrap()
     account.aws.s3.put_bucket_policy(Bucket=NAMES.bucket, Policy=json.dumps(bootstrap.tls_only("another")))
     before = (account.folder / "Pulumi.dev.yaml").read_text()
-    survey = bootstrap.survey(account.aws, stack_file.read(account.folder, "dev"), account.cli)
+    survey = bootstrap.survey(account.aws, stack_file.read_stack_file(account.folder, "dev"), account.cli)
     assert [step.name for step in survey.open] == ["transport"]
     assert (account.folder / "Pulumi.dev.yaml").read_text() == before
 
@@ -116,7 +116,7 @@ def test_a_stack_of_somebody_s_passphrase_is_not_taken_for_one_of_the_key(accoun
                   "PULUMI_CONFIG_PASSPHRASE": "x"}  # pragma: allowlist secret  # fmt: skip
     subprocess.run([str(shutil.which("pulumi")), "stack", "init", "dev"], cwd=account.folder, env=passphrase, check=True)
     with pytest.raises(NeedsHuman, match="passphrase"):
-        bootstrap.survey(account.aws, stack_file.read(account.folder, "dev"), account.cli)
+        bootstrap.survey(account.aws, stack_file.read_stack_file(account.folder, "dev"), account.cli)
 
 
 def test_a_color_s_stack_uses_the_colors_key_also_from_a_second_checkout(account: Account, tmp_path: Path) -> None:
@@ -130,5 +130,5 @@ def test_a_color_s_stack_uses_the_colors_key_also_from_a_second_checkout(account
             env={**account.environment, "PULUMI_BACKEND_URL": NAMES.backend_url},
         )
         runtime = PulumiRuntime("dev", service, "{}", None, None, {}, {})  # type: ignore[arg-type]
-        assert runtime._open("blue", {"platform": "{}"}, create=True) is not None
+        assert runtime.open_stack("blue", {"platform": "{}"}, create=True) is not None
         assert account.export(tmp_path / checkout / "dev-blue", "dev-blue")["state"]["url"] == NAMES.secrets_provider("colors")

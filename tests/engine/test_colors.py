@@ -14,18 +14,19 @@ from threading import Timer
 
 import pytest
 
-from infra.evaluate import ROOT
+from infra.evaluation.evaluate import ROOT
+from teal.aws import runtime as pulumi
+from teal.aws.jobs import JobSettings
+from teal.aws.pulumi import operation
+from teal.aws.runtime import PulumiFailed, PulumiRuntime, ServiceProgram
 from teal.errors import Held
-from teal.record import Color, ColorState
-from teal.runtime import pulumi, pulumi_operation
-from teal.runtime.jobs import JobSettings
-from teal.runtime.pulumi import PulumiFailed, PulumiRuntime, ServiceProgram
-from teal.stack.events import Event
-from tests import aws_server
+from teal.events import Event
+from teal.record.model import Color, ColorState
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
-from tests.infra.service_program import platform_outputs, record
-from tests.teal.cluster_server import ClusterServer
+from tests.services import aws_server
+from tests.services.cluster_server import ClusterServer
+from tests.unit.infra.service_program import platform_outputs, record
 
 STACK = "dev"
 
@@ -121,7 +122,7 @@ def test_a_releaser_that_stops_listening_ends_its_operation_and_gives_the_lock_b
     engine: Engine, runtime: PulumiRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rollback in the middle of a deployment: nobody else could end the color before its `up` is over."""
-    monkeypatch.setattr(pulumi_operation, "_TELL_SECONDS", 0.2)
+    monkeypatch.setattr(operation, "TELL_SECONDS", 0.2)
     before = len(engine.cloud.done)
     events = runtime.deploy("green", state("r-5"))
     engine.cloud.lock.acquire()  # the cloud takes its time
@@ -136,7 +137,7 @@ def test_a_releaser_that_stops_listening_ends_its_operation_and_gives_the_lock_b
 
 
 def test_ending_a_color_waits_for_the_operation_that_it_undoes(runtime: PulumiRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulumi, "_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(pulumi, "AGAIN_SECONDS", 0.2)
     lock = _locked(_backend(runtime), f"{STACK}-green")
     events = runtime.retire("green")
     while next(events).state != "progress":

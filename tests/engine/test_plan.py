@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from infra.evaluate import ROOT
+from infra.evaluation.evaluate import ROOT
 from teal.aws import cost, plan, tools
 from teal.aws.plan import PlanRefused
-from teal.aws.pulumi_cli import PulumiCli
-from teal.stack.events import Event
+from teal.aws.pulumi.cli import PulumiCli
+from teal.events import Event
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
 
@@ -41,15 +41,15 @@ def workspace(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Works
 @pytest.fixture(autouse=True)
 def within_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither this program's price nor the `aws` command is what these tests are about."""
-    monkeypatch.setattr(cost, "bill", lambda _project, _stack: {"over_budget": False})
-    monkeypatch.setattr(tools, "require", lambda *_: None)
+    monkeypatch.setattr(cost, "bill", lambda *_: {"unpriced": [], "over_budget": False})
+    monkeypatch.setattr(tools, "require_versions", lambda *_: None)
 
 
 def checked(workspace: Workspace, *allowed: str) -> tuple[list[Event], PlanRefused | None]:
     cli = PulumiCli(workspace.folder, workspace.environment["PULUMI_BACKEND_URL"], workspace.environment)
     seen: list[Event] = []
     try:
-        seen.extend(plan.run(workspace.folder, STACK, cli, allowed, workspace.folder / "plan.json"))
+        seen.extend(plan.run(workspace.folder, STACK, cli, plan.Accepted(allowed), workspace.folder / "plan.json"))
     except PlanRefused as refused:
         return seen, refused
     return seen, None

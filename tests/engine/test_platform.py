@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.components.preview_reads import LEFT_OUT
-from infra.evaluate import ROOT, stack_values
-from teal.aws import destroy, teardown
+from infra.delivery.preview_reads import LEFT_OUT
+from infra.evaluation.evaluate import ROOT, stack_values
 from teal.aws.names import StateNames
-from teal.aws.pulumi_cli import PulumiCli
+from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws
-from tests.aws_server import REGION, start
+from teal.aws.teardown import destroy
+from teal.aws.teardown import order as teardown
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
+from tests.services.aws_server import REGION, start
 
 STACK = "dev"
 RULE = "aws:lb/listenerRule:ListenerRule"
@@ -144,7 +145,7 @@ def test_without_data_the_database_stays_and_the_cluster_goes(engine: Engine, pr
 
 
 def test_destroy_goes_from_the_inside_out_and_leaves_nothing(engine: Engine, programs: destroy.Programs, aws: Aws) -> None:
-    plan = destroy.look(programs, NAMES, destroy.Wish(STACK, delete_data=True))
+    plan = destroy.look(programs, NAMES, destroy.DestroyRequest(STACK, delete_data=True))
     assert plan.colors == ()
     kinds = {phase.name: {urn.split("::")[2].rsplit("$", 1)[-1] for urn in phase.targets} for phase in plan.phases}
     engine.cloud.done.clear()

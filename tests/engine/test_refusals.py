@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.evaluate import ROOT
+from infra.evaluation.evaluate import ROOT
 from tests.engine.conftest import Engine
-from tests.infra.test_config import _edited
+from tests.unit.infra.config.test_config import edited
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_refusal_is_its_words_alone_and_nothing_is_made(
     engine: Engine, stack: str, edits: dict[str, object], words: str
 ) -> None:
     workspace = engine.open("teal", ROOT / "infra")
-    workspace.stack(stack, _edited(stack, edits))
+    workspace.stack(stack, edited(stack, edits))
     ended = workspace.run("up", "--stack", stack, "--yes", "--skip-preview")
     assert ended.code != 0
     assert words in ended.text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import aws
-from tests.release.aws_story import tell
+from tests.parts.teal.aws_story import tell
 
 
 @pytest.mark.timeout(900)

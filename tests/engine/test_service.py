@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.evaluate import ROOT
+from infra.evaluation.evaluate import ROOT
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
-from tests.infra.service_program import platform_outputs, record
+from tests.unit.infra.service_program import platform_outputs, record
 
 STACK = "dev-blue"
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.evaluate import ROOT, stack_values
-from teal.aws import destroy, teardown
+from infra.evaluation.evaluate import ROOT, stack_values
 from teal.aws.names import StateNames
-from teal.aws.pulumi_cli import PulumiCli
+from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws
-from tests.aws_server import REGION, start
+from teal.aws.teardown import destroy
+from teal.aws.teardown import order as teardown
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
+from tests.services.aws_server import REGION, start
 
 STACK = "dev"
 NAMES = StateNames(STACK, "123456789012", REGION)
@@ -50,7 +51,7 @@ def test_without_data_everything_goes_but_the_data_and_what_it_needs(engine: Eng
     assert {kind for kind, _ in before} == set(teardown.DATA_TYPES)
     engine.cloud.done.clear()
     began = time.monotonic()
-    list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.Wish(STACK))))
+    list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.DestroyRequest(STACK))))
     buckets = {name for kind, name in before if kind == "aws:s3/bucket:Bucket"}
     for guard in ("PublicAccessBlock", "Policy", "Versioning", "ServerSideEncryptionConfiguration", "OwnershipControls"):
         kind = f"aws:s3/bucket{guard}:Bucket{guard}"

@@ -14,14 +14,14 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
-from teal.aws import destroy
 from teal.aws.names import StateNames
-from teal.aws.pulumi_cli import ClusterUnreachable, PulumiCli
+from teal.aws.pulumi.cli import ClusterUnreachable, PulumiCli
 from teal.aws.session import Aws
+from teal.aws.teardown import destroy
 from teal.errors import NEEDS_HUMAN
-from tests.aws_server import REGION, start
 from tests.engine.conftest import Engine
 from tests.engine.provider import PACKAGES, Cloud, StandIn, serve
+from tests.services.aws_server import REGION, start
 
 STACK = "dev"
 NAMES = StateNames(STACK, "123456789012", REGION)
@@ -96,7 +96,7 @@ def kinds(engine: Engine) -> set[str]:
 def test_a_cluster_that_is_there_and_does_not_answer_stops_the_tear_down(
     engine: Engine, programs: destroy.Programs, aws: Aws
 ) -> None:
-    plan = destroy.look(programs, NAMES, destroy.Wish(STACK))
+    plan = destroy.look(programs, NAMES, destroy.DestroyRequest(STACK))
     with pytest.raises(ClusterUnreachable) as raised:
         list(destroy.run(aws, programs, plan))
     assert raised.value.exit_code == NEEDS_HUMAN
@@ -108,7 +108,7 @@ def test_when_aws_knows_no_cluster_its_objects_are_forgotten_and_the_rest_goes(
     engine: Engine, programs: destroy.Programs, aws: Aws
 ) -> None:
     aws.eks.delete_cluster(name=NAMES.prefix)
-    events = list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.Wish(STACK))))
+    events = list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.DestroyRequest(STACK))))
     assert (events[0].step, events[0].state) == ("cluster", "warn")
     assert events[-1].step == "sweep"
     assert {one.type for one in programs.platform.resources(STACK)} == {"aws:s3/bucket:Bucket", "pulumi:providers:aws"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from infra.evaluate import ROOT
+from infra.evaluation.evaluate import ROOT
 
 
 @dataclass(frozen=True)

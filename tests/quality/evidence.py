@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from app.rag.evidence import accepts, coverage
+from app.answering.evidence import accepts, coverage
+from app.answering.question import read_question
 from tests.quality import stack
 
 _QUESTIONS = Path(__file__).with_name("evidence_questions.tsv")
@@ -36,7 +37,7 @@ def measure(client: httpx.Client) -> list[Measured]:
         answer = client.post("/v1/search", json={"query": question, "top_k": 100, "explain": True})
         hits = answer.json()["hits"]
         cosine = max((hit["explain"].get("semantic_score", 0.0) for hit in hits), default=0.0)
-        covered = coverage(question, [f"{hit['title']}\n{hit['passage']}" for hit in hits[:_PASSAGES]])
+        covered = coverage(read_question(question), [f"{hit['title']}\n{hit['passage']}" for hit in hits[:_PASSAGES]])
         found.append(Measured(question, answerable == "yes", round(cosine, 3), round(covered, 3)))
     return found
 

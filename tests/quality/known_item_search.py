@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from teal.stack import corpus
-from teal.stack.layout import locate
+from teal.laptop.demo import corpus
+from teal.laptop.layout import locate
 from tests.quality import stack
 from tests.quality.known_item import KnownItem, make, paragraphs
 

@@ -18,12 +18,14 @@ from typing import Any
 from uuid import uuid4
 
 from app.models.embed import open_embedder, passage_text, stamp
+from app.models.port import Vector
 from app.models.registry import LOCAL_MODELS
-from app.rag.fuse import convex, ranks, reciprocal_rank
-from app.search import open_reader, open_writer
-from app.search.port import Candidates, Passage, Query, Vector
+from app.search.engines import open_reader, open_writer
+from app.search.fuse import convex, ranks
+from app.search.port import Candidates, Passage, Query
 from app.settings import Settings
 from tests.quality.cacm import Collection, load, ndcg, recall
+from tests.quality.reciprocal_rank import reciprocal_rank
 
 WEIGHTS = tuple(number / 10 for number in range(1, 10))
 Ranking = Callable[[Candidates], Sequence[str]]
@@ -65,7 +67,7 @@ async def candidate_lists(
     ]
     for start in range(0, len(passages), 500):
         writer.put(passages[start : start + 500])
-    writer.publish()
+    writer.refresh()
     reader = open_reader(settings)
     found = {key: await reader.candidates(Query(data.queries[key], vector, limit)) for key, vector in queries.items()}
     await reader.close()

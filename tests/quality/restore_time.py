@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import insert
 
-from app.catalog import backlog
+from app.catalog import index_outbox
 from app.catalog.engine import Catalog, migrate
 from app.catalog.tables import ContentRow, DocumentRow, new_id, now
-from app.search import open_writer
-from app.search.port import Passage, Stamp
+from app.models.port import Stamp
+from app.search.engines import open_writer
+from app.search.port import Passage
 from app.settings import Settings
 
 PASSAGES = 100_000
@@ -59,7 +60,7 @@ def build(settings: Settings, passages: int) -> None:
     catalog, writer = Catalog(settings.sqlalchemy_url()), open_writer(settings)
     writer.ensure(Stamp("none", "none", DIMENSIONS))
     with catalog.write() as session:
-        backlog.register(session, settings.index, serving=True)
+        index_outbox.register(session, settings.index, serving=True)
     for first in range(0, passages, 5_000):
         rows, bodies, made = [], [], []
         for _ in range(first, min(first + 5_000, passages), PER_DOCUMENT):

@@ -7,8 +7,8 @@ import ssl
 
 import httpx
 
-from teal.client import address
-from teal.stack.layout import locate
+from teal.laptop.address import address
+from teal.laptop.layout import locate
 
 
 def client() -> httpx.Client:

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
-from app.routes import ask, documents, health, search
-from app.routes import pages as web
-from infra.alerts import ALERTS
-from infra.components import autoscaling, database_maintenance, search_cluster
-from infra.components.colors import NAMESPACES
+from app.http.routes import ask, documents, health, search
+from app.http.routes import pages as web
+from infra.observability.alerts import ALERTS
+from infra.platform.cluster import autoscaling
+from infra.platform.cluster.colors import NAMESPACES
+from infra.platform.search import resources
+from infra.platform.stores import database_maintenance
 from tests.runbooks import pages, shell
 from tests.runbooks.pages import Block, Page
 from tests.runbooks.real_commands import aws_refuses, teal_refuses
@@ -29,10 +31,10 @@ PAGES = pages.pages()
 BLOCKS = [block for page in PAGES for block in page.blocks]
 SHELL = pages.readme().blocks
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verification"]
-OPERATIONS = {"deploy", "rollback", "restore-search", "restore-database", "stuck-release", "stuck-pulumi-state", "key-rotation",
+OPERATIONS = {"release", "kubernetes-upgrade", "rollback", "restore-search", "restore-database", "stuck-release", "stuck-pulumi-state", "key-rotation",
               "secret-rotation", "elasticsearch-upgrade", "disk-full", "redis-failover", "cost-spike", "region-lost"}  # fmt: skip
 # What an operator would write behind `=REPLACE`, or what the shell of the README sets: enough for a parser to be content.
-VALUES = {"STACK": "prod", "NS": "teal-blue", "COLOR": "blue", "TREE": ".", "VERSION": "1.2.3", "IMAGE": "0123456789ab", "NEW": "prod2",
+VALUES = {"STACK": "prod", "NEXT": "1.36", "ADDON": "metrics-server", "NS": "teal-blue", "COLOR": "blue", "TREE": ".", "VERSION": "1.2.3", "IMAGE": "0123456789ab", "NEW": "prod2",
           "URL": "https://teal.example.com", "ES": "https://search", "DOCUMENT": "0192", "TIME": "2026-11-25T08:30:00Z", "KEY_ID": "0192", "ID": "0192"}  # fmt: skip
 READING_TEAL = {"status", "history", "logs", "doctor", "snapshots", "verify", "cost", "advise", "plan"}
 READING_KEYS = {"list"}
@@ -41,7 +43,7 @@ OF_A_LAPTOP = {"TEAL_HOME", "CA", "PORT", "SUPERVISOR"}
 OF_AWS = {"STACK", "NS", "ACCOUNT", "DB"}
 # They only read and print. `pulumi` does as `pulumi stack`, `psql` with one SELECT, `curl` while it sends nothing.
 READING_TOOLS = {"date", "df", "du", "grep", "ls"}
-NAMESPACES_KNOWN = {*NAMESPACES.values(), search_cluster.NAMESPACE, database_maintenance.NAMESPACE, autoscaling.NAMESPACE}
+NAMESPACES_KNOWN = {*NAMESPACES.values(), resources.NAMESPACE, database_maintenance.NAMESPACE, autoscaling.NAMESPACE}
 
 
 @cache
@@ -82,7 +84,7 @@ def test_every_alert_has_a_page_that_names_it(slug: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
 def test_a_page_names_only_alerts_that_lead_to_it(page: Page) -> None:
     leading = {alert.name for alert in ALERTS if alert.runbook == page.slug}
-    assert set(page.alerts) <= leading, f"not in infra/alerts.py with the runbook {page.slug}"
+    assert set(page.alerts) <= leading, f"not in infra/observability/alerts.py with the runbook {page.slug}"
     assert len(set(page.alerts)) == len(page.alerts)
 
 
@@ -175,7 +177,7 @@ def reads(words: Sequence[str]) -> bool:
         )
         return not any(word in sends for word in rest)
     if tool == "aws":
-        return rest[1].startswith(("describe-", "get-", "list-"))
+        return rest[1].startswith(("describe-", "filter-", "get-", "list-"))
     if tool == "kubectl":
         return verb(rest) in {"get", "describe", "logs"}
     if tool == "psql":

@@ -14,9 +14,9 @@ from typing import Any, Final
 from tests.scanners.outcome import Finding, Outcome, Severity
 
 ROOT: Final = Path(__file__).parents[2]
-_BIN: Final = Path(sys.executable).parent
+BIN: Final = Path(sys.executable).parent
 _LONGEST_SECONDS: Final = 300
-_PYTHON: Final = ("app", "teal", "infra", "loadtests")  # what ships, and what drives it; tests only ever run here
+_PYTHON: Final = ("app", "teal", "infra", "contract", "loadtests")  # what ships, and what drives it; tests only ever run here
 # A release that has had public advisories for years: an auditor that does not find them has no list of them.
 _KNOWN_BAD: Final = "jinja2==2.4.1"
 _SEVERITY: Final[Mapping[str, Severity]] = {
@@ -84,8 +84,8 @@ def detect_secrets(root: Path = ROOT) -> tuple[Finding, ...]:
 
 
 def schemathesis() -> tuple[Finding, ...]:
-    """Requests made from the API's own schema, sent to a real service: tests/integration/test_schema.py."""
-    test = "tests/integration/test_schema.py"
+    """Requests made from the API's own schema, sent to a real service: tests/parts/app/test_schema.py."""
+    test = "tests/parts/app/test_schema.py"
     done = _run("python", "-m", "pytest", "-q", "-rs", test, codes=(0, 1), environment={"CI": ""})
     if "skipped" in done.stdout:
         raise CouldNotRun(next(line for line in done.stdout.splitlines() if "SKIPPED" in line))
@@ -111,11 +111,11 @@ def pip_audit() -> tuple[Finding, ...]:
     with tempfile.TemporaryDirectory() as folder:
         known = Path(folder) / "known.txt"
         known.write_text(f"{_KNOWN_BAD}\n", encoding="utf-8")
-        if not any(row.get("vulns") for row in _audit(str(known))):
+        if not any(row.get("vulns") for row in audit(str(known))):
             raise CouldNotRun(
                 f"its list of vulnerabilities cannot be reached from here: it finds nothing wrong with {_KNOWN_BAD}"
             )
-    rows = _audit("requirements-dev.lock", "--require-hashes")
+    rows = audit("requirements-dev.lock", "--require-hashes")
     skipped = [row["name"] for row in rows if "skip_reason" in row]
     if skipped:
         raise CouldNotRun(f"it knows nothing about {', '.join(skipped[:5])}")
@@ -126,7 +126,7 @@ def pip_audit() -> tuple[Finding, ...]:
     )
 
 
-def _audit(requirements: str, *more: str) -> list[dict[str, Any]]:
+def audit(requirements: str, *more: str) -> list[dict[str, Any]]:
     common = ("--disable-pip", "--no-deps", "--format", "json", "--progress-spinner", "off")
     rows: list[dict[str, Any]] = _json(_run("pip-audit", "--requirement", requirements, *common, *more, codes=(0, 1)))[
         "dependencies"
@@ -171,7 +171,7 @@ def _run(
     environment: Mapping[str, str] | None = None,
     root: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
-    own = _BIN / program
+    own = BIN / program
     command = (str(own) if own.exists() else program, *arguments)
     try:
         done = subprocess.run(

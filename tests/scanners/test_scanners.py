@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from teal.stack.parts import find_binaries
-from tests.conftest import require
+from teal.laptop.program import find_program
 from tests.scanners import run, tls
 from tests.scanners.outcome import Accepted, Finding, Outcome, accepted, judge
 from tests.scanners.run import CouldNotRun
+from tests.services.required import require
 
 BAD = Finding("R1", "app/a.py:3", "medium", "bad")
 SMALL = Finding("R2", "app/a.py:4", "low", "small")
@@ -60,7 +60,7 @@ def test_a_scanner_that_breaks_or_is_missing_has_not_run(monkeypatch: pytest.Mon
         raise ValueError("no JSON")
 
     assert run.outcome("bandit", broken) == Outcome("bandit", "could not run", why="ValueError: no JSON")
-    monkeypatch.setattr(run, "_BIN", Path("/nowhere"))
+    monkeypatch.setattr(run, "BIN", Path("/nowhere"))
     monkeypatch.setenv("PATH", "/nowhere")
     missing = run.outcome("hadolint")
     assert (missing.state, "not installed" in missing.why) == ("could not run", True)
@@ -68,7 +68,7 @@ def test_a_scanner_that_breaks_or_is_missing_has_not_run(monkeypatch: pytest.Mon
 
 def test_an_auditor_without_its_list_has_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([[{"name": "jinja2", "skip_reason": "not found"}], []])
-    monkeypatch.setattr(run, "_audit", lambda *_: next(answers))
+    monkeypatch.setattr(run, "audit", lambda *_: next(answers))
     with pytest.raises(CouldNotRun, match=r"jinja2==2\.4\.1"):
         run.pip_audit()
     known = [{"name": "jinja2", "version": "2.4.1", "vulns": [{"id": "CVE-1"}]}]
@@ -80,7 +80,7 @@ def test_an_auditor_without_its_list_has_not_run(monkeypatch: pytest.MonkeyPatch
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which each scanner has something to find."""
     root = tmp_path_factory.mktemp("bad")
-    for folder in ("app", "teal", "infra", "loadtests", ".github/workflows"):
+    for folder in ("app", "teal", "infra", "contract", "loadtests", ".github/workflows"):
         (root / folder).mkdir(parents=True)
     (root / "app" / "a.py").write_text("import subprocess\nsubprocess.run(input(), shell=True)\n")
     (root / "app" / "Dockerfile").write_text("FROM debian\nRUN cd /tmp\n")
@@ -114,7 +114,7 @@ def test_each_scanner_sees_what_is_bad(bad: Path, scanner: str, rule: str, file:
 
 @pytest.mark.integration
 def test_the_stacks_load_balancer_refuses_what_is_weak() -> None:
-    require("caddy", "make up", find_binaries().caddy is not None)
+    require("caddy", "make up", find_program("caddy") is not None)
     assert tls.scan() == ()
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests import caddy_process
 from tests.scanners.outcome import Finding
+from tests.services import caddy_process
 
 _OLD: Final = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1")
 _STRONG: Final = ("_GCM_", "CHACHA20")  # authenticated encryption; with ECDHE nobody reads today's traffic with tomorrow's key

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from teal.stack.layout import free_ports
-from teal.stack.parts import find_binaries
-from tests.conftest import require
-from tests.releasing import ReleaseStack
+from teal.laptop.program import find_program
+from tests.services.ports import free_port
+from tests.services.releasing import ReleaseStack
+from tests.services.required import require
 from tests.testinfra.place import Place
 
 _CONTAINERS = {"docker", "podman", "kubectl", "openshift"}
@@ -29,9 +29,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if given := request.config.getoption("--teal-home", None):
         yield Path(given).resolve()
         return
-    binaries = find_binaries()
-    require("caddy and redis-server", "make up", bool(binaries.caddy and binaries.redis))
-    stack = ReleaseStack(tmp_path_factory.mktemp("testinfra") / ".teal", free_ports(1)[0])
+    require("caddy and redis-server", "make up", bool(find_program("caddy") and find_program("redis-server")))
+    stack = ReleaseStack(tmp_path_factory.mktemp("testinfra") / ".teal", free_port())
     try:
         stack.up()
         yield stack.home

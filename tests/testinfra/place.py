@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from testinfra.host import Host
 
-from teal.stack.layout import Layout, StackState, load
-from teal.stack.parts import HOME_MARK, PART_MARK
+from teal.laptop.layout import Layout
+from teal.laptop.marks import HOME_MARK, PART_MARK
+from teal.laptop.state import LaptopState, load
 
 IMAGE_USER = 10001  # app/Dockerfile
 IMAGE_PORTS = frozenset(
@@ -55,7 +56,7 @@ class Place:
         return Layout(self.home)
 
     @property
-    def state(self) -> StackState:
+    def state(self) -> LaptopState:
         state = load(self.layout)
         assert state is not None
         return state

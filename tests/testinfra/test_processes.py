@@ -6,16 +6,16 @@ from collections import Counter
 
 import pytest
 
-from teal.record import COLORS
+from teal.record.model import COLORS
 from tests.testinfra.place import Place
 
 pytestmark = pytest.mark.integration
 
 
 def test_each_part_of_the_stack_runs_once(laptop: Place) -> None:
-    running = Counter(process.part for process in laptop.processes() if process.part != "supervisord")
+    running = Counter(process.part for process in laptop.processes() if process.part not in ("supervisord", "keeper"))
     color = next(name for name in COLORS if f"{name}-worker" in running)
-    wanted = {f"{color}-app-0", f"{color}-app-1", f"{color}-worker", "caddy", "redis"}
+    wanted = {f"{color}-app-0", f"{color}-app-1", f"{color}-worker", "caddy", "redis", "watchdog"}
     wanted |= {"elasticsearch"} if laptop.state.search == "elasticsearch" else set()
     assert running.keys() == wanted
     assert {name for name, count in running.items() if count > 1} <= {"elasticsearch"}  # it has helpers of its own
@@ -24,8 +24,9 @@ def test_each_part_of_the_stack_runs_once(laptop: Place) -> None:
 def test_every_part_is_a_child_of_the_supervisor(laptop: Place) -> None:
     processes = laptop.processes()
     (supervisor,) = (process.pid for process in processes if process.part == "supervisord")
+    (keeper,) = (process.pid for process in processes if process.part == "keeper")  # it must outlive the supervisor
     ours = {process.pid for process in processes}
-    assert {process.parent for process in processes if process.pid != supervisor} <= ours
+    assert {process.parent for process in processes if process.pid not in (supervisor, keeper)} <= ours
     assert {process.parent for process in processes if process.part in ("caddy", "redis")} == {supervisor}
 
 

@@ -1,4 +1,4 @@
-"""The certificate and the protocol of the laptop's load balancer. On AWS both are the load balancer's own (infra/components/load_balancer.py)."""
+"""The certificate and the protocol of the laptop's load balancer. On AWS both are the load balancer's own (infra/platform/ingress/load_balancer.py)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.releasing import PROJECT
+from tests.services.releasing import PROJECT
 from tests.testinfra.place import Place
 
 pytestmark = pytest.mark.integration

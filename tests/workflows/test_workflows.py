@@ -20,11 +20,13 @@ from tests.workflows.workflow_files import FOLDER, ROOT, Workflow, commands, use
 
 ALL = workflows()
 BY_NAME = {workflow.name: workflow for workflow in ALL}
+DOCKERFILES = (ROOT / "app" / "Dockerfile", ROOT / "loadtests" / "Dockerfile")
 # Everything that any job may write, and why; a workflow or job that is not named here writes nothing.
 WRITES = {
     ("preview", "plan"): {"id-token"},  # takes the preview role
     ("preview", "comment"): {"pull-requests"},
-    ("deploy", "up"): {"id-token"},
+    ("platform", "plan"): {"id-token"},  # takes the preview role
+    ("platform", "up"): {"id-token"},
     ("release", "release"): {"id-token"},  # takes the release role, and signs
     ("rollback", "rollback"): {"id-token"},
     ("drift", "look"): {"id-token"},
@@ -52,9 +54,20 @@ def test_the_update_bot_watches_actions_packages_and_the_images_base() -> None:
     rows = yaml.safe_load((FOLDER / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
     watched = {row["package-ecosystem"]: row for row in rows}
     assert watched.keys() == {"github-actions", "docker", "pip"}
-    assert watched["docker"]["directory"] == "/app"
-    assert (ROOT / "app" / "Dockerfile").is_file()
+    assert set(watched["docker"]["directories"]) == {f"/{path.parent.relative_to(ROOT)}" for path in DOCKERFILES}
     assert all(row["cooldown"]["default-days"] >= 7 for row in rows)
+
+
+def test_every_image_begins_with_one_that_is_named_by_its_digest() -> None:
+    """In the form that Dependabot reads: `FROM image:tag@digest`, without an argument."""
+    assert len(DOCKERFILES) == 2
+    for path in DOCKERFILES:
+        begins = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("FROM ")]
+        assert re.fullmatch(r"docker\.io/library/debian:12-slim@sha256:[0-9a-f]{64}", begins[0][1]), path
+        stages = {line[3] for line in begins if len(line) == 4}
+        assert all(line[1] in stages for line in begins[1:]), f"{path}: a later stage begins with an image of its own"
+    bases = {path.read_text(encoding="utf-8").partition("\nFROM ")[2].partition(" AS")[0] for path in DOCKERFILES}
+    assert len(bases) == 1
 
 
 def test_every_image_of_a_pull_request_is_scanned_and_the_advisories_of_every_lock() -> None:
@@ -131,16 +144,16 @@ def test_no_release_rollback_or_deployment_is_cancelled_by_the_next_one(workflow
 
 
 def test_a_rollback_does_not_wait_for_the_release_that_it_ends() -> None:
-    groups = [BY_NAME[name].document["concurrency"]["group"] for name in ("release", "rollback", "deploy")]
+    groups = [BY_NAME[name].document["concurrency"]["group"] for name in ("release", "rollback", "platform")]
     assert len(set(groups)) == 3
 
 
 def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_role_that_trusts_them() -> None:
-    from infra.components.github_roles import role_name, subjects
+    from infra.delivery.github_roles import role_name, subjects
 
-    for name, kind in (("deploy", "up"), ("release", "release"), ("rollback", "release")):
+    for name, kind in (("platform", "up"), ("release", "release"), ("rollback", "release")):
         workflow = BY_NAME[name]
-        (job,) = workflow.jobs.values()
+        job = workflow.jobs[kind if name == "platform" else name]
         assert job["if"] == "github.ref == 'refs/heads/main'"
         environment = job["environment"].replace("${{ inputs.stack }}", "prod")
         (subject,) = subjects(kind, "o/r", "prod", "main")  # type: ignore[arg-type]
@@ -156,14 +169,14 @@ def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_rol
 
 def test_jobs_that_talk_to_a_cluster_run_where_its_api_lets_them_in_and_no_other_job_does() -> None:
     """A cluster's API answers known addresses only; GitHub's own runners have none (docs/releases.md)."""
-    ours = {
-        (workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_RUNNER" in job["runs-on"]
-    }
-    assert ours == {("deploy", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
+    ours = {(workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_" in job["runs-on"]}
+    assert ours == {("platform", "plan"), ("platform", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
             ("loadtest", "load")}  # fmt: skip
     for workflow, name in ours:
         job = BY_NAME[workflow].jobs[name]
-        assert job["runs-on"] == "${{ vars.TEAL_RUNNER || 'ubuntu-24.04' }}"
+        # A pull request's code must leave nothing on the machine where the release role's session is next.
+        label = "TEAL_PREVIEW_RUNNER" if workflow == "preview" else "TEAL_RUNNER"
+        assert job["runs-on"] == f"${{{{ vars.{label} || 'ubuntu-24.04' }}}}"
         # Nothing of a stranger's reaches a machine of ours: from main only, or from a branch of this repository.
         assert "refs/heads/main" in job["if"] or "head.repo.full_name == github.repository" in job["if"]
 
@@ -177,11 +190,31 @@ def test_workflows_look_for_the_state_where_bootstrap_put_it() -> None:
         "AWS_ACCOUNT_ID": "111122223333",
         "AWS_REGION": "eu-central-1",
     }
-    for name in ("preview", "drift", "deploy"):
+    for name in ("preview", "drift", "platform"):
         (found,) = {
             job["env"]["PULUMI_BACKEND_URL"] for job in BY_NAME[name].jobs.values() if "PULUMI_BACKEND_URL" in job.get("env", {})
         }
         assert re.sub(r"\$\{\{ \w+\.(\w+) \}\}", lambda match: values[match[1]], found) == wanted
+
+
+def test_reviewers_approve_a_plan_and_the_platform_is_changed_by_that_plan_alone() -> None:
+    plan, up = (BY_NAME["platform"].jobs[name] for name in ("plan", "up"))
+    assert "environment" not in plan, "the plan has to be there before anybody is asked"
+    assert up["needs"] == "plan"
+    assert up["environment"].endswith("-platform")
+    saved = next(step["run"] for step in plan["steps"] if "teal plan" in step.get("run", ""))
+    carried = [step["with"]["name"] for job in (plan, up) for step in job["steps"] if "load-artifact" in step.get("uses", "")]
+    done = [step["run"] for step in up["steps"] if "pulumi up" in step.get("run", "")]
+    assert "--save-plan plan.bin" in saved
+    assert carried == ["plan", "plan"]
+    assert len(done) == 1
+    assert "--plan plan.bin" in done[0]
+
+
+def test_a_stack_of_another_name_needs_no_change_of_a_workflow() -> None:
+    for workflow in ALL:
+        inputs = ((workflow.triggers.get("workflow_dispatch") or {}).get("inputs") or {}) if workflow.triggers else {}
+        assert "options" not in inputs.get("stack", {}), workflow.name
 
 
 def test_an_image_is_built_once_listed_signed_and_verified_before_it_is_released() -> None:
@@ -279,3 +312,10 @@ def test_a_session_is_renewed_from_a_file_only_the_job_can_read(tmp_path: Path) 
     assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == ("the-token", 0o600)
     assert (settings["AWS_ROLE_ARN"], settings["AWS_REGION"]) == ("arn:aws:iam::1:role/r", "eu-central-1")
     assert set(asked) == {("/?v=1&audience=sts.amazonaws.com", "bearer t")}
+
+
+def test_a_session_s_token_is_in_no_command_s_arguments() -> None:
+    """Everybody on the machine may read arguments: `ps`, /proc/PID/cmdline."""
+    for line in (FOLDER / "aws-session").read_text().splitlines():
+        if "ACTIONS_ID_TOKEN_REQUEST_TOKEN" in line:
+            assert line.strip().startswith("printf "), line  # of the shell itself, no process

@@ -12,7 +12,8 @@ _LOCK_ID = 0x7EA1  # any constant: two processes that migrate PostgreSQL at once
 connection = context.config.attributes["connection"]
 sqlite = connection.dialect.name == "sqlite"
 connection = connection.execution_options(teal_write=True)
-context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=False)
+# SQLite can undo DDL, whatever Alembic assumes of it: one transaction holds all revisions, so that two processes take turns here, too.
+context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=False, transactional_ddl=True)
 with context.begin_transaction():
     if not sqlite:
         connection.execute(text("SET LOCAL statement_timeout = 0"))

@@ -1,0 +1,99 @@
+"""Requests per second of each key, counted over all processes in Redis, or in this process while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from cachetools import TTLCache
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
+
+from app.errors import RateLimited
+from app.redis_client import client_options
+
+_LEASES_PER_SECOND: Final = 20  # a process asks Redis for a twentieth of the limit at a time, not for every request
+_LEFT_ALONE_SECONDS: Final = 5.0  # a dead Redis is asked again after this; its time-out must not be paid by each request
+
+_KEYS: Final = 10_000  # keys and addresses remembered at once
+_IDLE_SECONDS: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Lease:
+    """A process's share of one key's current second."""
+
+    def __init__(self) -> None:
+        self.asking = asyncio.Lock()
+        self._window = 0
+        self._left = 0
+        self._used_up_window = 0
+
+    def take(self) -> bool:
+        if self._window != int(time.time()) or self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+    def renew(self, granted: int) -> None:
+        self._window, self._left = int(time.time()), granted
+
+    def use_up(self) -> None:
+        self._used_up_window = int(time.time())
+
+    def is_used_up(self) -> bool:
+        return self._used_up_window == int(time.time())
+
+
+class KeyLimiter:
+    """Fixed one-second windows. Processes lease small shares of the window, so most requests cost no round trip."""
+
+    def __init__(self, redis_url: str | None, *, per_second: int) -> None:
+        self._item = RateLimitItemPerSecond(per_second)
+        self._per_second = per_second
+        self._chunk = max(1, per_second // _LEASES_PER_SECOND)
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = (
+            FixedWindowRateLimiter(RedisStorage(f"async+{redis_url}", implementation="redispy", **client_options()))
+            if redis_url
+            else None
+        )
+        self._leases: TTLCache[str, _Lease] = TTLCache(_KEYS, _IDLE_SECONDS)
+        self._shared_after_seconds = 0.0
+
+    async def admit(self, key_id: str) -> None:
+        """Count one request; raises RateLimited when the key's window is used up."""
+        lease = self._leases.get(key_id)
+        if lease is None:
+            lease = self._leases[key_id] = _Lease()
+        if lease.take():
+            return
+        async with lease.asking:  # one asks for all that wait: a lease each would use up the window unserved
+            if lease.take():
+                return
+            if not lease.is_used_up() and (granted := await self._lease(key_id)):
+                lease.renew(granted)
+                lease.take()
+                return
+            lease.use_up()
+        raise RateLimited(f"This key may send {self._per_second} requests a second and has sent them.", retry_after_seconds=1)
+
+    async def _lease(self, key_id: str) -> int:
+        for cost in (self._chunk, 1):
+            if await self._hit(key_id, cost):
+                return cost
+        return 0
+
+    async def _hit(self, key_id: str, cost: int) -> bool:
+        if self._shared is not None and time.monotonic() >= self._shared_after_seconds:
+            try:
+                return await self._shared.hit(self._item, key_id, cost=cost)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._shared_after_seconds = time.monotonic() + _LEFT_ALONE_SECONDS
+                _log.warning("redis does not answer; limiting requests in this process alone", extra={"error": repr(error)})
+        return await self._local.hit(self._item, key_id, cost=cost)

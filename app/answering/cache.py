@@ -1,0 +1,164 @@
+"""Two cache tiers of finished bytes: a dictionary in the process, then Redis. Without Redis answers are slower, never wrong.
+
+Keys carry the release, the index and its generation, so a changed index or a new release never reads an old answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final, Literal
+
+from cachetools import TTLCache
+from circuitbreaker import CircuitBreaker
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.observability.metrics import CACHE, CACHE_ERRORS, counter
+
+Tier = Literal["hit-process", "hit-redis", "miss"]
+Kind = Literal["search", "answer", "embedding", "document"]
+
+_BREAKER_FAILURES: Final = 3
+_BREAKER_SECONDS: Final = 5  # how long a dead Redis is left alone: every request in between saves its timeout
+_TTL_JITTER: Final = 0.1  # spreads expiry so that entries made together do not end together
+
+bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # this request neither reads nor fills a cache
+
+_log = logging.getLogger(__name__)
+_FAULTS: Final = (RedisError, OSError, TimeoutError)
+
+
+class Fleeting(bytes):
+    """A computed value that is true only for this moment: given to its callers, never stored."""
+
+
+class Cache:
+    """Byte cache with single-flight: of many callers that miss the same key in this process, one computes."""
+
+    def __init__(self, redis: Redis | None, *, prefix: str, local_bytes: int, ttl_seconds: int) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._ttl_seconds = ttl_seconds
+        self._local: TTLCache[str, bytes] = TTLCache(max(local_bytes, 1), max(ttl_seconds, 1), getsizeof=len)
+        self._flights: dict[str, _Flight] = {}
+        self.breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, _FAULTS, name="redis")
+        self._enabled = ttl_seconds > 0 and local_bytes > 0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the cache is switched on, and this request may use it."""
+        return self._enabled and not bypassed.get()
+
+    @property
+    def local_bytes(self) -> int:
+        """What the process itself keeps now."""
+        return int(self._local.currsize)
+
+    def key(self, kind: Kind, *parts: str) -> str:
+        """A key of fixed length; parts are separated so that no two lists of parts share one."""
+        digest = hashlib.sha256("\x00".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+        return f"{self._prefix}:{kind}:{digest}"
+
+    async def get_or_compute(self, kind: Kind, key: str, compute: Callable[[], Awaitable[bytes]]) -> tuple[bytes, Tier]:
+        """Cached bytes, or `compute()` stored in both tiers. Errors are never stored. Stops computing when no caller is left."""
+        if not self.enabled:
+            return await compute(), "miss"
+        found = self.local(kind, key)
+        if found is not None:
+            return found, "hit-process"
+        flight = self._flights.get(key)
+        if flight is None or flight.abandoned:
+            flight = self._flights[key] = _Flight(asyncio.ensure_future(self._fill(key, compute)))
+            flight.task.add_done_callback(functools.partial(self._land, key, flight))
+        value, tier = await flight.join()
+        counter(CACHE, kind, tier).inc()
+        return value, tier
+
+    def local(self, kind: Kind, key: str) -> bytes | None:
+        """From the process alone, at once."""
+        found = self._local.get(key) if self.enabled else None
+        if found is not None:
+            counter(CACHE, kind, "hit-process").inc()
+        return found
+
+    async def get(self, key: str) -> bytes | None:
+        """From either tier, or None."""
+        if not self.enabled:
+            return None
+        return self._local.get(key) or await self.shared_get(key)
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Store in both tiers."""
+        if not self.enabled:
+            return
+        self._keep(key, value)
+        await self.shared_put(key, value)
+
+    def _keep(self, key: str, value: bytes) -> None:
+        if len(value) <= self._local.maxsize:
+            self._local[key] = value
+
+    def _land(self, key: str, flight: _Flight, _: object) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    async def _fill(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> tuple[bytes, Tier]:
+        shared = await self.shared_get(key)
+        if shared is not None:
+            self._keep(key, shared)
+            return shared, "hit-redis"
+        value = await compute()
+        if not isinstance(value, Fleeting):
+            await self.put(key, value)
+        return value, "miss"
+
+    async def shared_get(self, key: str) -> bytes | None:
+        """From Redis alone; None when it is not there or Redis is away."""
+        if self._redis is None or self.breaker.opened:
+            return None
+        try:
+            found: bytes | None = await self.breaker.call_async(self._redis.get, key)
+        except _FAULTS as error:
+            self._failed(error)
+            return None
+        else:
+            return found
+
+    async def shared_put(self, key: str, value: bytes) -> None:
+        """To Redis alone, for what is not worth room in each process."""
+        if self._redis is None or self.breaker.opened:
+            return
+        ttl = self._ttl_seconds * random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER)  # noqa: S311 - not a secret
+        try:
+            await self.breaker.call_async(self._redis.set, key, value, px=int(ttl * 1000))
+        except _FAULTS as error:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        CACHE_ERRORS.inc()
+        _log.warning("redis does not answer; going on without the shared cache", extra={"error": repr(error)})
+
+
+class _Flight:
+    """One computation with several callers; cancelled when the last caller leaves."""
+
+    def __init__(self, task: asyncio.Future[tuple[bytes, Tier]]) -> None:
+        self.task = task
+        self.abandoned = False  # cancelled but not yet finished: a new caller must start its own
+        self._waiting = 0
+
+    async def join(self) -> tuple[bytes, Tier]:
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0 and not self.task.done():
+                self.abandoned = True
+                self.task.cancel()

@@ -1,0 +1,103 @@
+"""Sentences and their citations, in whatever form a language model writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from app.text.sentences import ends_in_abbreviation
+
+_GAP: Final = r"\s{0,9}"  # within a mark: a bound, so that spaces without end are not tried in every way between two gaps
+_NAME: Final = rf"(?:(?:sources?|src|docs?|documents?|passages?|refs?|references?|citations?|quellen?|fuentes?|источник|来源|出典){_GAP}[:#]?{_GAP})?"
+_NUMBERS: Final = rf"\^?{_NAME}\^?\d{{1,3}}(?:{_GAP}(?:,|;|&|and|und|-|–|—){_GAP}\^?{_NAME}\d{{1,3}}){{0,9}}"
+# [1] [1, 2] [1-2] [^1] [Source 1] [[1]] (Source 1) 【1】 【1†source】
+_MARK_TEXT: Final = rf"(?i:\[\[?{_GAP}{_NUMBERS}{_GAP}\]\]?|【{_GAP}{_NUMBERS}(?:[†:][^】\n]{{0,40}})?{_GAP}】|\((?:sources?|quellen?|来源){_GAP}{_NUMBERS}\))"
+_MARK: Final = re.compile(_MARK_TEXT)
+_RANGE: Final = re.compile(r"(\d{1,3})\s*[-–—]\s*\^?(?:[^\W\d]+\s*)?(\d{1,3})")
+_PLAIN: Final = re.compile(r"\[(\d{1,3})\]")
+# A sentence ends at . ! or ?, with the citations behind it, before white space and no small letter ("e.g. this" goes on); or at a
+# line break.
+_END: Final = re.compile(rf"[.!?][\"')\]*_]*(?:\s*{_MARK_TEXT})*(?=\s+[^a-z\s])|[。！？][\"”」』）]*(?:\s*{_MARK_TEXT})*|\n+")
+_INCOMPLETE_MARKS: Final = re.compile(rf"\s*(?:{_MARK_TEXT}\s*)*(?:\[[^\]\n]{{0,24}}|【[^】\n]{{0,48}}|\((?:[sq][^)\n]{{0,24}})?)?", re.IGNORECASE)  # fmt: skip
+_FENCE: Final = re.compile(r"\A\s*+(`{3,}|~{3,})")
+
+
+class Sentences:
+    """Cuts a stream of text into whole sentences, keeping trailing citations with the sentence they belong to. A row of a table and a
+    block of code are one sentence each."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> Iterator[str]:
+        """The sentences that became whole with `text`."""
+        self._held += text
+        while (cut := self._cut()) is not None:
+            sentence, self._held = self._held[:cut], self._held[cut:]
+            if sentence.strip():
+                yield sentence
+
+    def rest(self) -> str:
+        """What is left at the end of the stream."""
+        rest, self._held = self._held, ""
+        return rest
+
+    def _cut(self) -> int | None:
+        if fence := _FENCE.match(self._held):
+            closed = re.compile(rf"\n[ \t]*{re.escape(fence[1])}[^\n]*\n+").search(self._held, fence.end())
+            return closed.end() if closed else None
+        row = self._held.lstrip().startswith("|")
+        for found in _END.finditer(self._held):
+            if found.group()[0] != "\n" and row:
+                continue
+            # Marks may follow in the next token ("... word. [1]"): wait until something else has come.
+            if _INCOMPLETE_MARKS.fullmatch(self._held[found.end() :]):
+                return None
+            if not _MARK.search(found.group()) and ends_in_abbreviation(self._held[: found.end()]):
+                continue
+            following = _MARK.match(self._held[found.end() :].lstrip())
+            if following is None or found.group()[0] == "\n":
+                return _with_line_end(self._held, found.end())
+        return None
+
+
+def _with_line_end(text: str, place: int) -> int:
+    """`place`, or where the next line's words begin if its line ends at `place` and such words are there already."""
+    rest = text[place:].lstrip()
+    blank = text[place : len(text) - len(rest)] if rest else ""
+    return place + len(blank) if blank.lstrip(" \t").startswith("\n") else place
+
+
+def canonical(sentence: str, sources: int) -> str:
+    """The sentence with every citation as [n], without those of sources that do not exist. Code keeps its brackets."""
+    if is_code(sentence):
+        return sentence
+    parts = re.split(r"(`[^`\n]*`)", sentence)
+    for place in range(0, len(parts), 2):
+        parts[place] = _MARK.sub(lambda found: "".join(f"[{n}]" for n in _named(found.group(), sources)), parts[place])
+    return "".join(parts)
+
+
+def cited(sentence: str, sources: int) -> list[int]:
+    """The valid source numbers a sentence names, in order, each once."""
+    if is_code(sentence):
+        return []
+    prose = re.sub(r"`[^`\n]*`", " ", sentence)
+    return list(dict.fromkeys(n for found in _MARK.finditer(prose) for n in _named(found.group(), sources)))
+
+
+def without_marks(sentence: str) -> str:
+    """The sentence without its citations."""
+    return sentence if is_code(sentence) else _MARK.sub("", sentence)
+
+
+def is_code(sentence: str) -> bool:
+    """Whether it is a block of code."""
+    return _FENCE.match(sentence) is not None
+
+
+def _named(mark: str, sources: int) -> list[int]:
+    spread = _RANGE.sub(lambda found: " ".join(map(str, range(int(found[1]), min(int(found[2]), sources) + 1))), mark)
+    spread = spread.split("†")[0]
+    return [n for n in map(int, re.findall(r"\d{1,3}", spread)) if 1 <= n <= sources]

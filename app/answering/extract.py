@@ -1,0 +1,263 @@
+"""Answers without a language model: the pieces of the sources that hold what the question asks for, word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from app.answering import conflict, evidence
+from app.answering.answer_type import fits
+from app.answering.attribution import Claim
+from app.answering.evidence import Held
+from app.answering.numbers import numbers_in
+from app.answering.prompt import Source
+from app.answering.question import Question, Term, Words, share, words_of
+from app.answering.quotable import Quotable, candidates, narrowed, records
+from app.models.port import Vector
+
+LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
+
+_FOOTNOTE: Final = re.compile(r"\s?\[\d{1,3}\]")
+_MOST_EMBEDDED: Final = 16  # pieces and shortened questions, about 40 ms of one core with MiniLM; the words chose them already
+_MOST_QUOTED: Final = 4
+_CASELESS: Final = ("", "ar", "he", "hi")  # nothing tells a name there, so every word counts
+_LACKING: Final = 0.1  # of the question: less than one character of a short run
+_MOST_VERSIONS: Final = 2  # beside the best one
+_KEEP_SHARE_OF_BEST: Final = 0.85  # a piece far behind the best one is about something else
+_KEEP_SHARE_EXPLAINING: Final = 0.78
+_SOURCE_DISCOUNT: Final = 0.03  # per rank: between equal pieces the better passage's wins
+_OWN: Final = 0.5  # what a piece holds itself counts beside what it holds with its context
+_NUMBER: Final = 0.15  # a piece with a number is the better answer to "how many"
+_TOPIC: Final = 0.3
+_INSTRUCTS: Final = 0.15
+_INSTRUCTION: Final = re.compile(
+    r"\A(?:to|first|then|next|in order to|use|call|give|set|add|make|create|run|define|pass|put|write|store|import|include|specify|open|press|turn|click|"
+    r"choose|select|install|start|enter|send)\b|\byou(?:'ll| will)? (?:can|may|should|must|need|have|do|create|use|add|refine|call)\b|\bmust\b|, use\b",
+    re.IGNORECASE,
+)
+_NEGATED: Final = re.compile(r"n['’]t\b|\b(?:not|never|without)\b", re.IGNORECASE)
+_ASIDE: Final = ("Note ", "In addition", "For more", "Information on", "For example", "However", "If, ", "If for ")
+_MOST_EXPLAINING: Final = 3  # passages
+_EXPLAINS: Final = re.compile(
+    r"\A\W*+(?:how (?:do|does|can|could|should|to|is|are|would)\b|why\b|explain\b|describe\b|what (?:is|are) the differences?\b)",
+    re.IGNORECASE,
+)
+_WANTS_NUMBER: Final = re.compile(
+    r"\bhow (?:many|much|long|old|far|often|tall|high|big|deep|heavy|wide|fast|large|soon)\b|\bwhen\b|\bwhat (?:time|date|year|number|code)\b"
+    r"|\bwie(?:viele?| viele?| lange| alt| weit| oft| hoch| groß| schwer)\b|\bwann\b|\bcombien\b|\bquand\b|\bcu[áa]nt|\bcu[áa]ndo\b"
+    r"|\bquant[oaie]\b|\bquando\b|сколько|когда|كم|متى|多少|几|幾|多久|多长|何[時日年月人円回]|いくつ|いくら|いつ|얼마|몇|언제|กี่|เท่าไ|เมื่อไ",
+    re.IGNORECASE,
+)
+
+
+class Meaning(Protocol):
+    """A model of meaning, as far as it can read."""
+
+    def reads(self, text: str) -> bool: ...
+
+    async def vectors(self, texts: Sequence[str]) -> list[Vector]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A piece that may be quoted, and how good it is."""
+
+    piece: Quotable
+    held: Held
+    score: float
+    weak: bool = False  # enough only beside a better one: another version of the document says it in other words
+
+
+async def extract(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+    """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
+    explains = _EXPLAINS.match(question.text) is not None
+    weighed = [(piece, _held(question, piece)) for piece in candidates(sources) if not (piece.loose if explains else piece.leads)]
+    likely = [
+        (piece, found)
+        for piece, found in weighed
+        if not found.refused
+        and found.covered >= evidence.MIN_SHARE_WITH_MEANING
+        and not (piece.loose and found.missing)
+        and fits(question, _narrowed(question, piece))
+    ]
+    likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))
+    similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
+    wants_number = _WANTS_NUMBER.search(question.text) is not None
+    accepted: list[Found] = []
+    for place, (piece, found) in enumerate(likely):
+        similarity = similarities.get(place)
+        more = gains.get(place, ())
+        as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
+        weak = not evidence.answers(found, similarity, more) and not as_row
+        score = found.covered + _OWN * found.own + (similarity or 0.0)
+        score += _NUMBER * bool(wants_number and numbers_in(piece.text))
+        score += _explaining(question, piece) if explains else 0.0
+        accepted.append(Found(piece, found, score * (1 - _SOURCE_DISCOUNT * (piece.n - 1)), weak))
+    if all(one.weak for one in accepted):
+        accepted = []
+    if not accepted and explains and not any(term.kind == "exact" for term in question.asked):
+        accepted = await _explained(question, sources, meaning)
+    if not accepted and not explains:
+        accepted = list(_recorded(question, sources))
+    return sorted(accepted, key=lambda one: -one.score)
+
+
+def _held(question: Question, piece: Quotable) -> Held:
+    own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
+    return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head)
+
+
+def _recorded(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+    """Records whose first line is what the question asks about, where no line of its own answers."""
+    for piece in records(sources):
+        found = evidence.held(question, piece.text, piece.context, piece.lead, piece.head)
+        named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
+        if named and evidence.answers_as_row(found, ()) and fits(question, _narrowed(question, piece)):
+            yield Found(piece, found, found.covered + _OWN * found.own)
+
+
+def _explaining(question: Question, piece: Quotable) -> float:
+    """What makes a piece the better explanation: it stands under a heading that says what was asked, and it says what to do."""
+    topic = max((_asked_in(question, line) for line in piece.context.split("\n")), default=0.0) / max(1, len(question.asked))
+    score = _TOPIC * topic + _INSTRUCTS * (_INSTRUCTION.search(piece.text) is not None)
+    return score - _INSTRUCTS * (piece.text.startswith(_ASIDE) or _NEGATED.search(piece.text) is not None)
+
+
+async def _explained(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+    """An explanation is spread over sentences: the ones nearest to the question, of a passage that holds all of it."""
+    whole = [source for source in sources if evidence.held(question, source.text, source.title).covered > evidence.ALL]
+    near: list[tuple[Quotable, Held]] = []
+    for source in whole[:_MOST_EXPLAINING]:
+        weighed = [
+            (piece, evidence.held(question, piece.text, f"{source.title}\n{source.text}")) for piece in candidates([source])
+        ]
+        near += [(piece, found) for piece, found in weighed if found.own > 0 and not found.refused and not piece.loose]
+    near = sorted(near, key=lambda one: -one[1].own)[:_MOST_EMBEDDED]
+    similarities, _ = await _meaning(question, near, meaning)
+    return [
+        Found(piece, found, found.own + similarities[place])
+        for place, (piece, found) in enumerate(near)
+        if similarities.get(place, 0.0) >= evidence.MIN_SIMILARITY_EXPLAINING
+    ]
+
+
+async def _meaning(
+    question: Question, likely: Sequence[tuple[Quotable, Held]], meaning: Meaning | None
+) -> tuple[dict[int, float], dict[int, list[float]]]:
+    """By place: the similarity of question and piece, and what each missing word adds to it. Only of what the model can read."""
+    if meaning is None or question.language != "en" or not meaning.reads(question.search):
+        return {}, {}
+    read = [place for place, (piece, _) in enumerate(likely) if meaning.reads(piece.text)]
+    if not read:
+        return {}, {}
+    missing = {term.folded: term for place in read for term in likely[place][1].missing}
+    texts = [question.search, *(_without(question.search, term.text) for term in missing.values())]
+    vectors = await meaning.vectors([*texts, *(_shown(likely[place][0]) for place in read)])
+    whole, shortened = vectors[0], dict(zip(missing, vectors[1 : len(texts)], strict=True))
+    similarities, gains = dict[int, float](), dict[int, list[float]]()
+    for place, vector in zip(read, vectors[len(texts) :], strict=True):
+        similarities[place] = float(np.dot(whole, vector))
+        gains[place] = [similarities[place] - float(np.dot(shortened[term.folded], vector)) for term in likely[place][1].missing]
+    return similarities, gains
+
+
+def _without(question: str, word: str) -> str:
+    return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", question).split())
+
+
+def _shown(piece: Quotable) -> str:
+    above = piece.heading or piece.context.partition("\n")[0]
+    return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
+
+
+def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source] = ()) -> list[Found]:
+    """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
+    each other version of the best piece's document its best piece is said too."""
+    every, found = found, [one for one in found if not one.weak]
+    if (
+        question.language != "en" and found and not found[0].held.missing
+    ):  # by words alone, a piece that lacks one is another thing's
+        found = [one for one in found if not one.held.missing and one.held.covered > found[0].held.covered - _LACKING]
+    kept: list[Found] = []
+    near = _KEEP_SHARE_EXPLAINING if _EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
+    for one in found:
+        if len(kept) == _MOST_QUOTED or one.score < found[0].score * near:
+            break
+        if not any(conflict.same(one.piece.text, other.piece.text) for other in kept):
+            kept.append(one)
+    kept += _other_versions(question, kept, every, {source.n: source for source in sources})
+    first = {one.piece.n: place for place, one in reversed(list(enumerate(kept)))}
+    return sorted(kept, key=lambda one: (first[one.piece.n], one.piece.position))
+
+
+def _other_versions(
+    question: Question, kept: Sequence[Found], found: Sequence[Found], by_number: Mapping[int, Source]
+) -> list[Found]:
+    if not kept or not by_number:
+        return []
+    best, said = by_number[kept[0].piece.n], {by_number[one.piece.n].document for one in kept}
+    told = _told_in(question, kept[0].piece)
+    more: list[Found] = []
+    for one in found:
+        source = by_number[one.piece.n]
+        as_much = not one.weak or (bool(told) and told <= _told_in(question, one.piece))
+        if source.document not in said and conflict.versions(best, source) and as_much:
+            said.add(source.document)
+            more.append(one)
+    return more[:_MOST_VERSIONS]
+
+
+def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
+    """What of the question a piece holds itself."""
+    own = words_of(piece.text)
+    return frozenset(
+        term.folded for term in question.asked if term.kind != "kind" and share(term, own, tongue=question.language) == 1.0
+    )
+
+
+class ExtractiveWriter:
+    """Writes the chosen pieces, each with its source's number."""
+
+    label = LABEL
+
+    def __init__(self, meaning: Meaning | None) -> None:
+        self._meaning = meaning
+
+    async def write(self, question: Question, sources: Sequence[Source], best_cosine: float | None) -> AsyncIterator[Claim]:
+        """Whatever the passages' similarity is: each piece has to pass its own floor."""
+        kept = chosen(question, await extract(question, sources, self._meaning), sources)
+        by_number = {source.n: source for source in sources}
+        said = [conflict.Statement(_quoted(question, one.piece), one.piece.text, by_number[one.piece.n]) for one in kept]
+        explains = (
+            _EXPLAINS.match(question.text) is not None
+        )  # what parts of an explanation add to each other is no contradiction
+        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.told(said):
+            yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
+
+
+def _quoted(question: Question, piece: Quotable) -> str:
+    """A footnote's mark inside the quote would read as a citation of ours. What a name of the question stands in above it goes before."""
+    text = _FOOTNOTE.sub("", _narrowed(question, piece))
+    own = words_of(piece.text)
+    outside = [term for term in question.asked if term.kind != "kind" and not share(term, own, tongue=question.language)]
+    lines = [line for line in piece.context.split("\n")[1:] if _holds_any(outside, words_of(line), question.language)]
+    lines = [line.rstrip(":：") for line in lines if len(line) <= 80 and not line.startswith(text[:8])]
+    named = [line for line in lines if line not in text]
+    return f"{': '.join(_FOOTNOTE.sub('', line) for line in named)}: {text}" if named and piece.heading else text
+
+
+def _narrowed(question: Question, piece: Quotable) -> str:
+    return narrowed(piece, lambda words: _asked_in(question, words)) if piece.cells else piece.text
+
+
+def _asked_in(question: Question, text: str) -> float:
+    held = words_of(text)
+    return sum(share(term, held, tongue=question.language) for term in question.asked)
+
+
+def _holds_any(terms: Sequence[Term], words: Words, tongue: str) -> bool:
+    return any(share(term, words, tongue=tongue) for term in terms)

@@ -1,0 +1,265 @@
+"""What a question asks for: the terms that an answer must hold, told apart from the words that only make it a question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Final, Literal
+
+from app.answering.function_words import ANSWER_KIND_WORDS, DENSE_FORMS, FUNCTION_WORDS, language
+from app.answering.word_forms import ALIKE
+from app.text.analysis import compounds, runs, stems, word_terms
+from app.text.folding import fold
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# "exact": an identifier, a number or a name, without which nothing answers. "word": the subject. "kind": asks for the answer's kind ("which
+# day") and is often not in it. "dense": a run of a script without spaces.
+# "money": asks for a price, which an amount of money answers.
+Kind = Literal["exact", "word", "kind", "dense", "money"]
+
+_WEIGHT: Final[dict[Kind, float]] = {"exact": 1.0, "word": 1.0, "kind": 0.2, "dense": 1.0, "money": 1.0}
+_QUOTED: Final = re.compile(r"[\"“«„「『]([^\"”»“」』]{2,80})[\"”»“」』]")
+_MONEY: Final = re.compile(
+    r"[$€£¥₽₴₹₺元円]|\b(?:eur|usd|gbp|chf|jpy|cny|sek|pln|euros?|dollars?|pounds?|francs?|cents?|yen|kronor|zł|злот\w+|руб\w*|гривен\w*|free)\b|دينار|ريال|درهم|يورو|دولار|หยวน|บาท",
+    re.IGNORECASE,
+)
+_MONEY_WORDS: Final = _set(
+    "cost costs kostet kosten cuesta cuestan coute coutent costa costano custa custam стоит стоят kosztuje kosztuja koster kost تكلف سعر"
+)
+_LABELS: Final = _set(
+    "code codes error part item article number fehler fehlercode artikel nummer codigo codigos numero pieza erreur piece codice codigo код ошибка деталь артикул رمز الرمز"
+)  # stand before an identifier and say only that it is one
+_NAMES_SHARE: Final = 0.75  # in a question of which more words than this have a capital, capitals say nothing
+_SHORTEST_PART: Final = 5  # letters of a word that may stand for a longer one that holds it, and of a shared beginning in English
+_SHORTEST_ROOT: Final = 4
+_LONGEST_ENDING: Final = 3
+_IN_DENSE: Final = re.compile(
+    r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
+)
+_LONGEST_WORD: Final = 40  # letters, of the short words that are looked for before another one
+_PLACES: Final = _set(
+    "rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua"
+)  # "rue des Lilas" is one name
+_BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")
+_IDENTIFIED: Final = re.compile(r"\s[«„“\"']?(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[\w-]+")
+_HOW: Final = _set("how wie")  # what follows asks for a measure: "how high", "wie teuer"
+_SENTENCE_START: Final = re.compile(r"(?:^|[.!?:;]\s+|[¿¡(]\s*|\n)$")
+# Words of which one says the opposite of the other, or another turn of the same thing: a model of meaning takes them for alike.
+_CONTRASTS: Final = tuple(
+    frozenset(words.split())
+    for words in (
+        "morning afternoon evening night noon midnight", "minimum maximum", "open close", "opens closes", "opening closing", "summer winter spring autumn",
+        "arrive depart leave", "arrival departure", "start end begin finish", "buy sell", "first last second third", "left right north south east west",
+        "upper lower", "old new", "adult child children", "men women", "weekday weekend", "day night", "import export", "input output", "entry exit",
+        "internal external", "hot cold", "income expense", "before after", "monday tuesday wednesday thursday friday saturday sunday",
+        "january february march april may june july august september october november december", "daily weekly monthly yearly annual quarterly",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing asked for, as it was written and as the index knows it."""
+
+    text: str
+    folded: str
+    stems: tuple[str, ...]
+    kind: Kind
+    naming: bool = False  # it belongs to a name ("rue" des Tanneurs), or may be one (a German noun)
+
+    @property
+    def weight(self) -> float:
+        """How much of the question it is."""
+        return min(3.0, len(self.folded) / 2) if self.kind == "dense" else _WEIGHT[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`search`: what the index is asked. `asked`: what an answer must hold. `any_of`: of these names, from the talk before it, at least one.
+    `text`: as a language model reads it. `language`: a code, or "" when unknown."""
+
+    text: str
+    search: str
+    asked: tuple[Term, ...]
+    language: str
+    any_of: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a text that may answer: its terms as the index has them, its folded words, and whether it names an amount of money."""
+
+    terms: frozenset[str]
+    folded: frozenset[str]
+    money: bool
+
+    def __or__(self, other: Words) -> Words:
+        return Words(self.terms | other.terms, self.folded | other.folded, self.money or other.money)
+
+
+@lru_cache(4096)
+def words_of(text: str) -> Words:
+    """What `text` holds."""
+    folded = frozenset(fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense)
+    return Words(frozenset(stems(text)), folded, _MONEY.search(text) is not None)
+
+
+def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
+    """The terms; a word that stands before a name, or names a street and a small word between, belongs to it."""
+    named: set[str] = set()
+    nouns = False
+    for term, following in zip_longest(found, found[1:]):
+        before = _word_before(text, text.find(term.text))
+        noun = tongue == "de" and term.text[:1].isupper()  # the first one is what is asked for, of the others
+        naming = noun and nouns and before in _BEFORE_NAMES | named
+        named, nouns = {term.text.lower()} if naming else set(), nouns or noun
+        if following is not None and following.kind == "exact" and not any(map(str.isdigit, following.folded)):
+            between = text[text.find(term.text) + len(term.text) : text.find(following.text)]
+            apart = len(between.split()) > (term.folded in _PLACES)
+            naming = naming or (not apart and not set(between) & set(",;:?!"))
+        yield replace(term, naming=True) if naming and term.kind == "word" else term
+
+
+def read_question(text: str) -> Question:
+    """The terms of a question that stands alone."""
+    folded = [fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense]
+    tongue = language(folded) if folded else ""
+    return Question(text, text, tuple(_with_names(list(_terms(text, tongue)), text, tongue)), tongue)
+
+
+def share(term: Term, held: Words, *, tongue: str) -> float:
+    """How much of a term a text holds, in [0, 1]. A name or number is held whole or not at all."""
+    if term.kind == "dense":
+        return _dense_share(term.folded, held)
+    if term.kind == "money" and held.money:
+        return 1.0
+    if all(stem in held.terms for stem in term.stems):
+        return 1.0
+    if (
+        tongue == "en"
+        and len(term.stems) == 1
+        and term.kind != "exact"
+        and not held.terms.isdisjoint(ALIKE.get(term.stems[0], ()))
+    ):
+        return 1.0
+    if any(map(str.isdigit, term.folded)) or (term.kind == "exact" and tongue == "en"):
+        return 0.0
+    return 1.0 if any(_akin(term.folded, word, tongue) for word in held.folded) else 0.0
+
+
+def contradicts(term: Term, held: Words) -> bool:
+    """Whether the text speaks of the term's opposite or another of its kind."""
+    return any(term.folded in kind and term.folded not in held.folded and not kind.isdisjoint(held.folded) for kind in _CONTRASTS)
+
+
+def _akin(asked: str, word: str, tongue: str) -> bool:
+    """Two forms of one word, or a compound and its part. English is stemmed already; other languages are known by their roots."""
+    short, long = sorted((asked, word), key=len)
+    if tongue == "en":
+        return len(short) >= _SHORTEST_PART and long.startswith(short) and len(long) - len(short) <= _LONGEST_ENDING + 1
+    if (
+        not short.isascii() and len(short) >= 3 and "\u0590" <= short[0] <= "\u06ff"
+    ):  # Hebrew and Arabic: articles are written together
+        return long.endswith(short) and len(long) - len(short) <= _LONGEST_ENDING
+    if len(short) >= _SHORTEST_PART and short in long:
+        return True
+    common = next((place for place, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    root = _SHORTEST_ROOT - (not short.isascii())
+    ending = _LONGEST_ENDING + (common > _SHORTEST_PART)
+    return common >= max(root, len(long) - _LONGEST_ENDING) or (common >= _SHORTEST_PART and len(long) - common <= ending)
+
+
+def _dense_share(run: str, held: Words) -> float:
+    if len(run) == 1:
+        return float(run in held.terms)
+    covered = [False] * len(run)
+    for place in range(len(run) - 1):
+        if run[place : place + 2] in held.terms:
+            covered[place] = covered[place + 1] = True
+    return sum(covered) / len(run)
+
+
+def _terms(text: str, tongue: str) -> Iterator[Term]:
+    bare = DENSE_FORMS.sub(lambda found: " " * len(found.group()), text)
+    quoted = [found.span(1) for found in _QUOTED.finditer(text)]
+    found = [
+        (place + part_place, 0 if part_place else run_place, run, dense, part)
+        for place, compound in compounds(bare)
+        for part_place, part in _by_script(compound)
+        for run_place, run, dense in _placed_runs(part)
+    ]
+    identified = any(any(map(str.isdigit, part)) and any(map(str.isalpha, part)) for *_, part in found)
+    function = FUNCTION_WORDS.get(tongue, frozenset())
+    spaced = [run for *_, run, dense, _ in found if not dense and fold(run) not in function]
+    # German writes every noun with a capital, so there it tells no name.
+    telling = tongue != "de" and (sum(run[:1].isupper() for run in spaced) <= _NAMES_SHARE * len(spaced) or len(spaced) <= 2)
+    seen: set[str] = set()
+    for place, run_place, run, dense, compound in found:
+        folded = fold(run)
+        if dense:
+            if len(run) == 1 and "\u3041" <= run <= "\u309f":
+                continue  # what is left of a word of form
+            kind: Kind = "dense"
+        elif any(map(str.isdigit, compound)):
+            if run_place:
+                continue  # the whole identifier was taken with its first part
+            folded, run = fold(compound), compound
+            kind = "exact"
+        else:
+            within_quotes = any(start <= place + run_place < end for start, end in quoted)
+            named = telling and run[0].isupper() and not _SENTENCE_START.search(text[:place])
+            if folded in function and not (run.isupper() and len(run) > 1 and named):
+                continue
+            if within_quotes or named:
+                kind = "exact"
+            elif folded in _MONEY_WORDS:
+                kind = "money"
+            else:
+                measured = _word_before(text, place) in _HOW and tongue in ("en", "de")
+                labels = identified and (folded in _LABELS or _IDENTIFIED.match(text[place + run_place + len(run) :]) is not None)
+                kind = "kind" if folded in ANSWER_KIND_WORDS or labels or measured else "word"
+        if folded in seen:
+            continue
+        seen.add(folded)
+        known = _identifier_terms(run, text) if any(map(str.isdigit, run)) else word_terms(run)[:1]
+        if dense or known:
+            yield Term(run, folded, known, kind)
+
+
+def _word_before(text: str, place: int) -> str:
+    words = re.findall(r"\w+", text[max(0, place - _LONGEST_WORD) : place])
+    return words[-1].lower() if words else ""
+
+
+def _identifier_terms(identifier: str, question: str) -> tuple[str, ...]:
+    """Beside letters of a script without spaces the index has its parts alone: 代码S-312 is one word there."""
+    known = stems(identifier)
+    return tuple(known[:-1] if len(known) > 2 and _IN_DENSE.search(question) else known)
+
+
+def _by_script(compound: str) -> Iterator[tuple[int, str]]:
+    """The parts of a compound that change script: 代码S-312表示 is 代码, S-312 and 表示."""
+    if compound.isascii() or not any(dense for _, dense in runs(compound)):
+        yield 0, compound
+        return
+    place = 0
+    for part in re.split(f"({_IN_DENSE.pattern}+)", compound):
+        bare = part.strip("-./")
+        if bare:
+            yield place + part.find(bare), bare
+        place += len(part)
+
+
+def _placed_runs(compound: str) -> Iterator[tuple[int, str, bool]]:
+    place = 0
+    for run, dense in runs(compound):
+        place = compound.find(run, place)
+        yield place, run, dense
+        place += len(run)

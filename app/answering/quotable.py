@@ -1,0 +1,334 @@
+"""What of a passage can be quoted: sentences, list items, rows of tables with their head, lines of keys and values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from app.answering.prompt import Source
+from app.text.blocks import Block, blocks, heading_words
+from app.text.folding import fold
+from app.text.sentences import sentences
+
+_BULLET: Final = re.compile(r"^\s*(?:[*+•-]|\d{1,9}[.)])\s+")
+_RULE: Final = re.compile(r"^[\s|:+-]+$")
+_CELL: Final = re.compile(r"(?<!\\)\|")
+_ENDS: Final = (*".!?…。！？؟।", '."', ".)", ".”", "。」")
+_LEADS: Final = (":", "：")
+_CONTINUES: Final = re.compile(
+    r"\A(?:(?:it|its|they|their|he|his|she|her|this|these|er|sie|es|dieser?|dieses|il|elle|ils|elles|ce|él|ella|esto|он|она|оно|они|"
+    r"его|её|их|это)\b|[它他她]|それ|これ|\w+\s(?:فيها|فيه|منها|منه|عنها|عنه|لها|بها|به)\b)",
+    re.IGNORECASE,
+)
+_MOST_WORDS: Final = 60  # longer pieces are listings
+_MOST_CHARACTERS: Final = 600  # of a script without spaces, or a row of a wide table
+_NUMBERED: Final = re.compile(r"\A\s*+\d{1,3}[.)]\s")
+_MOST_CELLS: Final = 12
+_LONGEST_LABEL: Final = 60  # characters
+_LABEL_WORDS: Final = 6
+_TITLE_WORDS: Final = 3
+_HEAD_LINES: Final = 3
+_SENTENCE: Final = re.compile(r"[。！？]|[.!?]\s")
+_SHORTEST_PROSE: Final = 4  # words
+_PROGRAM: Final = re.compile(r"[{}<>=;$]|>>>|\w\(\w*\)\.|^[A-Z_]+ \w+ FROM\b")
+_FIRM: Final = re.compile(r"(?:\b\w{1,2}|\b(?:Ltd|Inc|Corp|Bros))\.\Z")  # "e. V.", "S.A.", "Co."
+_SECTION: Final = re.compile(r"\A\W{0,3}(?:§|\d|art(?:icle|ikel|ículo|icolo|\.)?\s*\d|статья|第)", re.IGNORECASE)
+_SHORT_LINE: Final = 80  # characters; wrapped text is at least half as wide
+# Words that a sentence of their language does not end with, and a heading rarely.
+_NEVER_LAST: Final = frozenset(
+    """the a an of to with your our their its and or for from by at as if is are was were be which that will can may this these into
+    der die das den dem des ein eine einer einem einen und oder mit von für zu im zum zur le la les un une des du de et ou en dans el los
+    las una y con por para del""".split()  # noqa: SIM905
+)
+_WRAPPED_SHARE: Final = 0.7  # of lines that are full: an address or a word in between breaks sooner
+
+
+@dataclass(frozen=True, slots=True)
+class Quotable:
+    """A piece that can stand alone. `context`: what is said above it (title, headings, table head, line before a list), which belongs to it;
+    `before`: the sentence that it goes on from, or ""; `heading`: the innermost heading; `lead`: the first words of its
+    document, which say what all of it is about, and `head` its title lines among them; `cells`: of a table's row, each with the head of its column; `loose`: no sentence, as a letter's head is; `leads`: it
+    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `position`: its place in the passage."""
+
+    text: str
+    n: int
+    position: int
+    context: str = ""
+    before: str = ""
+    heading: str = ""
+    lead: str = ""
+    cells: tuple[tuple[str, str], ...] = ()
+    loose: bool = False
+    head: str = ""
+    leads: bool = False
+    defines: str = ""
+
+
+def quotable(source: Source) -> list[Quotable]:
+    """The pieces of a passage in reading order."""
+    path: list[tuple[int, str]] = []
+    intro, label, defines, found = "", "", "", list[Quotable]()
+    first, top, lead = _first_heading(source), title_lines(source), _lead(source)
+    title = " ".join(top.split())
+    for block in blocks(source.text):
+        if block.kind == "heading":
+            while path and path[-1][0] >= block.level:
+                path.pop()
+            path.append((block.level, heading_words(block.text)))
+            intro = label = defines = ""
+            continue
+        main = _of_whole(first, path)
+        above = [*([source.title] if main or source.title != first else []), *(words for _, words in path)]
+        inner = path[-1][1] if path else ""
+        if (named := _label(block)) and block.text.count("\n") == 0:
+            label, defines = named, named if _is_code(named) else ""
+            continue
+        label, defines = named or label, "" if named else defines
+        if (defined := _defined(block)) is not None:
+            label, block = defined
+            defines = label
+        elif block.kind == "code" and _is_prose(block.text):
+            block = replace(block, kind="paragraph", text="\n".join(line.strip() for line in block.text.split("\n")))
+        if block.kind == "table":
+            pieces = [(_row(cells), head, "", cells) for cells, head in _rows(block)]
+        elif block.kind == "code":
+            pieces = []
+        else:
+            pieces = [(piece, "", before, ()) for piece, before in _pieces(block)]
+        for text, head, before, cells in pieces:
+            if title and text in title:
+                continue  # it names the document and says nothing
+            loose = block.kind == "paragraph" and ":" not in text and not text.endswith(_ENDS)
+            context = "\n".join(filter(None, [*above, label, intro if block.kind != "paragraph" else "", head]))
+            leads = text.endswith(_LEADS)
+            found.append(
+                Quotable(
+                    text,
+                    source.n,
+                    len(found),
+                    context,
+                    before,
+                    inner,
+                    lead if main else "",
+                    cells,
+                    loose,
+                    top if main else "",
+                    leads,
+                    defines,
+                )
+            )
+        if block.kind in ("paragraph", "item") and block.text.rstrip().endswith(_LEADS):
+            intro = " ".join(_BULLET.sub("", block.text).split())
+        elif block.kind == "paragraph":
+            intro = ""
+    return found
+
+
+def _is_code(line: str) -> bool:
+    return " " not in line and any(map(str.isdigit, line)) and any(map(str.isalpha, line))
+
+
+def _defined(block: Block) -> tuple[str, Block] | None:
+    """A term and the indented lines under it that define it."""
+    first, _, rest = block.text.partition("\n")
+    lines = rest.split("\n")
+    if block.kind not in ("paragraph", "item") or not rest or len(first) > _LONGEST_LABEL or first.endswith(_ENDS):
+        return None
+    if first[:1].isspace() or _BULLET.match(first) or not all(line[:2].isspace() for line in lines):
+        return None
+    return first.strip("`*_: "), replace(block, kind="paragraph", text="\n".join(line.strip() for line in lines))
+
+
+def _is_prose(code: str) -> bool:
+    """Whether lines that are indented are no code, but sentences under a term that they define."""
+    text = " ".join(code.split())
+    return text[:1].isupper() and text.endswith(_ENDS) and _PROGRAM.search(text) is None and len(text.split()) >= _SHORTEST_PROSE
+
+
+def _label(block: Block) -> str:
+    """A heading that has no mark of one: a short first line that ends like none ("2. Ascensor", "`retry_minutes`")."""
+    line = block.text.split("\n", 1)[0].strip()
+    bare = _BULLET.sub("", line)
+    alone = "\n" not in block.text
+    if block.kind not in ("paragraph", "item") or (alone and block.kind == "item" and not _NUMBERED.match(line)):
+        return ""
+    if not alone and goes_on(line, block.text.split("\n", 2)[1]):
+        return ""
+    short = len(bare) <= _LONGEST_LABEL and len(bare.split()) <= _LABEL_WORDS
+    plain = bare.strip("`*_")
+    return (
+        plain
+        if short
+        and plain
+        and not line.endswith(_ENDS)
+        and ":" not in line
+        and "：" not in line
+        and (not any(map(str.isdigit, bare)) or (alone and _is_code(bare)))
+        and not _SENTENCE.search(bare)
+        else ""
+    )
+
+
+def _first_heading(source: Source) -> str:
+    first = next(blocks(source.lead), None)
+    return heading_words(first.text) if first is not None and first.kind == "heading" else ""
+
+
+def _of_whole(first: str, path: Sequence[tuple[int, str]]) -> bool:
+    """Whether the document's beginning tells what this part is about too. It does not where the part stands under a heading beside the
+    document's `first` one, unless that one is a title: of some length, and in other words than the part's ("Machine Alder", "Machine Cedar")."""
+    if not first or not path or path[0][1] == first or _SECTION.match(path[0][1]):
+        return True
+    words = set(first.lower().split())
+    return len(words) >= _TITLE_WORDS and words.isdisjoint(path[0][1].lower().split())
+
+
+def _lead(source: Source) -> str:
+    """The document's name and its first words, up to its second heading; numbered sections are parts of one thing, as of a contract."""
+    kept = [source.file]
+    for place, block in enumerate(blocks(source.lead)):
+        if place and block.kind == "heading" and not _SECTION.match(heading_words(block.text)):
+            break
+        if block.kind in ("heading", "paragraph", "item"):
+            kept.append(block.text)
+    return "\n".join(kept)
+
+
+def title_lines(source: Source) -> str:
+    """The lines at the top that are no sentences: a title, the name of a house, a street."""
+    first = next(iter(blocks(source.lead)), None)
+    if first is None or first.kind not in ("heading", "paragraph"):
+        return ""
+    lines = [line.rstrip() for line in first.text.split("\n")[:_HEAD_LINES]]
+    return "\n".join(line for line in lines if len(line) <= _SHORT_LINE and (not line.endswith(_ENDS) or _FIRM.search(line)))
+
+
+def _pieces(block: Block) -> Iterator[tuple[str, str]]:
+    """(piece, the sentence before it when it goes on from that)."""
+    before = ""
+    for part in _parts(block.text):
+        text = " ".join(_BULLET.sub("", part).split())
+        if _is_whole(text, block):
+            yield text, before if before and _CONTINUES.match(text) else ""
+        before = f"{before} {text}" if before and _CONTINUES.match(text) else text
+
+
+def _parts(text: str) -> Iterator[str]:
+    lines = [line for line in text.split("\n") if line.strip()]
+    if (
+        len(lines) > 1
+        and not any(goes_on(line, below) for line, below in pairwise(lines))
+        and not _is_wrapped(lines)
+        and not any(line.rstrip().endswith(_ENDS) for line in lines[:-1])
+    ):
+        for line in lines:
+            yield from sentences(line)
+    else:
+        yield from sentences(text)
+
+
+def goes_on(line: str, below: str) -> bool:
+    """Whether a sentence of `line` ends in the line `below`: it breaks behind a word that ends none, or goes on with a small letter and
+    ends as a sentence does."""
+    line, below = line.strip(), below.strip()
+    if not line or not below or line.endswith(_ENDS) or _BULLET.match(below):
+        return False
+    last = fold(line.rsplit(maxsplit=1)[-1])
+    return (
+        line.endswith((",", "-", "–", "—"))
+        or (last in _NEVER_LAST and last.isalpha())
+        or (below[0].islower() and (below.endswith(_ENDS) or ". " in below))
+    )
+
+
+def _is_wrapped(lines: Sequence[str]) -> bool:
+    """Whether lines end because the next word did not fit, and not because something ends there."""
+    width = max(map(len, lines))
+    full = sum(len(line.rstrip()) + 1 + len(below.split(maxsplit=1)[0]) > width for line, below in pairwise(lines))
+    return full >= _WRAPPED_SHARE * (len(lines) - 1) and (width > _SHORT_LINE // 2 or len(lines) == 2)
+
+
+def _is_whole(text: str, block: Block) -> bool:
+    words = len(text.split())
+    return (
+        words <= _MOST_WORDS
+        and len(text) <= _MOST_CHARACTERS
+        and text.count("(") == text.count(")")  # a passage may begin or end inside a long sentence
+        and (text.endswith((*_ENDS, *_LEADS)) or block.kind == "item" or ":" in text or any(map(str.isdigit, text)))
+    )
+
+
+def _rows(block: Block) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
+    """(cells with the head of their column, the whole head) of each row."""
+    lines = [line for line in block.text.split("\n") if line.strip()]
+    head = _cells(lines[0])
+    for line in lines[1:]:
+        if _RULE.match(line):
+            continue
+        cells = tuple((head[place] if place < len(head) else "", cell) for place, cell in enumerate(_cells(line)) if cell)
+        if cells and len(_row(cells)) <= _MOST_CHARACTERS:
+            yield cells, ", ".join(filter(None, head))
+
+
+def _row(cells: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{head}: {cell}" if head else cell for head, cell in cells)
+
+
+def narrowed(piece: Quotable, wanted: Callable[[str], float]) -> str:
+    """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
+    columns whose head is asked for the ones that hold most of it."""
+    heads = [wanted(head) for head, _ in piece.cells]
+    asked = [heads[place] for place, (_, cell) in enumerate(piece.cells) if place and not wanted(cell)]
+    best = max(asked, default=0.0)
+    if not best or len(piece.cells) < 3:
+        return piece.text
+    kept = [one for place, one in enumerate(piece.cells) if place == 0 or wanted(one[1]) or heads[place] == best]
+    return _row(kept)
+
+
+def _cells(line: str) -> list[str]:
+    return [" ".join(cell.replace(r"\|", "|").split()) for cell in _CELL.split(line.strip().removeprefix("|").removesuffix("|"))]
+
+
+def records(sources: Sequence[Source]) -> Iterator[Quotable]:
+    """Lines of keys and values that stand together and name a thing once each, as a row of a table does: the first says which thing it is."""
+    for source in sources:
+        for place, run in enumerate(_runs(source.text)):
+            cells = tuple((key.strip(" -*•").rpartition(".")[2].replace("_", " "), value.strip()) for key, value in run)
+            if (
+                2 <= len(cells) <= _MOST_CELLS
+                and len({key for key, _ in cells}) == len(cells)
+                and len(_row(cells)) <= _MOST_CHARACTERS
+            ):
+                above = "\n".join([source.title, *(key.replace("_", " ") for key, _ in run)])
+                yield Quotable(_row(cells), source.n, place, above, lead=_lead(source), cells=cells)
+
+
+def _runs(text: str) -> Iterator[list[tuple[str, str]]]:
+    run: list[tuple[str, str]] = []
+    for block in blocks(text):
+        key, colon, value = block.text.partition(":")
+        if block.kind != "item" or not colon or "\n" in block.text or not value.strip():
+            key = ""
+        if run and (block.gap or not key):
+            yield run
+            run = []
+        if key:
+            run.append((key, value))
+    if run:
+        yield run
+
+
+def candidates(sources: Sequence[Source]) -> list[Quotable]:
+    """The pieces of all sources, best passages first; what two passages share is taken once."""
+    seen, kept = set[tuple[str, str]](), list[Quotable]()
+    for source in sources:
+        for piece in quotable(source):
+            key = (piece.text, piece.context)
+            if key not in seen:
+                seen.add(key)
+                kept.append(piece)
+    return kept

@@ -1,0 +1,293 @@
+"""Searching and answering with the service's engine, models and caches: everything between a checked request and its answer.
+
+Nothing here knows of HTTP. An answer is made of events, as plain data; the last one is the whole answer, and the cache keeps them all, so that
+a cached answer streams like a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+
+from app.answering import dates
+from app.answering.answer import Cited, Done, PromptedWriter, Token, Writer, answer
+from app.answering.cache import Cache, Fleeting, Tier
+from app.answering.catalog_view import CatalogView
+from app.answering.extract import ExtractiveWriter
+from app.answering.follow_up import Turn, with_model, with_terms
+from app.answering.prompt import Source
+from app.answering.question import Question
+from app.errors import ModelUnavailable
+from app.models.port import Embedder, Generator, Vector
+from app.observability import timing
+from app.observability.metrics import (
+    ANSWERS,
+    CACHE,
+    CLAIMS,
+    DEGRADED,
+    DROPPED_CLAIMS,
+    EMPTY,
+    RETRIEVAL_SECONDS,
+    RETRIEVALS,
+    RETRIEVED,
+)
+from app.observability.tracing import ModelCall, span
+from app.search.port import Filters, SearchReader
+from app.search.retrieve import NO_VECTORS, UNREAD, Hit, Retrieval, RetrievalRequest, retrieve
+from app.settings import Settings
+
+_EMBED_THREADS: Final = 2  # more at once only take the cores from each other
+
+
+_LEAD_CHARACTERS: Final = 400  # a letter's head, a title page, the first sentence: what a document is about
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvent:
+    """One event of an answer: `retrieval`, then `token` and `citation` as they come, then `done` with the whole answer."""
+
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked: the question, after what was said before it, of `top_k` passages."""
+
+    question: str
+    top_k: int
+    filters: Filters
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass
+class _Recording:
+    """The events of one answer, to be cached. `fleeting`: the next answer may be better, so this one is not kept."""
+
+    events: list[AnswerEvent] = field(default_factory=list)
+    fleeting: bool = False
+
+    def pack(self) -> bytes:
+        """First line: the whole answer. Second: all events."""
+        written = json.dumps(self.events[-1].data).encode() + b"\n" + json.dumps([(e.name, e.data) for e in self.events]).encode()
+        return Fleeting(written) if self.fleeting else written
+
+
+def _whole_answer(packed: bytes) -> bytes:
+    return packed.split(b"\n", 1)[0]
+
+
+def _events(packed: bytes) -> list[AnswerEvent]:
+    return [AnswerEvent(name, data) for name, data in json.loads(packed.split(b"\n", 1)[1])]
+
+
+class Answering:
+    """`embedder` may come later, when a missing model is fetched. Whoever answers a request calls `view.current()` before anything else:
+    what is cached, and what is found, is true as of that view."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: SearchReader,
+        cache: Cache,
+        embedder: Embedder | None,
+        generator: Generator | None,
+        view: CatalogView,
+    ) -> None:
+        self.embedder = embedder
+        self.view = view
+        self._settings = settings
+        self._reader = reader
+        self._cache = cache
+        self._generator = generator
+        self._embed_slots = CapacityLimiter(_EMBED_THREADS)
+
+    def writer(self) -> Writer:
+        """Who writes answers."""
+        if self._generator is not None:
+            return PromptedWriter(self._generator, deadline_seconds=self._settings.generation_timeout_seconds)
+        return ExtractiveWriter(_Meaning(self.embedder, self._embed_slots) if self.embedder else None)
+
+    def scope(self, *parts: str) -> tuple[str, ...]:
+        """Cache key parts under which an answer stays true: release, index, its generation and model, then `parts`."""
+        settings = self._settings
+        model = self.embedder.stamp.digest if self.embedder else "words"
+        return (settings.release_id, settings.search, settings.index, str(self.view.generation), model, *parts)
+
+    async def retrieve(self, asked: RetrievalRequest) -> Retrieval:
+        """The best passages, and count what was found."""
+        began = time.perf_counter()
+        with span("retrieve", {"teal.mode": asked.mode, "teal.top_k": asked.top_k}) as recorded:
+            found = await retrieve(
+                self._reader,
+                self.embed_query if self.embedder else None,
+                asked,
+                candidates=self._settings.candidates,
+                reads=self.embedder.reads if self.embedder else None,
+                deleted=self.view.deleted,
+            )
+            recorded.set_attribute("teal.found", len(found.hits))
+        RETRIEVAL_SECONDS.observe(time.perf_counter() - began)
+        RETRIEVALS.inc()
+        RETRIEVED.inc(len(found.hits))
+        if not found.hits:
+            EMPTY.labels(asked.mode).inc()
+        if (
+            found.degraded not in (None, UNREAD) and self._settings.embedding != "none"
+        ):  # where it is not wanted, nothing is missing
+            DEGRADED.inc()
+        return found
+
+    def is_fleeting(self, found: Retrieval) -> bool:
+        """Whether the result is weaker than the next one may be: the embedding provider failed just now. What the index or the
+        settings lack is in the cache key instead."""
+        return found.degraded not in (None, NO_VECTORS, UNREAD) and self.embedder is not None
+
+    def at_hand(self, asked: Ask) -> bytes | None:
+        """The whole answer as JSON when this process has it, without waiting for anything."""
+        known = self._cache.local("answer", self._key(asked))
+        return None if known is None else _whole_answer(known)
+
+    async def answer(self, asked: Ask) -> tuple[bytes, Tier]:
+        """The whole answer as JSON, from a cache when it is there."""
+
+        async def compute() -> bytes:
+            recording = _Recording()
+            written: float | None = None
+            async for event in self._new_events(asked, recording):
+                if event.name == "retrieval":
+                    written = time.perf_counter()
+            if written is not None:
+                timing.add("model", time.perf_counter() - written)
+            return recording.pack()
+
+        packed, tier = await self._cache.get_or_compute("answer", self._key(asked), compute)
+        return _whole_answer(packed), tier
+
+    async def events(self, asked: Ask) -> AsyncIterator[AnswerEvent]:
+        """The answer's events as they become certain, or all at once from the cache. Raises what retrieval and the writer raise."""
+        key = self._key(asked)
+        packed = await self._cache.get(key)
+        CACHE.labels("answer", "miss" if packed is None else "hit").inc()
+        if packed is not None:
+            for event in _events(packed):
+                yield event
+            return
+        recording = _Recording()
+        async for event in self._new_events(asked, recording):
+            yield event
+        if not recording.fleeting:
+            await self._cache.put(key, recording.pack())
+
+    def _key(self, asked: Ask) -> str:
+        said = (part for turn in asked.history for part in (turn.role, turn.content))
+        return self._cache.key(
+            "answer", *self.scope(repr(asked.filters), asked.question, str(asked.top_k), self.writer().label, *said)
+        )
+
+    async def _whole_question(self, asked: Ask) -> Question:
+        if self._generator is not None:
+            seconds = self._settings.generation_timeout_seconds
+            return await with_model(self._generator, asked.question, asked.history, deadline_seconds=seconds)
+        return with_terms(asked.question, asked.history)
+
+    async def _new_events(self, asked: Ask, recording: _Recording) -> AsyncIterator[AnswerEvent]:
+        """Retrieve, then write; every event is also kept in `recording`."""
+        question = await self._whole_question(asked)
+        found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
+        recording.fleeting = self.is_fleeting(found)
+        async for event in self._written(question, found):
+            recording.events.append(event)
+            yield event
+
+    async def _written(self, question: Question, found: Retrieval) -> AsyncIterator[AnswerEvent]:
+        yield AnswerEvent("retrieval", _retrieval(found))
+        leads = await self._leads(found)
+        sources = [_source(n, hit, leads.get(hit.document_id, "")) for n, hit in enumerate(found.hits, start=1)]
+        writer = self.writer()
+        async for event in answer(question, sources, found.best_cosine, writer):
+            match event:
+                case Token(text):
+                    yield AnswerEvent("token", {"text": text})
+                case Cited(n):
+                    yield AnswerEvent("citation", _citation(found, n))
+                case Done():
+                    ANSWERS.labels(type(writer).__name__, str(event.grounded).lower()).inc()
+                    CLAIMS.inc(event.written)
+                    DROPPED_CLAIMS.inc(event.dropped)
+                    whole = {
+                        "answer": event.answer,
+                        "citations": [_citation(found, n) for n in event.cited],
+                        "grounded": event.grounded,
+                        "label": writer.label,
+                    } | ({"conflicting": True} if event.conflicting else {})
+                    yield AnswerEvent("done", whole | ({"degraded": found.degraded} if found.degraded else {}))
+
+    async def _leads(self, found: Retrieval) -> dict[str, str]:
+        """The first words of each found document."""
+        first = await self._reader.passages([f"{document}:0" for document in {hit.document_id for hit in found.hits}])
+        return {one.document_id: one.text[:_LEAD_CHARACTERS] for one in first.values()}
+
+    async def embed_query(self, text: str) -> Vector:
+        """The query's vector, from the cache when any release of the same model has made it."""
+        embedder = self._need_embedder()
+        key = self._cache.key("embedding", embedder.stamp.digest, text)
+
+        async def compute() -> bytes:
+            asked = time.perf_counter()
+
+            def embed() -> Vector:
+                timing.add("queue", time.perf_counter() - asked)  # in a thread with this request's context
+                with timing.part("embed"):
+                    return embedder.query(text)
+
+            with ModelCall("embeddings", self._settings.embedding, embedder.stamp.model):
+                return (await to_thread.run_sync(embed, limiter=self._embed_slots)).tobytes()
+
+        value, _ = await self._cache.get_or_compute("embedding", key, compute)
+        return np.frombuffer(value, dtype=np.float32)
+
+    def _need_embedder(self) -> Embedder:
+        if self.embedder is None:
+            raise ModelUnavailable("No embedding model is loaded; `teal doctor` says how to get it.")
+        return self.embedder
+
+
+class _Meaning:
+    """The embedder as writers use it."""
+
+    def __init__(self, embedder: Embedder, slots: CapacityLimiter) -> None:
+        self._embedder = embedder
+        self._slots = slots
+
+    def reads(self, text: str) -> bool:
+        return self._embedder.reads(text)
+
+    async def vectors(self, texts: Sequence[str]) -> list[Vector]:
+        return await to_thread.run_sync(self._embedder.passages, texts, limiter=self._slots)
+
+
+def _source(n: int, hit: Hit, lead: str) -> Source:
+    stated, added = dates.stated(hit.title, hit.source, hit.metadata, hit.passage), dates.added(hit.document_id)
+    words = stated or (f"added {added[:10]}" if added else "no date")
+    return Source(n, hit.title, hit.passage, hit.document_id, stated or added, words, lead, (hit.source or "").rsplit("/", 1)[-1])
+
+
+def _citation(found: Retrieval, n: int) -> dict[str, Any]:
+    hit = found.hits[n - 1]
+    cited: dict[str, Any] = {"n": n, "document_id": hit.document_id, "title": hit.title, "passage": hit.passage}
+    return cited | ({"source": hit.source} if hit.source is not None else {})
+
+
+def _retrieval(found: Retrieval) -> dict[str, Any]:
+    hits = [
+        {"document_id": hit.document_id, "title": hit.title, "passage": hit.passage, "score": round(hit.score, 6)}
+        for hit in found.hits
+    ]
+    return {"hits": hits, "mode": found.mode_used} | ({"degraded": found.degraded} if found.degraded else {})

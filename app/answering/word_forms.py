@@ -1,0 +1,60 @@
+"""English words that mean the same where a question and its answer differ in them most: irregular forms, which no stemmer knows, and the
+commonest pairs of plain and formal words. Each line is one meaning; everything finer is left to the model of meaning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.text.analysis import word_terms
+
+_ALIKE: Final = """
+administrator administrators admin admins
+begin begins began begun start starts commence
+break broke broken
+bring brought
+build builds built
+buy bought purchase
+choose chooses chose chosen select
+cost costs price priced fee charge
+drive drove driven
+end ends finish expire
+find found
+forget forgot forgotten
+grind ground
+grow grew grown
+hold holds held
+keep keeps kept
+know knew known
+lend lent
+lose lost
+make makes made create write writes wrote written define
+maximum most top
+meet met
+minimum least
+pay pays paid payment
+phone telephone
+repair fix
+retrieve fetch
+sell sold
+send sent
+single individual
+speak spoke spoken
+spend spent
+steal stole stolen
+teach taught
+wear wore worn
+whole entire complete
+win won
+"""
+
+
+def _groups() -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for line in _ALIKE.strip().splitlines():
+        group = frozenset(term for word in line.split() for term in word_terms(word)[:1])
+        for term in group:
+            found[term] = found.get(term, frozenset()) | group
+    return found
+
+
+ALIKE: Final[dict[str, frozenset[str]]] = _groups()  # by the term of the index

@@ -1,0 +1,41 @@
+"""The adapters that the settings name: where snapshots are kept, and how the search engine's index gets into one. And choosing a snapshot."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.backup.clock import credible
+from app.backup.manifest import Manifest
+from app.backup.port import SearchCopies, SnapshotStore, Source, missing
+from app.providers import SEARCH_COPIES, SNAPSHOT_STORES, load
+from app.settings import Settings
+
+
+def open_store(settings: Settings) -> SnapshotStore:
+    """The store that the settings name; on a laptop the folder and elsewhere Elasticsearch's repository, unless another is chosen."""
+    name = settings.backup_store or ("folder" if settings.environment == "laptop" else "elasticsearch")
+    found: SnapshotStore = load(SNAPSHOT_STORES, name)(settings)
+    return found
+
+
+def own_source(settings: Settings) -> Source:
+    """This service's own store and key."""
+    return Source(open_store(settings), settings.backup_key)
+
+
+def choose(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Manifest:
+    """The one named, else the newest that was finished at `at` or before, else the newest; one
+    from the future only by its name. Raises NotFound."""
+    if id is not None:
+        return store.find(id)
+    known = credible(store.snapshots())
+    fitting = [one for one in known if at is None or one.finished_at <= at]
+    if not fitting:
+        raise missing("snapshot" if at is None else f"snapshot from before {at:%Y-%m-%d %H:%M:%S} UTC", known)
+    return fitting[0]
+
+
+def search_copies(settings: Settings) -> SearchCopies:
+    """The configured engine's."""
+    found: SearchCopies = load(SEARCH_COPIES, settings.search)
+    return found

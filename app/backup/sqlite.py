@@ -1,0 +1,42 @@
+"""The embedded index in a snapshot: a copy of its file, made while it is in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from app.backup import encryption
+from app.backup.manifest import Manifest, SearchPart
+from app.backup.port import SearchCopies, Source
+from app.catalog import sqlite_copy
+from app.errors import SnapshotRefused
+from app.search.sqlite.engine import EmbeddedWriter
+from app.search.sqlite.schema import embedded_path, files
+from app.settings import Settings
+
+
+def take(settings: Settings, id: str, folder: Path) -> SearchPart:
+    """Raises SearchUnavailable when there is no index in the file."""
+    plain = folder / "search.db"
+    sqlite_copy.copy(embedded_path(settings), plain, "apsw")
+    copied = EmbeddedWriter(plain)
+    passages = copied.count()
+    copied.close()
+    return SearchPart(
+        kind="embedded", index=settings.index, passages=passages, copy_of=encryption.encrypt(plain, folder, settings.backup_key)
+    )
+
+
+def restore_beside(other: Settings, found: Manifest, source: Source) -> None:
+    wanted = embedded_path(other)
+    if found.search.copy_of is None:
+        raise SnapshotRefused(f"Snapshot {found.id} has no copy of search.")
+    for path in files(wanted):
+        path.unlink(missing_ok=True)
+    plain = wanted.with_name(wanted.name + ".plain")
+    with encryption.decrypted(found.search.copy_of, found, source, plain):
+        sqlite_copy.check(plain, "apsw")
+        plain.replace(wanted)
+
+
+COPIES: Final = SearchCopies(take, restore_beside, lambda settings, id: None, exact=True)

@@ -1,0 +1,58 @@
+"""Snapshots in Elasticsearch's own repository, an S3 bucket on AWS. Elasticsearch's schedule (SLM) takes and removes them too, and the catalog
+is kept by its database's own service; so this store copies nothing. What Elasticsearch notes in each snapshot takes the place of a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.backup import elasticsearch
+from app.backup.manifest import CatalogPart, Manifest, SearchPart
+from app.backup.port import LIST, Kept, missing
+from app.backup.stores.folder import FolderStore
+from app.settings import Settings
+
+
+class RepositoryStore(FolderStore):
+    """Whoever takes a snapshot writes a manifest into a folder too; on AWS that folder is removed with the pod."""
+
+    retires = False
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.backup_dir)
+        self._settings = settings
+
+    def snapshots(self) -> list[Manifest]:
+        now = elasticsearch.in_use(self._settings)
+        listed = elasticsearch.listed(self._settings)
+        found = [_manifest(self._settings, one, now) for one in listed if one["state"] == "SUCCESS"]
+        return sorted((one for one in found if one), key=lambda one: one.finished_at, reverse=True)
+
+    def kept(self) -> Kept:
+        return Kept(
+            self.snapshots(), []
+        )  # Elasticsearch says of each snapshot whether it is whole; there is no manifest to misread
+
+    def find(self, id: str) -> Manifest:
+        known = self.snapshots()
+        for one in known:
+            if one.id == id:
+                return one
+        raise missing(f"snapshot {id[:64]}", known, action=LIST)
+
+
+def _manifest(settings: Settings, found: Mapping[str, Any], in_use: Sequence[str]) -> Manifest | None:
+    """None for a snapshot without an index of this service. One of all indices holds those beside and before the one in use too."""
+    noted = (found.get("metadata") or {}).get("teal") or {}
+    own = sorted(name for name in found["indices"] if name.startswith(f"{settings.index}-"))
+    if not own:
+        return None
+    index = next((name for name in own if name in in_use), own[-1])
+    started, finished = (
+        datetime.fromtimestamp(found[name] / 1000, UTC) for name in ("start_time_in_millis", "end_time_in_millis")
+    )
+    search = SearchPart(kind="elasticsearch", index=index, passages=noted.get("passages"),
+                        repository=settings.snapshot_repository, snapshot=found["snapshot"])  # fmt: skip
+    catalog = CatalogPart(kind="external", revision="", documents=int(noted.get("documents", 0)))
+    return Manifest(id=found["snapshot"], started_at=started, finished_at=finished, search=search, catalog=catalog)

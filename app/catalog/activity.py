@@ -1,0 +1,50 @@
+"""What the catalog tells of the work that goes on: ages of heartbeats, of documents that wait, and of what indexes are owed."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from app.catalog.engine import Catalog
+from app.catalog.tables import DocumentRow, OutboxRow, SnapshotCheckRow, WorkerRow, now
+from app.errors import CatalogUnavailable
+
+
+def seen(session: Session) -> dict[str, Any]:
+    """JSON-ready. Ages are seconds; None where there is nothing."""
+    moment = now()
+
+    def age(then: datetime | None) -> float | None:
+        return None if then is None else round((moment - then).total_seconds(), 1)
+
+    workers = session.execute(select(WorkerRow.executor_id, WorkerRow.release_id, WorkerRow.seen_at)).tuples().all()
+    longest = {
+        status: session.execute(
+            select(DocumentRow.id, DocumentRow.updated_at)
+            .where(DocumentRow.status == status, DocumentRow.deleted_at.is_(None))
+            .order_by(DocumentRow.updated_at)
+            .limit(1)
+        ).first()
+        for status in ("queued", "processing")
+    }
+    owed = session.execute(select(OutboxRow.index_name, func.count()).group_by(OutboxRow.index_name)).tuples().all()
+    return {
+        "workers": [{"executor": one, "release": release, "age_seconds": age(at)} for one, release, at in workers],
+        **{status: None if row is None else {"document": row[0], "age_seconds": age(row[1])} for status, row in longest.items()},
+        "owed": [{"index": name, "documents": count} for name, count in owed],
+        "snapshot_tested_age_seconds": age(session.scalar(select(func.max(SnapshotCheckRow.verified_at)))),
+    }
+
+
+def try_write(catalog: Catalog) -> float:
+    """Take the right to write and give it back: how many seconds that took. Raises CatalogUnavailable when nobody can write."""
+    began = time.monotonic()
+    with catalog.write() as session:
+        dialect = session.connection().dialect.name
+        if dialect == "postgresql" and session.scalar(text("SHOW transaction_read_only")) == "on":
+            raise CatalogUnavailable("The database answers and takes no write: this server is a replica, or was demoted.")
+    return round(time.monotonic() - began, 3)

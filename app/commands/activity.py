@@ -1,0 +1,35 @@
+"""`python -m app.admin activity`: what the parts behind the service last did, for `teal status`. A process that exists may still do nothing, so this says when each did something."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+Line = dict[str, Any]
+
+
+def activity(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """Workers' last heartbeats, the documents that wait and are in work longest, what each index is owed, and whether the catalog takes a
+    write. Ages are seconds. Changes nothing."""
+    from app.catalog import activity as read
+    from app.catalog.engine import Catalog
+    from app.errors import TealError
+
+    catalog = Catalog(settings.sqlalchemy_url())
+    try:
+        with catalog.read() as session:
+            yield {"kind": "catalog", **read.seen(session)}
+        try:
+            yield {"kind": "write", "ok": True, "seconds": read.try_write(catalog)}
+        except TealError as error:
+            yield {"kind": "write", "ok": False, "detail": error.detail}
+    finally:
+        catalog.close()
+
+
+def add_commands(commands: Any) -> None:
+    commands.add_parser("activity", help=activity.__doc__).set_defaults(command=activity, changes=False)

@@ -1,0 +1,53 @@
+"""`python -m app.admin advise`: tuning advice from live statistics."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+Line = dict[str, Any]
+
+
+def advise(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """Advice for Elasticsearch and PostgreSQL, each with reason and source; then for each part what was looked at. Changes nothing."""
+    if settings.search == "elasticsearch":
+        yield from _search(settings)
+    else:
+        yield {"part": "search", "skipped": "the embedded index has nothing to tune"}
+    if settings.database_url is not None:
+        yield from _database(settings)
+    else:
+        yield {"part": "catalog", "skipped": "SQLite has nothing to tune"}
+
+
+def _search(settings: Settings) -> Iterator[Line]:
+    from app.statistics import advice, elasticsearch
+
+    engine = elasticsearch.collect(settings)
+    found = [asdict(one) for one in advice.elasticsearch(engine)]
+    yield from found
+    index = f"index {engine.index.name}" if engine.index else "no index"
+    yield {"part": "elasticsearch", "looked_at": f"{engine.status}, {len(engine.nodes)} nodes, {index}", "advice": len(found)}
+
+
+def _database(settings: Settings) -> Iterator[Line]:
+    from app.catalog.engine import Catalog
+    from app.statistics import advice, postgres
+
+    catalog = Catalog(settings.sqlalchemy_url())
+    with catalog.read() as session:
+        database = postgres.collect(session.connection())
+    catalog.close()
+    found = [asdict(one) for one in advice.postgres(database)]
+    yield from found
+    looked = f"{len(database.tables)} tables, {len(database.indexes)} indexes, scans counted for {database.counted_days:.1f} days"
+    yield {"part": "postgres", "looked_at": looked, "advice": len(found)}
+
+
+def add_commands(commands: Any) -> None:
+    commands.add_parser("advise", help=advise.__doc__).set_defaults(command=advise, changes=False)

@@ -1,0 +1,219 @@
+"""What `teal` does to search indexes: build one beside the others, compare, exchange, remove it. Commands of `python -m app.admin`.
+
+Imports are inside the commands, as there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from app.catalog.engine import Catalog
+    from app.search.port import SearchWriter
+    from app.settings import Settings
+
+Line = dict[str, Any]
+PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
+BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
+
+
+def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
+    From the first call on it is kept up with everything that is finished."""
+    from app.catalog import index_outbox
+    from app.indexing.outbox_consumer import OutboxConsumer
+    from app.indexing.passages import ingest_settings
+    from app.models.embed import open_embedder, stamp
+    from app.text.apart import READERS
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.ensure(stamp(named))
+        seed(catalog, options.name)
+        embedder = open_embedder(named)
+        done = OutboxConsumer(catalog, writer, options.name, READERS.read, lambda: embedder, ingest_settings(named)).drain(
+            options.seconds
+        )
+        with catalog.read() as session:
+            left, failed = (
+                index_outbox.left(session, options.name),
+                index_outbox.failed(session, options.name, named.ingest_attempts),
+            )
+        yield {"index": options.name, "done": done.done, "left": left - len(failed), "failed": len(failed),
+               "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
+
+
+def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
+    from app.catalog import index_outbox
+    from app.errors import IndexIncomplete
+    from app.indexing import spot_check
+    from app.indexing.reconcile import reconcile
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.refresh()
+        found = reconcile(catalog, writer, options.name)
+        with catalog.read() as session:
+            failed = index_outbox.failed(session, options.name, named.ingest_attempts)
+        if found.missing or found.extra or failed:
+            raise IndexIncomplete(
+                f"The index {options.name} differs from the catalog: of {found.documents} documents {found.missing} are missing, "
+                f"{found.extra} are too many{_said(failed)}. Next: `python -m app.admin index build --name {options.name}`."
+            )
+        questions = list(spot_check.questions(catalog))
+        with catalog.read() as session:  # what was finished since the index was filled is owed to it and not lost
+            owed = index_outbox.owed(session, options.name, [document_id for document_id, _ in questions])
+        questions = [one for one in questions if one[0] not in owed]
+        seen = spot_check.found(named, questions, with_meaning=True)
+        wanted = len(questions)
+        if options.against is not None:
+            wanted = spot_check.found(with_index(settings, options.against), questions, with_meaning=False)
+    if seen < spot_check.FOUND_SHARE * wanted:
+        raise IndexIncomplete(
+            f"Of {len(questions)} documents the index {options.name} found {seen} by words of their own, not {wanted}."
+        )
+    yield {"index": options.name, "documents": found.documents, "sampled": len(questions), "found": seen,
+           "detail": f"{found.documents} documents as in the catalog; {seen} of {len(questions)} samples found"}  # fmt: skip
+
+
+def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
+    from app.catalog import index_outbox
+    from app.errors import InvalidRequest
+
+    if options.name == settings.index:
+        raise InvalidRequest(f"The index {options.name} is the one that this release reads.")
+    with opened(settings, options.name) as (_, catalog, writer):
+        with catalog.write() as session:
+            index_outbox.drop(session, options.name)
+        yield {"index": options.name, "dropped": writer.drop()}
+
+
+def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
+    from app.catalog import index_outbox
+    from app.search.engines import engine
+    from app.search.port import kept_name
+
+    with opened(settings, options.name) as (named, catalog, writer):
+        writer.refresh()
+        writer.close()
+        kept = engine(settings).swap(settings, named)
+        with catalog.write() as session:
+            index_outbox.hand_over(session, options.name, settings.index)
+    yield {
+        "index": settings.index,
+        "kept": kept_name(settings) if kept else None,
+        "detail": f"{options.name} is {settings.index} now",
+    }
+
+
+def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+    """Compare an index with the catalog and owe it what differs; its worker takes that over."""
+    from dataclasses import asdict
+
+    from app.catalog import index_outbox
+    from app.indexing.reconcile import reconcile
+
+    name = options.name or settings.index
+    with opened(settings, name) as (_, catalog, writer):
+        writer.refresh()
+        found = reconcile(catalog, writer, name)
+        with catalog.read() as session:
+            left = index_outbox.left(session, name)
+    yield {
+        "index": name,
+        **asdict(found),
+        "left": left,
+        "detail": f"{found.missing} missing, {found.extra} too many, {left} left to take over",
+    }
+
+
+def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """The indexes that are kept up, and what each is owed."""
+    from dataclasses import asdict
+
+    from app.catalog import index_outbox
+    from app.catalog.engine import Catalog
+
+    with Catalog(settings.sqlalchemy_url()).read() as session:
+        lines = [{**asdict(one), "left": index_outbox.left(session, one.name)} for one in index_outbox.registered(session)]
+    yield from lines
+
+
+def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """Ingest every document again from the catalog alone; what is indexed stays findable meanwhile."""
+    from app.catalog import ingestion_queries
+    from app.catalog.engine import Catalog
+    from app.ingestion.job_queue import Jobs
+
+    catalog, jobs = Catalog(settings.sqlalchemy_url()), Jobs(settings)
+    queued, last = 0, None
+    while True:
+        with catalog.write() as session:
+            page = ingestion_queries.requeue_all(session, after=last, limit=PAGE)
+        if not page:
+            break
+        for job in page:
+            jobs.ingest(job.document_id, job.revision)
+        queued, last = queued + len(page), page[-1].document_id
+        yield {"queued": queued}
+    jobs.close()
+    yield {"queued": queued, "done": True}
+
+
+def with_index(settings: Settings, name: str) -> Settings:
+    """The settings, naming another index. Raises pydantic's ValidationError for a name that is none."""
+    return type(settings).model_validate({**settings.model_dump(), "index": name})
+
+
+@contextmanager
+def opened(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
+    """Settings that name this index, the catalog, and the index's writer."""
+    from app.catalog.engine import Catalog
+    from app.search.engines import open_writer
+
+    named = with_index(settings, name)
+    catalog, writer = Catalog(settings.sqlalchemy_url()), open_writer(named)
+    try:
+        yield named, catalog, writer
+    finally:
+        writer.close()
+        catalog.close()
+
+
+def seed(catalog: Catalog, name: str) -> None:
+    """Register the index and owe it every indexed document, once; cut off, it begins again, which does no harm."""
+    from app.catalog import index_outbox
+
+    with catalog.write() as session:
+        seeded = index_outbox.register(session, name, serving=False).seeded
+    after: str | None = None
+    while not seeded:
+        with catalog.write() as session:
+            ids = index_outbox.seed(session, name, after=after, limit=PAGE)
+        seeded, after = len(ids) < PAGE, ids[-1] if ids else None
+
+
+def _said(failed: list[tuple[str, str]]) -> str:
+    return f"; {len(failed)} can not be indexed here, the first {failed[0][0]}: {failed[0][1]}" if failed else ""
+
+
+def add_commands(commands: Any) -> None:
+    """index build, verify, swap, reconcile, drop, list; rebuild."""
+    group = commands.add_parser("index", help="Search indexes.").add_subparsers(required=True, metavar="build|verify|swap|...")
+    named = (index_build, index_verify, index_swap, index_reconcile, index_drop)
+    for command in named:
+        made = group.add_parser(command.__name__.removeprefix("index_"), help=command.__doc__)
+        made.add_argument("--name", required=command is not index_reconcile)
+        made.set_defaults(command=command)
+        if command is index_build:
+            made.add_argument("--seconds", type=float, default=BUILD_SECONDS, help="how long to work at most")
+        if command is index_verify:
+            made.add_argument(
+                "--against", default=None, help="an index in service that must not find more of the samples by words alone"
+            )
+    commands.add_parser("rebuild", help=rebuild.__doc__).set_defaults(command=rebuild)
+    group.add_parser("list", help=index_list.__doc__).set_defaults(command=index_list, changes=False)

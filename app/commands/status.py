@@ -1,0 +1,107 @@
+"""`status` and `doctor`: what each part says of itself. Commands of `python -m app.admin`.
+
+Imports are inside the commands, as in all of them: each starts in a fraction of a second and loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from app.errors import TealError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+Line = dict[str, Any]
+
+
+def status(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """Documents by status, generation of the index, and what the search engine says of itself."""
+    from app.catalog import documents, index_state
+    from app.catalog.engine import Catalog
+
+    with Catalog(settings.sqlalchemy_url()).read() as session:
+        line: Line = {"documents": documents.counts(session), "generation": index_state.generation(session)}
+    try:
+        line["search"] = _check_search(settings)
+    except TealError as error:
+        line["search"] = {"error": error.described()}
+    yield line | {"release": settings.release_id, "color": settings.color}
+
+
+def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+    """One line per part: whether it is well, and if not, why and what to do."""
+    for part, check in CHECKS.items():
+        try:
+            yield {"part": part, "ok": True, **check(settings)}
+        except TealError as error:
+            yield {"part": part, "ok": False, **error.described()}
+
+
+def _check_catalog(settings: Settings) -> Line:
+    from app.catalog.engine import head_revision, schema_revision
+    from app.errors import CatalogUnavailable
+
+    present, head = schema_revision(settings.sqlalchemy_url()), head_revision()
+    if present is None or present < head:
+        raise CatalogUnavailable(
+            f"The catalog's schema is at {present or 'nothing'}, not {head}. Next: `python -m app.admin migrate`."
+        )
+    return {"revision": present}
+
+
+def _check_jobs(settings: Settings) -> Line:
+    from app.ingestion.job_queue import Jobs
+
+    jobs = Jobs(settings)
+    try:
+        jobs.held([])
+        jobs.forget_finished("1970-01-01T00:00:00+00:00", 1)  # finds nothing, but reads the table
+    finally:
+        jobs.close()
+    return {}
+
+
+def _check_model(settings: Settings) -> Line:
+    from app.errors import ModelUnavailable
+    from app.models.embed import open_embedder
+
+    if settings.embedding == "none":
+        return {"detail": "Configured off (TEAL_EMBEDDING=none): documents are found by words alone."}
+    embedder = open_embedder(settings)
+    if embedder is None:
+        raise ModelUnavailable(
+            f"The embedding model {settings.embedding_model} is not in {settings.model_dir}: documents are found by words alone, "
+            "and get their vectors when it is there. Next: `teal up` fetches it."
+        )
+    return {"model": embedder.stamp.model, "dimensions": embedder.stamp.dimensions}
+
+
+def _check_search(settings: Settings) -> Line:
+    from app.search.engines import open_reader
+
+    async def ask() -> Line:
+        reader = open_reader(settings)
+        try:
+            return asdict(await reader.status())
+        finally:
+            await reader.close()
+
+    return {"adapter": settings.search, **asyncio.run(ask())}
+
+
+CHECKS: Final[dict[str, Callable[[Settings], Line]]] = {
+    "catalog": _check_catalog,
+    "jobs": _check_jobs,
+    "model": _check_model,
+    "search": _check_search,
+}
+
+
+def add_commands(commands: Any) -> None:
+    for command in (status, doctor):
+        commands.add_parser(command.__name__, help=command.__doc__).set_defaults(command=command, changes=False)

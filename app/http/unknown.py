@@ -1,0 +1,52 @@
+"""What a request says and its route does not know is refused, for all routes in one place: a misspelt option is never silently ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.errors import InvalidRequest
+
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+async def refuse_unknown(request: Request) -> None:
+    """Raises InvalidRequest for a query parameter or form field that the route does not have, or that comes twice where it takes one."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return  # the fast path, which takes no request with a query
+    _check("query parameter", request.query_params.multi_items(), _known(route.dependant, "query_params"))
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:
+        fields = _known(route.dependant, "body_params")
+        if fields:
+            _check("form field", (await request.form()).multi_items(), fields)
+
+
+def _check(what: str, given: Iterable[tuple[str, object]], known: dict[str, bool]) -> None:
+    seen: set[str] = set()
+    for name, _ in given:
+        if name not in known:
+            can = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+            raise InvalidRequest(f"This route has no {what} {name[:64]!r}: {can}.")
+        if name in seen and not known[name]:
+            raise InvalidRequest(f"The {what} {name!r} came more than once, and this route takes one of it in a request.")
+        seen.add(name)
+
+
+def _known(dependant: Dependant, kind: str) -> dict[str, bool]:
+    """Name and whether it may come several times."""
+    return {field.alias: _is_list(field.field_info.annotation) for one in _flat(dependant) for field in getattr(one, kind)}
+
+
+def _flat(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _flat(inner)
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(part) is list for part in (annotation, *getattr(annotation, "__args__", ())))

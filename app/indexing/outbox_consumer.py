@@ -1,0 +1,128 @@
+"""The consumer of the index outbox: indexes each document that an index is owed, as the catalog has it, chunked and embedded for this index.
+
+Every write is by passage id, so a consumer that is killed, or two at once, do no harm: what was not settled is done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import Gauge
+
+from app.catalog import index_outbox, index_state, ingestion_queries, versions
+from app.catalog.engine import Catalog
+from app.catalog.index_outbox import Due
+from app.errors import Unavailable
+from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from app.indexing.passages import BATCH_PASSAGES, IngestSettings, Read, passages, read_task
+from app.models.port import Embedder
+from app.search.port import SearchWriter
+
+POLL_SECONDS: Final = (
+    0.3  # between looks into the outbox: a document that the other color ingested is findable here about as fast as there
+)
+PAGE: Final = 32  # documents that share one refresh of the index
+
+# The documents in the index outbox. The metric keeps its first name: alerts compare versions of both colors, of which one may be older.
+LEFT: Final = Gauge("teal_index_backlog", "Documents this index has still to take over from another one's worker")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one call did: documents taken over, put off because they are still in work, and failed."""
+
+    done: int = 0
+    deferred: int = 0
+    failed: int = 0
+
+
+class OutboxConsumer:
+    """Feeds one index. `writer` is that index's; `embedder` gives its model, or None while there is none."""
+
+    def __init__(
+        self, catalog: Catalog, writer: SearchWriter, index: str, read: Read, embedder: Callable[[], Embedder | None], shape: IngestSettings
+    ) -> None:  # fmt: skip
+        self._catalog, self._writer, self._index = catalog, writer, index
+        self._read, self._embedder, self._shape = read, embedder, shape
+
+    def consume(self, limit: int = PAGE) -> Taken:
+        """Take over up to `limit` documents and make them visible together. Raises `Unavailable`; then nothing is settled."""
+        with self._catalog.read() as session:
+            dues = index_outbox.take(session, self._index, limit=limit, attempts=self._shape.attempts)
+        if not dues:
+            return Taken()
+        settled, deferred, failed = list[Due](), list[Due](), list[tuple[Due, str]]()
+        for due in dues:
+            try:
+                (settled if self._take_over(due) else deferred).append(due)
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - one document must not stop the others
+                log.warning("index %s can not take over document %s: %s", self._index, due.document_id, error)
+                failed.append((due, f"{type(error).__name__}: {error}"))
+        if settled:
+            self._writer.refresh()
+        with self._catalog.write() as session:
+            if settled:
+                index_state.bump(session)
+            index_outbox.settle(session, self._index, settled)
+            for due in deferred:
+                index_outbox.defer(session, self._index, due)
+            for due, reason in failed:
+                index_outbox.defer(session, self._index, due, reason)
+        with self._catalog.read() as session:
+            waited_for = versions.waited_for(session, [due.document_id for due in settled])
+        if waited_for:
+            with self._catalog.write() as session:  # its own: it takes the documents' rows before the generation's
+                versions.make_way(session, waited_for)
+        return Taken(len(settled), len(deferred), len(failed))
+
+    def run(self, stop: threading.Event) -> None:
+        """Consume until `stop` is set; a part that does not answer is waited for."""
+        pause = FIRST_PAUSE_SECONDS
+        while not stop.is_set():
+            try:
+                taken = self.consume()
+                with self._catalog.read() as session:
+                    LEFT.set(index_outbox.left(session, self._index))
+                pause = FIRST_PAUSE_SECONDS
+                if taken.done + taken.failed == 0:
+                    stop.wait(POLL_SECONDS)
+            except Unavailable as error:
+                log.warning("the outbox consumer waits: %s", error.detail)
+                stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def drain(self, seconds: float) -> Taken:
+        """Consume until nothing is owed that can be taken over now, or until `seconds` have passed; the sum of what they did."""
+        deadline = time.monotonic() + seconds
+        done = failed = 0
+        while True:
+            taken = self.consume()
+            done, failed = done + taken.done, failed + taken.failed
+            if taken.done + taken.failed == 0 or time.monotonic() >= deadline:
+                return Taken(done, taken.deferred, failed)
+
+    def _take_over(self, due: Due) -> bool:
+        """Make the index hold what the catalog says of the document; False while it is in work, for then it will be owed again."""
+        with self._catalog.read() as session:
+            task = ingestion_queries.indexed(session, due.document_id)
+            busy = task is None and ingestion_queries.in_work(session, due.document_id)
+        if busy:
+            return False
+        if task is None:
+            self._writer.delete_document(due.document_id)
+            return True
+        title, document = read_task(task, self._read, self._shape)
+        chunks = document.chunks
+        embedder = self._embedder()
+        for first in range(0, len(chunks), BATCH_PASSAGES):
+            self._writer.put(passages(task, title, chunks[first : first + BATCH_PASSAGES], first, embedder))
+        self._writer.delete_document(due.document_id, keep_below=len(chunks))
+        return True

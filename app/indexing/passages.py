@@ -1,0 +1,69 @@
+"""From a document's bytes to its passages: what ingestion and whoever fills another index do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from app.catalog.ingestion_queries import Task
+from app.models.embed import passage_text
+from app.models.port import Embedder
+from app.search.port import Passage
+from app.settings import Settings
+from app.text.apart import Wanted
+from app.text.document import Chunk, CutDocument, Cutting
+
+BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longest work a killed worker repeats
+
+PAGE: Final = "page"  # the metadata of a passage that says on which page it starts
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """How documents are cut and how often they are tried."""
+
+    passage_tokens: int
+    overlap_tokens: int
+    attempts: int
+    concurrency: int
+
+
+class Read(Protocol):
+    """Reads and cuts a file. `wanted` is asked now and then while that takes its time; False ends it."""
+
+    def __call__(
+        self, body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: Wanted | None = None, /
+    ) -> CutDocument: ...
+
+
+def ingest_settings(settings: Settings) -> IngestSettings:
+    """How the settings want documents cut and tried."""
+    return IngestSettings(
+        settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency
+    )
+
+
+def read_task(task: Task, read: Read, shape: IngestSettings, wanted: Wanted | None = None) -> tuple[str, CutDocument]:
+    """Title and passages of a document. Raises `DocumentRejected` when there is nothing to read in it."""
+    cutting = Cutting(shape.passage_tokens, shape.overlap_tokens)
+    document = read(task.body, task.media_type, task.filename, cutting, wanted)
+    return task.title or document.title or task.filename or "Untitled", document
+
+
+def passages(task: Task, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None) -> list[Passage]:
+    """Passages of some consecutive chunks, the first of which is the document's `first`; without a model they have no vectors.
+
+    The page a chunk starts on is metadata of its passage, unless the document has metadata of that name.
+    """
+    texts = [chunk.whole for chunk in chunks]
+    vectors = embedder.passages([passage_text(title, text) for text in texts]) if embedder else [None] * len(texts)
+    document_id = task.job.document_id
+    return [
+        Passage(
+            id=f"{document_id}:{ordinal}", document_id=document_id, ordinal=ordinal, title=title, text=text,
+            collection=task.collection, source=task.source, vector=vector,
+            metadata=task.metadata if chunk.page is None else {PAGE: str(chunk.page), **task.metadata},
+        )
+        for ordinal, (text, chunk, vector) in enumerate(zip(texts, chunks, vectors, strict=True), first)
+    ]  # fmt: skip

@@ -1,0 +1,62 @@
+"""Job transfer: gives the unfinished jobs of a release that leaves to one that stays, because DBOS would give them to no other.
+
+An ingestion is cancelled and queued anew under the document's next revision, as housekeeping takes over from a worker that is
+gone: whatever the old worker still writes counts for nothing. A removal has no revision, so it is cancelled and forked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.catalog import ingestion_queries
+from app.catalog.engine import Catalog
+from app.catalog.ingestion_queries import Job
+from app.errors import CatalogUnavailable
+from app.ingestion.job_queue import INGEST, Jobs, Unfinished
+from app.settings import Settings
+
+_ROUNDS: Final = 5  # an app of the leaving release may still have enqueued while a round ran
+
+
+def left(settings: Settings, release_id: str) -> int:
+    """Jobs of the release that nobody finished."""
+    jobs = Jobs(settings)
+    try:
+        return len(jobs.unfinished(release_id))
+    finally:
+        jobs.close()
+
+
+def transfer_jobs(settings: Settings, source: str, target: str) -> int:
+    """How many were moved; none is left when it returns, or it raises CatalogUnavailable with the number. Again: moves what is new."""
+    jobs = Jobs(settings.model_copy(update={"release_id": target}))
+    catalog = Catalog(settings.sqlalchemy_url())
+    moved = 0
+    try:
+        for _ in range(_ROUNDS):
+            found = jobs.unfinished(source)
+            if not found:
+                return moved
+            for one in found:
+                _move(catalog, jobs, one)
+            moved += len(found)
+        if remaining := len(jobs.unfinished(source)):
+            raise CatalogUnavailable(
+                f"{remaining} jobs of {source} remain: something still enqueues under it. Next: stop its processes."
+            )
+        return moved
+    finally:
+        jobs.close()
+        catalog.close()
+
+
+def _move(catalog: Catalog, jobs: Jobs, one: Unfinished) -> None:
+    jobs.cancel([one.workflow_id])
+    if one.kind != INGEST:
+        jobs.fork(one.workflow_id, one.kind)
+        return
+    document_id, revision = one.arguments
+    with catalog.write() as session:
+        taken = ingestion_queries.take_over(session, Job(str(document_id), int(revision)))
+    if taken is not None:  # else it is done, deleted, or queued anew already
+        jobs.enqueue(taken)

@@ -1,0 +1,109 @@
+"""The lines as numbers, from what the processes expose now. Rates are not made here: the page keeps what it saw before.
+
+One point of a line is `labels` with `value`; with `value` and `per` for a ratio; with `buckets`, cumulative counts by upper bound, for a
+quantile. Counters and buckets are sums over all processes since each began.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.observability.signals.panels import DASHBOARDS, Line, Panel, Where
+
+_COMBINED: Final[Mapping[str, Callable[[float, float], float]]] = {"highest": max, "lowest": min}
+_OF_WORKERS: Final = "teal_worker_last_tick_timestamp_seconds"
+_INFO: Final = "teal_build_info"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as it was asked: who it is, and its samples by name, each with its labels and those of the process."""
+
+    color: str
+    release: str
+    component: str
+    samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
+
+
+def process(exposed: str) -> Process:
+    """From the text of its /metrics."""
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(exposed):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    info = next((labels for labels, _ in found.get(_INFO, ())), {})
+    color, release = info.get("color", ""), info.get("release", "")
+    component = "worker" if _OF_WORKERS in found else "app"
+    own = {"color": color, "release": release, "component": component}
+    return Process(
+        color, release, component, {name: [({**own, **labels}, value) for labels, value in all_] for name, all_ in found.items()}
+    )
+
+
+def dashboards(processes: Sequence[Process]) -> list[dict[str, Any]]:
+    """Every dashboard with its panels and their points; what only Prometheus can answer is left out."""
+    return [
+        {"slug": one.slug, "title": one.title, "panels": [_panel(panel, processes) for panel in one.panels if _lines(panel)]}
+        for one in DASHBOARDS
+    ]
+
+
+def _lines(panel: Panel) -> list[Line]:
+    return [line for line in panel.lines if line.kind != "query"]
+
+
+def _panel(panel: Panel, processes: Sequence[Process]) -> dict[str, Any]:
+    return {
+        "title": panel.title,
+        "unit": panel.unit,
+        "about": panel.about,
+        "lines": [
+            {"kind": line.kind, "name": line.name, "quantile": line.quantile, "points": points(line, processes)}
+            for line in _lines(panel)
+        ],
+    }
+
+
+def points(line: Line, processes: Sequence[Process]) -> list[dict[str, Any]]:
+    """One point for each value of the line's labels, in their order."""
+    if line.kind == "quantile":
+        return _buckets(line, processes)
+    values = _grouped(line.metric, line.where, line.by, processes, _COMBINED.get(line.kind, _add))
+    if line.kind != "ratio":
+        return [{"labels": list(key), "value": value} for key, value in sorted(values.items())]
+    per = _grouped(line.per, line.per_where, line.by, processes, _add)
+    return [{"labels": list(key), "value": values.get(key, 0.0), "per": all_} for key, all_ in sorted(per.items())]
+
+
+def _buckets(line: Line, processes: Sequence[Process]) -> list[dict[str, Any]]:
+    found = _grouped(f"{line.metric}_bucket", line.where, (*line.by, "le"), processes, _add)
+    grouped: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for key, count in found.items():
+        grouped.setdefault(key[:-1], []).append((float(key[-1]), count))
+    return [
+        # JSON has no infinity; null is the last bucket, of everything.
+        {"labels": list(key), "buckets": [[None if math.isinf(bound) else bound, count] for bound, count in sorted(all_)]}
+        for key, all_ in sorted(grouped.items())
+    ]
+
+
+def _add(one: float, other: float) -> float:
+    return one + other
+
+
+def _grouped(
+    metric: str, where: Where, by: tuple[str, ...], processes: Iterable[Process], combine: Callable[[float, float], float]
+) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for one in processes:
+        for labels, value in one.samples.get(metric, ()):
+            if math.isfinite(value) and all(re.fullmatch(pattern, labels.get(label, "")) for label, pattern in where.items()):
+                key = tuple(labels.get(label, "") for label in by)
+                found[key] = combine(found[key], value) if key in found else value
+    return found

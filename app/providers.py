@@ -1,0 +1,56 @@
+"""Every adapter, registered once: the name that a setting chooses, and the object that keeps the port, as `module:attribute`.
+
+Adding one is a new module and one line here. The settings take their choices from these tables, so that a wrong name lists the right ones;
+`load` imports only what was chosen, so that no adapter loads the driver of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+SEARCH_ENGINES: Final[Mapping[str, str]] = {  # app/search/port.py: SearchEngine
+    "embedded": "app.search.sqlite.adapter:ENGINE",
+    "elasticsearch": "app.search.elasticsearch.adapter:ENGINE",
+}
+EMBEDDING_PROVIDERS: Final[Mapping[str, str]] = {  # app/models/port.py: EmbeddingProvider
+    "local": "app.models.embed_local:PROVIDER",
+    "bedrock": "app.models.embed_bedrock:PROVIDER",
+    "none": "app.models.port:NO_EMBEDDING",
+}
+GENERATION_PROVIDERS: Final[
+    Mapping[str, str]
+] = {  # called with the settings, each makes an app/models/port.py: Generator, or None
+    "extractive": "app.models.port:no_generator",
+    "openai": "app.models.generate_openai:OpenAIGenerator",
+    "bedrock": "app.models.generate_bedrock:BedrockGenerator",
+}
+SNAPSHOT_STORES: Final[Mapping[str, str]] = {  # called with the settings, each makes an app/backup/port.py: SnapshotStore
+    "folder": "app.backup.stores.folder:open_folder",
+    "elasticsearch": "app.backup.stores.elasticsearch:RepositoryStore",
+    "s3": "app.backup.stores.s3:S3Store",
+}
+SEARCH_COPIES: Final[Mapping[str, str]] = {  # app/backup/port.py: SearchCopies, for each search engine
+    "embedded": "app.backup.sqlite:COPIES",
+    "elasticsearch": "app.backup.elasticsearch:COPIES",
+}
+
+if TYPE_CHECKING:
+    SearchEngineName: TypeAlias = str
+    EmbeddingProviderName: TypeAlias = str
+    GenerationProviderName: TypeAlias = str
+    SnapshotStoreName: TypeAlias = str
+else:  # so that pydantic refuses another name and says which there are
+    SearchEngineName = Literal[tuple(SEARCH_ENGINES)]
+    EmbeddingProviderName = Literal[tuple(EMBEDDING_PROVIDERS)]
+    GenerationProviderName = Literal[tuple(GENERATION_PROVIDERS)]
+    SnapshotStoreName = Literal[tuple(SNAPSHOT_STORES)]
+
+
+def load(table: Mapping[str, str], name: str) -> Any:
+    """The registered object of that name. Raises ValueError, with the names there are, for another one."""
+    if name not in table:
+        raise ValueError(f"There is no {name!r}; choose one of {', '.join(table)}.")
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,1 +1,0 @@
-"""Retrieval-augmented generation as plain functions on plain data."""

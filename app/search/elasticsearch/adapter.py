@@ -1,0 +1,47 @@
+"""Elasticsearch, as `app/providers.py` registers it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from elasticsearch import Elasticsearch
+
+from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.reader import ElasticsearchReader
+from app.search.elasticsearch.writer import WRITE_CALL_SECONDS, ElasticsearchWriter
+from app.search.port import SearchEngine, kept_name
+from app.settings import Settings
+
+
+def swap(settings: Settings, other: Settings) -> bool:
+    """The aliases change places in one call of the engine."""
+    kept = kept_name(settings)
+    with (
+        mapped(settings.elasticsearch_url, other.index),
+        Elasticsearch(**client_options(settings, timeout_seconds=WRITE_CALL_SECONDS)) as client,
+    ):
+        (wanted,) = client.indices.get_alias(name=other.index)
+        old = _behind(client, settings.index)
+        before = _behind(client, kept)
+        actions: list[dict[str, Any]] = [
+            {"remove": {"index": wanted, "alias": other.index}},
+            {"add": {"index": wanted, "alias": settings.index, "is_write_index": True}},
+            *({"remove": {"index": name, "alias": settings.index}} for name in old),
+            *({"remove": {"index": name, "alias": kept}} for name in before),
+            *({"add": {"index": name, "alias": kept}} for name in old),
+        ]
+        client.indices.update_aliases(actions=actions)  # all of them at once
+        gone = client.options(ignore_status=404)
+        gone.indices.delete_index_template(name=f"{other.index}-passages")
+        if before:
+            gone.indices.delete(index=before)
+    return bool(old)
+
+
+def _behind(client: Elasticsearch, alias: str) -> list[str]:
+    """The indexes that the alias names; none when there is no such alias."""
+    found = client.options(ignore_status=404).indices.get_alias(name=alias)
+    return list(found) if found.meta.status == 200 else []
+
+
+ENGINE: Final = SearchEngine(ElasticsearchReader, ElasticsearchWriter, swap)

@@ -1,0 +1,183 @@
+"""What the Elasticsearch index looks like: template, mappings, query and document bodies, as plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from app.errors import SearchUnavailable
+from app.models.port import Stamp
+from app.search.port import Filters, Passage, Query
+from app.settings import Settings
+from app.text.analysis import query_stems, stems, storable
+
+FIRST_NUMBER: Final = "000001"
+LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
+MOST_CANDIDATES: Final = 10_000  # Elasticsearch refuses a larger num_candidates
+OVERSAMPLING: Final = 2  # HNSW looks at twice the neighbours asked for: recall of quantised vectors
+SHOWN: Final = (
+    "document_id",
+    "ordinal",
+    "title",
+    "text",
+    "collection",
+    "source",
+    "metadata",
+)  # vector and words are several times larger
+
+
+def first_index(alias: str) -> str:
+    return f"{alias}-{FIRST_NUMBER}"
+
+
+def template(settings: Settings) -> dict[str, Any]:
+    """Template of every index behind the alias. It knows no model: `index_mappings` adds that at creation."""
+    keyword = {"type": "keyword", "ignore_above": LONGEST_KEYWORD}
+    stored = {"type": "text", "index": False}
+    return {
+        "index_patterns": [f"{settings.index}-0*"],
+        "priority": 200,
+        "template": {
+            "settings": {
+                "number_of_shards": settings.elasticsearch_shards,
+                "number_of_replicas": settings.elasticsearch_replicas,
+                "refresh_interval": settings.elasticsearch_refresh_interval,
+            },
+            "mappings": {
+                "dynamic": "strict",
+                "properties": {
+                    "document_id": keyword,
+                    "ordinal": {"type": "integer"},
+                    "title": stored,
+                    "text": stored,
+                    # Stems of title and text, made by app/text/analysis.py: no distribution's stemmer is needed.
+                    "words": {"type": "text", "analyzer": "whitespace"},
+                    "collection": keyword,
+                    "source": keyword,
+                    # Any key is allowed and kept; filters use `labels`, one term for each pair, so keys never become fields.
+                    "metadata": {"type": "object", "enabled": False},
+                    "labels": keyword,
+                },
+            },
+        },
+    }
+
+
+def index_mappings(stamp: Stamp, quantization: str) -> dict[str, Any]:
+    """The stamp, and the vector field of the model's dimensions (none without a model)."""
+    mappings: dict[str, Any] = {
+        "_meta": {"stamp": {"model": stamp.model, "digest": stamp.digest, "dimensions": stamp.dimensions}}
+    }
+    if stamp.dimensions:
+        kind = "hnsw" if quantization == "none" else f"{quantization}_hnsw"
+        mappings["properties"] = {
+            "vector": {
+                "type": "dense_vector",
+                "dims": stamp.dimensions,
+                "index": True,
+                "similarity": "cosine",
+                "index_options": {"type": kind},
+            }
+        }
+    return mappings
+
+
+def stamp_of(mapping: dict[str, Any], alias: str) -> tuple[str, Stamp]:
+    """(index, stamp) from the answer of `GET alias/_mapping`."""
+    if len(mapping) != 1:
+        raise SearchUnavailable(
+            f"The alias {alias} names {len(mapping)} indices ({', '.join(sorted(mapping))}), and it must name one."
+        )
+    ((index, body),) = mapping.items()
+    try:
+        found = body["mappings"]["_meta"]["stamp"]
+        return index, Stamp(str(found["model"]), str(found["digest"]), int(found["dimensions"]))
+    except KeyError as error:
+        raise SearchUnavailable(
+            f"The index {index} was not made by this service: it has no stamp. Set TEAL_INDEX to another name."
+        ) from error
+
+
+def label(key: str, value: str) -> str:
+    return json.dumps([storable(key), storable(value)], ensure_ascii=False)
+
+
+def document_body(passage: Passage) -> dict[str, Any]:
+    """The body stored for a passage."""
+    title, text = storable(passage.title), storable(passage.text)
+    body: dict[str, Any] = {
+        "document_id": passage.document_id,
+        "ordinal": passage.ordinal,
+        "title": title,
+        "text": text,
+        "words": " ".join((*stems(title), *stems(text))),
+        "collection": passage.collection,
+        "metadata": {storable(key): storable(value) for key, value in passage.metadata.items()},
+        "labels": [label(key, value) for key, value in passage.metadata.items()],
+    }
+    if passage.source is not None:
+        body["source"] = storable(passage.source)
+    if passage.vector is not None:
+        body["vector"] = passage.vector.tolist()
+    return body
+
+
+def conditions(filters: Filters) -> list[dict[str, Any]]:
+    """Filter clauses: all hold, any value of each will do."""
+    sets = (("collection", filters.collections), ("document_id", filters.document_ids), ("source", filters.sources))
+    return [
+        *({"terms": {field: [storable(value) for value in values]}} for field, values in sets if values is not None),
+        *({"term": {"labels": label(key, value)}} for key, value in filters.metadata),
+    ]
+
+
+def searches(query: Query, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
+    """The request bodies of the lists that can have hits, each with its name."""
+    # Ids from columns: reading `_id` would unpack the stored text of each hit, three quarters of the engine's time (docs/performance.md).
+    common = {
+        "size": query.limit,
+        "stored_fields": "_none_",
+        "docvalue_fields": ["document_id", "ordinal"],
+        "track_total_hits": False,
+    }
+    within, bodies = conditions(query.filters), list[tuple[str, dict[str, Any]]]()
+    terms = query_stems(query.text) if query.text is not None else []
+    if terms:
+        match = {"match": {"words": {"query": " ".join(terms)}}}
+        bodies.append(("lexical", {**common, "query": {"bool": {"must": [match], "filter": within}}}))
+    if query.vector is not None and stamp.dimensions:
+        neighbours = {
+            "field": "vector",
+            "query_vector": query.vector.tolist(),
+            "k": query.limit,
+            "num_candidates": min(MOST_CANDIDATES, OVERSAMPLING * query.limit),
+            "rescore_vector": {"oversample": 1.0},  # exact cosines for the found ones; ignored where vectors are not quantised
+            "filter": within,  # inside the graph search, so that `k` neighbours remain
+        }
+        bodies.append(("semantic", {**common, "knn": neighbours}))
+    return bodies
+
+
+def scores(hits: Sequence[Mapping[str, Any]], *, cosine: bool) -> dict[str, float]:
+    """Passage id to score, best first, ties by id. Elasticsearch scores cosine similarity as (1 + cosine) / 2."""
+    found = []
+    for hit in hits:
+        fields, score = hit["fields"], hit["_score"]
+        found.append((1 - 2 * score if cosine else -score, f"{fields['document_id'][0]}:{fields['ordinal'][0]}"))
+    return {passage_id: -score for score, passage_id in sorted(found)}
+
+
+def passage(found: Mapping[str, Any]) -> Passage:
+    """A document as the port's passage."""
+    body = found["_source"]
+    return Passage(
+        id=found["_id"],
+        document_id=body["document_id"],
+        ordinal=body["ordinal"],
+        title=body["title"],
+        text=body["text"],
+        collection=body["collection"],
+        source=body.get("source"),
+        metadata=body.get("metadata", {}),
+    )

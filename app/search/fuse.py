@@ -1,0 +1,31 @@
+"""Making one ranking of two. Scores go in and out as `{passage id: score}`; a passage missing from a list scores 0 there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+SEMANTIC_WEIGHT: Final = 0.3  # chosen on one half of CACM's queries, holds on the other: docs/decisions/0002-fusion.md
+
+
+def min_max(scores: Mapping[str, float], floor: float | None = None) -> dict[str, float]:
+    """Scores spread over [0, 1]. `floor`: the lowest score there can be, when it is known; else the list's own lowest."""
+    if not scores:
+        return {}
+    low = min(scores.values()) if floor is None else floor
+    span = max(scores.values()) - low
+    return {key: min(1.0, max(0.0, (score - low) / span)) if span > 0 else 1.0 for key, score in scores.items()}
+
+
+def convex(lexical: Mapping[str, float], semantic: Mapping[str, float], weight: float = SEMANTIC_WEIGHT) -> dict[str, float]:
+    """`weight` x semantic + (1 - weight) x lexical, both spread over [0, 1], so the sum is in [0, 1].
+
+    BM25 is never below 0, so its floor is known; the lowest useful cosine is not, so the list's own lowest stands for it.
+    """
+    words, meaning = min_max(lexical, floor=0.0), min_max(semantic)
+    return {key: (1 - weight) * words.get(key, 0.0) + weight * meaning.get(key, 0.0) for key in words.keys() | meaning.keys()}
+
+
+def ranks(scores: Mapping[str, float]) -> dict[str, int]:
+    """Place of each passage, 1 the best; equal scores are ordered by id, so that the same request gives the same answer."""
+    return {key: place for place, key in enumerate(sorted(scores, key=lambda key: (-scores[key], key)), start=1)}

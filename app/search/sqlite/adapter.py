@@ -1,0 +1,40 @@
+"""The engine inside the process, as `app/providers.py` registers it: one SQLite file that the worker writes and the app processes read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.catalog import sqlite_copy
+from app.errors import InvalidRequest
+from app.models.port import Stamp
+from app.search.port import SearchEngine, kept_name
+from app.search.sqlite.engine import EmbeddedReader, EmbeddedWriter
+from app.search.sqlite.schema import embedded_path, files
+from app.settings import Settings
+
+
+def open_reader(settings: Settings, stamp: Stamp) -> EmbeddedReader:
+    return EmbeddedReader(embedded_path(settings), settings.index, stamp)
+
+
+def open_writer(settings: Settings) -> EmbeddedWriter:
+    return EmbeddedWriter(embedded_path(settings))
+
+
+def swap(settings: Settings, other: Settings) -> bool:
+    """The file in use is copied to the kept one, and then gets the other's content in one transaction."""
+    place, wanted = embedded_path(settings), embedded_path(other)
+    if not wanted.is_file():
+        raise InvalidRequest(f"There is no index {other.index} ({wanted}).")
+    if there := place.is_file():
+        kept = place.with_name(f"search-{kept_name(settings)}.db")
+        part = kept.with_suffix(".part")
+        sqlite_copy.copy(place, part, "apsw")
+        part.replace(kept)
+    sqlite_copy.put_in_place(wanted, place, "apsw")
+    for path in files(wanted):
+        path.unlink(missing_ok=True)
+    return there
+
+
+ENGINE: Final = SearchEngine(open_reader, open_writer, swap)

@@ -1,0 +1,11 @@
+"""Word documents: headings, lists and tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.text.formats.format import Format
+from app.text.formats.office import LIBRARY, office
+
+_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+FORMAT: Final = Format("Word", _TYPE, ("docx",), office(_TYPE), libraries=(LIBRARY,), archive_mark=b"word/")

@@ -1,0 +1,74 @@
+"""Web pages by html-to-markdown: tables stay tables; menus, banners, hidden text and scripts go."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from app.text.document import Parsed
+from app.text.encoding import decoded
+from app.text.formats.format import Format
+from app.text.rejection import broken
+
+_INLINE: Final = ("a", "strong", "em", "b", "i", "u", "mark", "small", "del", "ins", "sub", "sup", "font", "span", "abbr", "cite")
+_NOT_THE_TEXT: Final = (
+    "nav", "footer", "aside", "dialog", "form", "iframe", "noscript", "template", "svg",
+    "[hidden]", "[aria-hidden=true]", "[role=navigation]", "[role=dialog]", "[role=alertdialog]", "[role=search]",
+    "[role=contentinfo]", "[role=complementary]", "[class*=cookie]", "[id*=cookie]", "[class*=consent]", "[id*=consent]",
+    ".footer", "#footer", ".menu", "#menu", ".navbar", ".navigation", ".navheader", ".navfooter", ".breadcrumb", ".breadcrumbs",
+    ".comments", "#comments", ".advert", ".advertisement", ".skip-link", ".sr-only", ".visually-hidden",
+    "a.headerlink", "a.anchor",
+)  # fmt: skip
+_DECLARED: Final = re.compile(
+    rb"<meta[^>]{1,200}?charset=[\"']?([A-Za-z0-9_-]{2,30})|<\?xml[^>]{1,100}?encoding=[\"']([A-Za-z0-9_-]{2,30})", re.IGNORECASE
+)
+_IMAGE: Final = re.compile(r"!\[([^\[\]\n]{0,400})\]\([^()\s]{0,2000}(?: \"[^\"\n]{0,400}\")?\)")
+_HEAD_BYTES: Final = 4096  # HTML wants the declaration within the first 1024
+
+
+def read(body: bytes, filename: str | None) -> Parsed:
+    """The page's title, or its first heading, and its text as Markdown."""
+    import html_to_markdown
+
+    options = html_to_markdown.ConversionOptions(
+        autolinks=False, bullets="-", compact_tables=True, hidden_content="drop", strip_tags=list(_INLINE),
+        exclude_selectors=list(_NOT_THE_TEXT),
+    )  # fmt: skip
+    try:
+        found = html_to_markdown.convert(_text(body, filename), options)
+    except Exception as error:  # the library's own errors, and panics of what it is made of
+        raise broken(filename, error) from error
+    text = _without_front_matter(found.content or "")
+    title = found.metadata.document.title if found.metadata else None
+    heading = next((line.lstrip("# ") for line in text.split("\n") if line.startswith("#")), None)
+    return Parsed(title or heading, _IMAGE.sub(r"\1", text).replace("\u00ad", ""))
+
+
+def _text(body: bytes, filename: str | None) -> str:
+    found = _DECLARED.search(body[:_HEAD_BYTES])
+    if found is not None and not body.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
+        name = (found[1] or found[2]).decode("ascii").lower()
+        try:
+            # Browsers read pages that say ISO-8859-1 as its superset (WHATWG Encoding Standard).
+            return body.decode({"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}.get(name, name))
+        except (LookupError, UnicodeDecodeError):
+            pass  # a page that is mistaken about itself
+    return decoded(body, filename)
+
+
+def _without_front_matter(text: str) -> str:
+    if not text.startswith("---\n"):
+        return text
+    end = text.find("\n---\n", 3)
+    return text[end + 5 :] if end >= 0 else text
+
+
+FORMAT: Final = Format(
+    "HTML",
+    "text/html",
+    ("html", "htm", "xhtml"),
+    read,
+    declared=("application/xhtml+xml",),
+    libraries=("html_to_markdown",),
+    text=True,
+)

@@ -1,0 +1,208 @@
+"""PDF by PDFium: text page by page, without running heads and page numbers, with words that were cut at line ends made whole."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from app.errors import DocumentRejected
+from app.text.document import Parsed
+from app.text.formats.format import NO_TITLE, Format
+from app.text.rejection import broken, called
+
+_EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
+_HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
+_HEAD_SHARE: Final = 0.25  # of the pages: left and right pages have different heads, and a chapter has some pages
+_SHORT_LINE: Final = 0.7  # of the page's usual length: what ends earlier ends a paragraph
+_FULL_LINE: Final = 0.9  # the quantile of line lengths that is the usual one
+_TITLE_CHARACTERS: Final = 2_000  # of the first page, looked at for the largest letters
+_TITLE_LARGER: Final = 1.15  # than the page's usual letters
+_NAMED_WARNINGS: Final = 20  # pages named in a warning
+_CUT_WORD: Final = "\x02"  # what PDFium writes for a hyphen at a line's end
+_DIGITS: Final = re.compile(r"\d{1,9}")
+_PAGE_NUMBER: Final = re.compile(
+    r"\A[-–—\s]{0,4}(?:(?:page|seite|p\.)\s{1,4})?(?:\d{1,5}|[ivxlc]{1,8})(?:\s{0,3}(?:/|of|von)\s{0,3}\d{1,5})?[-–—\s]{0,4}",
+    re.IGNORECASE,
+)
+_HYPHENATED: Final = re.compile(r"-\n(?=\w)")
+_NO_WORD: Final = re.compile(r"\W")
+_LONGEST_PART: Final = 40  # characters of a word before its hyphen, and after it: longer than words of prose are
+_ENDS: Final = (".", "!", "?", ":", "。", "！", "？", "”", '"', ")")
+_LIGATURES: Final = str.maketrans(
+    {
+        "ﬀ": "ff",
+        "ﬁ": "fi",
+        "ﬂ": "fl",
+        "ﬃ": "ffi",
+        "ﬄ": "ffl",
+        "ﬅ": "st",
+        "ﬆ": "st",
+        "\u00ad": None,
+        "\ufffe": None,
+        "\uffff": None,
+    }
+)
+_FILE_SUFFIXES: Final = frozenset("doc docx xls xlsx ppt pptx odt rtf tex dvi indd qxd ps html htm txt md pdf fm".split())  # noqa: SIM905 - read as words
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a page. `at_edge`: it stands where running heads, feet and page numbers do."""
+
+    text: str
+    at_edge: bool = False
+
+
+def read(body: bytes, filename: str | None) -> Parsed:
+    """Title and text; `pages` says where each begins. Pages without text are named in a warning when others have some."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(body)
+        lines = [_lines(page) for page in document]
+        title = _title(document, filename)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise DocumentRejected(f"{called(filename)} is encrypted: send it without a password.") from error
+        raise broken(filename, error) from error
+    heads = running_heads(lines)
+    text, starts = joined([_without(page, heads) for page in lines])
+    empty = [number for number, page in enumerate(lines, 1) if not page]
+    warnings = (_said(empty, len(lines)),) if empty and len(empty) < len(lines) else ()
+    return Parsed(title, text, starts, warnings)
+
+
+def _lines(page: Any) -> list[Line]:
+    words = page.get_textpage()
+    text, height = words.get_text_range(), page.get_height()
+    exact = len(text) == words.count_chars()  # else places in the text are not places on the page
+    found, place = list[Line](), 0
+    for piece in text.split("\n"):
+        line = piece.translate(_LIGATURES).strip()
+        if line:
+            found.append(Line(line, exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)))
+        place += len(piece) + 1
+    words.close()
+    page.close()
+    return found
+
+
+def _at_edge(words: Any, place: int, height: float) -> bool:
+    _, bottom, _, top = words.get_charbox(place)
+    return bool(bottom < _EDGE_SHARE * height or top > (1 - _EDGE_SHARE) * height)
+
+
+def _shape(line: str) -> str:
+    return _DIGITS.sub("#", line)
+
+
+def running_heads(pages: Sequence[Sequence[Line]]) -> frozenset[str]:
+    """Lines, with numbers as `#`, that stand at the edge of many pages."""
+    counts = Counter(shape for lines in pages for shape in {_shape(line.text) for line in lines if line.at_edge})
+    enough = max(_HEAD_PAGES, _HEAD_SHARE * len(pages))
+    return frozenset(shape for shape, count in counts.items() if count >= enough)
+
+
+def _without(lines: Sequence[Line], heads: frozenset[str]) -> list[str]:
+    return [
+        line.text for line in lines if not (line.at_edge and (_shape(line.text) in heads or _PAGE_NUMBER.fullmatch(line.text)))
+    ]
+
+
+def joined(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
+    """(text, start of each page in it). A sentence that goes on over the page's end goes on in the text."""
+    known = Counter(word for lines in pages for line in lines for word in line.split())
+    parts, starts, size = list[str](), list[int](), 0
+    for lines in pages:
+        page = _whole_words(_paragraphs(lines), known)
+        if parts and page:
+            before = parts[-1]
+            seam = "\n" if before and not before.endswith(_ENDS) and not page[:1].isupper() else "\n\n"
+            if before.endswith(_CUT_WORD):
+                parts[-1], size, seam = before[:-1], size - 1, ""
+            parts.append(seam)
+            size += len(seam)
+        starts.append(size)
+        if page:
+            parts.append(page)
+            size += len(page)
+    return "".join(parts).replace(_CUT_WORD, ""), tuple(starts)
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    """Lines as one text: a line that ends well before the others ends a paragraph."""
+    if not lines:
+        return ""
+    usual = sorted(map(len, lines))[int(_FULL_LINE * (len(lines) - 1))]
+    parts = [lines[0]]
+    for before, line in pairwise(lines):
+        ended = len(before) < _SHORT_LINE * usual and (before.endswith(_ENDS) or not line[:1].islower())
+        parts += ("\n\n" if ended and not before.endswith(_CUT_WORD) else "\n", line)
+    return "".join(parts)
+
+
+def _whole_words(text: str, known: Counter[str]) -> str:
+    """Words cut at a line's end, made whole; a hyphen stays where the same file writes the word with it elsewhere."""
+    text = text.replace(f"{_CUT_WORD}\n", _CUT_WORD)
+    body = text.rstrip(_CUT_WORD)
+    text = "".join(_mended(body, known)) + text[len(body) :]
+
+    def mended(found: re.Match[str]) -> str:
+        before = _NO_WORD.split(text[max(0, found.start() - _LONGEST_PART) : found.start()])[-1]
+        after = _NO_WORD.split(text[found.end() : found.end() + _LONGEST_PART])[0]
+        if not before:
+            return found[0]
+        return "-" if f"{before}-{after}" in known or not after[:1].islower() else ""
+
+    return _HYPHENATED.sub(mended, text)
+
+
+def _mended(text: str, known: Counter[str]) -> Iterator[str]:
+    pieces = text.split(_CUT_WORD)
+    yield pieces[0]
+    for before, after in pairwise(pieces):
+        left = before[-40:].rpartition(" ")[2].rpartition("\n")[2]
+        right = after[:40].split(None, 1)[0] if after[:40].strip() else ""
+        kept = f"{left}-{right}" in known or not right[:1].islower()
+        yield ("-" if kept else "") + after
+
+
+def _title(document: Any, filename: str | None) -> str | None:
+    told = str(document.get_metadata_value("Title") or "").strip()
+    a_name = told.rpartition(".")[2].lower() in _FILE_SUFFIXES or told == (filename or "").rpartition(".")[0]
+    if told and not a_name and not NO_TITLE.fullmatch(told):
+        return told
+    return _largest(document[0]) if len(document) else None
+
+
+def _largest(page: Any) -> str | None:
+    """The first page's line in the largest letters, when there is one that is larger than the rest."""
+    import ctypes
+
+    from pypdfium2 import raw
+
+    words = page.get_textpage()
+    count = min(words.count_chars(), _TITLE_CHARACTERS)
+    text = words.get_text_range(0, count) if count > 0 else ""
+    sizes = [round(raw.FPDFText_GetFontSize(words, ctypes.c_int(place)), 1) for place in range(count)]
+    usual = Counter(sizes).most_common(1)[0][0] if sizes else 0.0
+    largest = max(sizes, default=0.0)
+    if not sizes or len(text) != count or largest < _TITLE_LARGER * usual:
+        return None
+    first = sizes.index(largest)
+    last = next((place for place in range(first, count) if sizes[place] != largest and not text[place].isspace()), count)
+    title = " ".join(text[first:last].translate(_LIGATURES).split())
+    return title if 3 <= len(title) <= 200 and any(map(str.isalpha, title)) else None
+
+
+def _said(empty: Sequence[int], pages: int) -> str:
+    named = ", ".join(map(str, empty[:_NAMED_WARNINGS])) + (" and others" if len(empty) > _NAMED_WARNINGS else "")
+    what = f"Page {named} has" if len(empty) == 1 else f"Pages {named} have"
+    return f"{what} no text (of {pages} pages): a scan needs text recognition first."
+
+
+FORMAT: Final = Format("PDF", "application/pdf", ("pdf",), read, libraries=("pypdfium2",))

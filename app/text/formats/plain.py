@@ -1,0 +1,17 @@
+"""Plain text, in whatever encoding it came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.text.document import Parsed
+from app.text.encoding import decoded
+from app.text.formats.format import Format
+
+
+def read(body: bytes, filename: str | None) -> Parsed:
+    """The text as it is."""
+    return Parsed(None, decoded(body, filename))
+
+
+FORMAT: Final = Format("Text", "text/plain", ("txt", "text", "log"), read, text=True)

@@ -1,0 +1,13 @@
+"""reStructuredText: headings, tables and code become Markdown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.text.formats.format import Format
+from app.text.formats.office import LIBRARY, office
+
+_TYPE: Final = "text/x-rst"
+FORMAT: Final = Format(
+    "reStructuredText", _TYPE, ("rst",), office(_TYPE), declared=("text/prs.fallenstein.rst",), text=True, libraries=(LIBRARY,)
+)

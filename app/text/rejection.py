@@ -1,0 +1,15 @@
+"""The words of messages about a file that cannot be read."""
+
+from __future__ import annotations
+
+from app.errors import DocumentRejected
+
+
+def called(filename: str | None) -> str:
+    """The file's name as messages give it."""
+    return f"The file {filename[:100]!r}" if filename else "The document"
+
+
+def broken(filename: str | None, why: object) -> DocumentRejected:
+    """The rejection of a damaged file; `why` is the reader's own word, shortened."""
+    return DocumentRejected(f"{called(filename)} is broken: {str(why)[:300] or type(why).__name__}.")

@@ -1,0 +1,22 @@
+"""In which script a text is written, as far as a model needs it."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+_MOSTLY: Final = 0.7  # a name in another script makes no foreign text
+
+
+@lru_cache(4096)
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(("LATIN", "FULLWIDTH LATIN"))
+
+
+def mostly_latin(text: str) -> bool:
+    """Whether most letters are Latin; a text without letters is."""
+    if text.isascii():
+        return True
+    letters = [one for one in text if one.isalpha()]
+    return sum(map(_is_latin, letters)) >= _MOSTLY * len(letters)

@@ -1,0 +1,144 @@
+// One answer on the page: its text as it comes, its citations, and what is said when it ends or fails.
+
+import { announce, degradedNote, dotted, h, plural, problemCard } from "./dom.js";
+import { blocks, element as blockElement } from "./markdown.js";
+import { open as openPassage } from "./passage.js";
+
+const COPIED_MS = 2_000; // long enough to be read
+
+/** The article and what can happen to it. `kept` is the `record()` of an answer from before a reload. */
+export function answerArticle(question, again, kept = null) {
+  const citations = new Map();
+  let written = "";
+  let drawn = []; // a key for each block that stands on the page
+  let ended = null; // what `done` said
+  let way = "asking"; // or "done", "stopped", "failed"
+  const progress = h("p", { class: "loading" }, "Searching your documents…");
+  const text = h("div", { class: "prose" });
+  const notices = h("div", { class: "notices" });
+  const sources = h("ol", { class: "sources" });
+  const sourcesBlock = h("div", { hidden: true }, h("h3", { class: "small-title" }, "Sources"), sources);
+  const foot = h("div", { class: "answer-foot" });
+  const element = h("article", { class: "answer", "aria-busy": "true" },
+    h("h2", { class: "question" }, question), progress, text, notices, foot, sourcesBlock);
+
+  const marker = (n, sentence) => h("button", {
+    type: "button", class: "cite", "data-n": n, disabled: !citations.has(n), "aria-label": label(n),
+    onclick: () => openPassage(citations.get(n), { quote: sentence }),
+  }, `[${n}]`);
+  const label = (n) => `Source ${n}${citations.has(n) ? `: ${citations.get(n).title || "Untitled"}` : ""}`;
+
+  /** Bring the page up to what is written: blocks that have not changed stay, with the focus that may be in them. */
+  function draw() {
+    const wanted = blocks(written);
+    const keys = wanted.map(({ kind, lines }) => `${kind}\n${lines.join("\n")}`);
+    wanted.forEach((block, index) => {
+      if (keys[index] === drawn[index]) return;
+      const made = blockElement(block, (n, before) => marker(n, sentenceBefore(before)));
+      if (text.children[index]) text.children[index].replaceWith(made);
+      else text.append(made);
+    });
+    while (text.children.length > wanted.length) text.lastChild.remove();
+    drawn = keys;
+  }
+  function cite(citation) {
+    const n = citation.n ?? citations.size + 1;
+    if (citations.has(n)) return;
+    citations.set(n, { ...citation, n });
+    for (const button of text.querySelectorAll(`.cite[data-n="${n}"]`)) {
+      button.disabled = false;
+      button.setAttribute("aria-label", label(n));
+    }
+    sources.append(h("li", { value: n },
+      h("button", { type: "button", class: "source-open", onclick: () => openPassage(citations.get(n)) },
+        h("span", { class: "source-title", "data-n": n }, citation.title || "Untitled"),
+        h("span", { class: "source-text" }, citation.passage ?? ""))));
+    sourcesBlock.hidden = false;
+  }
+  function end(how) {
+    way = how;
+    draw();
+    progress.remove();
+    element.setAttribute("aria-busy", "false");
+    for (const button of text.querySelectorAll(".cite:disabled")) button.replaceWith(button.textContent);
+  }
+
+  const unfinished = (word) => h("p", { class: "incomplete" }, word, written.trim() ? "What stands above is not the whole answer. " : "",
+    h("button", { type: "button", class: "as-link", onclick: again }, "Ask again"));
+
+  const article = {
+    element,
+    cite,
+    /** All that is needed to show it again. */
+    record: () => ({ question, way, written, citations: [...citations.values()], ended }),
+    retrieved({ hits = [], degraded }) {
+      progress.textContent = hits.length ? `Reading ${plural(hits.length, "passage")}…` : "No passage found…";
+      announce(hits.length ? `Found ${plural(hits.length, "passage")}. The answer is being written.` : "No passage found.");
+      if (degraded) notices.append(degradedNote(degraded));
+    },
+    add(piece) {
+      written += piece;
+      draw();
+    },
+    done(said, { quietly = false } = {}) {
+      const { answer = "", grounded, label: author, citations: all = [] } = said;
+      all.forEach((citation, index) => cite({ n: index + 1, ...citation }));
+      written = answer || written;
+      ended = { grounded, label: author };
+      end("done");
+      if (grounded === false) {
+        notices.prepend(h("div", { class: "notice warn" }, h("p", { class: "notice-title" }, "Not grounded in your documents"),
+          h("p", {}, "No passage supports this well enough. Do not rely on it; ask in other words, or add documents that cover it.")));
+      }
+      foot.append(h("p", { class: "meta" }, ...dotted(author)), copyButton(() => copyText(question, written, citations)));
+      if (!quietly) announce(`${grounded === false ? "Not grounded in your documents. " : ""}Answer: ${written} ${plural(citations.size, "source")}.`);
+    },
+    stopped() {
+      end("stopped");
+      notices.append(unfinished("Stopped. "));
+      announce("Stopped.");
+    },
+    failed(problem) {
+      end("failed");
+      if (written.trim()) notices.append(h("p", { class: "incomplete" }, "What stands above is not the whole answer."));
+      notices.append(problemCard(problem, again, "Ask again"));
+    },
+  };
+  if (kept) {
+    written = kept.written ?? "";
+    (kept.citations ?? []).forEach(cite);
+    if (kept.way === "done") article.done({ ...kept.ended, answer: written }, { quietly: true });
+    else {
+      end(kept.way);
+      notices.append(unfinished("This answer was not finished. "));
+    }
+  }
+  return article;
+}
+
+/** The sentence that a marker closes, so that it can be found again in the passage. */
+function sentenceBefore(written) {
+  const bare = written.replace(/[*`]/g, "").replace(/(\s*\[\d{1,3}\])+\s*$/, "").trimEnd();
+  const parts = bare.split(/\[\d{1,3}\]|\n|(?<=[.!?])\s+(?=\S)/);
+  return parts.at(-1).trim();
+}
+
+function copyText(question, answer, citations) {
+  const list = [...citations.values()].map((citation) => `[${citation.n}] ${citation.title || "Untitled"}`);
+  return [question, "", answer, ...(list.length ? ["", "Sources", ...list] : [])].join("\n");
+}
+
+function copyButton(content) {
+  const button = h("button", { type: "button", class: "quiet", onclick: copy }, "Copy answer");
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(content());
+      button.textContent = "Copied";
+      announce("Answer copied.");
+    } catch {
+      button.textContent = "Copying is not allowed here";
+    }
+    setTimeout(() => { button.textContent = "Copy answer"; }, COPIED_MS);
+  }
+  return button;
+}

@@ -1,0 +1,18 @@
+"""How a pod says that it has metrics, and how the collector finds it: by its name's label and its container port's name.
+
+No `prometheus.io/...` annotations: an annotation may name any port, these names only what the pods' network policies open.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contract.pods import NAME_LABEL as NAME_LABEL
+from contract.pods import SERVICE as SERVICE
+
+SEARCH_REPORTER: Final = "teal-search-metrics"
+NAMES: Final = (SERVICE, SEARCH_REPORTER)
+WEB_PORT: Final = "http"  # app processes answer requests and /metrics at one port
+METRICS_PORT: Final = "metrics"
+PORTS: Final = (WEB_PORT, METRICS_PORT)
+WORKER_METRICS_PORT: Final = 9102  # where a worker serves /metrics and nothing else

@@ -1,0 +1,59 @@
+"""Reads `Pulumi.<stack>.yaml`: the one reader of everything that looks into it (`teal`, the price, the evaluation)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+
+class NotAStackFile(ValueError):
+    """The file cannot be read as a stack's. The text says why and where in it, and does not name the file."""
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The whole document. Raises NotAStackFile, and OSError when there is no such file."""
+    import yaml  # not in the service's image
+
+    if TYPE_CHECKING:
+        from yaml import SafeLoader as Loader
+    else:
+        Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
+
+    class Strict(Loader):
+        """A key that is written twice is refused: YAML would keep the last and say nothing."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            seen: set[object] = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise NotAStackFile(f"line {key.start_mark.line + 1}: {key.value} is there twice")
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotAStackFile(
+            f"it is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; save it as UTF-8"
+        ) from None
+    try:
+        document: object = yaml.load(text, Strict)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise NotAStackFile(f"{place}it is not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise NotAStackFile(f"it is not YAML: {' '.join(str(error).split())}") from None
+    if document is None:
+        raise NotAStackFile("it is empty")
+    if not isinstance(document, dict):
+        raise NotAStackFile(f"it holds a {type(document).__name__}, not keys and values")
+    whole = cast(dict[str, Any], document)
+    if not isinstance(whole.get("config"), dict):
+        raise NotAStackFile("it has no `config:` with keys and values below it")
+    return whole
+
+
+def config(path: Path) -> dict[str, object]:
+    """The mapping below `config:`, keyed `teal:network` and so on."""
+    return cast(dict[str, object], read_values(path)["config"])

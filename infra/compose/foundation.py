@@ -1,0 +1,134 @@
+"""What everything else stands on: the account, keys, network, GitHub's roles, the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws import Provider, get_caller_identity, iam
+
+from contract import names
+from infra.config import examples
+from infra.config.read import Config, refused
+from infra.config.rules import UP, Refusal, role_name
+from infra.delivery import github_roles
+from infra.delivery.github_roles import GithubRoles, GithubRolesArgs, Kind
+from infra.platform import boundary
+from infra.platform.cluster.eks import Cluster, ClusterArgs
+from infra.platform.cluster.secrets import SecretsDriver
+from infra.platform.keys import Keys, KeysArgs
+from infra.platform.network.vpc import Network, NetworkArgs
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """`opts` gives a component the stack's AWS provider, which tags everything it makes."""
+
+    account_id: str
+    opts: pulumi.ResourceOptions
+    keys: Keys
+    network: Network
+    github: GithubRoles | None
+    cluster: Cluster
+    secrets_driver: SecretsDriver
+
+
+def build(config: Config) -> Foundation:
+    """Keys, then network, then cluster: each needs the one before."""
+    aws = Provider("aws", region=config.region, default_tags={"tags": config.tags})
+    opts, asking = pulumi.ResourceOptions(providers=[aws]), pulumi.InvokeOptions(provider=aws)
+    caller = get_caller_identity(opts=asking)
+    # A session's ARN changes with each session; the role behind it stays.
+    deployer = iam.get_session_context(arn=caller.arn, opts=asking).issuer_arn
+    account = caller.account_id
+    check_deployer(config, account, deployer)
+    keys = Keys("keys", KeysArgs(config.prefix, account, config.region), opts)
+    opts = _bound(config, account, keys, opts)
+    network = Network(
+        "network",
+        NetworkArgs(
+            prefix=config.prefix,
+            region=config.region,
+            cidr=config.network.cidr,
+            zones=config.network.zones,
+            nat=config.network.nat,
+            flow_log_days=config.network.flow_log_days,
+            logs_key_arn=keys.logs_arn,
+        ),
+        opts,
+    )
+    github = _github(config, opts)
+    cluster = Cluster(
+        "cluster",
+        ClusterArgs(
+            prefix=config.prefix,
+            region=config.region,
+            version=config.cluster.version,
+            subnet_ids=network.private_subnet_ids,
+            endpoint_cidrs=config.cluster.endpoint_cidrs,
+            admins={**admins(config, account), **({UP: github.arns["up"]} if github else {})},
+            log_days=config.cluster.log_days,
+            egress=network.egress,
+            data_key_arn=keys.data_arn,
+            logs_key_arn=keys.logs_arn,
+            search_nodes=config.search.nodes,
+            zones=network.zones,
+            awaited=account != names.EXAMPLE_ACCOUNT,  # an evaluation without AWS has no API
+        ),
+        opts,
+    )
+    driver = SecretsDriver("secrets", cluster.name, cluster.provider, cluster.ready, opts)
+    return Foundation(account, opts, keys, network, github, cluster, driver)
+
+
+def state_bucket(config: Config, account_id: str) -> str:
+    """The state's bucket, by the name that `teal bootstrap` gives it."""
+    return f"{config.prefix}-state-{account_id}"
+
+
+def _bound(config: Config, account: str, keys: Keys, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """The options of every component after this: each role in it gets the boundary, which is there before the first."""
+    within = boundary.statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
+    made = boundary.policy("boundary", config.prefix, within, opts)
+    binding = boundary.binding(made, boundary.arn(account, config.prefix))
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[binding]))
+
+
+def _github(config: Config, opts: pulumi.ResourceOptions) -> GithubRoles | None:
+    """The roles of GitHub's workflows, when the file names a repository."""
+    given = config.github
+    if given is None:
+        return None
+    args = GithubRolesArgs(config.prefix, given.repository, given.environment, provider_arn=given.oidc_provider_arn)
+    return GithubRoles("github", args, opts)
+
+
+def admins(config: Config, account_id: str) -> dict[str, str]:
+    """Administrators of the cluster by name: the listed roles and GitHub's `up`. Never who happens to run the program: another run by
+    somebody else would take the entry away, with the access of the first.
+    """
+    own = github_role(config, account_id, "up")
+    listed = {role_name(arn): arn for arn in config.cluster.admin_role_arns if arn != own}
+    return listed | {UP: own} if config.github else listed
+
+
+def github_role(config: Config, account_id: str, kind: Kind) -> str:
+    """ARN of a role of GitHub's workflows, known before it exists."""
+    return f"arn:aws:iam::{account_id}:role/{github_roles.role_name(config.prefix, kind)}"
+
+
+def check_deployer(config: Config, account_id: str, deployer: str) -> None:
+    """Raises ConfigError when `deployer` could not reach the cluster that it is about to make, or an example that the committed file
+    came with is left in it. GitHub's preview role only looks, through an entry of its own.
+    """
+    found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.refusals(config.document()))
+    if deployer not in {*admins(config, account_id).values(), github_role(config, account_id, "preview")}:
+        problem = f"{deployer} runs this program and is not listed, so it could not reach the cluster"
+        fix = (
+            f"add {deployer}, or run as a role that is listed"
+            if ":role/" in deployer
+            else "run as a role that is listed: a user cannot be"
+        )
+        found.append(Refusal("cluster.admin_role_arns", problem, fix))
+    if found:
+        raise refused(found, f"Pulumi.{config.stack}.yaml")

@@ -1,0 +1,111 @@
+"""What keeps data: search, database, cache, the release record, and their backups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contract.names import NAMESPACES, OPERATOR_NAMESPACE
+from infra.compose.foundation import Foundation
+from infra.config.read import Config
+from infra.platform.search.search import Search, SearchArgs
+from infra.platform.stores.backup import Backup, BackupArgs
+from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
+from infra.platform.stores.cache import Cache, CacheArgs
+from infra.platform.stores.database import Database, DatabaseArgs
+from infra.platform.stores.database_maintenance import Maintenance, MaintenanceArgs
+
+
+@dataclass(frozen=True)
+class Stores:
+    """`releases`: the release record, releases and their evidence."""
+
+    search: Search
+    database: Database
+    cache: Cache
+    releases: PrivateBucket
+    backup: Backup
+
+
+def build(config: Config, base: Foundation) -> Stores:
+    """Every store is reached from the cluster's security group alone, encrypted, and protected from deletion."""
+    search = Search(
+        "search",
+        SearchArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            config=config.search,
+            network_zones=config.network.zones,
+            storage_class=base.cluster.storage_class,
+            kms_key_arn=base.keys.data_arn,
+            oidc_provider_arn=base.cluster.oidc_provider_arn,
+            oidc_issuer=base.cluster.oidc_issuer,
+            provider=base.cluster.provider,
+            client_namespaces=[*NAMESPACES.values(), OPERATOR_NAMESPACE],
+            cidr=config.network.cidr,
+            ready=base.cluster.ready,
+        ),
+        base.opts,
+    )
+    database = Database(
+        "database",
+        DatabaseArgs(
+            prefix=config.prefix,
+            config=config.database,
+            vpc_id=base.network.vpc_id,
+            subnet_ids=base.network.data_subnet_ids,
+            client_security_group_id=base.cluster.security_group_id,
+            kms_key_arn=base.keys.data_arn,
+            logs_kms_key_arn=base.keys.logs_arn,
+        ),
+        base.opts,
+    )
+    Maintenance(
+        "maintenance",
+        MaintenanceArgs(
+            prefix=config.prefix,
+            region=config.region,
+            cidr=config.network.cidr,
+            schedule=config.database.maintenance_schedule,
+            endpoint=database.endpoint,
+            port=database.port,
+            database=database.name,
+            secret_arn=database.secret_arn,
+            kms_key_arn=base.keys.data_arn,
+            cluster_name=base.cluster.name,
+            cluster_arn=base.cluster.arn,
+            provider=base.cluster.provider,
+            driver=base.secrets_driver.addon,
+            ready=base.cluster.ready,
+        ),
+        base.opts,
+    )
+    cache = Cache(
+        "cache",
+        CacheArgs(
+            prefix=config.prefix,
+            config=config.cache,
+            vpc_id=base.network.vpc_id,
+            subnet_ids=base.network.data_subnet_ids,
+            client_security_group_id=base.cluster.security_group_id,
+            kms_key_arn=base.keys.data_arn,
+        ),
+        base.opts,
+    )
+    backup = Backup(
+        "backup",
+        BackupArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            database_arns=database.instance_arns,
+            kms_key_arn=base.keys.data_arn,
+        ),
+        base.opts,
+    )
+    releases = PrivateBucket(
+        "releases",
+        PrivateBucketArgs(bucket=f"{config.prefix}-releases-{base.account_id}", kms_key_arn=base.keys.data_arn),
+        base.opts,
+    )
+    return Stores(search, database, cache, releases, backup)

@@ -1,0 +1,102 @@
+"""How many machines a plan needs, and which: what Auto Mode would most likely start for these pods."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from infra.config.read import Config
+from infra.config.sections import LOAD_CPU, LOAD_GIB
+
+_VCPUS: Final = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32}
+_GIB_PER_VCPU: Final = {"c": 2, "m": 4, "r": 8}
+_KUBELET_SHARE: Final = 0.04  # of the CPU; EKS reserves 6 % of the first core, 1 % of the second, less of the others
+# Requests of what runs on each node: the CloudWatch agent and its Fluent Bit, the secrets driver with its provider, kube-state's share.
+# Summed from their charts by a review of this program (0.35 to 0.42); the larger number is taken.
+NODE_CPU: Final = 0.42
+_USABLE_MEMORY: Final = 0.85
+_SEARCH_GIB_PER_CPU: Final = 8  # infra/platform/search/resources.py
+SYSTEM_CPU: Final = 1.5  # operators, KEDA, metrics, agents; read off their requests, rounded up
+SYSTEM_GIB: Final = 3.0
+KIBANA_CPU: Final = 0.5
+KIBANA_GIB: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Need:
+    """`pods` of one size; machines of `families` can carry them; at least `spread` machines, for zones. `alone`: one pod a machine."""
+
+    name: str
+    pods: int
+    cpu: float
+    gib: float
+    families: str
+    spread: int = 1
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The cheapest machines that carry a need."""
+
+    need: Need
+    type: str
+    count: int
+
+
+def pod_cpu(config: Config) -> float:
+    """Cores that one pod of the service asks for."""
+    cpu = config.service.cpu
+    return int(cpu[:-1]) / 1_000 if cpu.endswith("m") else float(cpu)
+
+
+def vcpus(kind: str) -> int:
+    """Of a machine's type, such as m7i.large."""
+    return _VCPUS[kind.rpartition(".")[2]]
+
+
+def replicas(config: Config, load: float) -> tuple[int, int]:
+    """Web pods and workers at `load` times today's traffic, which the minimum carries; never more than the maximum."""
+    service = config.service
+    web = min(service.max_replicas, math.ceil(service.min_replicas * load))
+    return web, min(service.worker_max, math.ceil(max(service.worker_min, 1) * load))
+
+
+def needs(config: Config, load: float) -> tuple[Need, ...]:
+    """The pods of a stack with one color active. Search does not grow by itself: its size is configuration."""
+    web, workers = replicas(config, load)
+    service, search = config.service, config.search
+    pod_gib = service.memory_mib / 1_024
+    kibana = (KIBANA_CPU, KIBANA_GIB) if search.kibana else (0.0, 0.0)
+    pods = web + workers
+    # Locust's master and workers, when they are asked for (infra/platform/cluster/load_test.py).
+    locusts = (Need("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
+    # The rest is spread over the same machines: as if each pod were a little larger.
+    cpu = pod_cpu(config) + (SYSTEM_CPU + kibana[0]) / pods
+    gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
+    return (
+        Need("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
+        Need("search", search.nodes, max(1.0, search.memory_gib / _SEARCH_GIB_PER_CPU), search.memory_gib, "mr", alone=True),
+        *locusts,
+    )
+
+
+def machines(need: Need, hourly: Mapping[str, float]) -> Machines | None:
+    """The cheapest machines of `hourly` (USD by type) that carry `need`; None when none does."""
+    best: tuple[float, Machines] | None = None
+    for kind, usd in sorted(hourly.items()):
+        found = re.fullmatch(r"([cmr])\d+[a-z-]*\.(\w+)", kind)
+        if found is None or found[1] not in need.families or found[2] not in _VCPUS:
+            continue
+        cpu = _VCPUS[found[2]] * (1 - _KUBELET_SHARE) - NODE_CPU
+        gib = _VCPUS[found[2]] * _GIB_PER_VCPU[found[1]] * _USABLE_MEMORY
+        fit = 1 if need.alone and cpu >= need.cpu and gib >= need.gib else min(int(cpu / need.cpu), int(gib / need.gib))
+        if fit < 1:
+            continue
+        count = max(need.spread, math.ceil(need.pods / (1 if need.alone else fit)))
+        if best is None or count * usd < best[0]:
+            best = (count * usd, Machines(need, kind, count))
+    return best[1] if best else None

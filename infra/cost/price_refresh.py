@@ -1,0 +1,122 @@
+"""Asks AWS's Pricing API for a region's prices. Filters are those that infracost uses on the same list (internal/resources/aws)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.cost.extract_prices import WANTED
+from infra.cost.prices import Price, RefreshError
+
+if TYPE_CHECKING:
+    from mypy_boto3_pricing.client import PricingClient
+    from mypy_boto3_pricing.type_defs import FilterTypeDef
+
+REGION: Final = "us-east-1"  # the API answers here, and in two other regions, for all regions
+_SOURCE: Final = "AWS Price List API"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which products a price is of: service code, exact attributes, and a pattern for the usage type, which begins with the region."""
+
+    service: str
+    attributes: Mapping[str, str]
+    usage: str
+    unit: str
+
+
+_FIXED: Final[Mapping[str, Query]] = {
+    "eks:cluster": Query("AmazonEKS", {"productFamily": "Compute"}, r"AmazonEKS-Hours:perCluster$", "hour"),
+    "alb:hour": Query("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LoadBalancerUsage$", "hour"),
+    "alb:lcu": Query("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LCUUsage$", "LCU-hour"),
+    "nat:hour": Query("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Hours$", "hour"),
+    "nat:gb": Query("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Bytes$", "GB"),
+    "endpoint:hour": Query("AmazonVPC", {"productFamily": "VpcEndpoint"}, r"VpcEndpoint-Hours$", "hour"),
+    "ebs:gp3": Query("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3"}, r"EBS:VolumeUsage\.gp3$", "GB-month"),
+    "rds:gp3": Query("AmazonRDS", {"productFamily": "Database Storage", "deploymentOption": "Single-AZ"}, r"RDS:GP3-Storage$", "GB-month"),
+    "kms:key": Query("awskms", {"productFamily": "Encryption Key"}, r"KMS-Keys$", "key-month"),
+    "secret": Query("AWSSecretsManager", {"productFamily": "Secret"}, r"Secrets$", "secret-month"),
+    "logs:gb": Query("AmazonCloudWatch", {"productFamily": "Data Payload"}, r"-DataProcessing-Bytes$", "GB"),
+    "waf:acl": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-WebACLV2$", "ACL-month"),
+    "waf:rule": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RuleV2$", "rule-month"),
+    "waf:million": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RequestV2-Tier1$", "million requests"),
+}  # fmt: skip
+_MILLIONTHS: Final = frozenset({"waf:million"})  # the list has the price of one request
+_MACHINES: Final = {
+    "operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used", "licenseModel": "No License required",
+}  # fmt: skip
+
+
+def query(key: str) -> Query | None:
+    """How to ask for a key; None for those that this program has no certain question for."""
+    if key.startswith("rds:db."):
+        attributes = {"instanceType": key.removeprefix("rds:"), "databaseEngine": "PostgreSQL", "deploymentOption": "Single-AZ"}
+        return Query("AmazonRDS", attributes, r"InstanceUsage:db\.", "hour")
+    if key.startswith("cache:"):
+        _, engine, kind = key.split(":")
+        attributes = {"instanceType": kind, "cacheEngine": engine.capitalize(), "locationType": "AWS Region"}
+        return Query("AmazonElastiCache", attributes, r"NodeUsage:", "hour")
+    return _FIXED.get(key)
+
+
+def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[dict[str, Price], list[str]]:
+    """Prices that AWS names without doubt, and the keys without such an answer. Machines come all together, or the cheapest would be wrong.
+
+    About a second a key. Raises RefreshError when AWS does not answer.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    found: dict[str, Price] = {}
+    missing: list[str] = []
+    try:
+        if any(key.startswith("ec2:") for key in keys):
+            found |= _machines(client, region, today)
+        for key in keys:
+            asked = query(key)
+            if key in found:
+                continue
+            prices = {usd for _, usd in _products(client, region, asked)} if asked else set[float]()
+            if asked is None or len(prices) != 1:
+                missing.append(key)  # no answer, or several: choosing one of them would be a guess
+                continue
+            usd = prices.pop() * (1e6 if key in _MILLIONTHS else 1)
+            found[key] = Price(key, usd, asked.unit, _SOURCE, today, verified=True)
+    except (BotoCoreError, ClientError) as error:
+        raise RefreshError(f"AWS's Pricing API did not answer: {error}\n  next: aws sts get-caller-identity") from None
+    return found, missing
+
+
+def _machines(client: PricingClient, region: str, today: str) -> dict[str, Price]:
+    asked = Query("AmazonEC2", _MACHINES, r"BoxUsage:", "hour")
+    by_key = {f"ec2:{kind}": usd for kind, usd in _products(client, region, asked) if WANTED.match(kind)}
+    return {key: Price(key, usd, "hour", _SOURCE, today, verified=True) for key, usd in by_key.items()}
+
+
+def _products(client: PricingClient, region: str, asked: Query) -> Iterator[tuple[str, float]]:
+    """Instance type (or empty) and USD of each product of the region."""
+    filters: list[FilterTypeDef] = [
+        {"Type": "TERM_MATCH", "Field": name, "Value": value}
+        for name, value in {"regionCode": region, **asked.attributes}.items()
+    ]
+    for page in client.get_paginator("get_products").paginate(ServiceCode=asked.service, Filters=filters, FormatVersion="aws_v1"):
+        for text in page["PriceList"]:
+            product: dict[str, Any] = json.loads(text)
+            attributes: Mapping[str, str] = product["product"]["attributes"]
+            usd = _usd(product)
+            if usd and re.search(asked.usage, attributes.get("usagetype", "")):
+                yield attributes.get("instanceType", ""), usd
+
+
+def _usd(product: Mapping[str, Any]) -> float:
+    """On demand, first tier; 0 when there is no such price."""
+    for term in product.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            if dimension.get("beginRange", "0") in ("0", ""):
+                return float(dimension["pricePerUnit"].get("USD", 0))
+    return 0.0

@@ -1,0 +1,321 @@
+"""What a role can come to: a small model of how AWS decides, and a search for every way from one identity to another.
+
+It decides for the attacker wherever it does not know: a condition on something that the attacker chooses, or that is not modelled, counts as
+met, and a denial under such a condition as not given. So a way that is found may not exist, and a kind of way that is modelled and not found
+does not. What is modelled is in `WAYS`; services that hand out a role in another way are not (`_COMPUTE` has those that do).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+Statement = Mapping[str, Any]
+Context = Mapping[str, str | None]  # None: the request has no such thing
+EVERYTHING: Final[Statement] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+ADMINISTRATOR: Final = "administrator"
+
+
+@dataclass(frozen=True)
+class Role:
+    """One identity. `trust` says who may take it; `boundary` None: it has none; `group`: what it is in the cluster."""
+
+    arn: str
+    trust: tuple[Statement, ...] = ()
+    policies: tuple[Statement, ...] = ()
+    boundary: str | None = None
+    runs_as: tuple[str, ...] = ()  # what runs with it, where that is known: a machine, a function, a cluster
+
+    @property
+    def name(self) -> str:
+        return self.arn.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Every identity, and the customer's policies by ARN. `steers`: files whose writer decides what a role does (Pulumi's state)."""
+
+    roles: Mapping[str, Role]
+    boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
+    steers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def rewritten(self) -> frozenset[str]:
+        """Boundaries that bind nothing any more."""
+        return frozenset(arn for arn, within in self.boundaries.items() if EVERYTHING in within)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One step of a way: `role` is held from now on, by `how`."""
+
+    role: Role
+    how: str
+
+
+def allowed(account: Account, role: Role, action: str, resource: str, context: Context | None = None) -> bool:
+    """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
+    within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
+    asked = (action, resource, context or {})
+    if any(_fits(one, *asked) for one in (*role.policies, *within) if one["Effect"] == "Deny"):
+        return False
+    return all(any(_fits(one, *asked) for one in part if one["Effect"] == "Allow") for part in (role.policies, within))
+
+
+def _fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
+    if "NotAction" in statement:
+        if any(_like(action.lower(), one.lower()) for one in listed(statement["NotAction"])):
+            return False
+    elif not any(_like(action.lower(), one.lower()) for one in listed(statement["Action"])):
+        return False
+    if "NotResource" in statement:
+        if any(_like(resource, one) for one in listed(statement["NotResource"])):
+            return False
+    elif not any(_like(resource, one) for one in listed(statement.get("Resource", "*"))):
+        return False
+    denies = statement["Effect"] == "Deny"
+    tests = [(how, key, listed(values)) for how, keys in statement.get("Condition", {}).items() for key, values in keys.items()]
+    return all(_met(how, key, values, context, unknown=not denies) for how, key, values in tests)
+
+
+def _met(how: str, key: str, values: Sequence[str], context: Context, *, unknown: bool) -> bool:
+    kind = how.rpartition(":")[2]
+    if key not in context:
+        return unknown
+    value = context[key]
+    if kind == "Null":
+        return (value is None) == (str(values[0]).lower() == "true")
+    if value is None:
+        return kind.endswith("IfExists") or kind.startswith(("StringNot", "ArnNot"))
+    kind = kind.removesuffix("IfExists")
+    matches = any(_like(value, one) if kind.endswith("Like") or kind.startswith("Arn") else value == one for one in values)
+    if kind in ("StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike"):
+        return not matches
+    return matches if kind in ("StringEquals", "StringLike", "ArnEquals", "ArnLike") else unknown
+
+
+def _like(value: str, pattern: str) -> bool:
+    """IAM's wildcards: * and ?, over every character. A value with a * stands for what the attacker likes."""
+    if "*" in value:
+        return fnmatch.fnmatchcase(pattern.replace("[", "[[]"), value.replace("[", "[[]")) or _glob(value, pattern)
+    return _glob(value, pattern)
+
+
+def _glob(value: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
+
+
+def listed(value: Any) -> list[str]:
+    """IAM takes one text, or a list of them."""
+    return [value] if isinstance(value, str) else list(cast(Iterable[str], value))
+
+
+def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
+    """Every identity that `start` can come to, by name, with the steps. `ADMINISTRATOR`: rights that nothing limits."""
+    found: dict[str, tuple[str, ...]] = {}
+    seen: set[str] = set()
+    waiting: list[tuple[Role, Account, tuple[str, ...]]] = [(start, account, ())]
+    while waiting:
+        held, then, steps = waiting.pop(0)
+        state = json.dumps([held.arn, held.policies, held.boundary, sorted(then.rewritten)])
+        if state in seen:
+            continue
+        seen.add(state)
+        if steps and held.arn != start.arn:
+            found.setdefault(held.name, steps)
+        if allowed(then, held, "iam:CreateUser", "*", {}) and allowed(then, held, "iam:AttachUserPolicy", "*", {}):
+            found.setdefault(ADMINISTRATOR, (*steps, f"{held.name} may do anything to identities"))
+        for way in WAYS:
+            for gain, after in way(then, held):
+                waiting.append((gain.role, after, (*steps, f"{held.name} {gain.how}")))
+    return found
+
+
+Step = Iterator[tuple[Gain, Account]]
+
+
+def _takes(account: Account, held: Role) -> Step:
+    """sts:AssumeRole, where the other's trust names the account or this role."""
+    for other in account.roles.values():
+        named = [principal for one in other.trust for principal in listed(dict(one.get("Principal", {})).get("AWS", []))]
+        direct = held.arn in named or "*" in named
+        whole = any(one.endswith(":root") for one in named) and allowed(account, held, "sts:AssumeRole", other.arn)
+        if other.arn != held.arn and (direct or whole):
+            yield Gain(other, f"takes {other.name}, which trusts it"), account
+
+
+def _opens(account: Account, held: Role) -> Step:
+    """iam:UpdateAssumeRolePolicy: it writes itself into the trust of another."""
+    for other in account.roles.values():
+        if other.arn != held.arn and allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
+            yield Gain(other, f"changes who may take {other.name}"), account
+
+
+def _gives(account: Account, held: Role) -> Step:
+    """iam:PutRolePolicy and the like: more rights for a role that it holds, itself among them."""
+    for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy"):
+        if EVERYTHING not in held.policies and allowed(account, held, action, held.arn, _bound(held.boundary)):
+            more = replace(held, policies=(*held.policies, EVERYTHING))
+            yield Gain(more, f"gives itself all rights by {action}"), account
+
+
+def _unbinds(account: Account, held: Role) -> Step:
+    """The boundary of a role that it holds goes, or is exchanged for one that allows all."""
+    if held.boundary is None:
+        return
+    free = replace(held, boundary=None)
+    if allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
+        yield Gain(free, "takes its own boundary away"), account
+    other = "arn:aws:iam::aws:policy/AdministratorAccess"
+    if allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
+        yield Gain(free, "exchanges its own boundary"), account
+
+
+def _makes(account: Account, held: Role) -> Step:
+    """A new role with all rights, that it may take, under every boundary that it may choose."""
+    name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
+    for pattern in {one for statement in held.policies for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
+        f"{name}made"
+    }:
+        new = pattern.replace("*", "made")
+        for boundary in (None, *account.boundaries, "arn:aws:iam::aws:policy/AdministratorAccess"):
+            gives = any(allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
+            if gives and allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
+                made = Role(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
+                yield Gain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
+
+
+def _rewrites(account: Account, held: Role) -> Step:
+    """A new version of a policy that is a boundary: whatever it bounds is then bound by nothing."""
+    for arn in account.boundaries:
+        if EVERYTHING not in account.boundaries[arn] and allowed(account, held, "iam:CreatePolicyVersion", arn):
+            open_ = replace(account, boundaries={**account.boundaries, arn: (EVERYTHING,)})
+            yield Gain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
+
+
+# What starts a program of one's own with a role (the role is passed), by the service that the role must trust.
+_COMPUTE: Final[Mapping[str, tuple[str, ...]]] = {
+    "ec2.amazonaws.com": ("ec2:RunInstances",),
+    "lambda.amazonaws.com": ("lambda:CreateFunction",),
+    "ecs-tasks.amazonaws.com": ("ecs:RunTask",),
+    "codebuild.amazonaws.com": ("codebuild:CreateProject",),
+    "cloudformation.amazonaws.com": ("cloudformation:CreateStack",),
+    "glue.amazonaws.com": ("glue:CreateDevEndpoint", "glue:CreateJob"),
+    "sagemaker.amazonaws.com": ("sagemaker:CreateNotebookInstance",),
+    "states.amazonaws.com": ("states:CreateStateMachine",),
+    "pods.eks.amazonaws.com": ("eks:CreatePodIdentityAssociation",),
+}
+# What changes a program that runs with a role already.
+_RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
+    "ec2.amazonaws.com": (
+        "ssm:SendCommand",
+        "ssm:StartSession",
+        "ec2:ModifyInstanceAttribute",
+        "ec2-instance-connect:SendSSHPublicKey",
+    ),
+    "lambda.amazonaws.com": ("lambda:UpdateFunctionCode",),
+    "codebuild.amazonaws.com": ("codebuild:UpdateProject",),
+    # Whoever may write an access entry is the cluster's administrator, and so every pod's.
+    "pods.eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
+}
+
+
+def _passes(account: Account, held: Role) -> Step:
+    """iam:PassRole to a service that runs one's program with it."""
+    for other in account.roles.values():
+        for service in _trusted(other):
+            starts = [one for one in _COMPUTE.get(service, ()) if _somewhere(account, held, one)]
+            if starts and allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
+                yield Gain(other, f"passes {other.name} by {starts[0]}"), account
+
+
+def _enters(account: Account, held: Role) -> Step:
+    """A machine, function or pod that runs with the role is made to run something else."""
+    for other in account.roles.values():
+        for service in _trusted(other):
+            changes = [
+                one
+                for one in _RUNNING.get(service, ())
+                if (
+                    any(allowed(account, held, one, thing) for thing in other.runs_as)
+                    if other.runs_as
+                    else _somewhere(account, held, one)
+                )
+            ]
+            if changes and other.arn != held.arn:
+                yield Gain(other, f"changes what runs as {other.name} by {changes[0]}"), account
+
+
+def _forges(account: Account, held: Role) -> Step:
+    """The provider whose tokens a role trusts is changed, so that the attacker's own tokens are taken."""
+    for other in account.roles.values():
+        for statement in other.trust:
+            for provider in listed(dict(statement.get("Principal", {})).get("Federated", [])):
+                for action in ("iam:UpdateOpenIDConnectProviderThumbprint", "iam:DeleteOpenIDConnectProvider"):
+                    if other.arn != held.arn and allowed(account, held, action, provider):
+                        yield Gain(other, f"forges tokens for {other.name} by {action}"), account
+
+
+def _users(account: Account, held: Role) -> Step:
+    """A user of the account, an administrator perhaps, gets a key or a password that the attacker knows."""
+    for action in ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"):
+        if allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
+            yield (
+                Gain(Role("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"),
+                account,
+            )
+
+
+def _steers(account: Account, held: Role) -> Step:
+    """The state that another role acts on is written."""
+    for file, arn in account.steers.items():
+        if held.arn != arn and allowed(account, held, "s3:PutObject", file):
+            yield Gain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
+
+
+WAYS: Final[tuple[Callable[[Account, Role], Step], ...]] = (
+    _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _steers,
+)  # fmt: skip
+
+
+def _bound(boundary: str | None) -> Context:
+    return {"iam:PermissionsBoundary": boundary}
+
+
+def _trusted(role: Role) -> set[str]:
+    return {service for one in role.trust for service in listed(dict(one.get("Principal", {})).get("Service", []))}
+
+
+def _somewhere(account: Account, held: Role, action: str) -> bool:
+    """Whether it may do it to anything at all."""
+    patterns = {
+        one for statement in held.policies if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
+    }
+    return any(allowed(account, held, action, one) for one in patterns)
+
+
+# Identities that many accounts have besides the stack's; none of them may be reached.
+OTHERS: Final = tuple(
+    Role(
+        f"arn:aws:iam::123456789012:role/other-{name}",
+        ({"Effect": "Allow", "Principal": principal},),
+        (EVERYTHING,),
+        runs_as=(f"arn:aws:{thing}",) if thing else (),
+    )
+    for name, principal, thing in (
+        ("machine", {"Service": "ec2.amazonaws.com"}, "ec2:eu-central-1:123456789012:instance/i-0"),
+        ("function", {"Service": "lambda.amazonaws.com"}, "lambda:eu-central-1:123456789012:function:other"),
+        ("build", {"Service": "codebuild.amazonaws.com"}, "codebuild:eu-central-1:123456789012:project/other"),
+        ("stack", {"Service": "cloudformation.amazonaws.com"}, None),
+        ("person", {"AWS": "arn:aws:iam::123456789012:root"}, None),
+    )
+)
+
+
+def statements(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
+    """Those of a policy document."""
+    found: Any = json.loads(document) if isinstance(document, str) else document
+    return tuple(found["Statement"])

@@ -1,0 +1,100 @@
+"""The table of what each role can reach in docs/security.md, from the policies of prod: `python -m infra.delivery.reach_table`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from infra.delivery.reach import OTHERS, Account, Role, Statement, listed, statements, ways
+from infra.evaluation import evaluate
+from infra.evaluation.evaluate import Evaluation
+
+PAGE: Final = Path("docs/security.md")
+STACK: Final = "prod"
+BEGIN: Final = "<!-- reach: begin (python -m infra.delivery.reach_table) -->\n"
+END: Final = "<!-- reach: end -->\n"
+_IAM: Final = "arn:aws:iam::123456789012"
+_LOOKS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "View", "Query")
+
+
+def account_of(platform: Evaluation, stack: str) -> Account:
+    """The account with the stack's identities, and others that are nobody's business here."""
+
+    def made(kind: str) -> list[Any]:
+        return [one.inputs for one in platform.resources if one.type == kind]
+
+    inline: dict[str, list[Statement]] = {}
+    for one in made("aws:iam/rolePolicy:RolePolicy"):
+        inline.setdefault(str(one["role"]).partition("-id")[0], []).extend(statements(one["policy"]))
+    roles: dict[str, Role] = {}
+    for one in made("aws:iam/role:Role"):
+        arn = f"{_IAM}:role/{one['name']}"
+        roles[arn] = Role(
+            arn, statements(one["assumeRolePolicy"]), tuple(inline.get(one["name"], ())), one.get("permissionsBoundary")
+        )
+    boundaries = {f"{_IAM}:policy/{one['name']}": statements(one["policy"]) for one in made("aws:iam/policy:Policy")}
+    state = f"arn:aws:s3:::teal-{stack}-state-123456789012/.pulumi/stacks/teal/{stack}.json"
+    up = f"{_IAM}:role/teal-{stack}-github-up"
+    return Account(roles | {one.arn: one for one in OTHERS}, boundaries, {state: up} if up in roles else {})
+
+
+def table(account: Account, stack: str) -> str:
+    """One row for each role that is not another's."""
+    rows = [
+        "| role | who takes it | what it changes, or reads the content of | what other identity it comes to |\n|---|---|---|---|\n"
+    ]
+    for role in sorted(account.roles.values(), key=lambda one: (not one.name.startswith(f"teal-{stack}-github"), one.name)):
+        if role in OTHERS:
+            continue
+        found = sorted(ways(account, role))
+        rows.append(
+            f"| `{role.name}` | {_takers(role)} | {_changes(role)} | {', '.join(f'`{one}`' for one in found) or 'none'} |\n"
+        )
+    return "".join(rows)
+
+
+def _takers(role: Role) -> str:
+    found: list[str] = []
+    for statement in role.trust:
+        principal: dict[str, Any] = dict(statement["Principal"])
+        found += [one.removesuffix(".amazonaws.com") for one in listed(principal.get("Service", []))]
+        for conditions in statement.get("Condition", {}).values() if "Federated" in principal else ():
+            found += [f"`{one}`" for key, values in conditions.items() if key.endswith(":sub") for one in listed(values)]
+    return "<br>".join(found)
+
+
+def _changes(role: Role) -> str:
+    lines: list[str] = []
+    for statement in role.policies:
+        actions = [one for one in listed(statement["Action"]) if not _only_looks(one)]
+        if statement["Effect"] == "Allow" and actions:
+            where = ", ".join(f"`{_short(one)}`" for one in sorted(set(listed(statement["Resource"]))))
+            what = ", ".join(actions) if len(actions) <= 6 else f"{', '.join(actions[:4])} and {len(actions) - 4} more"
+            lines.append(f"{what}: {where}" + (" (under a condition)" if "Condition" in statement else ""))
+    return "<br>".join(lines) or ("by AWS' own policies alone" if not role.policies else "nothing")
+
+
+def _only_looks(action: str) -> bool:
+    """Reads how a thing is set up; not what a secret, a file or an image holds."""
+    service, name = action.split(":", 1)
+    return name.startswith(_LOOKS) and action not in ("secretsmanager:GetSecretValue", "s3:GetObject") and service != "kms"
+
+
+def _short(arn: str) -> str:
+    """Without what all have alike, and without the ids that an evaluation makes up."""
+    own = arn.removeprefix("arn:aws:").replace(":eu-central-1:123456789012:", ":").replace("123456789012", "ACCOUNT")
+    return re.sub(r"(?<=[-/])[0-9a-f]{6,12}$", "ID", own)
+
+
+def written(page: str, account: Account, stack: str) -> str:
+    """The page with the table in its place."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{table(account, stack)}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(
+        written(PAGE.read_text(encoding="utf-8"), account_of(evaluate.platform(STACK), STACK), STACK), encoding="utf-8"
+    )

@@ -1,0 +1,100 @@
+"""The id of each resource type in the provider's own form, so that a stand-in hides no fault: a place that takes an id for an ARN, or a name for an id.
+
+Each form is the one in the import documentation of pulumi-aws (section "Import" of the type's class), where the id is what one imports by; where it is
+not, the line says so. tests/unit/infra/evaluation/test_ids.py holds the table to those examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from contract.names import EXAMPLE_ACCOUNT as ACCOUNT
+
+Id = Callable[[str, Mapping[str, Any], str, str], str]  # physical name, inputs, region, hex of 12 characters
+
+
+def uuid(digest: str) -> str:
+    """A UUID of version 4 made of the hex."""
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[:3]}-8{digest[3:6]}-{digest}"
+
+
+def long(digest: str, length: int = 17) -> str:
+    """The hex that EC2 (17) and load balancers (16) put behind a prefix."""
+    return (digest * 2)[:length]
+
+
+def prefixed(prefix: str) -> Id:
+    return lambda _n, _i, _r, digest: f"{prefix}-{long(digest)}"
+
+
+def joined(separator: str, *keys: str) -> Id:
+    return lambda _n, inputs, _r, _d: separator.join(str(inputs[key]) for key in keys)
+
+
+def of(key: str) -> Id:
+    return lambda _n, inputs, _r, _d: str(inputs[key])
+
+
+def web_acl_arn(name: str, region: str, digest: str) -> str:
+    return f"arn:aws:wafv2:{region}:{ACCOUNT}:regional/webacl/{name}/{uuid(digest)}"
+
+
+IDS: Final[Mapping[str, Id]] = {
+    "aws:amp/alertManagerDefinition:AlertManagerDefinition": of("workspaceId"),
+    "aws:amp/scraper:Scraper": lambda _n, _i, _r, digest: f"s-{uuid(digest)}",
+    "aws:amp/workspace:Workspace": lambda _n, _i, _r, digest: f"ws-{uuid(digest)}",
+    "aws:backup/plan:Plan": lambda _n, _i, _r, digest: uuid(digest),
+    "aws:backup/selection:Selection": lambda _n, _i, _r, digest: uuid(digest),  # imported by plan|selection
+    "aws:backup/vaultLockConfiguration:VaultLockConfiguration": of("backupVaultName"),
+    "aws:budgets/budget:Budget": lambda name, _i, _r, _d: f"{ACCOUNT}:{name}",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": prefixed("sg"),
+    "aws:ec2/eip:Eip": prefixed("eipalloc"),
+    "aws:ec2/flowLog:FlowLog": prefixed("fl"),
+    "aws:ec2/internetGateway:InternetGateway": prefixed("igw"),
+    "aws:ec2/natGateway:NatGateway": prefixed("nat"),
+    "aws:ec2/route:Route": lambda _n, inputs, _r, digest: (
+        f"r-{inputs['routeTableId']}{int(digest[:7], 16)}"
+    ),  # imported by table_network
+    "aws:ec2/routeTable:RouteTable": prefixed("rtb"),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": prefixed("rtbassoc"),  # imported by subnet/table
+    "aws:ec2/securityGroup:SecurityGroup": prefixed("sg"),
+    "aws:ec2/subnet:Subnet": prefixed("subnet"),
+    "aws:ec2/vpc:Vpc": prefixed("vpc"),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": prefixed("vpce"),
+    "aws:eks/accessEntry:AccessEntry": joined(":", "clusterName", "principalArn"),
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": joined("#", "clusterName", "principalArn", "policyArn"),
+    "aws:eks/addon:Addon": joined(":", "clusterName", "addonName"),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": prefixed("a"),  # imported by cluster,association
+    "aws:iam/rolePolicy:RolePolicy": lambda name, inputs, _r, _d: f"{inputs['role']}:{name}",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": joined("/", "role", "policyArn"),
+    "aws:kms/key:Key": lambda _n, _i, _r, digest: uuid(digest),
+    "aws:rds/instance:Instance": lambda _n, _i, _r, digest: (
+        f"db-{long(digest, 24).upper()}AB"
+    ),  # RDS' resource id; imported by name
+    "aws:route53/record:Record": lambda _n, inputs, _r, _d: f"{inputs['zoneId']}_{inputs['name']}_{inputs['type']}",
+    "aws:secretsmanager/secretRotation:SecretRotation": of("secretId"),
+    "aws:secretsmanager/secretVersion:SecretVersion": lambda _n, inputs, _r, digest: f"{inputs['secretId']}|{uuid(digest)}",
+    "aws:sns/topicPolicy:TopicPolicy": of("arn"),
+    "aws:sns/topicSubscription:TopicSubscription": lambda _n, inputs, _r, digest: f"{inputs['topic']}:{uuid(digest)}",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": prefixed("sgr"),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": prefixed("sgr"),
+    "aws:wafv2/webAcl:WebAcl": lambda _n, _i, _r, digest: uuid(digest),  # imported by id/name/scope
+    "aws:wafv2/webAclAssociation:WebAclAssociation": joined(",", "webAclArn", "resourceArn"),
+    "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": of("resourceArn"),
+}
+# Their id is their ARN.
+ARN_IS_ID: Final = frozenset(
+    {
+        "aws:acm/certificate:Certificate",
+        "aws:amp/ruleGroupNamespace:RuleGroupNamespace",
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        "aws:iam/policy:Policy",
+        "aws:lb/listener:Listener",
+        "aws:lb/listenerRule:ListenerRule",
+        "aws:lb/loadBalancer:LoadBalancer",
+        "aws:lb/targetGroup:TargetGroup",
+        "aws:secretsmanager/secret:Secret",
+        "aws:sns/topic:Topic",
+    }
+)

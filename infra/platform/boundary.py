@@ -1,0 +1,101 @@
+"""The most that a role of this program can come to, whatever policy it is given: what the program's own roles need, and nothing besides.
+
+The boundary is a policy of the stack. `up` must give it to each role that it makes and can not change it: a person does, by `pulumi up`, as
+with the roles of GitHub's workflows. So a role that `up` makes and takes itself can do nothing that `up` could not have reached anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import iam
+
+# Roles without it, each with why. `up` can neither make them nor give them more; a person does, with the first `pulumi up`.
+UNBOUNDED: Final = {
+    "cluster-control": "Auto Mode puts roles into instance profiles and passes them to its machines (AmazonEKSComputePolicy version 5)",
+    "github-preview": "made by a person, closed to `up` by name",
+    "github-release": "made by a person, closed to `up` by name",
+    "github-up": "made by a person, closed to `up` by name",
+}
+# Who may be given a role by `up`: the services that the program's roles trust.
+PASSED_TO: Final = (
+    "backup.amazonaws.com",
+    "ec2.amazonaws.com",
+    "eks.amazonaws.com",
+    "lambda.amazonaws.com",
+    "monitoring.rds.amazonaws.com",
+    "pods.eks.amazonaws.com",
+    "vpc-flow-logs.amazonaws.com",
+)
+# RDS gives the secret of a database's password a random name, and this tag, which names the database. Public infrastructure code that was
+# tried relies on it; AWS' own page was not opened, and nothing here ran against AWS.
+DATABASE_TAG: Final = "aws:ResourceTag/aws:rds:primaryDBInstanceArn"
+
+
+def arn(account_id: str, prefix: str) -> str:
+    """The boundary's, known before it exists."""
+    return f"arn:aws:iam::{account_id}:policy/{prefix}-boundary"
+
+
+def statements(
+    prefix: str, region: str, account_id: str, state_bucket: str, key_arns: Sequence[pulumi.Input[str]]
+) -> list[dict[str, Any]]:
+    """What is within. AWS' own policies that the roles have are held against it, action by action, by tests/unit/infra/platform/test_boundary.py."""
+    at = f"{region}:{account_id}"
+    return [
+        _allow(["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], f"arn:aws:secretsmanager:{at}:secret:{prefix}/*"),
+        {
+            **_allow(["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], f"arn:aws:secretsmanager:{at}:secret:rds!db-*"),
+            "Condition": {"StringLike": {DATABASE_TAG: f"arn:aws:rds:{at}:db:{prefix}*"}},
+        },
+        _allow(["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"], key_arns),
+        _allow(["bedrock:InvokeModel*"], ["arn:aws:bedrock:*::foundation-model/*", f"arn:aws:bedrock:*:{account_id}:inference-profile/*"]),
+        # Elasticsearch's copies, and the releases' record, which the watchdog keeps with the shares of the one rule.
+        _allow(["s3:List*", "s3:Get*", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+               [f"arn:aws:s3:::{prefix}-{one}*" for one in ("search-snapshots", "releases")]),
+        _allow(["elasticloadbalancing:ModifyRule"], f"arn:aws:elasticloadbalancing:{at}:listener-rule/app/{prefix}*"),
+        # RDS writes its machines' metrics into groups of its own name.
+        _allow(["logs:Create*", "logs:Put*", "logs:Describe*", "logs:GetLogEvents"],
+               [f"arn:aws:logs:{at}:log-group:*{prefix}*", f"arn:aws:logs:{at}:log-group:RDS*"]),
+        _allow(["rds:*Snapshot*", "rds:DescribeDBInstances", "rds:ListTagsForResource", "rds:AddTagsToResource"],
+               [f"arn:aws:rds:{at}:db:{prefix}*", f"arn:aws:rds:{at}:snapshot:awsbackup:*"]),
+        _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"], f"arn:aws:backup:{at}:*{prefix}*"),
+        # A machine pulls the service's image and those of AWS' add-ons, which are in accounts of AWS.
+        _allow(["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"], "arn:aws:ecr:*:*:repository/*"),
+        # These take no resource, or only describe.
+        _allow(["ecr:GetAuthorizationToken", "eks-auth:AssumeRoleForPodIdentity", "ec2:Describe*", "logs:DescribeLogGroups", "cloudwatch:PutMetricData", "cloudwatch:GetMetricData", "elasticloadbalancing:DescribeRules",
+                "xray:Put*", "xray:GetSampling*"], "*"),
+        {"Effect": "Deny", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{state_bucket}", f"arn:aws:s3:::{state_bucket}/*"]},
+    ]  # fmt: skip
+
+
+def policy(name: str, prefix: str, found: Sequence[dict[str, Any]], opts: pulumi.ResourceOptions) -> iam.Policy:
+    """The boundary itself."""
+    document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(found)}
+    return iam.Policy(
+        name,
+        name=f"{prefix}-boundary",
+        description="The most that a role of this stack may come to",
+        policy=pulumi.Output.json_dumps(document),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=True)),
+    )
+
+
+def binding(boundary: iam.Policy, boundary_arn: str) -> pulumi.ResourceTransformation:
+    """Gives every role its boundary, so that no component can forget it; those of `UNBOUNDED` are left out."""
+
+    def bind(made: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if made.type_ != "aws:iam/role:Role" or made.name in UNBOUNDED:
+            return None
+        props = {**made.props, "permissions_boundary": boundary_arn}
+        return pulumi.ResourceTransformationResult(
+            props, pulumi.ResourceOptions.merge(made.opts, pulumi.ResourceOptions(depends_on=[boundary]))
+        )
+
+    return bind
+
+
+def _allow(actions: Sequence[str], resources: pulumi.Input[str] | Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resources}

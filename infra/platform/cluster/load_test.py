@@ -1,0 +1,130 @@
+"""Load tests from inside the cluster: Locust's master with its page, and workers. Made only where `teal:load` has workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import pulumi
+from pulumi_kubernetes import apps, core
+
+from contract import quantities
+from infra.config.sections import LOAD_CPU, LOAD_GIB
+from infra.platform.cluster import restricted
+from infra.platform.network import namespaces, rules
+
+NAMESPACE: Final = "teal-load"
+MASTER: Final = "load-master"
+WORKER: Final = "load-worker"
+# Made by hand, because keys are made by the service and end: kubectl create secret generic load-keys -n teal-load --from-literal=LOCUST_LOAD_KEYS=...
+KEYS: Final = "load-keys"
+VARIABLE: Final = "LOCUST_LOAD_KEYS"
+PAGE: Final = 8089
+USER: Final = 10001  # the image's own (loadtests/Dockerfile)
+_OUT: Final = "/tmp/load"  # noqa: S108 - in the container; each run has a folder there, which the page shows under /reports
+_ASK_PAGE: Final = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{PAGE}/', timeout=5)"
+# A worker whose master is gone begins anew when it is back; Locust's own waits a minute and ends.
+_ASK_MASTER: Final = f"import socket; socket.create_connection(('{MASTER}', {namespaces.LOCUST}), 5)"
+
+
+@dataclass(frozen=True)
+class LoadTestArgs:
+    """`url`: the service's. `image`: loadtests/Dockerfile's, by digest. `cidr`: the VPC's. `ready`: what must exist before pods can run."""
+
+    url: pulumi.Input[str]
+    image: str
+    workers: int
+    cidr: str
+    provider: pulumi.ProviderResource
+    ready: Sequence[pulumi.Resource] = ()
+
+
+class LoadTest(pulumi.ComponentResource):
+    """One master and `workers` workers, idle until somebody starts a shape on the master's page. Cost: a core each, even idle."""
+
+    def __init__(self, name: str, args: LoadTestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("teal:infra:LoadTest", name, None, opts)
+        namespace = core.v1.Namespace(
+            name,
+            metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
+        )
+        inside = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace])
+        closed = rules.install(name, NAMESPACE, namespaces.load_test(args.cidr), inside)
+        later = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*closed])
+        ports: list[dict[str, Any]] = [{"name": "workers", "port": namespaces.LOCUST, "targetPort": namespaces.LOCUST, "protocol": "TCP"},
+                                       {"name": "http", "port": PAGE, "targetPort": PAGE, "protocol": "TCP"}]  # fmt: skip
+        core.v1.Service(
+            f"{name}-master",
+            metadata={"name": MASTER, "namespace": NAMESPACE},
+            spec=cast(Any, {"selector": _labels(MASTER), "ports": ports}),
+            opts=later,
+        )
+        for pod, replicas, container in (
+            (MASTER, 1, master(args.url, args.image)),
+            (WORKER, args.workers, worker(args.image)),
+        ):
+            apps.v1.Deployment(
+                f"{name}-{pod}",
+                metadata={"name": pod, "namespace": NAMESPACE, "labels": _labels(pod)},
+                spec=cast(Any, deployment(pod, replicas, container)),
+                opts=later,
+            )
+        self.register_outputs({})
+
+
+def master(url: pulumi.Input[str], image: str) -> dict[str, Any]:
+    """Gives the workers their users, the shape and the keys; sends nothing itself."""
+    arguments = ["--master", "--host", url, "--web-port", str(PAGE), "--load-out", _OUT]
+    keys = {"name": VARIABLE, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": VARIABLE}}}
+    answers = {"exec": {"command": ["python3", "-c", _ASK_PAGE]}, "periodSeconds": 20, "timeoutSeconds": 10}
+    return {
+        **_container(MASTER, image, arguments),
+        "env": [keys],
+        "ports": [
+            {"name": "http", "containerPort": PAGE, "protocol": "TCP"},
+            {"name": "workers", "containerPort": namespaces.LOCUST, "protocol": "TCP"},
+        ],
+        "readinessProbe": answers,
+        "livenessProbe": answers | {"failureThreshold": 6},  # two minutes: a report of an hour's run takes seconds
+    }
+
+
+def worker(image: str) -> dict[str, Any]:
+    """Locust's worker gets everything else from its master, the keys included; the option is required, so it says something."""
+    asks = {"exec": {"command": ["python3", "-c", _ASK_MASTER]}, "periodSeconds": 30, "timeoutSeconds": 10}
+    arguments = ["--worker", "--master-host", MASTER, "--load-keys", "from-the-master"]
+    return {**_container(WORKER, image, arguments), "livenessProbe": asks}
+
+
+def _container(name: str, image: str, arguments: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    size = {"cpu": f"{LOAD_CPU:g}", "memory": quantities.memory(int(LOAD_GIB * 1024))}
+    return {
+        "name": name,
+        "image": image,
+        "args": [*arguments],
+        "resources": {"requests": size, "limits": size},
+        "securityContext": restricted.CONTAINER,
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - the container's own
+    }
+
+
+def deployment(name: str, replicas: int, container: dict[str, Any]) -> dict[str, Any]:
+    """Pods of one kind, in the restricted profile."""
+    pod = {
+        "automountServiceAccountToken": False,
+        "securityContext": restricted.pod_of(USER),
+        "containers": [container],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
+    }
+    return {
+        "replicas": replicas,
+        "revisionHistoryLimit": 2,
+        "selector": {"matchLabels": _labels(name)},
+        "template": {"metadata": {"labels": _labels(name)}, "spec": pod},
+    }
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "teal"}

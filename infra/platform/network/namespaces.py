@@ -1,0 +1,98 @@
+"""Who may talk to whom in each namespace of the platform's: nothing, and then what each needs.
+
+A release role may not change any of it: whoever may open a color's way out may carry its secrets away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contract import pods
+from contract.color import Color
+from contract.http import POD_PORT
+from contract.scrape import WORKER_METRICS_PORT
+from infra.platform.network import rules
+from infra.platform.network.rules import POSTGRES, REDIS, block, tcp
+
+# KEDA's own ports. Source: cmd/operator/main.go, cmd/webhooks/main.go and config/metrics-server of kedacore/keda v2.20.2.
+KEDA_GRPC: Final = 9666
+KEDA_WEBHOOK: Final = 9443
+KEDA_METRICS: Final = 6443
+LOCUST: Final = 5557  # where workers reach their master: --master-port of locust 2.47
+SEARCH: Final = 9200
+
+Specs = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the pods of the service may reach: the VPC `cidr`, the namespace of the search engine, and `ports` anywhere on the internet."""
+
+    cidr: str
+    search_namespace: str
+    ports: Sequence[int] = ()
+
+    def egress(self) -> list[rules.Rule]:
+        """Names, credentials, stores and search; the internet only on the ports of the models and collectors that are configured."""
+        found = [
+            rules.names(self.cidr),
+            rules.identity(),
+            rules.stores(self.cidr, POSTGRES, REDIS),
+            {"to": [rules.namespace(self.search_namespace)], "ports": tcp(SEARCH)},
+        ]
+        return [*found, {"to": rules.world(), "ports": tcp(*self.ports)}] if self.ports else found
+
+
+def color(own: Color, reach: Reach) -> Specs:
+    """A color's namespace. The load balancer and the collector of metrics have addresses in the VPC and no pod to select by."""
+    web, worker = ({"matchLabels": pods.labels(own, component)} for component in ("app", "worker"))
+    vpc = block(reach.cidr)
+    return {
+        "deny": rules.closed(),
+        "web": rules.ingress([{"from": vpc, "ports": tcp(POD_PORT)}], web),
+        "worker": rules.ingress([{"from": vpc, "ports": tcp(WORKER_METRICS_PORT)}], worker),
+        "all": rules.egress(reach.egress(), {"matchLabels": {pods.NAME_LABEL: pods.SERVICE}}),
+    }
+
+
+def operator(reach: Reach) -> Specs:
+    """Jobs that snapshot and restore: nobody reaches them, and they reach the stores and search. No model, so nothing on the internet."""
+    return {"deny": rules.closed(), "jobs": rules.egress(Reach(reach.cidr, reach.search_namespace).egress())}
+
+
+def maintenance(cidr: str) -> Specs:
+    """The weekly job asks for a name and speaks to PostgreSQL. Its secret is brought by the node's driver, not by the pod."""
+    return {"default": rules.closed(), "job": rules.egress([rules.names(cidr), rules.stores(cidr, POSTGRES)])}
+
+
+def keda(cidr: str) -> Specs:
+    """The API server, which has addresses in the VPC and no pod, asks the adapter and the webhook; KEDA asks it, AWS and PostgreSQL."""
+    own: list[rules.Rule] = [{"podSelector": {}}]
+    return {
+        "default": rules.closed(),
+        "asked": rules.ingress(
+            [{"from": block(cidr), "ports": tcp(KEDA_WEBHOOK, KEDA_METRICS)}, {"from": own, "ports": tcp(KEDA_GRPC)}]
+        ),
+        "asking": rules.egress(
+            [
+                rules.names(cidr),
+                {"to": own, "ports": tcp(KEDA_GRPC)},
+                rules.identity(),
+                # The API server by its service's address, Secrets Manager by one that is not fixed.
+                {"to": rules.world(), "ports": tcp(443)},
+                rules.stores(cidr, POSTGRES),
+            ]
+        ),
+    }
+
+
+def load_test(cidr: str) -> Specs:
+    """Workers reach their master, and all of it the service by its public address. `kubectl port-forward` needs no rule."""
+    own: list[rules.Rule] = [{"podSelector": {}}]
+    return {
+        "default": rules.closed(),
+        "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
+        "asking": rules.egress([rules.names(cidr), {"to": own, "ports": tcp(LOCUST)}, {"to": rules.world(), "ports": tcp(443)}]),
+    }

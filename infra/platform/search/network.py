@@ -1,0 +1,44 @@
+"""Who may talk to whom in the search namespace. Auto Mode enforces it by the switch in infra/platform/cluster/objects.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from infra.platform.network import rules
+from infra.platform.network.rules import tcp
+from infra.platform.search.operator import NAMESPACE as OPERATOR_NAMESPACE
+
+HTTP: Final = 9200
+TRANSPORT: Final = 9300
+KIBANA: Final = 5601
+
+
+def policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """NetworkPolicy specs by name: nothing comes in but search from the colors and the operator; out only names, each other and HTTPS.
+
+    `cidr` is the VPC's. `kubectl port-forward` reaches Kibana all the same: it comes from the pod's own node.
+    """
+    own: list[dict[str, Any]] = [{"podSelector": {}}]
+    asking = [*own, *(rules.namespace(name) for name in (*client_namespaces, OPERATOR_NAMESPACE))]
+    search = {"matchLabels": {"common.k8s.elastic.co/type": "elasticsearch"}}
+    return {
+        "default": {
+            **rules.closed(),
+            "egress": [rules.names(cidr), {"to": own, "ports": tcp(HTTP, TRANSPORT, KIBANA)}],
+        },
+        "elasticsearch": {
+            "podSelector": search,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"from": asking, "ports": tcp(HTTP)},
+                {"from": [{"podSelector": search}], "ports": tcp(TRANSPORT)},
+            ],
+            # Snapshots: S3 and STS have no fixed addresses.
+            "egress": [{"to": rules.world(), "ports": tcp(443)}],
+        },
+        "kibana": rules.ingress(
+            [{"from": [rules.namespace(OPERATOR_NAMESPACE)], "ports": tcp(KIBANA)}],
+            {"matchLabels": {"common.k8s.elastic.co/type": "kibana"}},
+        ),
+    }

@@ -1,0 +1,150 @@
+"""What Elasticsearch has to be told once it runs: where snapshots go, when they are made, how indices are made.
+
+Plain data: a list of requests, and the Job that sends them (`search_setup.sh`). ECK's StackConfigPolicy would do it, with an
+Enterprise licence. Every request may be sent again, and is, whenever one of them changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from infra.config.sections import SearchConfig
+from infra.platform.cluster import restricted
+from infra.platform.search.resources import CA_SECRET, URL, USER
+
+NAME: Final = "search-setup"
+REPOSITORY: Final = "teal"
+SLM_POLICY: Final = "teal"
+ILM_POLICY: Final = "teal-passages"
+TEMPLATE: Final = "teal-defaults"
+PATTERN: Final = "teal-*"
+BASE_PATH: Final = "elasticsearch"  # folder in the bucket
+SCRIPT: Final = Path(__file__).with_name("search_setup.sh")
+DEADLINE_SECONDS: Final = 2400  # machine 3 min, disk 1 min, image 2 min, election: an hour's patience is not needed
+RECOVERY_PRIORITY: Final = 100  # after a restart these indices open first; 0 is everybody else's
+
+
+class Request(NamedTuple):
+    """One call of Elasticsearch's REST interface. `path` begins with a slash; no `body`: none is sent."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+def requests(config: SearchConfig, bucket: str) -> list[Request]:
+    """All of them, in the order in which they depend on each other."""
+    return [
+        Request("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository(bucket)),
+        Request("POST", f"/_snapshot/{REPOSITORY}/_verify"),  # again, from every node: a wrong role shows here, not at night
+        Request("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
+        Request("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
+        Request("PUT", f"/_index_template/{TEMPLATE}", template(config)),
+        # The template is for indices to come; these are for those that are there. None yet is no fault.
+        Request("PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", settings(config)),
+    ]
+
+
+def repository(bucket: str) -> dict[str, Any]:
+    """Body of PUT _snapshot/<name>. Credentials come from the pod's service account; the bucket encrypts with its key by itself."""
+    return {"type": "s3", "settings": {"bucket": bucket, "base_path": BASE_PATH}}
+
+
+def snapshot_policy(config: SearchConfig) -> dict[str, Any]:
+    """Body of PUT _slm/policy/<id>: indices only, because users and roles come from this program. SLM makes each name unique."""
+    said = config.snapshot
+    return {
+        "name": "<teal-{now/d}>",
+        "schedule": said.schedule,
+        "repository": REPOSITORY,
+        "config": {"indices": [PATTERN], "include_global_state": False, "partial": False},
+        "retention": {"expire_after": f"{said.keep_days}d", "min_count": said.min_count, "max_count": said.max_count},
+    }
+
+
+def lifecycle_policy() -> dict[str, Any]:
+    """Body of PUT _ilm/policy/<name>: opened first after a restart, never rolled over, never deleted by age: the catalog decides."""
+    return {"policy": {"phases": {"hot": {"min_age": "0ms", "actions": {"set_priority": {"priority": RECOVERY_PRIORITY}}}}}}
+
+
+def settings(config: SearchConfig) -> dict[str, Any]:
+    """Body of PUT <indices>/_settings: what may change while an index is in use."""
+    return {
+        "index": {
+            "number_of_replicas": config.replicas,
+            "refresh_interval": config.refresh_interval,
+            "lifecycle": {"name": ILM_POLICY},
+        }
+    }
+
+
+def template(config: SearchConfig) -> dict[str, Any]:
+    """Body of PUT _index_template/<name>. The service's own template (priority 200) wins where it applies; this one covers restored copies."""
+    index = {"number_of_shards": config.shards, **settings(config)["index"]}
+    return {"index_patterns": [PATTERN], "priority": 100, "template": {"settings": {"index": index}}}
+
+
+def files(sent: Sequence[Request]) -> dict[str, str]:
+    """The ConfigMap's files: the script, the list of requests (method, path, body's file or -), and the bodies."""
+    lines: list[str] = []
+    content: dict[str, str] = {}
+    for number, one in enumerate(sent, 1):
+        body = "-" if one.body is None else f"{number:02}.json"
+        lines.append(f"{one.method} {one.path} {body}")
+        if one.body is not None:
+            content[body] = json.dumps(one.body, indent=1)
+    return {"run.sh": SCRIPT.read_text(), "requests": "\n".join(lines) + "\n", **content}
+
+
+def job_name(content: dict[str, str], version: str) -> str:
+    """A Job cannot change, so another content is another Job: the old one goes when the new one has done its work."""
+    digest = hashlib.sha256(json.dumps([content, version], sort_keys=True).encode()).hexdigest()
+    return f"{NAME}-{digest[:8]}"
+
+
+def job(version: str, config_map: str, user_secret: str) -> dict[str, Any]:
+    """The Job's spec: restricted, bounded, tried four times. Elastic's image has curl, and every node of search has it already."""
+    environment: list[dict[str, Any]] = [
+        {"name": "URL", "value": URL},
+        {"name": "CA", "value": "/ca/ca.crt"},
+        {"name": "REQUESTS", "value": "/setup/requests"},
+        *(
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": user_secret, "key": key}}}
+            for variable, key in (("USERNAME", "username"), ("PASSWORD", "password"))
+        ),
+    ]
+    container = {
+        "name": "setup",
+        "image": f"docker.elastic.co/elasticsearch/elasticsearch:{version}",  # by version: its digest was not seen (unverified)
+        "command": ["/bin/sh", "/setup/run.sh"],
+        "env": environment,
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "250m", "memory": "128Mi"}},
+        "securityContext": restricted.CONTAINER,
+        "volumeMounts": [
+            {"name": "setup", "mountPath": "/setup", "readOnly": True},
+            {"name": "ca", "mountPath": "/ca", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+        ],
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "securityContext": restricted.pod_of(USER),
+        "containers": [container],
+        "volumes": [
+            {"name": "setup", "configMap": {"name": config_map}},
+            {"name": "ca", "secret": {"secretName": CA_SECRET, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
+        ],
+    }
+    labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "teal"}
+    return {
+        "backoffLimit": 3,
+        "activeDeadlineSeconds": DEADLINE_SECONDS,
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }

@@ -1,0 +1,137 @@
+"""Backups that outlive a mistake in the database's own settings: AWS Backup, in a vault of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_aws import backup, iam
+
+TAG_KEY: Final = "teal:backup"
+# What the plan may back up with the rights below. Search has its snapshots, the cache is a cache.
+SCHEDULE: Final = "cron(0 1 * * ? *)"  # 01:00 UTC, an hour before RDS's own window
+START_MINUTES: Final = 60  # the shortest that AWS Backup takes
+COMPLETION_MINUTES: Final = 360
+DAILY_DAYS: Final = 35
+MONTHLY_DAYS: Final = 365
+MONTHLY: Final = "cron(0 1 1 * ? *)"
+
+
+@dataclass(frozen=True)
+class BackupArgs:
+    """`database_arns`: the instances to snapshot, a restored one's source among them."""
+
+    prefix: str
+    region: str
+    account_id: pulumi.Input[str]
+    database_arns: Sequence[pulumi.Input[str]]
+    kms_key_arn: pulumi.Input[str]
+    keep_days: int = DAILY_DAYS
+
+
+class Backup(pulumi.ComponentResource):
+    """A daily and a monthly recovery point of this stack's databases, in a protected, encrypted vault.
+
+    Cost: storage of the recovery points; the first is whole, later ones are what changed.
+    """
+
+    vault_name: pulumi.Output[str]
+    vault_arn: pulumi.Output[str]
+    plan_id: pulumi.Output[str]
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("teal:infra:Backup", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        vault = backup.Vault(
+            name,
+            name=args.prefix,
+            kms_key_arn=args.kms_key_arn,
+            force_destroy=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
+        )
+        # Governance: a recovery point cannot be deleted before its time, except by who may take the lock off (`teal destroy --delete-data` does).
+        # Compliance mode could be taken off by nobody, not even AWS, and would keep a trial environment for ever.
+        lock = backup.VaultLockConfiguration(name, backup_vault_name=vault.name, min_retention_days=DAILY_DAYS, opts=child)
+        plan = backup.Plan(
+            name,
+            name=args.prefix,
+            rules=[
+                _rule("daily", vault.name, SCHEDULE, args.keep_days),
+                _rule("monthly", vault.name, MONTHLY, MONTHLY_DAYS),
+            ],
+            opts=child,
+        )
+        trust = {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        role = iam.Role(
+            name,
+            name=f"{args.prefix}-backup",
+            assume_role_policy=pulumi.Output.json_dumps(
+                # As AWS's own role has it. No source says that AWS Backup sends aws:SourceAccount when it takes its role, and a condition
+                # on what is not sent would refuse every backup.
+                {"Version": "2012-10-17", "Statement": [trust]}
+            ),
+            opts=child,
+        )
+        document: dict[str, Any] = {"Version": "2012-10-17", "Statement": statements(args, vault.arn)}
+        rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
+        backup.Selection(
+            name,
+            name=args.prefix,
+            plan_id=plan.id,
+            iam_role_arn=role.arn,
+            # By ARN: tags are the account's, so a stack's plan would choose the databases of another, without the right to.
+            resources=list(args.database_arns),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[rights, lock]),
+        )
+        self.vault_name, self.vault_arn, self.plan_id, self.role_arn = vault.name, vault.arn, plan.id, role.arn
+        self.register_outputs({"vault_arn": self.vault_arn, "plan_id": self.plan_id})
+
+
+def _rule(name: str, vault: pulumi.Input[str], schedule: str, days: int) -> backup.PlanRuleArgsDict:
+    return {
+        "rule_name": name,
+        "target_vault_name": vault,
+        "schedule": schedule,
+        "start_window": START_MINUTES,
+        "completion_window": COMPLETION_MINUTES,
+        "lifecycle": {"delete_after": days},
+        "recovery_point_tags": {TAG_KEY: "recovery-point"},
+    }
+
+
+def statements(args: BackupArgs, vault_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """What the role may do: snapshot these databases into this vault. It cannot restore and cannot delete a database.
+
+    Least of what the managed policy AWSBackupServiceRolePolicyForBackup grants for RDS, which names all resources.
+    """
+    account = pulumi.Output.from_input(args.account_id)
+    snapshots = account.apply(lambda known: f"arn:aws:rds:{args.region}:{known}:snapshot:awsbackup:*")
+    return [
+        {
+            "Sid": "Snapshot",
+            "Effect": "Allow",
+            "Action": ["rds:CreateDBSnapshot", "rds:DescribeDBInstances", "rds:ListTagsForResource", "rds:AddTagsToResource"],
+            "Resource": [*args.database_arns, snapshots],
+        },
+        {
+            "Sid": "OwnSnapshots",
+            "Effect": "Allow",
+            "Action": ["rds:DescribeDBSnapshots", "rds:CopyDBSnapshot", "rds:ModifyDBSnapshotAttribute", "rds:DeleteDBSnapshot"],
+            "Resource": [*args.database_arns, snapshots],
+        },
+        {
+            "Sid": "Vault",
+            "Effect": "Allow",
+            "Action": ["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
+            "Resource": vault_arn,
+        },
+        {
+            "Sid": "Key",
+            "Effect": "Allow",
+            "Action": ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": args.kms_key_arn,
+        },
+    ]

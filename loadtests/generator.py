@@ -1,0 +1,67 @@
+"""The load generator judges itself: when each request was due and sent, how late its greenlets are woken, what it could not send.
+
+Each process counts into one `Meter`. Locust's own reports take the counts to the master (`report_to_master`, `worker_report`), which adds them up.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import gevent
+from locust import log
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from loadtests.measured import Generator
+from loadtests.meter import METER
+
+KEY: Final = "teal"  # in Locust's reports, beside its own
+LOOK_SECONDS: Final = 0.05  # between two looks at the loop's lag: twenty samples a second, 0.1 % of a core
+
+
+class Gathered:
+    """What all processes counted, at the master or the only process."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._workers: dict[str, Generator] = {}
+
+    def reset(self) -> None:
+        self._workers.clear()
+
+    def take(self, client_id: str, data: dict[str, Any]) -> None:
+        """Listens to `worker_report`."""
+        if KEY in data:
+            news = Generator.model_validate(data[KEY])
+            before = self._workers.get(client_id) or Generator()
+            # `news` first: its states are the latest ones.
+            self._workers[client_id] = news.plus(before)
+
+    def now(self) -> Generator:
+        """Since the start of the run. CPU: the busiest process, as Locust samples it every five seconds."""
+        runner = self._environment.runner
+        if not isinstance(runner, MasterRunner):
+            METER.counted.died = int(bool(log.unhandled_greenlet_exception))
+            own = METER.counted.model_copy(deep=True)
+            return own.model_copy(update={"cpu_percent": runner.current_cpu_usage if runner else 0.0})
+        found = Generator(died=int(bool(log.unhandled_greenlet_exception)))
+        for one in self._workers.values():
+            found = found.plus(one)
+        streams = sum(one.streams for one in self._workers.values())
+        busiest = max((float(client.cpu_usage) for client in runner.clients.values()), default=0.0)
+        return found.model_copy(update={"streams": streams, "cpu_percent": busiest})
+
+
+def report(client_id: str, data: dict[str, Any]) -> None:
+    """Listens to `report_to_master`: adds this process's news to Locust's own report."""
+    METER.counted.died = int(bool(log.unhandled_greenlet_exception))
+    data[KEY] = METER.news()
+
+
+def sample_lag() -> None:
+    """Sample the loop's lag until killed."""
+    while True:
+        before = time.perf_counter()
+        gevent.sleep(LOOK_SECONDS)
+        METER.lagged(max(0.0, time.perf_counter() - before - LOOK_SECONDS))

@@ -1,0 +1,76 @@
+"""What Locust's page gains: the reports of earlier runs under /reports, so that they come out of a pod, and /metrics for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import flask
+from locust.env import Environment
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from loadtests.generator import Gathered
+
+FILES: Final = ("index.html", "result.json", "measured.json")
+QUANTILES: Final = (0.5, 0.95, 0.99)
+_LIST: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Reports</title><h1>Reports</h1>
+<ul>{% for run in runs %}<li>{{ run }}: {% for name in files %}<a href="reports/{{ run }}/{{ name }}">{{ name }}</a> {% endfor %}</li>{% endfor %}</ul></html>"""
+
+
+def extend(web_ui: Any, environment: Environment, gathered: Gathered, out: Path) -> None:
+    """Add the routes. They need a login where Locust's own do (--web-login)."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collected(environment, gathered))
+
+    def reports() -> str:
+        found = sorted((path.parent.name for path in out.glob("*/result.json")), reverse=True)
+        return flask.render_template_string(_LIST, runs=found, files=FILES)
+
+    def report(run: str, name: str) -> flask.Response:
+        if name not in FILES:
+            flask.abort(404)
+        return flask.send_from_directory(out.resolve(), f"{run}/{name}")
+
+    def metrics() -> flask.Response:
+        return flask.Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    for path, view in (("/reports", reports), ("/reports/<run>/<name>", report)):
+        web_ui.app.add_url_rule(path, view_func=web_ui.auth_required_if_enabled(view))
+    web_ui.app.add_url_rule("/metrics", view_func=metrics)
+
+
+class Collected:
+    """Locust's statistics in Prometheus's form, read when they are asked for."""
+
+    def __init__(self, environment: Environment, gathered: Gathered) -> None:
+        self._environment, self._gathered = environment, gathered
+
+    def collect(self) -> Iterable[Metric]:
+        """The run that is going on, or the last one."""
+        runner, known = self._environment.runner, self._gathered.now()
+        requests = CounterMetricFamily("load_requests", "Requests that ended", labels=["name"])
+        failures = CounterMetricFamily("load_failures", "Requests that failed", labels=["name"])
+        latency = GaugeMetricFamily("load_latency_seconds", "Latency of the last ten seconds", labels=["name", "quantile"])
+        for entry in list(self._environment.stats.entries.values()):
+            requests.add_metric([entry.name], entry.num_requests)
+            failures.add_metric([entry.name], entry.num_failures)
+            for share in QUANTILES:
+                found = entry.get_current_response_time_percentile(share)
+                if found is not None:
+                    latency.add_metric([entry.name, f"{share:g}"], found / 1000)
+        yield from (requests, failures, latency)
+        yield GaugeMetricFamily("load_users", "Users, or requests due a second", value=runner.user_count if runner else 0)
+        yield GaugeMetricFamily("load_streams", "Open streams", value=known.streams)
+        yield CounterMetricFamily("load_good_answers", "Questions answered within every limit", value=known.good)
+        yield CounterMetricFamily("load_tokens", "Tokens that arrived", value=known.tokens)
+        yield GaugeMetricFamily(
+            "load_generator_cpu_ratio", "CPU of the busiest process of the generator", value=known.cpu_percent / 100
+        )
+        late = known.late_p99_ms
+        if late is not None:
+            yield GaugeMetricFamily(
+                "load_generator_late_seconds", "p99 of the generator's own lateness in this run", value=late / 1000
+            )

@@ -1,0 +1,162 @@
+"""`python -m app.admin` on AWS: a Kubernetes Job from the color's own image, in the color's namespace or the operator's; its log is its answer."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contract import pods, quantities
+from contract.names import OPERATOR_NAMESPACE
+from teal.aws.kubernetes import Cluster, KubernetesFailed
+from teal.errors import AdminFailed
+from teal.record.model import Color, ColorState
+
+_LABEL: Final = "batch.kubernetes.io/job-name"
+# Karpenter moves pods to save a machine, and a Job that moves is a Job that failed. Source: Go module sigs.k8s.io/karpenter,
+# pkg/apis/v1/labels.go. A node's end by age still takes it, after the pool's time to drain.
+STAYS: Final = {"karpenter.sh/do-not-disrupt": "true"}
+_KEEP_SECONDS: Final = 3600  # the Job of a releaser that died stays this long to be read
+_POLL_SECONDS: Final = 2.0
+_TRIES: Final = 10  # unanswered polls in a row: 20 s, longer than an API server is away when EKS replaces one
+# A first node of Auto Mode takes two minutes; an index of millions of passages is built for hours, everything else ends in minutes.
+_DEADLINE_SECONDS: Final = 1800
+_INDEX_DEADLINE_SECONDS: Final = 6 * 3600
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What the platform says about a color's pods. `secret_names`: variables and files; `cpu`, `memory_mib`: as an app pod asks."""
+
+    namespace: str
+    environment: str
+    region: str
+    secret_names: Sequence[str]
+    cpu: str
+    memory_mib: int
+    operator_namespace: str = OPERATOR_NAMESPACE
+
+    def place(self, command: str) -> str:
+        """The namespace in which a command's Job runs."""
+        return self.operator_namespace if pods.is_operator(command) else self.namespace
+
+
+def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, arguments: Sequence[str]) -> dict[str, Any]:
+    """The Job: one try, the environment of the color's own pods, nothing that the namespace's restricted level refuses."""
+    identity = pods.OPERATOR if pods.is_operator(arguments[0]) else pods.service(settings.namespace)
+    plain = pods.environment(color, state, deployment=settings.environment, region=settings.region) | {"TEAL_SLOT": "admin"}
+    labels = pods.labels(color, "admin")
+    memory = quantities.memory(settings.memory_mib)
+    container = {
+        "name": "admin",
+        "image": state.image,
+        "args": ["python3", "-m", "app.admin", *arguments],
+        "env": pods.variables(settings.secret_names, identity.secret, plain),
+        "resources": {
+            "requests": {"cpu": quantities.cpu(quantities.millicores(settings.cpu)), "memory": memory},
+            "limits": {"memory": memory},
+        },
+        "securityContext": dict(pods.CONTAINER_SECURITY),
+        "volumeMounts": pods.mounts(),
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "serviceAccountName": identity.account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pods.security_context(),
+        "containers": [container],
+        "volumes": pods.volumes(identity.provider_class),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": settings.place(arguments[0]), "labels": labels},
+        "spec": {
+            "backoffLimit": 0,  # a command that changed half is for `teal repair` to look at, not for a blind second try
+            "activeDeadlineSeconds": _INDEX_DEADLINE_SECONDS if tuple(arguments[:1]) == ("index",) else _DEADLINE_SECONDS,
+            "ttlSecondsAfterFinished": _KEEP_SECONDS,
+            "template": {"metadata": {"labels": labels, "annotations": dict(STAYS)}, "spec": pod},
+        },
+    }
+
+
+def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
+        sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:  # fmt: skip
+    """Make the Job, wait for its end, read its JSON lines, remove it. Raises AdminFailed with the command's own words.
+
+    Cost: one pod for as long as it runs; on a new node two minutes more.
+    """
+    name, namespace = f"admin-{uuid.uuid4().hex[:12]}", settings.place(arguments[0])
+    cluster.create_job(namespace, manifest(name, color, state, settings, arguments))
+    try:
+        succeeded = _wait(cluster, namespace, name, " ".join(arguments[:2]), sleep)
+        found = cluster.pods(namespace, f"{_LABEL}={name}")
+        log = cluster.log(namespace, str(found[0]["metadata"]["name"])) if found else ""
+        return _answer(" ".join(arguments[:2]), log, succeeded, found[0] if found else {})
+    finally:
+        with suppress(KubernetesFailed):  # it goes by itself after an hour, and its answer counts more
+            cluster.delete_job(namespace, name)
+
+
+def _wait(cluster: Cluster, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
+    """Whether the Job succeeded; it ends by its own deadline."""
+    silent = 0
+    while True:
+        try:
+            job = cluster.job(namespace, name)
+            silent = 0
+        except KubernetesFailed:
+            silent += 1
+            if silent > _TRIES:
+                raise
+            sleep(_POLL_SECONDS)
+            continue
+        if job is None:
+            raise AdminFailed(command, code="job-gone", detail=f"Somebody removed the Job {namespace}/{name} while it ran",
+                              action="teal repair", bad_input=False)  # fmt: skip
+        ended = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
+        if ended & {"Complete", "Failed"}:
+            return "Complete" in ended
+        sleep(_POLL_SECONDS)
+
+
+def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = [row for line in log.splitlines() if (row := _object(line)) is not None]
+    problem = next((row["error"] for row in rows if isinstance(row.get("error"), dict)), None)
+    if problem is None and succeeded:
+        return rows
+    said = problem or {}
+    ended = [each.get("state", {}).get("terminated", {}) for each in pod.get("status", {}).get("containerStatuses", [])]
+    last = (log.strip().splitlines() or [why(pod) or "it said nothing before its end"])[-1]
+    raise AdminFailed(command, code=str(said.get("code", "admin-failed")), detail=str(said.get("detail", last)),
+                      action=str(said.get("action", "teal repair")), bad_input=any(each.get("exitCode") == 2 for each in ended))  # fmt: skip
+
+
+def why(pod: Mapping[str, Any]) -> str:
+    """What keeps a pod from running, in Kubernetes' words; empty when nothing does."""
+    status = pod.get("status", {})
+    for each in status.get("containerStatuses", []):
+        waiting = each.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+            return f"{waiting.get('reason')}: {waiting.get('message', '')}".rstrip(": ")
+        if not each.get("ready") and each.get("lastState", {}).get("terminated"):
+            ended = each["lastState"]["terminated"]
+            return f"ended with code {ended.get('exitCode')}: {ended.get('reason', '')}".rstrip(": ")
+    for each in status.get("conditions", []):
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return f"{each.get('reason')}: {each.get('message', '')}".rstrip(": ")
+    return ""
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """A line of the answer; lines of the service's own log have a `logger`."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "logger" not in found else None

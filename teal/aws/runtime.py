@@ -1,0 +1,215 @@
+"""What runs in a color on AWS: `up` and `destroy` of that color's own Pulumi stack, and what the cluster and the load balancer say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from contract.names import DEPLOYMENT
+from contract.pods import COMPONENT_LABEL, NAME_LABEL, SERVICE
+from teal.aws import jobs
+from teal.aws.jobs import JobSettings
+from teal.aws.kubernetes import Cluster
+from teal.aws.pulumi import locks
+from teal.aws.pulumi.operation import SHOWN, Operation, PulumiFailed, last_line
+from teal.aws.tools import Tool, require
+from teal.errors import BadInput, Held, OperatorError
+from teal.events import Event
+from teal.ports.runtime import Readiness
+from teal.record.model import Color, ColorState
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from pulumi.automation import EngineEvent, Stack
+
+PROJECT: Final = "teal-service"
+_SELECTOR: Final = f"{NAME_LABEL}={SERVICE},{COMPONENT_LABEL}=app"
+AGAIN_SECONDS: Final = 5.0  # between two tries while another operation holds the stack
+
+
+@dataclass(frozen=True)
+class ServiceProgram:
+    """Where the color's program is and how its state is kept.
+
+    `program`: infra/service; `home`: a folder of our own for each stack's settings; `virtualenv`: with Pulumi's packages.
+    `secrets_provider`: the colors' key; empty: a passphrase from the environment. `env`: for the engine and the program. `tools`: commands
+    that must be on its PATH; asked for before anything is done, so that a release's preflight says it.
+    """
+
+    program: Path
+    home: Path
+    virtualenv: Path
+    secrets_provider: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True)
+class PulumiRuntime:
+    """One stack a color, `<stack>-blue` and `<stack>-green`. `platform`: the platform's outputs as JSON, handed to the program."""
+
+    stack: str
+    service: ServiceProgram
+    platform: str
+    cluster: Cluster
+    elbv2: ElasticLoadBalancingv2Client
+    target_group_arns: Mapping[Color, str]
+    jobs: Mapping[Color, JobSettings]
+    # A releaser that was fenced stops its own `up` within seconds; what that is waiting for may take a minute more.
+    wait_seconds: float = 180.0
+    running: dict[str, Operation] = field(default_factory=dict, repr=False, compare=False)
+
+    def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
+        """`pulumi up` of the color's stack; ends when the Deployment's pods are ready, or with what kept them."""
+        record = json.dumps({"color": color, **state.model_dump(mode="json")}, sort_keys=True)
+        stack = self.open_stack(color, {"record": record, "platform": self.platform}, create=True)
+        if stack is None:
+            raise PulumiFailed("The stack could not be made", where=f"stack {self._name(color)}", next="pulumi stack ls")
+        yield from self._operate("deploy", color, lambda tell: stack.up(on_event=tell, show_secrets=False))
+
+    def retire(self, color: Color) -> Iterator[Event]:
+        """`pulumi destroy`: pods drain before their target group binding goes. The empty stack stays, with its history.
+
+        Waits for the operation that it undoes: a rollback comes while another process's `up` still runs.
+        """
+        stack = self.open_stack(color, None, create=False)
+        deadline = time.monotonic() + self.wait_seconds
+        while stack is not None:
+            try:
+                yield from self._operate("retire", color, lambda tell: stack.destroy(on_event=tell, show_secrets=False))
+                return
+            except Held:
+                if time.monotonic() >= deadline:
+                    raise
+            yield Event("retire", "progress", "another Pulumi operation holds the stack: waiting for its end")
+            time.sleep(AGAIN_SECONDS)
+
+    def readiness(self, color: Color) -> Readiness:
+        """Pods that Kubernetes calls ready and the load balancer calls healthy: the smaller number counts."""
+        found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
+        if found is None:
+            return Readiness(0, 0)
+        status, wanted = found.get("status", {}), int(found["spec"].get("replicas", 1))
+        if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
+            return Readiness(0, wanted, "Kubernetes has not seen the new Deployment yet")
+        pods = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
+        healthy, unhealthy = self._targets(color)
+        ready = min(pods, healthy)
+        return Readiness(ready, wanted, "" if ready >= wanted else self._reason(color, unhealthy))
+
+    def replicas(self, color: Color) -> int:
+        found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
+        return int(found.get("status", {}).get("replicas", 0)) if found else 0
+
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        return jobs.run(self.cluster, color, state, self.jobs[color], arguments)
+
+    def pending(self, color: Color) -> tuple[str, ...]:
+        """Locks that somebody holds or left, and operations of which Pulumi never learned the end."""
+        stack = self.open_stack(color, None, create=False)
+        if stack is None:
+            return ()
+        with self._said(color):
+            operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
+        held = locks.holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
+        return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
+
+    def mend(self, color: Color) -> Iterator[Event]:
+        """Give up the dead lock, read the cluster, forget creations whose end nobody saw: what exists is adopted or made again."""
+        stack = self.open_stack(color, None, create=False)
+        if stack is None:
+            return
+        with self._said(color):
+            stack.cancel()
+        yield from self._operate(
+            "mend",
+            color,
+            lambda tell: stack.refresh(on_event=tell, clear_pending_creates=True, show_secrets=False, run_program=False),
+        )
+
+    def _name(self, color: Color) -> str:
+        return f"{self.stack}-{color}"
+
+    def _operate(self, step: str, color: Color, run: Callable[[Callable[[EngineEvent], Any]], object]) -> Iterator[Event]:
+        """One operation of the color's stack. One that this process began and did not see to its end is ended first."""
+        name = self._name(color)
+        if earlier := self.running.pop(name, None):
+            earlier.end()
+        self.running[name] = operation = Operation(step, name, run)
+        yield from operation.events()
+
+    @contextmanager
+    def _said(self, color: Color) -> Iterator[None]:
+        """What Pulumi's command says when it fails, as one failure in words."""
+        from pulumi import automation as auto
+
+        try:
+            yield
+        except auto.CommandError as error:
+            raise PulumiFailed(
+                last_line(error), where=f"stack {self._name(color)}", next="pulumi login; pulumi stack ls"
+            ) from error
+
+    def open_stack(self, color: Color, config: Mapping[str, str] | None, *, create: bool) -> Stack | None:
+        """The color's stack, with this configuration if given; None when there is none and none shall be made."""
+        require(*self.service.tools, environ=self.service.env)
+        try:
+            from pulumi import automation as auto  # heavy, and not installed with the laptop's requirements
+        except ImportError as error:
+            raise BadInput(
+                "Pulumi's packages are not installed", where="teal --stack", next="make .venv/.installed-infra"
+            ) from error
+        service, name = self.service, self._name(color)
+        folder = service.home / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = {f"{PROJECT}:{key}": value for key, value in (config or {}).items()}
+        settings: dict[str, Any] = {"secretsprovider": service.secrets_provider} if service.secrets_provider else {}
+        file = folder / f"Pulumi.{name}.yaml"
+        if file.exists():  # Pulumi keeps the stack's salt or data key there
+            settings = {**(yaml.safe_load(file.read_text(encoding="utf-8")) or {}), **settings}
+        if keys:
+            settings["config"] = keys
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        runtime = auto.ProjectRuntimeInfo(name="python", options={"virtualenv": str(service.virtualenv)})
+        options = auto.LocalWorkspaceOptions(
+            work_dir=str(folder),
+            project_settings=auto.ProjectSettings(name=PROJECT, runtime=runtime, main=str(service.program)),
+            secrets_provider=service.secrets_provider or None,
+            env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true", **service.env},
+        )
+        try:
+            with self._said(color):
+                if create:
+                    return auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
+                return auto.select_stack(stack_name=name, work_dir=str(folder), opts=options)
+        except FileNotFoundError as error:
+            raise PulumiFailed(last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
+        except PulumiFailed as error:
+            if isinstance(error.__cause__, auto.StackNotFoundError):
+                return None
+            raise
+
+    def _targets(self, color: Color) -> tuple[int, list[str]]:
+        """Healthy targets of the color's group, and what the load balancer says about the others."""
+        arn = self.target_group_arns[color]
+        try:
+            found = self.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        except (ClientError, BotoCoreError) as error:
+            raise OperatorError(f"DescribeTargetHealth failed: {error}", where=arn, next="aws sts get-caller-identity") from error
+        states = [each.get("TargetHealth", {}) for each in found]
+        others = [f"target {each.get('State')}: {each.get('Description', '')}".rstrip(": ") for each in states
+                  if each.get("State") not in ("healthy", "draining")]  # fmt: skip
+        return sum(each.get("State") == "healthy" for each in states), others
+
+    def _reason(self, color: Color, unhealthy: list[str]) -> str:
+        pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
+        reasons = dict.fromkeys([*filter(None, map(jobs.why, pods)), *unhealthy])
+        return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"

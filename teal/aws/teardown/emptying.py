@@ -1,0 +1,114 @@
+"""Opening what AWS itself keeps shut: full buckets, vaults and repositories, and what refuses deletion. Data only for `--delete-data`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from teal.aws.pulumi.cli import StateResource
+from teal.aws.session import Aws, missing, told
+from teal.errors import NeedsHuman
+
+_ASK_AGAIN_SECONDS: Final = 10.0
+_VAULT_TRIES: Final = (
+    90  # 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
+)
+_IMAGE_PASSES: Final = 3  # an index, what it names, what signs that
+Pause = Callable[[float], None]
+
+
+def open_up(aws: Aws, resources: Iterable[StateResource], pause: Pause = time.sleep) -> None:
+    """Make each resource one that can be deleted; what is gone already is none. Objects, versions, copies and images are lost.
+
+    Waits for a vault's recovery points to be gone, 15 min at most; then raises NeedsHuman.
+    """
+    for resource in resources:
+        act = _ACTS.get(resource.type)
+        if act is not None:
+            with told(f"Emptying {resource.name}", resource.id):
+                try:
+                    act(aws, resource, pause)
+                except ClientError as error:
+                    if not missing(error):
+                        raise
+
+
+def _bucket(aws: Aws, resource: StateResource, _pause: Pause) -> None:
+    client = aws.s3
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=resource.id):
+        for rows in (page.get("Versions", []), page.get("DeleteMarkers", [])):
+            named = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows]
+            if named:
+                answer = client.delete_objects(Bucket=resource.id, Delete={"Objects": named, "Quiet": True})  # type: ignore[typeddict-item]
+                if kept := answer.get("Errors"):  # said inside an answer that is a success
+                    raise NeedsHuman(f"{len(kept)} objects can not be deleted, such as {kept[0].get('Key')}: {kept[0].get('Message')}",
+                                     where=resource.id, next="see to that, then run this again")  # fmt: skip
+
+
+def _database(aws: Aws, resource: StateResource, _pause: Pause) -> None:
+    identifier = str(resource.outputs.get("identifier") or resource.id)
+    aws.connect("rds").modify_db_instance(DBInstanceIdentifier=identifier, DeletionProtection=False, ApplyImmediately=True)
+
+
+def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
+    client = aws.connect("backup")
+    client.delete_backup_vault_lock_configuration(BackupVaultName=resource.id)  # under it a recovery point cannot be deleted
+    for _ in range(_VAULT_TRIES):
+        pages = client.get_paginator("list_recovery_points_by_backup_vault").paginate(BackupVaultName=resource.id)
+        points = [one for page in pages for one in page["RecoveryPoints"]]
+        if not points:
+            return
+        for point in points:  # one that was still being made at the first try is deleted at a later one
+            if point.get("Status") not in ("DELETING", "CREATING"):
+                client.delete_recovery_point(BackupVaultName=resource.id, RecoveryPointArn=point["RecoveryPointArn"])
+        pause(_ASK_AGAIN_SECONDS)
+    raise NeedsHuman(
+        f"{len(points)} recovery points are still in the vault, such as {points[0]['RecoveryPointArn']}: {points[0].get('Status')}",
+        where=resource.id,
+        next=f"aws backup list-recovery-points-by-backup-vault --backup-vault-name {resource.id}, then run this again",
+    )
+
+
+def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
+    """An image that an index names is refused until the index is gone, so what is left is deleted again."""
+    client = aws.connect("ecr")
+    kept: list[Any] = []
+    for _ in range(_IMAGE_PASSES):
+        pages = client.get_paginator("list_images").paginate(repositoryName=resource.id)
+        images = [page["imageIds"] for page in pages if page["imageIds"]]
+        if not images:
+            return
+        kept = [
+            row
+            for some in images
+            for row in client.batch_delete_image(repositoryName=resource.id, imageIds=some).get("failures", [])
+        ]
+    if kept:
+        raise NeedsHuman(f"{len(kept)} images can not be deleted: {kept[0].get('failureReason')}", where=resource.id,
+                         next=f"aws ecr list-images --repository-name {resource.id}, then run this again")  # fmt: skip
+
+
+def take_protection_off(aws: Aws, resources: Iterable[StateResource]) -> None:
+    """AWS's own protection from deletion, of what holds no data. A tear-down that somebody asked for has to be able to end."""
+    for resource in resources:
+        with told(f"Taking the protection from {resource.name}", resource.id):
+            try:
+                if resource.type == "aws:lb/loadBalancer:LoadBalancer":
+                    off = [{"Key": "deletion_protection.enabled", "Value": "false"}]
+                    aws.connect("elbv2").modify_load_balancer_attributes(LoadBalancerArn=resource.id, Attributes=off)
+                elif resource.type == "aws:eks/cluster:Cluster":
+                    aws.eks.update_cluster_config(name=resource.id, deletionProtection=False)
+            except ClientError as error:
+                if not missing(error):
+                    raise
+
+
+_ACTS: Mapping[str, Callable[[Aws, StateResource, Pause], Any]] = {
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:rds/instance:Instance": _database,
+    "aws:backup/vault:Vault": _vault,
+    "aws:ecr/repository:Repository": _repository,
+}

@@ -1,0 +1,98 @@
+"""In which order an environment is taken down, as pure functions over what the state holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from teal.aws.pulumi.cli import StateResource
+
+# What cannot be made again by `pulumi up`: documents, their copies, the keys that open them, the images that were released.
+# Metrics are not: they say how an environment was, and end with it.
+# Search data is on volumes that outlive the cluster (the class says Retain), so nothing of Kubernetes is in this list.
+DATA_TYPES: Final = (
+    "aws:s3/bucket:Bucket",
+    "aws:rds/instance:Instance",
+    "aws:backup/vault:Vault",
+    "aws:kms/key:Key",
+    "aws:ecr/repository:Repository",
+)
+# What makes a kept bucket private, encrypted and versioned. Each is a resource of its own, so it would go while the bucket stays.
+_GUARDS: Final = re.compile(r"^aws:s3/bucket[A-Z]")
+# Objects that an operator must still be running for, to clean up behind them.
+_OPERATED: Final = re.compile(r"^kubernetes:[a-z0-9.-]*(elastic\.co|keda\.sh|x-k8s\.io)/")
+_OPERATORS: Final = "kubernetes:helm.sh/"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of the tear-down: what is deleted, and why then."""
+
+    name: str
+    why: str
+    targets: tuple[str, ...]
+
+
+def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
+    """Custom resources before their operators, all of Kubernetes before the cluster, the cluster before its network. Empty ones are left out.
+
+    A phase takes along what needs its targets, such as a secret's version made of what the cluster says. It is listed here rather
+    than left to Pulumi's --target-dependents, so that a plan shows it before it is done.
+    """
+    everything = tuple(resources)
+    rest = list(everything)
+    found: list[Phase] = []
+    for name, why, belongs in (
+        ("custom resources", "their operators must still run to clean up", lambda kind: bool(_OPERATED.match(kind))),
+        ("operators", "nothing is left that they look after", lambda kind: kind.startswith(_OPERATORS)),
+        (
+            "cluster objects",
+            "load balancers and volumes are freed by the cluster itself",
+            lambda kind: kind.startswith("kubernetes:"),
+        ),
+        ("cluster", "nothing is left in it", lambda kind: kind.startswith("aws:eks/")),
+    ):
+        targets = with_dependents((one.urn for one in rest if belongs(one.type)), everything)
+        if targets:
+            found.append(Phase(name, why, targets))
+        rest = [one for one in rest if one.urn not in targets]
+    return tuple(found)
+
+
+def with_dependents(urns: Iterable[str], resources: Sequence[StateResource]) -> tuple[str, ...]:
+    """These and all that needs them, directly or not, in the state's order."""
+    chosen = set(urns)
+    while True:
+        more = {one.urn for one in resources if one.urn not in chosen and not chosen.isdisjoint(one.dependencies)}
+        if not more:
+            return tuple(one.urn for one in resources if one.urn in chosen)
+        chosen |= more
+
+
+def to_unprotect(resources: Iterable[StateResource], *, delete_data: bool) -> tuple[str, ...]:
+    """Protected resources that the operator has asked to delete: all but data, and data too when that was asked."""
+    return tuple(one.urn for one in resources if one.protect and (delete_data or one.type not in DATA_TYPES))
+
+
+def data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
+    """What holds data."""
+    return tuple(one for one in resources if one.type in DATA_TYPES)
+
+
+def guards(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[str, ...]:
+    """What has to stay with data that stays, because it keeps others out of it."""
+    going = {urn for phase in planned for urn in phase.targets}
+    return tuple(one.urn for one in resources if _GUARDS.match(one.type) and one.urn not in going)
+
+
+def bound_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
+    """Data that a phase would have to take along, because it needs one of the phase's targets."""
+    going = {urn for phase in planned for urn in phase.targets}
+    return tuple(one for one in data(resources) if one.urn in going)
+
+
+def color_stacks(stack: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The color stacks of an environment that exist."""
+    return tuple(name for name in (f"{stack}-blue", f"{stack}-green") if name in known)

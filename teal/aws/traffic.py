@@ -1,0 +1,150 @@
+"""Traffic on AWS: the two weights of one rule of one Application Load Balancer, changed by one ModifyRule and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import stamina
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
+
+from contract.http import NOT_RELEASED
+from teal.client.entry import Entry
+from teal.errors import OperatorError
+from teal.ports.traffic import Weights, all_to
+from teal.record.model import COLORS, Color
+
+_Answer = TypeVar("_Answer")
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import ActionUnionTypeDef, RuleTypeDef
+
+_CONNECT_SECONDS: Final = 2.0
+_READ_SECONDS: Final = 3.0
+# The last try starts at most 1 s after this and ends 5 s later: 9 s, so nothing of a stopped releaser is in flight after the fence of 10 s.
+_LAST_TRY_SECONDS: Final = 3.0
+_TRIES: Final = 3
+
+
+def client_config() -> Config:
+    """For the client that `Alb` is given: one try a call, 5 s at most, because a call that outlives the fence undoes a rollback."""
+    return Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 1})
+
+
+class TrafficFailed(OperatorError):
+    """The load balancer could not be asked, refused, or holds other shares than were set."""
+
+    code = "traffic-failed"
+
+    def __init__(self, what: str, *, where: str, next: str = "teal repair") -> None:
+        super().__init__(what, where=where, next=next)
+
+
+@dataclass(frozen=True)
+class Alb:
+    """The catch-all rule at `rule_arn` forwards to two permanent target groups.
+
+    `probe_secret` reads a color's secret header value when it is asked for; the client's own retries must be off (`client_config`).
+    """
+
+    client: ElasticLoadBalancingv2Client
+    rule_arn: str
+    target_group_arns: Mapping[Color, str]
+    url: str
+    probe_header: str
+    probe_secret: Callable[[Color], str] = field(repr=False)
+
+    def read(self) -> Weights:
+        """One DescribeRules. A rule that somebody edited by hand (another action, another target group) is an error in words."""
+        rules = _tell("DescribeRules", self.rule_arn, lambda: self.client.describe_rules(RuleArns=[self.rule_arn])["Rules"])
+        if not rules:
+            raise TrafficFailed("The rule is not there", where=self.rule_arn, next="pulumi up of the platform")
+        return self._weights(rules[0])
+
+    def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
+        """One ModifyRule, tried again for 3 s when AWS throttles or does not answer; then reads back. Waits for nothing else.
+
+        `check` runs before each try. AWS has no compare-and-set: a `set` that another one overtakes after its check takes effect,
+        so a rollback asserts its shares again until 10 s have passed. No stickiness: a share that a browser keeps is a share that
+        a rollback does not give back.
+        """
+        actions: list[ActionUnionTypeDef] = [
+            {
+                "Type": "forward",
+                "ForwardConfig": {
+                    "TargetGroups": [
+                        {"TargetGroupArn": self.target_group_arns[color], "Weight": weights.of(color)} for color in COLORS
+                    ],
+                    "TargetGroupStickinessConfig": {"Enabled": False},
+                },
+            }
+        ]
+
+        def modify() -> object:
+            if check is not None:
+                check()
+            return self.client.modify_rule(RuleArn=self.rule_arn, Actions=actions)
+
+        _tell("ModifyRule", self.rule_arn, modify)
+        found = self.read()
+        if found != weights:
+            raise TrafficFailed(
+                f"The load balancer holds {_words(found)} after {_words(weights)} was set: somebody else changes the same rule",
+                where=self.rule_arn,
+            )
+
+    def entry(self, color: Color) -> Entry:
+        """The public address with the color's secret header; its own permanent rule sends that to the color whatever its share."""
+        return Entry(url=self.url, headers={self.probe_header: self.probe_secret(color)})
+
+    def _weights(self, rule: RuleTypeDef) -> Weights:
+        pages = [action.get("FixedResponseConfig", {}).get("MessageBody") for action in rule.get("Actions", [])]
+        if pages == [NOT_RELEASED]:
+            return all_to("blue")  # before the first release the rule shows that page; neither color serves anybody
+        forward = next((action for action in rule.get("Actions", []) if action.get("Type") == "forward"), None)
+        if forward is None:
+            raise TrafficFailed("The rule does not forward", where=self.rule_arn, next="pulumi up of the platform")
+        groups = forward.get("ForwardConfig", {}).get("TargetGroups") or [
+            {"TargetGroupArn": forward["TargetGroupArn"], "Weight": 1}
+        ]
+        held = {group["TargetGroupArn"]: group.get("Weight", 1) for group in groups}
+        strange = [arn for arn, weight in held.items() if weight and arn not in self.target_group_arns.values()]
+        total = sum(held.values())
+        if strange or total == 0:
+            why = f"it forwards to {strange[0]}" if strange else "both shares are 0"
+            raise TrafficFailed(f"The rule is not as Teal left it: {why}", where=self.rule_arn)
+        blue = round(100 * held.get(self.target_group_arns["blue"], 0) / total)  # the API counts 0 to 999, not percent
+        return Weights(blue, 100 - blue)
+
+
+def _words(weights: Weights) -> str:
+    return f"blue {weights.blue} %, green {weights.green} %"
+
+
+def _passing(error: Exception) -> bool:
+    """Throttling, a fault of AWS, or no answer: worth another try."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or error.response.get("Error", {}).get("Code", "") in ("Throttling", "ThrottlingException")
+    return isinstance(error, EndpointConnectionError | HTTPClientError)
+
+
+def _tell(call: str, where: str, ask: Callable[[], _Answer]) -> _Answer:
+    """The answer of AWS, or what failed in words."""
+    try:
+        for attempt in stamina.retry_context(
+            on=_passing, attempts=_TRIES, timeout=_LAST_TRY_SECONDS, wait_initial=0.2, wait_max=1.0
+        ):
+            with attempt:
+                return ask()
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        denied = said.get("Code") in ("AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId")
+        raise TrafficFailed(f"{call} failed: {said.get('Code')}: {said.get('Message')}", where=where,
+                            next="aws sts get-caller-identity" if denied else "teal repair") from error  # fmt: skip
+    except BotoCoreError as error:
+        raise TrafficFailed(f"{call} failed: {error}", where=where, next="aws sts get-caller-identity") from error
+    raise AssertionError("unreachable: the loop returns or raises")

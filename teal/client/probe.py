@@ -1,0 +1,175 @@
+"""Requests of the releaser itself, to one color through the load balancer."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from teal.client.entry import BYPASS_HEADER, Entry
+from teal.errors import BadInput, OperatorError
+
+TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds: a slow answer is for the analysis to judge, no answer is a failure
+LIMITED_SECONDS = 1.0  # the window of a key's limit: probes come faster than a person, and wait as a program should
+LIMITED_TRIES = 3
+BYPASS = {BYPASS_HEADER: "1"}
+
+
+class ProbeFailed(OperatorError):
+    """A color did not answer a probe as it must."""
+
+    code = "probe-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A question, words that its answer or citations must hold (any case), and the title that must be cited, where one is named."""
+
+    question: str
+    words: tuple[str, ...] = ()
+    title: str | None = None
+
+
+def open_client(entry: Entry) -> httpx.Client:
+    """A client that reaches one color whatever its share of the traffic."""
+    verify = ssl.create_default_context(cafile=entry.ca) if entry.ca else ssl.create_default_context()
+    # trust_env off: a proxy setting must not send loopback traffic, or the probe's secret, elsewhere.
+    return httpx.Client(base_url=entry.url, headers=dict(entry.headers), verify=verify, timeout=TIMEOUT, trust_env=False)
+
+
+def golden(path: Path) -> tuple[Golden, ...]:
+    """The questions of a file of JSON lines. Raises BadInput naming the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The golden questions can not be read: {error}", where=str(path), next=f"ls -l {path}") from error
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            found.append(Golden(str(row["question"]), tuple(str(word) for word in row.get("words", ())), row.get("title")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"It is no golden question: {error}", where=f"{path}:{number}", next=f"edit {path}") from error
+    return tuple(found)
+
+
+class Prober:
+    """One color. Every method raises ProbeFailed when there is no answer at all."""
+
+    def __init__(self, client: httpx.Client, headers: Mapping[str, str]) -> None:
+        self._http, self._headers = client, dict(headers)
+
+    def __enter__(self) -> Prober:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def warm(self, questions: tuple[Golden, ...]) -> int:
+        """Ask each question once with caching on; how many were answered. A failure is for later steps to judge."""
+        return sum(
+            self._send("POST", "/v1/ask", self._headers, json={"question": one.question}).status_code == 200 for one in questions
+        )
+
+    def passes(self, one: Golden) -> tuple[bool, str]:
+        """Whether the color answers a golden question as expected, and what is wrong; the caches are bypassed. Raises ProbeFailed for 5xx."""
+        answer = self._send("POST", "/v1/ask", self._headers | BYPASS, json={"question": one.question})
+        if answer.status_code != 200:
+            raise ProbeFailed(
+                f"{answer.status_code} for {one.question!r}: {answer.text[:200]}",
+                where=str(answer.request.url),
+                next="teal logs app",
+            )
+        body = answer.json()
+        cited = body.get("citations", [])
+        said = " ".join([str(body.get("answer", "")), *(str(each.get("passage", "")) for each in cited)]).lower()
+        missing = [word for word in one.words if word.lower() not in said]
+        if missing:
+            return False, f"{one.question!r}: nothing about {', '.join(missing)}"
+        if one.title and one.title not in [each.get("title") for each in cited]:
+            return False, f"{one.question!r}: {one.title} is not cited"
+        return True, ""
+
+    def answers(self) -> str:
+        """Why the color does not serve people: no answer, or a 5xx to a search; empty when it does. Never raises."""
+        try:
+            found = self._send("POST", "/v1/search", self._headers | BYPASS, json={"query": "Does it answer?"})
+        except ProbeFailed as error:
+            return error.what
+        return (
+            "" if found.status_code < 500 else f"{found.status_code}: {found.text[:200]}"
+        )  # without a key it refuses, which is an answer
+
+    def from_cache(self, query: str) -> bool:
+        """Search with the caches on; whether the answer came from one."""
+        answer = self._send("POST", "/v1/search", self._headers, json={"query": query})
+        return str(answer.headers.get("X-Cache", "")).startswith("hit")
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request as users send it, the caches bypassed; again after a moment when the key's limit refused it. Raises ProbeFailed when
+        there is no answer."""
+        for _ in range(LIMITED_TRIES - 1):
+            found = self._send(method, path, self._headers | BYPASS, **options)
+            if found.status_code != 429:
+                return found
+            time.sleep(LIMITED_SECONDS)
+        return self._send(method, path, self._headers | BYPASS, **options)
+
+    def sample(self, questions: tuple[Golden, ...], count: int, first: int, *, streams_only: bool = False) -> None:
+        """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too.
+
+        The first that is not answered at all is the last: the releaser must look again, not wait for each in turn."""
+        for number in range(first, first + count):
+            question = questions[number % len(questions)].question if questions else "What is this?"
+            headers = self._headers | BYPASS
+            try:
+                match 2 if streams_only else number % 3:
+                    case 0:
+                        self._http.post("/v1/search", headers=headers, json={"query": question})
+                    case 1:
+                        self._http.post("/v1/ask", headers=headers, json={"question": question})
+                    case _:
+                        self._http.post("/v1/ask", headers=headers, json={"question": question, "stream": True})
+            except httpx.HTTPError:
+                return  # the analysis and the readiness of the color tell of it
+
+    def ingest(self, release_id: str, wait: Callable[[], bool]) -> None:
+        """Send a document to the color, wait until its worker indexed it, delete it. `wait` sleeps and says whether there is time left."""
+        path = self._put_document(release_id)
+        try:
+            while True:
+                found = self._send("GET", path, self._headers)
+                state = found.json().get("status") if found.status_code == 200 else f"{found.status_code}"
+                if state == "indexed":
+                    return
+                if state == "failed" or not wait():
+                    raise ProbeFailed(f"A document was not indexed: it is {state}", where=path, next="teal logs worker")
+        finally:
+            self._send("DELETE", path, self._headers)
+
+    def forget(self, release_id: str) -> None:
+        """Delete the document of `ingest` when a killed releaser left it: the same content is the same document, so sending it finds it."""
+        self._send("DELETE", self._put_document(release_id), self._headers)
+
+    def _put_document(self, release_id: str) -> str:
+        text = f"Teal checks with this document that release {release_id} ingests. It is deleted at once."
+        sent = self._send("POST", "/v1/documents", self._headers, json={"title": f"teal probe {release_id}", "text": text})
+        if sent.status_code != 202:
+            raise ProbeFailed(
+                f"{sent.status_code} for a document: {sent.text[:200]}", where=str(sent.request.url), next="teal logs app"
+            )
+        return f"/v1/documents/{sent.json()['id']}"
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, headers=dict(headers), **options)
+        except httpx.HTTPError as error:
+            raise ProbeFailed(
+                f"No answer: {error or type(error).__name__}", where=f"{self._http.base_url}{path}", next="teal logs app"
+            ) from error

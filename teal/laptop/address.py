@@ -1,0 +1,21 @@
+"""Where the laptop's service is, and the key to use there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from teal.client.service import Address
+from teal.errors import Unreachable
+from teal.laptop.layout import Layout
+from teal.laptop.state import load
+
+
+def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) -> Address:
+    """The laptop's address. The key: the one given, else TEAL_KEY, else the admin key that `teal up` made. Raises Unreachable."""
+    state = load(layout)
+    if state is None:
+        raise Unreachable("https://localhost", "this stack was never started: `teal up` starts it")
+    found = key or environ.get("TEAL_KEY")
+    if not found and layout.admin_key.is_file():
+        found = layout.admin_key.read_text(encoding="utf-8").strip()
+    return Address(f"https://localhost:{state.ports.public}", found, layout.ca)

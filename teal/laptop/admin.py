@@ -1,0 +1,75 @@
+"""Runs `python -m app.admin ...` with the running stack's settings and reads its JSON lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from teal.errors import AdminFailed, OperatorError, StackDown
+from teal.laptop.layout import Layout
+from teal.laptop.open_traffic import open_traffic
+
+TIMEOUT_SECONDS = 300  # migrations of a big catalog are the longest
+
+
+def service_environment(layout: Layout) -> dict[str, str]:
+    """The environment the worker was started with: the same database as the running stack, whatever this shell has set."""
+    return dict(_worker(layout)["env"])
+
+
+def run_on(layout: Layout, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
+    """`run` with the running stack's settings and its version's code."""
+    part = _worker(layout)
+    return run(arguments, part["env"], python=str(part["argv"][0]), cwd=layout.home)
+
+
+def _worker(layout: Layout) -> dict[str, Any]:
+    """How the worker of the color that takes the traffic was started."""
+    folder = layout.conf / "parts"
+    colors = ("green", "blue") if _mostly_green(layout) else ("blue", "green")
+    for color in colors:
+        if (folder / f"{color}-worker.json").is_file():
+            return dict(json.loads((folder / f"{color}-worker.json").read_text(encoding="utf-8")))
+    raise StackDown(str(layout.home))
+
+
+def _mostly_green(layout: Layout) -> bool:
+    try:
+        return open_traffic(layout).read().green > 50  # percent
+    except OperatorError:
+        return False
+
+
+def run(arguments: tuple[str, ...], environ: Mapping[str, str], *, python: str = sys.executable,
+        cwd: Path | None = None) -> list[dict[str, Any]]:  # fmt: skip
+    """The objects it printed. Raises AdminFailed with its own words."""
+    # The marks would make `teal up` take this short-lived process for a leftover; the log folder would hide its output.
+    env = {name: value for name, value in environ.items() if not name.startswith("TEAL_STACK_")}
+    label = " ".join(arguments[:2])
+    try:
+        ended = subprocess.run((python, "-m", "app.admin", *arguments), env=env, cwd=cwd, capture_output=True, text=True,  # noqa: S603
+                               timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise AdminFailed(
+            label, code="timeout", detail=f"It did not end within {TIMEOUT_SECONDS} s", action="teal status", bad_input=False
+        ) from error
+    rows = [row for line in ended.stdout.splitlines() if (row := _object(line)) is not None]
+    problem = next((row["error"] for row in rows if isinstance(row.get("error"), dict)), None)
+    if problem is not None or ended.returncode != 0:
+        said = problem or {}
+        last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise AdminFailed(label, code=str(said.get("code", "admin-failed")), detail=str(said.get("detail", last)),
+                          action=str(said.get("action", "teal doctor")), bad_input=ended.returncode == 2)  # fmt: skip
+    return rows
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

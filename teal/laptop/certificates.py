@@ -1,0 +1,58 @@
+"""Caddy's certificates: when the served one ends, whether clients take it, and whether the files of its authorities are whole."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from teal.events import Event
+from teal.laptop.layout import Layout
+
+ANSWER_SECONDS = 3.0
+REFUSED = "its certificate is refused by every client"
+
+
+def remove_damaged(layout: Layout) -> Iterator[Event]:
+    """Take away authorities whose certificate and key do not belong together, so that Caddy makes new ones: it would not start with them."""
+    folder = layout.ca.parent
+    for name in ("root", "intermediate"):
+        files = [folder / f"{name}.crt", folder / f"{name}.key"]
+        if any(file.exists() for file in files) and not _belong_together(*files):
+            yield Event(
+                "caddy",
+                "warn",
+                f"{files[0]} is damaged: a new one is made; browsers that trusted the old one must import it again",
+            )
+            # Without its root an intermediate is worth nothing, so it goes too.
+            for each in ("root", "intermediate") if name == "root" else ("intermediate",):
+                for suffix in ("crt", "key"):
+                    file = folder / f"{each}.{suffix}"
+                    if file.exists():
+                        file.replace(file.with_name(f"{file.name}.damaged"))
+            return
+
+
+def _belong_together(certificate: Path, key: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        return False
+    return True
+
+
+def certificate(port: int, ca: Path) -> tuple[float | None, str | None]:
+    """When the served certificate ends (Unix seconds), or why a client refuses it. Asked by a real handshake, as a client does."""
+    try:
+        context = ssl.create_default_context(cafile=str(ca))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            served = secure.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        return None, f"{REFUSED}: {error.verify_message}"
+    except OSError as error:
+        return None, f"nobody serves one ({type(error).__name__})"
+    return ssl.cert_time_to_seconds(str(served["notAfter"])), None

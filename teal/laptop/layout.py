@@ -1,0 +1,200 @@
+"""Where everything of one laptop stack lives: the paths under `.teal/`."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import teal
+from teal.errors import BadInput
+from teal.record.model import Color
+
+SOCKET_PATH_BYTES = 100  # the kernel's sun_path holds 108; supervisor appends a suffix of up to 7 while it binds
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths only: making one creates nothing."""
+
+    home: Path
+
+    @property
+    def state_file(self) -> Path:
+        return self.home / "stack.json"
+
+    @property
+    def state_copy(self) -> Path:
+        """Used when the other one is damaged."""
+        return self.home / "stack.copy.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "lock"
+
+    @property
+    def conf(self) -> Path:
+        return self.home / "conf"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def corpus(self) -> Path:
+        return self.home / "corpus"
+
+    @property
+    def pages(self) -> Path:
+        return self.home / "pages"
+
+    @property
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def admin_key(self) -> Path:
+        return self.keys / "admin.key"
+
+    @property
+    def redis_password(self) -> Path:
+        return self.keys / "redis.password"
+
+    @property
+    def traffic(self) -> Path:
+        """Folders of markers, one per share, and the link `current` to the one in force."""
+        return self.home / "traffic"
+
+    @property
+    def versions(self) -> Path:
+        return self.home / "versions"
+
+    @property
+    def environments(self) -> Path:
+        return self.home / "environments"
+
+    @property
+    def releases(self) -> Path:
+        """The record, and one document per release."""
+        return self.home / "releases"
+
+    def probe_secret(self, color: Color) -> Path:
+        return self.keys / f"probe-{color}"
+
+    @property
+    def metrics_token(self) -> Path:
+        return self.keys / "metrics.token"
+
+    @property
+    def backups(self) -> Path:
+        return self.home / "backups"
+
+    @property
+    def backup_key(self) -> Path:
+        """Opens the snapshots."""
+        return self.keys / "backup.key"
+
+    @property
+    def caddy(self) -> Path:
+        return self.home / "caddy"
+
+    @property
+    def ca(self) -> Path:
+        """Root certificate that Caddy makes at its first start; clients verify against it."""
+        return self.caddy / "pki" / "authorities" / "local" / "root.crt"
+
+    @property
+    def run(self) -> Path:
+        """Folder of sockets and pid files. Where the path is too long for a unix socket it is a short one outside, and `.teal/run` is a link
+        to it: what a stack is lives in its folder, so that a shell with another TMPDIR finds the same."""
+        inside = self.home / "run"
+        if inside.is_symlink():
+            return Path(os.readlink(inside))
+        if len(os.fsencode(inside / "supervisor.sock")) <= SOCKET_PATH_BYTES:
+            return inside
+        name = sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"teal-{os.getuid()}-{name}"
+
+    @property
+    def socket(self) -> Path:
+        return self.run / "supervisor.sock"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.run / "supervisord.pid"
+
+
+def locate(environ: Mapping[str, str]) -> Layout:
+    """TEAL_HOME, else `.teal` in the project this command is installed from, else in the current folder."""
+    if given := environ.get("TEAL_HOME"):
+        home = Path(given).expanduser().absolute()
+    else:
+        project = Path(teal.__file__).resolve().parents[1]
+        home = (project if (project / "pyproject.toml").is_file() else Path.cwd()) / ".teal"
+    # The INI dialect of supervisor cuts values at " ;" and " #" whatever the quotes, and Caddy cuts at quotes.
+    if any(bad in str(home) for bad in (" ;", " #", "\n", '"', "'", "{", "}")):
+        raise BadInput(
+            "The folder's name holds characters that configuration files cut at",
+            where=str(home),
+            next="TEAL_HOME=/another/folder teal up",
+        )
+    return Layout(home)
+
+
+def prepare(layout: Layout) -> None:
+    """Create the folders, closed to other users."""
+    layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _link_run(layout)
+    _refuse_foreign(layout.run)
+    for folder in (layout.conf, layout.conf / "parts", layout.logs, layout.data, layout.models, layout.corpus, layout.pages,
+                   layout.keys, layout.caddy, layout.run, layout.traffic, layout.versions):  # fmt: skip
+        folder.mkdir(exist_ok=True, mode=0o700)
+        if folder.stat().st_uid != os.getuid():
+            raise BadInput("The folder belongs to another user", where=str(folder), next="TEAL_HOME=/your/own/folder teal up")
+    _refuse_foreign(layout.run)  # somebody may have been faster
+    layout.run.chmod(0o700)
+
+
+def _refuse_foreign(run: Path) -> None:
+    """Refuse a folder of sockets that somebody else made: outside of `.teal/` it is in a folder where everybody may make one of its name first.
+    Once it is ours and no link, nobody else can exchange it there, because such folders are sticky."""
+    if _foreign(run):
+        raise BadInput(
+            "The folder of the sockets is a link or belongs to another user: somebody made it before this command did",
+            where=str(run),
+            next=f"remove {run}, then `teal up`; or TMPDIR=/another/short/folder teal up",
+        )
+
+
+def _foreign(run: Path) -> bool:
+    """Whether something is there that is no folder of this user's own."""
+    try:
+        found = run.lstat()
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid()
+
+
+def _link_run(layout: Layout) -> None:
+    """Note in the folder where its sockets are, when they are outside. A link whose place went away (an emptied /tmp), or was taken by somebody
+    else, gets a new one."""
+    inside, run = layout.home / "run", layout.run
+    if inside.is_symlink() and (not run.parent.is_dir() or _foreign(run)):
+        inside.unlink()
+        run = layout.run
+    if run != inside and not inside.is_symlink():
+        if inside.is_dir():
+            inside.rmdir()  # of a version that put nothing there
+        inside.symlink_to(run)

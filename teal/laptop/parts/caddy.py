@@ -1,0 +1,120 @@
+"""Caddy, the load balancer: its configuration is in `caddyfile.py`, its certificates in `certificates.py`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+
+from teal.client.service import Address, Client
+from teal.errors import BadInput, OperatorError
+from teal.events import Event
+from teal.laptop.address import address
+from teal.laptop.caddyfile import max_body_bytes, render
+from teal.laptop.certificates import REFUSED, certificate, remove_damaged
+from teal.laptop.layout import Layout
+from teal.laptop.loopback import described, holders, hosts, is_free
+from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.program import PLAIN, Program, shell_env
+from teal.laptop.reap import is_ours
+from teal.laptop.secrets import probe_secret
+from teal.record.model import COLORS
+
+PAGES = ("unavailable.html", "not-found.html")
+STOP_SECONDS = 25  # its own grace period is 20 s
+
+
+class Caddy(Part):
+    """HTTPS for people. Without it nothing is reached, so `teal up` refuses to start where it is missing."""
+
+    name = "caddy"
+
+    def programs(self, place: Place) -> tuple[Program, ...]:
+        binary = place.find(self.name)
+        if binary is None:
+            raise BadInput("Caddy is missing from this environment", where=str(Path(sys.executable).parent), next="make up")
+        layout = place.layout
+        env = shell_env(place.environ, PLAIN) | {"XDG_DATA_HOME": str(layout.caddy), "XDG_CONFIG_HOME": str(layout.caddy)}
+        argv = (binary, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
+        return (Program(self.name, argv, env, str(layout.home), stop_seconds=STOP_SECONDS),)
+
+    def files(self, place: Place) -> Mapping[Path, str]:
+        text = render(
+            place.layout,
+            place.state,
+            hosts(),
+            body_bytes=max_body_bytes(place.environ),
+            probe_secrets={color: probe_secret(place.layout, color) for color in COLORS},
+        )
+        return {place.layout.conf / "Caddyfile": text}
+
+    def broken(self, place: Place) -> str | None:
+        _, problem = certificate(place.state.ports.public, place.layout.ca)
+        return problem if problem and problem.startswith(REFUSED) else None
+
+    def before_start(self, place: Place) -> Iterator[Event]:
+        write_pages(place.layout.pages)
+        # Caddy loads a certificate that has expired and renews it minutes later; it makes a new one at once where there is none.
+        shutil.rmtree(place.layout.caddy / "certificates", ignore_errors=True)
+        yield from remove_damaged(place.layout)
+
+    def health(self, place: Place, program: str) -> tuple[bool, str]:
+        return front_ok(address(place.layout, {}))
+
+    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+        return [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+
+    def doctor(self, place: Place) -> list[Row]:
+        binary = place.find(self.name)
+        return [
+            Row("caddy", bool(binary), binary or "missing: no HTTPS", "" if binary else "make up"),
+            port_row(place.layout, place.state.ports.public),
+            trust_row(place.layout),
+        ]
+
+
+def front_ok(where: Address) -> tuple[bool, str]:
+    """Whether Caddy answers over HTTPS with a certificate its own CA signed, and whether an app stands behind it."""
+    try:
+        with Client(where) as client:
+            client.get("/healthz")
+    except OperatorError as error:
+        return False, error.what
+    return True, "HTTPS verified"
+
+
+def certificate_row(end: float | None, problem: str | None, now: float) -> Row:
+    """How long the served certificate is valid. Caddy renews one after two thirds of its life."""
+    if end is None:
+        return Row("certificate", False, problem or "nobody serves one", "teal up (it makes a new one)")
+    return Row("certificate", True, f"valid for {(end - now) / 3600:.1f} h more")
+
+
+def port_row(layout: Layout, port: int) -> Row:
+    """Whether the public port is free, or already this stack's own."""
+    if all(is_free(port, host) for host in hosts()):
+        return Row("port", True, f"{port} is free")
+    found = holders(port)
+    foreign = next((process for process in found if not is_ours(layout, process)), None)
+    if found and foreign is None:
+        return Row("port", True, f"{port} is ours")
+    return Row("port", False, f"{port} is in use{described(foreign)}", f"teal up --port {port + 1}")
+
+
+def trust_row(layout: Layout) -> Row:
+    """A hint, never a fault: the browser warns once because the certificate is the stack's own."""
+    ca = layout.ca
+    if not ca.is_file():
+        return Row("browser", True, "the certificate is made at the first start")
+    return Row("browser", True, f"to have no warning, import {ca} into the browser's authorities; for curl: --cacert {ca}")
+
+
+def write_pages(folder: Path) -> None:
+    """Put the error pages beside the configuration, so that a running Caddy does not depend on the source tree."""
+    for name in PAGES:
+        text = resources.files("teal.laptop.parts").joinpath("pages", name).read_text(encoding="utf-8")
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text:
+            (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,102 @@
+"""Redis as a cache: nothing is kept across a restart, and it never grows past its limit."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from teal.laptop.layout import Layout
+from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.program import PLAIN, Program, shell_env
+from teal.laptop.secrets import kept_secret
+from teal.laptop.state import LaptopState
+
+BINARY = "redis-server"
+MAX_MEMORY = "128mb"  # a laptop's share; the least used entries go first beyond it
+ANSWER_SECONDS = 3.0
+
+
+class Redis(Part):
+    """Our own server, unless REDIS_URL names another; without either each process caches alone."""
+
+    name = "redis"
+    ports = ("redis",)
+
+    def programs(self, place: Place) -> tuple[Program, ...]:
+        binary = place.find(BINARY)
+        if binary is None or place.environ.get("REDIS_URL"):
+            return ()
+        configuration = str(place.layout.conf / "redis.conf")
+        return (Program(self.name, (binary, configuration), shell_env(place.environ, PLAIN), str(place.layout.home)),)
+
+    def files(self, place: Place) -> Mapping[Path, str]:
+        return {place.layout.conf / "redis.conf": render(place.layout, place.state, password(place.layout))}
+
+    def service_env(self, place: Place) -> Mapping[str, str]:
+        found = url(place)
+        return {"REDIS_URL": found} if found else {}
+
+    def absent(self, place: Place) -> str | None:
+        return None if url(place) else "no redis-server on this machine: each process caches alone (`make up` installs it)"
+
+    def health(self, place: Place, program: str) -> tuple[bool, str]:
+        return answers(url(place) or "")
+
+    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+        if self.name in known:
+            return []
+        outside = place.environ.get("REDIS_URL")
+        if not outside:
+            return [Row("redis", False, "none: each process caches alone", "make up")]
+        good, said = answers(outside)
+        return [Row("redis", good, f"REDIS_URL {said}", "" if good else "start it, or unset REDIS_URL and `teal up`")]
+
+    def doctor(self, place: Place) -> list[Row]:
+        if place.environ.get("REDIS_URL"):
+            return [Row("redis", True, "REDIS_URL is used")]
+        binary = place.find(BINARY)
+        return [Row("redis", bool(binary), binary or "missing: each process caches alone", "" if binary else "make up")]
+
+
+def url(place: Place) -> str | None:
+    """Where the service finds Redis: REDIS_URL, else our own, else nowhere."""
+    if given := place.environ.get("REDIS_URL"):
+        return given
+    port = place.state.ports.redis
+    return f"redis://:{password(place.layout)}@127.0.0.1:{port}/0" if place.find(BINARY) else None
+
+
+def password(layout: Layout) -> str:
+    """The generated password, made at the first call and kept in a file that only its owner reads."""
+    return kept_secret(layout.redis_password, lambda: secrets.token_urlsafe(32), "[A-Za-z0-9_-]{43}")
+
+
+def answers(url: str) -> tuple[bool, str]:
+    """Whether Redis answers PING."""
+    import redis
+
+    try:
+        with redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        return False, f"does not answer ({type(error).__name__})"
+    return True, "PONG"
+
+
+def render(layout: Layout, state: LaptopState, secret: str) -> str:
+    """redis.conf (it holds the password: write it with mode 0600)."""
+    return f"""\
+bind 127.0.0.1
+protected-mode yes
+port {state.ports.redis}
+requirepass {secret}
+daemonize no
+# Redis would write a title over its environment, where `teal up` looks for this stack's mark on left-over processes.
+set-proc-title no
+dir "{layout.run}"
+maxmemory {MAX_MEMORY}
+maxmemory-policy allkeys-lru
+save ""
+appendonly no
+"""

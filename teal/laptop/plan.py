@@ -1,0 +1,49 @@
+"""What should run on this machine and the files that say so. Nothing here writes or starts anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal.laptop import supervisor, versions
+from teal.laptop.configuration import color_env, color_programs, config_of, secrets_of, service_env, slots
+from teal.laptop.parts import registry
+from teal.laptop.parts.part import Place
+from teal.laptop.program import Program, file_of, render
+from teal.laptop.released import configured, releases
+from teal.laptop.secrets import metrics_token, probe_secret
+from teal.record.model import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should run: the choice that was made and the files that say so."""
+
+    place: Place
+    programs: tuple[Program, ...]  # that belong to no color, in starting order
+    of_colors: tuple[Program, ...]
+    record: Record  # the active color's configuration is what this shell wants
+    files: Mapping[Path, str]  # another text means a restart
+    once: Mapping[Path, str]  # of programs that end by themselves: each start reads its file, so a new text needs no restart
+    secrets: Mapping[str, str]
+
+
+def plan(place: Place, record: Record) -> Plan:
+    """Everything that will be written and run. Raises BadInput when a part cannot run here, as Elasticsearch without a JDK."""
+    layout = place.layout
+    programs = tuple(program for part in registry.PARTS for program in part.programs(place))
+    env = service_env(place)
+    record = configured(record, config_of(env))
+    running: list[Program] = []
+    for color, release in releases(record):
+        version = versions.find(layout, release.image)
+        whole = color_env(color, release, secrets_of(env), code=version.code, probe_secret=probe_secret(layout, color),
+                          metrics_token=metrics_token(layout))  # fmt: skip
+        running += color_programs(place, color, whole, version.python)
+    files = {file_of(layout, program.name): render(program, layout) for program in (*programs, *running) if not program.once}
+    once = {file_of(layout, program.name): render(program, layout) for program in programs if program.once}
+    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *slots(place)))
+    for part in registry.PARTS:
+        files |= part.files(place)
+    return Plan(place, programs, tuple(running), record, files, once, secrets_of(env))

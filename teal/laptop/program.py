@@ -1,0 +1,98 @@
+"""A program that supervisord runs, as data: its command, its whole environment, and the file that `child.py` reads. Starts nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from teal.laptop.layout import Layout
+from teal.laptop.marks import HOME_MARK, PART_MARK
+
+# What the operator's shell may tell the programs. Anything else (TERM, SSH_..., PATH) differs between two shells and
+# would make a second `teal up` look like a new configuration.
+NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+           "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
+PLAIN = ("HOME", "TZ")
+# These are passed on, but another value is no reason to restart: they differ between two shells, or are renewed, without any decision.
+NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
+KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", "TEAL_RULES", PART_MARK, HOME_MARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised program. `once`: it is expected to end by itself. `stop_seconds`: time to drain before SIGKILL. `nice`: as nice(1)."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    user: str | None = None
+    once: bool = False
+    stop_seconds: int = 10
+    nice: int = 0
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is on this machine. Wheels put Caddy and Redis into this environment's bin folder; one on PATH will do too."""
+    own = str(Path(sys.executable).parent)  # not resolved: the environment's bin, not the base interpreter's
+    return shutil.which(name, path=os.pathsep.join((own, os.environ.get("PATH", os.defpath))))
+
+
+def shell_env(environ: Mapping[str, str], names: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+    """The part of the operator's environment that one program uses, and a PATH that is the same in every shell."""
+    kept = {name: value for name, value in environ.items()
+            if value and name not in KEPT_BACK and (name in names or name.startswith(prefixes))}  # fmt: skip
+    return kept | {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")),
+        "LANG": "C.UTF-8",
+    }
+
+
+def file_of(layout: Layout, name: str) -> Path:
+    """Where the program's own file is, which `child.py` reads at each start."""
+    return layout.conf / "parts" / f"{name}.json"
+
+
+def render(program: Program, layout: Layout) -> str:
+    """What `child.py` reads: the program, its whole environment with the marks, and who must be its parent."""
+    marked = {**program.env, PART_MARK: program.name, HOME_MARK: str(layout.home)}
+    return (
+        json.dumps(
+            {
+                "argv": program.argv,
+                "env": marked,
+                "cwd": program.cwd,
+                "user": program.user,
+                "nice": program.nice,
+                "pidfile": str(layout.pidfile),
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+
+
+def differences(name: str, old: str, new: str) -> tuple[str, ...]:
+    """Why one rendered program is not the other: names of variables (never values), or the file's own name. Empty: nothing that counts."""
+    try:
+        before, after = json.loads(old), json.loads(new)
+        was, now = dict(before.pop("env")), dict(after.pop("env"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return (name,)
+    variables = {each for each in was.keys() | now.keys() if was.get(each) != now.get(each)} - NOT_COMPARED
+    return (*sorted(variables), *(() if before == after else (name,)))
+
+
+def changed(files: Mapping[Path, str]) -> list[str]:
+    """What is not on disk as it should be: names of variables for the programs, names of files for everything else."""
+    found: set[str] = set()
+    for path, text in files.items():
+        old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if old != text:
+            found.update(differences(path.name, old, text) if path.suffix == ".json" else (path.name,))
+    return sorted(found)

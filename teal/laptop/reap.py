@@ -1,0 +1,84 @@
+"""Finds and ends the processes that an earlier run of this stack left behind, and no others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from teal.laptop.layout import Layout
+from teal.laptop.marks import HOME_MARK, PART_MARK
+
+FIRST = ("keeper", "supervisord")
+TERM_SECONDS = 5.0  # a part that has no supervisord left to serve gets this long to end well
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A process that carries this stack's mark in its environment."""
+
+    pid: int
+    part: str
+    command: str
+
+
+def leftovers(layout: Layout) -> list[Leftover]:
+    """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
+    in the folder, or a shell with TEAL_HOME, never carries it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+            if environ.get(HOME_MARK) == str(layout.home) and process.pid != os.getpid():
+                found.append(Leftover(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
+        except (psutil.Error, OSError):
+            continue  # ended meanwhile, or another user's: not ours
+    return found
+
+
+def reap(layout: Layout) -> list[Leftover]:
+    """End exactly the leftovers. A supervisor among them is ended first, because it would start the others again. Returns what was ended."""
+    found = sorted(leftovers(layout), key=lambda each: FIRST.index(each.part) if each.part in FIRST else len(FIRST))
+    end([each.pid for each in found], layout)
+    return found
+
+
+def end(pids: Sequence[int], layout: Layout) -> None:
+    """End these processes of this stack: ask each, and kill those that do not end in time."""
+    alive = []
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)  # remembers the creation time: a reused pid is another process
+            if process.environ().get(HOME_MARK) == str(layout.home):
+                process.terminate()
+                alive.append(process)
+        except psutil.Error:
+            continue
+    _, stubborn = psutil.wait_procs(alive, timeout=TERM_SECONDS)
+    for process in stubborn:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+    psutil.wait_procs(stubborn, timeout=TERM_SECONDS)
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether the process ended within that time."""
+    try:
+        psutil.Process(pid).wait(timeout=seconds)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def is_ours(layout: Layout, process: psutil.Process) -> bool:
+    """Whether this stack started the process."""
+    try:
+        return process.environ().get(HOME_MARK) == str(layout.home)
+    except (psutil.Error, OSError):
+        return False

@@ -1,0 +1,158 @@
+"""A color on the laptop: one worker and two app processes under the stack's supervisord."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from teal.errors import PartFailed, StackDown
+from teal.events import Event
+from teal.laptop import admin, health, supervisor
+from teal.laptop.configuration import color_env, color_programs, slots
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout
+from teal.laptop.parts.part import Place
+from teal.laptop.program import Program, changed, file_of, render
+from teal.laptop.secrets import metrics_token, probe_secret, service_secrets
+from teal.laptop.state import LaptopState, load
+from teal.laptop.versions import find
+from teal.ports.runtime import Readiness
+from teal.record.model import Color, ColorState
+
+STOP_SECONDS = 45.0  # above stop_seconds of the parts: streams may finish
+APART_SECONDS = 8.0  # between two starts at most: one takes 3 s on an idle machine
+POLL_SECONDS = 0.1
+TELL_SECONDS = 1.0  # the release that waits renews its lease at each sign of life
+ALIVE = ("RUNNING", "STARTING", "STOPPING", "BACKOFF")
+
+
+class SupervisorRuntime:
+    """Works on the running stack of `layout`. Raises StackDown when there is none."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
+        stack = self._stack()
+        wanted = programs_of(self._layout, stack, color, state)
+        files = {file_of(self._layout, program.name): render(program, self._layout) for program in wanted}
+        if changed(files):
+            yield from self._stop(color)
+        for path, text in files.items():
+            write_private(path, text)
+        if state.replica_floor > len(stack.ports.apps(color)):
+            yield Event(
+                "deploy", "warn", f"{state.replica_floor} processes are wanted; a laptop has {len(stack.ports.apps(color))}"
+            )
+        started = []
+        # One after another, the worker last: each start takes two seconds of processor time away from the active color's requests.
+        for name in sorted((program.name for program in wanted), key=lambda name: name.endswith("-worker")):
+            if supervisor.start_part(self._layout, name):
+                started.append(name)
+                yield from self._answers(stack, color, name)
+        yield Event("deploy", "ok", f"started {', '.join(started)}" if started else f"{color} runs it already")
+
+    def readiness(self, color: Color) -> Readiness:
+        stack = self._stack()
+        processes = supervisor.processes(self._layout)
+        names = self._names(stack, color)
+        if not any(processes[name].state in (*ALIVE, "FATAL", "EXITED") for name in names):
+            return Readiness(0, 0)
+        reasons = []
+        ready = 0
+        for number, port in enumerate(stack.ports.apps(color)):
+            name = f"{color}-app-{number}"
+            good, said = health.http_ok(f"http://127.0.0.1:{port}/readyz")
+            running = processes[name].state == "RUNNING"
+            ready += good and running
+            if not (good and running):
+                reasons.append(f"{name}: {said if running else self._why(processes[name])}")
+        worker = processes[f"{color}-worker"]
+        if worker.state not in ("RUNNING", "STARTING"):
+            reasons.append(f"{worker.name}: {self._why(worker)}")
+        wanted = len(stack.ports.apps(color)) + (worker.state not in ("RUNNING", "STARTING"))
+        return Readiness(ready, wanted, "; ".join(reasons))
+
+    def replicas(self, color: Color) -> int:
+        processes = supervisor.processes(self._layout)
+        return sum(process.state == "RUNNING" for name, process in processes.items() if name.startswith(f"{color}-app-"))
+
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        version = find(self._layout, state.image)
+        return admin.run(arguments, environment(self._layout, color, state), python=version.python, cwd=self._layout.home)
+
+    def retire(self, color: Color) -> Iterator[Event]:
+        stopped = any(supervisor.processes(self._layout)[name].state in ALIVE for name in self._names(self._stack(), color))
+        yield from self._stop(color)
+        for name in self._names(self._stack(), color):
+            file_of(self._layout, name).unlink(missing_ok=True)
+        yield Event("retire", "ok", f"{color} stopped" if stopped else f"{color} was not running")
+
+    def pending(self, color: Color) -> tuple[str, ...]:
+        """A deploy that was interrupted: some of the color's processes run and some do not."""
+        processes = supervisor.processes(self._layout)
+        names = self._names(self._stack(), color)
+        down = [name for name in names if processes[name].state not in ("RUNNING", "STARTING")]
+        return () if len(down) in (0, len(names)) else tuple(f"{name} is {processes[name].state.lower()}" for name in down)
+
+    def mend(self, color: Color) -> Iterator[Event]:
+        """Start every program that has its file. One without a file is not deployed: `deploy` writes it, `retire` removes it."""
+        for name in self._names(self._stack(), color):
+            if file_of(self._layout, name).is_file() and supervisor.start_part(self._layout, name):
+                yield Event("mend", "ok", f"started {name}")
+
+    def _stop(self, color: Color) -> Iterator[Event]:
+        names = self._names(self._stack(), color)
+        asked = [supervisor.stop_part(self._layout, name) for name in names]  # all of them before waiting for one
+        if any(asked):
+            yield Event("stop", "start", f"{color}: requests in flight may finish")
+        deadline, told = time.monotonic() + STOP_SECONDS, time.monotonic()
+        while left := [name for name in names if supervisor.processes(self._layout)[name].state in ALIVE]:
+            if time.monotonic() > deadline:
+                log = self._layout.logs / f"{left[0]}.out.log"
+                raise PartFailed(left[0], f"did not end within {STOP_SECONDS:.0f} s", log=str(log))
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                yield Event("stop", "progress", f"waiting for {', '.join(left)}")
+            time.sleep(POLL_SECONDS)
+
+    def _answers(self, stack: LaptopState, color: Color, name: str) -> Iterator[Event]:
+        """Wait until an app process answers, APART_SECONDS at most or until it ended: whether it is ready is judged later, for all."""
+        ports = {f"{color}-app-{number}": port for number, port in enumerate(stack.ports.apps(color))}
+        deadline, told = time.monotonic() + APART_SECONDS, time.monotonic()
+        while name in ports and time.monotonic() < deadline:
+            if supervisor.processes(self._layout)[name].state not in ("RUNNING", "STARTING"):
+                return
+            if health.http_ok(f"http://127.0.0.1:{ports[name]}/readyz")[0]:
+                return
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                yield Event("deploy", "progress", f"{name} is starting")
+            time.sleep(POLL_SECONDS)
+
+    def _why(self, process: supervisor.Process) -> str:
+        last = supervisor.log_tail(self._layout.logs / f"{process.name}.out.log")
+        return f"{process.state.lower()} ({last[:200] or process.detail})"
+
+    def _stack(self) -> LaptopState:
+        state = load(self._layout)
+        if state is None:
+            raise StackDown(str(self._layout.home))
+        return state
+
+    def _names(self, stack: LaptopState, color: Color) -> Sequence[str]:
+        place = Place(self._layout, stack, {})
+        return [program.name for program in slots(place) if program.name.startswith(f"{color}-")]
+
+
+def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
+    """What the color's processes see: the release's configuration and today's secrets."""
+    code = find(layout, state.image).code
+    return color_env(color, state, service_secrets(layout), code=code, probe_secret=probe_secret(layout, color),
+                     metrics_token=metrics_token(layout))  # fmt: skip
+
+
+def programs_of(layout: Layout, stack: LaptopState, color: Color, state: ColorState) -> tuple[Program, ...]:
+    """The color's programs when it is `state`. Raises BadInput when its version is not here."""
+    return color_programs(Place(layout, stack, {}), color, environment(layout, color, state), find(layout, state.image).python)

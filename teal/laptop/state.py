@@ -1,0 +1,147 @@
+"""What the first `teal up` chose and later ones keep: ports and the search engine, in `.teal/stack.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from teal.errors import BadInput
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout
+from teal.laptop.loopback import free_ports, is_free
+from teal.record.model import Color
+
+Search = Literal["embedded", "elasticsearch"]
+DEFAULT_PORT = 8443
+APP_PROCESSES = 2  # of each color: one can be killed or restarted while the other answers
+
+
+class Ports(BaseModel):
+    """Loopback ports. `public` is HTTPS for people; the others are for the parts among themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    public: int
+    blue: tuple[int, ...]
+    green: tuple[int, ...]
+    redis: int
+    elasticsearch: int
+    elasticsearch_transport: int
+    workers: tuple[int, int]  # where blue's and green's worker serve their metrics
+    others: dict[str, int] = Field(default_factory=dict)  # of parts that came later, by the name each asks for
+
+    def apps(self, color: Color) -> tuple[int, ...]:
+        """Ports of the color's app processes."""
+        return self.blue if color == "blue" else self.green
+
+    def worker(self, color: Color) -> int:
+        """Port of the color's worker."""
+        return self.workers[0 if color == "blue" else 1]
+
+    def of(self, name: str) -> int:
+        """The port that a part asked for by this name."""
+        return self.others[name] if name in self.others else int(getattr(self, name))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_by_an_earlier_version(cls, given: Any) -> Any:
+        """The first versions had one color, whose processes become blue's; later ones had no ports for the workers' metrics."""
+        if not isinstance(given, dict):
+            return given
+        found = dict(given)
+        if "apps" in found:
+            found |= {"blue": found.pop("apps"), "green": free_ports(APP_PROCESSES)}
+        return found if "workers" in found else {"workers": free_ports(2)} | found
+
+
+class LaptopState(BaseModel):
+    """What the first start chose and later ones keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: Literal[1] = 1
+    ports: Ports
+    search: Search = "embedded"
+    elasticsearch_home: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What this `teal up` was asked for; None keeps what there was."""
+
+    search: Search | None = None
+    port: int | None = None
+
+
+def load(layout: Layout) -> LaptopState | None:
+    """The kept state, or its copy where it is damaged; None before the first start."""
+    try:
+        return LaptopState.model_validate_json(layout.state_file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, ValueError) as error:
+        try:
+            return LaptopState.model_validate_json(layout.state_copy.read_bytes())
+        except (OSError, ValidationError, ValueError):
+            raise BadInput(f"The kept state cannot be read ({error.__class__.__name__}), and there is no good copy of it", where=str(layout.state_file),
+                           next=f"teal down; rm {layout.state_file}; teal up") from error  # fmt: skip
+
+
+def is_damaged(layout: Layout) -> bool:
+    """Whether the kept state is there and cannot be read."""
+    try:
+        LaptopState.model_validate_json(layout.state_file.read_bytes())
+    except FileNotFoundError:
+        return False
+    except (ValidationError, ValueError):
+        return True
+    return False
+
+
+def save(layout: Layout, state: LaptopState) -> None:
+    """Write the state whole or not at all, and its copy after it."""
+    for path in (layout.state_file, layout.state_copy):
+        write_private(path, state.model_dump_json(indent=2) + "\n")
+
+
+def choose(previous: LaptopState | None, options: UpOptions, names: Iterable[str] = ()) -> LaptopState:
+    """The previous choice with the options applied, and free ports where there was none. `names`: ports that the parts ask for."""
+    if previous is None:
+        free = free_ports(2 * APP_PROCESSES + 5)
+        ports = Ports(
+            public=options.port or DEFAULT_PORT,
+            blue=tuple(free[5 : 5 + APP_PROCESSES]),
+            green=tuple(free[5 + APP_PROCESSES :]),
+            workers=(free[3], free[4]),
+            redis=free[0],
+            elasticsearch=free[1],
+            elasticsearch_transport=free[2],
+        )
+        previous = LaptopState(ports=ports)
+    ports = previous.ports
+    new = [name for name in names if name not in Ports.model_fields and name not in ports.others]
+    others = {**ports.others, **dict(zip(new, free_ports(len(new)), strict=True))} if new else ports.others
+    ports = ports.model_copy(update={"public": options.port or ports.public, "others": others})
+    return previous.model_copy(update={"ports": ports, "search": options.search or previous.search})
+
+
+def with_free_ports(state: LaptopState) -> LaptopState:
+    """Replace inner ports that somebody else took while the stack was down; the public one is the operator's to choose."""
+
+    def keep(port: int) -> int:
+        return port if is_free(port) else free_ports(1)[0]
+
+    old = state.ports
+    ports = Ports(
+        public=old.public,
+        blue=tuple(keep(port) for port in old.blue),
+        green=tuple(keep(port) for port in old.green),
+        redis=keep(old.redis),
+        elasticsearch=keep(old.elasticsearch),
+        elasticsearch_transport=keep(old.elasticsearch_transport),
+        workers=(keep(old.workers[0]), keep(old.workers[1])),
+        others={name: keep(port) for name, port in old.others.items()},
+    )
+    return state.model_copy(update={"ports": ports})

@@ -1,0 +1,186 @@
+"""What works now and what each part last did, asked of the parts themselves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from contract.watchdog import will_do
+from teal.client.service import Client
+from teal.clock import Clock, SystemClock
+from teal.errors import OperatorError, StackDown
+from teal.laptop import reap, revive, supervisor, versions
+from teal.laptop.address import address
+from teal.laptop.admin import service_environment
+from teal.laptop.layout import Layout
+from teal.laptop.open_traffic import open_traffic
+from teal.laptop.parts import registry
+from teal.laptop.parts.part import Place, Row
+from teal.laptop.released import open_store, releases
+from teal.laptop.state import is_damaged, load
+from teal.ports.traffic import Weights, all_to
+from teal.record.lease import expired
+from teal.record.model import COLORS, Color, Record
+
+NO_ROOM_BYTES: Final = 16_000_000  # SQLite's logs alone grow to 4 MB each; a drill's whole disk is 250 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`healthy`: every row is ok. `documents` by status; `search`: adapter, passages, vectors, model."""
+
+    healthy: bool
+    url: str
+    rows: tuple[Row, ...]
+    documents: Mapping[str, int]
+    search: Mapping[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(layout: Layout, environ: Mapping[str, str]) -> Status:
+    """Ask every part. Never raises for a part that is down: that is an answer."""
+    state = load(layout)
+    if state is None:
+        return _down("", "never started here", "teal up")
+    url = f"https://localhost:{state.ports.public}"
+    try:
+        processes = supervisor.processes(layout)
+    except StackDown:
+        left = reap.leftovers(layout)
+        if any(one.part == revive.KEEPER for one in left):
+            return _down(url, "not running; it is being started again, with everything it ran", "teal status, in a few seconds")
+        detail = "not running" + (
+            f"; {len(left)} of its processes are left over (pid {', '.join(str(one.pid) for one in left)})" if left else ""
+        )
+        return _down(url, detail, "teal up")
+    rows = [supervisor_row(layout, len(processes))]
+    place = Place(layout, state, _environment(layout))
+    if is_damaged(layout):
+        rows.append(Row("state", False, f"{layout.state_file.name} is damaged; its copy is used", "teal up"))
+    active, others = _colors(layout)
+    for name, process in processes.items():
+        color = name.partition("-")[0]
+        idle = color in COLORS and color != active and color not in others and process.state == "STOPPED"
+        if not (idle or registry.owner(name).ends_by_itself):
+            rows.append(_program(place, process))
+    rows.append(_release_row(layout))
+    documents, search, problem = _service(layout, environ)
+    for part in registry.PARTS:
+        rows += part.status(place, processes.keys())
+    rows += disk_row(layout)
+    rows += search_row(documents, search)
+    if problem:
+        rows.append(Row("service", False, problem, "teal logs app"))
+    elif documents.get("failed"):
+        rows.append(
+            Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status")
+        )
+    return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
+
+
+def supervisor_row(layout: Layout, count: int) -> Row:
+    """Whether supervisord runs and somebody would start it again, and whether that has happened."""
+    since = revive.revived_at(layout)
+    said = f"{count} programs" + (f"; it died and was started again by itself at {since}" if since else "")
+    if not revive.keepers(layout):
+        return Row("supervisor", False, f"{said}; nobody would start it again if it died", "teal up")
+    return Row("supervisor", True, said)
+
+
+def _colors(layout: Layout) -> tuple[Color | None, tuple[Color, ...]]:
+    """The active color, and the others that are in the record."""
+    try:
+        record, _ = open_store(layout).read()
+    except OperatorError:
+        return None, ()
+    return record.active, tuple(color for color, _ in releases(record) if color != record.active)
+
+
+def _release_row(layout: Layout) -> Row:
+    try:
+        record, _ = open_store(layout).read()
+        weights = open_traffic(layout).read()
+    except OperatorError as error:
+        return Row("release", False, error.what, error.next)
+    state = record.active_state
+    problem = versions.problem(layout.versions / state.image) if state else None
+    if problem:
+        return Row(
+            "release",
+            False,
+            f"the code of {record.active} is damaged on the disk: {problem}",
+            "teal down, then teal up (it builds it again)",
+        )
+    return release_row(record, weights, SystemClock())
+
+
+def release_row(record: Record, weights: Weights, clock: Clock) -> Row:
+    """What is released, and whether a release is under way. Not good: its releaser is gone, or the shares are nobody's doing."""
+    state = record.active_state
+    said = f"{record.active} serves {state.release_id}" if state else "none"
+    going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
+    shares = "" if 100 in (weights.blue, weights.green) else f"; blue has {weights.blue} %, green {weights.green} %"
+    if record.release is not None and expired(record.lease, clock):
+        next = will_do(record.model_dump(mode="json"), weights.of(record.release.target))
+        left = f"{said}{going_on}, and its releaser is gone{shares}; {next}"
+        return Row("release", False, left, "teal rollback gives the traffic back; teal resume goes on")
+    if record.release is None and record.active is not None and weights != all_to(record.active):
+        return Row(
+            "release",
+            False,
+            f"{said}{shares or f'; {record.active} has no requests'}, and no release is under way",
+            "teal repair",
+        )
+    frozen = f"; no release begins: {record.freeze.message}" if record.freeze else ""
+    return Row("release", state is not None, said + going_on + shares + frozen, "" if state else "teal release")
+
+
+def _down(url: str, detail: str, mend: str) -> Status:
+    return Status(False, url, (Row("supervisor", False, detail, mend),), {}, {})
+
+
+def _environment(layout: Layout) -> Mapping[str, str]:
+    try:
+        return service_environment(layout)
+    except (OperatorError, OSError, json.JSONDecodeError):
+        return {}
+
+
+def _program(place: Place, process: supervisor.Process) -> Row:
+    name = process.name
+    if process.state != "RUNNING":
+        return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
+    good, said = registry.owner(name).health(place, name)
+    return Row(name, good, f"{said} (pid {process.pid})", "" if good else f"teal logs {name}")
+
+
+def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, int], Mapping[str, Any], str | None]:
+    where = address(layout, environ)
+    if where.key is None:
+        return {}, {}, "no key to ask with: `teal up` makes one"
+    try:
+        with Client(where) as client:
+            found = client.get("/v1/status")
+    except OperatorError as error:
+        return {}, {}, error.what
+    return found["documents"], found["search"], None
+
+
+def search_row(documents: Mapping[str, Any], search: Mapping[str, Any]) -> list[Row]:
+    """A row when documents are indexed and search holds none of them. Without numbers, as for a key that sees some collections only, no row."""
+    if not documents.get("indexed") or search.get("passages"):
+        return []
+    said = "holds no passages" if search.get("passages") == 0 else "has no index that answers"
+    return [Row("search", False, f"{documents['indexed']} documents are indexed and search {said}",
+                "teal restore --only search --yes, or teal rebuild")]  # fmt: skip
+
+
+def disk_row(layout: Layout) -> list[Row]:
+    """A row when there is no room left to write."""
+    free = shutil.disk_usage(layout.home).free
+    return [] if free >= NO_ROOM_BYTES else [Row("disk", False, f"{free / 1e6:.0f} MB free at {layout.home}: what is sent stays queued", "free some: runbooks/disk-full.md")]  # fmt: skip

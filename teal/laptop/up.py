@@ -1,0 +1,230 @@
+"""Bringing the stack up and down. Generators of events: nothing is printed here, and errors are `teal.errors`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from teal.errors import BadInput, Held
+from teal.events import Event
+from teal.laptop import admin, reap, revive, supervisor, versions
+from teal.laptop.address import address
+from teal.laptop.databases import set_aside_damaged
+from teal.laptop.environments import project
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout, prepare
+from teal.laptop.lock import exclusive
+from teal.laptop.loopback import described, holder, hosts, is_free
+from teal.laptop.parts import caddy, registry
+from teal.laptop.parts.part import Part, Place
+from teal.laptop.plan import Plan, plan
+from teal.laptop.program import changed
+from teal.laptop.released import first_release, open_store, releases, set_traffic, write_first
+from teal.laptop.secrets import keep_service_secrets
+from teal.laptop.state import LaptopState, UpOptions, choose, is_damaged, load, save, with_free_ports
+from teal.laptop.waiting import STEP_SECONDS, until, until_stopped
+from teal.record.model import Record
+
+WHOLE_SECONDS = 10.0  # a worker makes its index within a second of its start; a busy machine takes some
+
+
+def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterator[Event]:
+    """Make the stack run as asked for. If it runs with the same configuration, nothing is touched. Holds the lock while it works."""
+    with exclusive(layout):
+        check_folder(layout)
+        prepare(layout)
+        place = settled(Place(layout, choose(load(layout), options, registry.port_names()), environ))
+        for part in registry.PARTS:
+            part.programs(place)  # a part that cannot run on this machine says so before anything is built
+        running = supervisor.is_up(layout)
+        store = open_store(layout)
+        record, stamp = store.read()
+        first = record.active is None
+        if first:
+            yield Event("version", "start", "building the first release from this tree")
+            record, stamp = first_release(layout, store)
+            yield Event("version", "ok", f"release {releases(record)[0][1].release_id}")
+        yield from mend_versions(layout, record)
+        wanted = plan(place, record)
+        differing = changed(wanted.files)
+        if running and differing:
+            said = f"changed ({', '.join(differing)}): restarting"
+            yield Event("configuration", "warn", said, data={"changed": differing})
+            yield from stop(layout)
+            running = False
+        if not running:
+            check_nobody_serves(layout)
+            for ended in reap.reap(layout):
+                said = f"ended {ended.part} (pid {ended.pid}), left over from an earlier run"
+                yield Event("reap", "warn", said, data={"pid": ended.pid})
+            check_public_port(place.state)
+            yield from set_aside_damaged(layout)
+            place = replace(place, state=with_free_ports(place.state))
+            wanted = plan(place, record)
+            save(layout, place.state)
+            if wanted.record != record:
+                store.write(wanted.record, expected=stamp)
+            if first:
+                write_first(store, wanted.record)
+            set_traffic(layout, wanted.record)
+            for path, text in wanted.files.items():
+                write_private(path, text)
+            yield Event("supervisor", "start", "starting")
+            supervisor.start(layout, {**environ, "PYTHONUNBUFFERED": "1"})
+            revive.forget(layout)
+        if is_damaged(layout):
+            yield Event("state", "warn", f"{layout.state_file.name} was damaged: written again from its copy")
+            save(layout, place.state)
+        for path, text in wanted.once.items():
+            write_private(path, text)
+        keep_service_secrets(layout, wanted.secrets)
+        revive.keep(layout)
+        yield Event("supervisor", "ok", "running already, configuration unchanged" if running else "running")
+        yield from _start(wanted)
+
+
+def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
+    """Build again the damaged code of what is released, where this tree still gives it. Raises BadInput where it does not."""
+    for color, release in releases(record):
+        folder = layout.versions / release.image
+        said = versions.problem(folder) if folder.is_dir() else None
+        if said is None:
+            continue
+        yield Event("version", "warn", f"{color}'s code is damaged ({said}): building it again from this tree")
+        if versions.build(layout, project(), release.label).id != release.image:
+            raise BadInput(f"The code of {color}'s release {release.release_id} is damaged ({said}), and this tree is another version",
+                           where=str(folder), next=f"check out the tree of release {release.release_id}, then teal up")  # fmt: skip
+        yield Event("version", "ok", f"{color}'s code is whole again")
+
+
+def settled(place: Place) -> Place:
+    """The place, completed with what each part chooses at its first start and keeps from then on."""
+    for part in registry.PARTS:
+        place = replace(place, state=part.settle(place))
+    return place
+
+
+def check_folder(layout: Layout) -> None:
+    """Raises BadInput when nothing can be written there."""
+    if not os.access(layout.home.parent if not layout.home.exists() else layout.home, os.W_OK):
+        raise BadInput("The folder cannot be written", where=str(layout.home), next="TEAL_HOME=/your/own/folder teal up")
+
+
+def check_nobody_serves(layout: Layout) -> None:
+    """Raises Held when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
+    left = [one for one in reap.leftovers(layout) if one.part != revive.KEEPER]
+    if left and layout.ca.is_file() and load(layout) and caddy.front_ok(address(layout, {}))[0]:
+        pids = ", ".join(str(one.pid) for one in left)
+        raise Held(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
+                   next="`teal down` ends it for certain, then `teal up`")  # fmt: skip
+
+
+def check_public_port(state: LaptopState) -> None:
+    """Raises BadInput, naming the holder where it can be seen."""
+    port = state.ports.public
+    for host in hosts():  # IPv6's too: a program on ::1 alone would get the browsers' requests, and Caddy could not start
+        if not is_free(port, host):
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise BadInput(f"Port {port} is in use{described(holder(port))}", where=where, next=f"teal up --port {port + 1}")
+
+
+def _start(wanted: Plan) -> Iterator[Event]:
+    """Start what does not run, each part in its turn, and wait until all answer."""
+    place, layout = wanted.place, wanted.place.layout
+    for part in registry.PARTS:
+        if said := part.absent(place):
+            yield Event(part.name, "warn", said)
+    for name, part in _owned(wanted):
+        if supervisor.is_running(layout, name) and (why := part.broken(place)):
+            yield Event(name, "warn", f"{why}: starting it anew")
+            yield from _stop_program(layout, name)
+        if part.needed(place):
+            yield from _start_program(place, part, name)
+    for name, part in _owned(wanted):
+        if part.before_schema:  # also one that runs: supervisor may have started it again a moment ago
+            yield from _until_ready(place, part, name)
+    yield from _migrate(layout, wanted)
+    for name, part in _owned(wanted):
+        yield from part.started(place, lambda name=name: supervisor.is_running(layout, name))  # type: ignore[misc]
+    for program in wanted.of_colors:
+        yield from _start_program(place, registry.owner(program.name), program.name)
+    for program in wanted.of_colors:
+        yield from _until_ready(place, registry.owner(program.name), program.name)
+    for program in wanted.programs:  # Caddy is among these, and answers only when an app process stands behind it
+        part = registry.owner(program.name)
+        if not (program.once or part.before_schema):
+            yield from _until_ready(place, part, program.name)
+    yield from _until_whole(wanted)
+
+
+def _until_whole(wanted: Plan) -> Iterator[Event]:
+    """Wait a little for what the released colors still lack, such as the index that a worker makes at its first start; say what stays away."""
+    deadline = time.monotonic() + WHOLE_SECONDS
+    for program in wanted.of_colors:
+        part = registry.owner(program.name)
+        while not (found := part.health(wanted.place, program.name))[0] and time.monotonic() < deadline:
+            time.sleep(STEP_SECONDS)
+        if not found[0]:
+            yield Event(program.name, "warn", found[1])
+
+
+def _owned(wanted: Plan) -> list[tuple[str, Part]]:
+    return [(program.name, registry.owner(program.name)) for program in wanted.programs]
+
+
+def _start_program(place: Place, part: Part, name: str) -> Iterator[Event]:
+    if not supervisor.is_running(place.layout, name):
+        yield from part.before_start(place)
+        supervisor.start_part(place.layout, name)
+
+
+def _stop_program(layout: Layout, name: str) -> Iterator[Event]:
+    supervisor.stop_part(layout, name)
+    yield from until_stopped(layout, name)
+
+
+def _migrate(layout: Layout, wanted: Plan) -> Iterator[Event]:
+    processes = supervisor.processes(layout)
+    if any(processes[f"{color}-worker"].state == "RUNNING" for color, _ in releases(wanted.record)):
+        return  # a running worker means that the schema is current
+    if catalog_lost(layout, wanted.secrets):
+        said = "there is none, and snapshots of one: a new one is made, empty. The old one back: `teal restore`"
+        yield Event("catalog", "warn", said)
+    yield Event("catalog", "start", "migrating")
+    admin.run_on(layout, ("migrate", "--expand"))
+    yield Event("catalog", "ok", "schema is current")
+
+
+def catalog_lost(layout: Layout, secrets: Mapping[str, str]) -> bool:
+    """Whether the catalog is a file that is not there although snapshots of it are."""
+    return (
+        "DATABASE_URL" not in secrets
+        and not (layout.data / "catalog.db").exists()
+        and any(layout.backups.glob("*/manifest.json"))
+    )
+
+
+def _until_ready(place: Place, part: Part, name: str) -> Iterator[Event]:
+    return until(place.layout, name, lambda: part.ready(place, name), part.ready_seconds)
+
+
+def stop(layout: Layout) -> Iterator[Event]:
+    """End everything that this stack runs; what lies in the folder stays."""
+    revive.end_keeper(layout)
+    if supervisor.is_up(layout):
+        yield Event("supervisor", "start", "stopping; requests in flight may finish")
+        supervisor.stop(layout)
+        yield Event("supervisor", "ok", "stopped")
+    for ended in reap.reap(layout):
+        yield Event("reap", "warn", f"ended {ended.part} (pid {ended.pid})", data={"pid": ended.pid})
+    for path in (layout.socket, layout.pidfile):
+        path.unlink(missing_ok=True)
+
+
+def down(layout: Layout) -> Iterator[Event]:
+    """`stop`, holding the lock. Stopping what does not run is success."""
+    with exclusive(layout):
+        yield from stop(layout)
+        yield Event("stack", "ok", f"down; documents and keys are kept in {layout.home}")

@@ -1,0 +1,82 @@
+"""A user outside a load test or a drill, who asks once a second meanwhile. When this one suffers, `--stop-when` ends the run.
+
+The load test's own requests say little about everybody else: they are meant to be slow at the end. A bystander has a connection of its own for
+each question, as a newcomer has, and a process of its own, so that a late generator does not make it late.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import httpx
+
+from teal.errors import BadInput
+from teal.load.place import Place
+
+QUESTION: Final = "what users outside a test meet"
+ASK_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 10.0
+LAST: Final = 20  # questions that are judged together: a single slow one ends nothing
+LEAST: Final = 10
+_FORM: Final = re.compile(r"\s*(errors|p95)\s*>\s*(\d+(?:\.\d+)?)\s*(%|ms|s)\s*")
+_UNITS: Final = {"errors": ("%",), "p95": ("ms", "s")}
+
+
+@dataclass(frozen=True, slots=True)
+class StopWhen:
+    """`errors > 10 %`: so many of the last questions failed; `p95 > 2000 ms`: one in twenty took longer. `limit`: a share, or seconds."""
+
+    what: Literal["errors", "p95"]
+    limit: float
+    text: str
+
+    def met(self, answers: deque[float | None]) -> bool:
+        """Seconds of each answer; None: it failed, which is later than any time."""
+        if len(answers) < LEAST:
+            return False
+        if self.what == "errors":
+            return sum(one is None for one in answers) > self.limit * len(answers)
+        ordered = sorted(float("inf") if one is None else one for one in answers)
+        return ordered[max(0, -(-95 * len(ordered) // 100) - 1)] > self.limit
+
+
+def parse(text: str) -> StopWhen:
+    """Raises BadInput for what is no condition."""
+    found = _FORM.fullmatch(text)
+    if found is None or found[3] not in _UNITS[found[1]]:
+        raise BadInput(
+            f"This is no condition: {text!r}",
+            where="--stop-when",
+            next="--stop-when 'errors > 10 %' or --stop-when 'p95 > 2000 ms'",
+        )
+    scale = {"%": 0.01, "ms": 0.001, "s": 1.0}[found[3]]
+    return StopWhen("errors" if found[1] == "errors" else "p95", float(found[2]) * scale, text.strip())
+
+
+def probe(place: Place, condition: StopWhen, over: threading.Event, stop: Callable[[str], None]) -> None:
+    """Ask until the run is over. `stop` is called once, with the reason, when the condition is met."""
+    verify = ssl.create_default_context(cafile=str(place.ca) if place.ca else None)
+    answers: deque[float | None] = deque(maxlen=LAST)
+    while not over.wait(ASK_SECONDS):
+        answers.append(_ask(place, verify))
+        if condition.met(answers):
+            stop(f"users outside suffered: {condition.text} in their last {len(answers)} questions")
+            return
+
+
+def _ask(place: Place, verify: ssl.SSLContext) -> float | None:
+    headers = {**place.headers, "Authorization": f"Bearer {place.keys[0]}"}
+    began = time.monotonic()
+    try:
+        answer = httpx.post(f"{place.url}/v1/search", json={"query": QUESTION, "top_k": 1}, headers=headers, verify=verify,
+                            timeout=TIMEOUT_SECONDS, trust_env=False)  # fmt: skip
+    except (httpx.HTTPError, OSError):
+        return None
+    return time.monotonic() - began if answer.status_code == 200 else None

@@ -1,0 +1,128 @@
+"""How one number about users is read: from a process's own page, and by a query to a Prometheus. Both are said in one place, so that
+they can not differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from re import fullmatch
+from typing import Final, Protocol
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
+
+SLOW_SECONDS: Final = 1.0  # the service's promise for a search or an answer without a model
+BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # as in app/observability/metrics.py  # fmt: skip
+MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines, not by users
+UNMATCHED: Final = "unmatched"  # the route of an address that is none; but a failure before the routes is met by users
+# Longer than any release with its rollback window and its pauses. `max_over_time` keeps what ended pods had counted in the sum;
+# `increase` would miss the first count of every new label set, and a release's first error is one.
+WINDOW: Final = "24h"
+
+Page = Mapping[str, Metric]  # one process's metrics by family, without what only machines asked
+
+
+class Read(Protocol):
+    """One way to get a number out of metrics."""
+
+    @property
+    def series(self) -> str:
+        """The family as the service names it, without `_total`."""
+        ...
+
+    def of(self, page: Page, slow_seconds: float) -> float | None:
+        """From one process's page; None when the process does not have the metric at all."""
+        ...
+
+    def promql(self, selector: str) -> str:
+        """The same over all series that `selector` names, such as `namespace="teal-blue"`."""
+        ...
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the metric has labels, and therefore no series until its first count: a Prometheus without it then means 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of a counter, where each label in `match` matches its regular expression as a whole. `routes`: the counter is by route,
+    and what machines ask is left out."""
+
+    series: str
+    match: Mapping[str, str] = field(default_factory=dict)
+    routes: bool = False
+    lazy: bool = False
+
+    def of(self, page: Page, slow_seconds: float) -> float | None:
+        if self.series not in page:
+            return None
+        return sum(sample.value for sample in page[self.series].samples if self._counts(sample))
+
+    def promql(self, selector: str) -> str:
+        matchers = [_people(selector) if self.routes else selector, *_matchers(self.match)]
+        return _sum(f"{self.series}_total", ",".join(matchers))
+
+    def _counts(self, sample: Sample) -> bool:
+        return sample.name == f"{self.series}_total" and _matches(sample, self.match)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How many observations of a histogram by route were later than the promise: its bucket at or above that many seconds. `match`: as of
+    `Total`."""
+
+    series: str
+    match: Mapping[str, str] = field(default_factory=dict)
+    lazy: bool = True
+
+    def of(self, page: Page, slow_seconds: float) -> float | None:
+        if self.series not in page:
+            return None
+        bound = min((edge for edge in BUCKETS_SECONDS if edge >= slow_seconds), default=BUCKETS_SECONDS[-1])
+        timed = within = 0.0
+        for sample in page[self.series].samples:
+            if not _matches(sample, self.match):
+                continue
+            if sample.name == f"{self.series}_count":
+                timed += sample.value
+            elif sample.name == f"{self.series}_bucket" and sample.labels["le"] != "+Inf" and float(sample.labels["le"]) == bound:
+                within += sample.value
+        return timed - within
+
+    def promql(self, selector: str) -> str:
+        # Prometheus 2 keeps "1.0" as the service wrote it, 3 rewrites what it reads.
+        bound = rf'le=~"{SLOW_SECONDS:g}(\\.0)?"'
+        people = ",".join([_people(selector), *_matchers(self.match)])
+        return f"{_sum(f'{self.series}_count', people)} - {_sum(f'{self.series}_bucket', f'{people},{bound}')}"
+
+
+def page(families: Iterable[Metric]) -> Page:
+    """One process's metrics without what only machines asked: probes of health, and addresses that are none and that it answered so."""
+    found: dict[str, Metric] = {}
+    for family in families:
+        kept = Metric(family.name, family.documentation, family.type)
+        kept.samples = [sample for sample in family.samples if _by_users(sample)]
+        found[family.name] = kept
+    return found
+
+
+def _by_users(sample: Sample) -> bool:
+    route = sample.labels.get("route")
+    return route not in MACHINES and (route != UNMATCHED or sample.labels.get("status", "").startswith("5"))
+
+
+def _people(selector: str) -> str:
+    return f'{selector},route!~"{"|".join(sorted(MACHINES | {UNMATCHED}))}"'
+
+
+def _matches(sample: Sample, match: Mapping[str, str]) -> bool:
+    return all(fullmatch(value, sample.labels.get(label, "")) for label, value in match.items())
+
+
+def _matchers(match: Mapping[str, str]) -> list[str]:
+    return [f'{label}=~"{value}"' for label, value in match.items()]
+
+
+def _sum(series: str, matchers: str) -> str:
+    return f"sum(max_over_time({series}{{{matchers}}}[{WINDOW}]))"

@@ -1,0 +1,110 @@
+"""The gates of a release. Each is a share of bad among all, and carries what it counts, how that is read, and what is too much.
+
+To add a gate, add one entry to GATES: the releaser reads, adds up, judges and shows it. See docs/releases.md for what a gate does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from teal.metrics.counters import Later, Read, Total
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One number of `Counts`: its name there, and how it is read."""
+
+    name: str
+    read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`margin`: a smaller difference of the two colors' shares matters to nobody. A share of more than `limit` is too much whatever the
+    active color does; None where only the comparison can tell. `required`: no release passes without samples of it. `waits`: a release
+    waits for samples of it once one color has them."""
+
+    name: str
+    bad: Counter
+    total: Counter
+    margin: float
+    limit: float | None
+    required: bool = False
+    waits: bool = True
+
+
+REQUESTS: Final = Counter("requests", Total("teal_http_requests", routes=True, lazy=True))
+ERRORS: Final = Counter("errors", Total("teal_http_requests", {"status": "5.."}, routes=True, lazy=True))
+STREAMS: Final = Counter("streams", Total("teal_streams"))
+ANSWERS: Final = Counter("answers", Total("teal_answers", lazy=True))
+
+# Of everybody, probes included: these wait for samples, and the releaser sends probes when users send too few.
+EVERYBODY: Final = (
+    Gate("errors", ERRORS, REQUESTS, margin=0.002, limit=0.02, required=True),
+    Gate("slow", Counter("slow", Later("teal_http_request_seconds")), REQUESTS, margin=0.01, limit=None, required=True),
+    Gate(
+        "empty retrieval",
+        Counter("empty", Total("teal_retrieval_empty", lazy=True)),
+        Counter("searches", Total("teal_retrievals")),
+        margin=0.02,
+        limit=None,  # where nothing is indexed yet, every search of both colors finds nothing
+    ),
+    Gate(
+        "model 429",
+        Counter("rate_limited", Total("teal_model_rate_limited", lazy=True)),
+        Counter("model_calls", Total("teal_model_calls", lazy=True)),
+        margin=0.02,
+        limit=0.3,
+    ),
+    Gate("broken streams", Counter("broken_streams", Total("teal_streams_broken")), STREAMS, margin=0.005, limit=0.02),
+    Gate("unfinished streams", Counter("unfinished_streams", Total("teal_streams_unfinished")), STREAMS, margin=0.02, limit=None),
+    Gate(
+        "I don't know",
+        Counter("unanswered", Total("teal_answers", {"grounded": "false"}, lazy=True)),
+        ANSWERS,
+        margin=0.05,
+        limit=None,
+        waits=False,
+    ),
+    Gate(
+        "uncited sentences",
+        Counter("dropped_claims", Total("teal_dropped_claims")),
+        Counter("claims", Total("teal_claims")),
+        margin=0.05,
+        limit=None,
+        waits=False,
+    ),
+)
+
+# What users do, by kind. A fault of one kind must not hide among the others, nor users' faults among the probes.
+USER_ROUTES: Final = {
+    "search": "/v1/search",
+    "ask": "/v1/ask|/v1/chat/completions",
+    "upload": "/v1/documents/upload|/v1/documents/.document_id./upload",
+    "documents": "/v1/documents|/v1/documents/.document_id.(/retry|/passages)?|/v1/collections|/v1/collections/.name.|/v1/models",  # a dot for each brace of {document_id}
+    "page": "/|/errors|/v1/session|/v1/status",
+}
+
+
+def _by_users(kind: str, routes: str) -> tuple[Gate, ...]:
+    """Three gates: what failed (5xx), what was refused (4xx, as far as the active color does not refuse it too), and what was slow."""
+    of = {"by": "user", "route": routes}
+    total = Counter(f"{kind}_users", Total("teal_http_requests", of, lazy=True))
+    failed = Counter(f"{kind}_users_failed", Total("teal_http_requests", {**of, "status": "5.."}, lazy=True))
+    refused = Counter(f"{kind}_users_refused", Total("teal_http_requests", {**of, "status": "4.."}, lazy=True))
+    late = Counter(f"{kind}_users_late", Later("teal_http_request_seconds", of))
+    return (
+        Gate(f"{kind}: failed", failed, total, margin=0.005, limit=0.05, waits=False),
+        Gate(f"{kind}: refused", refused, total, margin=0.02, limit=None, waits=False),
+        Gate(f"{kind}: slow", late, total, margin=0.02, limit=None, waits=False),
+    )
+
+
+GATES: Final = (*EVERYBODY, *(gate for kind, routes in USER_ROUTES.items() for gate in _by_users(kind, routes)))
+
+
+def counters(gates: Iterable[Gate]) -> tuple[Counter, ...]:
+    """Every counter that the gates need, once."""
+    return tuple({counter.name: counter for gate in gates for counter in (gate.bad, gate.total)}.values())

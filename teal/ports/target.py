@@ -1,0 +1,100 @@
+"""Everything a release works on: where traffic, processes, counts, images and the record are. One for the laptop, one per stack on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from teal.client.entry import Entry
+from teal.client.probe import open_client
+from teal.clock import Clock, SystemClock
+from teal.ports.inside import Inside
+from teal.ports.metrics import Metrics
+from teal.ports.runtime import Runtime
+from teal.ports.traffic import Traffic
+from teal.record.model import Store
+
+GOLDEN = Path(__file__).parent.parent / "release" / "golden.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One build of the service. `id`: laptop: SHA-256 of a version; AWS: repository@sha256:... Schema: the revisions it can serve."""
+
+    id: str
+    label: str
+    schema_min: str
+    schema_max: str
+
+
+class Images(Protocol):
+    """`versions` on a laptop (wheels under .teal/versions), the registry on AWS (built and pushed by the workflow)."""
+
+    def build(self, path: Path, label: str | None) -> Image:
+        """An image of the working tree at `path`; the same content again is the same image. Raises BadInput."""
+        ...
+
+    def known(self, id: str) -> Image:
+        """An image that was built before; a prefix or a label will do where it is unique. Raises BadInput."""
+        ...
+
+    def config(self) -> Mapping[str, str]:
+        """The whole environment, without secrets, that a new color is given (TEAL_INDEX excepted: see ColorState.index)."""
+        ...
+
+    def secret_versions(self) -> Mapping[str, str]:
+        """Which version of each secret a new color is given: names and versions, never values; empty where there are none."""
+        ...
+
+    def index(self) -> str:
+        """The name of the search index that a first release reads; later ones read what the active color reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How careful a release is. Seconds and shares; the defaults suit AWS, a laptop's are shorter."""
+
+    steps: tuple[int, ...] = (5, 25, 50, 100)  # percent of the requests, one analysis at each
+    analysis_seconds: float = 300.0  # of traffic at each step: five of the load balancer's one-minute metric periods
+    minimum_samples: int = 100  # of a gate in each color: 5 % errors are then seen with 96 % (one or none in 100 has 4 %)
+    slo_seconds: float = 2.0  # a request later than this is slow; shown in the evidence, counted by the service itself
+    hold_seconds: float = 1800.0  # the rollback window: the old color stays ready, rollback is one call
+    # Whatever a step waits for gives a sign of life: a Pulumi operation every 5 s, an admin Job every 30 s (a quarter of this). When it is
+    # over, AWS's watchdog gives a dead releaser's traffic back within a minute more: nobody is woken for that, and nobody else waits long.
+    lease_seconds: float = 120.0
+    fence_seconds: float = 10.0  # longer than any call to the load balancer can be in flight (timeouts and tries of one call)
+    ready_seconds: float = 900.0  # to pull an image, load the model and be registered with the load balancer
+    jobs_seconds: float = 300.0  # until no job of a leaving color is left: each is transferred or finished
+    ingest_seconds: float = 120.0  # for the probe document to be indexed by the new worker
+    paused_seconds: float = 3600.0  # an inconclusive release waits this long for `teal resume`, then undoes itself
+    snapshot_hours: float = 26.0  # the newest snapshot that passed its test is no older, or no release begins: a day, and time to take it. 0: not asked
+    poll_seconds: float = 5.0
+    probes_per_poll: int = 10  # requests to each color when users send too few
+    load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
+    pause_at: int = 0  # percent, one of `steps`: the release waits there for a person after the analysis. 0: nowhere
+    first_floor: int = 2  # processes of a first release, which has no active color to learn from
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place where releases happen. `evidence_url`: a store key -> where a person opens it. `probe_headers`: sent by probes besides
+    those of `Traffic.entry`: the API key (role writer), and what makes the service bypass its caches."""
+
+    name: str  # "laptop" or the stack's name
+    store: Store
+    traffic: Traffic
+    runtime: Runtime
+    metrics: Metrics
+    images: Images
+    evidence_url: Callable[[str], str]
+    rules: Rules = field(default_factory=Rules)
+    probe_headers: Mapping[str, str] = field(default_factory=dict)
+    golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
+    inside: Inside | None = None  # None: nobody sees inside the processes from where a releaser is (AWS)
+    clock: Clock = field(default_factory=SystemClock)
+    client: Callable[[Entry], httpx.Client] = open_client

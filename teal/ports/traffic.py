@@ -1,0 +1,55 @@
+"""Who receives which share of the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from teal.client.entry import Entry
+from teal.record.model import Color
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Shares in percent; together 100."""
+
+    blue: int
+    green: int
+
+    def __post_init__(self) -> None:
+        if self.blue < 0 or self.green < 0 or self.blue + self.green != 100:
+            raise ValueError(f"weights must be shares of 100: {self}")
+
+    def of(self, color: Color) -> int:
+        return self.blue if color == "blue" else self.green
+
+
+def all_to(color: Color) -> Weights:
+    return Weights(100, 0) if color == "blue" else Weights(0, 100)
+
+
+def shifted(target: Color, percent: int) -> Weights:
+    """`percent` of the requests to the target, the rest to the other color."""
+    return Weights(percent, 100 - percent) if target == "blue" else Weights(100 - percent, percent)
+
+
+class Traffic(Protocol):
+    """`caddy` on a laptop, `alb` on AWS. Contract and differences: tests/contract/test_traffic_contract.py."""
+
+    def read(self) -> Weights:
+        """The shares in force, asked of the load balancer itself."""
+        ...
+
+    def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
+        """Put the shares in force at once and read them back; raises OperatorError when they are not what was set.
+
+        `check` is called when all else is prepared, as late as can be before the shares take effect; what it raises passes out
+        and nothing has changed. Where the load balancer allows (Caddy: prepared links are unlinked by every other `set`), a `set`
+        that another one overtook between `check` and its effect fails instead of taking effect.
+        """
+        ...
+
+    def entry(self, color: Color) -> Entry:
+        """The way in for probes of one color."""
+        ...

@@ -1,0 +1,226 @@
+"""The canary analysis: compares two colors while they share the traffic, sends probes when users send too few requests to judge, and
+pauses when the gates can not tell, or when a person wants to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import Final
+
+from teal.client import probe
+from teal.errors import NeedsHuman, OperatorError
+from teal.events import Event
+from teal.metrics.gates import REQUESTS, STREAMS
+from teal.ports.metrics import Counts
+from teal.record.model import Color, Record
+from teal.record.releases import PlannedStep
+from teal.release.analysis import Analysis, Judgement, overall
+from teal.release.context import Run, shares
+
+_MISSES: Final = 3  # looks at which processes were missing, new, or not counted: one may be a restart by the platform
+
+
+class GateFailed(OperatorError):
+    """The new color serves users worse."""
+
+    code = "gate-failed"
+
+
+class Undecided(NeedsHuman):
+    """Too few samples to judge, and nobody decided in time."""
+
+    code = "undecided"
+
+
+class Window:
+    """Counts of both colors since it was opened."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._start = {color: self._read(color) for color in self._colors()}
+        self._requests = 0  # of the new color at the last look; fewer at the next one: a process began anew
+        self.now: dict[Color, Counts] = {color: Counts() for color in self._colors()}
+        self.misses = 0
+        self.missed = False  # at the last look
+        self.why = ""
+
+    def look(self, *, steady: bool = True) -> None:
+        """Read all counters; what can not be read stays as it was and is a miss.
+
+        `steady`: nothing is scaled down now, so counts that go back are a process that began anew: a miss too, however fast it was.
+        """
+        missed = False
+        for color in self._colors():
+            found = self._read(color)
+            if found is None:
+                missed = missed or color == self._run.new
+                continue
+            start = self._start[color]
+            if start is None:
+                self._start[color] = found
+            else:
+                self.now[color] = found.since(start)
+            if color == self._run.new:
+                if steady and found.get(REQUESTS.name, 0) < self._requests:
+                    missed, self.why = True, "its counts went back: a process began anew"
+                self._requests = found.get(REQUESTS.name, 0)
+        try:
+            ready = self._run.target.runtime.readiness(self._run.new)
+        except OperatorError as error:
+            missed, self.why = True, error.what
+        else:
+            if not ready.complete:
+                missed, self.why = True, f"{ready.ready} of {ready.wanted} processes are ready {ready.reason}".strip()
+        self.missed = missed
+        self.misses += missed
+
+    def begun(self, color: Color) -> Counts | None:
+        """What a color had counted before this window; None when nobody could say."""
+        return self._start.get(color)
+
+    def _colors(self) -> tuple[Color, ...]:
+        return (self._run.new,) if self._run.old is None else (self._run.new, self._run.old)
+
+    def _read(self, color: Color) -> Counts | None:
+        try:
+            return self._run.target.metrics.read(color)
+        except OperatorError as error:
+            self.why = error.what
+            return None
+
+
+def analyse(run: Run, step: PlannedStep) -> Iterator[Event]:
+    """Compare for `analysis_seconds`; Failed ends it at once, Inconclusive pauses. Raises GateFailed, Undecided."""
+    old = run.old or run.new  # a first release has no analysis in its plan
+    window, rules, clock = Window(run), run.target.rules, run.target.clock
+    analysis = _analysis(run, window)
+    analysis.begin_step()
+    started = clock.monotonic()
+    while True:
+        run.wait()
+        run.lease.during(window.look)  # a process that hangs answers nobody for seconds: that is no reason to lose the lease
+        elapsed = clock.monotonic() - started
+        judged = analysis.look(window.now[run.new], window.now[old])
+        yield _told(run, step.name, window, judged, elapsed, rules.analysis_seconds)
+        _stop_if_bad(window, judged)
+        verdict = overall(judged)
+        if elapsed >= rules.analysis_seconds and not window.missed:  # a color that is not whole now is looked at again
+            if verdict == "Successful":
+                return
+            yield from _pause(run, step, window, judged)
+            return
+        run.lease.during(partial(_supplement, run, window, min(1.0, elapsed / rules.analysis_seconds)))
+
+
+def hold(run: Run, step: PlannedStep) -> Iterator[Event]:
+    """Watch the new color alone for the rollback window, against what the old one did before. Only Failed ends it. Raises GateFailed."""
+    window, rules, clock = Window(run), run.target.rules, run.target.clock
+    analysis = _analysis(run, window)
+    analysis.begin_step()
+    started = clock.monotonic()
+    while (elapsed := clock.monotonic() - started) < rules.hold_seconds or window.missed:
+        run.wait()
+        run.lease.during(partial(window.look, steady=False))  # for so long an autoscaler may take processes away
+        elapsed = clock.monotonic() - started
+        judged = analysis.look(window.now[run.new], window.now[run.old] if run.old else None)
+        yield _told(run, step.name, window, judged, elapsed, rules.hold_seconds)
+        _stop_if_bad(window, judged)
+
+
+def _analysis(run: Run, window: Window) -> Analysis:
+    """The release's one analysis: made at its first step, or anew by a releaser that resumes."""
+    if run.analysis is None:
+        steps = sum(1 for planned in run.plan.steps if planned.action in ("analyse", "pause", "hold"))
+        run.analysis = Analysis(
+            steps=steps, minimum=run.target.rules.minimum_samples, history=window.begun(run.old) if run.old else None
+        )
+    return run.analysis
+
+
+def _pause(run: Run, step: PlannedStep, window: Window, judged: tuple[Judgement, ...]) -> Iterator[Event]:
+    """Keep the shares, and wait for samples or for a person."""
+    thin = "; ".join(f"{one.gate}: {one.reason}" for one in judged if one.verdict == "Inconclusive")
+    yield from _wait(run, step, window, f"paused, inconclusive: {thin}", {"exit_code": 4}, about=thin, until_successful=True)
+
+
+def wait_for_person(run: Run, step: PlannedStep, said: str, *, about: str) -> Iterator[Event]:
+    """Keep the shares until a person decides; the gates are judged meanwhile. Raises Undecided, GateFailed."""
+    window = Window(run)
+    _analysis(run, window).begin_step()
+    yield from _wait(run, step, window, said, {}, about=about, until_successful=False)
+
+
+def _wait(
+    run: Run, step: PlannedStep, window: Window, said: str, more: Mapping[str, int], *, about: str, until_successful: bool
+) -> Iterator[Event]:
+    """`teal resume` writes Progressing; a rollback moves the generation. Nobody decides: raises Undecided. A gate fails: GateFailed."""
+    rules, clock, analysis = run.target.rules, run.target.clock, _analysis(run, window)
+    started = clock.monotonic()
+    run.lease.change(lambda record: phase(record, "Paused"))
+    choices = f"`teal resume` goes on, `teal abort` undoes; undone by itself after {rules.paused_seconds:.0f} s"
+    yield Event(step.name, "warn", f"{said}. {choices}", data={"phase": "Paused", **more})
+    while clock.monotonic() - started < rules.paused_seconds:
+        run.wait()
+        record = run.lease.check()
+        if record.release is not None and record.release.phase == "Progressing":
+            yield Event(step.name, "ok", "a person decided to go on", data={"phase": "Progressing"})
+            return
+        run.lease.during(window.look)
+        judged = analysis.look(window.now[run.new], window.now[run.old or run.new])
+        yield _told(run, step.name, window, judged, clock.monotonic() - started, rules.paused_seconds)
+        _stop_if_bad(window, judged)
+        if until_successful and overall(judged) == "Successful":
+            run.lease.change(lambda record: phase(record, "Progressing"))
+            return
+        run.lease.during(partial(_supplement, run, window, 1.0))
+    raise Undecided(f"Nobody decided within {rules.paused_seconds:.0f} s about: {about}", where=step.name, next="teal history")
+
+
+def phase(record: Record, name: str) -> Record:
+    """The record with its release in that phase."""
+    if record.release is None:
+        return record
+    return record.model_copy(update={"release": record.release.model_copy(update={"phase": name})})
+
+
+def _stop_if_bad(window: Window, judged: tuple[Judgement, ...]) -> None:
+    failed = [one for one in judged if one.verdict == "Failed"]
+    if failed:
+        raise GateFailed("; ".join(f"{one.gate}: {one.reason}" for one in failed), where="analysis", next="teal history")
+    if window.misses >= _MISSES:
+        raise GateFailed(f"The new color does not stay up: {window.why}", where="analysis", next="teal logs app")
+
+
+def _supplement(run: Run, window: Window, progress: float) -> None:
+    """Send probes to a color that lags behind the minimum of samples at this point of the window: of every kind, or of streams alone."""
+    rules = run.target.rules
+    due = rules.minimum_samples * max(progress, 0.1)
+    ahead = due * 1.5  # of need: the last polls may be lost
+    streamed = any(counts.get(STREAMS.name, 0) >= due for counts in window.now.values())  # the gate will not be absent
+    thin = {color: counts.get(REQUESTS.name, 0) < ahead for color, counts in window.now.items()}
+    lagging = [color for color, counts in window.now.items() if thin[color] or (streamed and counts.get(STREAMS.name, 0) < ahead)]
+    questions = probe.golden(run.target.golden)
+    with ExitStack() as opened:
+        probers = [(opened.enter_context(run.prober(color)), not thin[color]) for color in lagging]
+        # By turns: what the machine does for a moment must meet both colors, or equal versions look different.
+        for number in range(run.asked, run.asked + rules.probes_per_poll):
+            for prober, streams_only in probers:
+                prober.sample(questions, 1, number, streams_only=streams_only)
+    run.asked += rules.probes_per_poll
+
+
+def _told(run: Run, name: str, window: Window, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
+    try:
+        seen = shares(run.target.traffic.read())
+    except OperatorError:  # it is only shown here; whoever changes shares reads them back
+        seen = {}
+    data = {
+        **seen,
+        "counts": {color: dict(counts) for color, counts in window.now.items()},
+        "gates": [asdict(one) for one in judged],
+        "verdict": overall(judged),
+        "seconds": round(elapsed, 1),
+    }
+    return Event(name, "progress", overall(judged), done=min(int(elapsed), int(total)), total=int(total), data=data)

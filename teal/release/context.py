@@ -1,0 +1,94 @@
+"""What a releaser has in hand while it works: the target, its hold on the record, the plan, and the diary that becomes the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from teal.client.probe import Prober
+from teal.events import Event
+from teal.ports.target import Target
+from teal.ports.traffic import Weights, all_to
+from teal.record.lease import LeaseHolder, Superseded
+from teal.record.model import Color, ColorState
+from teal.record.releases import ReleasePlan
+from teal.release.analysis import Analysis
+
+TENANT_HOURS: Final = 6  # longer than a release with its analyses, a pause and the rollback window
+
+
+@dataclass
+class Run:
+    """One process's work on one release."""
+
+    target: Target
+    lease: LeaseHolder
+    plan: ReleasePlan
+    analysis: Analysis | None = None  # of the whole release, from its first shift on
+    bound_key: str | None = None  # a reader's of the probes' collection alone, once it was made
+    evidence: str = ""  # key of the page that will be written at the end
+    visits: int = 0  # of behaviour probes to a color that has users, to go through the questions in turn
+    asked: int = 0  # probes sent, to go through the questions in turn
+    stopped: bool = False  # nobody listens to the events any more
+    diary: list[tuple[datetime, Event]] = field(default_factory=list)
+
+    @property
+    def new(self) -> Color:
+        return self.plan.target
+
+    @property
+    def old(self) -> Color | None:
+        return self.plan.previous
+
+    def state(self) -> ColorState:
+        """The new color as the record has it, its raised floor included."""
+        return self.lease.check().color(self.new) or self.plan.state
+
+    def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
+        """`python -m app.admin ARGUMENTS` from that color's image, the lease kept however long it takes. Raises AdminFailed, Superseded."""
+        return self.lease.during(lambda: self.target.runtime.admin(state, color, *arguments))
+
+    def told(self, event: Event) -> Event:
+        """Note an event for the evidence."""
+        self.diary.append((self.target.clock.now(), event))
+        return event
+
+    def prober(self, color: Color) -> Prober:
+        return Prober(self.target.client(self.target.traffic.entry(color)), self.target.probe_headers)
+
+    def tenant(self, color: Color, collection: str) -> Prober:
+        """As another tenant's user: a reader's key for that one collection, which ends by itself."""
+        if self.bound_key is None:
+            until = self.target.clock.now() + timedelta(hours=TENANT_HOURS)
+            # By the active color's code: the new one's may want a schema that is not there yet.
+            state = self.lease.check().color(self.old) if self.old else None
+            rows = self.admin(state or self.state(), self.old if self.old and state else self.new, "keys", "create", "--role", "reader", "--name", f"probes of {self.plan.id}",
+                              "--collection", collection, "--expires-at", until.isoformat())  # fmt: skip
+            self.bound_key = str(rows[-1]["key"])
+        return Prober(self.target.client(self.target.traffic.entry(color)), {"Authorization": f"Bearer {self.bound_key}"})
+
+    def wait(self) -> None:
+        """One poll. Raises Superseded when somebody else took over meanwhile."""
+        self.target.clock.sleep(self.target.rules.poll_seconds)
+        self.lease.keep()
+
+    def set_shares(self, weights: Weights) -> None:
+        """Shift, if the generation has not moved. Raises Superseded; then the shares are what the record's new holder wants.
+
+        A process can be frozen after its last check. Looking again afterwards bounds what users meet then by one round trip,
+        where the load balancer itself can not refuse (ALB).
+        """
+        self.target.traffic.set(weights, check=self.lease.guard)
+        try:
+            self.lease.check()
+        except Superseded:
+            active = self.target.store.read()[0].active
+            if active is not None:
+                self.target.traffic.set(all_to(active))
+            raise
+
+
+def shares(weights: Weights) -> Mapping[str, Any]:
+    return {"weights": {"blue": weights.blue, "green": weights.green}}

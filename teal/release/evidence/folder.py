@@ -1,0 +1,76 @@
+"""What a release leaves for people who ask later: a folder with everything it saw, and a page that shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from teal.errors import OperatorError
+from teal.events import Event
+from teal.record.person import who
+from teal.record.source import compared, read_source
+from teal.release.context import Run
+from teal.release.evidence import page
+
+
+def page_key(run: Run, verb: str, began: datetime) -> str:
+    return f"evidence/{run.plan.id}/{verb}-{began:%Y%m%dT%H%M%S%f}/index.html"
+
+
+def keep(run: Run, verb: str, began: datetime, failure: str) -> Event:
+    """Write `evidence/<id>/<verb>-<time>/release.json` and `index.html`; the event says where. Never raises OperatorError: the release
+    itself is over."""
+    now = run.target.clock.now()
+    key = page_key(run, verb, began)
+    whole = gathered(run, verb, began, now, failure)
+    try:
+        run.target.store.create(
+            f"{key.removesuffix('index.html')}release.json", json.dumps(whole, indent=1, default=str).encode()
+        )
+        run.target.store.create(key, page.render(whole).encode())
+    except OperatorError as error:
+        return Event("evidence", "warn", f"could not be written: {error.what}")
+    url = run.target.evidence_url(key)
+    return Event("evidence", "ok", url, data={"url": url, "key": key})
+
+
+def gathered(run: Run, verb: str, began: datetime, ended: datetime, failure: str) -> dict[str, Any]:
+    """Everything as plain data: the plan, who, when, digests, and each event with its time."""
+    return {
+        "release": run.plan.model_dump(mode="json"),
+        "target": run.target.name,
+        "verb": verb,
+        "who": who(),
+        "began": began.isoformat(),
+        "ended": ended.isoformat(),
+        "failure": failure,
+        **made_from(run),
+        "events": [{"at": at.isoformat(), **event.fields()} for at, event in run.diary],
+    }
+
+
+def made_from(run: Run) -> dict[str, Any]:
+    """What it was made from, and how it differs from what it replaces; a store that is down leaves it unsaid."""
+    replaces = run.plan.replaces
+    try:
+        source = read_source(run.target.store, run.plan.id)
+        before = read_source(run.target.store, replaces.release_id) if replaces else None
+    except OperatorError:
+        source = before = None
+    return {"made_from": source.said() if source else "", **compared(run.plan, source, before)}
+
+
+def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
+    """The events, and the evidence after the last one, whatever it was."""
+    began = run.target.clock.now()
+    run.evidence = page_key(run, verb, began)
+    try:
+        yield from events
+    except BaseException as error:
+        event = keep(run, verb, began, getattr(error, "what", type(error).__name__))
+        if not run.stopped and not isinstance(error, GeneratorExit):
+            yield event
+        raise
+    yield keep(run, verb, began, "")

@@ -1,0 +1,132 @@
+"""The evidence as one HTML page with inline SVG: no script, nothing loaded from elsewhere. Pure: the gathered data in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any, Final
+
+from teal.html import Point, chart, page, table, top
+
+_COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
+
+
+def render(whole: Mapping[str, Any]) -> str:
+    """A whole page. Every text is escaped: reasons may carry what a server answered."""
+    release, events = whole["release"], whole["events"]
+    begin = datetime.fromisoformat(whole["began"])
+    good = not whole["failure"] and not any(event.get("phase") == "Degraded" for event in events)
+    verdict = "done" if good else str(whole["failure"] or "undone")
+    return page(f"{whole['verb']} {release['id']}", [
+        f'<p class="{"good" if good else "bad"}">{escape(verdict)}</p>',
+        _facts(whole),
+        "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
+        "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), top(rates)),
+        *_gate_charts(events, begin),
+        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), "<h2>What happened</h2>", _events(events),
+    ])  # fmt: skip
+
+
+def _facts(whole: Mapping[str, Any]) -> str:
+    release = whole["release"]
+    state, replaces = release["state"], release["replaces"] or {}
+    rows = [("where", whole["target"]), ("color", f"{release['target']}, in place of {release['previous'] or 'nothing'}"),
+            ("image", f"{state['label']} {state['image']}"), ("replaces", f"{replaces.get('label', '')} {replaces.get('image', 'nothing')}"),
+            ("made from", whole.get("made_from") or "not known"), ("other packages", "; ".join(whole.get("packages", ())) or "none known"),
+            ("other configuration", "; ".join(whole.get("configuration", ())) or "none"), ("migrations", _migrations(whole["events"])), ("index", state["index"]), ("schema", f"{state['schema_min']} to {state['schema_max']}"), ("released by", release["who"]),
+            (f"{whole['verb']} by", whole["who"]), ("began", whole["began"]), ("ended", whole["ended"])]  # fmt: skip
+    return table((), [[str(name), f"<code>{escape(str(value).strip())}</code>"] for name, value in rows])
+
+
+def _migrations(events: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(str(one) for event in events for one in event.get("migrations", ())) or "none"
+
+
+def _weights(events: Sequence[Mapping[str, Any]], begin: datetime) -> dict[str, list[Point]]:
+    """Steps: a share holds until the next one is set."""
+    found: dict[str, list[Point]] = {"blue": [], "green": []}
+    for event in events:
+        for color, share in (event.get("weights") or {}).items():
+            at, line = _seconds(event, begin), found[color]
+            if line and line[-1][1] != share:
+                line.append((at, line[-1][1]))
+            line.append((at, float(share)))
+    end = max((_seconds(event, begin) for event in events), default=0.0)
+    return {color: [*line, (end, line[-1][1])] if line else [] for color, line in found.items()}
+
+
+def _gate_charts(events: Sequence[Mapping[str, Any]], begin: datetime) -> Iterator[str]:
+    """A chart for each gate that had samples: the share of bad ones in each color."""
+    gates = {gate["gate"]: gate for event in events for gate in event.get("gates", ()) if gate["target_total"]}
+    for name, gate in gates.items():
+        yield f"<h2>{escape(name.capitalize())}, % of {escape(gate['total'].replace('_', ' '))}</h2>"
+        yield _chart(lines := _rates(events, begin, gate["bad"], gate["total"]), top(lines, 1.0))
+
+
+def _rates(events: Sequence[Mapping[str, Any]], begin: datetime, bad: str | None, total: str) -> dict[str, list[Point]]:
+    """Between two looks of one step: `total` per second, or the share of `bad` in percent."""
+    found: dict[str, list[Point]] = {"blue": [], "green": []}
+    before: Mapping[str, Any] = {}
+    for event in events:
+        if "counts" not in event:
+            continue
+        same = before.get("step") == event["step"]
+        seconds = event["seconds"] - (before["seconds"] if same else 0.0)
+        for color, counts in event["counts"].items():
+            earlier = before["counts"].get(color, {}) if same else {}
+            samples = counts.get(total, 0) - earlier.get(total, 0)
+            if bad is None and seconds > 0:
+                found[color].append((_seconds(event, begin), samples / seconds))
+            elif bad is not None and samples > 0:
+                found[color].append((_seconds(event, begin), 100 * (counts.get(bad, 0) - earlier.get(bad, 0)) / samples))
+        before = event
+    return found
+
+
+def _seconds(event: Mapping[str, Any], begin: datetime) -> float:
+    return (datetime.fromisoformat(event["at"]) - begin).total_seconds()
+
+
+def _chart(lines: Mapping[str, Sequence[Point]], most: float) -> str:
+    label = "; ".join(f"{color} ends at {line[-1][1]:.4g}" for color, line in lines.items() if line) or "no samples"
+    return chart(lines, most, _COLORS, label)
+
+
+def _gates(events: Sequence[Mapping[str, Any]]) -> str:
+    """The last look of each step."""
+    last = {event["step"]: event for event in events if event.get("gates")}
+    rows = [
+        [escape(step), escape(gate["gate"]), f'<span class="{_mark(gate["verdict"])}">{gate["verdict"]}</span>',
+         f"{gate['target_bad']} of {gate['target_total']}", f"{gate['active_bad']} of {gate['active_total']}", f"{gate['p']:.3g}",
+         escape(gate["reason"])]
+        for step, event in last.items() for gate in event["gates"]
+    ]  # fmt: skip
+    return table(("step", "gate", "verdict", "new color: bad of samples", "active", "p", "why"), rows)
+
+
+def _mark(verdict: str) -> str:
+    return {"Successful": "good", "Failed": "bad"}.get(verdict, "")
+
+
+def _plan(steps: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> str:
+    states: dict[str, str] = {}
+    for event in events:
+        if event["state"] != "progress":
+            states[event["step"]] = event["state"]
+    rows = []
+    for step in steps:
+        name = step["action"] if step["percent"] is None else f"{step['action']}-{step['percent']}"
+        rows.append([escape(name), escape(step["says"]), escape(step["undo"]), escape(states.get(name, "not reached"))])
+    return table(("step", "does", "undone by", "state"), rows)
+
+
+def _events(events: Sequence[Mapping[str, Any]]) -> str:
+    told = [event for event in events if "gates" not in event]
+    return table(
+        ("at", "step", "", ""),
+        [
+            [escape(event["at"][11:19]), escape(event["step"]), escape(event["state"]), escape(str(event.get("detail", "")))]
+            for event in told
+        ],
+    )

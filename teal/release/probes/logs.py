@@ -1,0 +1,21 @@
+"""No secret of a user's key is written to the logs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from teal.release.probes.visit import Misbehaved, Probe, Visit
+
+
+def ask(visit: Visit) -> None:
+    """The bound key was sent with every request of another tenant; what is written of a request is written when it is over."""
+    if visit.logged is None or not visit.secret:
+        return
+    visit.bound.call("POST", "/v1/search", json={"query": "Is a key written to the log?"})
+    visit.bound.call("GET", "/v1/documents")
+    visit.wait()
+    if visit.logged(visit.secret):
+        raise Misbehaved("the key of a request stands in its logs")
+
+
+LOGS: Final = Probe("logs", "no key of a request is written to the logs", ask, always=True, again=False)

@@ -1,0 +1,307 @@
+"""Makes a release: takes the lease, walks the plan, and when anything fails gives the traffic back first and undoes what was done."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from teal.errors import BadInput, NeedsHuman, OperatorError
+from teal.events import Event
+from teal.ports.target import Image, Target
+from teal.record.file import StoreFailed
+from teal.record.lease import LeaseHolder, Superseded, change, expired, refuse_held, refuse_unfinished, require_underway
+from teal.record.model import ColorState, Record, Underway
+from teal.record.person import who
+from teal.record.releases import Outcome, PlannedStep, ReleasePlan, outcome_key, past_releases, plan_key, read_plan, require_same
+from teal.record.source import Source, compared, read_source, source_key, source_of_image
+from teal.release.canary import phase
+from teal.release.context import Run
+from teal.release.evidence.folder import evident
+from teal.release.freeze import refuse_frozen
+from teal.release.plan import UnknownStep, all_of, find, idle, planned_steps, position_of
+from teal.release.serving import NEXT, silence
+from teal.release.steps.canary_analysis import PAUSE
+from teal.release.steps.preflight import rehearsed
+from teal.release.steps.traffic import give_back
+
+MOST_SAID = 5  # differences of each kind in the terminal; all of them are in the evidence
+HISTORY = 20  # ids kept in the record; the objects stay
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """What to release: the tree at `path` (labelled `label`), or the known `image`; with a search index of its own or not."""
+
+    path: Path
+    label: str | None = None
+    image: str | None = None
+    reindex: bool = False
+    source: Source | None = None  # what the tree at `path` is; None: it is found by the image, where that was released before
+
+
+class ReleaseFailed(OperatorError):
+    """A release failed and was undone: the active color has all requests, the new one is gone."""
+
+    code = "release-failed"
+
+
+def preview(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
+    """The steps of a release now; builds, writes and calls nothing that changes anything. Raises what a release would refuse with, its whole
+    preflight included."""
+    record, _ = target.store.read()
+    refuse_frozen(record)
+    refuse_unfinished(record, target.clock)
+    if request.image is not None:
+        target.images.known(request.image)
+    rehearsed(target, record, idle(record))
+    return planned_steps(record, target.rules, reindex=request.reindex)
+
+
+def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
+    """From an image to the active color. Raises Held, NeedsHuman, BadInput before anything changed; ReleaseFailed after it was undone;
+    Undecided (exit 4) after it was undone because nobody decided."""
+    record, _ = target.store.read()
+    refuse_frozen(record)
+    refuse_unfinished(record, target.clock)
+    if request.image is not None:
+        image = target.images.known(request.image)
+    else:
+        yield Event("build", "start", f"an image of {request.path}")
+        image = target.images.build(request.path, request.label)
+        yield Event("build", "ok", f"{image.label} {image.id}")
+    plan = _plan_of(target, request, image)
+    if _changes_nothing(plan):
+        yield Event(
+            "build", "warn", f"{image.label} with this configuration is the active version already: users will see no difference"
+        )
+    yield from _said_of(target, request, plan)
+    run = _begin(target, plan)
+    yield from evident(run, "release", _walk(run, 0))
+
+
+def resume(target: Target) -> Iterator[Event]:
+    """Go on: a paused release that still runs is told to; one whose releaser died is continued where it was, or undone if it was being."""
+    record, _ = target.store.read()
+    require_underway(record)
+    if record.release is not None and record.release.phase == "Paused" and not expired(record.lease, target.clock):
+        change(target.store, partial(_unpaused, id=record.release.id))
+        yield Event("resume", "ok", "the releaser that waits was told to go on")
+        return
+    refuse_held(record, target.clock)
+    plan = read_plan(target.store, record)
+    all_of(plan, plan.steps)  # refused now, not in the middle
+
+    def take(found: Record) -> Record:
+        require_same(found, plan)
+        return found
+
+    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan)
+    now = run.lease.check().release
+    if now is None:
+        raise Superseded(run.lease.check())
+    position = position_of(plan, now.step)
+    if now.phase == "RollingBack":
+        yield from evident(run, "resume", undone(run, position, now.note or "it was being undone"))
+        return
+    if now.phase == "Paused" and find(plan, plan.steps[position]) is PAUSE:
+        position += 1  # whoever resumes has decided
+    run.lease.change(lambda found: phase(found, "Progressing"))
+    yield Event("resume", "ok", f"{plan.id} from {now.step}")
+    yield from evident(run, "resume", _walk(run, position))
+
+
+def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan) -> Iterator[Event]:
+    """What it is made from and how it differs from what serves now: kept beside the plan, and said before anything is done."""
+    source = request.source
+    if source is None:
+        _, past = past_releases(target.store)
+        source = source_of_image(target.store, past, plan.state.image)
+    if source is not None:
+        target.store.create(source_key(plan.id), source.model_dump_json(indent=1).encode())
+    before = read_source(target.store, plan.replaces.release_id) if plan.replaces else None
+    made = compared(plan, source, before)
+    said = [source.said() or "no commit is known" if source else "nothing is known of what it was made from"]
+    said += [
+        f"{name}: {'; '.join(found[:MOST_SAID])}{', ...' if found[MOST_SAID:] else ''}"
+        for name in ("configuration", "packages")
+        if (found := made[name])
+    ]
+    yield Event("source", "ok", ". ".join(said), data=made)
+
+
+def _changes_nothing(plan: ReleasePlan) -> bool:
+    """Whether the active color is the same already: image, configuration, secrets and index."""
+    new, active = plan.state, plan.replaces
+    return active is not None and (new.image, dict(new.config), dict(new.secret_versions), new.index) == (
+        active.image, dict(active.config), dict(active.secret_versions), active.index)  # fmt: skip
+
+
+def _unpaused(record: Record, id: str) -> Record:
+    """Told to go on, unless it is not paused any more: one that began to be undone meanwhile must be undone to its end."""
+    if record.release is None or record.release.id != id or record.release.phase != "Paused":
+        raise Superseded(record)
+    return phase(record, "Progressing")
+
+
+def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePlan:
+    record, _ = target.store.read()
+    refuse_unfinished(record, target.clock)
+    now = target.clock.now()
+    id = f"r{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    active = record.active_state
+    index = active.index if active else target.images.index()
+    state = ColorState(
+        release_id=id, image=image.id, label=image.label, config=target.images.config(), secret_versions=target.images.secret_versions(),
+        index=f"{target.images.index()}-{id}" if request.reindex else index, schema_min=image.schema_min, schema_max=image.schema_max,
+        replica_floor=active.replica_floor if active else target.rules.first_floor,
+    )  # fmt: skip
+    return ReleasePlan(id=id, target=idle(record), previous=record.active, state=state, replaces=active, reindex=request.reindex,
+                    steps=planned_steps(record, target.rules, reindex=request.reindex), who=who(), started_at=now)  # fmt: skip
+
+
+def _begin(target: Target, plan: ReleasePlan) -> Run:
+    """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
+    target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
+
+    def take(record: Record) -> Record:
+        refuse_frozen(record)
+        refuse_unfinished(record, target.clock)
+        if record.active != plan.previous:
+            raise OperatorError("Another release ended meanwhile", where="the release record", next="teal release again")
+        if record.color(plan.target) is not None:
+            raise NeedsHuman(
+                f"{plan.target} should be empty and is in the record", where="the release record", next="teal repair"
+            )
+        underway = Underway(
+            id=plan.id,
+            target=plan.target,
+            step=plan.steps[0].name,
+            phase="Progressing",
+            started_at=plan.started_at,
+        )
+        history = (plan.id, *record.history)[:HISTORY]
+        return record.model_copy(update={"release": underway, plan.target: plan.state, "history": history})
+
+    return Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan)
+
+
+def _walk(run: Run, position: int) -> Iterator[Event]:
+    """The steps from `position`. On failure, Ctrl-C and a closed generator: undone, unless the old color is already going."""
+    failure: BaseException | None = None
+    steps, reached, over = run.plan.steps, position, False
+    try:
+        for reached, step in enumerate(steps[position:], position):  # noqa: B007 - failures below say where
+            run.lease.change(partial(at, step=step.name))
+            yield run.told(Event(step.name, "start", step.says))
+            for event in find(run.plan, step).do(run, step):
+                yield run.told(event)
+            yield run.told(Event(step.name, "ok"))
+        over = True
+        yield from ended(run, "Healthy", "every step passed")
+        return
+    except Superseded:
+        raise
+    except GeneratorExit:
+        run.stopped = True
+        if not over and find(run.plan, steps[reached]).leaves_on_failure:
+            _leave(run)
+        elif not over:
+            with suppress(Superseded):
+                list(undone(run, reached, "the releaser was stopped"))
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, users come first
+        failure = error
+    reason = failure.what if isinstance(failure, OperatorError) else f"{type(failure).__name__}: {failure}".rstrip(": ")
+    said = run.told(Event(steps[reached].name, "warn", reason, data={"failed": True}))
+    if over or find(run.plan, steps[reached]).leaves_on_failure:
+        _leave(run)
+        raise NeedsHuman(f"{run.plan.target} serves everybody, but {steps[reached].name} failed: {reason}",
+                         where=run.plan.id, next="teal resume") from failure  # fmt: skip
+    yield from undone(run, reached, reason)  # traffic first, words after
+    if not run.stopped:
+        yield said
+    if isinstance(failure, NeedsHuman | BadInput):
+        raise failure
+    raise ReleaseFailed(f"Release {run.plan.id} failed at {steps[reached].name} and was undone: {reason}",
+                        where=failure.where if isinstance(failure, OperatorError) else steps[reached].name,
+                        next=failure.next if reached == 0 and isinstance(failure, OperatorError) else "teal history") from failure  # fmt: skip
+
+
+def _leave(run: Run) -> None:
+    """Leave the release where it is, for `teal resume`; a store that is down keeps the lease until it ends by itself."""
+    with suppress(StoreFailed):
+        run.lease.drop(lambda record: phase(record, "Degraded"))
+
+
+def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
+    """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is,
+    and when the color of before does not answer afterwards: then nothing is said to be undone."""
+    work = _undo(run, position)
+    try:
+        for event in work:
+            try:
+                yield run.told(event)
+            except GeneratorExit:  # whoever listened is gone (Ctrl-C, a closed pipe): undo to the end all the same
+                run.stopped = True
+                for _ in work:
+                    pass
+                break
+    except (Superseded, UnknownStep):
+        raise
+    except OperatorError as error:
+        raise NeedsHuman(
+            f"Undoing {run.plan.id} ({reason}) stopped: {error.what}", where=error.where, next="teal repair"
+        ) from error
+    said = silence(run.target, run.old) if run.old else ""
+    for event in ended(run, "Degraded", f"{reason}; afterwards {run.old} did not answer: {said}" if said else reason):
+        if not run.stopped:
+            yield event
+    if said:
+        raise NeedsHuman(
+            f"{run.new} of {run.plan.id} was taken away ({reason}), but {run.old} does not answer: {said}",
+            where=str(run.old),
+            next=NEXT,
+        )
+
+
+def _undo(run: Run, position: int) -> Iterator[Event]:
+    """Traffic first; then the undo of each kind of step that was begun, newest first."""
+    begun = list(dict.fromkeys(all_of(run.plan, run.plan.steps[: position + 1])))
+    if any(step.undo is give_back for step in begun):
+        yield from give_back(run)
+    run.lease.change(lambda record: phase(record, "RollingBack"))
+    for step in reversed(begun):
+        if step.undo is not give_back:
+            yield from step.undo(run)
+
+
+def ended(run: Run, how: str, reason: str) -> Iterator[Event]:
+    """Close the record; how it ended is kept beside the plan."""
+    leaving = run.new if how == "Degraded" else None
+    run.lease.end(lambda record: record.model_copy(update={leaving: None}) if leaving else record)
+    outcome = Outcome(
+        id=run.plan.id,
+        phase="Healthy" if how == "Healthy" else "Degraded",
+        reason=reason,
+        who=who(),
+        evidence=run.evidence,
+        ended_at=run.target.clock.now(),
+    )
+    try:
+        run.target.store.create(outcome_key(run.plan.id), outcome.model_dump_json(indent=1).encode())
+    except OperatorError as error:
+        yield run.told(Event("outcome", "warn", error.what))
+    active = run.new if how == "Healthy" else run.old
+    yield run.told(Event("done", "ok" if how == "Healthy" else "warn", f"{active or 'no color'} is active: {reason}",
+                         data={"phase": how, "release": run.plan.id}))  # fmt: skip
+
+
+def at(record: Record, step: str) -> Record:
+    """The record with its release at that step, going on."""
+    if record.release is None:
+        return record
+    return record.model_copy(update={"release": record.release.model_copy(update={"step": step, "phase": "Progressing"})})

@@ -1,0 +1,35 @@
+"""Whether the service answers: asked of itself, through the load balancer, before anybody says that something is mended."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from teal.client.probe import Prober
+from teal.errors import NeedsHuman, OperatorError
+from teal.ports.target import Target
+from teal.record.model import Color
+
+TRIES: Final = 3  # one answer may be lost while processes of the other color end
+NEXT: Final = "teal status; then runbooks/error-rate.md"
+
+
+def silence(target: Target, color: Color) -> str:
+    """Why the color answers no search; empty when it does. Costs one search, or three and two polls."""
+    said = ""
+    for tried in range(TRIES):
+        if tried:
+            target.clock.sleep(target.rules.poll_seconds)
+        try:
+            with Prober(target.client(target.traffic.entry(color)), target.probe_headers) as prober:
+                said = prober.answers()
+        except OperatorError as error:  # no way in, or no key
+            said = error.what
+        if not said:
+            return ""
+    return said
+
+
+def require_answer(target: Target, color: Color | None, done: str) -> None:
+    """Raises NeedsHuman when the active color does not answer although `done`. Before the first release nobody serves."""
+    if color is not None and (said := silence(target, color)):
+        raise NeedsHuman(f"{done}, but {color} does not answer: {said}", where=color, next=NEXT)

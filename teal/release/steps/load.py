@@ -1,0 +1,41 @@
+"""The step that sends load to the new color before it meets a user, and fails the release where a threshold is breached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from teal.events import Event
+from teal.load import run as runs
+from teal.load.place import Place
+from teal.record.releases import PlannedStep
+from teal.release.context import Run
+from teal.release.steps.step import Step
+
+FOLDER: Final = Path("artifacts/load")
+
+
+def load(run: Run, step: PlannedStep) -> Iterator[Event]:
+    """Golden questions through the load balancer, with the new color's header. Raises Breached; NeedsHuman for too few samples, which are no pass."""
+    runs.require_installed()
+    entry = run.target.traffic.entry(run.new)
+    key = run.target.probe_headers["Authorization"].removeprefix("Bearer ")
+    place = Place(
+        entry.url,
+        (key,),
+        Path(entry.ca) if entry.ca else None,
+        {"where": run.target.name, "color": run.new},
+        headers=entry.headers,
+    )
+    test = runs.LoadTest(step.shape or "smoke", FOLDER / run.plan.id, ("--questions", str(run.target.golden)))
+    for event in runs.run(place, test):
+        run.lease.keep()
+        yield Event(step.name, "progress", event.detail, event.done, event.total)
+
+
+LOAD: Final = Step(
+    "load",
+    "load {shape} on {target} by its own way in, judged by loadtests/thresholds.yaml",
+    load,  # uploaders take away what they send
+)

@@ -1,0 +1,89 @@
+"""The steps that ask the new color before users do: warm its caches, golden questions, caches apart, a document through its worker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Final
+
+from teal.client import probe
+from teal.errors import OperatorError
+from teal.events import Event
+from teal.record.model import Color
+from teal.record.releases import PlannedStep
+from teal.release.context import Run
+from teal.release.steps.step import Step
+
+
+def warm(run: Run, step: PlannedStep) -> Iterator[Event]:
+    asked = probe.golden(run.target.golden)
+    with run.prober(run.new) as prober:
+        answered = prober.warm(asked)
+    run.lease.keep()
+    yield Event(step.name, "progress", "questions asked", done=answered, total=len(asked))
+
+
+def golden(run: Run, step: PlannedStep) -> Iterator[Event]:
+    """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
+    clock, wrong, counted = run.target.clock, [], 0
+    for question in probe.golden(run.target.golden):
+        with run.prober(run.new) as prober:
+            passed, why = prober.passes(question)
+        if not passed and run.old is not None:
+            with run.prober(run.old) as prober:
+                if prober.passes(question)[0]:
+                    wrong.append(why)
+        counted += passed
+        run.lease.keep()
+    if wrong:
+        raise OperatorError(
+            f"{len(wrong)} golden questions that {run.old} answers: {'; '.join(wrong[:3])}", where=run.new, next="teal history"
+        )
+    yield Event(step.name, "progress", f"{counted} golden questions answered as expected")
+    if run.old is not None:
+        for first, second in ((run.old, run.new), (run.new, run.old)):
+            _caches_apart(run, first, second)
+        yield Event(step.name, "progress", "neither color answers from the other's cache")
+    deadline = clock.monotonic() + run.target.rules.ingest_seconds
+
+    def wait() -> bool:
+        run.wait()
+        return clock.monotonic() < deadline
+
+    with run.prober(run.new) as prober:
+        prober.ingest(run.plan.id, wait)
+    yield Event(step.name, "progress", "a probe document was indexed by the new worker")
+
+
+def _caches_apart(run: Run, first: Color, second: Color) -> None:
+    """A search that nobody ever sent: once one color answered it, the other must not find it in a cache."""
+    query = f"cache probe {secrets.token_hex(8)}"
+    for color in (first, second):
+        with run.prober(color) as prober:
+            if prober.from_cache(query):
+                raise OperatorError(f"{color} answers from the cache of {first}", where=run.new, next="teal history")
+    run.lease.keep()
+
+
+def undo_golden(run: Run) -> Iterator[Event]:
+    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
+    try:
+        with run.prober(run.old or run.new) as prober:
+            prober.forget(run.plan.id)
+    except probe.ProbeFailed as error:
+        yield Event("golden", "warn", f"a probe document may be left: {error.what}")
+
+
+WARM: Final = Step(
+    "warm",
+    "ask {target} the usual questions, so that its caches are not empty",
+    warm,
+    takes_back="its cache keys carry its release",
+)
+GOLDEN: Final = Step(
+    "golden",
+    "golden questions, caches apart, and a probe document through {target}",
+    golden,
+    takes_back="the probe document is deleted",
+    undo=undo_golden,
+)

@@ -1,0 +1,48 @@
+"""The steps that give the new color its users, and what gives them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from teal.events import Event
+from teal.ports.traffic import all_to, shifted
+from teal.record.file import StoreFailed
+from teal.record.releases import PlannedStep
+from teal.release.context import Run, shares
+from teal.release.steps.step import Step
+
+
+def shift(run: Run, step: PlannedStep) -> Iterator[Event]:
+    weights = shifted(run.new, step.percent or 0)
+    run.set_shares(weights)
+    yield Event(step.name, "progress", f"{step.percent} % to {run.new}", data=shares(weights))
+
+
+def give_back(run: Run) -> Iterator[Event]:
+    """All requests to the old color. Also when the store is down, as long as nobody can have taken the lease."""
+    if run.old is None:
+        return
+    try:
+        run.set_shares(all_to(run.old))
+    except StoreFailed:
+        if not run.lease.fresh:
+            raise
+        run.target.traffic.set(all_to(run.old))
+    yield Event("give-back", "warn", f"all requests to {run.old}", data=shares(all_to(run.old)))
+
+
+def promote(run: Run, step: PlannedStep) -> Iterator[Event]:
+    run.lease.change(lambda record: record.model_copy(update={"active": run.new}), generation=True)
+    yield Event(step.name, "progress", f"{run.new} is active")
+
+
+def undo_promote(run: Run) -> Iterator[Event]:
+    run.lease.change(lambda record: record.model_copy(update={"active": run.old}), generation=True)
+    yield Event("promote", "warn", f"{run.old or 'no color'} is active again")
+
+
+SHIFT: Final = Step("shift", "{percent} % of the requests to {target}", shift, takes_back="{back}", undo=give_back)
+PROMOTE: Final = Step(
+    "promote", "{target} is the active color", promote, takes_back="{before} is the active color again", undo=undo_promote
+)

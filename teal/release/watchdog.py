@@ -1,0 +1,152 @@
+"""`python -m teal.release.watchdog`: looks after a release's users when its releaser does not. supervisord runs it on a laptop
+(teal/laptop/parts/watchdog.py); on AWS a scheduled function does the first half (infra/platform/ingress/watchdog.py).
+
+It gives the traffic back first, and writes into the record why. What nobody takes up after that it ends by itself, a little later, so that a
+person who is at the keyboard is not in its way. What is too much is in contract/watchdog.py.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contract.watchdog import END_SECONDS, NOBODY, Users, given_back, is_promoted, is_unheld, patience_seconds, reason
+from teal.errors import OperatorError
+from teal.events import Event
+from teal.metrics.gates import ERRORS, REQUESTS
+from teal.ports.metrics import Counts
+from teal.ports.target import Target
+from teal.ports.traffic import all_to
+from teal.record.lease import Superseded, change, require_underway
+from teal.record.model import Record
+from teal.release.rollback import rollback
+from teal.release.runner import resume
+from teal.targets import open_target
+
+LOOK_SECONDS: Final = 0.5
+RECENT_SECONDS: Final = 10.0  # the active color's users are judged by what happened in these
+ASK_SECONDS: Final = 2.0  # between two questions to the active color's processes what they counted
+LONGEST_PAUSE_SECONDS: Final = 600.0  # between tries to end what can not be ended
+
+
+@dataclass
+class Watchdog:
+    """Looks at one place again and again. What it remembers between two looks may be lost: it only makes it wait anew."""
+
+    target: Target
+    unheld: tuple[int, float] | None = None  # the generation that nobody holds, and since when (monotonic seconds)
+    before: Users = NOBODY  # the active color's users, until the release that is under way began
+    release: str = ""  # whose users `recent` counts
+    recent: deque[tuple[float, Users]] = field(default_factory=deque)
+    pause: float = 0.0
+    not_until: float = 0.0
+
+    def look(self) -> Iterator[Event]:
+        """One look, and what follows from it. Raises OperatorError when something did not answer: look again."""
+        record, _ = self.target.store.read()
+        now = self.target.clock.monotonic()
+        if record.release is None:
+            self.unheld, self.release, self.pause = None, "", 0.0
+            return
+        said, share = _said(record), self.target.traffic.read().of(record.release.target)
+        if why := reason(said, share, self.target.clock.now(), self._lately(record, now), self.before):
+            yield from self._give_back(record, why)
+            return
+        if not is_unheld(said, self.target.clock.now()):
+            self.unheld = None
+            return
+        if self.unheld is None or self.unheld[0] != record.generation:
+            self.unheld = (record.generation, now)
+        if now - self.unheld[1] >= patience_seconds(said) and now >= self.not_until:
+            self.pause = min(LONGEST_PAUSE_SECONDS, max(END_SECONDS, 2 * self.pause))
+            self.not_until = now + self.pause
+            yield from self._end(record)
+
+    def _give_back(self, record: Record, why: str) -> Iterator[Event]:
+        if record.active is None or record.release is None:
+            return
+        if not is_unheld(_said(record), self.target.clock.now()):  # its releaser lives, and its users suffer: end it now
+            yield Event("watchdog", "warn", why)
+            yield from rollback(self.target, note=f"watchdog: {why}")
+            return
+        self.target.traffic.set(all_to(record.active))  # first: everything else may wait
+        id, clock = record.release.id, self.target.clock
+
+        def write(found: Record) -> Record:
+            if (
+                found.release is None
+                or found.release.id != id
+                or not is_unheld(_said(found), clock.now())
+                or is_promoted(_said(found))
+            ):
+                raise Superseded(found)  # somebody took it up meanwhile
+            return Record.model_validate(given_back(_said(found), why))
+
+        try:
+            change(self.target.store, write)
+        except Superseded:
+            yield Event("watchdog", "warn", f"somebody took {id} up meanwhile: its shares are that one's")
+            return
+        self.target.traffic.set(all_to(record.active))  # a call of the releaser that slept may have come in between
+        yield Event("watchdog", "warn", f"all requests to {record.active}: {why}")
+
+    def _end(self, record: Record) -> Iterator[Event]:
+        """What a person would do: finish what was promoted, undo everything else."""
+        if is_promoted(_said(record)) or (record.release is not None and record.release.phase == "RollingBack"):
+            yield from resume(self.target)
+        else:
+            yield from rollback(self.target, note="watchdog: its releaser was gone")
+
+    def _lately(self, record: Record, now: float) -> Users:
+        """The active color's users of the last seconds. The first look at a release keeps what they had before it."""
+        if record.active is None or not self._is_serving(record):
+            return NOBODY
+        id = require_underway(record)
+        if id != self.release:
+            self.release, self.before = id, NOBODY
+            self.recent.clear()
+        if not self.recent or now - self.recent[-1][0] >= ASK_SECONDS:
+            try:
+                counted = _users(self.target.metrics.read(record.active))
+            except OperatorError:
+                return NOBODY  # the releaser's lease is looked at all the same
+            self.before = self.before if self.recent else counted
+            self.recent.append((now, counted))
+        while len(self.recent) > 2 and self.recent[1][0] <= now - RECENT_SECONDS:
+            self.recent.popleft()
+        last = self.recent[-1][1]
+        first = self.recent[0][1]
+        return Users(max(0, last.failed - first.failed), max(0, last.asked - first.asked))
+
+    def _is_serving(self, record: Record) -> bool:
+        """Whether the release is one whose traffic can be given back because of its users: not undone, not promoted."""
+        return record.release is not None and record.release.phase != "RollingBack" and not is_promoted(_said(record))
+
+
+def _users(counts: Counts) -> Users:
+    return Users(counts.get(ERRORS.name, 0), counts.get(REQUESTS.name, 0))
+
+
+def _said(record: Record) -> Mapping[str, Any]:
+    return record.model_dump(mode="json")
+
+
+def main() -> int:
+    """Until it is ended. What goes wrong is said and tried again: this process must outlive everything that a release can break."""
+    dog: Watchdog | None = None
+    while True:
+        try:
+            dog = dog or Watchdog(open_target(None))
+            for event in dog.look():
+                print(f"{event.state} {event.step} {event.detail}", flush=True)  # noqa: T201
+        except (OperatorError, OSError) as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        time.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

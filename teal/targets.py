@@ -1,0 +1,19 @@
+"""Opens the place where a command works: the laptop, or a stack on AWS."""
+
+from __future__ import annotations
+
+import os
+
+from teal.ports.target import Target
+
+
+def open_target(stack: str | None) -> Target:
+    """The laptop without a name, else that stack on AWS. Each is imported only here and late: neither needs the other's libraries."""
+    if stack is None:
+        from teal.laptop.layout import locate
+        from teal.laptop.target import laptop
+
+        return laptop(locate(os.environ), os.environ)
+    from teal.aws.target import aws
+
+    return aws(stack, os.environ)

@@ -1,0 +1,196 @@
+"""A real Kubernetes API server on loopback: etcd and kube-apiserver, on ports of their own, gone afterwards.
+
+What it proves: schemas, defaults, server-side apply, RBAC, admission policies. What is not here: nodes, pods, the operators' webhooks, and
+whoever acts on what is written (unless a test starts one).
+"""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from tests.services.go_tools import tool
+from tests.services.ports import free_port
+from tests.services.required import require
+
+BOOT_SECONDS: Final = 120.0  # 6 s alone on two cores; CI machines are slower
+STOP_SECONDS: Final = 10.0
+TOKEN: Final = "of-these-tests-alone"
+ADMIN: Final = "kubernetes-admin"
+
+
+class Refused(Exception):
+    """What the API server answered instead of doing it: `code` is HTTP's, `reason` Kubernetes' own word."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        try:
+            said: Mapping[str, Any] = answer.json()
+        except ValueError:
+            said = {"message": answer.text}
+        super().__init__(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {said.get('message')}")
+        self.code = answer.status_code
+        self.reason = str(said.get("reason", ""))
+
+
+@dataclass(frozen=True)
+class Who:
+    """A user whom the administrator impersonates, as EKS maps an AWS role to one by its access entry."""
+
+    user: str
+    groups: Sequence[str] = ()
+
+
+@dataclass
+class ApiServer:
+    """Speaks to the server as its administrator, or as `who` by impersonation."""
+
+    url: str
+    ca: Path
+    client: httpx.Client
+    _kinds: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
+
+    def path(self, document: Mapping[str, Any], subresource: str = "") -> str:
+        """Where the object is, by the server's own discovery."""
+        api, kind, metadata = document["apiVersion"], document["kind"], document["metadata"]
+        base = f"/apis/{api}" if "/" in api else f"/api/{api}"
+        if kind not in self._kinds.get(api, {}):
+            found = self.ask("GET", base)["resources"]
+            self._kinds[api] = {one["kind"]: (one["name"], one["namespaced"]) for one in found if "/" not in one["name"]}
+        resource, namespaced = self._kinds[api][kind]
+        folder = f"/namespaces/{metadata.get('namespace', 'default')}" if namespaced else ""
+        return "/".join(filter(None, (f"{base}{folder}/{resource}", metadata["name"], subresource)))
+
+    def ask(self, method: str, path: str, body: Any = None, who: Who | None = None, **more: Any) -> dict[str, Any]:
+        """Raises Refused."""
+        headers = list(more.pop("headers", {}).items())
+        if who is not None:
+            headers += [("Impersonate-User", who.user), *(("Impersonate-Group", group) for group in who.groups)]
+        answer = self.client.request(method, path, json=body, headers=headers, **more)
+        if answer.is_error:
+            raise Refused(answer)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def apply(
+        self, document: Mapping[str, Any], manager: str, who: Who | None = None, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Server-side apply without force, as Pulumi's provider does it; the object as the server keeps it."""
+        more = {"dryRun": "All"} if dry_run else {}
+        return self.ask(
+            "PATCH", self.path(document), document, who,
+            params={"fieldManager": manager, "force": "false", **more}, headers={"Content-Type": "application/apply-patch+yaml"},
+        )  # fmt: skip
+
+    def create(self, document: Mapping[str, Any], who: Who | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+        folder = self.path(document).rpartition("/")[0]
+        return self.ask("POST", folder, document, who, params={"dryRun": "All"} if dry_run else {})
+
+    def read(self, document: Mapping[str, Any], who: Who | None = None) -> dict[str, Any] | None:
+        """The object, or None when there is none."""
+        try:
+            return self.ask("GET", self.path(document), who=who)
+        except Refused as refused:
+            if refused.code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def define(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+        """Make custom resources known, and wait until they are served."""
+        for one in definitions:
+            self.apply(one, "definitions")
+        for one in definitions:
+            self.wait(lambda one=one: "True" in _conditions(self.read(one) or {}, "Established"), one["metadata"]["name"])
+
+    def wait(self, condition: Any, what: str) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} is not there after {BOOT_SECONDS:.0f} s"
+            time.sleep(0.1)
+
+
+@contextmanager
+def start(folder: Path) -> Iterator[ApiServer]:
+    """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs."""
+    etcd = shutil.which("etcd")
+    require("etcd", "apt-get install etcd-server.", etcd is not None)
+    program = tool("kube-apiserver")
+    etcd_port, peer_port, port = free_port(), free_port(), free_port()
+    tokens, key = folder / "tokens.csv", folder / "service-accounts.key"
+    tokens.write_text(f'{TOKEN},{ADMIN},{ADMIN},"system:masters"\n')
+    tokens.chmod(0o600)
+    _write_key(key)
+    address = f"http://127.0.0.1:{etcd_port}"
+    with ExitStack() as running:
+        running.enter_context(_process(folder / "etcd.log", [
+            str(etcd), "--data-dir", str(folder / "etcd"), "--listen-client-urls", address, "--advertise-client-urls", address,
+            "--listen-peer-urls", f"http://127.0.0.1:{peer_port}",
+            "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer_port}", "--initial-cluster", f"default=http://127.0.0.1:{peer_port}",
+        ]))  # fmt: skip
+        server = running.enter_context(_process(folder / "apiserver.log", [
+            str(program), "--etcd-servers", address, "--bind-address", "127.0.0.1", "--secure-port", str(port),
+            "--advertise-address", "10.255.255.1", "--endpoint-reconciler-type", "none",  # nobody is told of this server
+            "--cert-dir", str(folder / "certificates"), "--token-auth-file", str(tokens), "--anonymous-auth=false",
+            "--authorization-mode", "RBAC", "--allow-privileged", "--service-cluster-ip-range", "10.254.0.0/24",
+            "--service-account-issuer", "https://kubernetes.default.svc",
+            "--service-account-key-file", f"{key}.pub", "--service-account-signing-key-file", str(key),
+        ]))  # fmt: skip
+        ca = folder / "certificates" / "apiserver.crt"
+        _wait(port, ca, server, folder)
+        trust = ssl.create_default_context(cafile=str(ca))
+        url = f"https://127.0.0.1:{port}"
+        client = httpx.Client(base_url=url, verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+        yield ApiServer(url, ca, running.enter_context(client))
+
+
+@contextmanager
+def _process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    bound = ["setpriv", "--pdeathsig", "KILL", *command]  # gone with this process, however it ends
+    with log.open("wb") as said, subprocess.Popen(bound, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _write_key(path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+    Path(f"{path}.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _wait(port: int, ca: Path, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the server calls itself ready, its own roles and namespaces included."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            trust = ssl.create_default_context(cafile=str(ca))
+            answer = httpx.get(
+                f"https://127.0.0.1:{port}/readyz", verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5
+            )
+            if answer.status_code == httpx.codes.OK:
+                return
+        except (OSError, httpx.HTTPError):
+            pass  # not yet
+        time.sleep(0.2)
+    logs = "\n".join((folder / name).read_text(errors="replace")[-2000:] for name in ("etcd.log", "apiserver.log"))
+    raise RuntimeError(f"the API server ended or was not ready within {BOOT_SECONDS:.0f} s; the logs end:\n{logs}")
+
+
+def _conditions(document: Mapping[str, Any], kind: str) -> list[str]:
+    return [one["status"] for one in document.get("status", {}).get("conditions", ()) if one["type"] == kind]

@@ -1,0 +1,130 @@
+"""Hundreds of clients that send a byte a second, or read nothing, at the real load balancer: everybody else is answered, and they are put out."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from teal.laptop import caddyfile
+from tests.parts.app.service import until
+from tests.services import caddy_process
+
+pytestmark = [pytest.mark.integration, pytest.mark.long]
+
+EACH = 100  # connections of each of the three kinds
+PATIENCE_SECONDS = 6  # of the load balancer, in this test: an answer, and a body
+HEAD_SECONDS = 10  # of the load balancer, always: a request's head
+LARGE_BYTES = 50_000_000  # of an answer: more than all buffers on its way hold
+SLOW_ANSWER_SECONDS = 3.0  # of an ordinary request, on two cores that hold 300 other connections
+
+
+class App(BaseHTTPRequestHandler):
+    """Answers /large with more than buffers take, and everything else at once."""
+
+    protocol_version = "HTTP/1.1"
+    held = 0
+    came = 0
+    lock = threading.Lock()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+    def do_GET(self) -> None:
+        body = bytes(LARGE_BYTES) if self.path == "/large" else b"{}"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with self.holding(), contextlib.suppress(OSError):
+            self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        with self.holding(), contextlib.suppress(OSError):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        with App.lock:
+            App.held += 1
+            App.came += 1
+        try:
+            yield
+        finally:
+            with App.lock:
+                App.held -= 1
+
+
+@pytest.fixture
+def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[caddy_process.Front]:
+    monkeypatch.setattr(caddyfile, "BODY_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(caddyfile, "ANSWER_SECONDS", PATIENCE_SECONDS)
+    with caddy_process.start(tmp_path, {"blue": (App, App), "green": (App, App)}) as started:
+        yield started
+
+
+def connected(front: caddy_process.Front) -> ssl.SSLSocket:
+    place = urlsplit(front.url)
+    context = ssl.create_default_context(cafile=str(front.layout.ca))
+    raw = socket.create_connection((place.hostname or "", place.port or 0), timeout=30)
+    return context.wrap_socket(raw, server_hostname=place.hostname)
+
+
+def test_clients_that_trickle_or_do_not_read_keep_nobody_waiting_and_are_put_out(front: caddy_process.Front) -> None:
+    heads = [connected(front) for _ in range(EACH)]
+    bodies = [connected(front) for _ in range(EACH)]
+    deaf = [connected(front) for _ in range(EACH)]
+    everybody = [*heads, *bodies, *deaf]
+    waits = []
+    try:
+        for one in heads:
+            one.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        for one in bodies:
+            one.sendall(b"POST /v1/documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n{" + b" " * 70_000)
+        for one in deaf:
+            one.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until("the slow ones are at the app", lambda: App.came >= 2 * EACH, 30)
+        began = time.monotonic()
+        with front.client() as http:
+            while time.monotonic() - began < HEAD_SECONDS + PATIENCE_SECONDS:
+                for one in (*heads, *bodies):
+                    with contextlib.suppress(OSError):  # it was put out
+                        one.sendall(b" ")
+                asked = time.monotonic()
+                assert http.post("/v1/search", content=b'{"query": "x"}').status_code == 200
+                assert http.get("/").status_code == 200
+                waits.append(time.monotonic() - asked)
+                time.sleep(max(0.0, 1 - waits[-1]))
+        assert max(waits) < SLOW_ANSWER_SECONDS, f"somebody else waited {max(waits):.1f} s"
+        until("nobody holds the app", lambda: App.held == 0, 30)
+        closed = sum(map(put_out, (*heads, *bodies)))
+        assert closed == 2 * EACH
+    finally:
+        for one in everybody:
+            one.close()
+
+
+def put_out(one: ssl.SSLSocket) -> bool:
+    """Whether the other end has closed this connection."""
+    one.settimeout(5)
+    try:
+        while one.recv(65_536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,239 @@
+"""No input makes the service's regular expressions, readers or cutters take more than time in proportion to its size.
+
+The patterns are found in the source itself, so a new one is tested from the day it is written.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final, cast
+
+import pytest
+from pydantic import ValidationError
+
+import app
+from app.answering.deadline import MOST_CHARACTERS, until_deadline
+from app.answering.follow_up import MOST_TURN_CHARACTERS, MOST_TURNS
+from app.errors import DocumentRejected, InvalidRequest, ModelUnavailable
+from app.http.dependencies import Service
+from app.http.routes.search import check_limits
+from app.http.schemas import AskIn
+from app.settings import Settings
+from app.text.chunk import chunk
+from app.text.encoding import decoded
+from app.text.formats import FORMATS
+from app.text.formats.pdf import joined
+from app.text.parse import parse
+
+SOURCE: Final = Path(app.__file__).parent
+CALLS: Final = frozenset({"compile", "match", "search", "fullmatch", "split", "sub", "findall", "finditer"})
+HOSTILE: Final = {
+    "spaces": " ", "tabs": "\t", "no-break spaces": "\u00a0", "line ends": "\n", "lines of spaces": "  \n", "hashes": "#",
+    "headings": "# ", "brackets": "[", "closed brackets": "]", "round brackets": "(", "angles": "<", "tags": "<a ", "backquotes": "`",
+    "fences": "```\n", "quotes": '"', "quoted ends": '."', "dots": ".", "dotted": "a.", "ends": ". ", "dashes": "-", "hyphens": "a-",
+    "rules": "-\n", "underscores": "_", "letters": "a", "capitals": "aB", "digits": "1", "words": "ab ", "cells": "|", "rows": "|-|\n",
+    "items": "- a\n", "keys": "a: b\n", "pictures": "![", "links": "[](", "stars": "*", "backslashes": "\\", "citations": "[1] ",
+    "commas": 'a,"', "entities": "&#", "marks": "\u0301", "han": "\u4e00", "thai": "\u0e01\u0e31", "front": "---\n",
+}  # fmt: skip
+TAILS: Final = ("x", "\n!")
+HEADS: Final = ("[source", "(quelle:", "【1", "[1,", ". [", "```", "|")  # begin what the rest does not end
+NO_CODE_OF_OURS: Final = ("app.catalog.migrations", "app.main", "app.worker", "app.admin")  # running them begins something
+MEGABYTE: Final = 1_000_000
+SECONDS_FOR_10_MB: Final = 1.0
+
+
+def built() -> dict[str, re.Pattern[str] | re.Pattern[bytes]]:
+    """Those that modules put together from pieces: every pattern that a module holds, by its name."""
+    found: dict[str, re.Pattern[str] | re.Pattern[bytes]] = {}
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if not module.name.startswith(NO_CODE_OF_OURS):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                held = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else (value,)
+                for number, one in enumerate(held):
+                    if isinstance(one, re.Pattern):
+                        found[f"{module.name.removeprefix('app.').replace('.', '/')}.py:{name}:{number}"] = one
+    return found
+
+
+def patterns() -> dict[str, re.Pattern[str] | re.Pattern[bytes]]:
+    """Every regular expression of the service, by where it stands."""
+    found: dict[str, re.Pattern[str] | re.Pattern[bytes]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS):
+                continue
+            if not (isinstance(node.func.value, ast.Name) and node.func.value.id == "re" and node.args):
+                continue
+            pattern = node.args[0]
+            if isinstance(pattern, ast.Constant) and isinstance(pattern.value, str | bytes):
+                given = [*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "flags")]
+                flags = {name for one in given for name in re.findall(r"re\.([A-Z]+)\b", ast.unparse(one))}
+                combined = re.RegexFlag(0)
+                for name in flags:
+                    combined |= getattr(re, name)
+                found[f"{path.relative_to(SOURCE)}:{node.lineno}"] = re.compile(pattern.value, combined)
+    known = {(one.pattern, one.flags) for one in found.values()}
+    return found | {where: one for where, one in built().items() if (one.pattern, one.flags) not in known}
+
+
+PATTERNS: Final = patterns()
+
+
+def taken(pattern: re.Pattern[str] | re.Pattern[bytes], text: str) -> float:
+    """CPU seconds to look for the pattern from every place of the text and find nothing more, whatever it found."""
+    subject: str | bytes = text.encode() if isinstance(pattern.pattern, bytes) else text
+    began = time.process_time()
+    pattern.fullmatch(subject)  # type: ignore[arg-type]
+    for number, _ in enumerate(pattern.finditer(subject)):  # type: ignore[arg-type]
+        if number >= 100_000:  # finding is paid for by what is found; it is looking in vain that explodes
+            break
+    return time.process_time() - began
+
+
+def test_the_patterns_are_found() -> None:
+    assert len(PATTERNS) > 25
+    assert any(where.startswith("answering/cite.py") for where in PATTERNS)
+    assert any(where.startswith("text/blocks.py") for where in PATTERNS)
+    assert any(where.startswith("answering/cite.py:_MARK") for where in PATTERNS), "one that is put together from pieces"
+
+
+def test_a_pattern_that_backtracks_would_be_found() -> None:
+    assert taken(re.compile(r"[ \t]+\n"), " " * 20_000 + "x") > SECONDS_FOR_10_MB / 5
+
+
+@pytest.mark.parametrize("where", PATTERNS)
+def test_no_regular_expression_backtracks(where: str) -> None:
+    for name, unit in HOSTILE.items():
+        for tail in TAILS:
+            text = (
+                unit * (20_000 // len(unit)) + tail
+            )  # what is quadratic takes seconds at this size, what is linear microseconds
+            seconds = taken(PATTERNS[where], text)
+            assert seconds < SECONDS_FOR_10_MB / 5, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 20 KB of {name}"
+    for head in HEADS:
+        for name in ("spaces", "line ends", "digits", "letters", "commas"):
+            seconds = taken(PATTERNS[where], head + HOSTILE[name] * (20_000 // len(HOSTILE[name])) + "x")
+            assert seconds < SECONDS_FOR_10_MB / 5, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for {head!r} and {name}"
+
+
+# What answers look at is short whatever anybody sends, which the tests at the end of this file hold: a question has 2,000 characters, what was
+# said before it 8,000, a title 500, a passage LONGEST_PASSAGE, and all that a model says 100,000.
+READS_FILES: Final = [where for where in PATTERNS if not where.startswith("answering/")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("where", READS_FILES)
+def test_ten_megabytes_take_a_regular_expression_less_than_a_second(where: str) -> None:
+    for name, unit in HOSTILE.items():
+        text = unit * (10 * MEGABYTE // len(unit)) + "\n!"
+        seconds = min(taken(PATTERNS[where], text) for _ in range(2))
+        assert seconds < SECONDS_FOR_10_MB, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 10 MB of {name}"
+
+
+READS_SHORT: Final = [where for where in PATTERNS if where.startswith("answering/")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("where", READS_SHORT)
+def test_the_longest_text_that_answers_look_at_takes_no_time(where: str) -> None:
+    """Twenty-five times what the 20 KB above take, where a pattern goes back: ten megabytes never come here."""
+    for name in ("letters", "digits", "words", "dotted", *WHOLE):
+        unit = HOSTILE[name]
+        seconds = taken(PATTERNS[where], unit * (MOST_CHARACTERS // len(unit)) + "\n!")
+        assert seconds < SECONDS_FOR_10_MB, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 100 KB of {name}"
+
+
+LONGEST_PASSAGE: Final = 20_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_passage_is_short_whatever_is_cut(name: str) -> None:
+    settings = Settings()
+    for tail in TAILS:
+        passages = chunk(
+            HOSTILE[name] * (100_000 // len(HOSTILE[name])) + tail,
+            target_tokens=settings.passage_tokens, overlap_tokens=settings.passage_overlap_tokens,
+        )  # fmt: skip
+        assert max(len(one.context) + len(one.text) for one in passages) <= LONGEST_PASSAGE, name
+
+
+def test_a_question_and_what_was_said_before_it_are_short() -> None:
+    for body in (
+        {"question": "x", "history": [{"role": "user", "content": "x" * (MOST_TURN_CHARACTERS + 1)}]},
+        {"question": "x", "history": [{"role": "user", "content": "x"}] * (MOST_TURNS + 1)},
+    ):
+        with pytest.raises(ValidationError, match="at most"):
+            AskIn.model_validate(body)
+    service = cast("Service", SimpleNamespace(settings=Settings()))
+    with pytest.raises(InvalidRequest, match="the limit is 2000"):
+        check_limits(service, "x" * 2_001, 1)
+
+
+def test_a_model_that_does_not_stop_is_cut_off() -> None:
+    said = list[str]()
+
+    async def endless() -> AsyncGenerator[str, None]:
+        while True:
+            yield "word " * 200
+
+    async def listen() -> None:
+        async for piece in until_deadline(endless(), 60.0):
+            said.append(piece)
+
+    with pytest.raises(ModelUnavailable, match=f"more than {MOST_CHARACTERS} characters"):
+        asyncio.run(listen())
+    assert sum(map(len, said)) <= MOST_CHARACTERS
+
+
+SECONDS_FOR_100_KB: Final = (
+    1.5  # what is linear takes a tenth of it, on one core that others use too; what is quadratic takes minutes
+)
+WHOLE: Final = (
+    "spaces",
+    "line ends",
+    "lines of spaces",
+    "headings",
+    "brackets",
+    "angles",
+    "fences",
+    "quoted ends",
+    "dots",
+    "rows",
+    "keys",
+    "pictures",
+    "commas",
+)
+
+
+def seconds_for(work: Callable[[str], object], unit: str) -> float:
+    body = unit * (100_000 // len(unit.encode())) + "x"
+    began = time.process_time()
+    with suppress(DocumentRejected):
+        work(body)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_cutting_takes_time_in_proportion(name: str) -> None:
+    assert seconds_for(lambda text: chunk(text, target_tokens=180, overlap_tokens=30), HOSTILE[name]) < SECONDS_FOR_100_KB
+
+
+@pytest.mark.parametrize("media_type", [one.media_type for one in FORMATS if one.text])
+def test_reading_takes_time_in_proportion(media_type: str) -> None:
+    for name in WHOLE:
+        assert seconds_for(lambda text: parse(text.encode(), media_type, None), HOSTILE[name]) < SECONDS_FOR_100_KB, name
+
+
+def test_lines_of_a_pdf_and_unknown_encodings_take_time_in_proportion() -> None:
+    for name in WHOLE:
+        assert seconds_for(lambda text: joined([text.split("\n")] * 2), HOSTILE[name]) < SECONDS_FOR_100_KB, name
+        assert seconds_for(lambda text: decoded(text.encode() + b"\xe9", None), HOSTILE[name]) < SECONDS_FOR_100_KB, name

@@ -1,0 +1,123 @@
+"""An app process stays small and quick under requests that are made to be expensive."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.parts.app.service import Service
+
+pytestmark = pytest.mark.integration
+
+JSON = {"content-type": "application/json"}
+LIMIT_BYTES = 400_000_000  # of an app's resident memory, at its highest
+LARGEST_BYTES = 20_000_000  # what a document of the default limit may have as JSON
+SIDE_BY_SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    environment = {"TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "100000"}
+    running = Service(tmp_path_factory.mktemp("memory"), environment)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@cache
+def body(name: str) -> bytes:
+    """By name, so that a failure shows names and not megabytes."""
+    match name.partition(" "):
+        case ("fields", _, size_bytes):  # an object of as many fields as fit, none of which anybody knows
+            return b"{" + b",".join(b'"%07x":0' % number for number in range(int(size_bytes) // 12)) + b"}"
+        case ("lists", _, size_bytes):
+            return b"[" + b"[]," * (int(size_bytes) // 3)
+        case ("wide", _, size_bytes):  # four bytes in memory for each character, and a text that is none
+            return b'{"text": 1, "title": "' + "😀".encode() * (int(size_bytes) // 4) + b'"}'
+        case ("sources", _, size_bytes):
+            return b'{"question": "x", "filters": {"sources": [' + b"1," * (int(size_bytes) // 2) + b"1]}}"
+        case _:
+            return b'{"question": "' + b"x" * 3_000 + b'"}'
+
+
+def highest_bytes(service: Service) -> int:
+    status = Path(f"/proc/{service.processes['app-0'].pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+def attack(service: Service, requests: list[tuple[str, str | None, str]]) -> list[int]:
+    """The statuses; 0 where the service hung up on a body that it did not want to read. A searcher asks all the while."""
+    clients = {key: service.client_with(key) for _, key, _ in requests}
+
+    def send(one: tuple[str, str | None, str]) -> int:
+        path, key, name = one
+        try:
+            return clients[key].post(path, content=body(name), headers=JSON).status_code
+        except httpx.TransportError:
+            return 0
+
+    stop, waits = threading.Event(), [0.0]
+
+    def search() -> None:
+        with service.client("reader") as reader:
+            for number in itertools.count():
+                began = time.monotonic()
+                assert reader.post("/v1/search", json={"query": f"lighthouse {number}"}).status_code == 200
+                waits.append(time.monotonic() - began)
+                if stop.wait(0.1):
+                    return
+
+    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE + 1) as pool:
+        searching = pool.submit(search)
+        try:
+            found = list(pool.map(send, requests))
+        finally:
+            stop.set()
+        searching.result()
+    for client in clients.values():
+        client.close()
+    assert max(waits) < 5, f"a question waited {max(waits):.1f} s"
+    return found
+
+
+def test_large_hostile_bodies_leave_an_app_below_400_mb(service: Service) -> None:
+    reader, writer = service.key("reader"), service.key("writer")
+    requests = [
+        ("/v1/session", None, f"fields {LARGEST_BYTES}"),
+        ("/v1/session", None, "fields 4000"),
+        ("/v1/search", reader, f"fields {LARGEST_BYTES}"),
+        ("/v1/search", reader, "fields 262000"),
+        ("/v1/ask", reader, "sources 262000"),
+        ("/v1/documents", reader, f"fields {LARGEST_BYTES}"),
+        ("/v1/documents", writer, f"fields {LARGEST_BYTES}"),
+        ("/v1/documents", writer, f"lists {LARGEST_BYTES}"),
+        ("/v1/documents", writer, f"wide {LARGEST_BYTES}"),
+    ]
+    found = attack(service, requests * 4)
+    assert set(found) <= {0, 403, 413, 422, 429}
+    assert highest_bytes(service) < LIMIT_BYTES, f"{highest_bytes(service):,} bytes"
+
+
+@pytest.mark.long
+def test_ten_thousand_hostile_requests_leave_an_app_below_400_mb(service: Service) -> None:
+    reader, writer = service.key("reader"), service.key("writer")
+    requests = [
+        ("/v1/session", None, "fields 4000"),
+        ("/v1/search", reader, "fields 20000"),
+        ("/v1/ask", reader, "long question"),
+        ("/v1/documents", writer, "fields 20000"),
+        ("/v1/documents/" + "x" * 2_000 + "/retry", reader, "long question"),
+    ]
+    found = attack(service, requests * 2_000)
+    assert set(found) <= {403, 404, 422}
+    assert highest_bytes(service) < LIMIT_BYTES, f"{highest_bytes(service):,} bytes"

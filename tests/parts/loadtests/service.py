@@ -1,0 +1,86 @@
+"""A service with the HTTP API's form and nothing behind it, which misbehaves as its options say: what a load test must notice.
+
+`python -m tests.parts.loadtests.service --port 9000 [--refuse 0.1] [--break-streams 0.1] [--slow-seconds 2] [--empty]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+GOOD_FIRST = 20  # requests, so that the look before a load test finds nothing wrong
+HIT = {"document_id": "d1", "title": "t", "passage": "p", "score": 1.0, "source": "topics/email.txt"}
+
+
+def create_app(refuse: float, break_streams: float, slow_seconds: float, empty: bool, spread_seconds: float = 0.0) -> Starlette:
+    chance, documents, answered = random.Random(3), dict[str, int](), count()
+
+    def refused() -> Response | None:
+        if next(answered) >= GOOD_FIRST and chance.random() < refuse:
+            return JSONResponse({"code": "rate-limited", "status": 429}, 429)
+        return None
+
+    async def search(_: Request) -> Response:
+        await asyncio.sleep(slow_seconds + chance.uniform(0.0, spread_seconds))
+        return refused() or JSONResponse({"hits": [] if empty else [HIT], "mode": "hybrid"})
+
+    async def events(broken: bool) -> AsyncIterator[str]:
+        yield _event("retrieval", {"hits": [HIT]})
+        yield ": ping\r\n\r\n"
+        await asyncio.sleep(0.01)
+        yield _event("token", {"text": "word"})
+        if not broken:
+            yield _event("done", {"answer": "word"})
+
+    async def ask(_: Request) -> Response:
+        await asyncio.sleep(slow_seconds)
+        return refused() or StreamingResponse(events(chance.random() < break_streams), media_type="text/event-stream")
+
+    async def send(_: Request) -> Response:
+        identity = str(len(documents))
+        documents[identity] = 0
+        return JSONResponse({"id": identity, "status": "queued"}, 202)
+
+    async def document(request: Request) -> Response:
+        identity = request.path_params["id"]
+        if request.method == "DELETE":
+            documents.pop(identity)
+            return Response(status_code=204)
+        documents[identity] += 1
+        return JSONResponse({"id": identity, "status": "indexed" if documents[identity] > 1 else "queued"})
+
+    async def ready(_: Request) -> Response:
+        return JSONResponse({"status": "ready", "left": len(documents)})
+
+    return Starlette(routes=[
+        Route("/v1/search", search, methods=["POST"]), Route("/v1/ask", ask, methods=["POST"]), Route("/readyz", ready),
+        Route("/v1/documents", send, methods=["POST"]), Route("/v1/documents/{id}", document, methods=["GET", "DELETE"]),
+    ])  # fmt: skip
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\r\ndata: {json.dumps(data)}\r\n\r\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--refuse", type=float, default=0.0)
+    parser.add_argument("--break-streams", type=float, default=0.0)
+    parser.add_argument("--slow-seconds", type=float, default=0.0)
+    parser.add_argument("--spread-seconds", type=float, default=0.0)
+    parser.add_argument("--empty", action="store_true")
+    options = parser.parse_args()
+    app = create_app(options.refuse, options.break_streams, options.slow_seconds, options.empty, options.spread_seconds)
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")

@@ -1,0 +1,273 @@
+"""However a load test is started and ended, it ends with the same files: Locust's own command, a master and a worker, the page, an interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loadtests.measured import Result
+from tests.conftest import free_port
+from tests.parts.loadtests.waiting import until_it_listens
+
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
+LOCUSTFILE = Path(__file__).parents[3] / "loadtests" / "locustfile.py"
+LENIENT = """thresholds:
+  - {requests: search, at_most_percent: 20, why: "a test sends few"}
+generator: {late_p99_ms: 10000}  # tests share their machine, and this is not about the generator
+"""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port)])
+    try:
+        until_it_listens(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def started(folder: Path, url: str, *options: str, **env: str) -> subprocess.Popen[str]:
+    """Locust's own command, with every load option in the environment, as Locust's own options may be."""
+    (folder / "thresholds.yaml").write_text(LENIENT)
+    (folder / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    named = {"LOCUST_HOST": url, "LOCUST_LOAD_KEYS": "key", "LOCUST_LOAD_OUT": str(folder / "runs"),
+             "LOCUST_LOAD_THRESHOLDS": str(folder / "thresholds.yaml"), "LOCUST_LOAD_QUESTIONS": str(folder / "questions.jsonl")}  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "--locustfile",
+        str(LOCUSTFILE),
+        "--loglevel",
+        "WARNING",
+        "--only-summary",
+        *options,
+    ]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | named | env)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=150)
+    return process.returncode, out, err
+
+
+def results(folder: Path) -> list[Result]:
+    found = sorted((folder / "runs").glob("*/result.json"))
+    assert all(path.with_name("index.html").is_file() for path in found)
+    return [Result.model_validate_json(path.read_bytes()) for path in found]
+
+
+def test_plain_locust_with_users_rate_time_and_a_class_ends_with_a_result_and_its_own_files(tmp_path: Path, url: str) -> None:
+    code, out, err = ended(started(tmp_path, url, "--headless", "-u", "4", "-r", "4", "-t", "5s", "HotKey", "--csv", str(tmp_path / "own"),
+                                   "--html", str(tmp_path / "own.html")))  # fmt: skip
+    (found,) = results(tmp_path)
+    assert (code, found.outcome, found.shape) == (0, "kept", "none"), (out, err)
+    assert set(found.totals) == {"search"}
+    assert found.totals["search"].requests == found.generator.sent["search"] == found.generator.answered["search"]
+    assert (tmp_path / "own_stats.csv").is_file()
+    assert (tmp_path / "own.html").is_file()
+
+
+def test_the_shape_may_come_from_the_environment_and_tags_choose_tasks(tmp_path: Path, url: str) -> None:
+    options = ("--headless", "--tags", "search")
+    code, out, err = ended(
+        started(tmp_path, url, *options, LOCUST_LOAD_SHAPE="smoke", LOCUST_LOAD_SECONDS="5", LOCUST_LOAD_SCALE="0.2")
+    )
+    (found,) = results(tmp_path)
+    assert (code, found.shape) == (0, "smoke"), (out, err)
+    assert set(found.generator.sent) == {"search"}
+
+
+def test_a_shape_of_one_s_own_in_yaml_with_its_mix_needs_no_code(tmp_path: Path, url: str) -> None:
+    shapes = tmp_path / "shapes.yaml"
+    shapes.write_text(
+        "shapes: {lunch: {kind: arrivals, arrivals: poisson, mix: {search: 1}, repeat: 2, warm_up_seconds: 1, stages: [{seconds: 2, level: 20}]}}"
+    )
+    code, out, err = ended(started(tmp_path, url, "--headless", "--load-shapes", str(shapes), "--load-shape", "lunch"))
+    (found,) = results(tmp_path)
+    assert (code, found.shape) == (0, "lunch"), (out, err)
+    assert set(found.generator.sent) == {"search"}
+    assert found.goodput is not None
+    assert found.goodput.repetitions == 2
+    assert found.totals["search"].requests < found.generator.sent["search"]  # the warm-up is sent, and in no total
+
+
+def test_a_master_and_a_worker_end_with_the_same_result_and_lose_nothing(tmp_path: Path, url: str) -> None:
+    port = str(free_port())
+    worker = started(tmp_path, url, "--worker", "--master-port", port)
+    master = started(tmp_path, url, "--master", "--headless", "--expect-workers", "1", "--master-bind-port", port, "--master-bind-host", "127.0.0.1",
+                     "--load-shape", "release", "--load-seconds", "5")  # fmt: skip
+    code, out, err = ended(master)
+    ended(worker)
+    (found,) = results(tmp_path)
+    assert (code, found.outcome, found.about["workers"]) == (0, "kept", 1), (out, err)
+    asked = found.totals["search"].requests + found.totals["ask, first event"].requests
+    assert asked == sum(found.generator.sent.values()) == sum(found.generator.answered.values())
+    assert asked == pytest.approx(20 * 5, abs=20)
+    assert found.generator.lag_ms
+
+
+def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp_path: Path, url: str) -> None:
+    master = started(tmp_path, url, "--headless", "--processes", "1", "--load-shape", "release")
+    deadline = time.monotonic() + 60
+    said = ""
+    while '"running"' not in said and time.monotonic() < deadline:
+        said = master.stdout.readline() if master.stdout else ""
+    time.sleep(4)  # for a worker's report
+    master.send_signal(signal.SIGTERM)
+    code, out, err = ended(master)
+    (found,) = results(tmp_path)
+    assert (code, found.interrupted) == (130, True), (out, err)
+    asked = found.totals["search"].requests + found.totals["ask, first event"].requests
+    assert asked == sum(found.generator.sent.values()) > 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_judged_reported_and_exit_130(tmp_path: Path, url: str, number: int) -> None:
+    (tmp_path / "thresholds.yaml").write_text(LENIENT)
+    (tmp_path / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    command = [sys.executable, "-m", "loadtests", "run", "release", "--host", url, "--out", str(tmp_path / "runs" / "one"),
+               "--thresholds", str(tmp_path / "thresholds.yaml"), "--questions", str(tmp_path / "questions.jsonl")]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"})
+    rows: list[dict[str, Any]] = []
+    for line in process.stdout or ():
+        rows.append(json.loads(line))
+        if rows[-1].get("step") == "running" and rows[-1]["done"] >= 2 and not any(row.get("sent") for row in rows):
+            process.send_signal(number)
+            rows.append({"sent": True})
+    assert process.wait(60) == 130, rows
+    (found,) = results(tmp_path)
+    assert found.interrupted
+    assert found.totals["search"].requests > 10
+    assert rows[-1]["interrupted"]
+
+
+def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(tmp_path: Path, url: str) -> None:
+    port = free_port()
+    process = started(tmp_path, url, "--web-host", "127.0.0.1", "--web-port", str(port))
+    page = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(page)
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.1)
+        for shape, users in (("none", "3"), ("hot-key", "1")):
+            form = {"user_count": users, "spawn_rate": "3", "host": url, "load_shape": shape, "run_time": "60s"}
+            assert httpx.post(f"{page}/swarm", data=form).json()["success"]
+            time.sleep(3)
+            assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
+            httpx.post(f"{page}/stop", timeout=120)  # the report is written first, by another process
+            time.sleep(1.5)  # a run's folder is named by the second
+        found = results(tmp_path)
+        assert [one.shape for one in found] == ["none", "hot-key"]
+        listed = httpx.get(f"{page}/reports").text
+        names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
+        assert all(name in listed for name in names)
+        assert httpx.get(f"{page}/reports/{names[0]}/result.json").json()["shape"] == "none"
+        assert "<svg" in httpx.get(f"{page}/reports/{names[1]}/index.html").text
+        assert httpx.get(f"{page}/reports/{names[1]}/../../thresholds.yaml").status_code == 404
+    finally:
+        process.terminate()
+        ended(process)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("step", "--seconds", "24"), "step has a stage of 3 s"),
+        (("stairs",), "There is no shape 'stairs'. There are: smoke, "),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is_sent_and_leaves_no_folder(
+    tmp_path: Path, url: str, options: tuple[str, ...], said: str
+) -> None:
+    command = [sys.executable, "-m", "loadtests", "run", *options, "--host", url, "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"}, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert said in json.loads(done.stdout.splitlines()[-1])["error"]["what"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_file_descriptors_are_said_before_and_never_the_service_s_fault(tmp_path: Path, url: str) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    command = f"ulimit -n 80; exec {sys.executable} -m loadtests run soak --host {url} --out {tmp_path / 'out'} --questions {tmp_path / 'questions.jsonl'}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LOCUST_LOAD_KEYS": "key"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "file descriptors in each process and the limit is 80" in json.loads(done.stdout.splitlines()[-1])["error"]["what"]
+
+
+async def independently(url: str, per_second: int, seconds: float) -> list[float]:
+    """Milliseconds of each search of an open loop that shares no code with ours: bare connections, latency from when each was due."""
+    address, body = httpx.URL(url), b'{"query": "q", "top_k": 10}'
+    head = f"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    began = time.perf_counter()
+
+    async def one(due: float) -> float:
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(head.encode() + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        return (time.perf_counter() - due) * 1000
+
+    return list(await asyncio.gather(*(one(began + number / per_second) for number in range(int(per_second * seconds)))))
+
+
+def test_open_loop_percentiles_agree_with_an_independent_client_within_a_tenth_at_100_a_second(tmp_path: Path) -> None:
+    port, per_second, seconds = free_port(), 100, 6.0
+    service = [
+        sys.executable,
+        "-m",
+        "tests.parts.loadtests.service",
+        "--port",
+        str(port),
+        "--slow-seconds",
+        "0.2",
+        "--spread-seconds",
+        "0.6",
+    ]
+    process = subprocess.Popen(service)
+    try:
+        until_it_listens(port, process)
+        other = f"http://127.0.0.1:{port}"
+        shapes = tmp_path / "shapes.yaml"
+        shapes.write_text(
+            f"shapes: {{open: {{kind: arrivals, mix: {{search: 1}}, stages: [{{seconds: {seconds}, level: {per_second}}}]}}}}"
+        )
+        ended(started(tmp_path, other, "--headless", "--load-shapes", str(shapes), "--load-shape", "open"))
+        ours = results(tmp_path)[0].totals["search"]
+        theirs = sorted(asyncio.run(independently(other, per_second, seconds)))
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert ours.requests == pytest.approx(per_second * seconds, rel=0.02)
+    for share in (0.5, 0.9, 0.95):
+        assert ours.percentile_ms(share) == pytest.approx(theirs[int(share * len(theirs)) - 1], rel=0.1), share

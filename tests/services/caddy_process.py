@@ -1,0 +1,124 @@
+"""A real Caddy with the stack's configuration in front of stand-in processes, one per color and slot."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+
+from teal.client.entry import PROBE_HEADER, Entry
+from teal.laptop import caddyfile
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout, prepare
+from teal.laptop.parts import caddy
+from teal.laptop.program import find_program
+from teal.laptop.state import UpOptions, choose
+from teal.laptop.traffic import CaddyTraffic
+from teal.ports.traffic import all_to
+from teal.record.model import COLORS, Color
+from tests.services.ports import free_port
+from tests.services.required import require
+
+START_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Front:
+    """`traffic`: the adapter; `url`, `ca`: where clients go; `layout`: its folder."""
+
+    layout: Layout
+    traffic: CaddyTraffic
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def client(self, **named: object) -> httpx.Client:
+        verify = ssl.create_default_context(cafile=str(self.layout.ca))
+        return httpx.Client(base_url=self.url, verify=verify, trust_env=False, timeout=30, **named)  # type: ignore[arg-type]
+
+
+def handler(color: Color) -> type[BaseHTTPRequestHandler]:
+    """Answers every request with its color."""
+
+    class App(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # one segment an answer: two wait for each other 40 ms (Nagle, delayed acknowledgement)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = json.dumps({"color": color}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer
+
+    return App
+
+
+@contextmanager
+def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ...]] | None = None) -> Iterator[Front]:
+    """Caddy with everything to blue; `apps`: the handlers behind each color."""
+    binary = find_program("caddy")
+    require("caddy", "make up", binary is not None)
+    home = Layout(folder / ".teal")
+    prepare(home)
+    state = choose(None, UpOptions(port=free_port()))
+    chosen = apps or {color: (handler(color),) * 2 for color in COLORS}
+    servers = [
+        ThreadingHTTPServer(("127.0.0.1", port), made)
+        for color in COLORS
+        for port, made in zip(state.ports.apps(color), chosen[color], strict=True)
+    ]
+    for server in servers:
+        server.request_queue_size = 128
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    secrets: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
+    url = f"https://localhost:{state.ports.public}"
+    entries = {color: Entry(url, {PROBE_HEADER: secrets[color]}, str(home.ca)) for color in COLORS}
+    traffic = CaddyTraffic(home.traffic, entries)
+    traffic.set(all_to("blue"))
+    configuration = home.conf / "Caddyfile"
+    write_private(
+        configuration,
+        caddyfile.render(home, state, ("127.0.0.1",), body_bytes=caddyfile.max_body_bytes({}), probe_secrets=secrets),
+    )
+    caddy.write_pages(home.pages)
+    command = [str(binary), "run", "--adapter", "caddyfile", "--config", str(configuration)]
+    process = subprocess.Popen(command, stderr=(home.logs / "caddy.err").open("wb"))
+    front = Front(home, traffic, url, process)
+    try:
+        _wait(front)
+        yield front
+    finally:
+        process.terminate()
+        process.wait(30)
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+def _wait(front: Front) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with front.client() as http:
+                if http.get("/").status_code == 200:
+                    return
+        except (httpx.TransportError, OSError):
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError((front.layout.logs / "caddy.err").read_text()[-2000:])
+        time.sleep(0.05)

@@ -1,0 +1,41 @@
+"""Fetches what the tests run on, verified: the models, Elasticsearch and promtool. `python -m tests.services.fetch`, which `make fetch` calls."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+from teal.errors import FetchFailed
+from teal.laptop.artifacts import ELASTICSEARCH
+from teal.laptop.artifacts import MODELS as PINNED_MODELS
+from teal.laptop.fetch import fetch_model, resolve
+from teal.laptop.layout import Layout
+from tests.services.promtool import find_or_build
+
+MODELS = Path(".teal/models")
+
+
+def main() -> int:
+    """Fetch all; a failure matters in CI alone, elsewhere the tests that need the part skip and say so."""
+    MODELS.mkdir(parents=True, exist_ok=True)
+    layout = Layout(MODELS.parent.resolve())
+    parts = {name: functools.partial(fetch_model, layout, name) for name in PINNED_MODELS}
+    parts["elasticsearch"] = functools.partial(resolve, ELASTICSEARCH)
+    failed = False
+    for name, fetch in parts.items():
+        try:
+            fetch()
+            print(f"{name}: here, verified")
+        except FetchFailed as error:
+            print(error, file=sys.stderr)
+            failed = True
+    program, why = find_or_build()
+    print(f"promtool: {'here' if program else why}", file=sys.stdout if program else sys.stderr)
+    failed = failed or program is None
+    return int(failed and os.environ.get("CI") == "true")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Programs built from the Go modules that tools/ pins, once each: `python -m tests.services.go_tools` builds all, and says how far it is.
+
+Each folder of tools/ is a Go module whose go.mod and go.sum pin everything. What was built lies in a cache folder whose name is a digest of
+both and of our own sources beside them, so that nothing is built again while nothing changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.services.required import require
+
+MODULES: Final = Path(__file__).resolve().parents[2] / "tools"
+TOLD_SECONDS: Final = 15.0  # between two lines of progress
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`module`: folder of tools/. `package`: what is built. `versioned`: the module whose version it is, and the Go `variables` that say it."""
+
+    name: str
+    module: str
+    package: str
+    versioned: str
+    variables: tuple[str, ...]
+    leading: str = ""  # what stands before the number in its own releases
+    embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
+
+
+TOOLS: Final = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver",
+            "k8s.io/kubernetes", ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"),
+            leading="v",
+        ),
+    )
+}  # fmt: skip
+
+
+class BuildFailed(Exception):
+    """A tool did not build; the text is what Go said last."""
+
+
+def tool(name: str) -> Path:
+    """The program; built now where it is missing. Skips (fails in CI) without Go and where it does not build."""
+    try:
+        return build(TOOLS[name])
+    except BuildFailed as error:
+        require(name, f"It is built from tools/{TOOLS[name].module}: {error}", present=False)
+        raise AssertionError from error
+
+
+def build(wanted: Tool, tell: Callable[[str], None] = lambda _: None) -> Path:
+    """The program in the cache folder. Two builds at a time wait for each other."""
+    folder = _cache(wanted)
+    program = folder / wanted.name
+    if program.exists():
+        return program
+    if shutil.which("go") is None:
+        raise BuildFailed("Go is missing; install Go 1.26 or later")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
+        if not program.exists():
+            source = Path(scratch) / wanted.module
+            shutil.copytree(MODULES / wanted.module, source)
+            draft = Path(scratch) / wanted.name
+            _compile(wanted, source, draft, tell)
+            draft.replace(program)
+    return program
+
+
+def _cache(wanted: Tool) -> Path:
+    digest = hashlib.sha256()
+    module = MODULES / wanted.module
+    for path in sorted(path for path in module.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(module)}\0".encode() + path.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "teal" / f"tools-{wanted.module}-{digest.hexdigest()[:16]}"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(wanted: Tool, source: Path, program: Path, tell: Callable[[str], None]) -> None:
+    found = json.loads(_go(["mod", "download", "-json", wanted.versioned], source))
+    for name in wanted.embeds:
+        shutil.copyfile(Path(found["Dir"], name), source / wanted.package / Path(name).name)
+    version = wanted.leading + str(found["Version"]).removeprefix("v")
+    flags = " ".join(("-s -w", *(f"-X {variable}={version}" for variable in wanted.variables)))
+    packages = len(_go(["list", "-deps", wanted.package], source).splitlines())
+    command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), wanted.package]
+    began = told = time.monotonic()
+    with subprocess.Popen(command, cwd=source, env=_environment(), text=True, stderr=subprocess.PIPE) as process:
+        said: list[str] = []
+        for line in process.stderr or ():
+            said.append(line.rstrip())
+            if time.monotonic() - told > TOLD_SECONDS:
+                told = time.monotonic()
+                tell(f"{wanted.name}: {len(said)} of at most {packages} packages compiled, {told - began:.0f} s")
+        if process.wait():
+            raise BuildFailed("; ".join(said[-5:]))
+    tell(f"{wanted.name} {version}: built in {time.monotonic() - began:.0f} s")
+
+
+def _go(arguments: list[str], folder: Path) -> str:
+    ended = subprocess.run(["go", *arguments], cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise BuildFailed(ended.stderr.strip()[-500:])
+    return ended.stdout
+
+
+def _environment() -> dict[str, str]:
+    # The modules stand alone: no workspace above them, no version control to ask, and go.mod as it is.
+    return {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+
+
+def main() -> int:
+    for wanted in TOOLS.values():
+        try:
+            print(f"{wanted.name}: {build(wanted, lambda line: print(line, flush=True))}", flush=True)
+        except BuildFailed as error:
+            print(f"{wanted.name} did not build: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Embedders: pinned files, unit vectors, the provider's documented bodies, and failures that say what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import ANY, Stubber
+
+from app.errors import ModelUnavailable
+from app.models.embed import open_embedder, passage_text, stamp
+from app.models.embed_bedrock import FAILURES_TO_OPEN, BedrockEmbedder
+from app.models.embed_local import pool
+from app.models.port import NO_MODEL
+from app.models.registry import LOCAL_MODELS
+from app.settings import Settings
+
+TITAN, COHERE = "amazon.titan-embed-text-v2:0", "cohere.embed-english-v3"
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(**given)
+
+
+def test_mean_and_first_token_pooling_give_unit_vectors() -> None:
+    states = np.array([[3.0, 0.0], [0.0, 4.0], [3.0, 0.0]], dtype=np.float32)
+    assert pool(states, "cls").tolist() == [1.0, 0.0]
+    assert pool(states, "mean") == pytest.approx(np.array([6, 4]) / np.hypot(6, 4), abs=1e-6)
+    assert pool(np.zeros((2, 2), dtype=np.float32), "mean").tolist() == [0.0, 0.0]
+
+
+def test_the_stamp_is_known_before_the_files_are_there(tmp_path: Path) -> None:
+    for name, model in LOCAL_MODELS.items():
+        known = stamp(settings(embedding_model=name, model_dir=tmp_path))
+        assert (known.model, known.digest, known.dimensions) == (name, model.onnx_sha256, 384)
+        assert open_embedder(settings(embedding_model=name, model_dir=tmp_path)) is None
+
+
+def test_embedding_off_is_no_embedder_and_a_stamp_without_dimensions() -> None:
+    assert open_embedder(settings(embedding="none")) is None
+    assert stamp(settings(embedding="none")) == NO_MODEL
+
+
+def test_an_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(ModelUnavailable, match="all-minilm-l6-v2-q, bge-small-en-v15-q"):
+        open_embedder(settings(embedding_model="gpt"))
+    with pytest.raises(ModelUnavailable, match="titan"):
+        stamp(settings(embedding="bedrock", embedding_model="gpt"))
+
+
+def test_a_model_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "all-minilm-l6-v2-q"
+    folder.mkdir()
+    for name in ("model.onnx", "tokenizer.json"):
+        (folder / name).write_bytes(b"other")
+    with pytest.raises(ModelUnavailable, match=r"model\.onnx has SHA-256 .* `teal up`"):
+        open_embedder(settings(model_dir=tmp_path))
+
+
+def test_the_title_is_embedded_once() -> None:
+    assert passage_text("Tides", "The moon pulls.") == "Tides. The moon pulls."
+    assert passage_text("Tides", "Tides and moons") == "Tides and moons"
+    assert passage_text("", "The moon pulls.") == "The moon pulls."
+
+
+def answer(body: object) -> dict[str, Any]:
+    data = json.dumps(body).encode()
+    return {"body": StreamingBody(io.BytesIO(data), len(data)), "contentType": "application/json"}
+
+
+def stubbed(model_id: str) -> tuple[BedrockEmbedder, Stubber]:
+    client = boto3.client("bedrock-runtime", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stubber = Stubber(client)
+    stubber.activate()
+    return BedrockEmbedder(model_id, client=client), stubber
+
+
+def expected(model_id: str, body: object) -> dict[str, Any]:
+    return {"modelId": model_id, "body": json.dumps(body), "contentType": "application/json", "accept": "application/json"}
+
+
+def test_titan_gets_one_documented_body_for_each_text() -> None:
+    embedder, stubber = stubbed(TITAN)
+    for text in ("a", "b"):
+        body = {"inputText": text, "dimensions": 1024, "normalize": True}
+        stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}), expected(TITAN, body))
+    vectors = embedder.passages(["a", "b"])
+    stubber.assert_no_pending_responses()
+    assert [float(np.linalg.norm(vector)) for vector in vectors] == pytest.approx([1.0, 1.0])
+    assert embedder.stamp.dimensions == 1024
+
+
+def test_cohere_gets_96_texts_a_call_and_knows_questions_from_passages() -> None:
+    embedder, stubber = stubbed(COHERE)
+    for count in (96, 4):
+        body = {"texts": ["t"] * count, "input_type": "search_document", "truncate": "END"}
+        stubber.add_response("invoke_model", answer({"embeddings": [[2.0] * 1024] * count}), expected(COHERE, body))
+    assert len(embedder.passages(["t"] * 100)) == 100
+    question = {"texts": ["q"], "input_type": "search_query", "truncate": "END"}
+    stubber.add_response("invoke_model", answer({"embeddings": [[2.0] * 1024]}), expected(COHERE, question))
+    assert float(np.linalg.norm(embedder.query("q"))) == pytest.approx(1.0)
+    stubber.assert_no_pending_responses()
+
+
+def test_a_refusal_says_what_the_provider_said() -> None:
+    embedder, stubber = stubbed(TITAN)
+    stubber.add_client_error("invoke_model", "AccessDeniedException", "no model access")
+    with pytest.raises(ModelUnavailable, match=r"AccessDeniedException.*no model access"):
+        embedder.query("q")
+
+
+@pytest.mark.parametrize("body", [{}, {"embedding": [1.0, 2.0]}, {"embedding": ["x"] * 1024}], ids=["nothing", "short", "text"])
+def test_an_answer_of_another_form_is_unavailable_not_a_wrong_vector(body: object) -> None:
+    embedder, stubber = stubbed(TITAN)
+    stubber.add_response("invoke_model", answer(body), {"modelId": TITAN, "body": ANY, "contentType": ANY, "accept": ANY})
+    with pytest.raises(ModelUnavailable, match="1024 numbers"):
+        embedder.query("q")
+
+
+def test_a_provider_that_keeps_failing_is_left_alone_for_a_while() -> None:
+    embedder, stubber = stubbed(TITAN)
+    for _ in range(FAILURES_TO_OPEN):
+        stubber.add_client_error("invoke_model", "ServiceUnavailableException", "away", http_status_code=503)
+        with pytest.raises(ModelUnavailable, match="away"):
+            embedder.query("q")
+    with pytest.raises(ModelUnavailable, match="pause") as refused:
+        embedder.query("q")
+    assert refused.value.retry_after_seconds is not None
+    stubber.assert_no_pending_responses()

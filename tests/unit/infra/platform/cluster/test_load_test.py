@@ -1,0 +1,87 @@
+"""Load tests in the cluster: nothing unless asked for; then what the policies, the API and Locust itself take."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+from kubernetes_validate import validate
+
+from infra.config.read import ConfigError, load
+from infra.cost.capacity import needs
+from infra.evaluation.evaluate import ROOT, Registered, evaluate, stack_values
+from infra.platform.cluster.load_test import KEYS, MASTER, NAMESPACE, VARIABLE, WORKER
+from infra.platform.network import namespaces
+from infra.policy.resource import Resource
+from infra.policy.rules import RULES
+from tests.unit.infra.conftest import evaluate as committed
+
+IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/teal-dev@sha256:{'a' * 64}"
+VALUES = {**stack_values("dev"), "teal:load": {"workers": 3, "image": IMAGE}}
+
+
+@functools.cache
+def asked_for() -> dict[tuple[str, str], Registered]:
+    """What dev registers with three workers and does not without, by type and name in Kubernetes."""
+    without = {one.urn for one in committed("platform", "dev").resources}
+    found = evaluate("teal", ROOT / "infra" / "__main__.py", "dev", VALUES).resources
+    return {
+        (one.type.split(":")[-1], one.inputs["metadata"]["name"]): one for one in found if one.urn not in without and one.custom
+    }
+
+
+def container(name: str) -> dict[str, Any]:
+    (found,) = asked_for()["Deployment", name].inputs["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def test_nothing_of_it_is_there_unless_asked_for_and_then_all_in_its_own_namespace() -> None:
+    found = asked_for()
+    assert {kind for kind, _ in found} == {"Namespace", "NetworkPolicy", "Service", "Deployment"}
+    assert {one.inputs["metadata"].get("namespace", NAMESPACE) for one in found.values()} == {NAMESPACE}
+
+
+def test_workers_without_an_image_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"teal:load\.image: there are workers and no image"):
+        load({**VALUES, "teal:load": {"workers": 1}}, "dev", "Pulumi.dev.yaml")
+    with pytest.raises(ConfigError, match=r"teal:load\.image"):
+        load({**VALUES, "teal:load": {"workers": 1, "image": "teal-load:latest"}}, "dev", "Pulumi.dev.yaml")
+
+
+def test_every_policy_and_the_api_of_the_pinned_version_take_it() -> None:
+    kubernetes = load(VALUES, "dev", "x").cluster.version
+    for one in asked_for().values():
+        resource = Resource(one.type, one.name, one.inputs, one.protect, "dev")
+        assert [said for rule in RULES for said in rule.check(resource)] == []
+        assert validate(dict(one.inputs), kubernetes, strict=True) == kubernetes
+
+
+def test_as_many_workers_as_asked_for_and_one_master_which_alone_has_the_keys() -> None:
+    found = asked_for()
+    assert (found["Deployment", MASTER].inputs["spec"]["replicas"], found["Deployment", WORKER].inputs["spec"]["replicas"]) == (
+        1,
+        3,
+    )
+    assert container(MASTER)["env"] == [{"name": VARIABLE, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": VARIABLE}}}]
+    assert "env" not in container(WORKER)
+
+
+def test_the_policies_are_there_before_the_pods() -> None:
+    found = asked_for()
+    policies = {one.urn for (kind, _), one in found.items() if kind == "NetworkPolicy"}
+    assert policies <= set(found["Deployment", WORKER].depends_on)
+
+
+def test_pods_reach_names_their_master_and_https_and_never_the_node_s_identity() -> None:
+    specs = namespaces.load_test("10.1.0.0/16")
+    assert specs["default"]["podSelector"] == {}
+    assert [rule["from"] for rule in specs["workers"]["ingress"]] == [[{"podSelector": {}}]]
+    rules = specs["asking"]["egress"]
+    assert {port["port"] for rule in rules for port in rule["ports"]} == {53, 443, namespaces.LOCUST}
+    assert rules[-1]["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
+
+
+def test_the_price_counts_its_machines() -> None:
+    assert [need.pods for need in needs(load(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
+    assert "load" not in [need.name for need in needs(load(stack_values("dev"), "dev", "x"), 1)]

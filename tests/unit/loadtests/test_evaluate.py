@@ -1,0 +1,154 @@
+"""What a run's measurements mean: a late generator is void, an exception is a failed run, goodput has its interval, a baseline gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests import bottleneck, compare, evaluate, history, report
+from loadtests.goodput import interval
+from loadtests.measured import SEARCH, Caught, Count, Generator, Result, Seen, Window
+from loadtests.shapes import Stage
+from loadtests.thresholds import BaselineLimit, Rules, Threshold
+
+RULES = Rules(thresholds=(Threshold(requests=SEARCH, at_most_percent=5, later_than_ms=500, why="test"),))
+
+
+def run(*stages: tuple[int, Generator], ms: int = 20, repeat: int = 1, **fields: Any) -> Result:
+    """Each stage is 20 windows of a second with ten searches; `stages`: its level and what the generator did in each of them."""
+    windows, at = list[Window](), 0
+    for repetition in range(repeat):
+        for number, (_, own) in enumerate(stages):
+            for _ in range(20):
+                counts = {SEARCH: Count(requests=10, ms={ms: 10})}
+                windows.append(
+                    Window(
+                        from_seconds=at,
+                        to_seconds=at + 1,
+                        stage=number,
+                        users=1,
+                        counts=counts,
+                        generator=own,
+                        repetition=repetition,
+                    )
+                )
+                at += 1
+    plan = tuple(Stage(20, level) for level, _ in stages)
+    measured = Result(shape="step", kind="arrivals", plan=plan, host="h", began=1_000.0, seconds=float(at), windows=windows, repeat=repeat,
+                      **{"each_stage": True, **fields})  # fmt: skip
+    return evaluate.evaluate(measured, RULES, measured.seen, {})
+
+
+ON_TIME = Generator(late_ms={1: 10}, lag_ms={2: 20}, good=9, sent={SEARCH: 10}, answered={SEARCH: 10})
+LATE = Generator(late_ms={1: 10}, lag_ms={130: 20}, good=9)
+
+
+def test_a_stage_with_a_late_generator_is_void_and_never_the_limit_of_the_service() -> None:
+    found = run((10, ON_TIME), (20, LATE), (30, ON_TIME))
+    assert [stage.outcome for stage in found.stages] == ["kept", "void", "kept"]
+    assert found.stages[1].why == "the generator was late: p99 130 ms, at most 50 ms; its CPU 0 %"
+    assert (found.outcome, found.goodput_level) == ("kept", 10)
+    assert "the load generator" in found.bottleneck
+
+
+def test_a_run_that_is_no_search_for_the_limit_is_void_as_a_whole() -> None:
+    assert run((10, LATE), each_stage=False).outcome == "void"
+    assert run((10, LATE), ms=900, each_stage=False).outcome == "void"  # slow, or late? nobody can say
+
+
+def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
+    found = run((10, Generator(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
+    assert (found.outcome, found.stages[0].why) == (
+        "void",
+        "the generator could not send: 40 x search: EMFILE: Too many open files",
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"exceptions": [Caught(message="KeyError", count=2)]}, {"lost_workers": 1}],
+)
+def test_a_run_in_which_the_load_test_itself_broke_has_failed_whatever_it_counted(fields: dict[str, Any]) -> None:
+    assert run((10, ON_TIME), **fields).outcome == "failed"
+
+
+def test_a_run_whose_greenlets_died_has_failed() -> None:
+    assert run((10, ON_TIME.model_copy(update={"died": 1}))).outcome == "failed"
+
+
+def test_goodput_at_the_knee_is_the_mean_of_the_repetitions() -> None:
+    found = run((10, ON_TIME), (20, LATE), repeat=3)
+    assert found.goodput is not None
+    assert (found.goodput.mean, found.goodput.low, found.goodput.high, found.goodput.repetitions) == (9.0, 9.0, 9.0, 3)
+
+
+def test_the_interval_is_student_s() -> None:
+    """Mean 10, standard deviation 2, n = 3: 10 +- 4.303 * 2 / sqrt(3)."""
+    found = interval([8.0, 10.0, 12.0])
+    assert (found.mean, found.low, found.high) == (10.0, pytest.approx(5.031, abs=1e-3), pytest.approx(14.969, abs=1e-3))
+    assert interval([8.0]).low is None
+
+
+def test_sentences_agree_with_the_tables() -> None:
+    said = report.sentence(run((10, ON_TIME), (20, LATE)))
+    assert said.startswith("Every threshold was kept at 10 requests a second, and 20 a second was void: the generator was late")
+    assert "Goodput, answers within every limit: 9.0 a second (one repetition, so no interval)" in said
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "then_ms", "outcome"), [(20, 20, "kept"), (25, 20, "kept"), (27, 20, "breached"), (10, 20, "kept")]
+)
+def test_a_baseline_gates_at_1_3_times_its_p95(now_ms: int, then_ms: int, outcome: str) -> None:
+    (verdict,) = compare.against(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
+    assert verdict.outcome == outcome
+
+
+def test_another_shape_is_no_baseline() -> None:
+    (verdict,) = compare.against(run((10, ON_TIME), ms=900), run((20, ON_TIME)), BaselineLimit())
+    assert verdict.outcome == "too few"
+
+
+def test_fisher_s_test_is_exact() -> None:
+    """Fisher's tea: 3 of 4 right, one-sided p = 17/70."""
+    assert compare.fisher(3, 4, 1, 4) == pytest.approx(17 / 70)
+    assert compare.fisher(0, 100, 5, 100) == pytest.approx(1.0)
+
+
+def test_a_difference_that_chance_may_make_is_no_breach() -> None:
+    def one(late: int) -> Result:
+        result = run((10, ON_TIME))
+        late_window = result.windows[0].model_copy(update={"counts": {SEARCH: Count(requests=late, ms={100: late})}})
+        return result.model_copy(update={"windows": [*result.windows[1:], late_window]})
+
+    then = run((10, ON_TIME))
+    (few,) = compare.against(one(11), then, BaselineLimit())
+    assert few.bad > 0.05 * few.samples
+    assert few.outcome == "breached"  # none of the baseline's 200 was late: eleven are no chance
+    (none,) = compare.against(one(9), then, BaselineLimit())
+    assert none.outcome == "kept"
+
+
+def test_a_history_keeps_one_line_a_run_and_gives_those_of_the_same_shape_and_place(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    first = run((10, ON_TIME))
+    later = first.model_copy(update={"began": 2_000.0})
+    history.add(path, later.model_copy(update={"shape": "smoke"}))
+    assert [one.began for one in history.add(path, first)] == [1_000.0]
+    history.add(path, first)  # reported again
+    assert [one.began for one in history.add(path, later)] == [1_000.0, 2_000.0]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_the_part_whose_cpu_is_full_is_named_with_its_number() -> None:
+    looks = [
+        Seen(at=1_000.0 + second, replicas=2, cpu_seconds=1.9 * second, cpu={"app": 1.9 * second, "redis": 0.1 * second})
+        for second in range(21)
+    ]
+    assert run((10, ON_TIME), seen=looks).bottleneck == "the CPU of app: 0.95 cores a process at 10 requests a second"
+
+
+def test_where_the_time_goes_is_named_by_the_service_s_own_timing() -> None:
+    own = ON_TIME.model_copy(update={"server_ms": {"embed": 80.0, "search": 10.0, "total": 100.0}, "server_timed": 10})
+    assert bottleneck.where_time_goes(run((10, own))) == "embed takes 80 % of an answer's time: 8 ms on average"

@@ -1,0 +1,95 @@
+"""The page says what was measured, beside a baseline where there is one, and lets nothing out of what a server answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from loadtests import evaluate, report
+from loadtests.measured import FIRST_EVENT, SEARCH, Count, Failure, Result, Seen, Window, total
+from loadtests.plots import merged
+from loadtests.shapes import Stage
+from loadtests.thresholds import Rules, Threshold
+
+RULES = Rules(
+    thresholds=(
+        Threshold(requests=SEARCH, at_most_percent=5, why="a test's"),
+        Threshold(requests=FIRST_EVENT, at_most_percent=5, why="a test's"),
+    )
+)
+
+
+def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> Result:
+    counts: Mapping[str, Count] = {SEARCH: Count(requests=10, failed=1, ms={taken_ms: 10})}
+    parts = [
+        Window(from_seconds=at, to_seconds=at + 1, stage=0 if at < 15 else 1, users=5, counts=dict(counts))
+        for at in range(seconds)
+    ]
+    measured = Result(shape="spike", kind="arrivals", plan=(Stage(15, 5), Stage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
+                      windows=parts, failures=[Failure(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
+    return evaluate.evaluate(measured, RULES, measured.seen, {"where": "laptop"})
+
+
+class Text(HTMLParser):
+    """The page's words and tags; unclosed tags would show as another nesting."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words, self.tags = list[str](), list[str]()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data.strip())
+
+
+def test_verdicts_numbers_failures_and_what_they_hold_for_are_there() -> None:
+    words = " ".join(Text(report.page(result())).words)
+    assert "search: at most 5 % failed breached 30 300 59" in re.sub(r"\s+", " ", words)
+    assert "ask, first event: at most 5 % failed too few 0 0 59" in re.sub(r"\s+", " ", words)
+    assert "500 <script>alert(1)</script>" in words  # as text
+    assert "laptop" in words
+
+
+def test_a_page_runs_and_loads_nothing() -> None:
+    page = report.page(result(), result(10))
+    assert not {"script", "link", "img", "iframe", "object"} & set(Text(page).tags)
+    assert not re.search(r"""(src|href)=["']?https?:|url\((?!#)""", page.replace("http://www.w3.org", ""))
+
+
+def test_the_load_balancer_s_shares_are_drawn_where_they_were_seen() -> None:
+    looks = [Seen(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)]
+    with_shares = Text(report.page(result(seen=looks)))
+    without = Text(report.page(result()))
+    assert with_shares.tags.count("svg") == without.tags.count("svg") + 1
+    assert "Shares of the load balancer, %" in with_shares.words
+    assert {"blue", "green"} <= set(with_shares.words)
+
+
+def test_a_baseline_stands_beside_with_the_ratio() -> None:
+    (row,) = report.rows(result(20), result(10))
+    assert (row.percentiles_ms, row.before, row.ratio(1)) == ((20.0, 20.0, 20.0), (10.0, 10.0, 10.0), 2.0)
+    assert "another shape" not in report.page(result(), result())
+    other = result().model_copy(update={"shape": "smoke"})
+    assert "another shape" in report.page(result(), other)
+
+
+def test_what_the_baseline_did_not_ask_is_said() -> None:
+    empty = result().model_copy(update={"windows": []})
+    assert "not in the baseline" in report.page(result(), empty)
+
+
+@pytest.mark.parametrize("most", [1, 7, 30, 100])
+def test_windows_put_together_keep_every_count_and_mix_no_stages(most: int) -> None:
+    parts = result().windows
+    found = merged(parts, most)
+    assert total(found) == total(parts)
+    assert {one.stage for one in found} == {0, 1}
+    assert [one.from_seconds for one in found[1:]] == [one.to_seconds for one in found[:-1]]
+    assert len(found) <= most + 2

@@ -1,0 +1,75 @@
+"""Shapes are tables, and every moment of a run is in one row of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, Stage, find
+
+
+def test_the_shapes_that_people_and_workflows_name_are_there() -> None:
+    assert set(SHAPES) == {
+        "smoke", "ramp", "step", "spike", "soak", "release",
+        "disconnects", "long-conversation", "upload-storm", "hot-key", "cache-busting", "slow-readers",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=lambda shape: shape.name)
+def test_a_shape_has_a_level_until_its_end_and_none_after(shape: Shape) -> None:
+    assert shape.level(0.0) is not None
+    assert shape.level(shape.seconds - 0.001) == (len(shape.stages) - 1, shape.stages[-1].level)
+    assert shape.level(shape.seconds) is None
+    assert all(stage.seconds > SETTLE_SECONDS for stage in shape.stages), "nothing of it would be judged"
+
+
+def test_a_stage_holds_its_level_and_a_ramp_grows_evenly_from_the_one_before() -> None:
+    shape = Shape("x", "users", "", (Stage(10, 20), Stage(10, 40, ramp=True)))
+    assert [shape.level(at) for at in (0, 9.9, 10, 15, 19.9)] == [(0, 20), (0, 20), (1, 20), (1, 30), (1, 40)]
+
+
+def test_a_ramp_from_nothing_begins_with_one() -> None:
+    assert SHAPES["ramp"].level(0.0) == (0, 1)
+
+
+def test_scaled_keeps_the_form() -> None:
+    found = SHAPES["spike"].scaled(level=2.0, seconds=15)
+    assert [stage.level for stage in found.stages] == [20, 100, 20]
+    assert [stage.seconds for stage in found.stages] == pytest.approx([6, 3, 6])
+    assert SHAPES["smoke"].scaled(0.001).peak == 1  # nobody at all would measure nothing
+
+
+def test_the_spike_is_five_times_as_much() -> None:
+    levels = [stage.level for stage in SHAPES["spike"].stages]
+    assert levels[1] == 5 * levels[0] == 5 * levels[2]
+
+
+def test_a_yaml_file_adds_shapes_and_says_which_field_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "shapes.yaml"
+    path.write_text("shapes: {lunch: {kind: users, mix: {HotKey: 2}, stages: [{seconds: 60, level: 7}]}}")
+    found = find("lunch", path)
+    assert (found.peak, found.mix) == (7, {"HotKey": 2.0})
+    path.write_text("shapes: {lunch: {kind: users, stages: [{seconds: 60, level: 0}]}}")
+    with pytest.raises(ValueError, match=r"shapes\.lunch\.stages\.0\.level"):
+        find("lunch", path)
+
+
+def test_a_wrong_name_lists_the_right_ones() -> None:
+    with pytest.raises(ValueError, match=r"There is no shape 'stairs'\. There are: smoke, .*, none"):
+        find("stairs")
+
+
+def test_repetitions_and_a_warm_up_are_passes_through_the_same_stages() -> None:
+    shape = replace(Shape("x", "arrivals", "", (Stage(10, 5), Stage(10, 50))), warm_up_seconds=4, repeat=2)
+    assert shape.seconds == 44
+    assert [shape.where(at) for at in (0, 4, 14, 24, 34, 44)] == [(0, None), (0, 0), (0, 1), (1, 0), (1, 1), (0, None)]
+    assert [shape.level(at) for at in (0, 23.9, 24, 44)] == [(0, 5), (1, 50), (0, 5), None]
+    assert shape.ends() == [4, 14, 24, 34, 44]
+
+
+def test_a_search_for_the_limit_with_stages_that_are_never_judged_is_refused() -> None:
+    assert SHAPES["step"].scaled(seconds=24).too_short().startswith("step has a stage of 3 s")
+    assert SHAPES["step"].too_short() == ""
+    assert SHAPES["smoke"].scaled(seconds=5).too_short() == ""  # judged as a whole

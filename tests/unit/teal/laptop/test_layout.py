@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from teal.errors import BadInput
+from teal.laptop import layout as layouts
+from teal.laptop.files import write_private
+from teal.laptop.layout import Layout, locate, prepare
+from teal.laptop.state import UpOptions, choose, load, save
+
+
+def test_the_given_home_wins() -> None:
+    assert locate({"TEAL_HOME": "/somewhere/.teal"}).home == Path("/somewhere/.teal")
+    assert locate({}).home.name == ".teal"
+
+
+@pytest.mark.parametrize("name", ["a ;b", "a #b", 'a"b', "a{b", "a\nb"])
+def test_a_folder_that_would_corrupt_configuration_is_refused(name: str) -> None:
+    with pytest.raises(BadInput):
+        locate({"TEAL_HOME": f"/tmp/{name}"})
+
+
+def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> None:
+    deep = Layout(tmp_path / ("d" * 90) / ".teal")
+    assert len(bytes(deep.socket)) <= layouts.SOCKET_PATH_BYTES
+    assert deep.socket != Layout(tmp_path / ("e" * 90) / ".teal").socket
+    assert Layout(Path("/p/.teal")).socket == Path("/p/.teal/run/supervisor.sock")
+
+
+def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
+    home = Layout(tmp_path)
+    first = choose(None, UpOptions(port=9443))
+    inner = [
+        *first.ports.blue,
+        *first.ports.green,
+        first.ports.redis,
+        first.ports.elasticsearch,
+        first.ports.elasticsearch_transport,
+    ]
+    assert len(set(inner)) == len(inner) == 7
+    save(home, first)
+    assert load(home) == first
+    assert choose(first, UpOptions()) == first
+    moved = choose(first, UpOptions(port=9444, search="elasticsearch"))
+    assert (moved.ports.public, moved.search) == (9444, "elasticsearch")
+    assert (moved.ports.blue, moved.ports.green) == (first.ports.blue, first.ports.green)
+
+
+def test_a_state_from_before_there_were_two_colors_is_read_on(tmp_path: Path) -> None:
+    old = {"public": 8443, "apps": [20001, 20002], "redis": 20003, "elasticsearch": 20004, "elasticsearch_transport": 20005}
+    (tmp_path / "stack.json").write_text(json.dumps({"version": 1, "ports": old, "search": "embedded"}))
+    state = load(Layout(tmp_path))
+    assert state is not None
+    assert state.ports.apps("blue") == (20001, 20002)
+    assert len(set(state.ports.apps("green")) - {20001, 20002}) == 2
+    assert len({state.ports.worker("blue"), state.ports.worker("green")}) == 2  # of before workers served their metrics
+
+
+def test_a_damaged_state_file_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{")
+    with pytest.raises(BadInput) as caught:
+        load(Layout(tmp_path))
+    assert "teal up" in caught.value.next
+
+
+def test_everything_private_is_closed_to_others(tmp_path: Path) -> None:
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    write_private(home.admin_key, "secret")
+    assert stat.S_IMODE(home.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.keys.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.admin_key.stat().st_mode) == 0o600
+
+
+def test_the_sockets_of_a_deep_folder_are_found_from_every_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = Layout(tmp_path / ("deep" * 30) / ".teal")
+    first, second = tmp_path / "1", tmp_path / "2"
+    for folder in (first, second):
+        folder.mkdir()
+    monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(first))
+    prepare(deep)
+    found = deep.run
+    assert found.parent == first
+    monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(second))
+    prepare(deep)
+    assert deep.run == found
+    shutil.rmtree(first)  # as a machine does that empties /tmp at its start
+    prepare(deep)
+    assert deep.run.parent == second
+
+
+@pytest.mark.parametrize("planted", ["a link to a folder of ours", "a link to nothing", "a file"])
+def test_a_folder_of_sockets_that_somebody_else_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    """Its name can be known, and in the temporary folder everybody may make it first: sockets and pid files would be where they want."""
+    deep, shared, ours, other = (
+        Layout(tmp_path / ("deep" * 30) / ".teal"),
+        tmp_path / "shared",
+        tmp_path / "ours",
+        tmp_path / "other",
+    )
+    for folder in (shared, ours, other):
+        folder.mkdir()
+    monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(shared))
+    run = deep.run
+    if planted == "a file":
+        run.touch()
+    else:
+        run.symlink_to(ours if planted.endswith("ours") else tmp_path / "nothing")
+    with pytest.raises(BadInput, match="a link or belongs to another user") as refused:
+        prepare(deep)
+    assert refused.value.where == str(run)
+    assert not list(ours.iterdir())
+    assert not (tmp_path / "nothing").exists()
+    monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(other))
+    prepare(deep)  # as the error says
+    assert deep.run.parent == other
+    assert stat.S_IMODE(deep.run.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_sockets_is_closed_to_others_whoever_opened_it(tmp_path: Path) -> None:
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    home.run.chmod(0o777)
+    prepare(home)
+    assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
