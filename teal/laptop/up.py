@@ -92,6 +92,9 @@ def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
         said = versions.problem_of(layout, release.image)
         if said is None:
             continue
+        if versions.mend_note(layout, release.image, release.label):
+            yield Event("version", "warn", f"{color}'s version: {said}; it was written again from its code, which is whole")
+            continue
         yield Event("version", "warn", f"{color}'s code is damaged ({said}): building it again from this tree")
         if versions.build(layout, project(), release.label).id != release.image:
             raise BadInput(f"The code of {color}'s release {release.release_id} is damaged ({said}), and this tree is another version",

@@ -138,6 +138,21 @@ def problem_of(layout: Layout, identity: str) -> str | None:
     return f"{NOTE} cannot be read" if _read(folder) is None else problem(folder)
 
 
+def mend_note(layout: Layout, identity: str, label: str) -> bool:
+    """Write a version's lost or damaged note again, from its own folder; whether that could be done: its code must be what was unpacked."""
+    folder = layout.versions / identity
+    if (
+        _read(folder) is not None
+        or not ((folder / DIGESTS).is_file() and (folder / LOCK).is_file())
+        or problem(folder) is not None
+    ):
+        return False
+    python = environments.ready(layout, (folder / LOCK).read_bytes())
+    least, most = _schema(folder / "code", python)
+    write_private(folder / NOTE, json.dumps(asdict(Version(identity, str(folder), python, label, least, most)), indent=1) + "\n")
+    return True
+
+
 def prune(layout: Layout, running: Collection[str]) -> None:
     """Remove what no color runs (`running`: ids) but the KEPT newest, the environments that nothing left needs, and killed builds."""
     have = sorted(_all(layout), key=lambda one: _modified(Path(one.folder)), reverse=True)
