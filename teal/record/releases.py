@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -71,6 +72,11 @@ class PastRelease:
     outcome: Outcome | None
     underway: bool
     unreadable: tuple[str, ...] = ()
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form that ids of releases have: time and four digits. Those of `teal up` have no letter before them."""
+    return re.fullmatch(r"r?\d{8}-\d{6}-[0-9a-f]{4}", text) is not None
 
 
 def plan_key(id: str) -> str:

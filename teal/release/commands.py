@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,23 +12,19 @@ from rich.table import Table
 from teal.errors import BadInput, NeedsHuman
 from teal.load.run import require_installed
 from teal.ports.target import Target
-from teal.record.releases import PastRelease, PlannedStep, past_releases
+from teal.record.model import COLORS
+from teal.record.releases import PastRelease, PlannedStep, is_id, past_releases
 from teal.record.source import Source, read_source
 from teal.release import contract_schema as contracts
 from teal.release import freeze as freezes
 from teal.release import repair as repairs
-from teal.release import rollback, runner
+from teal.release import return_to, rollback, runner
 from teal.release import watch as watches
 from teal.release.source import source_of
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
 from teal.terminal.progress import follow
 from teal.terminal.writer import console, say, say_json
-
-
-class ColorName(StrEnum):
-    blue = "blue"
-    green = "green"
 
 
 def register(app: typer.Typer) -> None:
@@ -89,15 +84,30 @@ def release_(
     follow(runner.release(target, request), as_json)
 
 
+def _place(to: str | None) -> str | None:
+    if to is not None and to not in COLORS and not is_id(to):
+        raise typer.BadParameter(f"{to[:80]!r} is no color and no release of `teal history`")
+    return to
+
+
 def rollback_(
     to: Annotated[
-        ColorName | None, typer.Option("--to", help="The color to go back to; needed only when the record can not be read.")
+        str | None,
+        typer.Option(
+            "--to",
+            callback=_place,
+            help="A release of `teal history`, to go back further: it is released again, step by step. Or blue or green, needed only when the record can not be read.",
+        ),
     ] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """Give all requests back to the color of before, at once, then undo the release. Asks nobody, waits for nobody."""
-    follow(rollback.rollback(open_target(stack), None if to is None else "blue" if to is ColorName.blue else "green"), as_json)
+    target = open_target(stack)
+    if to is None or to in COLORS:
+        follow(rollback.rollback(target, None if to is None else "blue" if to == "blue" else "green"), as_json)
+    else:
+        follow(return_to.rollback_to(target, to), as_json)
 
 
 def abort_(stack: Stack = None, as_json: Json = False) -> None:

@@ -38,7 +38,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         return
     if record.release is None:
         raise BadInput("No release is under way and the rollback window of the last one is over: the old color is gone",
-                       where="the release record", next="teal history; then teal release --image ID")  # fmt: skip
+                       where="the release record", next="teal history; then teal rollback --to RELEASE")  # fmt: skip
     try:
         plan = read_plan(target.store, record)
     except StoreFailed as error:

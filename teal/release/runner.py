@@ -41,6 +41,7 @@ class ReleaseRequest:
     image: str | None = None
     reindex: bool = False
     source: Source | None = None  # what the tree at `path` is; None: it is found by the image, where that was released before
+    returns_to: ColorState | None = None  # a unit that served before, instead of all of the above: a freeze does not stop it
 
 
 class ReleaseFailed(OperatorError):
@@ -65,10 +66,11 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
     """From an image to the active color. Raises Held, NeedsHuman, BadInput before anything changed; ReleaseFailed after it was undone;
     Undecided (exit 4) after it was undone because nobody decided."""
     record, _ = target.store.read()
-    refuse_frozen(record)
+    if request.returns_to is None:
+        refuse_frozen(record)
     refuse_unfinished(record, target.clock)
-    if request.image is not None:
-        image = target.images.known(request.image)
+    if known := request.returns_to.image if request.returns_to else request.image:
+        image = target.images.known(known)
     else:
         yield Event("build", "start", f"an image of {request.path}")
         image = target.images.build(request.path, request.label)
@@ -79,7 +81,7 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
             "build", "warn", f"{image.label} with this configuration is the active version already: users will see no difference"
         )
     yield from _said_of(target, request, plan)
-    run = _begin(target, plan)
+    run = _begin(target, plan, although_frozen=request.returns_to is not None)
     yield from evident(run, "release", _walk(run, 0))
 
 
@@ -154,8 +156,9 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
     id = f"r{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     active = record.active_state
     index = active.index if active else target.images.index()
+    before = request.returns_to
     state = ColorState(
-        release_id=id, image=image.id, label=image.label, config=target.images.config(), secret_versions=target.images.secret_versions(),
+        release_id=id, image=image.id, label=before.label if before else image.label, config=before.config if before else target.images.config(), secret_versions=target.images.secret_versions(),
         index=f"{target.images.index()}-{id}" if request.reindex else index, schema_min=image.schema_min, schema_max=image.schema_max,
         replica_floor=active.replica_floor if active else target.rules.first_floor,
     )  # fmt: skip
@@ -163,12 +166,13 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
                     steps=planned_steps(record, target.rules, reindex=request.reindex), who=who(), started_at=now)  # fmt: skip
 
 
-def _begin(target: Target, plan: ReleasePlan) -> Run:
+def _begin(target: Target, plan: ReleasePlan, *, although_frozen: bool) -> Run:
     """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
     target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
 
     def take(record: Record) -> Record:
-        refuse_frozen(record)
+        if not although_frozen:
+            refuse_frozen(record)
         refuse_unfinished(record, target.clock)
         if record.active != plan.previous:
             raise OperatorError("Another release ended meanwhile", where="the release record", next="teal release again")

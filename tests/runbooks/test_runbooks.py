@@ -34,7 +34,7 @@ HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verification"]
 OPERATIONS = {"release", "kubernetes-upgrade", "rollback", "restore-search", "restore-database", "stuck-release", "stuck-pulumi-state", "key-rotation",
               "secret-rotation", "elasticsearch-upgrade", "disk-full", "redis-failover", "cost-spike", "region-lost"}  # fmt: skip
 # What an operator would write behind `=REPLACE`, or what the shell of the README sets: enough for a parser to be content.
-VALUES = {"STACK": "prod", "NEXT": "1.36", "ADDON": "metrics-server", "NS": "teal-blue", "COLOR": "blue", "TREE": ".", "VERSION": "1.2.3", "IMAGE": "0123456789ab", "NEW": "prod2",
+VALUES = {"STACK": "prod", "NEXT": "1.36", "ADDON": "metrics-server", "NS": "teal-blue", "COLOR": "blue", "TREE": ".", "VERSION": "1.2.3", "IMAGE": "0123456789ab", "NEW": "prod2", "RELEASE": "r20261128-120000-0a1b",
           "URL": "https://teal.example.com", "ES": "https://search", "DOCUMENT": "0192", "TIME": "2026-11-25T08:30:00Z", "KEY_ID": "0192", "ID": "0192"}  # fmt: skip
 READING_TEAL = {"status", "history", "logs", "doctor", "snapshots", "verify", "cost", "advise", "plan"}
 READING_KEYS = {"list"}
