@@ -74,7 +74,7 @@ class PromptedWriter:
                 for sentence in cutter.feed(reasoning.feed(text)):
                     for claim in attribution.feed(sentence):
                         yield claim
-        last = [*cutter.feed(reasoning.rest()), cutter.rest()]
+        last = cutter.last(reasoning.rest())
         for claim in (*(claim for sentence in last for claim in attribution.feed(sentence)), *attribution.rest()):
             yield claim
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from app.text.sentences import ends_in_abbreviation
@@ -20,53 +19,75 @@ _PLAIN: Final = re.compile(r"\[(\d{1,3})\]")
 # line break.
 _END: Final = re.compile(rf"[.!?][\"')\]*_]*(?:\s*{_MARK_TEXT})*(?=\s+[^a-z\s])|[。！？][\"”」』）]*(?:\s*{_MARK_TEXT})*|\n+")
 _INCOMPLETE_MARKS: Final = re.compile(rf"\s*(?:{_MARK_TEXT}\s*)*(?:\[[^\]\n]{{0,24}}|【[^】\n]{{0,48}}|\((?:[sq][^)\n]{{0,24}})?)?", re.IGNORECASE)  # fmt: skip
-_FENCE: Final = re.compile(r"\A\s*+(`{3,}|~{3,})")
+_FENCE: Final = re.compile(r"\s*+(`{3,20}|~{3,20})")
+_ROW: Final = re.compile(r"\s*+\|")
+_MARK_FOLLOWS: Final = re.compile(rf"\s*+{_MARK_TEXT}")
+_BLANK: Final = re.compile(r"\s*+")
+_LINE_ENDS: Final = re.compile(r"[ \t]*+\n")
+_ALWAYS_CHARACTERS: Final = 400  # longer than most sentences: those are passed on with the piece that ends them
+_GROWN_BY: Final = 8  # one part in eight; with a longer sentence the reader waits for at most so much of it
 
 
 class Sentences:
     """Cuts a stream of text into whole sentences, keeping trailing citations with the sentence they belong to. A row of a table and a
-    block of code are one sentence each."""
+    block of code are one sentence each.
+
+    What is held is looked at again with each piece while it is short, and later only when it has grown by an eighth: so all looking together
+    takes time in proportion to the stream, whatever a model says and however it is cut into pieces.
+    """
 
     def __init__(self) -> None:
         self._held = ""
+        self._new: list[str] = []
+        self._new_characters = 0
 
-    def feed(self, text: str) -> Iterator[str]:
+    def feed(self, text: str) -> list[str]:
         """The sentences that became whole with `text`."""
-        self._held += text
-        while (cut := self._cut()) is not None:
-            sentence, self._held = self._held[:cut], self._held[cut:]
-            if sentence.strip():
-                yield sentence
+        self._new.append(text)
+        self._new_characters += len(text)
+        held = len(self._held)
+        return [] if held > _ALWAYS_CHARACTERS and self._new_characters * _GROWN_BY < held else self._whole()
 
-    def rest(self) -> str:
-        """What is left at the end of the stream."""
-        rest, self._held = self._held, ""
-        return rest
+    def last(self, text: str) -> list[str]:
+        """What is left when the stream ends with `text`: whole sentences, and then what no end came for."""
+        self._new.append(text)
+        whole, rest, self._held = self._whole(), self._held, ""
+        return [*whole, rest] if rest else whole
 
-    def _cut(self) -> int | None:
-        if fence := _FENCE.match(self._held):
-            closed = re.compile(rf"\n[ \t]*{re.escape(fence[1])}[^\n]*\n+").search(self._held, fence.end())
-            return closed.end() if closed else None
-        row = self._held.lstrip().startswith("|")
-        for found in _END.finditer(self._held):
-            if found.group()[0] != "\n" and row:
-                continue
-            # Marks may follow in the next token ("... word. [1]"): wait until something else has come.
-            if _INCOMPLETE_MARKS.fullmatch(self._held[found.end() :]):
-                return None
-            if not _MARK.search(found.group()) and ends_in_abbreviation(self._held[: found.end()]):
-                continue
-            following = _MARK.match(self._held[found.end() :].lstrip())
-            if following is None or found.group()[0] == "\n":
-                return _with_line_end(self._held, found.end())
-        return None
+    def _whole(self) -> list[str]:
+        held, start, found = self._held + "".join(self._new), 0, list[str]()
+        while (cut := _cut(held, start)) is not None:
+            if (sentence := held[start:cut]).strip():
+                found.append(sentence)
+            start = cut
+        self._held, self._new, self._new_characters = held[start:], [], 0
+        return found
+
+
+def _cut(held: str, start: int) -> int | None:
+    """Where the sentence that begins at `start` ends; None: not yet. Copies nothing, so that many sentences in one piece cost no more."""
+    if fence := _FENCE.match(held, start):
+        closed = re.compile(rf"\n[ \t]*{re.escape(fence[1])}[^\n]*\n+").search(held, fence.end())
+        return closed.end() if closed else None
+    row = _ROW.match(held, start) is not None
+    for found in _END.finditer(held, start):
+        if found.group()[0] != "\n" and row:
+            continue
+        # Marks may follow in the next token ("... word. [1]"): wait until something else has come.
+        if _INCOMPLETE_MARKS.fullmatch(held, found.end()):
+            return None
+        if not _MARK.search(found.group()) and ends_in_abbreviation(held[max(start, found.end() - 16) : found.end()]):
+            continue
+        if found.group()[0] == "\n" or _MARK_FOLLOWS.match(held, found.end()) is None:
+            return _with_line_end(held, found.end())
+    return None
 
 
 def _with_line_end(text: str, place: int) -> int:
     """`place`, or where the next line's words begin if its line ends at `place` and such words are there already."""
-    rest = text[place:].lstrip()
-    blank = text[place : len(text) - len(rest)] if rest else ""
-    return place + len(blank) if blank.lstrip(" \t").startswith("\n") else place
+    blank = _BLANK.match(text, place)
+    end = blank.end() if blank and blank.end() < len(text) else place
+    return end if _LINE_ENDS.match(text, place, end) else place
 
 
 def canonical(sentence: str, sources: int) -> str:

@@ -60,17 +60,22 @@ def sealed(made: Manifest, key: Path) -> Manifest:
     return made.model_copy(update={"seal": hmac.digest(secret, b"teal snapshot 1\n" + content, "sha256").hex()})
 
 
+def require_seal(found: Manifest, source: Source) -> None:
+    """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
+    identity(source.key, create=False)
+    if not hmac.compare_digest(found.seal, sealed(found, source.key).seal):
+        raise SnapshotRefused(
+            f"Snapshot {found.id} is not sealed with the key {source.key}: it was changed, or made with another key or by a version without seals.",
+            action="`teal snapshots`, and restore another one; one of an earlier version is restored by that version (`teal release --image`).",
+        )
+
+
 @contextmanager
 def decrypted(part: EncryptedFile, found: Manifest, source: Source, plain: Path) -> Iterator[Path]:
     """A copy of a snapshot, decrypted into the file `plain`, which is gone afterwards unless it was moved. Raises SnapshotRefused for
     a manifest that was not sealed with this key, and for a copy that was changed."""
     key = source.key
-    identity(key, create=False)
-    if not hmac.compare_digest(found.seal, sealed(found, key).seal):
-        raise SnapshotRefused(
-            f"Snapshot {found.id} is not sealed with the key {key}: it was changed, or made with another key or by a version without seals.",
-            action="`teal snapshots`, and restore another one; one of an earlier version is restored by that version (`teal release --image`).",
-        )
+    require_seal(found, source)
     copy = source.store.fetch(found.id, part.file)
     if copy.stat().st_size != part.bytes:
         raise SnapshotRefused(

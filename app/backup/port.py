@@ -47,9 +47,11 @@ class SnapshotStore(Protocol):
     """Keeps snapshots: a manifest and the encrypted copies beside it. A snapshot exists while its manifest does.
 
     `retires`: old snapshots are removed by whoever takes new ones; elsewhere the store has a schedule of its own for that.
+    `seals`: its manifests are written by this service, with a seal; elsewhere they are made from what the engine notes, and have none.
     """
 
     retires: bool
+    seals: bool
 
     def kept(self) -> Kept:
         """All that lies there, in one reading."""

@@ -18,6 +18,7 @@ class RepositoryStore(FolderStore):
     """Whoever takes a snapshot writes a manifest into a folder too; on AWS that folder is removed with the pod."""
 
     retires = False
+    seals = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.backup_dir)

@@ -23,6 +23,7 @@ BEGUN: Final = "s*-*"  # as `new_id` names them
 
 class FolderStore:
     retires = True
+    seals = True
 
     def __init__(self, home: Path) -> None:
         self.home = home

@@ -28,6 +28,7 @@ class S3Store:
     """The manifest is written last and removed first, as in a folder."""
 
     retires = True
+    seals = True
 
     def __init__(self, settings: Settings, client: S3Client | None = None) -> None:
         if not settings.backup_bucket:

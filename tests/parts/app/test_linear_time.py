@@ -21,6 +21,7 @@ import pytest
 from pydantic import ValidationError
 
 import app
+from app.answering.cite import Sentences
 from app.answering.deadline import MOST_CHARACTERS, until_deadline
 from app.answering.follow_up import MOST_TURN_CHARACTERS, MOST_TURNS
 from app.errors import DocumentRejected, InvalidRequest, ModelUnavailable
@@ -192,6 +193,28 @@ def test_a_model_that_does_not_stop_is_cut_off() -> None:
     with pytest.raises(ModelUnavailable, match=f"more than {MOST_CHARACTERS} characters"):
         asyncio.run(listen())
     assert sum(map(len, said)) <= MOST_CHARACTERS
+
+
+STREAMS: Final = {
+    "an open block of code": ("```\n", "x = 1. "),
+    "an open block of lines": ("```\n", "x\n"),
+    "an open row": ("|", "a. "),
+}
+CHARACTERS_OF_A_TOKEN: Final = 4
+
+
+@pytest.mark.parametrize("name", [*STREAMS, *HOSTILE])
+def test_cutting_a_stream_into_sentences_takes_time_in_proportion(name: str) -> None:
+    """All that a model may say, in pieces as small as tokens and in one piece."""
+    head, unit = STREAMS.get(name, ("", HOSTILE.get(name, "")))
+    text = head + unit * (MOST_CHARACTERS // len(unit))
+    for size in (CHARACTERS_OF_A_TOKEN, len(text)):
+        cutter = Sentences()
+        began = time.process_time()
+        for place in range(0, len(text), size):
+            cutter.feed(text[place : place + size])
+        cutter.last("")
+        assert time.process_time() - began < SECONDS_FOR_100_KB
 
 
 SECONDS_FOR_100_KB: Final = (

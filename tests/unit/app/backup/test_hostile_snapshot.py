@@ -13,14 +13,16 @@ import apsw
 import pyrage
 import pytest
 
-from app.backup import check, encryption, manifest, snapshot
+from app.backup import check, encryption, manifest, restore, snapshot
 from app.backup.adapters import open_store
 from app.backup.encryption import sealed
-from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest
+from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, SearchPart
+from app.backup.port import SearchCopies, Source
 from app.backup.restore import begin_search, put_catalog_in_place
 from app.catalog import keys, sqlite_copy
 from app.errors import SnapshotRefused
 from app.search.sqlite.schema import connect, embedded_path
+from app.settings import Settings
 from tests.unit.app.backup.test_backup import Service
 
 ID = "s20260101-000000-abcd"
@@ -69,6 +71,30 @@ def test_a_name_that_leads_elsewhere_is_in_no_manifest(made: Manifest) -> None:
         ):
             with pytest.raises(SnapshotRefused, match="no manifest of this version"):
                 manifest.parsed(json.dumps(said | changes).encode(), "m", str(changes.get("id", made.id)))
+
+
+def test_the_engine_s_own_snapshot_is_chosen_by_a_sealed_manifest_alone(
+    service: Service, made: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elasticsearch's repository is not opened with our key; which index of which snapshot is put back is still nobody's to choose but ours."""
+
+    class Asked(Exception):
+        """The engine was asked for this index."""
+
+    def ask(_other: Settings, found: Manifest, _source: Source) -> None:
+        raise Asked(found.search.index)
+
+    monkeypatch.setattr(restore, "search_copies", lambda _: SearchCopies(ask, ask, ask, exact=False))
+    part = SearchPart(kind="elasticsearch", index="teal-000002", passages=1, repository="teal", snapshot=made.id)
+    honest = sealed(made.model_copy(update={"search": part}), service.settings.backup_key)
+    settings = service.settings.model_copy(update={"search": "elasticsearch"})
+    other = settings.model_copy(update={"index": "teal-b1"})
+    with pytest.raises(Asked, match="teal-000002"):
+        restore.search_beside(settings, other, honest, service.source)
+    for changes in ({"index": "teal-000001"}, {"snapshot": "older"}, {"repository": "theirs"}, {"passages": 0}):
+        changed = honest.model_copy(update={"search": part.model_copy(update=changes)})
+        with pytest.raises(SnapshotRefused, match="not sealed with the key"):
+            restore.search_beside(settings, other, changed, service.source)
 
 
 def test_sizes_and_counts_that_cannot_be_are_in_no_manifest(made: Manifest) -> None:
