@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from teal.client.service import Address
-from teal.errors import Unreachable
+from teal.client.service import Address, Client
+from teal.errors import OperatorError, Unreachable
 from teal.laptop.layout import Layout
 from teal.laptop.state import load
 
@@ -27,3 +27,13 @@ def kept_admin_key(layout: Layout) -> str | None:
     except OSError:
         return None
     return found if found and found.isascii() and found.isprintable() else None
+
+
+def answers(where: Address) -> tuple[bool, str]:
+    """Whether the load balancer answers over HTTPS with a certificate that its own CA signed, and whether an app stands behind it."""
+    try:
+        with Client(where) as client:
+            client.get("/healthz")
+    except OperatorError as error:
+        return False, error.what
+    return True, "HTTPS verified"

@@ -22,6 +22,7 @@ from teal.laptop.released import open_store
 from teal.laptop.secrets import metrics_headers, probe_secret
 from teal.laptop.state import LaptopState, load
 from teal.laptop.versions import Version
+from teal.ports.steering import read_steering
 from teal.ports.target import Image, Rules, Target
 from teal.record.file import FileStore
 from teal.record.model import COLORS, Color
@@ -103,6 +104,7 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
         images=VersionImages(layout, environ),
         evidence_url=lambda key: store.path(key).as_uri(),
         rules=chosen,
+        steering=lambda: read_steering(layout.steering),
         inside=LaptopInside(scraped, layout.logs, said),
         probe_headers={"Authorization": f"Bearer {key}"} if (key := kept_admin_key(layout)) else {},
     )

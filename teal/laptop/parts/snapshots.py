@@ -14,9 +14,8 @@ from typing import Any
 from teal.laptop.parts.part import Part, Place, Row
 
 MANIFEST = "manifest.json"  # as in app/backup/manifest.py
-LATE_HOURS = (
-    50.0  # as `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
-)
+# As `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
+LATE_HOURS = 50.0
 RUNBOOK = "runbooks/snapshot-stale.md"
 KEY_BEGINS = "AGE-SECRET-KEY-1"
 AHEAD_SECONDS = 300.0  # between two clocks, as in app/backup/clock.py
