@@ -61,7 +61,14 @@ def _takers(role: Role) -> str:
         found += [one.removesuffix(".amazonaws.com") for one in listed(principal.get("Service", []))]
         for conditions in statement.get("Condition", {}).values() if "Federated" in principal else ():
             found += [f"`{one}`" for key, values in conditions.items() if key.endswith(":sub") for one in listed(values)]
+            found += [
+                _file(one) for key, values in conditions.items() if key.endswith(":job_workflow_ref") for one in listed(values)
+            ]
     return "<br>".join(found)
+
+
+def _file(reference: str) -> str:
+    return f"`{reference.rpartition('/.github/workflows/')[2]}`"
 
 
 def _changes(role: Role) -> str:

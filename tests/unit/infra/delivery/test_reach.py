@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from infra.delivery import reach_table
+from infra.delivery.github_roles import KINDS
 from infra.delivery.reach import ADMINISTRATOR, EVERYTHING, OTHERS, Account, Role, Statement, allowed, ways
 from infra.delivery.reach_table import account_of
 from infra.evaluation.evaluate import ROOT, stack_values
@@ -34,12 +35,12 @@ def test_there_is_something_to_search() -> None:
     assert [stack for stack in STACKS if any(one.endswith("github-up") for one in account(stack).roles)] == WITH_GITHUB
     assert WITH_GITHUB
     for stack in WITH_GITHUB:
-        for kind in ("preview", "release", "up"):
+        for kind in KINDS:
             assert role(stack, f"github-{kind}").policies
 
 
 @pytest.mark.parametrize("stack", WITH_GITHUB)
-@pytest.mark.parametrize("kind", ["preview", "release"])
+@pytest.mark.parametrize("kind", ["preview", "build", "release"])
 def test_a_preview_and_a_release_come_to_no_other_role(stack: Stack, kind: str) -> None:
     assert ways(account(stack), role(stack, f"github-{kind}")) == {}
 
