@@ -8,6 +8,7 @@ rule, or takes away what cannot be made again. Whether AWS changes a property in
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -15,9 +16,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from infra.evaluation.evaluate import Registered, platform, stacks
+from infra.evaluation.evaluate import ROOT, Registered, platform, stacks
 from infra.policy.guard import Refused, refused, report
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
@@ -46,7 +47,18 @@ def dump(stack: str) -> list[Held]:
 
 
 def _held(one: Registered) -> Held:
-    return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": dict(one.inputs)}
+    return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs)}
+
+
+def _portable(value: Any) -> Any:
+    """With the content of each file of the checkout in the place of its path: a checkout elsewhere has the same files."""
+    if isinstance(value, Mapping):
+        return {name: _portable(each) for name, each in cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_portable(each) for each in cast(list[Any], value)]
+    if isinstance(value, str) and value.startswith(f"{ROOT}{os.sep}") and (path := Path(value)).is_file():
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return value
 
 
 def before(folder: Path, stack: str) -> list[Held]:

@@ -170,7 +170,8 @@ class Monitor(pulumi_mocks.MockMonitor):
         for name in request.additionalSecretOutputs:  # as the engine answers: what is made of such an output is a secret again
             if name in answer.object:
                 value = json_format.MessageToDict(answer.object)[name]
-                answer.object.update({name: {rpc._special_sig_key: rpc._special_secret_sig, "value": value}})  # the wire's own mark
+                mark = {rpc._special_sig_key: rpc._special_secret_sig, "value": value}  # pyright: ignore[reportPrivateUsage]  # the wire's own
+                answer.object.update({name: mark})
         given: dict[str, Any] = rpc.deserialize_properties(request.object)
         if request.type != "pulumi:pulumi:Stack":
             timeouts = request.customTimeouts
