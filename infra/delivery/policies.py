@@ -230,6 +230,8 @@ def up(where: Where, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str 
         ),
         _allow("ServiceRoles", ["iam:CreateServiceLinkedRole", "iam:GetRole"], f"{iam}:role/aws-service-role/*"),
         _deny("NotItself", list(_ROLE_WRITES), f"{iam}:role/{where.prefix}-github-*"),
+        # A cluster of its own with this role would act by it. `pulumi up` passes it once, when a person makes the cluster.
+        _deny("NotTheCluster", ["iam:PassRole"], f"{iam}:role/{where.prefix}-cluster-control"),
         _deny("NotUnbound", ["iam:DeleteRolePermissionsBoundary"], f"{iam}:role/*"),
         _deny("NotTheBoundary", ["iam:CreatePolicy*", "iam:DeletePolicy*", "iam:SetDefaultPolicyVersion"], f"{iam}:policy/*"),
         # The bucket's name begins as those of the program's own buckets do. Its settings and its history are `teal bootstrap`'s.
