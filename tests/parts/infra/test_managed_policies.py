@@ -28,7 +28,9 @@ def wanted() -> dict[str, Any]:
         name: {
             "Version": known[name]["DefaultVersionId"],
             "Updated": known[name]["UpdateDate"],
-            "Statement": known[name]["Document"]["Statement"],
+            "Statement": [
+                {key: value for key, value in one.items() if key != "Sid"} for one in known[name]["Document"]["Statement"]
+            ],
         }
         for name in names
     }

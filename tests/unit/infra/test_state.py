@@ -11,7 +11,7 @@ from infra.evaluation import mocks
 from infra.evaluation.evaluate import Evaluation, Registered
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 
-PASSWORD = "random:index/randomPassword:RandomPassword"  # a type's name
+PASSWORD = "random:index/randomPassword:RandomPassword"  # a type's name  # pragma: allowlist secret
 
 
 def made(result: Evaluation) -> Mapping[str, str]:
