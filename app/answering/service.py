@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +25,7 @@ from app.answering.prompt import Source
 from app.answering.question import Question
 from app.errors import ModelUnavailable
 from app.models.port import Embedder, Generator, Vector
-from app.observability import timing
+from app.observability import timing, token_usage
 from app.observability.metrics import (
     ANSWERS,
     CACHE,
@@ -199,14 +199,15 @@ class Answering:
 
     async def _new_events(self, asked: Ask, recording: _Recording) -> AsyncIterator[AnswerEvent]:
         """Retrieve, then write; every event is also kept in `recording`."""
+        usage = token_usage.begin()
         question = await self._whole_question(asked)
         found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
         recording.fleeting = self.is_fleeting(found)
-        async for event in self._written(question, found):
+        async for event in self._written(question, found, usage):
             recording.events.append(event)
             yield event
 
-    async def _written(self, question: Question, found: Retrieval) -> AsyncIterator[AnswerEvent]:
+    async def _written(self, question: Question, found: Retrieval, usage: token_usage.TokenUsage) -> AsyncIterator[AnswerEvent]:
         yield AnswerEvent("retrieval", _retrieval(found))
         leads = await self._leads(found)
         sources = [_source(n, hit, leads.get(hit.document_id, "")) for n, hit in enumerate(found.hits, start=1)]
@@ -226,6 +227,7 @@ class Answering:
                         "citations": [_citation(found, n) for n in event.cited],
                         "grounded": event.grounded,
                         "label": writer.label,
+                        "usage": asdict(usage),
                     } | ({"conflicting": True} if event.conflicting else {})
                     yield AnswerEvent("done", whole | ({"degraded": found.degraded} if found.degraded else {}))
 

@@ -186,11 +186,21 @@ class CitationOut(Wire):
     source: str | None = None
 
 
+class UsageOut(Wire):
+    """Tokens of the language model, as its provider counted them; 0 where the answer is quoted without one."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 class AnswerOut(Wire):
     answer: str
     citations: list[CitationOut]
     grounded: Annotated[bool, Field(description="Every sentence of the answer cites a passage.")]
     label: Annotated[str, Field(description="Who wrote the answer.")]
+    usage: Annotated[
+        UsageOut, Field(description="What writing it took. An answer from the cache says what it took when it was written.")
+    ]
     conflicting: Annotated[
         bool, Field(description="Documents contradict each other; each statement is told with its date, the newest first.")
     ] = False

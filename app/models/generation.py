@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Self
 
+from app.observability import token_usage
 from app.observability.metrics import FIRST_TOKEN, TOKENS, counter, histogram
 from app.observability.tracing import ModelCall
 
@@ -38,6 +39,7 @@ class Generation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        token_usage.add(self._tokens.get("input", 0), self._tokens.get("output", 0))
         for name, tokens in self._tokens.items():
             counter(TOKENS, self._provider, name).inc(tokens)
             self._call.note(f"gen_ai.usage.{name}_tokens", tokens)

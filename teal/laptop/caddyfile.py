@@ -16,9 +16,8 @@ from teal.laptop.state import LaptopState
 from teal.record.model import Color
 
 BODY_SECONDS = 120  # for a whole body: the largest by default, 20 MB as JSON, comes in this time over 1.4 Mbit/s
-ANSWER_SECONDS = (
-    600  # from a request's head to the end of its answer: a body and the longest generated answer (60 s) take a third of it
-)
+# The time from a request's head to the end of its answer: a body and the longest generated answer (60 s) take a third of it
+ANSWER_SECONDS = 600
 REQUEST_ID = "{http.request.uuid}"
 
 # Caddy itself leaves out Authorization and Cookie. What proves a probe is a secret too, and people put keys into addresses.

@@ -92,13 +92,14 @@ async def complete(body: ChatIn, request: Request, service: ServiceDep, principa
     """Answer the last message from the documents, in the form of OpenAI's chat completions; `citations` and `grounded` come beside `choices`."""
     asked = _asked(body)
     if asked.stream:
-        return await answer_request(asked, request, service, principal, _Chunks(body.model))
+        chunks = _Chunks(body.model, usage=body.stream_options is not None and body.stream_options.include_usage)
+        return await answer_request(asked, request, service, principal, chunks)
     answer = json.loads(bytes((await answer_request(asked, request, service, principal)).body))
     message = {"role": "assistant", "content": answer["answer"], "refusal": None}
     whole = _frame("chat.completion", body.model) | {
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}]
     }
-    return JSONResponse(whole | _evidence(answer), headers={"Cache-Control": "no-store"})
+    return JSONResponse(whole | {"usage": _usage(answer)} | _evidence(answer), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/models")
@@ -116,10 +117,12 @@ async def models(service: ServiceDep, principal: Reader) -> JSONResponse:
 
 
 class _Chunks:
-    """An answer's events as chunks of a chat completion."""
+    """An answer's events as chunks of a chat completion. `usage`: a last chunk without choices tells the tokens, and all others hold null,
+    as platform.openai.com/docs/api-reference/chat/create says of `stream_options.include_usage`."""
 
-    def __init__(self, model: str) -> None:
-        self._frame = _frame("chat.completion.chunk", model)
+    def __init__(self, model: str, *, usage: bool) -> None:
+        self._usage = usage
+        self._frame = _frame("chat.completion.chunk", model) | ({"usage": None} if usage else {})
 
     def events(self, event: AnswerEvent) -> Iterator[ServerSentEvent]:
         """What is sent for one event of an answer; nothing for most."""
@@ -130,6 +133,8 @@ class _Chunks:
                 yield self._chunk({"content": event.data["text"]})
             case "done":
                 yield self._chunk({}, finish_reason="stop", more=_evidence(event.data))
+                if self._usage:
+                    yield ServerSentEvent(json.dumps(self._frame | {"choices": [], "usage": _usage(event.data)}))
                 yield ServerSentEvent("[DONE]")
 
     def error(self, problem: Problem, detail: str) -> ServerSentEvent:
@@ -149,6 +154,11 @@ def _frame(kind: str, model: str) -> dict[str, Any]:
 
 def _evidence(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: answer[name] for name in ("citations", "grounded", "label", "conflicting", "degraded") if name in answer}
+
+
+def _usage(answer: dict[str, Any]) -> dict[str, int]:
+    read, written = answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
 def _asked(body: ChatIn) -> AskIn:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from tests.parts.app.service import Service, add, real_stores, until, wait_status
 
@@ -205,16 +206,24 @@ def test_the_official_client_gets_an_answer_with_citations(chat: openai.OpenAI) 
     extra = found.model_extra or {}
     assert extra["grounded"] is True
     assert extra["citations"][0]["title"] == "Ferry"
+    assert found.usage is not None
+    assert found.usage.total_tokens == 0
 
 
 def test_the_official_client_streams_the_same_answer(chat: openai.OpenAI) -> None:
     ask = functools.partial(chat.chat.completions.create, model="teal:ferries", messages=[{"role": "user", "content": FERRY}])
-    chunks = list(ask(stream=True))
+    chunks = list[ChatCompletionChunk](ask(stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text.strip() == ask().choices[0].message.content
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices[0].finish_reason] == ["stop"]
     assert (chunks[-1].model_extra or {})["citations"][0]["title"] == "Ferry"
     assert len({chunk.id for chunk in chunks}) == 1
+    counted = list[ChatCompletionChunk](ask(stream=True, stream_options={"include_usage": True}))
+    last = counted[-1]
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage.total_tokens == 0
+    assert all(chunk.usage is None for chunk in counted[:-1])
 
 
 def test_models_are_the_collections_that_the_key_may_see(service: Service, chat: openai.OpenAI) -> None:

@@ -120,6 +120,20 @@ def test_only_cited_sentences_of_a_language_model_reach_the_reader(client: httpx
     assert (body["grounded"], body["label"]) == (True, "Written by mock from the cited sources.")
 
 
+def test_an_answer_says_the_tokens_that_the_language_model_counted(client: httpx.Client, model: MockModel) -> None:
+    assert model.status == 200
+    body = client.post("/v1/ask", json={"question": QUESTION}).json()
+    assert body["usage"] == {"input_tokens": 120, "output_tokens": 9}
+    turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "Around 280 BC [1]."}]
+    followed = client.post("/v1/ask", json={"question": QUESTION, "history": turns}).json()
+    assert followed["usage"] == {"input_tokens": 240, "output_tokens": 18}  # it also made the question whole
+    messages = [{"role": "user", "content": QUESTION}]
+    whole = client.post("/v1/chat/completions", json={"model": "teal", "messages": messages}).json()
+    assert whole["usage"] == {"prompt_tokens": 120, "completion_tokens": 9, "total_tokens": 129}
+    unasked = client.post("/v1/ask", json={"question": "Who won the curling cup of Ostrel?"}).json()
+    assert (unasked["grounded"], unasked["usage"]) == (False, {"input_tokens": 0, "output_tokens": 0})
+
+
 def test_silent_model_is_bridged_by_heartbeats(client: httpx.Client, model: MockModel) -> None:
     model.silence_seconds = 16
     with client.stream("POST", "/v1/ask", json={"question": QUESTION, "stream": True}) as response:

@@ -160,6 +160,87 @@ def test_a_damaged_catalog_without_a_snapshot_stops_the_start(home: Layout) -> N
     assert (home.data / databases.CATALOG).exists()
 
 
+@pytest.mark.parametrize("name", [*databases.FILES, "search-teal-r20260101.db"])
+def test_a_file_of_no_bytes_is_not_taken_for_a_new_database(home: Layout, name: str) -> None:
+    """SQLite would: documents that are acknowledged would be gone without a word, and with them the write-ahead log."""
+    home.admin_key.write_text("a key is made after the first start")
+    (home.backups / "s1").mkdir(parents=True)
+    (home.backups / "s1" / "manifest.json").write_text("{}")
+    (home.data / name).touch()
+    (home.data / f"{name}-wal").write_bytes(b"what was not taken in yet")
+    (event,) = databases.set_aside_damaged(home)
+    assert "0 bytes" in event.detail
+    assert not (home.data / name).exists()
+    assert any(each.name.startswith(f"{name}-wal.damaged-") for each in home.data.iterdir())
+
+
+def test_a_first_start_that_was_ended_early_is_no_damage(home: Layout) -> None:
+    (home.data / databases.CATALOG).touch()
+    assert list(databases.set_aside_damaged(home)) == []
+    home.admin_key.write_text("of a stack that was used")
+    with pytest.raises(BadInput, match="0 bytes"):
+        list(databases.set_aside_damaged(home))
+
+
+@pytest.mark.parametrize("name", list(databases.FILES))
+def test_a_locked_database_is_not_called_damaged_and_stays_where_it_is(
+    home: Layout, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.0)
+    (home.backups / "s1").mkdir(parents=True)
+    (home.backups / "s1" / "manifest.json").write_text("{}")
+    _database(home.data / name)
+    other = sqlite3.connect(home.data / name, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(BadInput, match="locked") as caught:
+            list(databases.set_aside_damaged(home))
+    finally:
+        other.close()
+    assert "fuser" in caught.value.next
+    assert [each.name for each in home.data.iterdir() if "damaged" in each.name] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "next"),
+    [
+        (sqlite3.SQLITE_FULL, "database or disk is full", "disk-full"),
+        (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error", "df "),
+        (sqlite3.SQLITE_CANTOPEN, "unable to open database file", "writable"),
+        (sqlite3.SQLITE_READONLY_RECOVERY, "attempt to write a readonly database", "writable"),
+        (sqlite3.SQLITE_PERM, "access permission denied", "writable"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_damage_of_the_file(
+    home: Layout, monkeypatch: pytest.MonkeyPatch, code: int, said: str, next: str
+) -> None:
+    class Refusing:
+        def execute(self, _: str) -> None:
+            error = sqlite3.OperationalError(said)
+            error.sqlite_errorcode = code
+            raise error
+
+        def close(self) -> None:
+            pass
+
+    _database(home.data / "search.db")
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: Refusing())
+    with pytest.raises(BadInput, match=said) as caught:
+        list(databases.set_aside_damaged(home))
+    assert next in caught.value.next
+    assert (home.data / "search.db").exists()
+
+
+def test_an_index_of_a_release_is_looked_at_like_the_first_one(home: Layout) -> None:
+    path = home.data / "search-teal-r20260101.db"
+    _database(path)
+    assert list(databases.set_aside_damaged(home)) == []
+    path.write_bytes(b"no database at all, but long enough to be taken for one" * 10)
+    (event,) = databases.set_aside_damaged(home)
+    assert "teal rebuild" in event.detail
+    assert not path.exists()
+
+
 def _authority(folder: Path, name: str) -> None:
     """A certificate and the key that belongs to it."""
     key = ec.generate_private_key(ec.SECP256R1())
