@@ -17,7 +17,7 @@ def run(folder: Path, before: Path) -> subprocess.CompletedProcess[str]:
     """Without anything that could be a right: no AWS, no Kubernetes, no state."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_", "KUBE"))}
     return subprocess.run(
-        [sys.executable, "-m", "infra.evaluation.difference", "dev", "--before", str(before)],
+        [sys.executable, "-m", "infra.policy.difference", "dev", "--before", str(before)],
         cwd=folder, env=environment | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
 

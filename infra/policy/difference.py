@@ -1,4 +1,4 @@
-"""What a change of this repository does to a stack, without a cloud, a state or a right: `python -m infra.evaluation.difference STACK --before FOLDER`.
+"""What a change of this repository does to a stack, without a cloud, a state or a right: `python -m infra.policy.difference STACK --before FOLDER`.
 
 FOLDER is a checkout of what the change is compared with. Both programs are evaluated, each by its own code in a process of its own, and compared:
 what a pull request shows to its reviewers, whose code runs before anybody has read it and so may have no role. Exit 1: the change breaks a
@@ -66,7 +66,7 @@ def before(folder: Path, stack: str) -> list[Held]:
     if not (folder / f"Pulumi.{stack}.yaml").is_file():
         return []
     ended = subprocess.run(  # noqa: S603 - a fixed command
-        [sys.executable, "-m", "infra.evaluation.difference", stack, "--dump"],
+        [sys.executable, "-m", "infra.policy.difference", stack, "--dump"],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(folder.resolve())}, capture_output=True, text=True, timeout=_SECONDS, check=False,
     )  # fmt: skip
     if ended.returncode != 0:
@@ -108,7 +108,7 @@ def broken(stack: str, new: Sequence[Held]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m infra.evaluation.difference", description="What a change does to a stack.")
+    parser = argparse.ArgumentParser(prog="python -m infra.policy.difference", description="What a change does to a stack.")
     parser.add_argument("stack", choices=stacks())
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--before", type=Path, help="a checkout of what the change is compared with")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.evaluation import difference
-from infra.evaluation.difference import Held, broken, steps, taken
+from infra.policy import difference
+from infra.policy.difference import Held, broken, steps, taken
 from tests.unit.infra.conftest import evaluate
 
 
