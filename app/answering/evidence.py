@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.answering.question import Question, Term, contradicts, share, words_of
+from app.answering.numbers import within
+from app.answering.question import Question, Term, contradicts, figure, share, words_of
 
 # Whole passages, before a language model is asked.
 MIN_COSINE: Final = 0.40  # between the best unanswerable question (0.36) and the worst answerable one (0.44)
@@ -48,11 +49,11 @@ class Held:
     refused: bool
 
 
-def held(question: Question, own: str, around: str, lead: str = "", head: str = "") -> Held:
+def held(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Held:
     """What of the question a piece holds, alone and with the words around it that belong to it.
 
     `lead`: what all of the document is about. A name that only this holds, or a word of its title lines (`head`), is neither for nor
-    against the piece.
+    against the piece. `cells`: of a row, whose spans hold every number between their ends.
     """
     inside, about, top = words_of(own), words_of(lead), words_of(head)
     whole = inside | words_of(around)
@@ -62,12 +63,13 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     refused = bool(question.any_of) and not any(share(term, whole | about, tongue=tongue) for term in question.any_of)
     told = False  # by a word of its own
     for term in question.asked:
-        part = share(term, whole, tongue=tongue)
+        spanned = bool(cells) and bool(number := figure(term)) and any(within(number, cell) for cell in cells)
+        part = 1.0 if spanned else share(term, whole, tongue=tongue)
         if part < 1.0 and head and share(term, top, tongue=tongue) == 1.0:
             continue
         if part < 1.0 and lead and (term.naming or _is_name(term)) and share(term, about, tongue=tongue):
             continue
-        itself = share(term, inside, tongue=tongue) if part else 0.0
+        itself = (1.0 if spanned else share(term, inside, tongue=tongue)) if part else 0.0
         if term.kind != "kind" and share(term, top, tongue=tongue) < 1.0:
             asked, told_of = asked + term.weight, told_of + part * term.weight
         total, covered, mine = total + term.weight, covered + part * term.weight, mine + itself * term.weight

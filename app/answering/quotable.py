@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from app.answering.prompt import Source
@@ -17,6 +17,7 @@ _BULLET: Final = re.compile(r"^\s*(?:[*+•-]|\d{1,9}[.)])\s+")
 _RULE: Final = re.compile(r"^[\s|:+-]+$")
 _CELL: Final = re.compile(r"(?<!\\)\|")
 _ENDS: Final = (*".!?…。！？؟।", '."', ".)", ".”", "。」")
+_ASKS: Final = ("?", "？", "؟")
 _LEADS: Final = (":", "：")
 _CONTINUES: Final = re.compile(
     r"\A(?:(?:it|its|they|their|he|his|she|her|this|these|er|sie|es|dieser?|dieses|il|elle|ils|elles|ce|él|ella|esto|он|она|оно|они|"
@@ -36,6 +37,17 @@ _SHORTEST_PROSE: Final = 4  # words
 _PROGRAM: Final = re.compile(r"[{}<>=;$]|>>>|\w\(\w*\)\.|^[A-Z_]+ \w+ FROM\b")
 _FIRM: Final = re.compile(r"(?:\b\w{1,2}|\b(?:Ltd|Inc|Corp|Bros))\.\Z")  # "e. V.", "S.A.", "Co."
 _SECTION: Final = re.compile(r"\A\W{0,3}(?:§|\d|art(?:icle|ikel|ículo|icolo|\.)?\s*\d|статья|第)", re.IGNORECASE)
+# "§ 4 ", "Article 12 ", "第3条": the number of a section before the words of its heading.
+_SECTION_NUMBER: Final = re.compile(
+    r"\A(?:§{1,2}\s?\d{1,4}[a-z]?|(?:art(?:icle|ikel|ículo|icolo|igo)?\.?|section|sección|abschnitt|chapter|chapitre|kapitel|capítulo|clause|статья|раздел|глава)"
+    r"\s+\d{1,4}|第[\d一二三四五六七八九十百]{1,5}[条條章節节])[.)]?\s+",
+    re.IGNORECASE,
+)
+_QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
+MAIL: Final = ".eml"
+_LONGEST_ANNOUNCED: Final = 160  # characters
+_EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
+_FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
 _SHORT_LINE: Final = 80  # characters; wrapped text is at least half as wide
 # Words that a sentence of their language does not end with, and a heading rarely.
 _NEVER_LAST: Final = frozenset(
@@ -51,7 +63,8 @@ class Quotable:
     """A piece that can stand alone. `context`: what is said above it (title, headings, table head, line before a list), which belongs to it;
     `before`: the sentence that it goes on from, or ""; `heading`: the innermost heading; `lead`: the first words of its
     document, which say what all of it is about, and `head` its title lines among them; `cells`: of a table's row, each with the head of its column; `loose`: no sentence, as a letter's head is; `leads`: it
-    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `position`: its place in the passage."""
+    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `earlier`: who said it, of what
+    an e-mail quotes of those before it; `position`: its place in the passage."""
 
     text: str
     n: int
@@ -65,6 +78,7 @@ class Quotable:
     head: str = ""
     leads: bool = False
     defines: str = ""
+    earlier: str = ""
 
 
 def quotable(source: Source) -> list[Quotable]:
@@ -73,7 +87,7 @@ def quotable(source: Source) -> list[Quotable]:
     intro, label, defines, found = "", "", "", list[Quotable]()
     first, top, lead = _first_heading(source), title_lines(source), _lead(source)
     title = " ".join(top.split())
-    for block in blocks(source.text):
+    for block, earlier in _told_by(source):
         if block.kind == "heading":
             while path and path[-1][0] >= block.level:
                 path.pop()
@@ -99,7 +113,7 @@ def quotable(source: Source) -> list[Quotable]:
         else:
             pieces = [(piece, "", before, ()) for piece, before in _pieces(block)]
         for text, head, before, cells in pieces:
-            if title and text in title:
+            if (title and _FIELD.sub("", text) in title) or _FIELD.sub("", text) == source.title:
                 continue  # it names the document and says nothing
             loose = block.kind == "paragraph" and ":" not in text and not text.endswith(_ENDS)
             context = "\n".join(filter(None, [*above, label, intro if block.kind != "paragraph" else "", head]))
@@ -118,6 +132,7 @@ def quotable(source: Source) -> list[Quotable]:
                     top if main else "",
                     leads,
                     defines,
+                    earlier,
                 )
             )
         if block.kind in ("paragraph", "item") and block.text.rstrip().endswith(_LEADS):
@@ -125,6 +140,35 @@ def quotable(source: Source) -> list[Quotable]:
         elif block.kind == "paragraph":
             intro = ""
     return found
+
+
+def _told_by(source: Source) -> Iterator[tuple[Block, str]]:
+    """The blocks of a passage, those of a quotation without its marks. With each the line that says who wrote it, or "": an e-mail ends with
+    what was written before it, and what it quotes may be what it changes."""
+    announced = ""
+    for block in blocks(source.text):
+        lines = block.text.split("\n")
+        if block.kind not in ("paragraph", "item") or not any(map(_QUOTE_MARK.match, lines)):
+            announced = _announcing(lines) if block.kind == "paragraph" else ""
+            yield block, ""
+            continue
+        for quoted, run in groupby(lines, lambda line: _QUOTE_MARK.match(line) is not None):
+            text = list(run)
+            if quoted:
+                said_by = announced or (_EARLIER if source.file.lower().endswith(MAIL) else "")
+                yield from ((one, said_by) for one in blocks("\n".join(_QUOTE_MARK.sub("", line) for line in text)))
+            elif announced := _announcing(text):
+                text = text[: -1 - announced.count("\n")]
+            if not quoted and text:
+                yield replace(block, text="\n".join(text)), ""
+
+
+def _announcing(lines: Sequence[str]) -> str:
+    """The line that says who wrote what is quoted below it: "On 4 June Ann wrote:", which may be broken before its last word."""
+    last = lines[-1].rstrip()
+    if not last.endswith(_LEADS) or len(last) > _LONGEST_ANNOUNCED:
+        return ""
+    return f"{lines[-2].strip()}\n{last}" if len(lines) > 1 and len(last.split()) <= 2 else last
 
 
 def _is_code(line: str) -> bool:
@@ -158,7 +202,7 @@ def _label(block: Block) -> str:
     if not alone and goes_on(line, block.text.split("\n", 2)[1]):
         return ""
     short = len(bare) <= _LONGEST_LABEL and len(bare.split()) <= _LABEL_WORDS
-    plain = bare.strip("`*_")
+    plain, words = bare.strip("`*_"), _SECTION_NUMBER.sub("", bare)
     return (
         plain
         if short
@@ -166,8 +210,9 @@ def _label(block: Block) -> str:
         and not line.endswith(_ENDS)
         and ":" not in line
         and "：" not in line
-        and (not any(map(str.isdigit, bare)) or (alone and _is_code(bare)))
-        and not _SENTENCE.search(bare)
+        and words
+        and (not any(map(str.isdigit, words)) or (alone and _is_code(bare)))
+        and not _SENTENCE.search(words)
         else ""
     )
 
@@ -192,9 +237,15 @@ def _lead(source: Source) -> str:
     for place, block in enumerate(blocks(source.lead)):
         if place and block.kind == "heading" and not _SECTION.match(heading_words(block.text)):
             break
-        if block.kind in ("heading", "paragraph", "item"):
+        if block.kind in ("heading", "paragraph") or (block.kind == "item" and not _repeats(source, block)):
             kept.append(block.text)
     return "\n".join(kept)
+
+
+def _repeats(source: Source, block: Block) -> bool:
+    """Whether a line has a key that other ones have too: it tells of one thing of many, and not of the whole document."""
+    key, colon, _ = block.text.partition(": ")
+    return bool(colon) and max(source.lead.count(f"{key}: "), source.text.count(f"{key}: ")) > 1
 
 
 def title_lines(source: Source) -> str:
@@ -208,9 +259,14 @@ def title_lines(source: Source) -> str:
 
 def _pieces(block: Block) -> Iterator[tuple[str, str]]:
     """(piece, the sentence before it when it goes on from that)."""
-    before = ""
-    for part in _parts(block.text):
+    before = asked = ""
+    parts = list(_parts(block.text))
+    for place, part in enumerate(parts):
         text = " ".join(_BULLET.sub("", part).split())
+        if block.kind == "item" and not place and len(parts) > 1 and text.endswith(_ASKS):
+            asked = text  # "Broken on arrival? Send a photo." is one piece
+            continue
+        text, asked = f"{asked} {text}".strip(), ""
         if _is_whole(text, block):
             yield text, before if before and _CONTINUES.match(text) else ""
         before = f"{before} {text}" if before and _CONTINUES.match(text) else text

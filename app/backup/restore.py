@@ -32,7 +32,9 @@ def search_beside(settings: Settings, other: Settings, found: Manifest, source: 
             f"Snapshot {found.id} is of the search engine {found.search.kind} and this service runs {settings.search}. "
             "Next: `teal rebuild` fills search from the catalog."
         )
-    if source.store.seals:  # whether or not there is a copy to open: the engine's own snapshot is chosen by what the manifest says
+    if (
+        source.store.seals
+    ):  # whether or not there is a copy to open: the engine's own snapshot is chosen by what the manifest says
         encryption.require_seal(found, source)
     copies = search_copies(settings)
     copies.restore_beside(other, found, source)
