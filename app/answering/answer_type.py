@@ -158,7 +158,8 @@ def _amount(question: Question, wanted: _Wanted, text: str) -> bool:
         if word == "no" and question.language != "en":
             continue
         following = fold(text[found.end() : found.end() + 2 * _ROOT].strip())
-        if word not in _ARTICLES or wanted.counted is None or following.startswith(wanted.counted):
+        # "una vez" counts "veces": by two letters, since plurals change the end of a word
+        if word not in _ARTICLES or wanted.counted is None or following[:2] == wanted.counted[:2]:
             return True
     return False
 

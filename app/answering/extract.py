@@ -16,7 +16,7 @@ from app.answering.evidence import Held
 from app.answering.numbers import numbers_in
 from app.answering.prompt import Source
 from app.answering.question import Question, Term, Words, settled, share, words_of
-from app.answering.quotable import MAIL, Quotable, candidates, narrowed, records
+from app.answering.quotable import Quotable, candidates, is_mail, is_mail_head, narrowed, records
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
@@ -46,9 +46,6 @@ _WANTS_HEADING: Final = re.compile(
     r"\b(?:which|what|welche[rmsn]?|quelle|qué|какой|какая) (?:version|release|section|chapter|article|slide|Abschnitt|Kapitel|versión|sección|chapitre|версии|версия|раздел)",
     re.IGNORECASE,
 )
-_MAIL_HEAD: Final = re.compile(
-    r"\A(?:Subject|From|To|Cc|Date): "
-)  # tells of the message, and of its subject only what it says itself
 _MOST_EXPLAINING: Final = 3  # passages
 _EXPLAINS: Final = re.compile(
     r"\A\W*+(?:how (?:do|does|can|could|should|to|is|are|would)\b|why\b|explain\b|describe\b|what (?:is|are) the differences?\b)",
@@ -86,7 +83,7 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
     explains = _EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), _by_source(question, sources)
     wants_heading = _WANTS_HEADING.search(question.text) is not None
-    mails = {source.n for source in sources if source.file.lower().endswith(MAIL)}
+    mails = {source.n for source in sources if is_mail(source)}
     weighed = [(piece, _held(for_source[piece.n], piece)) for piece in pieces if not (piece.loose if explains else piece.leads)]
     likely = [
         (piece, found)
@@ -94,7 +91,7 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
         if not found.refused
         and found.covered >= evidence.MIN_SHARE_WITH_MEANING
         and not (piece.loose and found.missing)
-        and not (found.own == 0 and piece.n in mails and _MAIL_HEAD.match(piece.text))
+        and not (found.own == 0 and piece.n in mails and is_mail_head(piece.text))
         and fits(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
     ]
     likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))

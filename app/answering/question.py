@@ -60,6 +60,8 @@ _LONGEST_WORD: Final = 40  # letters, of the short words that are looked for bef
 _PLACES: Final = _set(
     "rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua"
 )  # "rue des Lilas" is one name
+_STREET: Final = re.compile(r"(?:gasse|stra(?:ß|ss)e|str|weg|platz|allee|ring|damm|ufer)\Z", re.IGNORECASE)
+_HOUSE: Final = re.compile(r"\d{1,4}[a-z]?\Z")
 _BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")
 _IDENTIFIED: Final = re.compile(r"\s[«„“\"']?(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[\w-]+")
 _HOW: Final = _set("how wie")  # what follows asks for a measure: "how high", "wie teuer"
@@ -138,6 +140,7 @@ def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]
     """The terms; a word that stands before a name, or names a street and a small word between, belongs to it."""
     named: set[str] = set()
     nouns = False
+    street = ""
     for term, following in zip_longest(found, found[1:]):
         before = _word_before(text, text.find(term.text))
         noun = tongue == "de" and term.text[:1].isupper()  # the first one is what is asked for, of the others
@@ -147,7 +150,10 @@ def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]
             between = text[text.find(term.text) + len(term.text) : text.find(following.text)]
             apart = len(between.split()) > (term.folded in _PLACES)
             naming = naming or (not apart and not set(between) & set(",;:?!"))
-        yield replace(term, naming=True) if naming and term.kind == "word" else term
+        # "Lindengasse 14", "calle Jacaranda 7": a house's number belongs to the street before it
+        house = bool(street) and before == street and _HOUSE.match(term.folded) is not None
+        yield replace(term, naming=True) if house or (naming and term.kind == "word") else term
+        street = term.text.lower() if _STREET.search(term.text) or before in _PLACES else ""
 
 
 def read_question(text: str) -> Question:

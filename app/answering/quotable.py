@@ -44,7 +44,7 @@ _SECTION_NUMBER: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
-MAIL: Final = ".eml"
+_MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
 _LONGEST_ANNOUNCED: Final = 160  # characters
 _EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
 _FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
@@ -155,12 +155,22 @@ def _told_by(source: Source) -> Iterator[tuple[Block, str]]:
         for quoted, run in groupby(lines, lambda line: _QUOTE_MARK.match(line) is not None):
             text = list(run)
             if quoted:
-                said_by = announced or (_EARLIER if source.file.lower().endswith(MAIL) else "")
+                said_by = announced or (_EARLIER if is_mail(source) else "")
                 yield from ((one, said_by) for one in blocks("\n".join(_QUOTE_MARK.sub("", line) for line in text)))
             elif announced := _announcing(text):
                 text = text[: -1 - announced.count("\n")]
             if not quoted and text:
                 yield replace(block, text="\n".join(text)), ""
+
+
+def is_mail(source: Source) -> bool:
+    """Whether the passage is of an e-mail: the document begins with a message's head."""
+    return is_mail_head(source.lead)
+
+
+def is_mail_head(text: str) -> bool:
+    """Whether a text begins with a line of a message's head, which tells of the message and not of what it is about."""
+    return _MAIL_HEAD.match(text) is not None
 
 
 def _announcing(lines: Sequence[str]) -> str:

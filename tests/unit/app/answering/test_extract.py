@@ -243,7 +243,7 @@ On 1 March 2025 Otto wrote:
 
 
 def _mail(text: str) -> list[Source]:
-    return [Source(1, "Re: Painting the boathouse", text, "m", lead=text[:400], file="re-boathouse.eml")]
+    return [Source(1, "Re: Painting the boathouse", text, "m", lead=text[:400])]
 
 
 class Near:
@@ -300,6 +300,9 @@ SHOP = "# Potter's yard\n\n- Broken on arrival? Send a picture within 20 hours.\
         ("My jug arrived broken. Until when do I send a picture?", SHOP, ["Broken on arrival? Send a picture within 20 hours."]),
         ("How many boats were sold in the first quarter?", "# Boats\n\n## Q1\n\n12 boats were sold.\n\n## Q2\n\n19 boats were sold.\n", ["12 boats were sold."]),
         ("¿Cuántas pastillas de Sedal puedo tomar como máximo?", "# Sedal\n\n## Tomar pastillas\n\nNo tome más de dos pastillas al día. No las mastique.\n", ["No tome más de dos pastillas al día."]),
+        ("¿Cuántas veces se renueva el pase de Sedal?", "El pase de Sedal se renueva una vez. Es una tarjeta azul.", ["El pase de Sedal se renueva una vez."]),
+        ("Wie hoch ist die Kaution der Lindengasse 14?", "Mietvertrag\n\n§ 1 Mietsache\n\nVermietet wird Lindengasse 14 in Ried.\n\n§ 2 Kaution\n\nDie Kaution beträgt 900 Euro.\n", ["Die Kaution beträgt 900 Euro."]),
+        ("Wie hoch ist die Kaution der Lindengasse 15?", "Mietvertrag\n\n§ 1 Mietsache\n\nVermietet wird Lindengasse 14 in Ried.\n\n§ 2 Kaution\n\nDie Kaution beträgt 900 Euro.\n", []),
         ("What is the voltage of the pump?", "The pump has a voltage of 12 V. The tank holds 20 l. Then it is full.", ["The pump has a voltage of 12 V."]),
     ],
 )  # fmt: skip
