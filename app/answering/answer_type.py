@@ -40,7 +40,7 @@ _MEASURES: Final = tuple(
         ),
         (
             r"\bhow (?:tall|high|deep|wide|thick)\b|\bwie (?:tief|breit|dick)\b",
-            r"\d\s?(?:[cmdkµ]?m|ft|in|km|mi|floors?|[\"″'′])\b|met(?:re|er)|inch|feet|foot|height|high|tall|deep|wide|thick|elevation|altitude|percent|%|tief|breit|dick|level|[€$£¥]|\beuros?\b|dollar",
+            r"\d\s?(?:[cmdkµ]?m|ft|in|km|mi|floors?|[\"″'′])\b|met(?:re|er)|inch|feet|foot|height|high|tall|deep|wide|thick|elevation|altitude|percent|%|tief|breit|dick|level|[€$£¥]|\b(?:euro|dollar|pound|franc)s?\b",
         ),
         (r"\bhow (?:hot|warm|cold)\b|\bwie (?:heiß|warm|kalt)\b", r"°|degree|grad\b|\bK\b|temperatur"),
         (r"\bhow loud\b|\bwie laut\b", r"\bdb\b|decibel|dezibel|noise|loud"),

@@ -24,6 +24,8 @@ MIN_FOCUS_OF_ROW: Final = 0.6  # without what the title says of the whole table
 MIN_GAIN_OF_ROW: Final = -0.05
 MIN_SHARE_WITH_MEANING: Final = 0.45  # of the question, where the rest is said in other words
 MIN_SIMILARITY: Final = 0.60  # cosine of question and piece, then
+# Of a piece that holds no word of the question itself: a title may hold them all, and then every sentence under it (0.58 is another's, 0.69 its own).
+MIN_SIMILARITY_ALONE: Final = 0.60
 MIN_GAIN: Final = (
     0.02  # by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
 )
@@ -94,7 +96,7 @@ def answers(found: Held, similarity: float | None, gains: Sequence[float]) -> bo
         return False
     if not found.missing and found.covered >= MIN_SHARE:
         return (similarity is not None or found.focus >= MIN_SHARE) and (
-            found.own > 0 or similarity is None or similarity >= MIN_COSINE
+            found.own > 0 or similarity is None or similarity >= MIN_SIMILARITY_ALONE
         )
     if similarity is None:
         return found.covered >= MIN_SHARE and found.focus >= MIN_SHARE

@@ -37,7 +37,7 @@ _MONEY_WORDS: Final = _set(
     "euro euros dollar dollars pound pounds franc francs"
 )
 _GROUPS: Final = re.compile(r"(?<=\d)[,'’\u00a0\u202f](?=\d{3}(?!\d))")  # of a number: 1,800
-_FIGURE: Final = re.compile(r"\d[\d.]*\Z")
+_FIGURE: Final = re.compile(r"\A\d[\d.]{0,30}\Z")
 # Say of an amount that it is the highest or lowest; the answer says it in other words ("no more than").
 _LIMITS: Final = re.compile(
     r"\b(?:como (?:máximo|mucho|mínimo)|au (?:maximum|plus|minimum|moins)|at (?:most|least)|al (?:massimo|minimo))\b",

@@ -45,6 +45,7 @@ _SECTION_NUMBER: Final = re.compile(
 )
 _QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
 _MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
+_INNER_MARK: Final = re.compile(r"(?<![^\s])>\s")  # a quotation's, where lines of it were joined
 _LONGEST_ANNOUNCED: Final = 160  # characters
 _EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
 _FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
@@ -272,7 +273,7 @@ def _pieces(block: Block) -> Iterator[tuple[str, str]]:
     before = asked = ""
     parts = list(_parts(block.text))
     for place, part in enumerate(parts):
-        text = " ".join(_BULLET.sub("", part).split())
+        text = " ".join(_INNER_MARK.sub(" ", _BULLET.sub("", part)).split())
         if block.kind == "item" and not place and len(parts) > 1 and text.endswith(_ASKS):
             asked = text  # "Broken on arrival? Send a photo." is one piece
             continue
