@@ -63,9 +63,10 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     total = covered = mine = asked = told_of = 0.0
     missing: list[Term] = []
     refused = bool(question.any_of) and not any(share(term, whole | about, tongue=tongue) for term in question.any_of)
-    told = False  # by a word of its own
+    told = in_span = False  # `told`: by a word of its own
     for term in question.asked:
         spanned = bool(cells) and bool(number := figure(term)) and any(within(number, cell) for cell in cells)
+        in_span = in_span or spanned
         part = 1.0 if spanned else share(term, whole, tongue=tongue)
         if part < 1.0 and head and share(term, top, tongue=tongue) == 1.0:
             continue
@@ -80,7 +81,7 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
             if part < _MOST_OF_IT:
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
-    refused = refused or not total or (bool(missing) and not told)
+    refused = refused or not total or (bool(missing) and (in_span or not told))  # a span says nothing of another measure
     return Held(
         covered / total if total else 0.0,
         told_of / asked if asked else 1.0,

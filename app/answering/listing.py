@@ -53,11 +53,12 @@ def with_value(question: Question, sources: Sequence[Source]) -> Iterator[tuple[
 
 
 def shortened(question: Question, piece: Quotable) -> str:
-    """A record by its first two lines, which say what it is, and those that hold something of the question."""
+    """A record by its first two lines, which say what it is, and those whose key or value holds something of the question."""
     tongue = question.language
     kept = [
         (head, value)
         for place, (head, value) in enumerate(piece.cells)
-        if place < 2 or any(term.kind != "kind" and share(term, words_of(value), tongue=tongue) for term in question.asked)
+        if place < 2
+        or any(term.kind != "kind" and share(term, words_of(f"{head}: {value}"), tongue=tongue) for term in question.asked)
     ]
     return ", ".join(f"{head}: {value}" for head, value in kept)

@@ -290,6 +290,8 @@ SHOP = "# Potter's yard\n\n- Broken on arrival? Send a picture within 20 hours.\
     [
         ("Who decides about a ship with a weight of 1,800 tons?", TOLLS, ["Weight of the ship (tons): 501 to 2,500, Who decides: harbour board"]),
         ("Who decides about a ship with a weight of 400 tons?", TOLLS, ["Weight of the ship (tons): up to 500, Who decides: harbour master"]),
+        ("Who decides about a ship with a speed of 1,800 knots?", TOLLS, []),
+        ("Which floor has the job of Ada Brook?", TICKETS, ["id: T-1, title: Leaking tap, owner: Ada Brook, floor: 2", "id: T-3, title: Loose rail, owner: Ada Brook, floor: 1"]),
         ("Qui est le professeur de Latin ?", WEEK, []),
         ("How high is the deposit?", TERMS, ["The hirer leaves 250 euros with the caretaker."]),
         ("What changed in Otterly 3.1.0?", RELEASES, ["New: maps can be printed.", "Removed: the old exporter."]),
