@@ -13,10 +13,11 @@ from app.answering import conflict, evidence, listing
 from app.answering.answer_type import fits
 from app.answering.attribution import Claim
 from app.answering.evidence import Held
+from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
 from app.answering.prompt import Source
 from app.answering.question import Question, Term, Words, settled, share, words_of
-from app.answering.quotable import Quotable, candidates, is_mail, is_mail_head, narrowed, records
+from app.answering.quotable import Quotable, candidates, narrowed, records
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Final
 
+from app.answering.mail import told_by
 from app.answering.prompt import Source
 from app.text.blocks import Block, blocks, heading_words
 from app.text.folding import fold
@@ -43,11 +44,7 @@ _SECTION_NUMBER: Final = re.compile(
     r"\s+\d{1,4}|第[\d一二三四五六七八九十百]{1,5}[条條章節节])[.)]?\s+",
     re.IGNORECASE,
 )
-_QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
-_MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
 _INNER_MARK: Final = re.compile(r"(?<![^\s])>\s")  # a quotation's, where lines of it were joined
-_LONGEST_ANNOUNCED: Final = 160  # characters
-_EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
 _FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
 _SHORT_LINE: Final = 80  # characters; wrapped text is at least half as wide
 # Words that a sentence of their language does not end with, and a heading rarely.
@@ -88,7 +85,7 @@ def quotable(source: Source) -> list[Quotable]:
     intro, label, defines, found = "", "", "", list[Quotable]()
     first, top, lead = _first_heading(source), title_lines(source), _lead(source)
     title = " ".join(top.split())
-    for block, earlier in _told_by(source):
+    for block, earlier in told_by(source):
         if block.kind == "heading":
             while path and path[-1][0] >= block.level:
                 path.pop()
@@ -141,45 +138,6 @@ def quotable(source: Source) -> list[Quotable]:
         elif block.kind == "paragraph":
             intro = ""
     return found
-
-
-def _told_by(source: Source) -> Iterator[tuple[Block, str]]:
-    """The blocks of a passage, those of a quotation without its marks. With each the line that says who wrote it, or "": an e-mail ends with
-    what was written before it, and what it quotes may be what it changes."""
-    announced = ""
-    for block in blocks(source.text):
-        lines = block.text.split("\n")
-        if block.kind not in ("paragraph", "item") or not any(map(_QUOTE_MARK.match, lines)):
-            announced = _announcing(lines) if block.kind == "paragraph" else ""
-            yield block, ""
-            continue
-        for quoted, run in groupby(lines, lambda line: _QUOTE_MARK.match(line) is not None):
-            text = list(run)
-            if quoted:
-                said_by = announced or (_EARLIER if is_mail(source) else "")
-                yield from ((one, said_by) for one in blocks("\n".join(_QUOTE_MARK.sub("", line) for line in text)))
-            elif announced := _announcing(text):
-                text = text[: -1 - announced.count("\n")]
-            if not quoted and text:
-                yield replace(block, text="\n".join(text)), ""
-
-
-def is_mail(source: Source) -> bool:
-    """Whether the passage is of an e-mail: the document begins with a message's head."""
-    return is_mail_head(source.lead)
-
-
-def is_mail_head(text: str) -> bool:
-    """Whether a text begins with a line of a message's head, which tells of the message and not of what it is about."""
-    return _MAIL_HEAD.match(text) is not None
-
-
-def _announcing(lines: Sequence[str]) -> str:
-    """The line that says who wrote what is quoted below it: "On 4 June Ann wrote:", which may be broken before its last word."""
-    last = lines[-1].rstrip()
-    if not last.endswith(_LEADS) or len(last) > _LONGEST_ANNOUNCED:
-        return ""
-    return f"{lines[-2].strip()}\n{last}" if len(lines) > 1 and len(last.split()) <= 2 else last
 
 
 def _is_code(line: str) -> bool:
