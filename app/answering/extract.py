@@ -17,7 +17,8 @@ from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
 from app.answering.prompt import Source
 from app.answering.question import Question, Term, Words, settled, share, words_of
-from app.answering.quotable import Quotable, candidates, narrowed, records
+from app.answering.quotable import Quotable, candidates, records
+from app.answering.rows import narrowed
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
@@ -309,7 +310,7 @@ def _named(question: Question, piece: Quotable) -> str:
 
 
 def _narrowed(question: Question, piece: Quotable) -> str:
-    return narrowed(piece, lambda words: _asked_in(question, words)) if piece.cells else piece.text
+    return narrowed(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
 
 
 def _asked_in(question: Question, text: str) -> float:

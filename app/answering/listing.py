@@ -12,6 +12,7 @@ from app.answering.evidence import Held
 from app.answering.prompt import Source
 from app.answering.question import Question, share, words_of
 from app.answering.quotable import Quotable, candidates, records
+from app.answering.rows import row_text
 
 MOST_LISTED: Final = 8  # lines: a list that is longer is better read where it stands
 _ASKS_ALL: Final = re.compile(
@@ -61,4 +62,4 @@ def shortened(question: Question, piece: Quotable) -> str:
         if place < 2
         or any(term.kind != "kind" and share(term, words_of(f"{head}: {value}"), tongue=tongue) for term in question.asked)
     ]
-    return ", ".join(f"{head}: {value}" for head, value in kept)
+    return row_text(kept)

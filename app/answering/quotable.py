@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from app.answering.mail import told_by
 from app.answering.prompt import Source
+from app.answering.rows import MOST_CHARACTERS, row_text, rows_of, runs_of
 from app.text.blocks import Block, blocks, heading_words
 from app.text.folding import fold
 from app.text.sentences import sentences
 
 _BULLET: Final = re.compile(r"^\s*(?:[*+•-]|\d{1,9}[.)])\s+")
-_RULE: Final = re.compile(r"^[\s|:+-]+$")
-_CELL: Final = re.compile(r"(?<!\\)\|")
 _ENDS: Final = (*".!?…。！？؟।", '."', ".)", ".”", "。」")
 _ASKS: Final = ("?", "？", "؟")
 _LEADS: Final = (":", "：")
@@ -26,7 +25,6 @@ _CONTINUES: Final = re.compile(
     re.IGNORECASE,
 )
 _MOST_WORDS: Final = 60  # longer pieces are listings
-_MOST_CHARACTERS: Final = 600  # of a script without spaces, or a row of a wide table
 _NUMBERED: Final = re.compile(r"\A\s*+\d{1,3}[.)]\s")
 _MOST_CELLS: Final = 12
 _LONGEST_LABEL: Final = 60  # characters
@@ -105,7 +103,7 @@ def quotable(source: Source) -> list[Quotable]:
         elif block.kind == "code" and _is_prose(block.text):
             block = replace(block, kind="paragraph", text="\n".join(line.strip() for line in block.text.split("\n")))
         if block.kind == "table":
-            pieces = [(_row(cells), head, "", cells) for cells, head in _rows(block)]
+            pieces = [(row_text(cells), head, "", cells) for cells, head in rows_of(block)]
         elif block.kind == "code":
             pieces = []
         else:
@@ -280,71 +278,24 @@ def _is_whole(text: str, block: Block) -> bool:
     words = len(text.split())
     return (
         words <= _MOST_WORDS
-        and len(text) <= _MOST_CHARACTERS
+        and len(text) <= MOST_CHARACTERS
         and text.count("(") == text.count(")")  # a passage may begin or end inside a long sentence
         and (text.endswith((*_ENDS, *_LEADS)) or block.kind == "item" or ":" in text or any(map(str.isdigit, text)))
     )
 
 
-def _rows(block: Block) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
-    """(cells with the head of their column, the whole head) of each row."""
-    lines = [line for line in block.text.split("\n") if line.strip()]
-    head = _cells(lines[0])
-    for line in lines[1:]:
-        if _RULE.match(line):
-            continue
-        cells = tuple((head[place] if place < len(head) else "", cell) for place, cell in enumerate(_cells(line)) if cell)
-        if cells and len(_row(cells)) <= _MOST_CHARACTERS:
-            yield cells, ", ".join(filter(None, head))
-
-
-def _row(cells: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{head}: {cell}" if head else cell for head, cell in cells)
-
-
-def narrowed(piece: Quotable, wanted: Callable[[str], float]) -> str:
-    """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
-    columns whose head is asked for the ones that hold most of it."""
-    heads = [wanted(head) for head, _ in piece.cells]
-    asked = [heads[place] for place, (_, cell) in enumerate(piece.cells) if place and not wanted(cell)]
-    best = max(asked, default=0.0)
-    if not best or len(piece.cells) < 3:
-        return piece.text
-    kept = [one for place, one in enumerate(piece.cells) if place == 0 or wanted(one[1]) or heads[place] == best]
-    return _row(kept)
-
-
-def _cells(line: str) -> list[str]:
-    return [" ".join(cell.replace(r"\|", "|").split()) for cell in _CELL.split(line.strip().removeprefix("|").removesuffix("|"))]
-
-
 def records(sources: Sequence[Source]) -> Iterator[Quotable]:
     """Lines of keys and values that stand together and name a thing once each, as a row of a table does: the first says which thing it is."""
     for source in sources:
-        for place, run in enumerate(_runs(source.text)):
+        for place, run in enumerate(runs_of(source.text)):
             cells = tuple((key.strip(" -*•").rpartition(".")[2].replace("_", " "), value.strip()) for key, value in run)
             if (
                 2 <= len(cells) <= _MOST_CELLS
                 and len({key for key, _ in cells}) == len(cells)
-                and len(_row(cells)) <= _MOST_CHARACTERS
+                and len(row_text(cells)) <= MOST_CHARACTERS
             ):
                 above = "\n".join([source.title, *(key.replace("_", " ") for key, _ in run)])
-                yield Quotable(_row(cells), source.n, place, above, lead=_lead(source), cells=cells)
-
-
-def _runs(text: str) -> Iterator[list[tuple[str, str]]]:
-    run: list[tuple[str, str]] = []
-    for block in blocks(text):
-        key, colon, value = block.text.partition(":")
-        if block.kind != "item" or not colon or "\n" in block.text or not value.strip():
-            key = ""
-        if run and (block.gap or not key):
-            yield run
-            run = []
-        if key:
-            run.append((key, value))
-    if run:
-        yield run
+                yield Quotable(row_text(cells), source.n, place, above, lead=_lead(source), cells=cells)
 
 
 def candidates(sources: Sequence[Source]) -> list[Quotable]:
