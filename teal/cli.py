@@ -23,13 +23,14 @@ from teal.client.service import Client, require_collection, require_key, words
 from teal.drill import commands as drill_commands
 from teal.errors import OperatorError
 from teal.events import Event
+from teal.laptop import causes, logs
 from teal.laptop import doctor as checks
-from teal.laptop import logs
 from teal.laptop import status as truth
 from teal.laptop import up as lifecycle
 from teal.laptop.address import address
 from teal.laptop.demo import first_run
 from teal.laptop.layout import Layout, locate
+from teal.laptop.parts.registry import FRONT
 from teal.laptop.state import UpOptions
 from teal.load import commands as load_commands
 from teal.release import commands as release_commands
@@ -95,13 +96,13 @@ def up(
     try:
         if as_json:
             for event in events:
-                serving = serving or event.step == "caddy"
+                serving = serving or event.step == FRONT.name
                 say_json(event.fields())
             return
         with bar() as progress:
             tasks: dict[str, TaskID] = {}
             for event in events:
-                serving = serving or event.step == "caddy"
+                serving = serving or event.step == FRONT.name
                 show(event, progress, tasks)
     except KeyboardInterrupt:
         if not serving:
@@ -309,6 +310,9 @@ def run(arguments: list[str]) -> int:
         fail(error.fields(), str(error), as_json)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if isinstance(error, OSError) and (refused := causes.of_machine(error)):
+            fail(refused.fields(), str(refused), as_json)
+            return refused.exit_code
         where = keep_trace(error)
         text = f"Unexpected: {type(error).__name__}: {str(error)[:200]}\n  where: {where}\n  next:  teal doctor"
         fail({"code": "unexpected", "what": type(error).__name__, "where": where, "next": "teal doctor"}, text, as_json)

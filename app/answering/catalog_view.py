@@ -18,12 +18,10 @@ from app.catalog import visibility
 from app.catalog.engine import Catalog
 from app.catalog.visibility import Visibility
 
-VIEW_SECONDS: Final = (
-    0.5  # what a deletion waits; twice the pause between two looks, so that requests seldom have to look themselves
-)
-_DRIFT: Final = (
-    1.02  # clocks of two machines run apart by a few parts in a hundred thousand; a paused timer may fire early by less
-)
+# How long a deletion waits: twice the pause between two looks, so that requests seldom have to look themselves
+VIEW_SECONDS: Final = 0.5
+# Clocks of two machines run apart by a few parts in a hundred thousand; a paused timer may fire early by less
+_DRIFT: Final = 1.02
 
 
 class CatalogView:
@@ -42,9 +40,8 @@ class CatalogView:
 
     async def current(self) -> None:
         """Return at once while the last look is young enough, else after a new one. Raises `CatalogUnavailable`."""
-        oldest = (
-            self._clock() - VIEW_SECONDS
-        )  # of this moment: a look that takes longer than it is trusted for must not be repeated for ever
+        # Counted from this moment on: a look that takes longer than it is trusted for must not be repeated for ever.
+        oldest = self._clock() - VIEW_SECONDS
         while self._looked_at <= oldest:
             await self.look()
 

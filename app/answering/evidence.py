@@ -26,9 +26,8 @@ MIN_SHARE_WITH_MEANING: Final = 0.45  # of the question, where the rest is said 
 MIN_SIMILARITY: Final = 0.60  # cosine of question and piece, then
 # Of a piece that holds no word of the question itself: a title may hold them all, and then every sentence under it (0.58 is another's, 0.69 its own).
 MIN_SIMILARITY_ALONE: Final = 0.60
-MIN_GAIN: Final = (
-    0.02  # by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
-)
+# The least by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
+MIN_GAIN: Final = 0.02
 # Or, with this much of the question held, a missing word may leave the nearness as it is ("single", where the piece says "individual").
 MIN_SHARE_UNMOVED: Final = 0.66
 MIN_SIMILARITY_UNMOVED: Final = 0.65

@@ -46,9 +46,10 @@ _LIMITS: Final = re.compile(
 _LEAST_ALONE: Final = 2  # terms of a last sentence that can do without what was said before it
 _QUARTERS: Final = ("first", "second", "third", "fourth")
 _QUARTER: Final = re.compile(r"\bQ([1-4])\b|\b(?:(first|second|third|fourth)|([1-4])(?:st|nd|rd|th)) quarter\b", re.IGNORECASE)
+# These stand before an identifier and say only that it is one.
 _LABELS: Final = _set(
     "code codes error part item article number fehler fehlercode artikel nummer codigo codigos numero pieza erreur piece codice codigo код ошибка деталь артикул رمز الرمز"
-)  # stand before an identifier and say only that it is one
+)
 _NAMES_SHARE: Final = 0.75  # in a question of which more words than this have a capital, capitals say nothing
 _SHORTEST_PART: Final = 5  # letters of a word that may stand for a longer one that holds it, and of a shared beginning in English
 _SHORTEST_ROOT: Final = 4
@@ -57,9 +58,8 @@ _IN_DENSE: Final = re.compile(
     r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
 )
 _LONGEST_WORD: Final = 40  # letters, of the short words that are looked for before another one
-_PLACES: Final = _set(
-    "rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua"
-)  # "rue des Lilas" is one name
+# The word belongs to the name: "rue des Lilas" is one name.
+_PLACES: Final = _set("rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua")
 _STREET: Final = re.compile(r"(?:gasse|stra(?:ß|ss)e|str|weg|platz|allee|ring|damm|ufer)\Z", re.IGNORECASE)
 _HOUSE: Final = re.compile(r"\d{1,4}[a-z]?\Z")
 _BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")

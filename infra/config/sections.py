@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.platform import Environment as Environment
 from contract.platform import ServiceDefaults as ServiceConfig
+from contract.steering import Steering as ReleasesConfig
 
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
 # Amazon picks 10.100.0.0/16 or 172.20.0.0/16 for a cluster's Services when nobody says; said, because the resolver's address is in it.
@@ -75,9 +76,8 @@ class SnapshotConfig(Section):
 class SearchConfig(Section):
     """Elasticsearch: 1 node (down at each node rotation), or 3 and more. Heap is half of `memory_gib`."""
 
-    version: str = Field(
-        default="8.19.21", pattern=r"^8\.19\.\d+$"
-    )  # the client in the image speaks to 8.19 and 9.x; tests run 8.19
+    # The client in the image speaks to 8.19 and 9.x; tests run 8.19.
+    version: str = Field(default="8.19.21", pattern=r"^8\.19\.\d+$")
     nodes: int = Field(default=3, ge=1, le=30)
     zones: int | None = Field(default=None, ge=1, le=3)  # unset: as many as the network has and the nodes fill
     storage_gib: int = Field(default=20, ge=4, le=16_384)  # gp3's largest volume is 16 TiB
@@ -117,9 +117,8 @@ class DatabaseConfig(Section):
     backup_days: int = Field(default=14, ge=1, le=35)  # RDS keeps 35 days at most; 0 would turn point-in-time recovery off
     restore_from: RestoreConfig | None = None
     maintenance_schedule: str = Field(default="30 3 * * 0", pattern=CRON)  # five fields, UTC: ANALYZE, VACUUM, REINDEX
-    apply_immediately: bool = (
-        False  # true in an incident: a change of size does not wait for Sunday's window, and may restart it at once
-    )
+    # Set to true in an incident: a change of size does not wait for Sunday's window, and may restart it at once
+    apply_immediately: bool = False
     major_upgrade: bool = False  # true while engine_version goes to the next major: RDS refuses it otherwise
 
 
@@ -159,9 +158,8 @@ class LoadConfig(Section):
     """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
 
     workers: int = Field(default=0, ge=0, le=1000)  # 500 users each (docs/load.md): 100,000 users need 200
-    image: str | None = Field(
-        default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$"
-    )  # of loadtests/Dockerfile, by digest
+    # The image of loadtests/Dockerfile, by its digest.
+    image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")
 
 
 class StackSettings(Section):
@@ -180,4 +178,5 @@ class StackSettings(Section):
     github: GithubConfig | None = None  # without it no role is made for GitHub: a person deploys and releases
     models: ModelsConfig = ModelsConfig()
     load: LoadConfig = LoadConfig()
+    releases: ReleasesConfig = ReleasesConfig()  # hooks and notifications; `teal release` reads them from the stack's file
     expected_load: float | None = Field(default=None, gt=0)  # questions a second; `teal plan` refuses a plan that cannot carry it

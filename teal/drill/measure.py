@@ -51,16 +51,14 @@ class Result:
     p50_seconds: float = 0.0
     p99_seconds: float = 0.0
     worst_seconds: float = 0.0
-    p99_late_seconds: float = (
-        0.0  # of the p99: how much later than due requests were sent, by a users' process without a processor
-    )
+    # How much later than due the requests were sent (99th percentile): the users' process waited for a processor
+    p99_late_seconds: float = 0.0
     failures: tuple[str, ...] = ()  # the first ones, in words
     blocks: tuple[Ran, ...] = ()
     took_seconds: float = 0.0
     marks: Mapping[str, float] | None = None  # seconds after the first request
-    timeline: tuple[
-        tuple[float, float, bool], ...
-    ] = ()  # of each request: seconds after the first one, seconds it took, answered
+    # Of each request: seconds after the first one, seconds it took, whether it was answered.
+    timeline: tuple[tuple[float, float, bool], ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -16,6 +16,7 @@ from teal.release.context import Run, shares
 from teal.release.evidence.folder import evident
 from teal.release.plan import is_reversible, position_of
 from teal.release.runner import undone
+from teal.release.steering import without_store_errors
 from teal.release.steps.color import RETIRE
 
 _LOOK_SECONDS = 0.5  # between two looks at the shares while a fenced releaser's last call may still arrive
@@ -75,7 +76,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         if back is not None:
             yield from _assert(target, back)
         raise _unrecorded(back, error) from error
-    run = Run(target, lease, plan)
+    run = Run(target, lease, plan, steering=without_store_errors(target.store, plan.id))
     yield Event("fence", "ok", f"generation {lease.generation}: any other releaser stops")
     yield from evident(run, "rollback", _give_up(run, back))
 
@@ -84,9 +85,8 @@ def _give_up(run: Run, back: Color | None) -> Iterator[Event]:
     if back is not None:
         for event in _assert(run.target, back, run):
             yield run.told(event)
-    release = (
-        run.lease.check().release
-    )  # where the releaser was when it was fenced, which may be further than when we first looked
+    # Where the releaser was when it was fenced, which may be further than when we first looked.
+    release = run.lease.check().release
     step, note = (release.step, release.note) if release else ("", "")
     yield from undone(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
 
@@ -95,9 +95,8 @@ def _assert(target: Target, back: Color, run: Run | None = None) -> Iterator[Eve
     """Set the shares again, after the fence, and as often as they differ until no call of a fenced releaser can still be in flight."""
     clock = target.clock
     started, again = clock.monotonic(), 0
-    target.traffic.set(
-        all_to(back)
-    )  # also voids what a releaser has prepared and not yet put in force, where that can be (Caddy)
+    # This also voids what a releaser has prepared and not yet put in force, where that can be (Caddy).
+    target.traffic.set(all_to(back))
     while clock.monotonic() - started < target.rules.fence_seconds:
         clock.sleep(min(_LOOK_SECONDS, target.rules.fence_seconds))
         if run is not None:

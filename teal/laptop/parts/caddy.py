@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from teal.client.service import Address, Client
-from teal.errors import BadInput, OperatorError
+from teal.errors import BadInput
 from teal.events import Event
-from teal.laptop.address import address
+from teal.laptop.address import address, answers
 from teal.laptop.caddyfile import max_body_bytes, render
-from teal.laptop.certificates import REFUSED, certificate, remove_damaged
+from teal.laptop.certificates import REFUSED, certificate, damaged_authority, remove_damaged
 from teal.laptop.layout import Layout
 from teal.laptop.loopback import described, holders, hosts, is_free
 from teal.laptop.parts.part import Part, Place, Row
@@ -62,10 +61,14 @@ class Caddy(Part):
         yield from remove_damaged(place.layout)
 
     def health(self, place: Place, program: str) -> tuple[bool, str]:
-        return front_ok(address(place.layout, {}))
+        return answers(address(place.layout, {}))
 
     def status(self, place: Place, known: Collection[str]) -> list[Row]:
-        return [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+        rows = [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+        if name := damaged_authority(place.layout):
+            said = f"{name}.crt and {name}.key in {place.layout.ca.parent} do not belong together: Caddy cannot start anew or renew with them"
+            rows.append(Row("authority", False, said, "teal down, then teal up (it makes new ones)"))
+        return rows
 
     def doctor(self, place: Place) -> list[Row]:
         binary = place.find(self.name)
@@ -74,16 +77,6 @@ class Caddy(Part):
             port_row(place.layout, place.state.ports.public),
             trust_row(place.layout),
         ]
-
-
-def front_ok(where: Address) -> tuple[bool, str]:
-    """Whether Caddy answers over HTTPS with a certificate its own CA signed, and whether an app stands behind it."""
-    try:
-        with Client(where) as client:
-            client.get("/healthz")
-    except OperatorError as error:
-        return False, error.what
-    return True, "HTTPS verified"
 
 
 def certificate_row(end: float | None, problem: str | None, now: float) -> Row:

@@ -195,7 +195,11 @@ def test_a_model_that_does_not_stop_is_cut_off() -> None:
     assert sum(map(len, said)) <= MOST_CHARACTERS
 
 
-STREAMS: Final = {"an open block of code": ("```\n", "x = 1. "), "an open block of lines": ("```\n", "x\n"), "an open row": ("|", "a. ")}
+STREAMS: Final = {
+    "an open block of code": ("```\n", "x = 1. "),
+    "an open block of lines": ("```\n", "x\n"),
+    "an open row": ("|", "a. "),
+}
 CHARACTERS_OF_A_TOKEN: Final = 4
 
 
