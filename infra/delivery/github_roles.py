@@ -13,6 +13,13 @@ ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 Kind = Literal["preview", "release", "up"]
 KINDS: Final[tuple[Kind, ...]] = ("preview", "release", "up")
+# Which files take which role: a step that somebody adds to another workflow gets none.
+WORKFLOWS: Final[dict[Kind, tuple[str, ...]]] = {
+    "preview": ("drift.yml", "platform.yml"),
+    "release": ("release.yml", "rollback.yml", "loadtest.yml"),
+    "up": ("platform.yml",),
+}
+OF_PULL_REQUESTS: Final = "preview.yml"
 SESSION_SECONDS: Final = 3_600  # a release with its hold is longer: it renews its session, a stolen one ends
 
 
@@ -50,7 +57,13 @@ class GithubRoles(pulumi.ComponentResource):
                 name=role_name(args.prefix, kind),
                 max_session_duration=SESSION_SECONDS,
                 assume_role_policy=pulumi.Output.from_input(provider).apply(
-                    lambda arn, kind=kind: json.dumps(trust(arn, subjects(kind, args.repository, args.environment, args.branch)))
+                    lambda arn, kind=kind: json.dumps(
+                        trust(
+                            arn,
+                            subjects(kind, args.repository, args.environment, args.branch),
+                            workflows(kind, args.repository, args.branch),
+                        )
+                    )
                 ),
                 opts=child,
             )
@@ -80,8 +93,22 @@ def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list
             return [f"repo:{repository}:environment:{environment}-platform"]
 
 
-def trust(provider_arn: str, allowed: list[str]) -> dict[str, Any]:
-    """The role's trust policy: GitHub's tokens for AWS with one of these subjects."""
+def workflows(kind: Kind, repository: str, branch: str) -> list[str]:
+    """The `job_workflow_ref` claims that may take the role: these files on the branch, and for a preview also as the pull request has them.
+
+    STS looks at this claim since January 2026, in the commercial regions ("AWS STS supports validation of select identity provider specific
+    claims", aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims/)."""
+    here = f"{repository}/.github/workflows"
+    found = [f"{here}/{name}@refs/heads/{branch}" for name in WORKFLOWS[kind]]
+    return [*found, f"{here}/{OF_PULL_REQUESTS}@refs/pull/*/merge"] if kind == "preview" else found
+
+
+def trust(provider_arn: str, allowed: list[str], named: list[str]) -> dict[str, Any]:
+    """The role's trust policy: GitHub's tokens for AWS with one of these subjects, from one of these workflows."""
+    # A pattern only where a number is unknown: that of a pull request. Without the claim either comparison fails.
+    operator = "StringLike" if any("*" in one for one in named) else "StringEquals"
+    condition: dict[str, dict[str, Any]] = {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": allowed}}
+    condition.setdefault(operator, {})[f"{ISSUER}:job_workflow_ref"] = named
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -89,7 +116,7 @@ def trust(provider_arn: str, allowed: list[str]) -> dict[str, Any]:
                 "Effect": "Allow",
                 "Principal": {"Federated": provider_arn},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": allowed}},
+                "Condition": condition,
             }
         ],
     }

@@ -319,3 +319,12 @@ def test_a_session_s_token_is_in_no_command_s_arguments() -> None:
     for line in (FOLDER / "aws-session").read_text().splitlines():
         if "ACTIONS_ID_TOKEN_REQUEST_TOKEN" in line:
             assert line.strip().startswith("printf "), line  # of the shell itself, no process
+
+
+def test_each_role_trusts_the_workflows_that_take_it_and_no_other() -> None:
+    from infra.delivery.github_roles import KINDS, workflows
+
+    for kind in KINDS:
+        takes = {workflow.name for workflow in ALL if f"-github-{kind}" in workflow.text}
+        trusted = {claim.rpartition("/workflows/")[2].partition(".yml@")[0] for claim in workflows(kind, "o/r", "main")}
+        assert trusted == takes

@@ -114,6 +114,20 @@ def test_a_role_is_taken_by_one_kind_of_run_of_one_repository(kind: str, expecte
     assert not any("*" in subject for subject in expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "operator", "files"),
+    [
+        ("preview", "StringLike", ["drift.yml@refs/heads/main", "platform.yml@refs/heads/main", "preview.yml@refs/pull/*/merge"]),
+        ("release", "StringEquals", ["release.yml@refs/heads/main", "rollback.yml@refs/heads/main", "loadtest.yml@refs/heads/main"]),
+        ("up", "StringEquals", ["platform.yml@refs/heads/main"]),
+    ],
+)  # fmt: skip
+def test_a_role_is_taken_by_the_workflows_that_it_is_for(kind: str, operator: str, files: list[str]) -> None:
+    (statement,) = json.loads(role(kind)["assumeRolePolicy"])["Statement"]
+    claim = statement["Condition"][operator]["token.actions.githubusercontent.com:job_workflow_ref"]
+    assert claim == [f"example/teal/.github/workflows/{file}" for file in files]
+
+
 def test_no_two_roles_share_a_subject() -> None:
     kinds = ("preview", "release", "up")
     all_subjects = [s for kind in kinds for s in subjects(kind, "example/teal", "prod", "main")]  # type: ignore[arg-type]
