@@ -232,9 +232,8 @@ class ExtractiveWriter:
         kept = chosen(question, await extract(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(_quoted(question, one.piece), one.piece.text, by_number[one.piece.n]) for one in kept]
-        explains = (
-            _EXPLAINS.match(question.text) is not None
-        )  # what parts of an explanation add to each other is no contradiction
+        # What the parts of an explanation add to each other is no contradiction.
+        explains = _EXPLAINS.match(question.text) is not None
         for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.told(said):
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 

@@ -33,9 +33,10 @@ _MONEY: Final = re.compile(
 _MONEY_WORDS: Final = _set(
     "cost costs kostet kosten cuesta cuestan coute coutent costa costano custa custam стоит стоят kosztuje kosztuja koster kost تكلف سعر"
 )
+# These stand before an identifier and say only that it is one.
 _LABELS: Final = _set(
     "code codes error part item article number fehler fehlercode artikel nummer codigo codigos numero pieza erreur piece codice codigo код ошибка деталь артикул رمز الرمز"
-)  # stand before an identifier and say only that it is one
+)
 _NAMES_SHARE: Final = 0.75  # in a question of which more words than this have a capital, capitals say nothing
 _SHORTEST_PART: Final = 5  # letters of a word that may stand for a longer one that holds it, and of a shared beginning in English
 _SHORTEST_ROOT: Final = 4
@@ -44,9 +45,8 @@ _IN_DENSE: Final = re.compile(
     r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
 )
 _LONGEST_WORD: Final = 40  # letters, of the short words that are looked for before another one
-_PLACES: Final = _set(
-    "rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua"
-)  # "rue des Lilas" is one name
+# The word belongs to the name: "rue des Lilas" is one name.
+_PLACES: Final = _set("rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua")
 _BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")
 _IDENTIFIED: Final = re.compile(r"\s[«„“\"']?(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[\w-]+")
 _HOW: Final = _set("how wie")  # what follows asks for a measure: "how high", "wie teuer"

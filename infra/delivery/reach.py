@@ -28,6 +28,13 @@ class Role:
     policies: tuple[Statement, ...] = ()
     boundary: str | None = None
     runs_as: tuple[str, ...] = ()  # what runs with it, where that is known: a machine, a function, a cluster
+    managed: tuple[Statement, ...] = ()  # of AWS' own policies that it has
+    groups: tuple[str, ...] = ()  # what it is in the cluster
+
+    @property
+    def granted(self) -> tuple[Statement, ...]:
+        """Whatever it is given by."""
+        return (*self.policies, *self.managed)
 
     @property
     def name(self) -> str:
@@ -41,6 +48,10 @@ class Account:
     roles: Mapping[str, Role]
     boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
     steers: Mapping[str, str] = field(default_factory=dict[str, str])
+    images: str = ""  # the repository whose images alone may run (infra/platform/cluster/admission.py)
+    pods: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )  # by group: the roles of the pods that it may make
 
     @property
     def rewritten(self) -> frozenset[str]:
@@ -60,9 +71,9 @@ def allowed(account: Account, role: Role, action: str, resource: str, context: C
     """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
-    if any(_fits(one, *asked) for one in (*role.policies, *within) if one["Effect"] == "Deny"):
+    if any(_fits(one, *asked) for one in (*role.granted, *within) if one["Effect"] == "Deny"):
         return False
-    return all(any(_fits(one, *asked) for one in part if one["Effect"] == "Allow") for part in (role.policies, within))
+    return all(any(_fits(one, *asked) for one in part if one["Effect"] == "Allow") for part in (role.granted, within))
 
 
 def _fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
@@ -177,7 +188,7 @@ def _unbinds(account: Account, held: Role) -> Step:
 def _makes(account: Account, held: Role) -> Step:
     """A new role with all rights, that it may take, under every boundary that it may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
-    for pattern in {one for statement in held.policies for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
+    for pattern in {one for statement in held.granted for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
         f"{name}made"
     }:
         new = pattern.replace("*", "made")
@@ -207,6 +218,7 @@ _COMPUTE: Final[Mapping[str, tuple[str, ...]]] = {
     "sagemaker.amazonaws.com": ("sagemaker:CreateNotebookInstance",),
     "states.amazonaws.com": ("states:CreateStateMachine",),
     "pods.eks.amazonaws.com": ("eks:CreatePodIdentityAssociation",),
+    "eks.amazonaws.com": ("eks:CreateCluster",),  # who makes a cluster is its administrator
 }
 # What changes a program that runs with a role already.
 _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
@@ -220,7 +232,11 @@ _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
     "codebuild.amazonaws.com": ("codebuild:UpdateProject",),
     # Whoever may write an access entry is the cluster's administrator, and so every pod's.
     "pods.eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
+    # An administrator writes what Auto Mode carries out with the cluster's role: a NodeClass names the role of its machines.
+    "eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
 }
+# What belongs to nobody here does not carry the tag of a cluster of ours.
+_OF_OTHERS: Final[Context] = {"aws:ResourceTag/eks:eks-cluster-name": None}
 
 
 def _passes(account: Account, held: Role) -> Step:
@@ -240,7 +256,7 @@ def _enters(account: Account, held: Role) -> Step:
                 one
                 for one in _RUNNING.get(service, ())
                 if (
-                    any(allowed(account, held, one, thing) for thing in other.runs_as)
+                    any(allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
                     if other.runs_as
                     else _somewhere(account, held, one)
                 )
@@ -269,6 +285,13 @@ def _users(account: Account, held: Role) -> Step:
             )
 
 
+def _runs(account: Account, held: Role) -> Step:
+    """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
+    if account.images and allowed(account, held, "ecr:PutImage", account.images):
+        for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
+            yield Gain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
+
+
 def _steers(account: Account, held: Role) -> Step:
     """The state that another role acts on is written."""
     for file, arn in account.steers.items():
@@ -277,7 +300,7 @@ def _steers(account: Account, held: Role) -> Step:
 
 
 WAYS: Final[tuple[Callable[[Account, Role], Step], ...]] = (
-    _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _steers,
+    _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _runs, _steers,
 )  # fmt: skip
 
 
@@ -292,7 +315,7 @@ def _trusted(role: Role) -> set[str]:
 def _somewhere(account: Account, held: Role, action: str) -> bool:
     """Whether it may do it to anything at all."""
     patterns = {
-        one for statement in held.policies if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
+        one for statement in held.granted if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
     }
     return any(allowed(account, held, action, one) for one in patterns)
 
@@ -310,6 +333,7 @@ OTHERS: Final = tuple(
         ("function", {"Service": "lambda.amazonaws.com"}, "lambda:eu-central-1:123456789012:function:other"),
         ("build", {"Service": "codebuild.amazonaws.com"}, "codebuild:eu-central-1:123456789012:project/other"),
         ("stack", {"Service": "cloudformation.amazonaws.com"}, None),
+        ("cluster", {"Service": "eks.amazonaws.com"}, "eks:eu-central-1:123456789012:cluster/other"),
         ("person", {"AWS": "arn:aws:iam::123456789012:root"}, None),
     )
 )

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from teal.errors import BadInput
 from teal.laptop import layout as layouts
+from teal.laptop import reap
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, locate, prepare
 from teal.laptop.state import UpOptions, choose, load, save
@@ -124,9 +127,71 @@ def test_a_folder_of_sockets_that_somebody_else_made_is_not_used(
     assert stat.S_IMODE(deep.run.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("where", ["the folder of the sockets", "a folder of the stack"])
+def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Neither a link nor a file: a folder, whose owner could exchange what is in it. Who runs this is told to be somebody else."""
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    folder = home.run if where == "the folder of the sockets" else home.conf
+    before = set(home.home.rglob("*"))
+    own = os.getuid()
+    monkeypatch.setattr(layouts, "os", SimpleNamespace(**{**vars(os), "getuid": lambda: own + 1}))
+    if where != "the folder of the sockets":
+        monkeypatch.setattr(layouts, "_foreign", lambda _: False)  # the other branch: what prepare looks at by itself
+    with pytest.raises(BadInput, match="belongs to another user") as refused:
+        prepare(home)
+    assert refused.value.where == str(folder)
+    assert set(home.home.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives a folder away")
+def test_a_folder_that_was_given_to_another_user_is_refused(tmp_path: Path) -> None:
+    for taken in ("run", "conf"):
+        home = Layout(tmp_path / taken / ".teal")
+        prepare(home)
+        os.chown(getattr(home, taken), 65_534, 65_534)
+        with pytest.raises(BadInput, match="belongs to another user") as refused:
+            prepare(home)
+        assert refused.value.where == str(getattr(home, taken))
+
+
 def test_a_folder_of_sockets_is_closed_to_others_whoever_opened_it(tmp_path: Path) -> None:
     home = Layout(tmp_path / ".teal")
     prepare(home)
     home.run.chmod(0o777)
     prepare(home)
     assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
+
+
+def test_a_stack_is_the_same_under_each_of_its_names(tmp_path: Path) -> None:
+    """Else a second keeper would start again what `teal down` by the other name has ended."""
+    real, link = tmp_path / "disk" / ".teal", tmp_path / "link"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    assert locate({"TEAL_HOME": str(link)}) == locate({"TEAL_HOME": str(real)})
+    for mark in (str(real), str(link)):
+        assert reap.is_home(mark, Layout(real))
+        assert reap.is_home(mark, Layout(link)), "a stack that an earlier version started by its link"
+    assert not reap.is_home(str(tmp_path / "disk"), Layout(real))
+    assert not reap.is_home(None, Layout(real))
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/.teal"])
+def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").touch()
+    place = Layout(tmp_path / "file" / inside)
+    with pytest.raises(BadInput, match="cannot be made or written"):
+        prepare(place)
+    with pytest.raises(BadInput, match="is no folder"):
+        load(place)
+
+
+def test_a_place_that_the_machine_refuses_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(tmp_path / ".teal"))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(BadInput, match="Read-only file system"):
+        prepare(Layout(tmp_path / ".teal"))
