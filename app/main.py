@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 from app.access import audit
 from app.http import problems
 from app.http.dependencies import Service, open_service
-from app.http.fast_path import FastPath, fast_route, gates
+from app.http.fast_path import FastPath, fast_route, role_rules
 from app.http.middleware import RequestMiddleware
 from app.http.probes import run_probes
 from app.http.routes import ask, chat, documents, health, pages, search, signals
@@ -146,7 +146,7 @@ def main() -> None:
     server = DrainingServer(
         uvicorn.Config(
             RequestMiddleware(
-                cross_origin(FastPath(app, FAST_ROUTES, gates(ROUTERS)), config),
+                cross_origin(FastPath(app, FAST_ROUTES, role_rules(ROUTERS)), config),
                 max_document_bytes=config.max_document_bytes,
                 laptop=config.environment == "laptop",
                 probe_secret=config.probe_secret.get_secret_value() if config.probe_secret else None,

@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     backup_store: SnapshotStoreName | None = Field(
         None,
         description="Where snapshots are kept: in a folder, in Elasticsearch's repository (search alone, the catalog's database has its own "
-        "service), or in a bucket. One of: `folder`, `elasticsearch`, `s3`. Unset: `folder` on a laptop, `elasticsearch` elsewhere.",
+        "service), or in a bucket. Unset: `folder` on a laptop, `elasticsearch` elsewhere.",
     )
     backup_bucket: str = Field("", description="Bucket of the snapshots, for TEAL_BACKUP_STORE=s3.")
     backup_dir: Path = Field(

@@ -9,9 +9,8 @@ READY_PATH: Final = "/readyz"
 ALIVE_PATH: Final = "/healthz"
 PROBE_HEADER: Final = "X-Teal-Probe"  # with a color's secret: that color answers, whatever its share
 BYPASS_HEADER: Final = "X-Teal-Bypass-Cache"  # with the above: the service neither reads nor fills its caches for this request
-IDLE_SECONDS: Final = (
-    60  # after so long without a byte the load balancer closes a connection; silent streams get a comment each 15 s
-)
+# After so long without a byte the load balancer closes a connection; a silent stream gets a comment before that (HEARTBEAT_SECONDS)
+IDLE_SECONDS: Final = 60
 # The server keeps an idle connection longer than the load balancer does. Were it the first to close, a request that is on its way at that
 # moment would be lost, and the client would see a 502.
 KEEP_ALIVE_SECONDS: Final = IDLE_SECONDS + 15

@@ -14,9 +14,8 @@ from typing import Any, Final
 # A color's users suffer when one request in five fails and that is no accident: at 20 failures, and far above what they had before.
 FAILED_SHARE: Final = 0.2
 FAILED_LEAST: Final = 20  # requests
-WORSE_BY: Final = (
-    0.1  # above the share that failed before the release began: a release that mends a broken service must not be stopped
-)
+# So much above the share that failed before the release began: a release that mends a broken service must not be stopped
+WORSE_BY: Final = 0.1
 
 # What a laptop's watchdog ends by itself, and how long it leaves that to a person: one who looks at the new color once its users are safe, ...
 END_SECONDS: Final = 30.0

@@ -16,6 +16,7 @@ from teal.errors import BadInput
 Port = Literal["traffic", "runtime", "metrics"]
 
 ADAPTERS: Final[Mapping[Port, Mapping[str, str]]] = {
+    # Called with the layout and the entries by teal/laptop/open_traffic.py, and with the ALB's outputs by teal/aws/target.py.
     "traffic": {"caddy": "teal.laptop.traffic:open_caddy", "alb": "teal.aws.traffic:Alb"},
     "runtime": {"supervisor": "teal.laptop.runtime:SupervisorRuntime", "pulumi": "teal.aws.runtime:PulumiRuntime"},
     "metrics": {"scrape": "teal.metrics.scrape:ScrapeMetrics", "prometheus": "teal.metrics.prometheus:PrometheusMetrics"},

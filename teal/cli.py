@@ -30,6 +30,7 @@ from teal.laptop import up as lifecycle
 from teal.laptop.address import address
 from teal.laptop.demo import first_run
 from teal.laptop.layout import Layout, locate
+from teal.laptop.parts.registry import FRONT
 from teal.laptop.state import UpOptions
 from teal.load import commands as load_commands
 from teal.release import commands as release_commands
@@ -95,13 +96,13 @@ def up(
     try:
         if as_json:
             for event in events:
-                serving = serving or event.step == "caddy"
+                serving = serving or event.step == FRONT.name
                 say_json(event.fields())
             return
         with bar() as progress:
             tasks: dict[str, TaskID] = {}
             for event in events:
-                serving = serving or event.step == "caddy"
+                serving = serving or event.step == FRONT.name
                 show(event, progress, tasks)
     except KeyboardInterrupt:
         if not serving:

@@ -11,9 +11,8 @@ from teal.client.service import Client, words
 from teal.errors import BadInput, NeedsHuman, OperatorError, Refused, Unreachable
 
 POLL_SECONDS = 0.5
-STALLED_SECONDS = (
-    1800.0  # no document was finished for so long: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
-)
+# Ingestion stands still when no document was finished for so long: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
+STALLED_SECONDS = 1800.0
 WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
 FINISHED = ("indexed", "failed")
 

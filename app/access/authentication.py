@@ -17,9 +17,8 @@ from app.errors import Forbidden, Unauthenticated
 from app.settings import Settings
 
 SESSION_COOKIE: Final = "teal_session"
-_REMEMBERED_SECONDS: Final = (
-    2  # a revoked key stops working within this; a catalog read per request would cost more than the search
-)
+# A revoked key stops working within this time; a catalog read per request would cost more than the search
+_REMEMBERED_SECONDS: Final = 2
 _REMEMBERED_KEYS: Final = 10_000
 _ANYONE: Final = Principal(key_id="anonymous", name="anonymous", role="admin", collections=None)
 

@@ -18,12 +18,10 @@ from app.catalog import visibility
 from app.catalog.engine import Catalog
 from app.catalog.visibility import Visibility
 
-VIEW_SECONDS: Final = (
-    0.5  # what a deletion waits; twice the pause between two looks, so that requests seldom have to look themselves
-)
-_DRIFT: Final = (
-    1.02  # clocks of two machines run apart by a few parts in a hundred thousand; a paused timer may fire early by less
-)
+# How long a deletion waits: twice the pause between two looks, so that requests seldom have to look themselves
+VIEW_SECONDS: Final = 0.5
+# Clocks of two machines run apart by a few parts in a hundred thousand; a paused timer may fire early by less
+_DRIFT: Final = 1.02
 
 
 class CatalogView:

@@ -9,9 +9,8 @@ from typing import Final
 
 from app.errors import ModelUnavailable
 
-MOST_CHARACTERS: Final = (
-    100_000  # of all that a model says to one question, thoughts too; an answer of TEAL_MAX_ANSWER_TOKENS (600) has 4,000
-)
+# The most characters that a model may say to one question, its reasoning included; an answer of TEAL_MAX_ANSWER_TOKENS (600) has 4,000
+MOST_CHARACTERS: Final = 100_000
 
 
 async def until_deadline(pieces: AsyncGenerator[str, None], seconds: float) -> AsyncIterator[str]:

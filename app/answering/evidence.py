@@ -23,9 +23,8 @@ MIN_FOCUS_OF_ROW: Final = 0.6  # without what the title says of the whole table
 MIN_GAIN_OF_ROW: Final = -0.05
 MIN_SHARE_WITH_MEANING: Final = 0.45  # of the question, where the rest is said in other words
 MIN_SIMILARITY: Final = 0.60  # cosine of question and piece, then
-MIN_GAIN: Final = (
-    0.02  # by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
-)
+# The least by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
+MIN_GAIN: Final = 0.02
 # Or, with this much of the question held, a missing word may leave the nearness as it is ("single", where the piece says "individual").
 MIN_SHARE_UNMOVED: Final = 0.66
 MIN_SIMILARITY_UNMOVED: Final = 0.65

@@ -20,9 +20,8 @@ from app.settings import Settings
 
 T = TypeVar("T")
 CALL_SECONDS: Final = 60.0
-SNAPSHOT_SECONDS: Final = (
-    3_600.0  # of one snapshot or restore: hundreds of gigabytes at a recovery's default of 40 MB/s are split over nodes
-)
+# The longest that one snapshot or restore may take: hundreds of gigabytes at a recovery's default of 40 MB/s are split over nodes
+SNAPSHOT_SECONDS: Final = 3_600.0
 POLL_SECONDS: Final = 0.5
 
 

@@ -23,9 +23,8 @@ from app.settings import Settings
 
 FIRST_SECONDS: Final = 20.0  # after the worker's start: waiting documents come first
 LOOK_SECONDS: Final = 60.0
-SETTLE_SECONDS: Final = (
-    600.0  # the first snapshot waits this long for documents that are being ingested: complete is better than early
-)
+# The first snapshot waits this long for documents that are being ingested: complete is better than early
+SETTLE_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 600.0  # after one that failed
 VERIFY_AGAIN: Final = timedelta(days=7)  # as many days as snapshots are kept by default, so each is tested about twice
 

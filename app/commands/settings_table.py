@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
@@ -42,9 +42,9 @@ def _default(value: Any) -> str:
 
 
 def _choices(annotation: Any) -> str:
-    if getattr(get_origin(annotation), "_name", None) != "Literal" and "Literal" not in str(get_origin(annotation)):
-        return ""
-    return " One of: " + ", ".join(f"`{choice}`" for choice in get_args(annotation)) + "."
+    literals = [one for one in (annotation, *get_args(annotation)) if get_origin(one) is Literal]  # inside `... | None` too
+    choices = [f"`{choice}`" for one in literals for choice in get_args(one)]
+    return f" One of: {', '.join(choices)}." if choices else ""
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The door of every request with a body: who asks, how often and in which role is settled before a byte of the body is read.
+"""Every request with a body passes here first: who asks, how often and in which role is settled before a byte of the body is read.
 
-And the fast path: the busiest routes are answered without the framework's middleware, dependency solving and second validation. It takes
+The fast path begins here too: the busiest routes are answered without the framework's middleware, dependency solving and second validation. It takes
 only requests that are in order: the body is validated by the route's own model and the route's own function answers. Everything else
 (another path, no JSON, a field that is wrong) is left to the framework, which also makes the OpenAPI schema of these routes.
 """
@@ -53,7 +53,7 @@ def fast_route(router: APIRouter, answer: Callable[..., Awaitable[Response]]) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RoleRule:
     """The role that a route needs, for requests of these methods to paths of this form."""
 
     methods: frozenset[str]
@@ -61,24 +61,24 @@ class Gate:
     role: Role
 
 
-def gates(routers: Sequence[APIRouter]) -> tuple[Gate, ...]:
-    """A gate for each route that declares a role and may have a body."""
+def role_rules(routers: Sequence[APIRouter]) -> tuple[RoleRule, ...]:
+    """A rule for each route that declares a role and may have a body."""
     found = []
     for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
         methods = _WITH_BODY & (route.methods or set())
         needs = next((one.call for one in route.dependant.dependencies if isinstance(one.call, Needs)), None)
         if methods and needs is not None:
-            found.append(Gate(methods, route.path_regex, needs.role))
+            found.append(RoleRule(methods, route.path_regex, needs.role))
     return tuple(found)
 
 
 class FastPath:
     """ASGI in front of the framework's application, whose state and error handlers it uses."""
 
-    def __init__(self, app: FastAPI, routes: tuple[FastRoute, ...], gates: tuple[Gate, ...]) -> None:
+    def __init__(self, app: FastAPI, routes: tuple[FastRoute, ...], rules: tuple[RoleRule, ...]) -> None:
         self._app = app
         self._routes: Mapping[str, FastRoute] = {route.path: route for route in routes}
-        self._gates = gates
+        self._rules = rules
         self._room = Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +131,7 @@ class FastPath:
 
     def _role(self, scope: Scope) -> Role | None:
         return next(
-            (gate.role for gate in self._gates if scope["method"] in gate.methods and gate.path.match(scope["path"])), None
+            (rule.role for rule in self._rules if scope["method"] in rule.methods and rule.path.match(scope["path"])), None
         )
 
 

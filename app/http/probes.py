@@ -18,9 +18,8 @@ from app.http.dependencies import Service
 from app.models.embed import open_embedder
 from app.observability.metrics import CACHE_BYTES, KEY_ENDS, LOOP_LAG, UP
 
-_TICK_SECONDS: Final = (
-    0.25  # between two looks at the catalog; half of what a look is trusted for (app/answering/catalog_view.py)
-)
+# The time between two looks at the catalog; half of what a look is trusted for (app/answering/catalog_view.py)
+_TICK_SECONDS: Final = 0.25
 _TICKS_PER_PROBE: Final = 8  # parts are asked every 2 s: half of what a person waits before looking at the status
 _TICKS_PER_MODEL_PROBE: Final = 40  # 10 s
 _TICKS_PER_KEY_PROBE: Final = 240  # a minute: keys end by the day

@@ -23,9 +23,8 @@ from app.indexing.passages import BATCH_PASSAGES, IngestSettings, Read, passages
 from app.models.port import Embedder
 from app.search.port import SearchWriter
 
-POLL_SECONDS: Final = (
-    0.3  # between looks into the outbox: a document that the other color ingested is findable here about as fast as there
-)
+# The time between two looks into the outbox: a document that the other color ingested is findable here about as fast as there
+POLL_SECONDS: Final = 0.3
 PAGE: Final = 32  # documents that share one refresh of the index
 
 # The documents in the index outbox. The metric keeps its first name: alerts compare versions of both colors, of which one may be older.

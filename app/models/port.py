@@ -51,8 +51,8 @@ class Generator(Protocol):
 class EmbeddingProvider:
     """An adapter as `app/providers.py` registers it.
 
-    `stamp`: of the configured model, known before its files are there. `open`: the embedder, or None while a local model's files are not
-    there. Both raise `ModelUnavailable` for a model the provider does not have, and `open` for files that are not the pinned ones.
+    `stamp` says which model the settings name, before its files are there. `open` gives the embedder, or None while a local model's files are
+    missing. Both raise `ModelUnavailable` for a model that the provider does not have; `open` also for files with another digest than the pinned.
     """
 
     stamp: Callable[[Settings], Stamp]

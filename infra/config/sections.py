@@ -117,9 +117,8 @@ class DatabaseConfig(Section):
     backup_days: int = Field(default=14, ge=1, le=35)  # RDS keeps 35 days at most; 0 would turn point-in-time recovery off
     restore_from: RestoreConfig | None = None
     maintenance_schedule: str = Field(default="30 3 * * 0", pattern=CRON)  # five fields, UTC: ANALYZE, VACUUM, REINDEX
-    apply_immediately: bool = (
-        False  # true in an incident: a change of size does not wait for Sunday's window, and may restart it at once
-    )
+    # Set to true in an incident: a change of size does not wait for Sunday's window, and may restart it at once
+    apply_immediately: bool = False
     major_upgrade: bool = False  # true while engine_version goes to the next major: RDS refuses it otherwise
 
 

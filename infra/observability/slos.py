@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-RATIO: Final = (
-    "slo:bad_events:ratio_rate"  # recorded for each window and objective, by Prometheus' naming: level:metric:operation
-)
+# The series that is recorded for each window and objective, by Prometheus' naming: level:metric:operation
+RATIO: Final = "slo:bad_events:ratio_rate"
 _MACHINES: Final = "/healthz|/readyz|/metrics"  # asked by them, not by users; `unmatched` are addresses that are none
 _LE_SECOND: Final = r'le=~"1(\\.0)?"'  # Prometheus 2 keeps "1.0" as the service wrote it, 3 rewrites what it reads
 _LE_FIVE_MINUTES: Final = r'le=~"300(\\.0)?"'

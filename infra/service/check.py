@@ -13,9 +13,8 @@ from infra.service.pods import job_pod
 
 COMPONENT: Final = "verify"
 SCHEDULE: Final = "40 4 * * *"  # UTC; after the night's maintenance of the database, which may take an hour from 03:30
-OLDEST_HOURS: Final = (
-    26  # the newest snapshot may be: SLM takes one each 6 h at its default, and a daily one has two hours to end
-)
+# So old may the newest snapshot be: SLM takes one each 6 h at its default, and a daily one has two hours to end
+OLDEST_HOURS: Final = 26
 DEADLINE_SECONDS: Final = 4 * 3600  # a restore of hundreds of gigabytes; longer is not an answer
 
 

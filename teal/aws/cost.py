@@ -19,9 +19,8 @@ import typer
 from teal.errors import BAD_INPUT, DONE, BadInput, OperatorError
 from teal.terminal.writer import say
 
-_LIMIT_SECONDS: Final = (
-    300  # evaluating takes 3 to 6 s of CPU, on a busy machine a minute; --refresh asks AWS some twenty questions
-)
+# Evaluating takes 3 to 6 s of CPU, on a busy machine a minute; --refresh asks AWS some twenty questions
+_LIMIT_SECONDS: Final = 300
 _LAST_LINES: Final = 5
 INSTALL: Final = "make .venv/.installed-infra"
 

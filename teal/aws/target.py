@@ -84,7 +84,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     connect = client or session.client
     secrets = connect("secretsmanager")
 
-    @cache  # each probe opens the way in anew
+    @cache  # every probe asks for its color's secret; AWS is asked once
     def secret(color: Color) -> str:
         arn = platform.probe_secret_arns[color]
         with told("GetSecretValue", arn):

@@ -51,9 +51,8 @@ class Result:
     p50_seconds: float = 0.0
     p99_seconds: float = 0.0
     worst_seconds: float = 0.0
-    p99_late_seconds: float = (
-        0.0  # of the p99: how much later than due requests were sent, by a users' process without a processor
-    )
+    # How much later than due the requests were sent (99th percentile): the users' process waited for a processor
+    p99_late_seconds: float = 0.0
     failures: tuple[str, ...] = ()  # the first ones, in words
     blocks: tuple[Ran, ...] = ()
     took_seconds: float = 0.0

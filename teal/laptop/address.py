@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from teal.client.service import Address
-from teal.errors import Unreachable
+from teal.client.service import Address, Client
+from teal.errors import OperatorError, Unreachable
 from teal.laptop.layout import Layout
 from teal.laptop.state import load
 
@@ -19,3 +19,13 @@ def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) 
     if not found and layout.admin_key.is_file():
         found = layout.admin_key.read_text(encoding="utf-8").strip()
     return Address(f"https://localhost:{state.ports.public}", found, layout.ca)
+
+
+def answers(where: Address) -> tuple[bool, str]:
+    """Whether the load balancer answers over HTTPS with a certificate that its own CA signed, and whether an app stands behind it."""
+    try:
+        with Client(where) as client:
+            client.get("/healthz")
+    except OperatorError as error:
+        return False, error.what
+    return True, "HTTPS verified"

@@ -10,14 +10,14 @@ from dataclasses import replace
 from teal.errors import BadInput, Held
 from teal.events import Event
 from teal.laptop import admin, reap, revive, supervisor, versions
-from teal.laptop.address import address
+from teal.laptop.address import address, answers
 from teal.laptop.databases import set_aside_damaged
 from teal.laptop.environments import project
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.lock import exclusive
 from teal.laptop.loopback import described, holder, hosts, is_free
-from teal.laptop.parts import caddy, registry
+from teal.laptop.parts import registry
 from teal.laptop.parts.part import Part, Place
 from teal.laptop.plan import Plan, plan
 from teal.laptop.program import changed
@@ -115,7 +115,7 @@ def check_folder(layout: Layout) -> None:
 def check_nobody_serves(layout: Layout) -> None:
     """Raises Held when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
     left = [one for one in reap.leftovers(layout) if one.part != revive.KEEPER]
-    if left and layout.ca.is_file() and load(layout) and caddy.front_ok(address(layout, {}))[0]:
+    if left and layout.ca.is_file() and load(layout) and answers(address(layout, {}))[0]:
         pids = ", ".join(str(one.pid) for one in left)
         raise Held(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
                    next="`teal down` ends it for certain, then `teal up`")  # fmt: skip

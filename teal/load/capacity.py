@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teal.errors import BadInput
 
-HEADROOM: Final = (
-    0.7  # of what a replica carries, how much it is given: a load that grows meets new pods only after a minute or two
-)
+# How much of what it carries a replica is given: a load that grows meets new pods only after a minute or two
+HEADROOM: Final = 0.7
 ANSWERED: Final = 0.95  # of the offered questions: below it the queue grows, whatever the latency still says
 SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost/report.py counts a month
 RUN_STEP: Final = "teal load step"

@@ -18,15 +18,12 @@ from teal.release.sequential import Bets, Block, Comparison, advance, begin, log
 Verdict = Literal["Successful", "Failed", "Inconclusive", "Absent"]
 
 NOTHING: Final = Block(0, 0, 0, 0)
-BUDGET: Final = (
-    0.01  # the chance that any gate ever stops a release that is as good as the active color: one in a hundred releases
-)
-HISTORY_REQUESTS: Final = (
-    2000  # of the active color before the release that its expected share is taken from; more would outweigh today's
-)
-SURE_DEVIATIONS: Final = (
-    3.3  # of the normal distribution: 99.95 % of the active color's possible true shares lie below that bound
-)
+# The chance that any gate ever stops a release that is as good as the active color: one in a hundred releases
+BUDGET: Final = 0.01
+# Requests of the active color before the release, from which its expected share is taken; more would outweigh today's
+HISTORY_REQUESTS: Final = 2000
+# Standard deviations of the normal distribution: 99.95 % of the active color's possible true shares lie below that bound
+SURE_DEVIATIONS: Final = 3.3
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,11 @@ LOOKED_UP: Mapping[str, Mapping[str, str]] = {
     "app.search.engines": providers.SEARCH_ENGINES,
     "app.models.embed": providers.EMBEDDING_PROVIDERS,
     "app.models.generate": providers.GENERATION_PROVIDERS,
-    "teal.laptop.open_traffic": {"caddy": adapters.ADAPTERS["traffic"]["caddy"]},
+    "app.backup.adapters": {
+        **providers.SNAPSHOT_STORES,
+        **{f"copies of {name}": made for name, made in providers.SEARCH_COPIES.items()},
+    },
+    "teal.laptop.open_traffic": {"traffic": adapters.ADAPTERS["traffic"][adapters.LAPTOP.traffic]},
     "teal.laptop.target": {port: adapters.ADAPTERS[port][getattr(adapters.LAPTOP, port)] for port in adapters.ADAPTERS},
     "teal.aws.target": {port: adapters.ADAPTERS[port][getattr(adapters.AWS, port)] for port in adapters.ADAPTERS},
 }

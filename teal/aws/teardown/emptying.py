@@ -13,9 +13,8 @@ from teal.aws.session import Aws, missing, told
 from teal.errors import NeedsHuman
 
 _ASK_AGAIN_SECONDS: Final = 10.0
-_VAULT_TRIES: Final = (
-    90  # 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
-)
+# 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
+_VAULT_TRIES: Final = 90
 _IMAGE_PASSES: Final = 3  # an index, what it names, what signs that
 Pause = Callable[[float], None]
 

@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from teal.client.service import Address, Client
-from teal.errors import BadInput, OperatorError
+from teal.errors import BadInput
 from teal.events import Event
-from teal.laptop.address import address
+from teal.laptop.address import address, answers
 from teal.laptop.caddyfile import max_body_bytes, render
 from teal.laptop.certificates import REFUSED, certificate, remove_damaged
 from teal.laptop.layout import Layout
@@ -62,7 +61,7 @@ class Caddy(Part):
         yield from remove_damaged(place.layout)
 
     def health(self, place: Place, program: str) -> tuple[bool, str]:
-        return front_ok(address(place.layout, {}))
+        return answers(address(place.layout, {}))
 
     def status(self, place: Place, known: Collection[str]) -> list[Row]:
         return [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
@@ -74,16 +73,6 @@ class Caddy(Part):
             port_row(place.layout, place.state.ports.public),
             trust_row(place.layout),
         ]
-
-
-def front_ok(where: Address) -> tuple[bool, str]:
-    """Whether Caddy answers over HTTPS with a certificate its own CA signed, and whether an app stands behind it."""
-    try:
-        with Client(where) as client:
-            client.get("/healthz")
-    except OperatorError as error:
-        return False, error.what
-    return True, "HTTPS verified"
 
 
 def certificate_row(end: float | None, problem: str | None, now: float) -> Row:

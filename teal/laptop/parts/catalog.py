@@ -9,9 +9,8 @@ from teal.errors import OperatorError
 from teal.laptop import admin
 from teal.laptop.parts.part import Part, Place, Row
 
-STUCK_SECONDS = (
-    900.0  # at one document without progress: 10 MB take 15 minutes from beginning to end, and progress is noted on the way
-)
+# The longest that a worker may be at one document without progress: 10 MB take 15 minutes from beginning to end, and progress is noted on the way
+STUCK_SECONDS = 900.0
 WAITING_SECONDS = 60.0  # a document that waits while none is in work: an idle worker takes one in a second
 WRITE_SECONDS = 2.0  # to begin a transaction: a thousand times what it takes
 

@@ -13,7 +13,9 @@ from teal.laptop.parts.snapshots import Snapshots
 from teal.laptop.parts.watchdog import Watchdog
 from teal.laptop.parts.worker import Worker
 
-PARTS: tuple[Part, ...] = (Redis(), Caddy(), Model(), Elasticsearch(), Worker(), App(), Catalog(), Snapshots(), Watchdog())
+# The load balancer: once it answers, people are served.
+FRONT: Part = Caddy()
+PARTS: tuple[Part, ...] = (Redis(), FRONT, Model(), Elasticsearch(), Worker(), App(), Catalog(), Snapshots(), Watchdog())
 
 
 def owner(program: str) -> Part:

@@ -13,9 +13,8 @@ from pathlib import Path
 from teal.laptop.parts.part import Part, Place, Row
 
 MANIFEST = "manifest.json"  # as in app/backup/manifest.py
-LATE_HOURS = (
-    50.0  # as `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
-)
+# As `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
+LATE_HOURS = 50.0
 RUNBOOK = "runbooks/snapshot-stale.md"
 TRIAL_BYTES = 4096  # one block: a full disk often still takes an empty file
 

@@ -18,9 +18,8 @@ NICE = 5  # on a busy machine it gets a third of what a request gets: a document
 STOP_SECONDS = 30
 ANSWER_SECONDS = 3.0
 STALE_SECONDS = 15.0  # five of its rounds missed
-STARTING_SECONDS = (
-    60.0  # until its first round it migrates nothing but waits for catalog and search, and on a busy machine for its turn
-)
+# Until its first round it migrates nothing but waits for catalog and search, and on a busy machine for its turn
+STARTING_SECONDS = 60.0
 HEARTBEAT = "teal_worker_last_tick_timestamp_seconds"
 STARTED = "process_start_time_seconds"
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app import providers
 from app.backup.port import SearchCopies
+from app.commands import settings_table
 from app.models.port import EmbeddingProvider
 from app.search.port import SearchEngine
 from app.settings import Settings
@@ -28,6 +29,12 @@ def test_a_setting_takes_every_registered_name_and_lists_them_for_another(settin
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate({setting: "none-such"})
     assert all(f"'{name}'" in str(raised.value) for name in CHOSEN[setting])
+
+
+@pytest.mark.parametrize("setting", CHOSEN)
+def test_the_settings_page_names_every_registered_choice(setting: str) -> None:
+    (row,) = [line for line in settings_table.table().splitlines() if line.startswith(f"| `TEAL_{setting.upper()}` ")]
+    assert f"One of: {', '.join(f'`{name}`' for name in CHOSEN[setting])}." in row
 
 
 @pytest.mark.parametrize(

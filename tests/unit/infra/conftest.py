@@ -52,7 +52,7 @@ def of_type(result: Evaluation, kind: str) -> list[Registered]:
 
 @pytest.fixture(params=STACKS)
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """Each of the three stacks in turn."""
+    """Each committed stack in turn."""
     chosen: Stack = request.param
     return chosen
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.catalog.keys import Role, create
 from app.http.dependencies import Service, open_service
-from app.http.fast_path import FastPath, gates
+from app.http.fast_path import FastPath, role_rules
 from app.http.middleware import RequestMiddleware
 from app.main import FAST_ROUTES, ROUTERS, create_app
 from app.settings import Settings
@@ -31,7 +31,7 @@ def service(tmp_path: Path) -> Service:
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(service.settings)
     app.state.service = service
-    edge = RequestMiddleware(FastPath(app, FAST_ROUTES, gates(ROUTERS)), max_document_bytes=1_000_000, laptop=True)
+    edge = RequestMiddleware(FastPath(app, FAST_ROUTES, role_rules(ROUTERS)), max_document_bytes=1_000_000, laptop=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://test") as made:
         yield made
     await service.close()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest, RateLimited
-from app.http.fast_path import gates
+from app.http.fast_path import role_rules
 from app.http.json_body import MAX_VALUES, Room, check_values
 from app.main import ROUTERS
 
@@ -63,7 +63,7 @@ def test_large_bodies_share_a_room_that_questions_never_wait_for() -> None:
 
 
 def test_every_route_that_takes_a_body_says_its_role_before_it_is_read() -> None:
-    paths = {gate.path.pattern for gate in gates(ROUTERS)}
+    paths = {rule.path.pattern for rule in role_rules(ROUTERS)}
     open_paths = {
         route.path  # type: ignore[attr-defined]
         for router in ROUTERS
