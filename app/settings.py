@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.providers import EmbeddingProviderName, GenerationProviderName, SearchEngineName, SnapshotStoreName
+from contract.bodies import DOCUMENT_BYTES
 
 
 def _env(*names: str) -> AliasChoices:
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
     max_answer_tokens: int = Field(600, ge=16, le=8192, description="Longest generated answer, in tokens.")
     aws_region: str | None = Field(None, validation_alias=_env("AWS_REGION", "TEAL_AWS_REGION"), description="Region of Bedrock.")
 
-    max_document_bytes: int = Field(10_000_000, ge=1024, description="Largest document or upload, in bytes.")
+    max_document_bytes: int = Field(DOCUMENT_BYTES, ge=1024, description="Largest document or upload, in bytes.")
     max_question_characters: int = Field(2_000, ge=16, description="Longest question or query, in characters.")
     max_top_k: int = Field(100, ge=1, le=1000, description="Most passages one request may ask for.")
     candidates: int = Field(

@@ -11,6 +11,7 @@ SMALL_BYTES: Final = 4_096  # a key in its JSON has 100 bytes; also what every p
 QUESTION_BYTES: Final = 262_144  # the longest question has 12 KB as JSON; a filter may name 100 sources of 2,000 characters
 QUESTION_PATHS: Final = ("/v1/search", "/v1/ask", "/v1/chat/completions")
 DOCUMENTS_PATH: Final = "/v1/documents"  # and whatever is below it
+DOCUMENT_BYTES: Final = 10_000_000  # the largest document, unless TEAL_MAX_DOCUMENT_BYTES says something else
 MULTIPART_ROOM_BYTES: Final = 64_000  # boundaries, part headers and form fields around a file of the largest size
 
 

@@ -11,6 +11,7 @@ import typer
 from teal import present
 from teal.client.service import require_collection
 from teal.laptop import admin
+from teal.laptop.address import kept_admin_key
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, locate
 from teal.terminal.writer import console, say, say_json
@@ -115,11 +116,8 @@ def keys_revoke(key_id: KeyId, as_json: Json = False) -> None:
 
 def keep_if_own(layout: Layout, old_id: str, key: str) -> bool:
     """Put the new key into the stack's own file when the old one stood there; whether it did."""
-    try:
-        present_key = layout.admin_key.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    if not present_key.startswith(f"teal_{old_id}_"):
+    present_key = kept_admin_key(layout)
+    if present_key is None or not present_key.startswith(f"teal_{old_id}_"):
         return False
     write_private(layout.admin_key, key + "\n")
     return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +26,7 @@ def identity(key: Path, *, create: bool) -> pyrage.x25519.Identity:
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = pyrage.x25519.Identity.generate()
         text = f"# public key: {made.to_public()}\n# Without this file no snapshot can be read: keep a copy of it somewhere else.\n{made}\n"
-        try:
-            with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            pass  # another process was faster; its key it is
+        _put(key, text)
     try:
         lines = [line for line in key.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#")]
         return pyrage.x25519.Identity.from_str(lines[0].strip())
@@ -39,6 +36,26 @@ def identity(key: Path, *, create: bool) -> pyrage.x25519.Identity:
         ) from error
     except (IndexError, pyrage.IdentityError, UnicodeDecodeError) as error:
         raise BackupFailed(f"{key} holds no age key. Next: bring it back from where you kept its copy.") from error
+
+
+def _put(key: Path, text: str) -> None:
+    """Write the key whole and on the disk, or not at all: half a key would stop every later snapshot, and one that a power cut takes away
+    would leave snapshots that nobody can open. Another process may have been faster; then its key it is."""
+    making = key.with_name(f".{key.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(making, key)
+        folder = os.open(key.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        making.unlink(missing_ok=True)
 
 
 def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:

@@ -30,6 +30,7 @@ def take(settings: Settings) -> Manifest:
     """
     store, copies = open_store(settings), search_copies(settings)
     with store.alone():
+        _refuse_another_key(settings, store)
         id, started = new_id(), datetime.now(UTC)
         folder = store.prepare(id)
         try:
@@ -48,6 +49,19 @@ def take(settings: Settings) -> Manifest:
             raise
         _retire(settings, store)
         return made
+
+
+def _refuse_another_key(settings: Settings, store: SnapshotStore) -> None:
+    """Raises BackupFailed where the key is gone and snapshots are there that only it opens: a new key would leave them behind without a word,
+    and in time its own snapshots would take their places."""
+    if settings.backup_key.exists():
+        return
+    sealed = [one for one in store.snapshots() if one.bytes]
+    if sealed:
+        raise BackupFailed(
+            f"The key of the snapshots, {settings.backup_key}, is gone, and {len(sealed)} snapshots can be opened with it alone. Next: bring it "
+            "back from where you kept its copy; where there is none, move the snapshots to another place, and new ones begin with a new key."
+        )
 
 
 def _catalog(settings: Settings, folder: Path) -> CatalogPart:

@@ -34,6 +34,7 @@ QUEUE: Final = Gauge("teal_ingest_queue_depth", "Documents waiting or in work")
 OLDEST: Final = Gauge("teal_ingest_oldest_queued_seconds", "Age of the document that waits longest")
 AT_ONE: Final = Gauge("teal_ingest_at_one_document_seconds", "How long the worker has been at the document it took up first")
 LAST_TICK: Final = Gauge("teal_worker_last_tick_timestamp_seconds", "When the worker last finished a pass of housekeeping")
+ROUND_AGE: Final = Gauge("teal_worker_round_age_seconds", "Time since the last pass of housekeeping, by a clock that nobody sets")
 WAITING: Final = Gauge("teal_ingest_waiting", "1 while writing waits for a part that is away")
 RESCUED: Final = Counter(
     "teal_ingest_rescued_total", "Jobs that were lost or whose worker was gone, and were enqueued again", ("how",)
@@ -136,6 +137,8 @@ class Housekeeping:
         OLDEST.set(0 if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
         WAITING.set(self._group_commit.waiting_for is not None)
         LAST_TICK.set(time.time())
+        at = time.monotonic()
+        ROUND_AGE.set_function(lambda: time.monotonic() - at)
 
     def _forget_old(self) -> None:
         if time.monotonic() - self._forgot_at < _FORGET_SECONDS:

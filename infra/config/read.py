@@ -24,6 +24,7 @@ from infra.config.sections import (
     LoadConfig,
     ModelsConfig,
     NetworkConfig,
+    ReleasesConfig,
     SearchConfig,
     ServiceConfig,
     StackSettings,
@@ -56,6 +57,7 @@ class Config:
     github: GithubConfig | None
     models: ModelsConfig
     load: LoadConfig
+    releases: ReleasesConfig
     expected_load: float | None = None
 
     @property
@@ -144,6 +146,8 @@ def _refusal(error: Mapping[str, object]) -> Refusal:
         meant = difflib.get_close_matches(key.rpartition(".")[2], _known(key), 1)
         fix = f"write {meant[0]}" if meant else "remove it, or correct its name (infra/config/sections.py lists them)"
         return Refusal(key, "there is no such key", fix)
+    if "secrets" in key.split("."):  # what stands there may be one
+        return Refusal(key, "it is no reference to a secret", "write env:NAME or file:/path")
     for part, said, fix in _WORDS:
         if key.endswith(part) or f".{part}." in f".{key}.":
             return Refusal(key, f"{error['input']!r} is refused: {said}", fix)
@@ -155,7 +159,7 @@ def _refusal(error: Mapping[str, object]) -> Refusal:
 def _known(key: str) -> list[str]:
     """The keys that stand where `key` does."""
     model: type[BaseModel] = StackSettings
-    for part in key.split(".")[:-1]:
+    for part in (one for one in key.split(".")[:-1] if not one.isdigit()):  # a number is a place in a list
         found = model.model_fields[part].annotation
         inner = [each for each in (found, *get_args(found)) if isinstance(each, type) and issubclass(each, BaseModel)]
         if not inner:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.platform import Environment as Environment
 from contract.platform import ServiceDefaults as ServiceConfig
+from contract.steering import Steering as ReleasesConfig
 
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
 # Amazon picks 10.100.0.0/16 or 172.20.0.0/16 for a cluster's Services when nobody says; said, because the resolver's address is in it.
@@ -179,4 +180,5 @@ class StackSettings(Section):
     github: GithubConfig | None = None  # without it no role is made for GitHub: a person deploys and releases
     models: ModelsConfig = ModelsConfig()
     load: LoadConfig = LoadConfig()
+    releases: ReleasesConfig = ReleasesConfig()  # hooks and notifications; `teal release` reads them from the stack's file
     expected_load: float | None = Field(default=None, gt=0)  # questions a second; `teal plan` refuses a plan that cannot carry it

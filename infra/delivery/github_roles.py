@@ -1,8 +1,14 @@
-"""Who GitHub's workflows are in this account: three roles, each for one kind of run of one repository. No key is stored anywhere."""
+"""Who GitHub's workflows are in this account: four roles, each for one kind of run of one repository. No key is stored anywhere.
+
+No pull request has a role: its code runs before anybody has read it. Each role trusts the workflow files that need it, as they are on the branch:
+that STS knows the claim `job_workflow_ref` is AWS' announcement of 2026-01 ("validation of identity provider specific claims"), and never
+ran here: unverified. Where it did not, nobody could take a role.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,8 +17,15 @@ from pulumi_aws import iam
 
 ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
-Kind = Literal["preview", "release", "up"]
-KINDS: Final[tuple[Kind, ...]] = ("preview", "release", "up")
+Kind = Literal["preview", "build", "release", "up"]
+KINDS: Final[tuple[Kind, ...]] = ("preview", "build", "release", "up")
+# The files of .github/workflows whose jobs take the role.
+WORKFLOWS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "preview": ("drift", "platform"),
+    "build": ("release",),
+    "release": ("release", "rollback", "loadtest"),
+    "up": ("platform",),
+}
 SESSION_SECONDS: Final = 3_600  # a release with its hold is longer: it renews its session, a stolen one ends
 
 
@@ -50,7 +63,13 @@ class GithubRoles(pulumi.ComponentResource):
                 name=role_name(args.prefix, kind),
                 max_session_duration=SESSION_SECONDS,
                 assume_role_policy=pulumi.Output.from_input(provider).apply(
-                    lambda arn, kind=kind: json.dumps(trust(arn, subjects(kind, args.repository, args.environment, args.branch)))
+                    lambda arn, kind=kind: json.dumps(
+                        trust(
+                            arn,
+                            subjects(kind, args.repository, args.environment, args.branch),
+                            workflows(kind, args.repository, args.branch),
+                        )
+                    )
                 ),
                 opts=child,
             )
@@ -68,20 +87,27 @@ def role_name(prefix: str, kind: Kind) -> str:
 def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list[str]:
     """The `sub` claims that may take the role; exact, no wildcard.
 
-    preview: pull requests of the repository (GitHub gives forks no token) and the branch, for the nightly look at drift. release and
-    up: jobs in a deployment environment, where GitHub asks a person first; up has one of its own, NAME-platform.
+    preview: the branch, for the plan that reviewers approve and the nightly look at drift. release and up: jobs in a deployment environment,
+    where GitHub asks a person first; up has one of its own, NAME-platform. build has one too, NAME-build, where nobody need be asked.
     """
     match kind:
         case "preview":
-            return [f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/{branch}"]
+            return [f"repo:{repository}:ref:refs/heads/{branch}"]
+        case "build":
+            return [f"repo:{repository}:environment:{environment}-build"]
         case "release":
             return [f"repo:{repository}:environment:{environment}"]
         case "up":
             return [f"repo:{repository}:environment:{environment}-platform"]
 
 
-def trust(provider_arn: str, allowed: list[str]) -> dict[str, Any]:
-    """The role's trust policy: GitHub's tokens for AWS with one of these subjects."""
+def workflows(kind: Kind, repository: str, branch: str) -> list[str]:
+    """The `job_workflow_ref` claims that may take the role: these files, as they are on the branch, not as another branch has them."""
+    return [f"{repository}/.github/workflows/{name}.yml@refs/heads/{branch}" for name in WORKFLOWS[kind]]
+
+
+def trust(provider_arn: str, allowed: list[str], files: list[str]) -> dict[str, Any]:
+    """The role's trust policy: GitHub's tokens for AWS with one of these subjects, asked for by a job of one of these files."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -89,7 +115,9 @@ def trust(provider_arn: str, allowed: list[str]) -> dict[str, Any]:
                 "Effect": "Allow",
                 "Principal": {"Federated": provider_arn},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": allowed}},
+                "Condition": {
+                    "StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": allowed, f"{ISSUER}:job_workflow_ref": files}
+                },
             }
         ],
     }

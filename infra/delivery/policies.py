@@ -1,6 +1,7 @@
-"""What each of GitHub's three roles may do, as plain statements. Nothing here creates anything.
+"""What each of GitHub's four roles may do, as plain statements. Nothing here creates anything.
 
-preview reads state and shows a plan; release moves traffic and changes two namespaces; up changes the platform. Only the actions in
+preview reads state and shows a plan; build pushes images, and nothing else; release moves traffic and changes two namespaces, with images that it
+cannot make; up changes the platform. Only the actions in
 `UNLIMITED` and `UNLIMITED_UP` have the resource "*", each with the reason. None of it ran against AWS.
 """
 
@@ -133,7 +134,7 @@ def release(
         _allow("MoveTraffic", ["elasticloadbalancing:ModifyRule"], rule_arn),
         _unlimited("elasticloadbalancing:"),
         _allow("ReachCluster", ["eks:DescribeCluster"], cluster_arn),
-        *_images(repository_arn),
+        *_images(repository_arn, push=False),
         *_state(where, project="teal-service", stacks=f"{where.stack}-*", key_alias=where.color_key_alias, write=True),
         # The platform's outputs: a color is put into the network, the cluster and the target groups that they name.
         _allow("ReadPlatformOutputs", ["s3:GetObject"], f"arn:aws:s3:::{where.state_bucket}/.pulumi/stacks/teal/{where.stack}.*"),
@@ -160,8 +161,13 @@ def release(
     ]
 
 
+def build(repository_arn: pulumi.Input[str]) -> list[Statement]:
+    """Push an image, its signature and its list into one repository, whose tags cannot be moved. What it pushes runs nowhere by that."""
+    return _images(repository_arn, push=True)
+
+
 def preview(where: Where, cluster_arn: pulumi.Input[str]) -> list[Statement]:
-    """Read the state and how things are set up. Whoever may run a preview may read what is in the state."""
+    """Read the state and how things are set up. Whoever may run a preview may read what is in the state: the branch's own workflows alone."""
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     iam = f"arn:aws:iam::{where.account_id}"
     return [
@@ -224,6 +230,8 @@ def up(where: Where, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str 
         ),
         _allow("ServiceRoles", ["iam:CreateServiceLinkedRole", "iam:GetRole"], f"{iam}:role/aws-service-role/*"),
         _deny("NotItself", list(_ROLE_WRITES), f"{iam}:role/{where.prefix}-github-*"),
+        # A cluster of its own with this role would act by it. `pulumi up` passes it once, when a person makes the cluster.
+        _deny("NotTheCluster", ["iam:PassRole"], f"{iam}:role/{where.prefix}-cluster-control"),
         _deny("NotUnbound", ["iam:DeleteRolePermissionsBoundary"], f"{iam}:role/*"),
         _deny("NotTheBoundary", ["iam:CreatePolicy*", "iam:DeletePolicy*", "iam:SetDefaultPolicyVersion"], f"{iam}:policy/*"),
         # The bucket's name begins as those of the program's own buckets do. Its settings and its history are `teal bootstrap`'s.
@@ -251,18 +259,16 @@ def _state(where: Where, project: str, stacks: str, key_alias: str, *, write: bo
     ]
 
 
-def _images(repository_arn: pulumi.Input[str]) -> list[Statement]:
-    return [
-        _unlimited("ecr:"),
-        _allow(
-            "Images",
-            [
-                "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage",
-                "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:DescribeImages", "ecr:DescribeImageScanFindings",
-            ],
-            repository_arn,
-        ),
-    ]  # fmt: skip
+def _images(repository_arn: pulumi.Input[str], *, push: bool) -> list[Statement]:
+    looks = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:DescribeImages",
+        "ecr:DescribeImageScanFindings",
+    ]
+    pushes = ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"]
+    return [_unlimited("ecr:"), _allow("Images", [*looks, *(pushes if push else [])], repository_arn)]
 
 
 def _unlimited(prefix: str) -> Statement:

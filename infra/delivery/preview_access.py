@@ -1,4 +1,4 @@
-"""What a pull request's preview may do in the cluster: look at everything but secrets, and try changes without making any."""
+"""What the role that plans (preview) may do in the cluster: look at everything but secrets, and try changes without making any."""
 
 from __future__ import annotations
 

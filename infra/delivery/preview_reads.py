@@ -1,6 +1,6 @@
 """What GitHub's preview role may look at in AWS: how each thing of the program is set up, never what is in it.
 
-A preview asks for zones, prefix lists and the caller; the nightly look at drift reads every resource again. No secret's value, no log line, no
+A plan asks for zones, prefix lists and the caller; the nightly look at drift reads every resource again. No secret's value, no log line, no
 object of a bucket, no layer of an image. None of it ran against AWS.
 """
 

@@ -28,6 +28,12 @@ class Role:
     policies: tuple[Statement, ...] = ()
     boundary: str | None = None
     runs_as: tuple[str, ...] = ()  # what runs with it, where that is known: a machine, a function, a cluster
+    managed: tuple[Statement, ...] = ()  # of AWS' own policies that it has
+
+    @property
+    def granted(self) -> tuple[Statement, ...]:
+        """Whatever it is given by."""
+        return (*self.policies, *self.managed)
 
     @property
     def name(self) -> str:
@@ -60,9 +66,9 @@ def allowed(account: Account, role: Role, action: str, resource: str, context: C
     """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
-    if any(_fits(one, *asked) for one in (*role.policies, *within) if one["Effect"] == "Deny"):
+    if any(_fits(one, *asked) for one in (*role.granted, *within) if one["Effect"] == "Deny"):
         return False
-    return all(any(_fits(one, *asked) for one in part if one["Effect"] == "Allow") for part in (role.policies, within))
+    return all(any(_fits(one, *asked) for one in part if one["Effect"] == "Allow") for part in (role.granted, within))
 
 
 def _fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
@@ -177,7 +183,7 @@ def _unbinds(account: Account, held: Role) -> Step:
 def _makes(account: Account, held: Role) -> Step:
     """A new role with all rights, that it may take, under every boundary that it may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
-    for pattern in {one for statement in held.policies for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
+    for pattern in {one for statement in held.granted for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
         f"{name}made"
     }:
         new = pattern.replace("*", "made")
@@ -207,6 +213,7 @@ _COMPUTE: Final[Mapping[str, tuple[str, ...]]] = {
     "sagemaker.amazonaws.com": ("sagemaker:CreateNotebookInstance",),
     "states.amazonaws.com": ("states:CreateStateMachine",),
     "pods.eks.amazonaws.com": ("eks:CreatePodIdentityAssociation",),
+    "eks.amazonaws.com": ("eks:CreateCluster",),  # who makes a cluster is its administrator
 }
 # What changes a program that runs with a role already.
 _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
@@ -220,7 +227,11 @@ _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
     "codebuild.amazonaws.com": ("codebuild:UpdateProject",),
     # Whoever may write an access entry is the cluster's administrator, and so every pod's.
     "pods.eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
+    # An administrator writes what Auto Mode carries out with the cluster's role: a NodeClass names the role of its machines.
+    "eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
 }
+# What belongs to nobody here does not carry the tag of a cluster of ours.
+_OF_OTHERS: Final[Context] = {"aws:ResourceTag/eks:eks-cluster-name": None}
 
 
 def _passes(account: Account, held: Role) -> Step:
@@ -240,7 +251,7 @@ def _enters(account: Account, held: Role) -> Step:
                 one
                 for one in _RUNNING.get(service, ())
                 if (
-                    any(allowed(account, held, one, thing) for thing in other.runs_as)
+                    any(allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
                     if other.runs_as
                     else _somewhere(account, held, one)
                 )
@@ -292,7 +303,7 @@ def _trusted(role: Role) -> set[str]:
 def _somewhere(account: Account, held: Role, action: str) -> bool:
     """Whether it may do it to anything at all."""
     patterns = {
-        one for statement in held.policies if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
+        one for statement in held.granted if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
     }
     return any(allowed(account, held, action, one) for one in patterns)
 
@@ -310,6 +321,7 @@ OTHERS: Final = tuple(
         ("function", {"Service": "lambda.amazonaws.com"}, "lambda:eu-central-1:123456789012:function:other"),
         ("build", {"Service": "codebuild.amazonaws.com"}, "codebuild:eu-central-1:123456789012:project/other"),
         ("stack", {"Service": "cloudformation.amazonaws.com"}, None),
+        ("cluster", {"Service": "eks.amazonaws.com"}, "eks:eu-central-1:123456789012:cluster/other"),
         ("person", {"AWS": "arn:aws:iam::123456789012:root"}, None),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,9 @@ from infra.delivery.reach import OTHERS, Account, Role, Statement, listed, state
 from infra.evaluation import evaluate
 from infra.evaluation.evaluate import Evaluation
 
+# Copied from moto's copy of AWS' policies (5.2.x); a test compares them, and writes them anew.
+TEXTS: Final = Path(__file__).with_name("managed_policies.json")
+_MANAGED: Final = "arn:aws:iam::aws:policy/"
 PAGE: Final = Path("docs/security.md")
 STACK: Final = "prod"
 BEGIN: Final = "<!-- reach: begin (python -m infra.delivery.reach_table) -->\n"
@@ -27,16 +31,31 @@ def account_of(platform: Evaluation, stack: str) -> Account:
     inline: dict[str, list[Statement]] = {}
     for one in made("aws:iam/rolePolicy:RolePolicy"):
         inline.setdefault(str(one["role"]).partition("-id")[0], []).extend(statements(one["policy"]))
+    texts, managed = _managed(), dict[str, list[Statement]]()
+    for one in made("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
+        _, ours, name = str(one["policyArn"]).partition(_MANAGED)
+        if ours:  # KeyError: a policy of AWS whose text is not here; tests/parts/infra/test_managed_policies.py writes it
+            managed.setdefault(str(one["role"]).partition("-id")[0], []).extend(texts[name.rpartition("/")[2]])
     roles: dict[str, Role] = {}
     for one in made("aws:iam/role:Role"):
         arn = f"{_IAM}:role/{one['name']}"
         roles[arn] = Role(
-            arn, statements(one["assumeRolePolicy"]), tuple(inline.get(one["name"], ())), one.get("permissionsBoundary")
+            arn,
+            statements(one["assumeRolePolicy"]),
+            tuple(inline.get(one["name"], ())),
+            one.get("permissionsBoundary"),
+            managed=tuple(managed.get(one["name"], ())),
         )
     boundaries = {f"{_IAM}:policy/{one['name']}": statements(one["policy"]) for one in made("aws:iam/policy:Policy")}
     state = f"arn:aws:s3:::teal-{stack}-state-123456789012/.pulumi/stacks/teal/{stack}.json"
     up = f"{_IAM}:role/teal-{stack}-github-up"
     return Account(roles | {one.arn: one for one in OTHERS}, boundaries, {state: up} if up in roles else {})
+
+
+def _managed() -> dict[str, list[Statement]]:
+    """The statements of AWS' own policies that the program gives to a role, by name."""
+    found: dict[str, Any] = json.loads(TEXTS.read_text(encoding="utf-8"))
+    return {name: one["Statement"] for name, one in found.items()}
 
 
 def table(account: Account, stack: str) -> str:
@@ -61,7 +80,14 @@ def _takers(role: Role) -> str:
         found += [one.removesuffix(".amazonaws.com") for one in listed(principal.get("Service", []))]
         for conditions in statement.get("Condition", {}).values() if "Federated" in principal else ():
             found += [f"`{one}`" for key, values in conditions.items() if key.endswith(":sub") for one in listed(values)]
+            found += [
+                _file(one) for key, values in conditions.items() if key.endswith(":job_workflow_ref") for one in listed(values)
+            ]
     return "<br>".join(found)
+
+
+def _file(reference: str) -> str:
+    return f"`{reference.rpartition('/.github/workflows/')[2]}`"
 
 
 def _changes(role: Role) -> str:

@@ -37,7 +37,7 @@ class DeliveryArgs:
 
 
 class Delivery(pulumi.ComponentResource):
-    """One repository whose tags cannot be moved, scanned at each push; three roles with the least they need.
+    """One repository whose tags cannot be moved, scanned at each push; four roles with the least they need.
 
     No image goes by itself. ECR's rules count and look at tags and ages, and every tag here is a commit: none can tell the image that runs
     from one that was never released, and none may take what has no tag, which is each image's signature and list (cosign 3 writes OCI 1.1
@@ -70,6 +70,7 @@ class Delivery(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         granted: dict[Kind, Sequence[policies.Statement]] = {
             "preview": policies.preview(args.where, args.cluster_arn),
+            "build": policies.build(self.repository_arn),
             "release": policies.release(
                 args.where,
                 rule_arn=args.rule_arn,

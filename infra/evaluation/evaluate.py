@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from google.protobuf import json_format
 from pulumi import AssetArchive, FileAsset
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc, set_all_config
@@ -48,6 +49,10 @@ class Registered:
     ignore_changes: tuple[str, ...]
     provider: str
     timeouts: Mapping[str, str] = field(default_factory=dict[str, str])
+    secret_inputs: frozenset[str] = frozenset()  # inputs that hold a secret: the engine encrypts them in its state
+    secret_outputs: frozenset[str] = (
+        frozenset()
+    )  # outputs that are encrypted too; every other one is written as the provider says it
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,12 @@ class Monitor(pulumi_mocks.MockMonitor):
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         answer: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # pulumi leaves it unannotated
+        for name in request.additionalSecretOutputs:  # as the engine answers: what is made of such an output is a secret again
+            if name in answer.object:
+                value = json_format.MessageToDict(answer.object)[name]
+                mark = {rpc._special_sig_key: rpc._special_secret_sig, "value": value}  # pyright: ignore[reportPrivateUsage]  # the wire's own
+                answer.object.update({name: mark})
+        given: dict[str, Any] = rpc.deserialize_properties(request.object)
         if request.type != "pulumi:pulumi:Stack":
             timeouts = request.customTimeouts
             self.registered.append(
@@ -170,7 +181,7 @@ class Monitor(pulumi_mocks.MockMonitor):
                     name=request.name,
                     urn=answer.urn,
                     parent=request.parent,
-                    inputs=_files(_unwrap(rpc.deserialize_properties(request.object))),
+                    inputs=_files(_unwrap(given)),
                     custom=request.custom,
                     protect=request.protect,
                     retain_on_delete=request.retainOnDelete,
@@ -178,6 +189,8 @@ class Monitor(pulumi_mocks.MockMonitor):
                     depends_on=tuple(sorted(request.dependencies)),
                     ignore_changes=tuple(request.ignoreChanges),
                     provider=request.provider,
+                    secret_inputs=frozenset(name for name, value in given.items() if _holds_secret(value)),
+                    secret_outputs=frozenset(request.additionalSecretOutputs),
                     timeouts={k: v for k in ("create", "update", "delete") if (v := str(getattr(timeouts, k)))},
                 )
             )

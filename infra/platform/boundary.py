@@ -16,6 +16,7 @@ from pulumi_aws import iam
 UNBOUNDED: Final = {
     "cluster-control": "Auto Mode puts roles into instance profiles and passes them to its machines (AmazonEKSComputePolicy version 5)",
     "github-preview": "made by a person, closed to `up` by name",
+    "github-build": "made by a person, closed to `up` by name",
     "github-release": "made by a person, closed to `up` by name",
     "github-up": "made by a person, closed to `up` by name",
 }

@@ -27,6 +27,7 @@ from teal.errors import BadInput
 from teal.metrics.counters import SLOW_SECONDS
 from teal.metrics.prometheus import SigV4
 from teal.ports.runtime import Runtime
+from teal.ports.steering import read_steering
 from teal.ports.target import Rules, Target
 from teal.record.model import COLORS, Color, ColorState
 from teal.record.s3 import S3Store
@@ -72,6 +73,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         tools=(PULUMI, AWS),
     )
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
+    target = replace(target, steering=lambda: read_steering(file.path))
     if given := environ.get("TEAL_GOLDEN"):
         golden(Path(given))  # refused here, not after the new color was made
         return replace(target, golden=Path(given))

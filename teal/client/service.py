@@ -39,7 +39,10 @@ class Client:
     def __init__(self, where: Address) -> None:
         if where.ca is not None and not where.ca.is_file():
             raise Unreachable(where.url, f"there is no certificate at {where.ca} yet")
-        verify = ssl.create_default_context(cafile=str(where.ca) if where.ca else None)
+        try:
+            verify = ssl.create_default_context(cafile=str(where.ca) if where.ca else None)
+        except OSError as error:  # ssl.SSLError is an OSError
+            raise Unreachable(where.url, f"{where.ca} holds no certificate to verify it with") from error
         headers = {"Authorization": f"Bearer {where.key}"} if where.key else {}
         # trust_env off: a proxy setting must not send loopback traffic, or the key, elsewhere.
         self._http = httpx.Client(base_url=where.url, headers=headers, verify=verify, timeout=TIMEOUT, trust_env=False)

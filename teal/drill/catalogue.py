@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teal.drill import faults, release_faults
+from teal.drill import faults, file_faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
 
@@ -17,6 +17,8 @@ DRILLS = (
     Drill("key-rotation", "the users' key is replaced while they use it", "key-rotation", faults.old_key,
           ("look", "rotate", "end", "verify"), after=(("rotate", faults.use_new_key),), destructive=False),
     Drill("worker", "kill -9 of the worker", "worker-gone", faults.process("{active}-worker"), MENDED),
+    Drill("frozen-worker", "the worker stands still, and its process is there (SIGSTOP)", "worker-gone", faults.frozen("{active}-worker"),
+          ("look", "kill", "verify")),
     Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.process("{active}-app-0"), MENDED),
     Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.process("caddy"), MENDED),
     Drill("redis", "kill -9 of Redis", "redis-failover", faults.process("redis"), MENDED),
@@ -29,6 +31,10 @@ DRILLS = (
     Drill("restore-database", "the catalog is deleted", "restore-database", faults.lost("catalog.db*"), ("look", "restore", "verify")),
     Drill("disk-full", "the stack's disk is full to the last byte", "disk-full", faults.full_disk, ("look", "room", "verify"),
           ground="small disk"),
+    Drill("full-snapshots", "the folder of snapshots is full to the last byte", "snapshot-stale", file_faults.full_snapshots,
+          ("look", "room", "snapshot", "verify"), ground="small disk"),
+    Drill("damaged-model", "the embedding model is cut off, and processes start with it", "model-provider", file_faults.damaged_model,
+          ("look", "fetch", "verify"), ground="model"),
     Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.process("elasticsearch"), MENDED, ground="elasticsearch"),
 )  # fmt: skip
 

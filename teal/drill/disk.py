@@ -29,7 +29,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run([*root, "umount", "--lazy", str(folder)], check=True)  # noqa: S603
+        subprocess.run([*root, "umount", "--lazy", str(folder)], capture_output=True, check=True)  # noqa: S603
 
 
 def fill(ballast: Path, leave_bytes: int = 0) -> None:

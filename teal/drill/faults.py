@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from teal.drill import disk
 from teal.drill.findable import finds
 from teal.drill.scene import DrillFailed, Scene, Whole, until
 from teal.drill.stack import DrillStack
 from teal.errors import Refused
-from teal.laptop import health
+from teal.laptop import health, status
 from teal.laptop.files import write_private
 from teal.runbook import Ran
 
 CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
 LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
+NAMED_SECONDS = 15.0  # for `teal status` to name what is broken; it asks each part for 3 s at most
 BALLAST = "ballast.log.1"  # a rotated log by its name: what the runbook removes
 
 
@@ -35,6 +38,31 @@ def process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
         yield lambda: bool(stack.pids(name) - gone) and stack.healthy()
 
     return killed
+
+
+def frozen(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
+    """SIGSTOP to a part: its process is there, and does nothing. Whole when another one works in its place."""
+
+    @contextmanager
+    def stopped(scene: Scene) -> Iterator[Whole]:
+        stack = scene.stack
+        name = part.format(active=stack.record().active)
+        scene.strike()
+        still = stack.kill(name, signal.SIGSTOP)
+        try:
+            until(lambda: names(stack, name), what=f"`teal status` to name {name}", seconds=NAMED_SECONDS)
+            yield lambda: bool(stack.pids(name) - still) and not still & stack.pids(name) and stack.healthy()
+        finally:
+            for pid in still & stack.pids(name):
+                with suppress(ProcessLookupError):  # ended meanwhile
+                    os.kill(pid, signal.SIGCONT)
+
+    return stopped
+
+
+def names(stack: DrillStack, part: str) -> bool:
+    """Whether `teal status` says that this part is not well."""
+    return any(row.part == part and not row.ok for row in status.status(stack.layout, {}).rows)
 
 
 @contextmanager
@@ -83,6 +111,7 @@ def expired_certificate(scene: Scene) -> Iterator[Whole]:
         write_private(configuration, text)
     until(lambda: "expired" in _handshake(stack), what="the certificate to expire", seconds=CADDY_SECONDS)
     scene.strike()
+    until(lambda: names(stack, "certificate"), what="`teal status` to name the certificate", seconds=NAMED_SECONDS)
     try:
         yield lambda: _handshake(stack) == "" and stack.healthy()
     finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from teal import runbook
 from teal.drill import disk
+from teal.drill.file_faults import model_of
 from teal.drill.findable import finds, missing
 from teal.drill.measure import Result, Target, answered_again, past, reached_back
 from teal.drill.scene import CouldNotRun, Drill, Ground, RecoveryProbe, Scene
@@ -200,10 +201,12 @@ def _ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
             raise CouldNotRun("a disk of this machine is not filled", where="--here", next="teal drill disk-full")
         if ground == "elasticsearch" and not request.here.pids("elasticsearch"):
             raise CouldNotRun("this stack runs no Elasticsearch", where="--here", next="teal drill elasticsearch")
+        if ground == "model" and model_of(request.here) is None:
+            raise CouldNotRun("this stack has no local model", where="--here", next="teal drill damaged-model")
         yield request.here
         return
     place = Path(tempfile.mkdtemp(prefix="teal-drill-"))
-    stack = own(place / ".teal", free_ports(1)[0], RULES)
+    stack = own(place / ".teal", free_ports(1)[0], RULES, model=ground == "model")
     try:
         with disk.small_disk(stack.home, DISK_BYTES) if ground == "small disk" else nullcontext():
             try:
@@ -224,6 +227,8 @@ def _begin(stack: DrillStack, ground: Ground) -> None:
         stack.fill()
     except OperatorError as error:
         raise CouldNotRun(f"its stack did not start: {error.what}", where=error.where, next=error.next) from error
+    if ground == "model" and model_of(stack) is None:
+        raise CouldNotRun("the embedding model could not be fetched", where=str(stack.home), next="teal logs model")
 
 
 def _end(stack: DrillStack) -> None:

@@ -21,7 +21,7 @@ BLOCK_SECONDS = 240.0  # the longest is a whole release, 60 s on two idle cores
 VERIFY_SECONDS = 20.0  # app processes ask a part that was away again after 5 s
 POLL_SECONDS = 0.1
 Whole = Callable[[], bool]
-Ground = Literal["plain", "small disk", "elasticsearch"]
+Ground = Literal["plain", "small disk", "elasticsearch", "model"]
 
 
 class CouldNotRun(OperatorError):

@@ -30,8 +30,8 @@ COMMAND_SECONDS = 200.0  # the longest command is a first `teal up`: half a minu
 FILL_SECONDS = 60.0
 POLL_SECONDS = 0.1
 OUTSIDE = ("DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL")  # a stack of a drill's own has parts of its own
-# Words alone need no model, no user of a drill may be limited, and snapshots are taken when the drill says so.
-OWN = {"TEAL_EMBEDDING": "none", "TEAL_RATE_LIMIT_PER_SECOND": "1000", "TEAL_BACKUP_HOURS": "0"}
+# Words alone need no model; no user of a drill may be limited, and snapshots are taken when the drill says so.
+OWN = {"TEAL_RATE_LIMIT_PER_SECOND": "1000", "TEAL_BACKUP_HOURS": "0"}
 
 
 class CommandFailed(OperatorError):
@@ -141,20 +141,21 @@ class DrillStack:
     def pids(self, part: str) -> set[int]:
         return {pid for pid, name in self.processes().items() if name == part}
 
-    def kill(self, part: str) -> set[int]:
-        """SIGKILL to all processes of a part; which they were. Raises CommandFailed when there is none."""
+    def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
+        """SIGKILL, or another signal, to all processes of a part; which they were. Raises CommandFailed when there is none."""
         found = self.pids(part)
         if not found:
             raise CommandFailed(f"{part} does not run", where=str(self.home), next="teal status")
         for pid in found:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         return found
 
 
-def own(home: Path, port: int, rules: Mapping[str, object]) -> DrillStack:
-    """A stack that has nothing of the operator's: neither settings nor data."""
+def own(home: Path, port: int, rules: Mapping[str, object], *, model: bool = False) -> DrillStack:
+    """A stack that has nothing of the operator's: neither settings nor data. `model`: it embeds by the local model."""
+    words_alone = {} if model else {"TEAL_EMBEDDING": "none"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and name not in OUTSIDE}
-    return DrillStack(home, port, kept | OWN | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})})
+    return DrillStack(home, port, kept | OWN | words_alone | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})})
 
 
 def lines(said: str) -> list[dict[str, Any]]:

@@ -16,9 +16,17 @@ def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) 
     if state is None:
         raise Unreachable("https://localhost", "this stack was never started: `teal up` starts it")
     found = key or environ.get("TEAL_KEY")
-    if not found and layout.admin_key.is_file():
-        found = layout.admin_key.read_text(encoding="utf-8").strip()
+    found = found or kept_admin_key(layout)
     return Address(f"https://localhost:{state.ports.public}", found, layout.ca)
+
+
+def kept_admin_key(layout: Layout) -> str | None:
+    """The admin key that `teal up` made; None where there is none, or the file holds something that no key is: it is damaged."""
+    try:
+        found = layout.admin_key.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return found if found and found.isascii() and found.isprintable() else None
 
 
 def answers(where: Address) -> tuple[bool, str]:

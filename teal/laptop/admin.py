@@ -9,31 +9,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from teal.errors import AdminFailed, OperatorError, StackDown
+from teal.errors import AdminFailed, BadInput, OperatorError, StackDown
 from teal.laptop.layout import Layout
 from teal.laptop.open_traffic import open_traffic
+from teal.laptop.program import file_of, read_program
+from teal.laptop.state import APP_PROCESSES
 
 TIMEOUT_SECONDS = 300  # migrations of a big catalog are the longest
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
     """The environment the worker was started with: the same database as the running stack, whatever this shell has set."""
-    return dict(_worker(layout)["env"])
+    return dict(_process(layout)["env"])
 
 
 def run_on(layout: Layout, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
     """`run` with the running stack's settings and its version's code."""
-    part = _worker(layout)
+    part = _process(layout)
     return run(arguments, part["env"], python=str(part["argv"][0]), cwd=layout.home)
 
 
-def _worker(layout: Layout) -> dict[str, Any]:
-    """How the worker of the color that takes the traffic was started."""
-    folder = layout.conf / "parts"
+def _process(layout: Layout) -> dict[str, Any]:
+    """How the worker of the color that takes the traffic was started; where its file is damaged, how an app process of that color was, which
+    has the same settings. Raises StackDown where there is no file, and BadInput where all are damaged."""
     colors = ("green", "blue") if _mostly_green(layout) else ("blue", "green")
     for color in colors:
-        if (folder / f"{color}-worker.json").is_file():
-            return dict(json.loads((folder / f"{color}-worker.json").read_text(encoding="utf-8")))
+        files = [file_of(layout, name) for name in (f"{color}-worker", *(f"{color}-app-{slot}" for slot in range(APP_PROCESSES)))]
+        there = [file for file in files if file.exists()]
+        for file in there:
+            if (found := read_program(file)) is not None:
+                return found
+        if there:
+            raise BadInput(f"What says how {color}'s processes are started is damaged", where=str(there[0]), next="teal up")
     raise StackDown(str(layout.home))
 
 

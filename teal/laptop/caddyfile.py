@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from contract.bodies import DOCUMENTS_PATH, QUESTION_BYTES, QUESTION_PATHS, SMALL_BYTES, document_body_bytes
+from contract.bodies import DOCUMENT_BYTES, DOCUMENTS_PATH, QUESTION_BYTES, QUESTION_PATHS, SMALL_BYTES, document_body_bytes
 from teal.client.entry import PROBE_HEADER
 from teal.errors import BadInput
 from teal.laptop.layout import Layout
 from teal.laptop.state import LaptopState
 from teal.record.model import Color
 
-DOCUMENT_BYTES = 10_000_000  # the default of TEAL_MAX_DOCUMENT_BYTES in app/settings.py
 BODY_SECONDS = 120  # for a whole body: the largest by default, 20 MB as JSON, comes in this time over 1.4 Mbit/s
 # The time from a request's head to the end of its answer: a body and the longest generated answer (60 s) take a third of it
 ANSWER_SECONDS = 600

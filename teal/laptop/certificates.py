@@ -17,21 +17,27 @@ REFUSED = "its certificate is refused by every client"
 def remove_damaged(layout: Layout) -> Iterator[Event]:
     """Take away authorities whose certificate and key do not belong together, so that Caddy makes new ones: it would not start with them."""
     folder = layout.ca.parent
+    name = damaged_authority(layout)
+    if name is None:
+        return
+    said = f"{folder / f'{name}.crt'} or its key is damaged: a new one is made; browsers that trusted the old one must import it again"
+    yield Event("caddy", "warn", said)
+    # Without its root an intermediate is worth nothing, so it goes too.
+    for each in ("root", "intermediate") if name == "root" else ("intermediate",):
+        for suffix in ("crt", "key"):
+            file = folder / f"{each}.{suffix}"
+            if file.exists():
+                file.replace(file.with_name(f"{file.name}.damaged"))
+
+
+def damaged_authority(layout: Layout) -> str | None:
+    """`root` or `intermediate`, whose certificate and key do not belong together; None when both are whole, or not made yet."""
+    folder = layout.ca.parent
     for name in ("root", "intermediate"):
         files = [folder / f"{name}.crt", folder / f"{name}.key"]
         if any(file.exists() for file in files) and not _belong_together(*files):
-            yield Event(
-                "caddy",
-                "warn",
-                f"{files[0]} is damaged: a new one is made; browsers that trusted the old one must import it again",
-            )
-            # Without its root an intermediate is worth nothing, so it goes too.
-            for each in ("root", "intermediate") if name == "root" else ("intermediate",):
-                for suffix in ("crt", "key"):
-                    file = folder / f"{each}.{suffix}"
-                    if file.exists():
-                        file.replace(file.with_name(f"{file.name}.damaged"))
-            return
+            return name
+    return None
 
 
 def _belong_together(certificate: Path, key: Path) -> bool:
@@ -46,6 +52,9 @@ def certificate(port: int, ca: Path) -> tuple[float | None, str | None]:
     """When the served certificate ends (Unix seconds), or why a client refuses it. Asked by a real handshake, as a client does."""
     try:
         context = ssl.create_default_context(cafile=str(ca))
+    except OSError as error:  # ssl.SSLError is an OSError
+        return None, f"{ca} holds no certificate to verify it with ({type(error).__name__})"
+    try:
         with (
             socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as secure,

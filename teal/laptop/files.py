@@ -54,10 +54,12 @@ def note_digests(folder: Path, files: Iterable[Path], note: Path) -> None:
 def damaged(folder: Path, note: Path) -> str | None:
     """The first file that is not what the note says, in words; None when all are, or when there is no note (an earlier version wrote none)."""
     try:
-        wanted = dict(json.loads(note.read_text(encoding="utf-8")))
+        wanted = json.loads(note.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
+        return f"{note.name} cannot be read"
+    if not isinstance(wanted, dict) or not wanted:  # an empty note would let everything pass
         return f"{note.name} cannot be read"
     for name, expected in wanted.items():
         path = folder / name

@@ -90,6 +90,11 @@ class Layout:
         """The record, and one document per release."""
         return self.home / "releases"
 
+    @property
+    def steering(self) -> Path:
+        """An operator's own: hooks and notifications of releases."""
+        return self.home / "release.yaml"
+
     def probe_secret(self, color: Color) -> Path:
         return self.keys / f"probe-{color}"
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
@@ -75,6 +76,17 @@ def render(program: Program, layout: Layout) -> str:
         )
         + "\n"
     )
+
+
+def read_program(file: Path) -> dict[str, Any] | None:
+    """What `render` wrote, with `argv` and `env` in it; None where the file is damaged."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("env"), dict) or not found.get("argv"):
+        return None
+    return found
 
 
 def differences(name: str, old: str, new: str) -> tuple[str, ...]:

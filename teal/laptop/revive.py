@@ -25,9 +25,11 @@ STEP_SECONDS = 0.5
 
 
 def revive(layout: Layout) -> bool:
-    """Whether supervisord had to be started. Everything that `teal up` and the releases left a file of runs again."""
+    """Whether supervisord had to be started. Everything that `teal up` and the releases left a file of runs again. Where it runs and its
+    pid file was damaged or removed, that is written again: the keeper would take it for dead for ever."""
     with exclusive(layout):
         if supervisor.is_up(layout):
+            supervisor.mend_pidfile(layout)
             return False
         supervisor.start(layout, {name: value for name, value in os.environ.items() if name not in (HOME_MARK, PART_MARK)})
         for name in supervisor.processes(layout):

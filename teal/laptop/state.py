@@ -76,26 +76,46 @@ class UpOptions:
 
 
 def load(layout: Layout) -> LaptopState | None:
-    """The kept state, or its copy where it is damaged; None before the first start."""
+    """The kept state, or its copy where it is damaged or lost; None before the first start. Raises BadInput for a newer version's."""
     try:
         return LaptopState.model_validate_json(layout.state_file.read_bytes())
     except FileNotFoundError:
-        return None
-    except (ValidationError, ValueError) as error:
-        try:
-            return LaptopState.model_validate_json(layout.state_copy.read_bytes())
-        except (OSError, ValidationError, ValueError):
-            raise BadInput(f"The kept state cannot be read ({error.__class__.__name__}), and there is no good copy of it", where=str(layout.state_file),
-                           next=f"teal down; rm {layout.state_file}; teal up") from error  # fmt: skip
+        if not layout.state_copy.exists():
+            return None
+        return _copy(layout, "FileNotFoundError")
+    except (OSError, ValueError) as error:
+        if unknown := _of_a_newer_version(error):
+            raise BadInput(f"A newer Teal wrote the kept state: this one does not know {unknown}", where=str(layout.state_file),
+                           next="the newer version's `teal`, from its own checkout with TEAL_HOME="
+                                f"{layout.home}; this one begins anew with TEAL_HOME=/another/folder teal up") from error  # fmt: skip
+        return _copy(layout, error.__class__.__name__)
+
+
+def _copy(layout: Layout, why: str) -> LaptopState:
+    try:
+        return LaptopState.model_validate_json(layout.state_copy.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The kept state cannot be read ({why}), and there is no good copy of it", where=str(layout.state_file),
+                       next=f"teal down; rm -r {layout.state_file} {layout.state_copy}; teal up") from error  # fmt: skip
+
+
+def _of_a_newer_version(error: Exception) -> str:
+    """What this version does not know in a state that is whole; empty for one that is damaged."""
+    if not isinstance(error, ValidationError):
+        return ""
+    found = error.errors()
+    if any(one["type"] not in ("extra_forbidden", "literal_error") for one in found):
+        return ""
+    return ", ".join(".".join(map(str, one["loc"])) for one in found)
 
 
 def is_damaged(layout: Layout) -> bool:
-    """Whether the kept state is there and cannot be read."""
+    """Whether the kept state cannot be read, or is gone although its copy is there."""
     try:
         LaptopState.model_validate_json(layout.state_file.read_bytes())
     except FileNotFoundError:
-        return False
-    except (ValidationError, ValueError):
+        return layout.state_copy.exists()
+    except (OSError, ValueError):
         return True
     return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.open_traffic import open_traffic
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import Place, Row
+from teal.laptop.program import file_of, read_program
 from teal.laptop.released import open_store, releases
 from teal.laptop.state import is_damaged, load
 from teal.ports.traffic import Weights, all_to
@@ -61,7 +61,7 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
     rows = [supervisor_row(layout, len(processes))]
     place = Place(layout, state, _environment(layout))
     if is_damaged(layout):
-        rows.append(Row("state", False, f"{layout.state_file.name} is damaged; its copy is used", "teal up"))
+        rows.append(Row("state", False, f"{layout.state_file.name} is damaged or gone; its copy is used", "teal up"))
     active, others = _colors(layout)
     for name, process in processes.items():
         color = name.partition("-")[0]
@@ -108,7 +108,7 @@ def _release_row(layout: Layout) -> Row:
     except OperatorError as error:
         return Row("release", False, error.what, error.next)
     state = record.active_state
-    problem = versions.problem(layout.versions / state.image) if state else None
+    problem = versions.problem_of(layout, state.image) if state else None
     if problem:
         return Row(
             "release",
@@ -147,12 +147,15 @@ def _down(url: str, detail: str, mend: str) -> Status:
 def _environment(layout: Layout) -> Mapping[str, str]:
     try:
         return service_environment(layout)
-    except (OperatorError, OSError, json.JSONDecodeError):
+    except OperatorError:
         return {}
 
 
 def _program(place: Place, process: supervisor.Process) -> Row:
     name = process.name
+    if read_program(file_of(place.layout, name)) is None:
+        said = f"{process.state.lower()} (pid {process.pid}), but {file_of(place.layout, name)} is damaged: it could not be started again"
+        return Row(name, False, said, "teal up")
     if process.state != "RUNNING":
         return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
     good, said = registry.owner(name).health(place, name)

@@ -19,6 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from teal.errors import PartFailed, StackDown
 from teal.laptop import child
+from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
 from teal.laptop.limits import LEAST_FILES, raise_limit
 from teal.laptop.marks import HOME_MARK, PART_MARK
@@ -197,6 +198,21 @@ def stop_part(layout: Layout, name: str) -> bool:
                 return False
             raise PartFailed(name, fault.faultString, log=str(layout.logs / f"{name}.out.log")) from fault
     return True
+
+
+def mend_pidfile(layout: Layout) -> None:
+    """Write supervisord's pid file again where it does not say what supervisord does: the keeper and each part's start read it."""
+    try:
+        with open_rpc(layout) as rpc:
+            pid = int(rpc.getPID())
+    except (OSError, xmlrpc.client.Error, ValueError) as error:
+        raise StackDown(str(layout.socket)) from error
+    try:
+        noted = layout.pidfile.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        noted = ""
+    if noted != str(pid):
+        write_private(layout.pidfile, f"{pid}\n")
 
 
 def stop(layout: Layout) -> None:

@@ -12,6 +12,7 @@ from teal.adapters import LAPTOP, adapter
 from teal.client.entry import PROBE_HEADER, Entry
 from teal.errors import BadInput, StackDown
 from teal.laptop import supervisor, versions
+from teal.laptop.address import kept_admin_key
 from teal.laptop.configuration import DEFAULT_INDEX, config_of, service_env
 from teal.laptop.inside import LaptopInside
 from teal.laptop.layout import Layout
@@ -21,6 +22,7 @@ from teal.laptop.released import open_store
 from teal.laptop.secrets import metrics_headers, probe_secret
 from teal.laptop.state import LaptopState, load
 from teal.laptop.versions import Version
+from teal.ports.steering import read_steering
 from teal.ports.target import Image, Rules, Target
 from teal.record.file import FileStore
 from teal.record.model import COLORS, Color
@@ -102,10 +104,9 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
         images=VersionImages(layout, environ),
         evidence_url=lambda key: store.path(key).as_uri(),
         rules=chosen,
+        steering=lambda: read_steering(layout.steering),
         inside=LaptopInside(scraped, layout.logs, said),
-        probe_headers={"Authorization": f"Bearer {layout.admin_key.read_text(encoding='utf-8').strip()}"}
-        if layout.admin_key.is_file()
-        else {},
+        probe_headers={"Authorization": f"Bearer {key}"} if (key := kept_admin_key(layout)) else {},
     )
 
 

@@ -89,8 +89,11 @@ def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
     """Build again the damaged code of what is released, where this tree still gives it. Raises BadInput where it does not."""
     for color, release in releases(record):
         folder = layout.versions / release.image
-        said = versions.problem(folder) if folder.is_dir() else None
+        said = versions.problem_of(layout, release.image)
         if said is None:
+            continue
+        if versions.mend_note(layout, release.image, release.label):
+            yield Event("version", "warn", f"{color}'s version: {said}; it was written again from its code, which is whole")
             continue
         yield Event("version", "warn", f"{color}'s code is damaged ({said}): building it again from this tree")
         if versions.build(layout, project(), release.label).id != release.image:

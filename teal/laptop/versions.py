@@ -25,6 +25,7 @@ from teal.laptop.layout import Layout
 BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
 PACKAGES = ("app", "contract")  # what the service is made of
 DIGESTS = "sha256.json"
+NOTE = "version.json"
 MOST_BYTES = 200_000_000  # of one package; the service has 2 MB
 KEPT = 5  # versions that nothing runs: what `teal release --image` can go back to
 LITTER_SECONDS = 3600.0  # unfinished builds older than this are removed: a build ends within 19 minutes, by its own time limits
@@ -90,7 +91,7 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         (making / "whole" / LOCK).write_bytes(lock)
         code = making / "whole" / "code"
         note_digests(code, (path for path in code.rglob("*") if path.is_file()), making / "whole" / DIGESTS)
-        write_private(making / "whole" / "version.json", json.dumps(asdict(version), indent=1) + "\n")
+        write_private(making / "whole" / NOTE, json.dumps(asdict(version), indent=1) + "\n")
         flush_tree(making / "whole")
         shutil.rmtree(folder, ignore_errors=True)  # one that is damaged, or half of one from a build that was killed
         os.rename(making / "whole", folder)
@@ -129,12 +130,35 @@ def problem(folder: Path) -> str | None:
     return damaged(folder / "code", folder / DIGESTS)
 
 
+def problem_of(layout: Layout, identity: str) -> str | None:
+    """Why this version cannot be started: it or its note is gone, or its code is damaged; None when it can be."""
+    folder = layout.versions / identity
+    if not folder.is_dir():
+        return f"{identity[:12]} is gone"
+    return f"{NOTE} cannot be read" if _read(folder) is None else problem(folder)
+
+
+def mend_note(layout: Layout, identity: str, label: str) -> bool:
+    """Write a version's lost or damaged note again, from its own folder; whether that could be done: its code must be what was unpacked."""
+    folder = layout.versions / identity
+    if (
+        _read(folder) is not None
+        or not ((folder / DIGESTS).is_file() and (folder / LOCK).is_file())
+        or problem(folder) is not None
+    ):
+        return False
+    python = environments.ready(layout, (folder / LOCK).read_bytes())
+    least, most = _schema(folder / "code", python)
+    write_private(folder / NOTE, json.dumps(asdict(Version(identity, str(folder), python, label, least, most)), indent=1) + "\n")
+    return True
+
+
 def prune(layout: Layout, running: Collection[str]) -> None:
     """Remove what no color runs (`running`: ids) but the KEPT newest, the environments that nothing left needs, and killed builds."""
     have = sorted(_all(layout), key=lambda one: _modified(Path(one.folder)), reverse=True)
     idle = [one for one in have if one.id not in running]
     for one in idle[KEPT:]:
-        (Path(one.folder) / "version.json").unlink(missing_ok=True)  # first, so that what is half removed is no version any more
+        (Path(one.folder) / NOTE).unlink(missing_ok=True)  # first, so that what is half removed is no version any more
         shutil.rmtree(one.folder, ignore_errors=True)
     # Read from the folders, so that a version whose note is damaged keeps the environment in which it may be running.
     environments.prune(layout, [path.read_bytes() for path in layout.versions.glob(f"*/{LOCK}")])
@@ -144,15 +168,15 @@ def prune(layout: Layout, running: Collection[str]) -> None:
 
 
 def _all(layout: Layout) -> list[Version]:
-    found = (_read(path.parent) for path in sorted(layout.versions.glob("*/version.json")))
+    found = (_read(path.parent) for path in sorted(layout.versions.glob(f"*/{NOTE}")))
     return [one for one in found if one is not None]
 
 
 def _read(folder: Path) -> Version | None:
     """The version in this folder; None where there is none (another release may have removed it) or its note is damaged, so that it is built anew."""
     try:
-        return Version(**json.loads((folder / "version.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Version(**json.loads((folder / NOTE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
 
 

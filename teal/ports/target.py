@@ -9,6 +9,7 @@ from typing import Protocol
 
 import httpx
 
+from contract.steering import Steering
 from teal.client.entry import Entry
 from teal.client.probe import open_client
 from teal.clock import Clock, SystemClock
@@ -96,5 +97,6 @@ class Target:
     probe_headers: Mapping[str, str] = field(default_factory=dict)
     golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
     inside: Inside | None = None  # None: nobody sees inside the processes from where a releaser is (AWS)
+    steering: Callable[[], Steering] = Steering  # hooks and notifications, read when a release begins: raises BadInput
     clock: Clock = field(default_factory=SystemClock)
     client: Callable[[Entry], httpx.Client] = open_client

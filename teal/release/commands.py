@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from contract.steering import Hook
 from teal.errors import BadInput, NeedsHuman
 from teal.load.run import require_installed
 from teal.ports.target import Target
@@ -79,7 +80,7 @@ def release_(
                            next=f"teal release --pause-at {shares[0]}" if shares else "teal release")  # fmt: skip
         target = replace(target, rules=replace(target.rules, pause_at=pause_at))
     if dry_run:
-        show_plan(runner.preview(target, request), as_json)
+        show_plan(runner.preview(target, request), as_json, target.steering().hooks)
         return
     follow(runner.release(target, request), as_json)
 
@@ -215,9 +216,19 @@ def repair_(yes: Yes = False, stack: Stack = None, as_json: Json = False) -> Non
         say("Nothing is left to repair")
 
 
-def show_plan(steps: tuple[PlannedStep, ...], as_json: bool) -> None:
+def show_plan(steps: tuple[PlannedStep, ...], as_json: bool, hooks: tuple[Hook, ...] = ()) -> None:
+    def show_hooks(when: str, step: PlannedStep) -> None:
+        for hook in hooks:
+            if hook.when == when and hook.step in (step.action, step.name):
+                if as_json:
+                    say_json({"hook": hook.name, "when": when, "step": step.name, "says": hook.says()})
+                else:
+                    say(f"{'':<14} {when}: hook {hook.name}: {hook.says()}")
+
     for step in steps:
+        show_hooks("before", step)
         if as_json:
             say_json({"step": step.name, "says": step.says, "undo": step.undo})
         else:
             say(f"{step.name:<14} {step.says}\n{'':<14} undo: {step.undo}")
+        show_hooks("after", step)

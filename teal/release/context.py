@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from contract.steering import Steering
 from teal.client.probe import Prober
 from teal.events import Event
 from teal.ports.target import Target
@@ -31,6 +32,8 @@ class Run:
     evidence: str = ""  # key of the page that will be written at the end
     visits: int = 0  # of behaviour probes to a color that has users, to go through the questions in turn
     asked: int = 0  # probes sent, to go through the questions in turn
+    steering: Steering = field(default_factory=Steering)  # its hooks, and who is told of it
+    messages: list[Any] = field(default_factory=list)  # notifications on their way (teal/release/announce.py)
     stopped: bool = False  # nobody listens to the events any more
     diary: list[tuple[datetime, Event]] = field(default_factory=list)
 

@@ -16,6 +16,7 @@ from teal.release.context import Run, shares
 from teal.release.evidence.folder import evident
 from teal.release.plan import is_reversible, position_of
 from teal.release.runner import undone
+from teal.release.steering import without_store_errors
 from teal.release.steps.color import RETIRE
 
 _LOOK_SECONDS = 0.5  # between two looks at the shares while a fenced releaser's last call may still arrive
@@ -75,7 +76,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         if back is not None:
             yield from _assert(target, back)
         raise _unrecorded(back, error) from error
-    run = Run(target, lease, plan)
+    run = Run(target, lease, plan, steering=without_store_errors(target.store, plan.id))
     yield Event("fence", "ok", f"generation {lease.generation}: any other releaser stops")
     yield from evident(run, "rollback", _give_up(run, back))
 

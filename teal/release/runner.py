@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from contract.steering import Steering
 from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.ports.target import Image, Target
@@ -18,12 +20,15 @@ from teal.record.model import ColorState, Record, Underway
 from teal.record.person import who
 from teal.record.releases import Outcome, PlannedStep, ReleasePlan, outcome_key, past_releases, plan_key, read_plan, require_same
 from teal.record.source import Source, compared, read_source, source_key, source_of_image
+from teal.release.announce import announce
 from teal.release.canary import phase
 from teal.release.context import Run
 from teal.release.evidence.folder import evident
 from teal.release.freeze import refuse_frozen
+from teal.release.hooks import hooks_of
 from teal.release.plan import UnknownStep, all_of, find, idle, planned_steps, position_of
 from teal.release.serving import NEXT, silence
+from teal.release.steering import checked, keep, kept
 from teal.release.steps.canary_analysis import PAUSE
 from teal.release.steps.preflight import rehearsed
 from teal.release.steps.traffic import give_back
@@ -56,6 +61,7 @@ def preview(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
     record, _ = target.store.read()
     refuse_frozen(record)
     refuse_unfinished(record, target.clock)
+    checked(target, os.environ)
     if request.image is not None:
         target.images.known(request.image)
     rehearsed(target, record, idle(record))
@@ -69,6 +75,7 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
     if request.returns_to is None:
         refuse_frozen(record)
     refuse_unfinished(record, target.clock)
+    steering = checked(target, os.environ)
     if known := request.returns_to.image if request.returns_to else request.image:
         image = target.images.known(known)
     else:
@@ -81,7 +88,7 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
             "build", "warn", f"{image.label} with this configuration is the active version already: users will see no difference"
         )
     yield from _said_of(target, request, plan)
-    run = _begin(target, plan, although_frozen=request.returns_to is not None)
+    run = _begin(target, plan, steering, although_frozen=request.returns_to is not None)
     yield from evident(run, "release", _walk(run, 0))
 
 
@@ -96,12 +103,13 @@ def resume(target: Target) -> Iterator[Event]:
     refuse_held(record, target.clock)
     plan = read_plan(target.store, record)
     all_of(plan, plan.steps)  # refused now, not in the middle
+    steering = kept(target.store, plan.id)
 
     def take(found: Record) -> Record:
         require_same(found, plan)
         return found
 
-    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan)
+    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering)
     now = run.lease.check().release
     if now is None:
         raise Superseded(run.lease.check())
@@ -166,9 +174,10 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
                     steps=planned_steps(record, target.rules, reindex=request.reindex), who=who(), started_at=now)  # fmt: skip
 
 
-def _begin(target: Target, plan: ReleasePlan, *, although_frozen: bool) -> Run:
+def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_frozen: bool) -> Run:
     """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
     target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
+    keep(target.store, plan.id, steering)
 
     def take(record: Record) -> Record:
         if not although_frozen:
@@ -190,7 +199,9 @@ def _begin(target: Target, plan: ReleasePlan, *, although_frozen: bool) -> Run:
         history = (plan.id, *record.history)[:HISTORY]
         return record.model_copy(update={"release": underway, plan.target: plan.state, "history": history})
 
-    return Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan)
+    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering)
+    announce(run, "start", f"begins: to {plan.target}, in place of {plan.previous or 'nothing'}, by {plan.who}")
+    return run
 
 
 def _walk(run: Run, position: int) -> Iterator[Event]:
@@ -201,7 +212,9 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
         for reached, step in enumerate(steps[position:], position):  # noqa: B007 - failures below say where
             run.lease.change(partial(at, step=step.name))
             yield run.told(Event(step.name, "start", step.says))
-            for event in find(run.plan, step).do(run, step):
+            for event in _with_hooks(run, step):
+                if event.data.get("phase") == "Paused":
+                    announce(run, "pause", f"is paused at {step.name}: {event.detail}")
                 yield run.told(event)
             yield run.told(Event(step.name, "ok"))
         over = True
@@ -235,6 +248,12 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
                         next=failure.next if reached == 0 and isinstance(failure, OperatorError) else "teal history") from failure  # fmt: skip
 
 
+def _with_hooks(run: Run, step: PlannedStep) -> Iterator[Event]:
+    yield from hooks_of(run, step, "before")
+    yield from find(run.plan, step).do(run, step)
+    yield from hooks_of(run, step, "after")
+
+
 def _leave(run: Run) -> None:
     """Leave the release where it is, for `teal resume`; a store that is down keeps the lease until it ends by itself."""
     with suppress(StoreFailed):
@@ -244,7 +263,7 @@ def _leave(run: Run) -> None:
 def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
     """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is,
     and when the color of before does not answer afterwards: then nothing is said to be undone."""
-    work = _undo(run, position)
+    work = _undo(run, position, reason)
     try:
         for event in work:
             try:
@@ -257,6 +276,7 @@ def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
     except (Superseded, UnknownStep):
         raise
     except OperatorError as error:
+        announce(run, "undo", f"could not be undone to its end: {error.what}. Next: teal repair")
         raise NeedsHuman(
             f"Undoing {run.plan.id} ({reason}) stopped: {error.what}", where=error.where, next="teal repair"
         ) from error
@@ -272,11 +292,12 @@ def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
         )
 
 
-def _undo(run: Run, position: int) -> Iterator[Event]:
+def _undo(run: Run, position: int, reason: str) -> Iterator[Event]:
     """Traffic first; then the undo of each kind of step that was begun, newest first."""
     begun = list(dict.fromkeys(all_of(run.plan, run.plan.steps[: position + 1])))
     if any(step.undo is give_back for step in begun):
         yield from give_back(run)
+    announce(run, "undo", f"is being undone: {reason}")
     run.lease.change(lambda record: phase(record, "RollingBack"))
     for step in reversed(begun):
         if step.undo is not give_back:
@@ -300,6 +321,11 @@ def ended(run: Run, how: str, reason: str) -> Iterator[Event]:
     except OperatorError as error:
         yield run.told(Event("outcome", "warn", error.what))
     active = run.new if how == "Healthy" else run.old
+    announce(
+        run,
+        "done",
+        f"is over, {how}: {active or 'no color'} is active: {reason}. {run.target.evidence_url(run.evidence) if run.evidence else ''}".rstrip(),
+    )
     yield run.told(Event("done", "ok" if how == "Healthy" else "warn", f"{active or 'no color'} is active: {reason}",
                          data={"phase": how, "release": run.plan.id}))  # fmt: skip
 

@@ -23,11 +23,11 @@ BY_NAME = {workflow.name: workflow for workflow in ALL}
 DOCKERFILES = (ROOT / "app" / "Dockerfile", ROOT / "loadtests" / "Dockerfile")
 # Everything that any job may write, and why; a workflow or job that is not named here writes nothing.
 WRITES = {
-    ("preview", "plan"): {"id-token"},  # takes the preview role
     ("preview", "comment"): {"pull-requests"},
     ("platform", "plan"): {"id-token"},  # takes the preview role
     ("platform", "up"): {"id-token"},
-    ("release", "release"): {"id-token"},  # takes the release role, and signs
+    ("release", "build"): {"id-token"},  # takes the role that pushes images, and signs
+    ("release", "release"): {"id-token"},  # takes the release role
     ("rollback", "rollback"): {"id-token"},
     ("drift", "look"): {"id-token"},
     ("loadtest", "load"): {"id-token"},
@@ -151,34 +151,51 @@ def test_a_rollback_does_not_wait_for_the_release_that_it_ends() -> None:
 def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_role_that_trusts_them() -> None:
     from infra.delivery.github_roles import role_name, subjects
 
-    for name, kind in (("platform", "up"), ("release", "release"), ("rollback", "release")):
+    for name, kind in (("platform", "up"), ("release", "build"), ("release", "release"), ("rollback", "release")):
         workflow = BY_NAME[name]
-        job = workflow.jobs[kind if name == "platform" else name]
-        assert job["if"] == "github.ref == 'refs/heads/main'"
+        job = workflow.jobs[kind if name != "rollback" else name]
+        assert job["if"].startswith("github.ref == 'refs/heads/main'")
         environment = job["environment"].replace("${{ inputs.stack }}", "prod")
         (subject,) = subjects(kind, "o/r", "prod", "main")  # type: ignore[arg-type]
         assert subject == f"repo:o/r:environment:{environment}"
         role = role_name("teal-prod", kind)  # type: ignore[arg-type]
         spelled = workflow.text.replace("${{ inputs.stack }}", "prod").replace("$STACK", "prod")
         assert f":role/{role}" in spelled
-    for name in ("preview", "drift"):
-        spelled = BY_NAME[name].text.replace("${{ matrix.stack }}", "prod")
-        assert f":role/{role_name('teal-prod', 'preview')}" in spelled
-        assert not any("environment" in job for job in BY_NAME[name].jobs.values()), "the preview role trusts no environment"
+    spelled = BY_NAME["drift"].text.replace("${{ matrix.stack }}", "prod")
+    assert f":role/{role_name('teal-prod', 'preview')}" in spelled
+    assert not any("environment" in job for job in BY_NAME["drift"].jobs.values()), "the preview role trusts no environment"
+
+
+@each
+def test_a_pull_request_s_code_runs_without_a_role_a_state_or_a_runner_of_ours(workflow: Workflow) -> None:
+    if "pull_request" not in workflow.triggers:
+        return
+    for job in workflow.jobs.values():
+        assert "id-token" not in job.get("permissions", {})
+        assert "vars." not in job["runs-on"]
+    assert not re.search(r"role-to-assume|aws-session|PULUMI_BACKEND_URL", workflow.text)
+
+
+def test_whoever_runs_a_release_takes_the_image_that_another_job_pushed() -> None:
+    build, release = (BY_NAME["release"].jobs[name] for name in ("build", "release"))
+    assert release["needs"] == "build"
+    pushes = ("docker build", "docker push", "cosign sign", "cosign attest")
+    assert all(any(word in step.get("run", "") for step in build["steps"]) for word in pushes)
+    assert not [step for step in release["steps"] if any(word in step.get("run", "") for word in pushes)]
+    (verified,) = [step for step in release["steps"] if "cosign verify" in step.get("run", "")]
+    assert verified["env"] == {"IMAGE": "${{ needs.build.outputs.image }}"}
 
 
 def test_jobs_that_talk_to_a_cluster_run_where_its_api_lets_them_in_and_no_other_job_does() -> None:
     """A cluster's API answers known addresses only; GitHub's own runners have none (docs/releases.md)."""
     ours = {(workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_" in job["runs-on"]}
-    assert ours == {("platform", "plan"), ("platform", "up"), ("preview", "plan"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
+    assert ours == {("platform", "plan"), ("platform", "up"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
             ("loadtest", "load")}  # fmt: skip
     for workflow, name in ours:
         job = BY_NAME[workflow].jobs[name]
-        # A pull request's code must leave nothing on the machine where the release role's session is next.
-        label = "TEAL_PREVIEW_RUNNER" if workflow == "preview" else "TEAL_RUNNER"
-        assert job["runs-on"] == f"${{{{ vars.{label} || 'ubuntu-24.04' }}}}"
-        # Nothing of a stranger's reaches a machine of ours: from main only, or from a branch of this repository.
-        assert "refs/heads/main" in job["if"] or "head.repo.full_name == github.repository" in job["if"]
+        assert job["runs-on"] == "${{ vars.TEAL_RUNNER || 'ubuntu-24.04' }}"
+        # Nothing of a stranger's reaches a machine of ours: from main only.
+        assert "refs/heads/main" in job["if"]
 
 
 def test_workflows_look_for_the_state_where_bootstrap_put_it() -> None:
@@ -190,7 +207,7 @@ def test_workflows_look_for_the_state_where_bootstrap_put_it() -> None:
         "AWS_ACCOUNT_ID": "111122223333",
         "AWS_REGION": "eu-central-1",
     }
-    for name in ("preview", "drift", "platform"):
+    for name in ("drift", "platform"):
         (found,) = {
             job["env"]["PULUMI_BACKEND_URL"] for job in BY_NAME[name].jobs.values() if "PULUMI_BACKEND_URL" in job.get("env", {})
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch, eks, iam
@@ -123,6 +124,14 @@ class Cluster(pulumi.ComponentResource):
         }  # fmt: skip
         attached.append(
             iam.RolePolicy(
+                f"{name}-limits",
+                role=role.name,
+                policy=nodes.arn.apply(lambda arn: json.dumps({"Version": "2012-10-17", "Statement": limits(arn, args.prefix)})),
+                opts=self._child,
+            )
+        )
+        attached.append(
+            iam.RolePolicy(
                 f"{name}-disks",
                 role=role.name,
                 policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [disks]}),
@@ -189,3 +198,19 @@ class Cluster(pulumi.ComponentResource):
             access_scope={"type": "cluster"},
             opts=self._child,
         )
+
+
+def limits(node_role_arn: str, cluster: str) -> list[dict[str, Any]]:
+    """What AWS' own policies give Auto Mode and this cluster does not need: AmazonEKSComputePolicy passes every role of the account to a machine, and
+    AmazonEKSClusterPolicy changes every machine. An administrator of the cluster writes what Auto Mode does: a NodeClass names a role.
+    """
+    return [
+        {"Sid": "OwnMachinesRole", "Effect": "Deny", "Action": "iam:PassRole", "NotResource": node_role_arn},
+        {
+            "Sid": "OwnMachines",
+            "Effect": "Deny",
+            "Action": "ec2:ModifyInstanceAttribute",
+            "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:ResourceTag/eks:eks-cluster-name": cluster}},
+        },
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch, wafv2
 
-from contract.bodies import DOCUMENTS_PATH, QUESTION_BYTES, QUESTION_PATHS, SMALL_BYTES
+from contract.bodies import DOCUMENT_BYTES, DOCUMENTS_PATH, QUESTION_BYTES, QUESTION_PATHS, SMALL_BYTES, document_body_bytes
 from contract.http import PROBE_HEADER
 
 Rule = wafv2.WebAclRuleArgsDict
@@ -133,38 +133,66 @@ def rules(rate_per_5_minutes: int) -> list[Rule]:
 
 
 def _sizes(first: int) -> list[Rule]:
-    """Two rules of the table in contract/bodies.py, as far as the firewall sees a body: before a load balancer it reads the first 8 KB and
-    may call a longer one a match ("Oversize web request components" in the AWS WAF developer guide). A question's body may be longer than
-    that, so there it is the declared length that counts: no more digits than the limit has. The service holds what is undeclared to it.
+    """The table in contract/bodies.py, as far as the firewall sees a body: before a load balancer it reads the first 8 KB and may call a longer one
+    a match ("Oversize web request components" in the AWS WAF developer guide). The bodies of questions and documents may be longer than
+    that, so there it is the declared length that counts, and what declares none is refused: 411 is HTTP's own word for it (RFC 9110, 15.5.12).
     """
-    larger = [_path(path, "STARTS_WITH" if path == DOCUMENTS_PATH else "EXACTLY") for path in FREE_TEXT_PATHS]
-    questions = [_path(path, "EXACTLY") for path in QUESTION_PATHS]
-    small: Statement = {
-        "and_statement": {
-            "statements": [
-                {"not_statement": {"statement": {"or_statement": {"statements": larger}}}},
-                _longer({"body": {"oversize_handling": "MATCH"}}, SMALL_BYTES),
-            ]
-        }
-    }
-    question: Statement = {
-        "and_statement": {
-            "statements": [
-                {"or_statement": {"statements": questions}},
-                _longer({"single_header": {"name": "content-length"}}, len(str(QUESTION_BYTES))),
-            ]
-        }
-    }
+    questions: Statement = {"or_statement": {"statements": [_path(path, "EXACTLY") for path in QUESTION_PATHS]}}
+    documents = _path(DOCUMENTS_PATH, "STARTS_WITH")
+    larger: Statement = {"or_statement": {"statements": [documents, *(_path(path, "EXACTLY") for path in QUESTION_PATHS)]}}
+    elsewhere: Statement = {"not_statement": {"statement": larger}}
+    undeclared: Statement = {"not_statement": {"statement": _declares(r"^[0-9]{1,18}$")}}
+    writes: Statement = {"or_statement": {"statements": [_method(one) for one in ("POST", "PUT", "PATCH")]}}
+    found: list[tuple[str, int, list[Statement]]] = [
+        ("small-bodies", 413, [elsewhere, _longer({"body": {"oversize_handling": "MATCH"}}, SMALL_BYTES)]),
+        ("question-bodies", 413, [questions, _declares(above(QUESTION_BYTES))]),
+        ("document-bodies", 413, [documents, _declares(above(document_body_bytes(DOCUMENT_BYTES)))]),
+        ("undeclared-bodies", 411, [larger, writes, undeclared]),
+    ]
     return [
         {
             "name": name,
             "priority": first + number,
-            "action": {"block": {"custom_response": {"response_code": 413}}},
-            "statement": statement,
+            "action": {"block": {"custom_response": {"response_code": code}}},
+            "statement": {"and_statement": {"statements": statements}},
             "visibility_config": _visible(name),
         }
-        for number, (name, statement) in enumerate((("small-bodies", small), ("question-bodies", question)))
+        for number, (name, code, statements) in enumerate(found)
     ]
+
+
+def above(limit: int) -> str:
+    """A regular expression for the whole numbers above `limit`, as a header writes them: WAF compares lengths and texts, and no numbers."""
+    digits = str(limit)
+    larger = [
+        digits[:place] + (f"[{int(digit) + 1}-9]" if digit != "8" else "9") + (f"[0-9]{{{rest}}}" if rest else "")
+        for place, digit in enumerate(digits)
+        if digit != "9"
+        for rest in (len(digits) - place - 1,)
+    ]
+    return f"^0*({'|'.join(larger)}|[1-9][0-9]{{{len(digits)},}})$"
+
+
+def _declares(pattern: str) -> Statement:
+    """That the declared length of the body is one of these; of a request that declares none it is not."""
+    return {
+        "regex_match_statement": {
+            "field_to_match": {"single_header": {"name": "content-length"}},
+            "regex_string": pattern,
+            "text_transformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
+
+
+def _method(method: str) -> Statement:
+    return {
+        "byte_match_statement": {
+            "field_to_match": {"method": {}},
+            "positional_constraint": "EXACTLY",
+            "search_string": method,
+            "text_transformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
 
 
 def _path(path: str, how: str) -> Statement:
@@ -179,7 +207,7 @@ def _path(path: str, how: str) -> Statement:
 
 
 def _longer(field: Any, size: int) -> Statement:
-    """That a part of the request is longer than `size` bytes; of a header, its text."""
+    """That a part of the request is longer than `size` bytes."""
     return {
         "size_constraint_statement": {
             "field_to_match": field,

@@ -169,7 +169,8 @@ class LoadBalancer(pulumi.ComponentResource):
             conditions=[{"http_header": {"http_header_name": PROBE_HEADER, "values": [word.result]}}],
             actions=[{"type": "forward", "target_group_arn": group.arn}],
             tags={"Name": f"{self._args.prefix}-probe-{color}"},
-            opts=pulumi.ResourceOptions(parent=self, protect=True),
+            # The provider answers with the conditions as they are; without this the word would stand in the state in clear.
+            opts=pulumi.ResourceOptions(parent=self, protect=True, additional_secret_outputs=["conditions"]),
         )
         self.probe_secret_arns[color] = secret.arn
 

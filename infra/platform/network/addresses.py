@@ -10,6 +10,10 @@ from typing import Final, NamedTuple
 _RESOLVERS: Final = ("172.20.0.10/32", "169.254.20.10/32", "169.254.169.253/32")
 
 
+# The Service of the API server: the first address of the cluster's services.
+_API_SERVICE: Final = "172.20.0.1/32"
+
+
 class Subnets(NamedTuple):
     """Address plan of one zone."""
 
@@ -40,3 +44,8 @@ def data(cidr: str) -> list[str]:
 def resolvers(cidr: str) -> list[str]:
     """Where a pod may ask for names: the cluster's resolver, wherever Auto Mode places it, and the VPC's. Nothing outside the VPC."""
     return [*_RESOLVERS, *(plan.private for plan in subnets(cidr))]
+
+
+def api(cidr: str) -> list[str]:
+    """Where Kubernetes' API answers: its Service, and the private subnets, in which EKS places what is behind it."""
+    return [_API_SERVICE, *(plan.private for plan in subnets(cidr))]

@@ -13,13 +13,14 @@ from contract import pods
 from contract.color import Color
 from contract.http import POD_PORT
 from contract.scrape import WORKER_METRICS_PORT
-from infra.platform.network import rules
+from infra.platform.network import addresses, rules
 from infra.platform.network.rules import POSTGRES, REDIS, block, tcp
 
 # KEDA's own ports. Source: cmd/operator/main.go, cmd/webhooks/main.go and config/metrics-server of kedacore/keda v2.20.2.
 KEDA_GRPC: Final = 9666
 KEDA_WEBHOOK: Final = 9443
 KEDA_METRICS: Final = 6443
+ECK_WEBHOOK: Final = 9443  # --webhook-port of eck-operator v3.5.0 (cmd/manager/main.go)
 LOCUST: Final = 5557  # where workers reach their master: --master-port of locust 2.47
 SEARCH: Final = 9200
 
@@ -83,6 +84,21 @@ def keda(cidr: str) -> Specs:
                 # The API server by its service's address, Secrets Manager by one that is not fixed.
                 {"to": rules.world(), "ports": tcp(443)},
                 rules.stores(cidr, POSTGRES),
+            ]
+        ),
+    }
+
+
+def search_operator(cidr: str, search_namespace: str) -> Specs:
+    """ECK's operator asks Kubernetes and the Elasticsearch that it runs; Kubernetes asks its webhook. Nothing on the internet: telemetry is off."""
+    return {
+        "default": rules.closed(),
+        "asked": rules.ingress([{"from": block(cidr), "ports": tcp(ECK_WEBHOOK)}]),
+        "asking": rules.egress(
+            [
+                rules.names(cidr),
+                {"to": block(*addresses.api(cidr)), "ports": tcp(443)},
+                {"to": [rules.namespace(search_namespace)], "ports": tcp(SEARCH)},
             ]
         ),
     }

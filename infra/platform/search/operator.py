@@ -8,6 +8,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core, helm
 
+from infra.platform.network import namespaces, rules
+
 # Chart and operator share this number. Source: Go module github.com/elastic/cloud-on-k8s/v3 v3.5.0, deploy/eck-operator, whose
 # README says Kubernetes 1.32 to 1.36. The chart was read, and its values compared; it was never rendered by Helm here.
 VERSION: Final = "3.5.0"
@@ -20,16 +22,20 @@ CA_HOURS: Final = 5 * 365 * 24  # the service holds a copy of the CA: a yearly c
 def operator(
     name: str,
     managed_namespaces: Sequence[str],
+    cidr: str,
     provider: pulumi.ProviderResource,
     ready: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
 ) -> helm.v3.Release:
-    """Operator and definitions. Protected: removing the definitions would remove every Elasticsearch of the cluster with them."""
+    """Operator and definitions, in a namespace that is closed before its pods are there; `cidr`: the VPC's. Protected: removing the definitions would remove every Elasticsearch of the cluster with them."""
     namespace = core.v1.Namespace(
         f"{name}-operator",
         metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
         opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=list(ready)),
     )
+    inside = pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace])
+    (managed,) = managed_namespaces
+    closed = rules.install(f"{name}-operator", NAMESPACE, namespaces.search_operator(cidr, managed), inside)
     return helm.v3.Release(
         f"{name}-operator",
         name="elastic-operator",
@@ -41,7 +47,7 @@ def operator(
         atomic=True,
         timeout=INSTALL_SECONDS,
         values=values(managed_namespaces),
-        opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace], protect=True),
+        opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace, *closed], protect=True),
     )
 
 

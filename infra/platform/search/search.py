@@ -81,7 +81,7 @@ class Search(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.bucket_name, self.bucket_arn, self.role_arn = snapshots.bucket_name, snapshots.bucket_arn, snapshots.role_arn
-        release = operator(name, [NAMESPACE], args.provider, args.ready, self)
+        release = operator(name, [NAMESPACE], args.cidr, args.provider, args.ready, self)
         namespace = core.v1.Namespace(
             name,
             # Enforced is baseline: ECK adds init containers that nobody here has seen rendered. What is not restricted is warned of.

@@ -13,7 +13,7 @@ from teal.errors import BadInput
 from teal.events import Event
 from teal.laptop.address import address, answers
 from teal.laptop.caddyfile import max_body_bytes, render
-from teal.laptop.certificates import REFUSED, certificate, remove_damaged
+from teal.laptop.certificates import REFUSED, certificate, damaged_authority, remove_damaged
 from teal.laptop.layout import Layout
 from teal.laptop.loopback import described, holders, hosts, is_free
 from teal.laptop.parts.part import Part, Place, Row
@@ -64,7 +64,11 @@ class Caddy(Part):
         return answers(address(place.layout, {}))
 
     def status(self, place: Place, known: Collection[str]) -> list[Row]:
-        return [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+        rows = [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+        if name := damaged_authority(place.layout):
+            said = f"{name}.crt and {name}.key in {place.layout.ca.parent} do not belong together: Caddy cannot start anew or renew with them"
+            rows.append(Row("authority", False, said, "teal down, then teal up (it makes new ones)"))
+        return rows
 
     def doctor(self, place: Place) -> list[Row]:
         binary = place.find(self.name)

@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from teal.laptop.parts.part import Part, Place, Row
 
@@ -16,6 +17,8 @@ MANIFEST = "manifest.json"  # as in app/backup/manifest.py
 # As `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
 LATE_HOURS = 50.0
 RUNBOOK = "runbooks/snapshot-stale.md"
+KEY_BEGINS = "AGE-SECRET-KEY-1"
+AHEAD_SECONDS = 300.0  # between two clocks, as in app/backup/clock.py
 TRIAL_BYTES = 4096  # one block: a full disk often still takes an empty file
 
 
@@ -29,6 +32,15 @@ class Snapshots(Part):
         problem = unwritable(folder)
         if problem:
             return [Row(self.name, False, f"none can be taken: {problem}", f"free or mend {folder}, then teal snapshot")]
+        if (said := key_problem(place.layout.backup_key)) and any(folder.glob(f"*/{MANIFEST}")):
+            return [
+                Row(
+                    self.name,
+                    False,
+                    f"none that is here can be opened, and none taken: {said}",
+                    "bring the key back from where you kept its copy",
+                )
+            ]
         return [age_row(folder, datetime.now(UTC))]
 
 
@@ -49,17 +61,53 @@ def unwritable(folder: Path) -> str | None:
     return None
 
 
+def key_problem(key: Path) -> str | None:
+    """Why the file holds no key that opens snapshots; None when it looks like one, as `age-keygen` writes it."""
+    try:
+        lines = key.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return f"{key}: {error.strerror or error}"
+    return None if any(line.startswith(KEY_BEGINS) for line in lines) else f"{key} holds no key"
+
+
 def age_row(folder: Path, now: datetime) -> Row:
-    """How old the newest snapshot is. One from the future says nothing about what can be restored, so it counts as none."""
-    ages = []
-    for path in folder.glob(f"*/{MANIFEST}"):
+    """How old the newest snapshot is that could be restored: one from the future counts as none, and one that lacks a copy is named."""
+    ages, cannot, newest_damaged = list[float](), list[str](), False
+    for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
         try:
-            ages.append((now - datetime.fromisoformat(str(json.loads(path.read_bytes())["finished_at"]))).total_seconds())
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # another version's, or damaged: `teal snapshots` tells
-    past = [age for age in ages if age >= 0]
-    if not past:
+            found = json.loads(path.read_bytes())
+            age = (now - datetime.fromisoformat(str(found["finished_at"]))).total_seconds()
+            lacking = incomplete(path.parent, found)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            cannot.append(f"{path.parent.name} cannot be read")  # another version's, or damaged: `teal snapshots` tells
+            continue
+        if lacking:
+            cannot.append(f"{path.parent.name} is damaged ({lacking})")
+            newest_damaged = newest_damaged or not ages
+        elif age < -AHEAD_SECONDS:
+            cannot.append(f"{path.parent.name} is from the future")
+        else:
+            ages.append(max(0.0, age))
+    besides = f"; {len(cannot)} cannot be used, the newest: {cannot[0]}" if cannot else ""
+    if not ages:
+        if cannot:
+            # The worker takes one within minutes, since these count as none: a fault only where what was there was damaged.
+            return Row("snapshots", not newest_damaged, f"none that can be restored{besides}", f"teal snapshot; {RUNBOOK}")
         return Row("snapshots", True, "none yet: the worker takes the first when documents are indexed")
-    hours = min(past) / 3600
-    late = hours > LATE_HOURS
-    return Row("snapshots", not late, f"the newest is {hours:.1f} h old", f"teal snapshot; {RUNBOOK}" if late else "")
+    hours = min(ages) / 3600
+    bad = hours > LATE_HOURS or newest_damaged
+    return Row("snapshots", not bad, f"the newest is {hours:.1f} h old{besides}", f"teal snapshot; {RUNBOOK}" if bad else "")
+
+
+def incomplete(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """The first copy that the manifest names and that is not there at its length, in words. Its checksum takes reading it: `teal verify`."""
+    for part in ("catalog", "search"):
+        copy = (manifest.get(part) or {}).get("copy_of")
+        if not copy:
+            continue
+        path = folder / str(copy["file"])
+        if not path.is_file():
+            return f"{path.name} is gone"
+        if path.stat().st_size != copy["bytes"]:
+            return f"{path.name} has {path.stat().st_size} of {copy['bytes']} bytes"
+    return None

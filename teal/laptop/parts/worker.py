@@ -21,6 +21,7 @@ STALE_SECONDS = 15.0  # five of its rounds missed
 # Until its first round it migrates nothing but waits for catalog and search, and on a busy machine for its turn
 STARTING_SECONDS = 60.0
 HEARTBEAT = "teal_worker_last_tick_timestamp_seconds"
+AGE = "teal_worker_round_age_seconds"  # by the monotonic clock: whoever sets the other one makes nobody look fresh or stuck
 STARTED = "process_start_time_seconds"
 
 
@@ -50,6 +51,12 @@ class Worker(Part):
             return True, "starting"  # its metrics are the first thing it opens; supervisor restarts it when it ends
         except httpx.HTTPError as error:
             return False, f"runs and does not answer ({type(error).__name__}): it is frozen"
+        if answer.status_code != 200:
+            token = place.layout.metrics_token
+            return (
+                False,
+                f"runs and does not tell (HTTP {answer.status_code}): {token} is not what it was started with; teal up gives it that one",
+            )
         return heartbeat(answer.text, time.time())
 
 
@@ -60,7 +67,7 @@ def heartbeat(exposed: str, now: float) -> tuple[bool, str]:
     if not last:
         up = now - started
         return up < STARTING_SECONDS, f"waits for its first round since {up:.0f} s"
-    age = max(0.0, now - last)
+    age = found[AGE] if AGE in found else max(0.0, now - last)  # an earlier version's worker tells the moment alone
     if age > STALE_SECONDS:
         return False, f"runs, but its last round was {age:.0f} s ago: it is stuck, or waits for a part that is away"
     return True, f"last round {age:.0f} s ago"

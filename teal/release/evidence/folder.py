@@ -11,6 +11,7 @@ from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.person import who
 from teal.record.source import compared, read_source
+from teal.release.announce import finish
 from teal.release.context import Run
 from teal.release.evidence import page
 
@@ -47,6 +48,8 @@ def gathered(run: Run, verb: str, began: datetime, ended: datetime, failure: str
         "ended": ended.isoformat(),
         "failure": failure,
         **made_from(run),
+        "hooks": [{"name": hook.name, "when": f"{hook.when} {hook.step}", "says": hook.says()} for hook in run.steering.hooks],
+        "notifications": [{"send": one.send, "to": one.to, "about": list(one.about)} for one in run.steering.notifications],
         "events": [{"at": at.isoformat(), **event.fields()} for at, event in run.diary],
     }
 
@@ -69,8 +72,16 @@ def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
     try:
         yield from events
     except BaseException as error:
+        _unsent(run)
         event = keep(run, verb, began, getattr(error, "what", type(error).__name__))
         if not run.stopped and not isinstance(error, GeneratorExit):
             yield event
         raise
+    for event in _unsent(run):
+        yield event
     yield keep(run, verb, began, "")
+
+
+def _unsent(run: Run) -> list[Event]:
+    """Wait for the notifications that are on their way; those that nobody took are noted."""
+    return [run.told(Event("notification", "warn", said)) for said in finish(run)]

@@ -24,7 +24,7 @@ def render(whole: Mapping[str, Any]) -> str:
         "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
         "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), top(rates)),
         *_gate_charts(events, begin),
-        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), "<h2>What happened</h2>", _events(events),
+        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), "<h2>What happened</h2>", _events(events),
     ])  # fmt: skip
 
 
@@ -119,6 +119,15 @@ def _plan(steps: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]
         name = step["action"] if step["percent"] is None else f"{step['action']}-{step['percent']}"
         rows.append([escape(name), escape(step["says"]), escape(step["undo"]), escape(states.get(name, "not reached"))])
     return table(("step", "does", "undone by", "state"), rows)
+
+
+def _hooks(whole: Mapping[str, Any]) -> Iterator[str]:
+    """What was to happen beside the steps, and who was told; nothing where nothing was."""
+    rows = [[escape(hook["name"]), escape(hook["when"]), escape(hook["says"])] for hook in whole.get("hooks", ())]
+    rows += [[escape(one["send"]), escape(", ".join(one["about"])), escape(one["to"])] for one in whole.get("notifications", ())]
+    if rows:
+        yield "<h2>Hooks and notifications</h2>"
+        yield table(("name", "when", "what"), rows)
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:

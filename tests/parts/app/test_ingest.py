@@ -10,23 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import apsw
+import psutil
 import pytest
 
-from app.catalog import documents, index_state
+from app.catalog import documents, index_state, ingestion_queries
 from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job
 from app.ingestion.job_queue import Jobs
 from app.search.sqlite.schema import embedded_path
 from app.settings import Settings
+from tests.parts.app.bombs import BOMBS
 from tests.services import postgres_process
 
 pytestmark = pytest.mark.integration
 _REPOSITORY = Path(__file__).parents[3]
 _DEADLINE_SECONDS = 60.0
+_AT_WORK_SECONDS = 0.3  # of a processor: it has begun
+_SOON_SECONDS = 10.0  # half a second until a deletion is seen, on a machine that others use too; reading would go on for a minute
 
 
 class Place:
@@ -70,9 +74,11 @@ class Place:
             self.worker(slot, **environment)
 
     def accept(self, text: str, *, enqueue: bool = True, key: str = "test") -> str:
-        submission = documents.Submission(
-            text[:40], text.encode(), "text/plain", None, "default", None, {}, hashlib.sha256(text.encode()).hexdigest()
-        )
+        return self.accept_file(text.encode(), "text/plain", enqueue=enqueue, key=key)
+
+    def accept_file(self, body: bytes, media_type: str, *, enqueue: bool = True, key: str = "test") -> str:
+        title = body[:40].decode(errors="replace")
+        submission = documents.Submission(title, body, media_type, None, "default", None, {}, hashlib.sha256(body).hexdigest())
         with self.catalog.write() as session:
             accepted = documents.accept(session, submission, key_id=key, idempotency_key=None)
         if enqueue:
@@ -296,6 +302,56 @@ def test_sigterm_ends_the_worker_in_time_with_success_and_its_work_goes_on_later
     place.worker()
     until("all documents indexed", lambda: place.counts()["indexed"] == 40)
     assert len(place.passages()) == sum(place.status(document_id).passages for document_id in ids)
+
+
+def readers_of(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The forks of its readers that have used their processor for a while: each is at one document."""
+    found = list[psutil.Process]()
+    for child in psutil.Process(worker.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "app.text.child" in child.cmdline():
+                found += [fork for fork in child.children() if fork.cpu_times().user > _AT_WORK_SECONDS]
+    return found
+
+
+def reading(place: Place) -> tuple[subprocess.Popen[bytes], str, list[psutil.Process]]:
+    """A worker that has begun with a document whose reading takes a minute of a processor."""
+    worker = place.worker()
+    slow = place.accept_file(BOMBS["pdf a million pages"](), "application/pdf")
+    found = list[psutil.Process]()
+
+    def begun() -> bool:
+        found[:] = readers_of(worker)
+        return bool(found)
+
+    until("a reader is at the document", begun)
+    assert place.status(slow).status == "processing"
+    return worker, slow, found
+
+
+def test_a_deletion_ends_the_reading_of_its_document_and_the_next_one_is_read(place: Place) -> None:
+    _, slow, readers = reading(place)
+    place.delete(slow)
+    place.jobs.remove(slow)
+    until("the reader has ended", lambda: not any(one.is_running() for one in readers), _SOON_SECONDS)
+    other = place.accept(text(2))
+    until("the other document indexed", lambda: place.status(other).status == "indexed", _SOON_SECONDS)
+    assert {document_id for document_id, _, _ in place.passages()} == {other}
+
+
+def test_sigterm_ends_a_worker_that_reads_in_its_time_with_its_reader_and_the_document_is_blamed_for_nothing(
+    place: Place,
+) -> None:
+    worker, slow, readers = reading(place)
+    began = time.monotonic()
+    worker.terminate()
+    assert worker.wait(20) == 0  # the supervisor's own patience (app/worker.py: 18 s)
+    assert time.monotonic() - began < _SOON_SECONDS
+    until("the reader has ended", lambda: not any(one.is_running() for one in readers), _SOON_SECONDS)
+    with place.catalog.read() as session:
+        task = ingestion_queries.load(session, Job(slow, 1))
+    assert task is not None
+    assert task.attempts == 0, "it would be failed as one that kills its workers"
 
 
 def test_job_of_a_release_without_workers_is_taken_over(place: Place) -> None:

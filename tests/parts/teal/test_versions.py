@@ -168,3 +168,23 @@ def test_a_version_that_another_process_takes_away_meanwhile_is_no_error(
     assert versions.find(layout, second).id == second
     versions.prune(layout, set())
     assert [path.name for path in layout.versions.iterdir()] == [second]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"id": 1}'])
+def test_a_lost_note_is_written_again_from_code_that_is_whole_and_from_no_other(
+    built: tuple[Layout, Path, versions.Version], tmp_path: Path, content: str
+) -> None:
+    _, _, version = built
+    mine = Layout(tmp_path / ".teal")
+    folder = mine.versions / version.id
+    shutil.copytree(Path(version.folder), folder)
+    assert not versions.mend_note(mine, version.id, "first"), "nothing is to be mended"
+    (folder / versions.NOTE).write_text(content)
+    with pytest.raises(BadInput):
+        versions.find(mine, version.id)
+    assert versions.mend_note(mine, version.id, "first")
+    assert versions.find(mine, version.id) == replace(version, folder=str(folder))
+    (folder / versions.NOTE).unlink()
+    (folder / "code" / "app" / "main.py").write_text("print(")
+    assert not versions.mend_note(mine, version.id, "first")
+    assert not (folder / versions.NOTE).exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from app.backup import check, manifest, snapshot
+from app.backup import check, encryption, manifest, snapshot
 from app.backup.adapters import choose, open_store, own_source
 from app.backup.encryption import sealed
 from app.backup.manifest import Manifest
@@ -282,3 +282,33 @@ def test_a_manifest_that_is_none_is_said_and_hides_no_other(service: Service) ->
     assert open_store(service.settings).snapshots() == [made]
     with pytest.raises(SnapshotRefused, match="no manifest of this version"):
         choose(open_store(service.settings), id=broken.name, at=None)
+
+
+def test_a_lost_key_is_not_replaced_while_snapshots_need_it(service: Service) -> None:
+    """A new key would leave them behind without a word; what was taken before is still opened by the copy of the old one."""
+    service.add("a sentence")
+    first, key = snapshot.take(service.settings), service.settings.backup_key
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(BackupFailed, match="1 snapshots can be opened with it alone"):
+        snapshot.take(service.settings)
+    assert not key.exists()
+    assert [one.id for one in open_store(service.settings).snapshots()] == [first.id]
+    key.write_bytes(kept)
+    snapshot.take(service.settings)
+
+
+def test_a_key_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = tmp_path / "keys" / "backup.key"
+
+    def no_room(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", no_room)
+        with pytest.raises(OSError, match="No space"):
+            encryption.identity(key, create=True)
+    assert list(key.parent.iterdir()) == [], "half a key would stop every later snapshot"
+    made = encryption.identity(key, create=True)
+    assert (str(encryption.identity(key, create=True)), key.stat().st_mode & 0o777) == (str(made), 0o600)
+    assert [each.name for each in key.parent.iterdir()] == ["backup.key"]

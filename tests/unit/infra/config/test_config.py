@@ -220,3 +220,18 @@ def check_names(made: Evaluation) -> None:
 def test_a_stack_s_name_that_aws_would_refuse_is_refused_first(stack: str) -> None:
     with pytest.raises(ConfigError, match="cannot be called"):
         load(edited("dev", {}), stack, "x")
+
+
+def test_hooks_and_notifications_are_refused_with_the_rest_before_anything_is_created() -> None:
+    steering = {
+        "hooks": [{"name": "warm-cdn", "before": "shift-5", "run": ["scripts/warm"]}],
+        "notifications": [{"send": "sns", "to": "arn"}],
+    }
+    (hook,) = _load("dev", **{"teal:releases": steering}).releases.hooks
+    assert (hook.when, hook.step, hook.on_timeout) == ("before", "shift-5", "undo")
+    with pytest.raises(ConfigError, match=r"teal:releases\.hooks\.0\.before_: there is no such key"):
+        _load("dev", **{"teal:releases": {"hooks": [{"name": "x", "before_": "deploy", "run": ["true"]}]}})
+    written_out = {"name": "x", "before": "deploy", "run": ["true"], "secrets": {"T": "geheim-1234"}}
+    with pytest.raises(ConfigError, match="write env:NAME or file:/path") as said:
+        _load("dev", **{"teal:releases": {"hooks": [written_out]}})
+    assert "geheim" not in str(said.value)

@@ -12,7 +12,7 @@ import botocore.session
 import pytest
 
 from infra.delivery import preview_access
-from infra.delivery.github_roles import GithubRoles, GithubRolesArgs, subjects
+from infra.delivery.github_roles import KINDS, GithubRoles, GithubRolesArgs, subjects
 from infra.delivery.policies import UNLIMITED, UNLIMITED_UP, Where
 from infra.delivery.preview_reads import LEFT_OUT, READ_CALLS
 from infra.delivery.registry import GROUPS, Delivery, DeliveryArgs
@@ -100,7 +100,8 @@ def role(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("preview", ["repo:example/teal:pull_request", "repo:example/teal:ref:refs/heads/main"]),
+        ("preview", ["repo:example/teal:ref:refs/heads/main"]),
+        ("build", ["repo:example/teal:environment:prod-build"]),
         ("release", ["repo:example/teal:environment:prod"]),
         ("up", ["repo:example/teal:environment:prod-platform"]),
     ],
@@ -114,9 +115,44 @@ def test_a_role_is_taken_by_one_kind_of_run_of_one_repository(kind: str, expecte
     assert not any("*" in subject for subject in expected)
 
 
+def test_no_role_trusts_a_pull_request() -> None:
+    """Its code runs before anybody has read it: who may push a branch would have what the role has."""
+    for kind in KINDS:
+        (statement,) = json.loads(role(kind)["assumeRolePolicy"])["Statement"]
+        assert "pull_request" not in json.dumps(statement)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_role_trusts_the_workflow_files_that_take_it_as_the_branch_has_them(kind: str) -> None:
+    (statement,) = json.loads(role(kind)["assumeRolePolicy"])["Statement"]
+    files = statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:job_workflow_ref"]
+    taking = {
+        path.name
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+        if re.search(rf":role/teal-.+?-github-{kind}\b", path.read_text(encoding="utf-8"))
+    }
+    assert taking
+    assert set(files) == {f"example/teal/.github/workflows/{name}@refs/heads/main" for name in taking}
+
+
+def test_who_releases_an_image_cannot_make_one_and_who_makes_one_can_release_none() -> None:
+    """The operator's Jobs run what the repository holds, by digest: the release role alone puts nothing into it."""
+    pushes = {
+        action
+        for kind in KINDS
+        for action in actions(kind)
+        if re.match(r"ecr:(Put|Upload|Initiate|Complete|Batch(Delete|Import))", action)
+    }
+    assert "ecr:PutImage" in pushes
+    assert pushes <= actions("build")
+    assert not pushes & actions("release")
+    assert not pushes & actions("preview")
+    assert {action.split(":")[0] for action in actions("build")} == {"ecr"}
+    assert "build" not in GROUPS
+
+
 def test_no_two_roles_share_a_subject() -> None:
-    kinds = ("preview", "release", "up")
-    all_subjects = [s for kind in kinds for s in subjects(kind, "example/teal", "prod", "main")]  # type: ignore[arg-type]
+    all_subjects = [s for kind in KINDS for s in subjects(kind, "example/teal", "prod", "main")]
     assert len(set(all_subjects)) == len(all_subjects)
 
 
@@ -255,7 +291,7 @@ def test_the_platform_role_can_neither_remove_nor_open_the_state() -> None:
     assert {"s3:DeleteBucket*", "s3:PutBucket*", "s3:DeleteObjectVersion"} <= set(deny["Action"])
 
 
-@pytest.mark.parametrize("kind", ["preview", "release", "up"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_policy_fits_a_role(kind: str) -> None:
     (policy,) = [r for r in registered() if r.type == "aws:iam/rolePolicy:RolePolicy" and r.name == f"delivery-{kind}"]
     assert len(re.sub(r"\s", "", policy.inputs["policy"])) <= 10_240  # IAM: all inline policies of a role together
@@ -276,7 +312,7 @@ def exists(action: str) -> bool:
     return SAME_OPERATION.get(action, name) in operations(service)
 
 
-@pytest.mark.parametrize("kind", ["preview", "release", "up"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_action_exists(kind: str) -> None:
     asked = actions(kind) - NOT_IN_BOTOCORE
     assert asked

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from infra.delivery import reach_table
+from infra.delivery.github_roles import KINDS
 from infra.delivery.reach import ADMINISTRATOR, EVERYTHING, OTHERS, Account, Role, Statement, allowed, ways
 from infra.delivery.reach_table import account_of
 from infra.evaluation.evaluate import ROOT, stack_values
+from infra.platform.cluster.eks import limits
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 
 IAM = "arn:aws:iam::123456789012"
@@ -34,12 +37,12 @@ def test_there_is_something_to_search() -> None:
     assert [stack for stack in STACKS if any(one.endswith("github-up") for one in account(stack).roles)] == WITH_GITHUB
     assert WITH_GITHUB
     for stack in WITH_GITHUB:
-        for kind in ("preview", "release", "up"):
+        for kind in KINDS:
             assert role(stack, f"github-{kind}").policies
 
 
 @pytest.mark.parametrize("stack", WITH_GITHUB)
-@pytest.mark.parametrize("kind", ["preview", "release"])
+@pytest.mark.parametrize("kind", ["preview", "build", "release"])
 def test_a_preview_and_a_release_come_to_no_other_role(stack: Stack, kind: str) -> None:
     assert ways(account(stack), role(stack, f"github-{kind}")) == {}
 
@@ -51,7 +54,8 @@ def test_the_platform_role_comes_to_bounded_roles_of_its_own_stack_alone(stack: 
     own = {one.name: one for one in account(stack).roles.values()}
     for name, steps in found.items():
         assert name.startswith(f"teal-{stack}-"), steps
-        assert name not in own or own[name].boundary, steps
+        # An administrator of the cluster has Auto Mode act, and Auto Mode's role has no boundary; it is held to the cluster's own machines.
+        assert name not in own or own[name].boundary or name == f"teal-{stack}-cluster-control", steps
         assert "github" not in name, steps
 
 
@@ -126,6 +130,8 @@ BAD: Mapping[str, tuple[list[Statement], str]] = {
     "a user's key": ([allow("iam:CreateAccessKey")], "administrator"),
     "not this and not that": ([{"Effect": "Allow", "NotAction": ["s3:*"], "Resource": "*"}], ADMINISTRATOR),
     "the state of another": ([allow("s3:PutObject", "arn:aws:s3:::state/*")], "steered"),
+    "a cluster of one's own": ([allow("iam:PassRole"), allow("eks:CreateCluster")], "other-cluster"),
+    "a cluster that runs": ([allow("eks:CreateAccessEntry")], "other-cluster"),
     "the tokens of another": ([allow("iam:*OpenIDConnectProvider*")], "federated"),
 }
 
@@ -139,6 +145,44 @@ def test_the_search_finds_what_is_known_to_be_bad(name: str) -> None:
     roles = {one.arn: one for one in (start, steered, federated, *OTHERS)}
     found = ways(Account(roles, steers={"arn:aws:s3:::state/file": steered.arn}), start)
     assert wanted in found
+
+
+def read(name: str) -> tuple[Statement, ...]:
+    """One of AWS' own policies."""
+    found: list[Statement] = json.loads(reach_table.TEXTS.read_text())[name]["Statement"]
+    return tuple(found)
+
+
+@pytest.mark.parametrize("policy", ["AmazonEKSComputePolicy", "AmazonEKSClusterPolicy"])
+def test_the_search_reads_aws_own_policies(policy: str) -> None:
+    """Auto Mode's own: one passes any role of the account to a machine, the other changes any machine's start. Both are limited by the program."""
+    roles = {one.arn: one for one in OTHERS}
+    start = Role(f"{IAM}:role/start", managed=read(policy))
+    assert "other-machine" in ways(Account(roles | {start.arn: start}), start)
+    held = Role(start.arn, policies=tuple(limits(f"{IAM}:role/own-machines", "teal-prod")), managed=start.managed)
+    assert ways(Account(roles | {held.arn: held}), held) == {}
+
+
+def test_every_role_with_a_policy_of_aws_has_it_in_the_search() -> None:
+    assert {role("prod", name).name: len(role("prod", name).managed) > 3 for name in ("cluster-control",)} == {
+        "teal-prod-cluster-control": True
+    }
+    assert role("prod", "cluster-nodes").managed
+    assert role("prod", "cloudwatch-agent").managed
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_who_is_the_cluster_has_no_machine_but_its_own(stack: Stack) -> None:
+    assert set(ways(account(stack), role(stack, "cluster-control"))) <= {f"teal-{stack}-cluster-nodes"}
+
+
+@pytest.mark.parametrize("stack", WITH_GITHUB)
+def test_the_platform_role_passes_the_cluster_s_role_to_no_cluster_of_its_own(stack: Stack) -> None:
+    for name in ("cluster-control", "github-up", "github-build"):
+        arn = role(stack, name).arn
+        assert not allowed(
+            account(stack), role(stack, "github-up"), "iam:PassRole", arn, {"iam:PassedToService": "eks.amazonaws.com"}
+        )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from teal.laptop.layout import Layout, prepare
 from teal.laptop.parts import caddy, catalog, snapshots, worker
+from teal.laptop.parts.part import Place
+from teal.laptop.state import UpOptions, choose
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -74,6 +77,72 @@ def test_the_newest_snapshot_of_the_past_counts(tmp_path: Path, hours: tuple[flo
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / snapshots.MANIFEST).write_text("{")
     assert snapshots.age_row(tmp_path, NOW).ok is good
+
+
+def _snapshot(folder: Path, name: str, hours: float, files: dict[str, int]) -> None:
+    """A snapshot of that age whose manifest names one copy of 100 bytes for each part; `files`: what is there, with its bytes."""
+    (folder / name).mkdir()
+    parts = {part: {"copy_of": {"file": f"{part}.db.age", "bytes": 100}} for part in ("catalog", "search")}
+    made = {"finished_at": (NOW - timedelta(hours=hours)).isoformat(), **parts}
+    (folder / name / snapshots.MANIFEST).write_text(json.dumps(made))
+    for file, size in files.items():
+        (folder / name / file).write_bytes(bytes(size))
+
+
+WHOLE = {"catalog.db.age": 100, "search.db.age": 100}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"catalog.db.age": 100}, "search.db.age is gone"),
+        ({"catalog.db.age": 0, "search.db.age": 100}, "catalog.db.age has 0 of 100 bytes"),
+        ({"catalog.db.age": 99, "search.db.age": 100}, "catalog.db.age has 99 of 100 bytes"),
+    ],
+)
+def test_a_snapshot_that_lacks_a_copy_is_not_the_newest(tmp_path: Path, files: dict[str, int], said: str) -> None:
+    _snapshot(tmp_path, "s2", 1.0, files)
+    row = snapshots.age_row(tmp_path, NOW)
+    assert (row.ok, said in row.detail) == (False, True)
+    _snapshot(tmp_path, "s1", 5.0, WHOLE)
+    row = snapshots.age_row(tmp_path, NOW)
+    assert not row.ok
+    assert "the newest is 5.0 h old" in row.detail
+    assert said in row.detail
+    _snapshot(tmp_path, "s3", 0.5, WHOLE)
+    row = snapshots.age_row(tmp_path, NOW)
+    assert row.ok, "an old one that decayed is named, and what can be restored is newer"
+    assert said in row.detail
+
+
+def test_what_counts_as_no_snapshot_is_named(tmp_path: Path) -> None:
+    _snapshot(tmp_path, "s9", -24.0, WHOLE)
+    assert "s9 is from the future" in snapshots.age_row(tmp_path, NOW).detail
+    (tmp_path / "s9" / snapshots.MANIFEST).write_text("[]")
+    assert "s9 cannot be read" in snapshots.age_row(tmp_path, NOW).detail
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00" * 20, b"# public key: age1x\n", b"AGE-SECRET-KEY-"])
+def test_snapshots_without_the_key_that_opens_them_are_a_fault(tmp_path: Path, content: bytes | None) -> None:
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    place = Place(home, choose(None, UpOptions(port=9443)), {})
+    assert snapshots.Snapshots().status(place, ())[0].ok, "no snapshot was taken yet, so there is no key"
+    _snapshot(home.backups, "s1", 1.0, WHOLE)
+    if content is not None:
+        home.backup_key.write_bytes(content)
+    (row,) = snapshots.Snapshots().status(place, ())
+    assert (row.ok, "backup.key" in row.detail, "copy" in row.mend) == (False, True, True)
+    home.backup_key.write_text("# public key: age1x\nAGE-SECRET-KEY-1ABC\n")
+    assert snapshots.key_problem(home.backup_key) is None
+
+
+@pytest.mark.parametrize("jumped_seconds", [0, -86_400, -500, 500, 365 * 86_400])
+@pytest.mark.parametrize(("age", "good"), [(2.0, True), (14.0, True), (16.0, False), (90.0, False)])
+def test_no_jump_of_the_clock_makes_a_worker_look_fresh_or_stuck(jumped_seconds: float, age: float, good: bool) -> None:
+    said = f"{worker.HEARTBEAT} 1000000\n{worker.STARTED} 900000\n{worker.AGE} {age}\n"
+    found, words = worker.heartbeat(said, 1_000_000.0 + age + jumped_seconds)
+    assert (found, f"{age:.0f} s ago" in words) == (good, True)
 
 
 def test_a_certificate_that_clients_refuse_is_a_fault() -> None:

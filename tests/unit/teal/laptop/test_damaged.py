@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zipfile
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,12 +20,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from app.models.registry import LOCAL_MODELS
-from teal.errors import BadInput, FetchFailed
-from teal.laptop import artifacts, certificates, databases, fetch, files, secrets, versions
+from teal.client.service import Address, Client
+from teal.errors import BadInput, FetchFailed, Unreachable
+from teal.laptop import admin, artifacts, certificates, databases, fetch, files, revive, secrets, status, supervisor, versions
+from teal.laptop.address import kept_admin_key
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.parts import redis
 from teal.laptop.parts.model import model_row
+from teal.laptop.parts.part import Place
+from teal.laptop.parts.worker import Worker
+from teal.laptop.program import Program, file_of, render
 from teal.laptop.state import UpOptions, choose, is_damaged, load, save
+from teal.laptop.supervisor import Process
 
 NAME = "all-minilm-l6-v2-q"
 
@@ -272,3 +282,113 @@ def test_a_damaged_authority_makes_way_for_a_new_one(home: Layout, name: str, go
     (event,) = certificates.remove_damaged(home)
     assert "damaged" in event.detail
     assert sorted({file.name.split(".")[0] for file in folder.iterdir() if file.name.endswith(".damaged")}) == gone
+
+
+@pytest.mark.parametrize("name", ["root", "intermediate"])
+@pytest.mark.parametrize("suffix", ["crt", "key"])
+def test_a_damaged_authority_is_named_before_caddy_needs_it(home: Layout, name: str, suffix: str) -> None:
+    folder = home.ca.parent
+    folder.mkdir(parents=True)
+    assert certificates.damaged_authority(home) is None, "not made yet"
+    for each in ("root", "intermediate"):
+        _authority(folder, each)
+    assert certificates.damaged_authority(home) is None
+    (folder / f"{name}.{suffix}").write_bytes(b"")
+    assert certificates.damaged_authority(home) == name
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 300, b"{}"])
+def test_a_damaged_root_certificate_is_told_in_words(home: Layout, content: bytes) -> None:
+    home.ca.parent.mkdir(parents=True)
+    home.ca.write_bytes(content)
+    end, problem = certificates.certificate(1, home.ca)
+    assert (end, "holds no certificate" in str(problem)) == (None, True)
+    with pytest.raises(Unreachable, match="holds no certificate"):
+        Client(Address("https://localhost:1", "key", home.ca))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe" * 40, b"teal_key\x00\n", b"two\nlines"])
+def test_a_damaged_admin_key_is_no_key(home: Layout, content: bytes) -> None:
+    home.admin_key.write_bytes(content)
+    assert kept_admin_key(home) is None
+    home.admin_key.unlink()
+    home.admin_key.mkdir()
+    assert kept_admin_key(home) is None
+
+
+def test_a_lost_state_is_read_from_its_copy_so_that_ports_and_engine_stay(home: Layout) -> None:
+    assert load(home) is None
+    state = choose(None, UpOptions(port=9443, search="elasticsearch"))
+    save(home, state)
+    home.state_file.unlink()
+    assert (load(home), is_damaged(home)) == (state, True)
+    home.state_file.mkdir()
+    assert (load(home), is_damaged(home)) == (state, True)
+
+
+@pytest.mark.parametrize("newer", [{"region": "x"}, {"version": 2}, {"version": 2, "region": "x"}])
+def test_a_state_of_a_newer_version_is_not_called_damaged_and_is_kept(home: Layout, newer: dict[str, object]) -> None:
+    written = json.loads(choose(None, UpOptions(port=9443)).model_dump_json()) | newer
+    for path in (home.state_file, home.state_copy):
+        path.write_text(json.dumps(written))
+    with pytest.raises(BadInput, match="newer Teal") as caught:
+        load(home)
+    assert next(iter(newer)) in caught.value.what
+    assert json.loads(home.state_file.read_text()) == written
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", "\0" * 9])
+def test_a_damaged_note_never_lets_code_pass(home: Layout, content: str) -> None:
+    folder = home.versions / "v1"
+    (folder / "code").mkdir(parents=True)
+    (folder / versions.NOTE).write_text(json.dumps(asdict(versions.Version("v1", str(folder), "python", "", "1", "1"))))
+    assert versions.problem_of(home, "v1") is None
+    (folder / versions.DIGESTS).write_text(content)
+    assert versions.problem_of(home, "v1") == "sha256.json cannot be read"
+    (folder / versions.DIGESTS).unlink()
+    (folder / versions.NOTE).write_text(content)
+    assert versions.problem_of(home, "v1") == "version.json cannot be read"
+    assert versions.problem_of(home, "v2") == "v2 is gone"
+
+
+def _program(home: Layout, name: str) -> Path:
+    path = file_of(home, name)
+    path.write_text(render(Program(name, (f"python-of-{name}",), {"TEAL_STATE_DIR": "/data"}), home))
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"null", b"{}", b'{"env": {}}'])
+def test_a_damaged_file_of_the_worker_hides_nothing_of_the_stack(home: Layout, content: bytes) -> None:
+    """`teal status` asks the catalog with the worker's settings: an app process of the color has the same."""
+    path = _program(home, "blue-worker")
+    assert admin.service_environment(home)["TEAL_STATE_DIR"] == "/data"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="damaged"):
+        admin.service_environment(home)
+    _program(home, "blue-app-0")
+    assert admin.service_environment(home)["TEAL_STATE_DIR"] == "/data"
+    (row,) = (status._program(place(home), Process(name, "RUNNING", 1, "")) for name in ("blue-worker",))
+    assert (row.ok, "could not be started again" in row.detail, row.mend) == (False, True, "teal up")
+
+
+def place(home: Layout) -> Place:
+    return Place(home, choose(None, UpOptions(port=9443)), {})
+
+
+def test_a_worker_that_does_not_know_the_kept_token_is_named_with_its_file(home: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(401))
+    good, said = Worker().health(place(home), "blue-worker")
+    assert (good, "metrics.token" in said, "teal up" in said) == (False, True, True)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"12", b"null"])
+def test_a_damaged_pid_file_of_a_supervisord_that_runs_is_written_again(
+    home: Layout, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """The keeper would take it for dead for ever: a process each second, and the lock that `teal up` and `teal down` need."""
+    monkeypatch.setattr(supervisor, "is_up", lambda _: True)
+    monkeypatch.setattr(supervisor, "open_rpc", lambda _: nullcontext(SimpleNamespace(getPID=lambda: 4711)))
+    if content is not None:
+        home.pidfile.write_bytes(content)
+    assert revive.revive(home) is False
+    assert home.pidfile.read_text() == "4711\n"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -122,6 +124,36 @@ def test_a_folder_of_sockets_that_somebody_else_made_is_not_used(
     prepare(deep)  # as the error says
     assert deep.run.parent == other
     assert stat.S_IMODE(deep.run.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("where", ["the folder of the sockets", "a folder of the stack"])
+def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Neither a link nor a file: a folder, whose owner could exchange what is in it. Who runs this is told to be somebody else."""
+    home = Layout(tmp_path / ".teal")
+    prepare(home)
+    folder = home.run if where == "the folder of the sockets" else home.conf
+    before = set(home.home.rglob("*"))
+    own = os.getuid()
+    monkeypatch.setattr(layouts, "os", SimpleNamespace(**{**vars(os), "getuid": lambda: own + 1}))
+    if where != "the folder of the sockets":
+        monkeypatch.setattr(layouts, "_foreign", lambda _: False)  # the other branch: what prepare looks at by itself
+    with pytest.raises(BadInput, match="belongs to another user") as refused:
+        prepare(home)
+    assert refused.value.where == str(folder)
+    assert set(home.home.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives a folder away")
+def test_a_folder_that_was_given_to_another_user_is_refused(tmp_path: Path) -> None:
+    for taken in ("run", "conf"):
+        home = Layout(tmp_path / taken / ".teal")
+        prepare(home)
+        os.chown(getattr(home, taken), 65_534, 65_534)
+        with pytest.raises(BadInput, match="belongs to another user") as refused:
+            prepare(home)
+        assert refused.value.where == str(getattr(home, taken))
 
 
 def test_a_folder_of_sockets_is_closed_to_others_whoever_opened_it(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.main import create_app
 from app.settings import Settings
@@ -14,7 +17,7 @@ from contract.http import NOT_RELEASED
 from infra.config.read import load
 from infra.evaluation.evaluate import ROOT, Evaluation, Registered
 from infra.evaluation.evaluate import evaluate as evaluate_program
-from infra.platform.ingress.firewall import FREE_TEXT_PATHS, rules
+from infra.platform.ingress.firewall import FREE_TEXT_PATHS, above, rules
 from infra.platform.ingress.load_balancer import DEREGISTRATION_SECONDS
 from tests.unit.infra.config.test_config import edited
 from tests.unit.infra.conftest import evaluate, of_type
@@ -198,6 +201,27 @@ def test_every_route_that_takes_text_of_people_is_a_free_text_path() -> None:
     assert {path for path in bodies if not path.startswith(FREE_TEXT_PATHS)} == {"/v1/session"}  # it takes a key
 
 
+def refused_by(path: str, body_bytes: int, declared: str | None, method: str = "POST") -> list[str]:
+    """Which of the rules about sizes refuse a request."""
+
+    def matches(kind: str, body: Any) -> bool:
+        field = body["field_to_match"]
+        if kind == "byte_match_statement":
+            given = method if "method" in field else path
+            exactly = body["positional_constraint"] == "EXACTLY"
+            return bool(given == body["search_string"] if exactly else given.startswith(body["search_string"]))
+        if kind == "regex_match_statement":
+            assert field == {"single_header": {"name": "content-length"}}
+            assert len(body["regex_string"]) <= 200  # WAF's limit of old; "AWS WAF quotas"
+            return declared is not None and re.search(body["regex_string"], declared) is not None
+        assert kind == "size_constraint_statement"
+        assert "body" in field
+        assert body["comparison_operator"] == "GT"
+        return body_bytes > int(body["size"])
+
+    return [each["name"] for each in rules(2_000)[5:] if _holds(each["statement"], matches)]
+
+
 @pytest.mark.parametrize(
     ("path", "body_bytes", "blocked_by"),
     [
@@ -205,22 +229,36 @@ def test_every_route_that_takes_text_of_people_is_a_free_text_path() -> None:
         ("/v1/session", 4_097, "small-bodies"),
         ("/v1/new", 8_000_000, "small-bodies"),
         ("/v1/search", 262_144, None),
+        ("/v1/search", 262_145, "question-bodies"),
+        ("/v1/ask", 999_999, "question-bodies"),
         ("/v1/search", 1_000_000, "question-bodies"),
         ("/v1/search/more", 262_144, "small-bodies"),
         ("/v1/documents/upload", 20_000_000, None),
+        ("/v1/documents", 20_064_000, None),
+        ("/v1/documents", 20_064_001, "document-bodies"),
+        ("/v1/documents/upload", 400_000_000, "document-bodies"),
     ],
 )
 def test_a_body_is_held_to_the_table_as_far_as_the_firewall_sees_it(path: str, body_bytes: int, blocked_by: str | None) -> None:
-    def matches(kind: str, body: Any) -> bool:
-        if kind == "byte_match_statement":
-            exactly = body["positional_constraint"] == "EXACTLY"
-            return bool(path == body["search_string"] if exactly else path.startswith(body["search_string"]))
-        in_body = "body" in body["field_to_match"]
-        assert body["comparison_operator"] == "GT"
-        return (body_bytes if in_body else len(str(body_bytes))) > int(body["size"])
+    assert refused_by(path, body_bytes, str(body_bytes)) == ([blocked_by] if blocked_by else [])
+    assert refused_by(path, body_bytes, f"000{body_bytes}") == ([blocked_by] if blocked_by else [])
 
-    found = [each["name"] for each in rules(2_000)[5:] if _holds(each["statement"], matches)]
-    assert found == ([blocked_by] if blocked_by else [])
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/ask", "/v1/chat/completions", "/v1/documents", "/v1/documents/upload"])
+def test_a_body_that_declares_no_length_is_refused_where_the_declared_length_is_the_limit(path: str) -> None:
+    for declared in (None, "", "-1", "0x10", "1e9"):
+        assert refused_by(path, 1_000_000, declared) == ["undeclared-bodies"]
+    assert refused_by(path, 0, None, "GET") == []
+    assert refused_by(path, 0, None, "DELETE") == []
+    (rule,) = [each for each in rules(2_000) if each["name"] == "undeclared-bodies"]
+    action: Any = rule["action"]
+    assert action["block"]["custom_response"]["response_code"] == 411
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**12))
+def test_a_number_above_a_limit_is_told_from_one_that_is_not(limit: int, number: int) -> None:
+    for one in (number, limit, limit + 1, limit - 1):
+        assert (re.search(above(limit), str(one)) is not None) is (one > limit)
 
 
 def test_a_flood_from_one_address_is_answered_429() -> None:
@@ -229,7 +267,7 @@ def test_a_flood_from_one_address_is_answered_429() -> None:
     assert statement["rate_based_statement"]["limit"] == 1_234
     action: Any = rate["action"]
     assert action["block"]["custom_response"]["response_code"] == 429
-    assert [rule["priority"] for rule in rules(10)] == list(range(7))
+    assert [rule["priority"] for rule in rules(10)] == list(range(9))
 
 
 def test_an_address_without_a_release_shows_the_page_and_every_group_still_belongs_to_the_load_balancer(

@@ -18,10 +18,7 @@ from infra.platform.stores import database_maintenance
 from tests.unit.infra.conftest import of_type
 
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-# Namespaces that this program makes and does not close, each with why.
-OPEN = {
-    "elastic-system": "ECK's operator: not closed yet",
-}
+OPEN: dict[str, str] = {}  # namespaces that this program makes and does not close, each with why
 CIDR = "10.1.0.0/16"
 
 
@@ -63,6 +60,47 @@ def test_the_policies_are_there_before_the_pods(platform: Evaluation) -> None:
     assert policies[autoscaling.NAMESPACE] in keda.depends_on
     (job,) = of_type(platform, "kubernetes:batch/v1:CronJob")
     assert policies[database_maintenance.NAMESPACE] in job.depends_on
+
+
+def test_the_operator_of_search_reaches_kubernetes_and_search_and_nothing_on_the_internet(platform: Evaluation) -> None:
+    specs = namespaces.search_operator(CIDR, "teal-search")
+    peers = [(peer, port["port"]) for rule in specs["asking"]["egress"] for peer in rule["to"] for port in rule["ports"]]
+    for peer, _ in peers:
+        if "ipBlock" in peer:
+            address = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+            assert address.is_private or address.is_link_local
+    kubernetes = {peer["ipBlock"]["cidr"] for peer, port in peers if port == 443}
+    assert kubernetes == {"172.20.0.1/32", *(zone.private for zone in addresses.subnets(CIDR))}
+    assert [peer for peer, port in peers if port == 9200] == [rules.namespace("teal-search")]
+    assert specs["asked"]["ingress"] == [{"from": rules.block(CIDR), "ports": rules.tcp(9443)}]
+    (release,) = [one for one in of_type(platform, "kubernetes:helm.sh/v3:Release") if one.inputs["name"] == "elastic-operator"]
+    own = {one.urn for one in of_type(platform, POLICY) if one.inputs["metadata"]["namespace"] == "elastic-system"}
+    assert len(own) == 3
+    assert own <= set(release.depends_on)
+
+
+# Who reaches port 443 of the world, and what for; a namespace that is not here reaches no internet at all.
+WORLD_443 = {
+    "keda": "AWS Secrets Manager, whose addresses are not fixed",
+    "teal-search": "S3 and STS, for snapshots",
+    "teal-load": "the service, by its public address",
+    "teal-blue": "the models of Bedrock",
+    "teal-green": "the models of Bedrock",
+}
+
+
+def test_only_who_must_reaches_the_internet_and_on_443_alone(platform: Evaluation) -> None:
+    outside = [
+        (one.inputs["metadata"]["namespace"], rule)
+        for one in of_type(platform, POLICY)
+        for rule in one.inputs["spec"].get("egress", [])
+        if any(not ipaddress.ip_network(cidr).is_private and not ipaddress.ip_network(cidr).is_link_local
+               for peer in rule["to"] if (cidr := peer.get("ipBlock", {}).get("cidr")))
+    ]  # fmt: skip
+    assert {namespace for namespace, _ in outside} <= set(WORLD_443)
+    for namespace, rule in outside:
+        assert rule["ports"] == [{"port": 443, "protocol": "TCP"}], namespace
+        assert all("169.254.0.0/16" in peer["ipBlock"]["except"] for peer in rule["to"]), namespace
 
 
 REACH = Reach(CIDR, "teal-search", (443,))

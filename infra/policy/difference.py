@@ -1,0 +1,134 @@
+"""What a change of this repository does to a stack, without a cloud, a state or a right: `python -m infra.policy.difference STACK --before FOLDER`.
+
+FOLDER is a checkout of what the change is compared with. Both programs are evaluated, each by its own code in a process of its own, and compared:
+what a pull request shows to its reviewers, whose code runs before anybody has read it and so may have no role. Exit 1: the change breaks a
+rule, or takes away what cannot be made again. Whether AWS changes a property in place, and what differs in the world, says the plan on the branch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from infra.evaluation.evaluate import ROOT, Registered, platform, stacks
+from infra.policy.guard import Refused, refused, report
+from infra.policy.resource import Resource
+from infra.policy.rules import RULES
+
+_SECONDS: Final = 300  # one evaluation takes some seconds of CPU; a program that hangs ends the check, not the day
+Held = Mapping[str, Any]  # one resource of an evaluation, as JSON
+
+
+@dataclass(frozen=True)
+class Step:
+    """One resource that is not the same: `op` as Pulumi names it, and which inputs differ. No value: a comment is read by everybody."""
+
+    op: str
+    urn: str
+    changed: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        kind, name = self.urn.split("::")[2].rsplit("$", 1)[-1], self.urn.rsplit("::", 1)[-1]
+        return f"{self.op:6} {kind} {name}" + (f" ({', '.join(self.changed)})" if self.changed else "")
+
+
+def dump(stack: str) -> list[Held]:
+    """Every resource of this checkout's program."""
+    return [_held(one) for one in platform(stack).resources]
+
+
+def _held(one: Registered) -> Held:
+    return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs)}
+
+
+def _portable(value: Any) -> Any:
+    """With the content of each file of the checkout in the place of its path: a checkout elsewhere has the same files."""
+    if isinstance(value, Mapping):
+        return {name: _portable(each) for name, each in cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_portable(each) for each in cast(list[Any], value)]
+    if isinstance(value, str) and value.startswith(f"{ROOT}{os.sep}") and (path := Path(value)).is_file():
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return value
+
+
+def before(folder: Path, stack: str) -> list[Held]:
+    """The same of the checkout in `folder`, by its own code; nothing when it has no such stack. Raises OSError with what it said."""
+    if not (folder / f"Pulumi.{stack}.yaml").is_file():
+        return []
+    ended = subprocess.run(  # noqa: S603 - a fixed command
+        [sys.executable, "-m", "infra.policy.difference", stack, "--dump"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder.resolve())}, capture_output=True, text=True, timeout=_SECONDS, check=False,
+    )  # fmt: skip
+    if ended.returncode != 0:
+        raise OSError(f"the program in {folder} could not be evaluated: {ended.stderr.strip()[-2_000:]}")
+    found: list[Held] = json.loads(ended.stdout)
+    return found
+
+
+def steps(old: Sequence[Held], new: Sequence[Held]) -> list[Step]:
+    """What is created, changed and deleted, in this order."""
+    was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
+    made = [Step("create", urn) for urn in now if urn not in was]
+    gone = [Step("delete", urn) for urn in was if urn not in now]
+    changed = [
+        Step("update", urn, different) for urn, one in now.items() if urn in was and (different := _different(was[urn], one))
+    ]
+    return [*made, *changed, *gone]
+
+
+def _different(old: Held, new: Held) -> tuple[str, ...]:
+    inputs = [name for name in sorted({*old["inputs"], *new["inputs"]}) if old["inputs"].get(name) != new["inputs"].get(name)]
+    return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []))
+
+
+def taken(found: Sequence[Step], old: Sequence[Held], new: Sequence[Held]) -> tuple[Refused, ...]:
+    """What may not be taken away, by the rules that a plan on the branch is held to."""
+    was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
+    plan = {
+        "steps": [{"op": one.op, "urn": one.urn, "oldState": was.get(one.urn), "newState": now.get(one.urn)} for one in found]
+    }
+    return refused(plan)
+
+
+def broken(stack: str, new: Sequence[Held]) -> list[str]:
+    """Which rules the new program breaks."""
+    resources = [Resource(one["type"], one["name"], one["inputs"], one["protect"], stack) for one in new]
+    return [f"{rule.name}: {one.name}: {said}" for one in resources for rule in RULES for said in rule.check(one)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.policy.difference", description="What a change does to a stack.")
+    parser.add_argument("stack", choices=stacks())
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--before", type=Path, help="a checkout of what the change is compared with")
+    how.add_argument("--dump", action="store_true", help="write this checkout's resources as JSON")
+    options = parser.parse_args(arguments)
+    new: list[Held] = json.loads(json.dumps(dump(options.stack), default=str))  # as the other side comes
+    if options.dump:
+        sys.stdout.write(json.dumps(new))
+        return 0
+    try:
+        old = before(options.before, options.stack)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    found = steps(old, new)
+    lost, rules = taken(found, old, new), broken(options.stack, new)
+    sys.stdout.write("".join(f"{one.line}\n" for one in found) or "nothing changes\n")
+    sys.stdout.write("".join(f"refused: {one}\n" for one in rules) + (f"{report(lost)}\n" if lost else ""))
+    return 1 if lost or rules else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

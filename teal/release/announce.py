@@ -1,0 +1,89 @@
+"""Tells people of a release's start, pauses, undoing and end. Beside the release, never in its way: each message has a thread of its own, two
+tries, and one time limit over both; what could not be sent is said in the evidence and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from contract.steering import Moment, Notification
+from teal.errors import OperatorError
+from teal.release.context import Run
+from teal.release.senders.registry import SENDERS
+from teal.release.senders.sender import NotSent
+from teal.release.steering import resolved
+from teal.terminal.writer import plain
+
+MOST_CHARACTERS: Final = 1_500  # a reason may carry a server's answer; people read this on a telephone
+
+
+@dataclass
+class Message:
+    """One on its way. `said`: how it ended; empty while it has not."""
+
+    notification: Notification
+    thread: threading.Thread
+    deadline: float  # monotonic seconds
+    said: list[str] = field(default_factory=list)
+
+
+def announce(run: Run, moment: Moment, text: str) -> None:
+    """Send it to whoever wants to hear of this moment. Returns at once and never raises."""
+    whole = plain(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
+        :MOST_CHARACTERS
+    ]
+    for notification in run.steering.notifications:
+        if moment in notification.about:
+            run.messages.append(_sent(notification, whole, os.environ))
+
+
+def finish(run: Run) -> tuple[str, ...]:
+    """Wait for what is on its way, each within its own time limit. What was not sent, in words."""
+    messages, run.messages = run.messages, []
+    failed = []
+    for message in messages:
+        message.thread.join(max(0.0, message.deadline - time.monotonic()))
+        said = message.said[0] if message.said else f"it was not sent within {message.notification.timeout_seconds:g} s"
+        if said != _SENT:
+            failed.append(f"{message.notification.send}: {said}")
+    return tuple(failed)
+
+
+_SENT: Final = "sent"
+
+
+def _sent(notification: Notification, text: str, environ: Mapping[str, str]) -> Message:
+    deadline = time.monotonic() + notification.timeout_seconds
+    message = Message(notification, threading.Thread(), deadline)
+    # A daemon: a receiver that hangs must not keep the command from ending.
+    message.thread = threading.Thread(target=_deliver, args=(message, text, environ), name="notification", daemon=True)
+    message.thread.start()
+    return message
+
+
+def _deliver(message: Message, text: str, environ: Mapping[str, str]) -> None:
+    said = "no such sender"
+    to = message.notification.to
+    try:
+        if to.startswith(("env:", "file:")):
+            to = resolved(to, environ, message.notification.send)
+        for tries_left in (2, 1):
+            try:
+                left = message.deadline - time.monotonic()
+                if left <= 0:
+                    break
+                SENDERS[message.notification.send].send(to, text, left / tries_left)
+            except NotSent as error:
+                said = str(error)
+            else:
+                said = _SENT
+                break
+    except OperatorError as error:
+        said = error.what
+    except Exception as error:  # noqa: BLE001 - a defect of a sender is no reason to undo a release, nor to write a trace over the screen
+        said = type(error).__name__
+    message.said.append(said)

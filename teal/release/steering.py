@@ -1,0 +1,107 @@
+"""The hooks and notifications of a release: checked once when it begins, kept beside its plan, and obeyed by whoever goes on with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from contract.steering import Steering
+from teal.errors import BadInput, OperatorError
+from teal.ports.target import Rules, Target
+from teal.record.model import Store
+from teal.record.releases import read_kept
+from teal.release.plan import STEPS
+from teal.release.senders.registry import SENDERS
+
+_SHARED: Final = ("shift", "behave", "analyse", "pause")  # steps that there are for each share
+_SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET_CHARACTERS: Final = 8  # a shorter value stands in many words by chance
+
+
+def steering_key(id: str) -> str:
+    return f"releases/{id}.steering.json"
+
+
+def checked(target: Target, environ: Mapping[str, str]) -> Steering:
+    """What the target's file says. Raises BadInput for a step or a sender that there is not, a secret that cannot be read, and one that
+    is written out where everybody sees it."""
+    found = target.steering()
+    known = step_names(target.rules)
+    for hook in found.hooks:
+        if hook.step not in known:
+            close = difflib.get_close_matches(hook.step, known, 1)
+            raise _wrong(f"hook {hook.name}: no release has a step {hook.step}", f"write {close[0] if close else known[0]}")
+        for name, reference in hook.secrets.items():
+            resolved(reference, environ, f"hook {hook.name}: {name}")
+        _refuse_secrets(hook.name, (*hook.run, hook.post or ""), environ)
+        if hook.post and not hook.post.startswith("http"):
+            resolved(hook.post, environ, f"hook {hook.name}: post")
+    for number, notification in enumerate(found.notifications):
+        sender = SENDERS.get(notification.send)
+        if sender is None:
+            raise _wrong(
+                f"notifications.{number}: there is no sender {notification.send}", f"write one of {', '.join(sorted(SENDERS))}"
+            )
+        if said := sender.refuses(notification.to):
+            raise _wrong(f"notifications.{number}: {said}", "correct its `to`")
+        if notification.to.startswith(("env:", "file:")):
+            resolved(notification.to, environ, f"notifications.{number}")
+    return found
+
+
+def step_names(rules: Rules) -> tuple[str, ...]:
+    """Every step that a hook can name: a kind, or one of its shares."""
+    kinds = tuple(step.name for step in STEPS)
+    return (*kinds, *(f"{kind}-{percent}" for kind in _SHARED for percent in rules.steps))
+
+
+def keep(store: Store, id: str, steering: Steering) -> None:
+    """Beside the plan, so that whoever resumes or undoes the release asks and tells the same; nothing where nothing is to be kept."""
+    if steering != Steering():
+        store.create(steering_key(id), steering.model_dump_json(indent=1).encode())
+
+
+def kept(store: Store, id: str) -> Steering:
+    """Raises StoreFailed when it cannot be read: a release must not go on without a hook that would have stopped it."""
+    return read_kept(Steering, store, steering_key(id)) or Steering()
+
+
+def resolved(reference: str, environ: Mapping[str, str], whose: str) -> str:
+    """The secret itself. Raises BadInput when it is not there."""
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        value = environ.get(place, "")
+    else:
+        try:
+            value = Path(place).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError, RuntimeError) as error:
+            raise _wrong(f"{whose}: {reference} cannot be read ({type(error).__name__})", f"ls -l {place}") from None
+    if not value:
+        raise _wrong(
+            f"{whose}: {reference} is empty or not set", f"export {place}=..." if kind == "env" else f"write it into {place}"
+        )
+    return value
+
+
+def _refuse_secrets(name: str, words: Iterable[str], environ: Mapping[str, str]) -> None:
+    """What stands in an argument is seen by every process of the machine, and kept in the record and the evidence."""
+    for variable, value in environ.items():
+        if len(value) >= _SECRET_CHARACTERS and _SECRET_NAME.search(variable) and any(value in word for word in words):
+            raise _wrong(
+                f"hook {name}: the value of {variable} is written out in it", f"write secrets: {{{variable}: env:{variable}}}"
+            )
+
+
+def _wrong(what: str, next: str) -> BadInput:
+    return BadInput(f"teal:releases: {what}", where="the stack's configuration", next=next)
+
+
+def without_store_errors(store: Store, id: str) -> Steering:
+    """As `kept`, for who undoes: giving users back waits for no file of a store."""
+    try:
+        return kept(store, id)
+    except OperatorError:
+        return Steering()
