@@ -23,6 +23,11 @@ END_SECONDS: Final = 30.0
 ABANDONED_SECONDS: Final = 120.0
 
 
+# No lease is nearly as long (120 s, ten on a laptop; a living releaser prolongs its own). One that ends later was written before the clock
+# was set back, and says nothing: a dead releaser's would hold the traffic for as long as the clock was wrong.
+LONGEST_LEASE_SECONDS: Final = 3600.0
+
+
 @dataclass(frozen=True, slots=True)
 class Users:
     """Requests of users that one color answered, and how many of those failed (5xx)."""
@@ -43,10 +48,15 @@ def suffering(now: Users, before: Users) -> bool:
     return now.failed >= FAILED_LEAST and now.share >= FAILED_SHARE and now.share >= before.share + WORSE_BY
 
 
+def is_over(expires_at: datetime, now: datetime) -> bool:
+    """Whether a lease has ended, or ends so late that the clock which stamped it was wrong."""
+    return not 0 < (expires_at - now).total_seconds() <= LONGEST_LEASE_SECONDS
+
+
 def is_unheld(record: Mapping[str, Any], now: datetime) -> bool:
     """Whether a release is under way and nobody's lease on it lives."""
     lease = record.get("lease")
-    return record.get("release") is not None and (lease is None or datetime.fromisoformat(str(lease["expires_at"])) <= now)
+    return record.get("release") is not None and (lease is None or is_over(datetime.fromisoformat(str(lease["expires_at"])), now))
 
 
 def is_promoted(record: Mapping[str, Any]) -> bool:

@@ -35,12 +35,8 @@ from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, 
 REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one may be on its way, and what ends meanwhile is in the next
 STOP_SECONDS: Final = 15.0  # for users in the middle of an answer when the run is over, unless --stop-timeout says otherwise
 LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
-REPORTER: Final = (
-    sys.executable,
-    "-m",
-    "loadtests",
-    "report",
-)  # a process of its own: plots would hold up the master's heartbeats
+# A process of its own: drawing plots would hold up the heartbeats of Locust's master.
+REPORTER: Final = (sys.executable, "-m", "loadtests", "report")
 EXIT_INTERRUPTED: Final = 130
 
 # What Locust looks for.

@@ -28,9 +28,8 @@ UPLOADING: Final = (SENT, LOOKED_UP, FINDABLE, REMOVED)
 QUESTIONS: Final = (SEARCH, FIRST_EVENT)  # one sample for each question that somebody asked
 
 
-Outcome = Literal[
-    "kept", "breached", "too few", "void", "failed"
-]  # void: the generator was the limit; failed: the load test itself
+# void: the generator was the limit; failed: the load test itself.
+Outcome = Literal["kept", "breached", "too few", "void", "failed"]
 
 
 class _Data(BaseModel):

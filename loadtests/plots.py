@@ -31,12 +31,8 @@ from loadtests.measured import (
 
 WIDTH_INCHES: Final = 9.0
 HEIGHT_INCHES: Final = 2.6
-PLACE: Final = (
-    0.07,
-    0.18,
-    0.70,
-    0.76,
-)  # left, bottom, width, height: the same in each plot, so that their times lie below each other
+# Left, bottom, width and height: the same in each plot, so that their times lie below each other.
+PLACE: Final = (0.07, 0.18, 0.70, 0.76)
 POINTS: Final = 90  # of a line: a percentile of a window needs some requests in it
 NAMES: Final = (SEARCH, FIRST_EVENT, FIRST_TOKEN, END, HEALTH)
 COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}

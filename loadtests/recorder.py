@@ -98,9 +98,8 @@ class Recorder:
         counts: dict[str, Count] = {}
         for entry in self._environment.stats.entries.values():
             now = Count(requests=entry.num_requests, failed=entry.num_failures, ms=dict(entry.response_times))
-            counts[entry.name] = counts.get(entry.name, Count()).plus(
-                now
-            )  # one name may have two methods: a request and an event
+            # One name may have two methods: a request and an event.
+            counts[entry.name] = counts.get(entry.name, Count()).plus(now)
         if known.between_tokens_ms:
             gaps = dict(known.between_tokens_ms)
             counts[BETWEEN_TOKENS] = Count(requests=sum(gaps.values()), ms=gaps)

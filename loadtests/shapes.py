@@ -14,13 +14,8 @@ Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
 SETTLE_SECONDS: Final = 5.0  # of a stage, not judged: users spawn within a second, and workers report every 3 s
 NONE: Final = "none"  # Locust's own -u, -r and -t
-MIX: Final = {
-    "Searcher": 6.0,
-    "Asker": 3.0,
-    "Conversation": 1.0,
-    "Uploader": 0.0,
-    "HealthProbe": 0.0,
-}  # the last two are one of each
+# Weights of the users; of the last two there is one each.
+MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}
 
 
 @dataclass(frozen=True, slots=True)

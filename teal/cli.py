@@ -23,8 +23,8 @@ from teal.client.service import Client, require_collection, require_key, words
 from teal.drill import commands as drill_commands
 from teal.errors import OperatorError
 from teal.events import Event
+from teal.laptop import causes, logs
 from teal.laptop import doctor as checks
-from teal.laptop import logs
 from teal.laptop import status as truth
 from teal.laptop import up as lifecycle
 from teal.laptop.address import address
@@ -310,6 +310,9 @@ def run(arguments: list[str]) -> int:
         fail(error.fields(), str(error), as_json)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if isinstance(error, OSError) and (refused := causes.of_machine(error)):
+            fail(refused.fields(), str(refused), as_json)
+            return refused.exit_code
         where = keep_trace(error)
         text = f"Unexpected: {type(error).__name__}: {str(error)[:200]}\n  where: {where}\n  next:  teal doctor"
         fail({"code": "unexpected", "what": type(error).__name__, "where": where, "next": "teal doctor"}, text, as_json)

@@ -40,7 +40,7 @@ _MEASURES: Final = tuple(
         ),
         (
             r"\bhow (?:tall|high|deep|wide|thick)\b|\bwie (?:tief|breit|dick)\b",
-            r"\d\s?(?:[cmdkµ]?m|ft|in|km|mi|floors?|[\"″'′])\b|met(?:re|er)|inch|feet|foot|height|high|tall|deep|wide|thick|elevation|altitude|percent|%|tief|breit|dick|level",
+            r"\d\s?(?:[cmdkµ]?m|ft|in|km|mi|floors?|[\"″'′])\b|met(?:re|er)|inch|feet|foot|height|high|tall|deep|wide|thick|elevation|altitude|percent|%|tief|breit|dick|level|[€$£¥]|\b(?:euro|dollar|pound|franc)s?\b",
         ),
         (r"\bhow (?:hot|warm|cold)\b|\bwie (?:heiß|warm|kalt)\b", r"°|degree|grad\b|\bK\b|temperatur"),
         (r"\bhow loud\b|\bwie laut\b", r"\bdb\b|decibel|dezibel|noise|loud"),
@@ -52,7 +52,10 @@ _LASTING_ASKED: Final = re.compile(
     r"\bhow (?:long|often|soon|late|far)\b|\bwie (?:lange|oft|weit)\b|\bcombien de temps\b|\bcu[áa]nto (?:dura|tiempo)\b",
     re.IGNORECASE,
 )
-_MOMENT_ASKED: Final = re.compile(r"\bwhen\b|\bwhat (?:time|date|year)\b|\bwann\b|\bquand\b|\bcu[áa]ndo\b", re.IGNORECASE)
+_MOMENT_ASKED: Final = re.compile(
+    r"\bwhen\b|\b(?:what|which) (?:time|date|year|day|weekday|month)\b|\bwann\b|\ban welchem (?:tag|datum)\b|\bquand\b|\bquel jour\b|\bcu[áa]ndo\b|\bqué día\b",
+    re.IGNORECASE,
+)
 _MOMENT: Final = re.compile(
     r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|weekdays?|weekends?|january|february|march|april|may|june|july|august|september|october|"
     r"november|december|morning|noon|afternoon|evening|midnight|night|dawn|dusk|sunrise|sunset|spring|summer|autumn|winter|easter|christmas|"
@@ -91,12 +94,18 @@ _PERSON_ASKED: Final = re.compile(
     r"\bwho(?:m|se)?\b|\bqui\b(?!\s+(?:est|sont)\s+(?:le|la|les)\s+\w+\s+qui)|\bqui[ée]n(?:es)?\b|\bчьё|\bкто\b", re.IGNORECASE
 )
 _PERSON: Final = re.compile(
-    r"\b(?:everyone|everybody|nobody|anyone|all|team|department|office|desk|managers?|directors?|heads?|chair\w*|treasurer|secretary|owners?|tenants?|landlord|"
+    r"\b(?:everyone|everybody|nobody|anyone|all|team|department|office|desk|managers?|directors?|heads?|officers?|chair\w*|treasurer|secretary|owners?|tenants?|landlord|"
     r"employees?|members?|staff|students?|teachers?|doctors?|nurses?|parents?|customers?|guests?|visitors?|drivers?|engineers?|technicians?|supervisors?|"
     r"company|council|committee|board|firm|administrators?|admins?|users?|children|adults|"
     r"locataires?|bailleur|propriétaires?|directeur|directrice|président\w*|gardien\w*|service|société|salariés?|membres?|tous|personne|"
     r"director\w*|president\w*|dueñ\w+|propietari\w+|inquilin\w+|vecin\w+|emplead\w+|soci[oa]s?|empresa|todos|nadie|"
     r"директор\w*|начальник\w*|бухгалтер\w*|председатель|сотрудник\w*|отдел\w*|все|никто|мастер\w*)\b",
+    re.IGNORECASE,
+)
+# The head of a column, or a key, whose values are people, whatever they are called.
+_OF_PEOPLE: Final = re.compile(
+    r"(?:\A|, )(?:who|name|person|owner|responsible|assignee|contact|author|wer|zuständig|verantwortlich|qui|responsable|professeur|quién|кто|ответственный)"
+    r"\b[^,:：]{0,40}[:：]",
     re.IGNORECASE,
 )
 _ARABIC: Final = re.compile(r"ثلاث|أربع|اربع|خمس|ست|سبع|ثمان|تسع|عشر|مئ|مائ|ألف")
@@ -139,6 +148,22 @@ def _wanted(asked: str) -> _Wanted:
     )
 
 
+_ARTICLES: Final = frozenset("un una uno une um uma ein eine einen einem einer eines".split())  # noqa: SIM905 - read as words
+
+
+def _amount(question: Question, wanted: _Wanted, text: str) -> bool:
+    """Whether a word of the text is an amount. An article counts nothing but the thing asked for; "No" begins sentences in Spanish."""
+    for found in _AMOUNT.finditer(text):
+        word = found[0].lower()
+        if word == "no" and question.language != "en":
+            continue
+        following = fold(text[found.end() : found.end() + 2 * _ROOT].strip())
+        # "una vez" counts "veces": by two letters, since plurals change the end of a word
+        if word not in _ARTICLES or wanted.counted is None or following[:2] == wanted.counted[:2]:
+            return True
+    return False
+
+
 def fits(question: Question, text: str) -> bool:
     """Whether a piece holds something of the kind that the question asks for, and something beside the question's own words."""
     wanted = _wanted(question.text)
@@ -147,7 +172,7 @@ def fits(question: Question, text: str) -> bool:
     if not _in_same_script(wanted, text):
         return False
     if wanted.amount and not (
-        numbers_in(text) - wanted.numbers or _AMOUNT.search(text) or (wanted.lasting and _MOMENT.search(text))
+        numbers_in(text) - wanted.numbers or _amount(question, wanted, text) or (wanted.lasting and _MOMENT.search(text))
     ):
         return False
     if wanted.moment and not (numbers_in(text) or _MOMENT.search(text)):
@@ -204,6 +229,8 @@ def _adds(question: Question, text: str) -> bool:
 
 def _names_someone(question: Question, text: str) -> bool:
     said = words_of(question.text).folded
-    return _PERSON.search(text) is not None or any(
-        not words_of(name).folded <= said for name in _NAME.findall(_HEADS.sub(", ", text))
+    return (
+        _PERSON.search(text) is not None
+        or _OF_PEOPLE.search(text) is not None
+        or any(not words_of(name).folded <= said for name in _NAME.findall(_HEADS.sub(", ", text)))
     )

@@ -40,9 +40,8 @@ class CatalogView:
 
     async def current(self) -> None:
         """Return at once while the last look is young enough, else after a new one. Raises `CatalogUnavailable`."""
-        oldest = (
-            self._clock() - VIEW_SECONDS
-        )  # of this moment: a look that takes longer than it is trusted for must not be repeated for ever
+        # Counted from this moment on: a look that takes longer than it is trusted for must not be repeated for ever.
+        oldest = self._clock() - VIEW_SECONDS
         while self._looked_at <= oldest:
             await self.look()
 

@@ -14,7 +14,6 @@ _NUMBERS: Final = rf"\^?{_NAME}\^?\d{{1,3}}(?:{_GAP}(?:,|;|&|and|und|-|–|—){
 _MARK_TEXT: Final = rf"(?i:\[\[?{_GAP}{_NUMBERS}{_GAP}\]\]?|【{_GAP}{_NUMBERS}(?:[†:][^】\n]{{0,40}})?{_GAP}】|\((?:sources?|quellen?|来源){_GAP}{_NUMBERS}\))"
 _MARK: Final = re.compile(_MARK_TEXT)
 _RANGE: Final = re.compile(r"(\d{1,3})\s*[-–—]\s*\^?(?:[^\W\d]+\s*)?(\d{1,3})")
-_PLAIN: Final = re.compile(r"\[(\d{1,3})\]")
 # A sentence ends at . ! or ?, with the citations behind it, before white space and no small letter ("e.g. this" goes on); or at a
 # line break.
 _END: Final = re.compile(rf"[.!?][\"')\]*_]*(?:\s*{_MARK_TEXT})*(?=\s+[^a-z\s])|[。！？][\"”」』）]*(?:\s*{_MARK_TEXT})*|\n+")

@@ -71,7 +71,8 @@ def told(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
             continue
         left = [one for one in left if one not in against]
         for place, one in enumerate(sorted((first, *against), key=lambda each: each.source.dated, reverse=True)):
-            yield f"{_OTHER if place else _NEWEST}“{one.source.title}” ({one.source.date_words}): {one.text}", one.source.n
+            text = one.text.removeprefix(f"{one.source.title}: ")
+            yield f"{_OTHER if place else _NEWEST}“{one.source.title}” ({one.source.date_words}): {text}", one.source.n
 
 
 def _words(text: str) -> frozenset[str]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.answering.question import Question, Term, contradicts, share, words_of
+from app.answering.numbers import within
+from app.answering.question import Question, Term, contradicts, figure, share, words_of
 
 # Whole passages, before a language model is asked.
 MIN_COSINE: Final = 0.40  # between the best unanswerable question (0.36) and the worst answerable one (0.44)
@@ -23,6 +24,8 @@ MIN_FOCUS_OF_ROW: Final = 0.6  # without what the title says of the whole table
 MIN_GAIN_OF_ROW: Final = -0.05
 MIN_SHARE_WITH_MEANING: Final = 0.45  # of the question, where the rest is said in other words
 MIN_SIMILARITY: Final = 0.60  # cosine of question and piece, then
+# Of a piece that holds no word of the question itself: a title may hold them all, and then every sentence under it (0.58 is another's, 0.69 its own).
+MIN_SIMILARITY_ALONE: Final = 0.60
 # The least by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
 MIN_GAIN: Final = 0.02
 # Or, with this much of the question held, a missing word may leave the nearness as it is ("single", where the piece says "individual").
@@ -47,11 +50,11 @@ class Held:
     refused: bool
 
 
-def held(question: Question, own: str, around: str, lead: str = "", head: str = "") -> Held:
+def held(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Held:
     """What of the question a piece holds, alone and with the words around it that belong to it.
 
     `lead`: what all of the document is about. A name that only this holds, or a word of its title lines (`head`), is neither for nor
-    against the piece.
+    against the piece. `cells`: of a row, whose spans hold every number between their ends.
     """
     inside, about, top = words_of(own), words_of(lead), words_of(head)
     whole = inside | words_of(around)
@@ -59,14 +62,16 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     total = covered = mine = asked = told_of = 0.0
     missing: list[Term] = []
     refused = bool(question.any_of) and not any(share(term, whole | about, tongue=tongue) for term in question.any_of)
-    told = False  # by a word of its own
+    told = in_span = False  # `told`: by a word of its own
     for term in question.asked:
-        part = share(term, whole, tongue=tongue)
+        spanned = bool(cells) and bool(number := figure(term)) and any(within(number, cell) for cell in cells)
+        in_span = in_span or spanned
+        part = 1.0 if spanned else share(term, whole, tongue=tongue)
         if part < 1.0 and head and share(term, top, tongue=tongue) == 1.0:
             continue
         if part < 1.0 and lead and (term.naming or _is_name(term)) and share(term, about, tongue=tongue):
             continue
-        itself = share(term, inside, tongue=tongue) if part else 0.0
+        itself = (1.0 if spanned else share(term, inside, tongue=tongue)) if part else 0.0
         if term.kind != "kind" and share(term, top, tongue=tongue) < 1.0:
             asked, told_of = asked + term.weight, told_of + part * term.weight
         total, covered, mine = total + term.weight, covered + part * term.weight, mine + itself * term.weight
@@ -75,7 +80,7 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
             if part < _MOST_OF_IT:
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
-    refused = refused or not total or (bool(missing) and not told)
+    refused = refused or not total or (bool(missing) and (in_span or not told))  # a span says nothing of another measure
     return Held(
         covered / total if total else 0.0,
         told_of / asked if asked else 1.0,
@@ -91,7 +96,7 @@ def answers(found: Held, similarity: float | None, gains: Sequence[float]) -> bo
         return False
     if not found.missing and found.covered >= MIN_SHARE:
         return (similarity is not None or found.focus >= MIN_SHARE) and (
-            found.own > 0 or similarity is None or similarity >= MIN_COSINE
+            found.own > 0 or similarity is None or similarity >= MIN_SIMILARITY_ALONE
         )
     if similarity is None:
         return found.covered >= MIN_SHARE and found.focus >= MIN_SHARE

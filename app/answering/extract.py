@@ -9,14 +9,16 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from app.answering import conflict, evidence
+from app.answering import conflict, evidence, listing
 from app.answering.answer_type import fits
 from app.answering.attribution import Claim
 from app.answering.evidence import Held
+from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
 from app.answering.prompt import Source
-from app.answering.question import Question, Term, Words, share, words_of
-from app.answering.quotable import Quotable, candidates, narrowed, records
+from app.answering.question import Question, Term, Words, settled, share, words_of
+from app.answering.quotable import Quotable, candidates, records
+from app.answering.rows import narrowed
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
@@ -41,6 +43,11 @@ _INSTRUCTION: Final = re.compile(
 )
 _NEGATED: Final = re.compile(r"n['’]t\b|\b(?:not|never|without)\b", re.IGNORECASE)
 _ASIDE: Final = ("Note ", "In addition", "For more", "Information on", "For example", "However", "If, ", "If for ")
+# Asks for the place of something, which is in the heading above it.
+_WANTS_HEADING: Final = re.compile(
+    r"\b(?:which|what|welche[rmsn]?|quelle|qué|какой|какая) (?:version|release|section|chapter|article|slide|Abschnitt|Kapitel|versión|sección|chapitre|версии|версия|раздел)",
+    re.IGNORECASE,
+)
 _MOST_EXPLAINING: Final = 3  # passages
 _EXPLAINS: Final = re.compile(
     r"\A\W*+(?:how (?:do|does|can|could|should|to|is|are|would)\b|why\b|explain\b|describe\b|what (?:is|are) the differences?\b)",
@@ -70,28 +77,35 @@ class Found:
     held: Held
     score: float
     weak: bool = False  # enough only beside a better one: another version of the document says it in other words
+    listed: bool = False  # one of a list, of which each is said
 
 
 async def extract(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
     explains = _EXPLAINS.match(question.text) is not None
-    weighed = [(piece, _held(question, piece)) for piece in candidates(sources) if not (piece.loose if explains else piece.leads)]
+    pieces, for_source = candidates(sources), _by_source(question, sources)
+    wants_heading = _WANTS_HEADING.search(question.text) is not None
+    mails = {source.n for source in sources if is_mail(source)}
+    weighed = [(piece, _held(for_source[piece.n], piece)) for piece in pieces if not (piece.loose if explains else piece.leads)]
     likely = [
         (piece, found)
         for piece, found in weighed
         if not found.refused
         and found.covered >= evidence.MIN_SHARE_WITH_MEANING
         and not (piece.loose and found.missing)
-        and fits(question, _narrowed(question, piece))
+        and not (found.own == 0 and piece.n in mails and is_mail_head(piece.text))
+        and fits(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
     ]
     likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))
     similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
     wants_number = _WANTS_NUMBER.search(question.text) is not None
+    columns = words_of("\n".join(head for piece, _ in weighed for head, _ in piece.cells))
     accepted: list[Found] = []
     for place, (piece, found) in enumerate(likely):
         similarity = similarities.get(place)
         more = gains.get(place, ())
         as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
+        as_row = as_row and not _holds_any(found.missing, columns, question.language)  # that is another table's column
         weak = not evidence.answers(found, similarity, more) and not as_row
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
@@ -102,13 +116,38 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
     if not accepted and explains and not any(term.kind == "exact" for term in question.asked):
         accepted = await _explained(question, sources, meaning)
     if not accepted and not explains:
-        accepted = list(_recorded(question, sources))
-    return sorted(accepted, key=lambda one: -one.score)
+        accepted = list(_recorded(question, sources)) or list(_listed(question, sources))
+    return sorted(_latest(accepted, sources), key=lambda one: -one.score)
+
+
+def _latest(found: Sequence[Found], sources: Sequence[Source]) -> list[Found]:
+    """Without what an e-mail quotes of those before it, where its own words answer."""
+    document = {source.n: source.document for source in sources}
+    own = {document[one.piece.n] for one in found if not one.weak and not one.piece.earlier}
+    return [one for one in found if not one.piece.earlier or document[one.piece.n] not in own]
 
 
 def _held(question: Question, piece: Quotable) -> Held:
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
-    return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head)
+    cells = [value for _, value in piece.cells]
+    return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
+
+
+def _by_source(question: Question, sources: Sequence[Source]) -> dict[int, Question]:
+    """The question as each source's document can answer it."""
+    texts = dict[str, list[str]]()
+    for source in sources:
+        texts.setdefault(source.document, []).append(f"{source.title}\n{source.text}")
+    asked = {document: settled(question, words_of("\n".join(told))) for document, told in texts.items()}
+    return {source.n: asked[source.document] for source in sources}
+
+
+def _listed(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+    """Every line of a list, or none when there are more than can be said."""
+    for found in (list(listing.under_heading(question, sources)), list(listing.with_value(question, sources))):
+        if 0 < len(found) <= listing.MOST_LISTED:
+            yield from (Found(piece, held, 1.0, listed=True) for piece, held in found)
+            return
 
 
 def _recorded(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
@@ -177,6 +216,8 @@ def _shown(piece: Quotable) -> str:
 def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source] = ()) -> list[Found]:
     """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
     each other version of the best piece's document its best piece is said too."""
+    if any(one.listed for one in found):
+        return list(found)
     every, found = found, [one for one in found if not one.weak]
     if (
         question.language != "en" and found and not found[0].held.missing
@@ -231,27 +272,44 @@ class ExtractiveWriter:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
         kept = chosen(question, await extract(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
-        said = [conflict.Statement(_quoted(question, one.piece), one.piece.text, by_number[one.piece.n]) for one in kept]
-        explains = (
-            _EXPLAINS.match(question.text) is not None
-        )  # what parts of an explanation add to each other is no contradiction
+        said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
+        # What the parts of an explanation add to each other is no contradiction.
+        explains = _EXPLAINS.match(question.text) is not None
         for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.told(said):
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 
 
+def _told(question: Question, kept: Sequence[Found]) -> Iterator[tuple[Found, str]]:
+    """Each piece as it is said. What stands above several of one passage is said before the first of them."""
+    above: tuple[int, str] | None = None
+    for one in kept:
+        text = listing.shortened(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
+        before = (one.piece.n, _named(question, one.piece))
+        yield one, f"{before[1]}{text}" if before != above else text
+        above = before
+
+
 def _quoted(question: Question, piece: Quotable) -> str:
-    """A footnote's mark inside the quote would read as a citation of ours. What a name of the question stands in above it goes before."""
-    text = _FOOTNOTE.sub("", _narrowed(question, piece))
-    own = words_of(piece.text)
+    """A footnote's mark inside the quote would read as a citation of ours."""
+    return _FOOTNOTE.sub("", _narrowed(question, piece))
+
+
+def _named(question: Question, piece: Quotable) -> str:
+    """What goes before a quote: who wrote it, the lines above it that a name of the question stands in, the heading that was asked for."""
+    if piece.earlier:
+        return f"{' '.join(piece.earlier.split())} "
+    own, text = words_of(piece.text), _quoted(question, piece)
     outside = [term for term in question.asked if term.kind != "kind" and not share(term, own, tongue=question.language)]
     lines = [line for line in piece.context.split("\n")[1:] if _holds_any(outside, words_of(line), question.language)]
     lines = [line.rstrip(":：") for line in lines if len(line) <= 80 and not line.startswith(text[:8])]
+    if _WANTS_HEADING.search(question.text) and piece.heading not in lines:
+        lines.append(piece.heading)
     named = [line for line in lines if line not in text]
-    return f"{': '.join(_FOOTNOTE.sub('', line) for line in named)}: {text}" if named and piece.heading else text
+    return f"{': '.join(_FOOTNOTE.sub('', line) for line in named)}: " if named and piece.heading else ""
 
 
 def _narrowed(question: Question, piece: Quotable) -> str:
-    return narrowed(piece, lambda words: _asked_in(question, words)) if piece.cells else piece.text
+    return narrowed(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
 
 
 def _asked_in(question: Question, text: str) -> float:

@@ -18,29 +18,29 @@ def _words(text: str) -> list[str]:
 
 
 _SPACED: Final[dict[str, str]] = {
-    "en": """also been called come comes contain contains does everything exactly explain find get gets give gives happen happened happens
+    "en": """also been got part still called come comes contain contains does everything exactly explain find get gets give gives happen happened happens
         hello far here know last lasts let like list long look make makes many mean means much done name named need needs often old one please say says
         shall show somebody someone something soon take takes tell thank thanks use used uses using want wants way ways work works""",
-    "de": """frau herr herrn aber alle allem allen aller alles als am an auch auf aus bei beim bin bis bitte da damit dann darf das dass dem den denn der des
+    "de": """einfach eigentlich dürfen frau herr herrn aber alle allem allen aller alles als am an auch auf aus bei beim bin bis bitte da damit dann darf das dass dem den denn der des
         dessen deren dich die dies diese diesem diesen dieser dieses dir du durch ein eine einem einen einer eines er es etwas für gegen gibt
         habe haben hat hatte hoch ich ihm ihn ihr ihre ihren im in ins ist ja kann kein keine können lange man mein mich mir mit muss müssen
         nach nicht nie noch nur ob oder oft ohne sein seine sich sie sind so soll sollen sollte über um und uns unser unter viel viele vielen groß lang alt weit vom
         von vor wann war waren warum was welche welchem welchen welcher welches wem wen wenn wer werden weshalb wie wieso wieviel wieviele
         will wir wird wo wofür woher wohin womit worden wurde wurden zu zum zur heißt bedeutet""",
-    "fr": """à afin ai alors pendant durant selon après avant as au aucun aussi aux avec avoir c ça car ce ces cet cette ceux chez combien comme comment d dans de depuis des
+    "fr": """peux pouvons dois devons à afin ai alors pendant durant selon après avant as au aucun aussi aux avec avoir c ça car ce ces cet cette ceux chez combien comme comment d dans de depuis des
         doit doivent donc du elle elles en entre es est et eu eux faire fait faut il ils j je l la le les leur leurs lui ma mais me mes moi
         mon n ne ni nos notre nous on ont ou où par pas peut peuvent plus pour pourquoi puis qu quand que quel quelle quelles quels qui quoi
         s sa sans se ses si son sont sous sur t ta te tes toi ton tous tout toute très tu un une vos votre vous y a été sera signifie
         appelle""",
-    "es": """a al algo algún alguna ante antes como cómo con cuál cuáles cuando cuándo cuánta cuántas cuánto cuántos de debe deben del desde
+    "es": """puedo puedes podemos debo debemos tengo tenemos a al algo algún alguna ante antes como cómo con cuál cuáles cuando cuándo cuánta cuántas cuánto cuántos de debe deben del desde
         donde dónde dos e el él ella ellas ellos en entre era es esa ese eso esta está están este esto fue ha hace hacia han hasta hay la
         las le les lo los más me mi mis muy no nos o para pero por porque puede pueden que qué quién quiénes se sea ser si sí sin sobre son
         su sus también te tiene tienen tu un una uno y ya yo significa significan llama""",
-    "it": """a ad ai al alla alle allo anche che chi ci come con cosa cui da dai dal dalla dalle de degli dei del della delle dello deve di
+    "it": """posso possiamo devo dobbiamo a ad ai al alla alle allo anche che chi ci come con cosa cui da dai dal dalla dalle de degli dei del della delle dello deve di
         dove e è ed era fa gli ha hanno i il in io l la le lei li lo loro lui ma mi ne nei nel nella nelle no noi non o ogni per perché più
         può quale quali quando quanta quante quanto quanti questa questo qui se si sono su sua sue sui sul sulla suo suoi tra tu un una uno
         vi significa chiama""",
-    "pt": """a ao aos as até com como da das de dela dele deve do dos e é ela ele eles em entre era essa esse esta está este eu foi há isso
+    "pt": """posso podemos devo devemos a ao aos as até com como da das de dela dele deve do dos e é ela ele eles em entre era essa esse esta está este eu foi há isso
         isto já lhe mais mas me meu minha muito na nas não no nos nós o onde os ou para pela pelas pelo pelos pode podem por porque qual
         quais quando quanta quantas quanto quantos que quem são se sem ser seu seus sua suas só também te tem têm um uma você significa
         chama""",
@@ -55,13 +55,13 @@ _SPACED: Final[dict[str, str]] = {
         tej ten to tu tym w we więc z za ze że dlaczego musi oznacza nazywa""",
     "tr": """ama bir biz bu da daha de değil diye en gibi hangi her ile için ise kadar kaç kim kimdir mi mı mu mü ne neden nedir nerede
         nereden nereye niçin o olan olarak onu sen siz şu var ve veya ya""",
-    "ru": """а без более бы был была были было быть в вам вас весь каким каких какими которого которой которая который во вот все всё всего вы где да для до его ее её если есть же за зачем
+    "ru": """могу можем должна должны а без более бы был была были было быть в вам вас весь каким каких какими которого которой которая который во вот все всё всего вы где да для до его ее её если есть же за зачем
         и из или им их к как какая какие какой каком какого какую когда кого ко кто куда ли меня мне можно мой мы на над надо не него нее
         нет ни них но ну о об он она они оно от откуда по под почему при с сколько со так там то того тоже том тот ты у уже чего чем что
         чтобы чья эта эти это этого этот я должен нужно называется значит означает обозначает""",
     "uk": """а без був була було бути в вам вас ви від він вона вони все де для до є за з із і його йому її й коли кого куди як яка яке
         який які якого котра ми на не ні о об по під при про скільки та так там те того то ту у хто це цей ця чи чого чому що щоб я""",
-    "ar": """ما ماذا من متى أين كيف كم لماذا هل أي أية هو هي هم هذا هذه ذلك تلك التي الذي الذين في على إلى عن مع أن إن كان كانت يكون تكون
+    "ar": """يمكنني يمكننا أستطيع نستطيع ما ماذا من متى أين كيف كم لماذا هل أي أية هو هي هم هذا هذه ذلك تلك التي الذي الذين في على إلى عن مع أن إن كان كانت يكون تكون
         و أو ثم لا لم لن قد كل بعد قبل عند بين حتى هناك يمكن يجب تبلغ يبلغ لكل تقدر""",
     "he": """מה מי מתי איפה היכן איך כיצד כמה למה מדוע האם איזה איזו של על את אל עם הוא היא הם זה זאת זו אלה כי אם או גם לא יש אין כל""",
     "hi": """क्या कौन कब कहाँ कहां कैसे कितना कितनी कितने क्यों किस किसका किसकी किसे है हैं था थी थे हो होता होती का की के को में से पर
@@ -86,7 +86,7 @@ FUNCTION_WORDS: Final[dict[str, frozenset[str]]] = {
 } | {"en": STOP_WORDS | frozenset(_SPACED["en"].split())}
 # Asked for, and often not in the answer: "Which day", "the name of".
 ANSWER_KINDS: Final = frozenset(
-    """amount color colour date day days hour hours kind minute minutes month months number person people place reason sort thing things time times
+    """version versions release amount color colour date day days hour hours kind minute minutes month months number person people place reason sort thing things time times
     type value week worth weeks year years location percentage percent address meaning definition
     tag tage uhr uhrzeit datum zeit jahr jahre monat monate woche wochen stunde stunden zahl anzahl art grund ort farbe
     année années jahren tagen monaten wochen stunden minuten mal fois vez veces volte раз минут месяцев weeks dauert dauern gilt gelten beträgt betragen liegt findet statt bekommt erhält reicht dure durent vaut lieu montant reçoit dura duran sale salen vale rige recibe

@@ -8,6 +8,21 @@ from typing import Final
 
 _NUMBER: Final = re.compile(r"\d(?:[\d.,'’\u00a0\u202f]*\d)?")
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,'’\u00a0\u202f]\d{3})+")
+# A span as a cell of a table says it: "501 to 2,500", "up to 500", "above 2,500".
+_BEGUN: Final = r"\A\W{0,3}(?:[A-Z]{3}\s)?"
+_FIGURE: Final = r"[€$£]?\s?(\d[\d.,'’\u00a0\u202f]{0,18})"
+_BETWEEN: Final = re.compile(
+    rf"{_BEGUN}(?:from |von |de |от )?{_FIGURE}\s?[^\W\d]{{0,12}}[€$£%]?\s?(?:to|bis|à|a|до|[-–—~〜至到])\s?{_FIGURE}",
+    re.IGNORECASE,
+)
+_UP_TO: Final = re.compile(
+    rf"{_BEGUN}(?:up to|under|below|less than|at most|bis(?: zu)?|unter|höchstens|jusqu['’]à|moins de|hasta|menos de|fino a|до|[<≤])\s?{_FIGURE}",
+    re.IGNORECASE,
+)
+_ABOVE: Final = re.compile(
+    rf"{_BEGUN}(?:above|over|more than|from|at least|über|ab|mehr als|mindestens|plus de|à partir de|más de|desde|oltre|свыше|от|[>≥])\s?{_FIGURE}",
+    re.IGNORECASE,
+)
 _HAN: Final = re.compile(r"[〇零一二两兩三四五六七八九十百千万萬]+")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LIST_NUMBER: Final = re.compile(r"^[^\S\n]*+(?:\d{1,2}[.)]|#{1,6}[^\S\n]*+\d{1,2}[.)])\s", re.MULTILINE)
@@ -43,13 +58,28 @@ _HAN_SCALES: Final = {"十": 10, "百": 100, "千": 1000}
 def numbers_in(text: str) -> frozenset[str]:
     """Every number, in one spelling: no thousands separators, a point before decimals, no leading zeros. Words for numbers count."""
     text = unicodedata.normalize("NFKC", text)
-    found = {_spelt(one) for one in _NUMBER.findall(text)}
+    found = {spelt(one) for one in _NUMBER.findall(text)}
     return frozenset(found | set(map(str, _said(text))) | {str(_han(one)) for one in _HAN.findall(text)})
 
 
 def claimed(text: str) -> frozenset[str]:
     """The numbers that a sentence states in digits, without the number of a list's item."""
-    return frozenset(_spelt(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
+    return frozenset(spelt(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
+
+
+def within(number: str, cell: str) -> bool:
+    """Whether a number is in the span that a cell of a table gives."""
+    cell = unicodedata.normalize("NFKC", cell)
+    try:
+        asked = float(spelt(number))
+        if found := _BETWEEN.match(cell):
+            return float(spelt(found[1])) <= asked <= float(spelt(found[2]))
+        if found := _UP_TO.match(cell):
+            return asked <= float(spelt(found[1]))
+        found = _ABOVE.match(cell)
+        return found is not None and asked >= float(spelt(found[1]))
+    except ValueError:  # a date or a version has more than one point
+        return False
 
 
 def holds(sentence: str, passage: str) -> bool:
@@ -67,7 +97,9 @@ def holds(sentence: str, passage: str) -> bool:
     return all(one in there or one in parts for one in stated)
 
 
-def _spelt(number: str) -> str:
+def spelt(number: str) -> str:
+    """A number in the one spelling of `numbers_in`."""
+    number = number.rstrip(".,'’\u00a0\u202f")
     if _GROUPED.fullmatch(number):
         return _plain(re.sub(r"\D", "", number))
     whole, _, rest = re.sub(r"[,'’\u00a0\u202f]", ".", number).partition(".")

@@ -10,9 +10,11 @@ from itertools import zip_longest
 from typing import Final, Literal
 
 from app.answering.function_words import ANSWER_KIND_WORDS, DENSE_FORMS, FUNCTION_WORDS, language
+from app.answering.numbers import spelt
 from app.answering.word_forms import ALIKE
 from app.text.analysis import compounds, runs, stems, word_terms
 from app.text.folding import fold
+from app.text.sentences import sentences
 
 
 def _set(words: str) -> frozenset[str]:
@@ -31,11 +33,23 @@ _MONEY: Final = re.compile(
     re.IGNORECASE,
 )
 _MONEY_WORDS: Final = _set(
-    "cost costs kostet kosten cuesta cuestan coute coutent costa costano custa custam стоит стоят kosztuje kosztuja koster kost تكلف سعر"
+    "cost costs kostet kosten cuesta cuestan coute coutent costa costano custa custam стоит стоят kosztuje kosztuja koster kost تكلف سعر "
+    "euro euros dollar dollars pound pounds franc francs"
 )
+_GROUPS: Final = re.compile(r"(?<=\d)[,'’\u00a0\u202f](?=\d{3}(?!\d))")  # of a number: 1,800
+_FIGURE: Final = re.compile(r"\A\d[\d.]{0,30}\Z")
+# Say of an amount that it is the highest or lowest; the answer says it in other words ("no more than").
+_LIMITS: Final = re.compile(
+    r"\b(?:como (?:máximo|mucho|mínimo)|au (?:maximum|plus|minimum|moins)|at (?:most|least)|al (?:massimo|minimo))\b",
+    re.IGNORECASE,
+)
+_LEAST_ALONE: Final = 2  # terms of a last sentence that can do without what was said before it
+_QUARTERS: Final = ("first", "second", "third", "fourth")
+_QUARTER: Final = re.compile(r"\bQ([1-4])\b|\b(?:(first|second|third|fourth)|([1-4])(?:st|nd|rd|th)) quarter\b", re.IGNORECASE)
+# These stand before an identifier and say only that it is one.
 _LABELS: Final = _set(
     "code codes error part item article number fehler fehlercode artikel nummer codigo codigos numero pieza erreur piece codice codigo код ошибка деталь артикул رمز الرمز"
-)  # stand before an identifier and say only that it is one
+)
 _NAMES_SHARE: Final = 0.75  # in a question of which more words than this have a capital, capitals say nothing
 _SHORTEST_PART: Final = 5  # letters of a word that may stand for a longer one that holds it, and of a shared beginning in English
 _SHORTEST_ROOT: Final = 4
@@ -44,9 +58,10 @@ _IN_DENSE: Final = re.compile(
     r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
 )
 _LONGEST_WORD: Final = 40  # letters, of the short words that are looked for before another one
-_PLACES: Final = _set(
-    "rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua"
-)  # "rue des Lilas" is one name
+# The word belongs to the name: "rue des Lilas" is one name.
+_PLACES: Final = _set("rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua")
+_STREET: Final = re.compile(r"(?:gasse|stra(?:ß|ss)e|str|weg|platz|allee|ring|damm|ufer)\Z", re.IGNORECASE)
+_HOUSE: Final = re.compile(r"\d{1,4}[a-z]?\Z")
 _BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")
 _IDENTIFIED: Final = re.compile(r"\s[«„“\"']?(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[\w-]+")
 _HOW: Final = _set("how wie")  # what follows asks for a measure: "how high", "wie teuer"
@@ -72,6 +87,7 @@ class Term:
     folded: str
     stems: tuple[str, ...]
     kind: Kind
+    told: bool = False  # it is of a sentence before the question ("My vase is broken. How long ...?")
     naming: bool = False  # it belongs to a name ("rue" des Tanneurs), or may be one (a German noun)
 
     @property
@@ -104,17 +120,27 @@ class Words:
         return Words(self.terms | other.terms, self.folded | other.folded, self.money or other.money)
 
 
+def _quarters(text: str) -> Iterator[str]:
+    """The other names of the quarters of a year: "Q1" is the first quarter."""
+    for found in _QUARTER.finditer(text):
+        number = int(found[1] or found[3] or 1 + _QUARTERS.index(found[2].lower()))
+        yield f"Q{number} {_QUARTERS[number - 1]} quarter"
+
+
 @lru_cache(4096)
 def words_of(text: str) -> Words:
     """What `text` holds."""
+    text = " ".join([text, *_quarters(text)])
     folded = frozenset(fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense)
-    return Words(frozenset(stems(text)), folded, _MONEY.search(text) is not None)
+    terms = frozenset(stems(_GROUPS.sub("", text))) | frozenset(stems(text))
+    return Words(terms, folded, _MONEY.search(text) is not None)
 
 
 def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
     """The terms; a word that stands before a name, or names a street and a small word between, belongs to it."""
     named: set[str] = set()
     nouns = False
+    street = ""
     for term, following in zip_longest(found, found[1:]):
         before = _word_before(text, text.find(term.text))
         noun = tongue == "de" and term.text[:1].isupper()  # the first one is what is asked for, of the others
@@ -124,14 +150,44 @@ def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]
             between = text[text.find(term.text) + len(term.text) : text.find(following.text)]
             apart = len(between.split()) > (term.folded in _PLACES)
             naming = naming or (not apart and not set(between) & set(",;:?!"))
-        yield replace(term, naming=True) if naming and term.kind == "word" else term
+        # "Lindengasse 14", "calle Jacaranda 7": a house's number belongs to the street before it
+        house = bool(street) and before == street and _HOUSE.match(term.folded) is not None
+        yield replace(term, naming=True) if house or (naming and term.kind == "word") else term
+        street = term.text.lower() if _STREET.search(term.text) or before in _PLACES else ""
 
 
 def read_question(text: str) -> Question:
     """The terms of a question that stands alone."""
     folded = [fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense]
     tongue = language(folded) if folded else ""
-    return Question(text, text, tuple(_with_names(list(_terms(text, tongue)), text, tongue)), tongue)
+    plain = _GROUPS.sub("", text)
+    asked = tuple(_with_names(list(_terms(plain, tongue)), plain, tongue))
+    return Question(text, text, tuple(_of_background(asked, plain, tongue)), tongue)
+
+
+def _of_background(asked: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
+    """The terms; those that only sentences before the question hold are marked as told."""
+    said = list(sentences(text))
+    last = {term.folded for term in _terms(said[-1], tongue) if term.kind != "kind"} if len(said) > 1 else set[str]()
+    whole = len(last) >= _LEAST_ALONE and not any(one.endswith(("?", "？", "؟")) for one in said[:-1])
+    for term in asked:
+        yield replace(term, told=True) if whole and term.kind == "word" and term.folded not in last else term
+
+
+def settled(question: Question, held: Words) -> Question:
+    """The question for a document that holds these words: what was told before it and the document does not speak of at all is background."""
+    if not any(term.told for term in question.asked):
+        return question
+    asked = [
+        replace(term, kind="kind") if term.told and not share(term, held, tongue=question.language) else term
+        for term in question.asked
+    ]
+    return replace(question, asked=tuple(asked))
+
+
+def figure(term: Term) -> str:
+    """The number that a term is, or ""."""
+    return spelt(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
 
 
 def share(term: Term, held: Words, *, tongue: str) -> float:
@@ -187,7 +243,7 @@ def _dense_share(run: str, held: Words) -> float:
 
 
 def _terms(text: str, tongue: str) -> Iterator[Term]:
-    bare = DENSE_FORMS.sub(lambda found: " " * len(found.group()), text)
+    bare = _LIMITS.sub(_blank, DENSE_FORMS.sub(_blank, text))
     quoted = [found.span(1) for found in _QUOTED.finditer(text)]
     found = [
         (place + part_place, 0 if part_place else run_place, run, dense, part)
@@ -231,6 +287,10 @@ def _terms(text: str, tongue: str) -> Iterator[Term]:
         known = _identifier_terms(run, text) if any(map(str.isdigit, run)) else word_terms(run)[:1]
         if dense or known:
             yield Term(run, folded, known, kind)
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found.group())
 
 
 def _word_before(text: str, place: int) -> str:

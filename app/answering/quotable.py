@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from app.answering.mail import told_by
 from app.answering.prompt import Source
+from app.answering.rows import MOST_CHARACTERS, row_text, rows_of, runs_of
 from app.text.blocks import Block, blocks, heading_words
 from app.text.folding import fold
 from app.text.sentences import sentences
 
 _BULLET: Final = re.compile(r"^\s*(?:[*+•-]|\d{1,9}[.)])\s+")
-_RULE: Final = re.compile(r"^[\s|:+-]+$")
-_CELL: Final = re.compile(r"(?<!\\)\|")
 _ENDS: Final = (*".!?…。！？؟।", '."', ".)", ".”", "。」")
+_ASKS: Final = ("?", "？", "؟")
 _LEADS: Final = (":", "：")
 _CONTINUES: Final = re.compile(
     r"\A(?:(?:it|its|they|their|he|his|she|her|this|these|er|sie|es|dieser?|dieses|il|elle|ils|elles|ce|él|ella|esto|он|она|оно|они|"
@@ -24,7 +25,6 @@ _CONTINUES: Final = re.compile(
     re.IGNORECASE,
 )
 _MOST_WORDS: Final = 60  # longer pieces are listings
-_MOST_CHARACTERS: Final = 600  # of a script without spaces, or a row of a wide table
 _NUMBERED: Final = re.compile(r"\A\s*+\d{1,3}[.)]\s")
 _MOST_CELLS: Final = 12
 _LONGEST_LABEL: Final = 60  # characters
@@ -36,6 +36,14 @@ _SHORTEST_PROSE: Final = 4  # words
 _PROGRAM: Final = re.compile(r"[{}<>=;$]|>>>|\w\(\w*\)\.|^[A-Z_]+ \w+ FROM\b")
 _FIRM: Final = re.compile(r"(?:\b\w{1,2}|\b(?:Ltd|Inc|Corp|Bros))\.\Z")  # "e. V.", "S.A.", "Co."
 _SECTION: Final = re.compile(r"\A\W{0,3}(?:§|\d|art(?:icle|ikel|ículo|icolo|\.)?\s*\d|статья|第)", re.IGNORECASE)
+# "§ 4 ", "Article 12 ", "第3条": the number of a section before the words of its heading.
+_SECTION_NUMBER: Final = re.compile(
+    r"\A(?:§{1,2}\s?\d{1,4}[a-z]?|(?:art(?:icle|ikel|ículo|icolo|igo)?\.?|section|sección|abschnitt|chapter|chapitre|kapitel|capítulo|clause|статья|раздел|глава)"
+    r"\s+\d{1,4}|第[\d一二三四五六七八九十百]{1,5}[条條章節节])[.)]?\s+",
+    re.IGNORECASE,
+)
+_INNER_MARK: Final = re.compile(r"(?<![^\s])>\s")  # a quotation's, where lines of it were joined
+_FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
 _SHORT_LINE: Final = 80  # characters; wrapped text is at least half as wide
 # Words that a sentence of their language does not end with, and a heading rarely.
 _NEVER_LAST: Final = frozenset(
@@ -51,7 +59,8 @@ class Quotable:
     """A piece that can stand alone. `context`: what is said above it (title, headings, table head, line before a list), which belongs to it;
     `before`: the sentence that it goes on from, or ""; `heading`: the innermost heading; `lead`: the first words of its
     document, which say what all of it is about, and `head` its title lines among them; `cells`: of a table's row, each with the head of its column; `loose`: no sentence, as a letter's head is; `leads`: it
-    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `position`: its place in the passage."""
+    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `earlier`: who said it, of what
+    an e-mail quotes of those before it; `position`: its place in the passage."""
 
     text: str
     n: int
@@ -65,6 +74,7 @@ class Quotable:
     head: str = ""
     leads: bool = False
     defines: str = ""
+    earlier: str = ""
 
 
 def quotable(source: Source) -> list[Quotable]:
@@ -73,7 +83,7 @@ def quotable(source: Source) -> list[Quotable]:
     intro, label, defines, found = "", "", "", list[Quotable]()
     first, top, lead = _first_heading(source), title_lines(source), _lead(source)
     title = " ".join(top.split())
-    for block in blocks(source.text):
+    for block, earlier in told_by(source):
         if block.kind == "heading":
             while path and path[-1][0] >= block.level:
                 path.pop()
@@ -93,13 +103,13 @@ def quotable(source: Source) -> list[Quotable]:
         elif block.kind == "code" and _is_prose(block.text):
             block = replace(block, kind="paragraph", text="\n".join(line.strip() for line in block.text.split("\n")))
         if block.kind == "table":
-            pieces = [(_row(cells), head, "", cells) for cells, head in _rows(block)]
+            pieces = [(row_text(cells), head, "", cells) for cells, head in rows_of(block)]
         elif block.kind == "code":
             pieces = []
         else:
             pieces = [(piece, "", before, ()) for piece, before in _pieces(block)]
         for text, head, before, cells in pieces:
-            if title and text in title:
+            if (title and _FIELD.sub("", text) in title) or _FIELD.sub("", text) == source.title:
                 continue  # it names the document and says nothing
             loose = block.kind == "paragraph" and ":" not in text and not text.endswith(_ENDS)
             context = "\n".join(filter(None, [*above, label, intro if block.kind != "paragraph" else "", head]))
@@ -118,6 +128,7 @@ def quotable(source: Source) -> list[Quotable]:
                     top if main else "",
                     leads,
                     defines,
+                    earlier,
                 )
             )
         if block.kind in ("paragraph", "item") and block.text.rstrip().endswith(_LEADS):
@@ -158,7 +169,7 @@ def _label(block: Block) -> str:
     if not alone and goes_on(line, block.text.split("\n", 2)[1]):
         return ""
     short = len(bare) <= _LONGEST_LABEL and len(bare.split()) <= _LABEL_WORDS
-    plain = bare.strip("`*_")
+    plain, words = bare.strip("`*_"), _SECTION_NUMBER.sub("", bare)
     return (
         plain
         if short
@@ -166,8 +177,9 @@ def _label(block: Block) -> str:
         and not line.endswith(_ENDS)
         and ":" not in line
         and "：" not in line
-        and (not any(map(str.isdigit, bare)) or (alone and _is_code(bare)))
-        and not _SENTENCE.search(bare)
+        and words
+        and (not any(map(str.isdigit, words)) or (alone and _is_code(bare)))
+        and not _SENTENCE.search(words)
         else ""
     )
 
@@ -192,9 +204,15 @@ def _lead(source: Source) -> str:
     for place, block in enumerate(blocks(source.lead)):
         if place and block.kind == "heading" and not _SECTION.match(heading_words(block.text)):
             break
-        if block.kind in ("heading", "paragraph", "item"):
+        if block.kind in ("heading", "paragraph") or (block.kind == "item" and not _repeats(source, block)):
             kept.append(block.text)
     return "\n".join(kept)
+
+
+def _repeats(source: Source, block: Block) -> bool:
+    """Whether a line has a key that other ones have too: it tells of one thing of many, and not of the whole document."""
+    key, colon, _ = block.text.partition(": ")
+    return bool(colon) and max(source.lead.count(f"{key}: "), source.text.count(f"{key}: ")) > 1
 
 
 def title_lines(source: Source) -> str:
@@ -208,9 +226,14 @@ def title_lines(source: Source) -> str:
 
 def _pieces(block: Block) -> Iterator[tuple[str, str]]:
     """(piece, the sentence before it when it goes on from that)."""
-    before = ""
-    for part in _parts(block.text):
-        text = " ".join(_BULLET.sub("", part).split())
+    before = asked = ""
+    parts = list(_parts(block.text))
+    for place, part in enumerate(parts):
+        text = " ".join(_INNER_MARK.sub(" ", _BULLET.sub("", part)).split())
+        if block.kind == "item" and not place and len(parts) > 1 and text.endswith(_ASKS):
+            asked = text  # "Broken on arrival? Send a photo." is one piece
+            continue
+        text, asked = f"{asked} {text}".strip(), ""
         if _is_whole(text, block):
             yield text, before if before and _CONTINUES.match(text) else ""
         before = f"{before} {text}" if before and _CONTINUES.match(text) else text
@@ -255,71 +278,24 @@ def _is_whole(text: str, block: Block) -> bool:
     words = len(text.split())
     return (
         words <= _MOST_WORDS
-        and len(text) <= _MOST_CHARACTERS
+        and len(text) <= MOST_CHARACTERS
         and text.count("(") == text.count(")")  # a passage may begin or end inside a long sentence
         and (text.endswith((*_ENDS, *_LEADS)) or block.kind == "item" or ":" in text or any(map(str.isdigit, text)))
     )
 
 
-def _rows(block: Block) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
-    """(cells with the head of their column, the whole head) of each row."""
-    lines = [line for line in block.text.split("\n") if line.strip()]
-    head = _cells(lines[0])
-    for line in lines[1:]:
-        if _RULE.match(line):
-            continue
-        cells = tuple((head[place] if place < len(head) else "", cell) for place, cell in enumerate(_cells(line)) if cell)
-        if cells and len(_row(cells)) <= _MOST_CHARACTERS:
-            yield cells, ", ".join(filter(None, head))
-
-
-def _row(cells: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{head}: {cell}" if head else cell for head, cell in cells)
-
-
-def narrowed(piece: Quotable, wanted: Callable[[str], float]) -> str:
-    """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
-    columns whose head is asked for the ones that hold most of it."""
-    heads = [wanted(head) for head, _ in piece.cells]
-    asked = [heads[place] for place, (_, cell) in enumerate(piece.cells) if place and not wanted(cell)]
-    best = max(asked, default=0.0)
-    if not best or len(piece.cells) < 3:
-        return piece.text
-    kept = [one for place, one in enumerate(piece.cells) if place == 0 or wanted(one[1]) or heads[place] == best]
-    return _row(kept)
-
-
-def _cells(line: str) -> list[str]:
-    return [" ".join(cell.replace(r"\|", "|").split()) for cell in _CELL.split(line.strip().removeprefix("|").removesuffix("|"))]
-
-
 def records(sources: Sequence[Source]) -> Iterator[Quotable]:
     """Lines of keys and values that stand together and name a thing once each, as a row of a table does: the first says which thing it is."""
     for source in sources:
-        for place, run in enumerate(_runs(source.text)):
+        for place, run in enumerate(runs_of(source.text)):
             cells = tuple((key.strip(" -*•").rpartition(".")[2].replace("_", " "), value.strip()) for key, value in run)
             if (
                 2 <= len(cells) <= _MOST_CELLS
                 and len({key for key, _ in cells}) == len(cells)
-                and len(_row(cells)) <= _MOST_CHARACTERS
+                and len(row_text(cells)) <= MOST_CHARACTERS
             ):
                 above = "\n".join([source.title, *(key.replace("_", " ") for key, _ in run)])
-                yield Quotable(_row(cells), source.n, place, above, lead=_lead(source), cells=cells)
-
-
-def _runs(text: str) -> Iterator[list[tuple[str, str]]]:
-    run: list[tuple[str, str]] = []
-    for block in blocks(text):
-        key, colon, value = block.text.partition(":")
-        if block.kind != "item" or not colon or "\n" in block.text or not value.strip():
-            key = ""
-        if run and (block.gap or not key):
-            yield run
-            run = []
-        if key:
-            run.append((key, value))
-    if run:
-        yield run
+                yield Quotable(row_text(cells), source.n, place, above, lead=_lead(source), cells=cells)
 
 
 def candidates(sources: Sequence[Source]) -> list[Quotable]:

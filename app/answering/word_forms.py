@@ -10,6 +10,8 @@ from app.text.analysis import word_terms
 _ALIKE: Final = """
 administrator administrators admin admins
 begin begins began begun start starts commence
+bicycle bike
+bill invoice
 break broke broken
 bring brought
 build builds built
@@ -17,11 +19,15 @@ buy bought purchase
 choose chooses chose chosen select
 cost costs price priced fee charge
 drive drove driven
+drop drops dropped remove removed discontinue
+elevator lift
+flat apartment
 end ends finish expire
 find found
 forget forgot forgotten
 grind ground
 grow grew grown
+hand submit file lodge
 hold holds held
 keep keeps kept
 know knew known
@@ -33,15 +39,19 @@ meet met
 minimum least
 pay pays paid payment
 phone telephone
+photo photograph picture
+quote quotation
 repair fix
 retrieve fetch
 sell sold
 send sent
+shut close
 single individual
 speak spoke spoken
 spend spent
 steal stole stolen
 teach taught
+trip journey
 wear wore worn
 whole entire complete
 win won

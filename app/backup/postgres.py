@@ -111,11 +111,8 @@ def _run(program: str, url: str, *arguments: str) -> None:
     if path is None:
         raise BackupFailed(f"{program} is not on this machine. Next: {_MISSING}.")
     place = make_url(url)
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LANG": "C.UTF-8",
-        "PGPASSWORD": place.password or "",
-    }  # not on the command line
+    # The password is in the environment, because everybody may read a command line.
+    env = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PGPASSWORD": place.password or ""}
     shown = _text(place.set(password=None))
     try:
         done = subprocess.run((path, f"--dbname={shown}", *arguments), env=env, capture_output=True, text=True,  # noqa: S603

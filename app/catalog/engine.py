@@ -27,14 +27,8 @@ _WAL_TRIES: Final = 100
 _WAL_PAUSE_SECONDS: Final = 0.05  # with the tries above: as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
-_POSTGRES_MENDABLE: Final = (
-    "08",
-    "53",
-    "57",
-    "55P03",
-    "40",
-    _READ_ONLY,
-)  # gone, overloaded, stopping, locked, serialization, read-only
+# PostgreSQL's error classes: connection gone, overloaded, stopping, locked, serialization failure, read-only.
+_POSTGRES_MENDABLE: Final = ("08", "53", "57", "55P03", "40", _READ_ONLY)
 _SCHEMA_MISSING: Final = frozenset({"42P01", "42703", "3F000"})
 
 

@@ -20,9 +20,8 @@ from app.catalog.tables import ORIGIN_START, DocumentRow, now
 _ORIGIN_START_CHARACTERS: Final = 200  # as in ORIGIN_START
 _LONGEST_CHAIN: Final = 10_000  # versions of one document that an old id is followed through, one look-up each
 _SHOWN_SECONDS: Final = 1.0  # until every process knows of a deletion (app/answering/catalog_view.py: half a second)
-_WAITING: Final = text(
-    "documents.replaced_by IS NOT NULL AND documents.deleted_at IS NULL"
-)  # as in the partial index, to the letter
+# As in the partial index, to the letter, so that the index is used.
+_WAITING: Final = text("documents.replaced_by IS NOT NULL AND documents.deleted_at IS NULL")
 
 
 def origin(source: str | None, filename: str | None) -> str:

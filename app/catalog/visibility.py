@@ -37,8 +37,8 @@ class Visibility:
 
 
 def look(session: Session, index: str) -> Visibility:
-    """What is true of this index now. It may hold a deleted document that is not purged, or was purged a short while ago, or that this index is
-    still owed."""
+    """The generation of this index, and the deleted documents of which it may still hold passages: those that are not purged, or were purged
+    less than LATE_WRITE_SECONDS ago. While the outbox still owes this index something, the list is not complete."""
     generation, owed = session.execute(_STATE, {"index": index}).one()
     lately = now() - timedelta(seconds=LATE_WRITE_SECONDS)
     gone = session.scalars(_GONE, {"lately": lately, "most": MOST_REMEMBERED + 1}).all()

@@ -32,19 +32,8 @@ RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unk
 FRESHNESS: Final = Histogram(
     "teal_ingest_freshness_seconds",
     "From a new document's acceptance until it is findable",
-    buckets=(
-        0.5,
-        1.0,
-        2.5,
-        5.0,
-        10.0,
-        30.0,
-        60.0,
-        120.0,
-        300.0,
-        900.0,
-        3600.0,
-    ),  # 300 s is the promise (infra/observability/slos.py)
+    # The promise is 300 s (infra/observability/slos.py).
+    buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0),
 )
 Outcome = Literal["indexed", "failed", "dropped"]
 log = logging.getLogger(__name__)

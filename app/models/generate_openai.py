@@ -41,9 +41,8 @@ class OpenAIGenerator:
         self._options: dict[str, Any] = {
             "max_tokens": self._max_tokens,
             "temperature": 0,
-            "stream_options": {
-                "include_usage": True
-            },  # the last chunk counts the tokens; most servers that do not know it ignore it
+            # The last chunk counts the tokens; most servers that do not know the option ignore it.
+            "stream_options": {"include_usage": True},
         }
         self._key = settings.openai_api_key
         headers = {}

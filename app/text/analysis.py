@@ -30,9 +30,8 @@ _COMPOUND: Final = re.compile(rf"[\w{_MARKS}]+(?:[-./][\w{_MARKS}]+)*")
 _PART: Final = re.compile(r"[^-./]+")
 _RUN: Final = re.compile(rf"[{_DENSE}]+|[^{_DENSE}]+")
 _DENSE_RUN: Final = re.compile(rf"[{_DENSE}]")
-_NAME_PARTS: Final = re.compile(
-    r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}(?![a-z])"
-)  # shorter ones are Mc, De, is: they find the wrong things
+# Shorter parts of a name are Mc, De, is: they find the wrong things.
+_NAME_PARTS: Final = re.compile(r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}(?![a-z])")
 
 # English function words, left out of queries only: a passage still holds them.
 STOP_WORDS: Final = frozenset(

@@ -84,9 +84,8 @@ def _next(lines: list[str], first: int, places: list[int], gap: bool) -> tuple[B
         while not lines[last - 1].strip():
             last -= 1
         return Block("code", "\n".join(lines[first:last]), places[first], gap), last
-    keyed = (
-        _KEY.match(line) is not None
-    )  # in flowing text a colon says little; in a list of keys and values the next key begins an item
+    # In flowing text a colon says little; in a list of keys and values the next key begins an item.
+    keyed = _KEY.match(line) is not None
     last = first + 1
     while last < len(lines) and not _starts_something(lines, last, keyed):
         last += 1

@@ -62,10 +62,8 @@ def chunk(text: str, *, target_tokens: int, overlap_tokens: int, pages: tuple[in
         if current:
             room = target_tokens - min(_context_tokens(current[0]), target_tokens // _CONTEXT_SHARE)
             all_headings = all(part.heading for part in current)
-            leaves = piece.path not in (
-                current[-1].path,
-                current[-1].path[:-1],
-            )  # neither a part of the section nor the next one beside it
+            # The piece is neither a part of the section nor the next one beside it.
+            leaves = piece.path not in (current[-1].path, current[-1].path[:-1])
             section_ends = piece.heading and not all_headings and (leaves or size * _SECTION_SHARE >= target_tokens)
             if section_ends or size + piece.tokens > (target_tokens if all_headings else room):
                 passages.append(_chunk(current, size, target_tokens, pages))

@@ -57,9 +57,8 @@ def _tidy(text: str) -> str:
     text = (
         text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
     )
-    text = without_controls(text.encode("utf-8", errors="replace").decode()).translate(
-        _INVISIBLE
-    )  # lone surrogates cannot be stored
+    # Lone surrogates cannot be stored.
+    text = without_controls(text.encode("utf-8", errors="replace").decode()).translate(_INVISIBLE)
     return _BLANK_LINES.sub("\n\n", "\n".join(map(str.rstrip, text.split("\n"))))
 
 

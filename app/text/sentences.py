@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 _END: Final = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]{0,8}\s+|(?<=[。！？])")
+# A letter alone is an initial, but no unit ("12 V.", "1 Gbit/s.") and no genitive ("St Brannock's.").
 _ABBREVIATION: Final = re.compile(
-    r"(?:\b(?:e\.g|i\.e|a\.m|p\.m|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?|Nr|Abs|Art|Str|Tel|bzw|ca|z\.B|inkl)|\b[A-Za-z])\.$"
+    r"(?:\b(?:e\.g|i\.e|a\.m|p\.m|etc|cf|vs|al|Fig|Eq|No|Dr|Mr|Mrs|Ms|Prof|St|Vol|pp?|Nr|Abs|Art|Str|Tel|bzw|ca|z\.B|inkl)|(?<![/'’\d])(?<!\d[ \u00a0])\b[A-Za-z])\.$"
 )
 # "am 15. März", "der 3. Stock": German writes a point behind a number in an order.
 _ORDINAL: Final = re.compile(r"(?:\A|\s|[(–-])\d{1,2}\.\Z")

@@ -13,9 +13,8 @@ from typing import Any, Final, cast
 from contract.names import EXAMPLE_ACCOUNT
 from infra.config.rules import Refusal
 
-_NETWORKS: Final = tuple(
-    map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
-)  # RFC 5737, documentation
+# The networks that RFC 5737 reserves for documentation.
+_NETWORKS: Final = tuple(map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
 _PATTERNS: Final = (
     (
         re.compile(r"^example/"),

@@ -76,9 +76,8 @@ class SnapshotConfig(Section):
 class SearchConfig(Section):
     """Elasticsearch: 1 node (down at each node rotation), or 3 and more. Heap is half of `memory_gib`."""
 
-    version: str = Field(
-        default="8.19.21", pattern=r"^8\.19\.\d+$"
-    )  # the client in the image speaks to 8.19 and 9.x; tests run 8.19
+    # The client in the image speaks to 8.19 and 9.x; tests run 8.19.
+    version: str = Field(default="8.19.21", pattern=r"^8\.19\.\d+$")
     nodes: int = Field(default=3, ge=1, le=30)
     zones: int | None = Field(default=None, ge=1, le=3)  # unset: as many as the network has and the nodes fill
     storage_gib: int = Field(default=20, ge=4, le=16_384)  # gp3's largest volume is 16 TiB
@@ -159,9 +158,8 @@ class LoadConfig(Section):
     """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
 
     workers: int = Field(default=0, ge=0, le=1000)  # 500 users each (docs/load.md): 100,000 users need 200
-    image: str | None = Field(
-        default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$"
-    )  # of loadtests/Dockerfile, by digest
+    # The image of loadtests/Dockerfile, by its digest.
+    image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")
 
 
 class StackSettings(Section):

@@ -29,6 +29,7 @@ class Role:
     boundary: str | None = None
     runs_as: tuple[str, ...] = ()  # what runs with it, where that is known: a machine, a function, a cluster
     managed: tuple[Statement, ...] = ()  # of AWS' own policies that it has
+    groups: tuple[str, ...] = ()  # what it is in the cluster
 
     @property
     def granted(self) -> tuple[Statement, ...]:
@@ -47,6 +48,10 @@ class Account:
     roles: Mapping[str, Role]
     boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
     steers: Mapping[str, str] = field(default_factory=dict[str, str])
+    images: str = ""  # the repository whose images alone may run (infra/platform/cluster/admission.py)
+    pods: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )  # by group: the roles of the pods that it may make
 
     @property
     def rewritten(self) -> frozenset[str]:
@@ -280,6 +285,13 @@ def _users(account: Account, held: Role) -> Step:
             )
 
 
+def _runs(account: Account, held: Role) -> Step:
+    """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
+    if account.images and allowed(account, held, "ecr:PutImage", account.images):
+        for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
+            yield Gain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
+
+
 def _steers(account: Account, held: Role) -> Step:
     """The state that another role acts on is written."""
     for file, arn in account.steers.items():
@@ -288,7 +300,7 @@ def _steers(account: Account, held: Role) -> Step:
 
 
 WAYS: Final[tuple[Callable[[Account, Role], Step], ...]] = (
-    _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _steers,
+    _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _runs, _steers,
 )  # fmt: skip
 
 

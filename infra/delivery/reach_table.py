@@ -36,6 +36,11 @@ def account_of(platform: Evaluation, stack: str) -> Account:
         _, ours, name = str(one["policyArn"]).partition(_MANAGED)
         if ours:  # KeyError: a policy of AWS whose text is not here; tests/parts/infra/test_managed_policies.py writes it
             managed.setdefault(str(one["role"]).partition("-id")[0], []).extend(texts[name.rpartition("/")[2]])
+    groups = {
+        str(one["principalArn"]): tuple(one["kubernetesGroups"] or ())
+        for one in made("aws:eks/accessEntry:AccessEntry")
+        if "kubernetesGroups" in one
+    }
     roles: dict[str, Role] = {}
     for one in made("aws:iam/role:Role"):
         arn = f"{_IAM}:role/{one['name']}"
@@ -45,11 +50,29 @@ def account_of(platform: Evaluation, stack: str) -> Account:
             tuple(inline.get(one["name"], ())),
             one.get("permissionsBoundary"),
             managed=tuple(managed.get(one["name"], ())),
+            groups=groups.get(arn, ()),
         )
     boundaries = {f"{_IAM}:policy/{one['name']}": statements(one["policy"]) for one in made("aws:iam/policy:Policy")}
     state = f"arn:aws:s3:::teal-{stack}-state-123456789012/.pulumi/stacks/teal/{stack}.json"
     up = f"{_IAM}:role/teal-{stack}-github-up"
-    return Account(roles | {one.arn: one for one in OTHERS}, boundaries, {state: up} if up in roles else {})
+    (images,) = [str(one["name"]) for one in made("aws:ecr/repository:Repository")]
+    everybody = roles | {one.arn: one for one in OTHERS}
+    repository = f"arn:aws:ecr:eu-central-1:123456789012:repository/{images}"
+    return Account(everybody, boundaries, {state: up} if up in roles else {}, repository, _pods(platform))
+
+
+def _pods(platform: Evaluation) -> dict[str, tuple[str, ...]]:
+    """The roles of the pods that each group of the cluster may make. A preview's group may try everything, and make nothing (preview_access)."""
+    identities: dict[str, set[str]] = {}
+    for one in platform.resources:
+        if one.type == "aws:eks/podIdentityAssociation:PodIdentityAssociation":
+            identities.setdefault(str(one.inputs["namespace"]), set()).add(str(one.inputs["roleArn"]))
+    found: dict[str, set[str]] = {}
+    for one in platform.resources:
+        if one.type == "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding":
+            for subject in one.inputs["subjects"]:
+                found.setdefault(str(subject["name"]), set()).update(identities.get(str(one.inputs["metadata"]["namespace"]), ()))
+    return {group: tuple(sorted(arns)) for group, arns in found.items()}
 
 
 def _managed() -> dict[str, list[Statement]]:

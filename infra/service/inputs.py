@@ -42,7 +42,7 @@ class Inputs:
 
     @property
     def namespace(self) -> str:
-        """The color's own."""
+        """The namespace of this color."""
         return self.platform.namespaces[self.record.color]
 
     def labels(self, component: str) -> dict[str, str]:

@@ -102,9 +102,8 @@ class Prober:
             found = self._send("POST", "/v1/search", self._headers | BYPASS, json={"query": "Does it answer?"})
         except ProbeFailed as error:
             return error.what
-        return (
-            "" if found.status_code < 500 else f"{found.status_code}: {found.text[:200]}"
-        )  # without a key it refuses, which is an answer
+        # Without a key the service refuses, which is an answer.
+        return "" if found.status_code < 500 else f"{found.status_code}: {found.text[:200]}"
 
     def from_cache(self, query: str) -> bool:
         """Search with the caches on; whether the answer came from one."""

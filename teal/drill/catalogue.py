@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from teal.drill import faults, file_faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
@@ -37,6 +39,14 @@ DRILLS = (
           ("look", "fetch", "verify"), ground="model"),
     Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.process("elasticsearch"), MENDED, ground="elasticsearch"),
 )  # fmt: skip
+
+
+def selected(names: Sequence[str], *, every: bool, without: Sequence[str]) -> tuple[Drill, ...]:
+    """The drills of these names, or all but those left out. Raises BadInput for a name that is none, and for both ways at once."""
+    if every == bool(names) or (without and not every):
+        raise BadInput("Name a drill, or say --all, which alone can leave some out", where="teal drill", next="teal drill --list")
+    named, left_out = [find(name) for name in names], [find(name) for name in without]
+    return tuple(drill for drill in DRILLS if (every and drill not in left_out) or drill in named)
 
 
 def find(name: str) -> Drill:

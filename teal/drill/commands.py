@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
 def drill_(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which drills; `--list` shows them.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, one after the other.")] = False,
+    without: Annotated[list[str] | None, typer.Option("--without", metavar="NAME", help="With --all: leave this one out.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Show the drills and their targets.")] = False,
     here: Annotated[bool, typer.Option("--here", help="On the running laptop stack, instead of one made for it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --here: also drills that take the service or data away for a while.")] = False,
@@ -50,7 +51,7 @@ def drill_(
     """Cause a fault under load, follow its runbook, measure RTO and RPO. Exit 1: past a target in runbooks/targets.yaml; 4: could not run."""
     from teal import runbook
     from teal.drill import report
-    from teal.drill.catalogue import DRILLS, find
+    from teal.drill.catalogue import DRILLS, selected
     from teal.drill.measure import Result, targets
     from teal.drill.run import DrillRequest, rehearse
     from teal.load import bystander
@@ -62,10 +63,7 @@ def drill_(
     if listed:
         _list(DRILLS, aims, as_json)
         return
-    if every == bool(names):
-        raise BadInput("Name a drill, or say --all", where="teal drill", next="teal drill --list")
-    chosen = [find(name) for name in names or ()]
-    wanted = tuple(drill for drill in DRILLS if every or drill in chosen)
+    wanted = selected(names or (), every=every, without=without or ())
     layout = locate(os.environ)
     request = DrillRequest(per_second, _here(layout, wanted, yes) if here else None, condition)
     results = []

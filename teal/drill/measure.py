@@ -57,9 +57,8 @@ class Result:
     blocks: tuple[Ran, ...] = ()
     took_seconds: float = 0.0
     marks: Mapping[str, float] | None = None  # seconds after the first request
-    timeline: tuple[
-        tuple[float, float, bool], ...
-    ] = ()  # of each request: seconds after the first one, seconds it took, answered
+    # Of each request: seconds after the first one, seconds it took, whether it was answered.
+    timeline: tuple[tuple[float, float, bool], ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """JSON-ready."""

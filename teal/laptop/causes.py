@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from teal.errors import OperatorError
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -77,3 +79,12 @@ _CAUSES: tuple[tuple[str, Cause], ...] = (
 def explain(said: str) -> Cause | None:
     """The cause that the last words of a program name; None when they name none that is known."""
     return next((cause for pattern, cause in _CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
+
+
+def of_machine(error: OSError) -> OperatorError | None:
+    """What the machine refused to a command, with the command that helps: a full disk, a read-only one, a file of somebody else. None for
+    what is no such thing."""
+    cause = explain(str(error))
+    if cause is None:
+        return None
+    return OperatorError(f"{cause.what[0].upper()}{cause.what[1:]}", where=str(error.filename or error), next=cause.next)

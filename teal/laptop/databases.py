@@ -46,9 +46,8 @@ def problem(path: Path) -> str | None:
         ):  # SQLite takes it for a new database, and drops the write-ahead log beside it
             return "it is empty: 0 bytes"
         check = "PRAGMA quick_check(1)" if path.stat().st_size <= LARGEST_BYTES else "SELECT count(*) FROM sqlite_master"
-        connection = sqlite3.connect(
-            path, timeout=LOCK_SECONDS
-        )  # not read-only: what a killed process left in the log is taken in first
+        # Not read-only: what a killed process left in the log is taken in first.
+        connection = sqlite3.connect(path, timeout=LOCK_SECONDS)
     except (OSError, sqlite3.Error) as error:
         raise _cannot_look(path, error) from error
     try:

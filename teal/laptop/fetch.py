@@ -5,6 +5,7 @@ It is a part of the stack that ends by itself: `teal up` starts it each time the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,10 @@ from teal.laptop.files import digest, flush_folder, flush_tree, write_private
 from teal.laptop.layout import Layout
 
 CONNECT_SECONDS = 20  # per request; jgo's default of 10 is short for a 107 MB file behind a slow proxy
+# Of the disk here, not of the network: a HOME that is read-only or somebody else's, a full disk.
+OWN_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
+)
 READ_BYTES = 1 << 20
 
 
@@ -51,7 +56,11 @@ def resolve(artifact: MavenArtifact) -> Path:
 
 def why_not_fetched(error: Exception) -> str:
     """A failed download in words."""
-    if isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3")):
+    if type(error).__module__.startswith(("requests", "urllib3")):  # before the next: these are OSErrors, too
+        return "the Maven repository could not be reached"
+    if isinstance(error, OSError) and error.errno in OWN_ERRORS:
+        return f"it could not be kept on this machine: {error.strerror}{f': {error.filename}' if error.filename else ''}"
+    if isinstance(error, OSError):
         return "the Maven repository could not be reached"
     return _without_addresses(str(error)) or type(error).__name__
 
@@ -128,8 +137,8 @@ def _report_file(layout: Layout) -> Path:
 def last_failure(layout: Layout) -> str | None:
     """Why the last fetch of the model failed; None when it did not."""
     try:
-        reason = json.loads(_report_file(layout).read_text(encoding="utf-8")).get("reason")
-    except (OSError, ValueError):
+        reason = dict(json.loads(_report_file(layout).read_text(encoding="utf-8"))).get("reason")
+    except (OSError, ValueError, TypeError):
         return None
     return str(reason) if reason else None
 

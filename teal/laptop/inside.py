@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,12 @@ from teal.metrics.scrape import fetch
 from teal.record.model import Color
 
 NAMES: Final = {"process_open_fds": "open files", "process_resident_memory_bytes": "bytes of memory"}
+# Levels as the service, Caddy and uvicorn write them, and what Python says when a process ends.
+ERROR: Final = re.compile(
+    r'"level": ?"(?:error|critical|fatal)"|^(?:ERROR|CRITICAL|FATAL)\b|\bTraceback \(most recent|^\w*(?:Error|Exception)\b',
+    re.IGNORECASE,
+)
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?")
 NEWEST_BYTES: Final = 8_000_000  # of each log: some hours of a laptop's, and a release is younger
 
 
@@ -37,6 +44,20 @@ class LaptopInside:
 
     def logged(self, color: Color, text: str) -> bool:
         return any(text.encode() in _newest(path) for path in sorted(self._logs.glob(f"*{color}-*")) if path.is_file())
+
+    def errors(self, color: Color, count: int) -> Sequence[str]:
+        found: list[tuple[str, str]] = []
+        for path in sorted(self._logs.glob(f"*{color}-*")):
+            if path.is_file():
+                lines = _newest(path).decode("utf-8", "replace").splitlines()
+                found += [(_time(line), f"{path.name}: {line}") for line in [one for one in lines if ERROR.search(one)][-count:]]
+        return [line for _, line in sorted(found, key=lambda one: one[0])][-count:]
+
+
+def _time(line: str) -> str:
+    """When a line of JSON was written; lines without a time are as old as can be."""
+    stamp = TIME.search(line)
+    return stamp[0] if stamp else ""
 
 
 def _newest(path: Path) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -142,12 +143,14 @@ class Layout:
 
 
 def locate(environ: Mapping[str, str]) -> Layout:
-    """TEAL_HOME, else `.teal` in the project this command is installed from, else in the current folder."""
+    """TEAL_HOME, else `.teal` in the project this command is installed from, else in the current folder. Links are followed, so that a stack
+    is the same one under each of its names."""
     if given := environ.get("TEAL_HOME"):
         home = Path(given).expanduser().absolute()
     else:
         project = Path(teal.__file__).resolve().parents[1]
         home = (project if (project / "pyproject.toml").is_file() else Path.cwd()) / ".teal"
+    home = Path(os.path.realpath(home))
     # The INI dialect of supervisor cuts values at " ;" and " #" whatever the quotes, and Caddy cuts at quotes.
     if any(bad in str(home) for bad in (" ;", " #", "\n", '"', "'", "{", "}")):
         raise BadInput(
@@ -159,7 +162,27 @@ def locate(environ: Mapping[str, str]) -> Layout:
 
 
 def prepare(layout: Layout) -> None:
-    """Create the folders, closed to other users."""
+    """Create the folders, closed to other users. Raises BadInput where they cannot be made, with the machine's reason."""
+    with _in_words(layout):
+        _prepare(layout)
+
+
+def make_home(layout: Layout) -> None:
+    """The outermost folder alone, for the lock. Raises BadInput as `prepare` does."""
+    with _in_words(layout):
+        layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+@contextmanager
+def _in_words(layout: Layout) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"The folder of the stack cannot be made or written: {error.strerror or error}", where=str(error.filename or layout.home),
+                       next="TEAL_HOME=/your/own/folder teal up, or mend what is there") from error  # fmt: skip
+
+
+def _prepare(layout: Layout) -> None:
     layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     _link_run(layout)
     _refuse_foreign(layout.run)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from teal.errors import Held
-from teal.laptop.layout import Layout
+from teal.laptop.layout import Layout, make_home
 
 
 @contextmanager
 def exclusive(layout: Layout) -> Iterator[None]:
     """Hold the lock of this stack. Raises Held at once when another command has it."""
-    layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(layout)
     with layout.lock.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

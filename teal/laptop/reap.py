@@ -24,6 +24,11 @@ class Leftover:
     command: str
 
 
+def is_home(mark: str | None, layout: Layout) -> bool:
+    """Whether a mark names this stack's folder, under whichever name it was started."""
+    return mark is not None and (mark == str(layout.home) or os.path.realpath(mark) == os.path.realpath(layout.home))
+
+
 def leftovers(layout: Layout) -> list[Leftover]:
     """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
     in the folder, or a shell with TEAL_HOME, never carries it."""
@@ -31,7 +36,7 @@ def leftovers(layout: Layout) -> list[Leftover]:
     for process in psutil.process_iter():
         try:
             environ = process.environ()
-            if environ.get(HOME_MARK) == str(layout.home) and process.pid != os.getpid():
+            if is_home(environ.get(HOME_MARK), layout) and process.pid != os.getpid():
                 found.append(Leftover(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
         except (psutil.Error, OSError):
             continue  # ended meanwhile, or another user's: not ours
@@ -51,7 +56,7 @@ def end(pids: Sequence[int], layout: Layout) -> None:
     for pid in pids:
         try:
             process = psutil.Process(pid)  # remembers the creation time: a reused pid is another process
-            if process.environ().get(HOME_MARK) == str(layout.home):
+            if is_home(process.environ().get(HOME_MARK), layout):
                 process.terminate()
                 alive.append(process)
         except psutil.Error:
@@ -79,6 +84,6 @@ def wait_gone(pid: int, seconds: float) -> bool:
 def is_ours(layout: Layout, process: psutil.Process) -> bool:
     """Whether this stack started the process."""
     try:
-        return process.environ().get(HOME_MARK) == str(layout.home)
+        return is_home(process.environ().get(HOME_MARK), layout)
     except (psutil.Error, OSError):
         return False

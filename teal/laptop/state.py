@@ -83,6 +83,10 @@ def load(layout: Layout) -> LaptopState | None:
         if not layout.state_copy.exists():
             return None
         return _copy(layout, "FileNotFoundError")
+    except NotADirectoryError as error:
+        raise BadInput(
+            "The place of the stack is no folder", where=str(layout.home), next="TEAL_HOME=/another/folder teal up"
+        ) from error
     except (OSError, ValueError) as error:
         if unknown := _of_a_newer_version(error):
             raise BadInput(f"A newer Teal wrote the kept state: this one does not know {unknown}", where=str(layout.state_file),

@@ -28,8 +28,8 @@ class NobodyAnswers(OperatorError):
 
 class ScrapeMetrics:
     """`urls`: where each process of a color serves /metrics. `access_log`: the load balancer's, whose own 502 and 503 count as errors.
-    `headers`: what they want to see before they say it.
-    `slow_seconds`: the next bucket of teal_http_request_seconds at or above it counts."""
+    `headers`: sent with each question, such as the token of /metrics.
+    `slow_seconds`: a request is slow when it is above the next bucket of teal_http_request_seconds at or above this."""
 
     def __init__(
         self,

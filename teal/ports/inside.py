@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from teal.record.model import Color
@@ -17,4 +17,8 @@ class Inside(Protocol):
 
     def logged(self, color: Color, text: str) -> bool:
         """Whether the text stands in what its processes wrote."""
+        ...
+
+    def errors(self, color: Color, count: int) -> Sequence[str]:
+        """The newest lines that tell of errors in what its processes wrote, oldest first; `count` at most."""
         ...

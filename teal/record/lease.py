@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
+from contract.watchdog import is_over
 from teal.clock import Clock
 from teal.errors import BadInput, Held, NeedsHuman, OperatorError
 from teal.record import person
@@ -32,7 +33,8 @@ class Superseded(OperatorError):
 
 
 def expired(lease: Lease | None, clock: Clock) -> bool:
-    return lease is None or lease.expires_at <= clock.now()
+    """Whether nobody holds it any more, also when the clock was set back since it was written."""
+    return lease is None or is_over(lease.expires_at, clock.now())
 
 
 def change(store: Store, decide: Callable[[Record], Record]) -> tuple[Record, Version]:
@@ -85,10 +87,10 @@ class LeaseHolder:
         self.check()
 
     def keep(self) -> Record:
-        """As `check`, and the lease is prolonged when half of it is over."""
+        """As `check`, and the lease is prolonged when half of it is over, or when the clock was set back, so that it would look endless."""
         record = self.check()
         left = (record.lease.expires_at - self._clock.now()).total_seconds() if record.lease else 0.0
-        return self.change(lambda found: found) if left < self._seconds / 2 else record
+        return record if self._seconds / 2 <= left <= self._seconds else self.change(lambda found: found)
 
     def during(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises; while it blocks (a migration, a Job on a new node) the lease is kept. Raises Superseded when it

@@ -85,9 +85,8 @@ def _give_up(run: Run, back: Color | None) -> Iterator[Event]:
     if back is not None:
         for event in _assert(run.target, back, run):
             yield run.told(event)
-    release = (
-        run.lease.check().release
-    )  # where the releaser was when it was fenced, which may be further than when we first looked
+    # Where the releaser was when it was fenced, which may be further than when we first looked.
+    release = run.lease.check().release
     step, note = (release.step, release.note) if release else ("", "")
     yield from undone(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
 
@@ -96,9 +95,8 @@ def _assert(target: Target, back: Color, run: Run | None = None) -> Iterator[Eve
     """Set the shares again, after the fence, and as often as they differ until no call of a fenced releaser can still be in flight."""
     clock = target.clock
     started, again = clock.monotonic(), 0
-    target.traffic.set(
-        all_to(back)
-    )  # also voids what a releaser has prepared and not yet put in force, where that can be (Caddy)
+    # This also voids what a releaser has prepared and not yet put in force, where that can be (Caddy).
+    target.traffic.set(all_to(back))
     while clock.monotonic() - started < target.rules.fence_seconds:
         clock.sleep(min(_LOOK_SECONDS, target.rules.fence_seconds))
         if run is not None:

@@ -23,6 +23,7 @@ from teal.record.source import Source, compared, read_source, source_key, source
 from teal.release.announce import announce
 from teal.release.canary import phase
 from teal.release.context import Run
+from teal.release.evidence.excerpt import excerpt
 from teal.release.evidence.folder import evident
 from teal.release.freeze import refuse_frozen
 from teal.release.hooks import hooks_of
@@ -298,6 +299,7 @@ def _undo(run: Run, position: int, reason: str) -> Iterator[Event]:
     if any(step.undo is give_back for step in begun):
         yield from give_back(run)
     announce(run, "undo", f"is being undone: {reason}")
+    yield from excerpt(run)  # now, while what it wrote is there
     run.lease.change(lambda record: phase(record, "RollingBack"))
     for step in reversed(begun):
         if step.undo is not give_back:

@@ -24,10 +24,8 @@ from typing import Any, Final
 # How much worse the new color may be: this part of the requests that went well goes badly now. Bets are spread evenly over these, from
 # what the strictest gate's margin lets pass (0.2 %) to a version that answers nearly nothing, each about three times the one before.
 WORSENINGS: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 0.8)
-PRIOR_BAD, PRIOR_TOTAL = (
-    1.0,
-    100.0,
-)  # what is believed of the active color before its first window: 1 % bad, worth a hundred requests
+# What is believed of the active color before its first window: 1 % bad, worth a hundred requests.
+PRIOR_BAD, PRIOR_TOTAL = (1.0, 100.0)
 
 Number = Any  # a float, or an array of floats with one entry for each simulated release
 

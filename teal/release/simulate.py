@@ -28,16 +28,8 @@ LOOK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 300.0
 SHARES: Final = (0.05, 0.25, 0.50)  # of the requests to the new color while both are asked
 RATES: Final = (1.0, 5.0, 50.0)  # requests a second, both colors together
-WORSE: Final = (
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-)  # what is added to the share of bad requests, searched from the smallest
+# What is added to the share of bad requests, searched from the smallest.
+WORSE: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 FOUND: Final = 0.9  # a worsening counts as found when this part of the releases is aborted
 
 Flags = NDArray[np.bool_]

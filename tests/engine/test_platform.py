@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.delivery.preview_reads import LEFT_OUT
 from infra.evaluation.evaluate import ROOT, stack_values
 from teal.aws.names import StateNames
 from teal.aws.pulumi.cli import PulumiCli
@@ -19,6 +18,7 @@ from teal.aws.teardown import order as teardown
 from tests.engine.conftest import Engine
 from tests.engine.workspace import Workspace
 from tests.services.aws_server import REGION, start
+from tests.unit.infra.delivery.provider_reads import LEFT_OUT
 
 STACK = "dev"
 RULE = "aws:lb/listenerRule:ListenerRule"

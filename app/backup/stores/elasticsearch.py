@@ -31,9 +31,8 @@ class RepositoryStore(FolderStore):
         return sorted((one for one in found if one), key=lambda one: one.finished_at, reverse=True)
 
     def kept(self) -> Kept:
-        return Kept(
-            self.snapshots(), []
-        )  # Elasticsearch says of each snapshot whether it is whole; there is no manifest to misread
+        # Elasticsearch says of each snapshot whether it is whole; there is no manifest to misread.
+        return Kept(self.snapshots(), [])
 
     def find(self, id: str) -> Manifest:
         known = self.snapshots()

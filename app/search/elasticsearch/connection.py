@@ -17,9 +17,8 @@ from app.errors import PassageRefused, SearchUnavailable
 from app.settings import Settings
 
 PASSING_STATUS: Final = frozenset({429, 502, 503, 504})  # too busy, or not there at this moment
-_STATE_STATUS: Final = frozenset(
-    {401, 403, 404, 408, 429}
-)  # wrong keys, a full disk, a missing index, load: an operator or time resolves them
+# Wrong keys, a full disk, a missing index, load: an operator or time resolves them.
+_STATE_STATUS: Final = frozenset({401, 403, 404, 408, 429})
 # Some come with 400. The fields are ours, so the last two mean that the alias names an index of another form or model.
 _STATE_ERRORS: Final = (
     "cluster_block_exception", "index_closed_exception", "strict_dynamic_mapping_exception", "different number of dimensions"

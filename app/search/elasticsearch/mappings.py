@@ -16,15 +16,8 @@ FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
 MOST_CANDIDATES: Final = 10_000  # Elasticsearch refuses a larger num_candidates
 OVERSAMPLING: Final = 2  # HNSW looks at twice the neighbours asked for: recall of quantised vectors
-SHOWN: Final = (
-    "document_id",
-    "ordinal",
-    "title",
-    "text",
-    "collection",
-    "source",
-    "metadata",
-)  # vector and words are several times larger
+# What a hit is read with; the vector and the words are several times larger, and nobody shows them.
+SHOWN: Final = ("document_id", "ordinal", "title", "text", "collection", "source", "metadata")
 
 
 def first_index(alias: str) -> str:

@@ -67,16 +67,7 @@ def answer(region: str, name: str, endpoint: str, ca_data: str) -> str:
 
 
 def _token(region: str, name: str) -> str:
-    command = (
-        "aws",
-        "--region",
-        region,
-        "eks",
-        "get-token",
-        "--cluster-name",
-        name,
-        "--output",
-        "json",
-    )  # as the kubeconfig has it
+    # As the kubeconfig has it.
+    command = ("aws", "--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json")
     said = subprocess.run(command, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=True).stdout  # noqa: S603
     return str(json.loads(said)["status"]["token"])

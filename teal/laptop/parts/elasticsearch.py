@@ -132,9 +132,8 @@ def install(state: LaptopState, home: Path) -> Path:
         raise BadInput(
             "The folder belongs to another user", where=str(home), next=f"remove {home}, then `teal up --search elasticsearch`"
         )
-    home.chmod(
-        0o755 if run_as() else 0o700
-    )  # the user it runs as must reach the program through this folder; the data folders below stay closed
+    # The user it runs as must reach the program through this folder; the data folders below stay closed.
+    home.chmod(0o755 if run_as() else 0o700)
     note = home / f"{program.name}.sha256.json"
     if program.is_dir() and damaged(program, note):
         shutil.rmtree(program)

@@ -24,7 +24,7 @@ def render(whole: Mapping[str, Any]) -> str:
         "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
         "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), top(rates)),
         *_gate_charts(events, begin),
-        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), "<h2>What happened</h2>", _events(events),
+        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), *_log(events), "<h2>What happened</h2>", _events(events),
     ])  # fmt: skip
 
 
@@ -119,6 +119,13 @@ def _plan(steps: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]
         name = step["action"] if step["percent"] is None else f"{step['action']}-{step['percent']}"
         rows.append([escape(name), escape(step["says"]), escape(step["undo"]), escape(states.get(name, "not reached"))])
     return table(("step", "does", "undone by", "state"), rows)
+
+
+def _log(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the failed color wrote last."""
+    if lines := [str(line) for event in events for line in event.get("log", ())]:
+        yield "<h2>Errors in the logs of the new color</h2>"
+        yield f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
 def _hooks(whole: Mapping[str, Any]) -> Iterator[str]:

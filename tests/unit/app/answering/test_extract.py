@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from app.answering.extract import ExtractiveWriter, chosen, extract
@@ -225,3 +226,95 @@ async def test_a_document_of_another_club_is_no_version() -> None:
     assert await _quoted("What does a locker cost in the rowing club Ferry?", ("a", one), ("b", other)) == [
         "A locker costs 30 euros."
     ]
+
+
+MAIL = """Subject: Re: Painting the boathouse
+From: Ines
+Date: Mon, 03 Mar 2025 09:00:00 +0100
+
+Hello Otto,
+
+not then, the paint is not there yet. Let us begin on Tuesday 18 March.
+
+On 1 March 2025 Otto wrote:
+> Shall we paint the boathouse on Saturday 8 March?
+> The brushes are in the shed.
+"""
+
+
+def _mail(text: str) -> list[Source]:
+    return [Source(1, "Re: Painting the boathouse", text, "m", lead=text[:400])]
+
+
+class Near:
+    """Finds every text near to every other."""
+
+    def reads(self, text: str) -> bool:
+        return True
+
+    async def vectors(self, texts: list[str]) -> list[object]:
+        return [np.ones(1, dtype=np.float32) for _ in texts]
+
+
+async def test_what_an_email_quotes_gives_way_to_its_own_words() -> None:
+    question = read_question("On which day do we paint the boathouse?")
+    claims = [claim.text async for claim in ExtractiveWriter(Near()).write(question, _mail(MAIL), None)]  # type: ignore[arg-type]
+    assert any("18 March" in claim for claim in claims)
+    assert not any("8 March?" in claim or claim.startswith(("Subject", "Date")) for claim in claims)
+
+
+async def test_what_only_the_quoted_message_says_is_told_with_who_wrote_it() -> None:
+    question = read_question("Where are the brushes?")
+    [claim] = [claim.text async for claim in ExtractiveWriter(None).write(question, _mail(MAIL), None)]
+    assert claim == "On 1 March 2025 Otto wrote: The brushes are in the shed. [1] "
+
+
+TOLLS = "| Weight of the ship (tons) | Who decides |\n|---|---|\n| up to 500 | harbour master |\n| 501 to 2,500 | harbour board |\n| above 2,500 | ministry council |\n"
+WEEK = (
+    "| Hour | Monday | Tuesday |\n|---|---|---|\n| 9h | Physique | Latin |\n\n## Salles\n\n"
+    "| Matière | Professeur |\n|---|---|\n| Physique | Mme Aubry |\n"
+)
+TERMS = (
+    "Hire of the hall\n\n§ 1 Rooms\n\nThe hall has two rooms.\n\n§ 2 Deposit\n\nThe hirer leaves 250 euros with the caretaker.\n"
+)
+RELEASES = "# Changes of Otterly\n\n## 3.1.0\n\n- New: maps can be printed.\n- Removed: the old exporter.\n\n## 3.0.0\n\n- New: a dark view.\n"
+TICKETS = (
+    "jobs.id: T-1\njobs.title: Leaking tap\njobs.owner: Ada Brook\njobs.floor: 2\n\njobs.id: T-2\njobs.title: Broken lamp\njobs.owner: Max Lund\n"
+    "jobs.floor: 3\n\njobs.id: T-3\njobs.title: Loose rail\njobs.owner: Ada Brook\njobs.floor: 1\n"
+)
+SHOP = "# Potter's yard\n\n- Broken on arrival? Send a picture within 20 hours.\n- Gift wrapping costs 3 euros.\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "expected"),
+    [
+        ("Who decides about a ship with a weight of 1,800 tons?", TOLLS, ["Weight of the ship (tons): 501 to 2,500, Who decides: harbour board"]),
+        ("Who decides about a ship with a weight of 400 tons?", TOLLS, ["Weight of the ship (tons): up to 500, Who decides: harbour master"]),
+        ("Who decides about a ship with a speed of 1,800 knots?", TOLLS, []),
+        ("Which floor has the job of Ada Brook?", TICKETS, ["id: T-1, title: Leaking tap, owner: Ada Brook, floor: 2", "id: T-3, title: Loose rail, owner: Ada Brook, floor: 1"]),
+        ("Qui est le professeur de Latin ?", WEEK, []),
+        ("How high is the deposit?", TERMS, ["The hirer leaves 250 euros with the caretaker."]),
+        ("What changed in Otterly 3.1.0?", RELEASES, ["New: maps can be printed.", "Removed: the old exporter."]),
+        ("What changed in Otterly 3.2.0?", RELEASES, []),
+        ("Which version of Otterly dropped the exporter?", RELEASES, ["Removed: the old exporter."]),
+        ("Which jobs has Ada Brook as owner?", TICKETS, ["id: T-1, title: Leaking tap, owner: Ada Brook, floor: 2", "id: T-3, title: Loose rail, owner: Ada Brook, floor: 1"]),
+        ("Which jobs has Ada Stone as owner?", TICKETS, []),
+        ("My jug arrived broken. Until when do I send a picture?", SHOP, ["Broken on arrival? Send a picture within 20 hours."]),
+        ("How many boats were sold in the first quarter?", "# Boats\n\n## Q1\n\n12 boats were sold.\n\n## Q2\n\n19 boats were sold.\n", ["12 boats were sold."]),
+        ("¿Cuántas pastillas de Sedal puedo tomar como máximo?", "# Sedal\n\n## Tomar pastillas\n\nNo tome más de dos pastillas al día. No las mastique.\n", ["No tome más de dos pastillas al día."]),
+        ("¿Cuántas veces se renueva el pase de Sedal?", "El pase de Sedal se renueva una vez. Es una tarjeta azul.", ["El pase de Sedal se renueva una vez."]),
+        ("Wie hoch ist die Kaution der Lindengasse 14?", "Mietvertrag\n\n§ 1 Mietsache\n\nVermietet wird Lindengasse 14 in Ried.\n\n§ 2 Kaution\n\nDie Kaution beträgt 900 Euro.\n", ["Die Kaution beträgt 900 Euro."]),
+        ("Wie hoch ist die Kaution der Lindengasse 15?", "Mietvertrag\n\n§ 1 Mietsache\n\nVermietet wird Lindengasse 14 in Ried.\n\n§ 2 Kaution\n\nDie Kaution beträgt 900 Euro.\n", []),
+        ("What is the voltage of the pump?", "The pump has a voltage of 12 V. The tank holds 20 l. Then it is full.", ["The pump has a voltage of 12 V."]),
+    ],
+)  # fmt: skip
+async def test_spans_sections_lists_and_told_circumstances_are_read_as_people_mean_them(
+    question: str, text: str, expected: list[str]
+) -> None:
+    assert await _quoted(question, ("Notes", text)) == expected
+
+
+async def test_the_version_that_was_asked_for_is_said_though_only_the_heading_has_it() -> None:
+    question = read_question("Which version of Otterly dropped the exporter?")
+    claims = [claim.text async for claim in ExtractiveWriter(None).write(question, _sources(("Notes", RELEASES)), None)]
+    assert claims == ["Changes of Otterly: 3.1.0: Removed: the old exporter. [1] "]

@@ -14,12 +14,12 @@ import pytest
 from infra.delivery import preview_access
 from infra.delivery.github_roles import KINDS, GithubRoles, GithubRolesArgs, subjects
 from infra.delivery.policies import UNLIMITED, UNLIMITED_UP, Where
-from infra.delivery.preview_reads import LEFT_OUT, READ_CALLS
 from infra.delivery.registry import GROUPS, Delivery, DeliveryArgs
 from infra.evaluation.evaluate import ROOT
 from infra.platform import boundary
 from infra.platform.boundary import PASSED_TO
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
+from tests.unit.infra.delivery.provider_reads import LEFT_OUT, READ_CALLS
 from tests.unit.infra.mocks import Registered, run
 
 WHERE = Where(

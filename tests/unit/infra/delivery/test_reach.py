@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,6 +162,20 @@ def test_the_search_reads_aws_own_policies(policy: str) -> None:
     assert "other-machine" in ways(Account(roles | {start.arn: start}), start)
     held = Role(start.arn, policies=tuple(limits(f"{IAM}:role/own-machines", "teal-prod")), managed=start.managed)
     assert ways(Account(roles | {held.arn: held}), held) == {}
+
+
+@pytest.mark.parametrize("stack", WITH_GITHUB)
+def test_who_could_push_an_image_and_release_it_would_be_the_operator(stack: Stack) -> None:
+    """So no role of ours has both: the release role had, until images got a role of their own."""
+    release, build = role(stack, "github-release"), role(stack, "github-build")
+    assert release.groups
+    assert not build.groups
+    both = replace(release, policies=(*release.policies, *build.policies))
+    found = ways(replace(account(stack), roles={**account(stack).roles, both.arn: both}), both)
+    assert {f"teal-{stack}-operator", f"teal-{stack}-app"} <= set(found)
+    assert found[f"teal-{stack}-operator"] == (
+        f"teal-{stack}-github-release pushes an image and runs it as teal-{stack}-operator",
+    )
 
 
 def test_every_role_with_a_policy_of_aws_has_it_in_the_search() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner
 
 from teal import runbook
 from teal.cli import app, run
-from teal.drill import report
-from teal.drill.catalogue import DRILLS
+from teal.drill import faults, file_faults, report
+from teal.drill.catalogue import DRILLS, selected
 from teal.drill.measure import Result, Target, answered_again, past, reached_back, targets
+from teal.drill.scene import DrillFailed, Scene
 from teal.drill.users import Request
 from teal.errors import BadInput, OperatorError
 from teal.laptop.layout import Layout, prepare
@@ -161,3 +166,54 @@ def test_the_running_stack_is_not_harmed_unasked(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("arguments", [[], ["worker", "--all"], ["nothing"]])
 def test_a_wish_that_is_none_is_bad_input(arguments: list[str]) -> None:
     assert run(["drill", *arguments, "--json"]) == 2
+
+
+def test_drills_are_chosen_by_name_or_all_but_those_left_out() -> None:
+    every = [drill.name for drill in DRILLS]
+    assert [drill.name for drill in selected((), every=True, without=())] == every
+    assert [drill.name for drill in selected((), every=True, without=("damaged-model",))] == [
+        name for name in every if name != "damaged-model"
+    ]
+    assert [drill.name for drill in selected(("redis", "worker"), every=False, without=())] == ["worker", "redis"]
+
+
+@pytest.mark.parametrize(
+    ("names", "every", "without"),
+    [((), False, ()), (("worker",), True, ()), (("worker",), False, ("redis",)), (("none",), False, ()), ((), True, ("none",))],
+)
+def test_a_choice_of_drills_that_says_nothing_or_two_things_is_refused(
+    names: tuple[str, ...], every: bool, without: tuple[str, ...]
+) -> None:
+    with pytest.raises(BadInput):
+        selected(names, every=every, without=without)
+
+
+@pytest.mark.parametrize("fault", ["frozen", "model"])
+def test_what_a_fault_did_is_undone_when_status_never_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    sent: list[tuple[int, int]] = []
+    stack = SimpleNamespace(
+        layout=Layout(tmp_path),
+        home=tmp_path,
+        record=lambda: SimpleNamespace(active="blue"),
+        kill=lambda part, number=signal.SIGKILL: {7},
+        pids=lambda part: {7},
+        healthy=lambda: False,
+    )
+    scene = SimpleNamespace(stack=stack, folder=tmp_path / "drill", strike=lambda: None, variables={})
+    scene.folder.mkdir()
+    model = tmp_path / "models" / "small" / "model.onnx"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"whole model")
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr("teal.drill.file_faults.model_of", lambda _: "small")
+    monkeypatch.setattr("teal.laptop.fetch.has_model", lambda *_: model.read_bytes() == b"whole model")
+    for module in ("faults", "file_faults"):
+        monkeypatch.setattr(f"teal.drill.{module}.NAMED_SECONDS", 0.0)
+        monkeypatch.setattr(f"teal.drill.{module}.names", lambda *_: False)
+    cause = faults.frozen("{active}-worker") if fault == "frozen" else file_faults.damaged_model
+    with pytest.raises(DrillFailed, match="to name"), cause(cast("Scene", scene)):
+        raise AssertionError("it was never named, so nobody follows a page")
+    assert sent == ([(7, signal.SIGCONT)] if fault == "frozen" else [])
+    assert model.read_bytes() == b"whole model"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 from pathlib import Path
 
 import pytest
 
 from teal.errors import BadInput, PartFailed
-from teal.laptop import limits, supervisor, waiting
+from teal.laptop import causes, limits, supervisor, waiting
 from teal.laptop.causes import explain
 from teal.laptop.layout import Layout
 from teal.laptop.supervisor import Process
@@ -76,3 +78,21 @@ def test_a_descriptor_limit_that_is_too_low_is_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(BadInput) as caught:
         limits.raise_limit()
     assert "ulimit -n" in caught.value.next
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "next"),
+    [
+        (errno.ENOSPC, "disk is full", "disk-full"),
+        (errno.EDQUOT, "disk is full", "disk-full"),
+        (errno.EROFS, "read-only", "TEAL_HOME="),
+        (errno.EACCES, "may not read or write", "teal doctor"),
+        (errno.EMFILE, "too few files", "ulimit -n"),
+        (errno.ENOMEM, "not enough memory", "teal up"),
+    ],
+)
+def test_what_the_machine_refuses_to_a_command_is_no_unexpected_error(number: int, said: str, next: str) -> None:
+    found = causes.of_machine(OSError(number, os.strerror(number), "/x/.teal/stack.json.part"))
+    assert found is not None
+    assert (said in found.what.lower(), found.where, next in found.next) == (True, "/x/.teal/stack.json.part", True)
+    assert causes.of_machine(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x")) is None

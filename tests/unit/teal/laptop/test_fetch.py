@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import requests
 
 from teal.errors import FetchFailed
 from teal.laptop import fetch
@@ -89,3 +90,24 @@ def test_no_network_is_said_in_words_and_not_in_pips() -> None:
     assert corpus.reason_in_words(said) == "the package index could not be reached"
     assert corpus.reason_in_words("ERROR: No space left on device") == "No space left on device"
     assert fetch.why_not_fetched(ConnectionError("x")) == "the Maven repository could not be reached"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/root/.m2"), "kept on this machine: Permission denied: /root/.m2"),
+        (OSError(28, "No space left on device"), "kept on this machine: No space left"),
+        (OSError(30, "Read-only file system", "/home/x/.m2"), "kept on this machine: Read-only"),
+        (ConnectionRefusedError(111, "Connection refused"), "could not be reached"),
+        (requests.ConnectionError("no route"), "could not be reached"),
+        (TimeoutError(), "could not be reached"),
+    ],
+)
+def test_a_disk_that_refuses_is_not_called_a_network_that_does(error: Exception, said: str) -> None:
+    assert said in fetch.why_not_fetched(error)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "7", '["reason"]', "{}"])
+def test_a_damaged_report_of_a_fetch_says_nothing(home: Layout, content: str) -> None:
+    (home.models / "fetch.json").write_text(content)
+    assert fetch.last_failure(home) is None

@@ -11,6 +11,7 @@ import pytest
 
 from teal.errors import BadInput
 from teal.laptop import layout as layouts
+from teal.laptop import reap
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, locate, prepare
 from teal.laptop.state import UpOptions, choose, load, save
@@ -162,3 +163,35 @@ def test_a_folder_of_sockets_is_closed_to_others_whoever_opened_it(tmp_path: Pat
     home.run.chmod(0o777)
     prepare(home)
     assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
+
+
+def test_a_stack_is_the_same_under_each_of_its_names(tmp_path: Path) -> None:
+    """Else a second keeper would start again what `teal down` by the other name has ended."""
+    real, link = tmp_path / "disk" / ".teal", tmp_path / "link"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    assert locate({"TEAL_HOME": str(link)}) == locate({"TEAL_HOME": str(real)})
+    for mark in (str(real), str(link)):
+        assert reap.is_home(mark, Layout(real))
+        assert reap.is_home(mark, Layout(link)), "a stack that an earlier version started by its link"
+    assert not reap.is_home(str(tmp_path / "disk"), Layout(real))
+    assert not reap.is_home(None, Layout(real))
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/.teal"])
+def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").touch()
+    place = Layout(tmp_path / "file" / inside)
+    with pytest.raises(BadInput, match="cannot be made or written"):
+        prepare(place)
+    with pytest.raises(BadInput, match="is no folder"):
+        load(place)
+
+
+def test_a_place_that_the_machine_refuses_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(tmp_path / ".teal"))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(BadInput, match="Read-only file system"):
+        prepare(Layout(tmp_path / ".teal"))

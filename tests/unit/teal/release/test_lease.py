@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from contract.watchdog import is_unheld
 from teal.clock import SystemClock
 from teal.record.file import FileStore
-from teal.record.lease import LeaseHolder, Superseded
+from teal.record.lease import LeaseHolder, Superseded, expired, refuse_held
 from teal.record.model import Record, Version
 
 WAIT_SECONDS = 20.0
@@ -75,3 +77,44 @@ def test_a_releaser_that_lost_its_lease_meanwhile_stops(tmp_path: Path) -> None:
 
     with pytest.raises(Superseded):
         lease.during(seized)
+
+
+class SetClock(SystemClock):
+    """Its wall clock may be set; the monotonic one goes on."""
+
+    def __init__(self) -> None:
+        self.off = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+JUMPS = [timedelta(days=-1), timedelta(hours=-2), timedelta(days=365), timedelta(hours=2)]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_dead_releaser_is_dead_whatever_the_clock_does(tmp_path: Path, jump: timedelta) -> None:
+    """Set back a day, its lease would have held record and traffic for that day."""
+    store, clock = FileStore(tmp_path), SetClock()
+    LeaseHolder.take(store, clock, 120.0, lambda record: record)
+    record, _ = store.read()
+    assert not expired(record.lease, clock)
+    clock.off = jump
+    assert expired(record.lease, clock)
+    refuse_held(record, clock)
+    left = {
+        "release": {"id": "r", "step": "s", "phase": "Progressing", "target": "green"},
+        "lease": record.model_dump(mode="json")["lease"],
+    }
+    assert is_unheld(left, clock.now())
+
+
+@pytest.mark.parametrize("jump", [timedelta(), *JUMPS])
+def test_a_living_releaser_keeps_its_lease_whatever_the_clock_does(tmp_path: Path, jump: timedelta) -> None:
+    store, clock = FileStore(tmp_path), SetClock()
+    mine = LeaseHolder.take(store, clock, 120.0, lambda record: record)
+    clock.off = jump
+    kept = mine.keep()
+    assert not expired(kept.lease, clock)
+    assert kept.lease is not None
+    assert 60 <= (kept.lease.expires_at - clock.now()).total_seconds() <= 120

@@ -1,0 +1,56 @@
+"""E-mails as they are quoted: whose words a line is, the sender's or those of the message before, and which lines are a message's head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Final
+
+from app.answering.prompt import Source
+from app.text.blocks import Block, blocks
+
+_QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
+_MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
+_LONGEST_ANNOUNCED: Final = 160  # characters
+_EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
+
+
+def told_by(source: Source) -> Iterator[tuple[Block, str]]:
+    """The blocks of a passage, those of a quotation without its marks. With each the line that says who wrote it, or "": an e-mail ends with
+    what was written before it, and what it quotes may be what it changes."""
+    announced = ""
+    for block in blocks(source.text):
+        lines = block.text.split("\n")
+        if block.kind not in ("paragraph", "item") or not any(map(_QUOTE_MARK.match, lines)):
+            announced = _announcing(lines) if block.kind == "paragraph" else ""
+            yield block, ""
+            continue
+        for quoted, run in groupby(lines, lambda line: _QUOTE_MARK.match(line) is not None):
+            text = list(run)
+            if quoted:
+                said_by = announced or (_EARLIER if is_mail(source) else "")
+                yield from ((one, said_by) for one in blocks("\n".join(_QUOTE_MARK.sub("", line) for line in text)))
+            elif announced := _announcing(text):
+                text = text[: -1 - announced.count("\n")]
+            if not quoted and text:
+                yield replace(block, text="\n".join(text)), ""
+
+
+def is_mail(source: Source) -> bool:
+    """Whether the passage is of an e-mail: the document begins with a message's head."""
+    return is_mail_head(source.lead)
+
+
+def is_mail_head(text: str) -> bool:
+    """Whether a text begins with a line of a message's head, which tells of the message and not of what it is about."""
+    return _MAIL_HEAD.match(text) is not None
+
+
+def _announcing(lines: Sequence[str]) -> str:
+    """The line that says who wrote what is quoted below it: "On 4 June Ann wrote:", which may be broken before its last word."""
+    last = lines[-1].rstrip()
+    if not last.endswith((":", "：")) or len(last) > _LONGEST_ANNOUNCED:
+        return ""
+    return f"{lines[-2].strip()}\n{last}" if len(lines) > 1 and len(last.split()) <= 2 else last

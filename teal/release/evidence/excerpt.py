@@ -1,0 +1,51 @@
+"""What a failed color wrote last: the lines of its logs that tell of errors, without secrets and without orders for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from teal.errors import OperatorError
+from teal.events import Event
+from teal.release.context import Run
+from teal.terminal.writer import plain
+
+LINES: Final = 20  # the newest; a failure that repeats itself says the same in each
+SHORTEST: Final = 12  # characters of a secret of ours; a shorter value may be a plain word
+MOST_CHARACTERS: Final = 1_000  # of one line: a log line of JSON may carry a whole stack trace
+_MASK: Final = "***"
+_SECRETS: Final = (
+    re.compile(r"\bteal_[0-9a-f]+_[A-Za-z0-9_-]+"),  # a key of the service
+    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]+"),
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),  # name and password in an address
+    re.compile(r"(?i)(?<=teal_session=)[A-Za-z0-9_-]+"),
+    re.compile(r"""(?i)(?:password|secret|token|api[_-]?key)["']?\s*[=:]\s*["']?[^\s"',;}]+"""),
+)
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """Known secrets by their value, others by how they look."""
+    text = text[: 8 * MOST_CHARACTERS]  # a line without an end is not searched for minutes
+    for secret in sorted({one for one in secrets if len(one) >= SHORTEST}, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    for pattern in _SECRETS:
+        text = pattern.sub(_MASK, text)
+    return plain(text)[:MOST_CHARACTERS]
+
+
+def excerpt(run: Run) -> Iterable[Event]:
+    """The new color's last errors, for the evidence; none where nobody sees inside (AWS), or nothing was written. Never raises OperatorError."""
+    if run.target.inside is None:
+        return
+    try:
+        lines = run.target.inside.errors(run.new, LINES)
+        held = [value for color in (run.new, run.old) if color for value in run.target.traffic.entry(color).headers.values()]
+    except (OperatorError, OSError):
+        return
+    keys = [value.removeprefix("Bearer ") for value in run.target.probe_headers.values()]
+    if lines:
+        told = [masked(line, (*held, *keys, run.bound_key or "")) for line in lines]
+        yield Event(
+            "logs", "warn", f"{len(told)} lines of {run.new} tell of errors; the last: {told[-1][:200]}", data={"log": told}
+        )
