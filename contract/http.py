@@ -8,6 +8,7 @@ POD_PORT: Final = 8080  # of the service's container (app/Dockerfile)
 READY_PATH: Final = "/readyz"
 ALIVE_PATH: Final = "/healthz"
 PROBE_HEADER: Final = "X-Teal-Probe"  # with a color's secret: that color answers, whatever its share
+SESSION_COOKIE: Final = "teal_session"  # of the page; its value is a random token in base64url
 BYPASS_HEADER: Final = "X-Teal-Bypass-Cache"  # with the above: the service neither reads nor fills its caches for this request
 # After so long without a byte the load balancer closes a connection; a silent stream gets a comment before that (HEARTBEAT_SECONDS)
 IDLE_SECONDS: Final = 60

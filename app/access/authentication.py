@@ -15,8 +15,8 @@ from app.catalog.engine import Catalog
 from app.catalog.keys import Principal, Role
 from app.errors import Forbidden, Unauthenticated
 from app.settings import Settings
+from contract.http import SESSION_COOKIE as SESSION_COOKIE
 
-SESSION_COOKIE: Final = "teal_session"
 # A revoked key stops working within this time; a catalog read per request would cost more than the search
 _REMEMBERED_SECONDS: Final = 2
 _REMEMBERED_KEYS: Final = 10_000

@@ -6,9 +6,11 @@ It never changes after start and the admin API stays off: every reload through i
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Mapping
 
 from contract.bodies import DOCUMENT_BYTES, DOCUMENTS_PATH, QUESTION_BYTES, QUESTION_PATHS, SMALL_BYTES, document_body_bytes
+from contract.http import SESSION_COOKIE
 from teal.client.entry import PROBE_HEADER
 from teal.errors import BadInput
 from teal.laptop.layout import Layout
@@ -30,6 +32,8 @@ format filter {{
 				request>uri regexp "teal_[0-9a-f]+_[A-Za-z0-9_-]+" REDACTED
 			}}
 		}}"""
+
+TOKEN_CHARACTERS = string.ascii_letters + string.digits + "-_"  # of base64url: as many as `SESSIONS` in teal/laptop/traffic.py
 
 _TEMPLATE = """\
 {{
@@ -138,10 +142,15 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 		~^(..) "${{1}}"
 		default 00
 	}}
+	# Who is signed in keeps a lane: the first character of the session's random token.
+	map {{http.request.cookie.{session_cookie}}} {{draw}} {{
+{session_lanes}
+		default {{bucket}}
+	}}
 	map {{http.request.header.{probe_header}}} {{lane}} {{
 		{probe_blue} probe-blue
 		{probe_green} probe-green
-		default {{bucket}}
+		default {{draw}}
 	}}
 	@green file {{
 		root "{traffic}/current"
@@ -264,6 +273,8 @@ def render(
         blue=upstreams(state.ports.blue),
         green=upstreams(state.ports.green),
         traffic=layout.traffic,
+        session_cookie=SESSION_COOKIE,
+        session_lanes="\n".join(f"\t\t~^{character} session-{lane:02}" for lane, character in enumerate(TOKEN_CHARACTERS)),
         probe_header=PROBE_HEADER,
         probe_blue=probe_secrets["blue"],
         probe_green=probe_secrets["green"],

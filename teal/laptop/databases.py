@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -94,5 +95,5 @@ def _code(error: Exception) -> int:
 
 
 def _cannot_look(path: Path, error: Exception) -> BadInput:
-    mend = _MENDS.get(_code(error), _MAY_NOT).format(path=path)
+    mend = _MENDS.get(_code(error), _MAY_NOT).format(path=shlex.quote(str(path)))
     return BadInput(f"{path.name} cannot be opened, which says nothing about what is in it: {error}", where=str(path), next=mend)

@@ -67,7 +67,7 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         color = name.partition("-")[0]
         idle = color in COLORS and color != active and color not in others and process.state == "STOPPED"
         if not (idle or registry.owner(name).ends_by_itself):
-            rows.append(_program(place, process))
+            rows.append(program_row(place, process))
     rows.append(_release_row(layout))
     documents, search, problem = _service(layout, environ)
     for part in registry.PARTS:
@@ -151,7 +151,8 @@ def _environment(layout: Layout) -> Mapping[str, str]:
         return {}
 
 
-def _program(place: Place, process: supervisor.Process) -> Row:
+def program_row(place: Place, process: supervisor.Process) -> Row:
+    """Whether a program runs, does its work and could be started again."""
     name = process.name
     if read_program(file_of(place.layout, name)) is None:
         said = f"{process.state.lower()} (pid {process.pid}), but {file_of(place.layout, name)} is damaged: it could not be started again"

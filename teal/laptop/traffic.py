@@ -1,6 +1,7 @@
 """Shares on the laptop: a folder of markers that Caddy looks into at each request, exchanged by one rename.
 
-Caddy draws one of 256 buckets per request and sends it to green when the folder `current` has a file of that name. No
+Caddy draws one of 256 buckets per request and sends it to green when the folder `current` has a file of that name. Who is signed in has a lane of
+64 instead, for as long as the session lives, so that a page does not change versions between two clicks (docs/decisions/0013-who-stays.md). No
 configuration is reloaded and no API is called, so nothing that is connected notices.
 """
 
@@ -18,6 +19,7 @@ from teal.laptop.layout import Layout
 from teal.ports.traffic import Weights
 from teal.record.model import Color
 
+SESSIONS = 64  # lanes of people who are signed in: the first character of a session's random token (base64url) is its lane
 BUCKETS = 256  # two hexadecimal digits: a share is met within 0.2 %
 CURRENT = "current"
 LINK = ".link-"  # beginning of the names of links that are prepared and not yet renamed to CURRENT
@@ -112,5 +114,6 @@ def open_caddy(layout: Layout, entries: Mapping[Color, Entry]) -> CaddyTraffic:
 
 
 def marker_names(weights: Weights) -> set[str]:
-    """Buckets that go to green, and the probes' marker."""
-    return {f"{bucket:02x}" for bucket in range(round(BUCKETS * weights.green / 100))} | PROBES
+    """Buckets and lanes that go to green, and the probes' marker. A larger share has those of every smaller one."""
+    buckets = {f"{bucket:02x}" for bucket in range(round(BUCKETS * weights.green / 100))}
+    return buckets | {f"session-{lane:02}" for lane in range(round(SESSIONS * weights.green / 100))} | PROBES

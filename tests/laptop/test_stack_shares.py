@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import ssl
 import threading
 import time
@@ -13,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from contract.http import SESSION_COOKIE
 from teal.client.entry import PROBE_HEADER
+from teal.laptop.traffic import SESSIONS
 from teal.ports.traffic import all_to, shifted
 from teal.record.model import COLORS
 from tests.services import caddy_process
@@ -41,6 +44,37 @@ def test_a_share_is_met_within_what_chance_allows(front: Front, percent: int) ->
     share = round(256 * percent / 100) / 256
     deviation = math.sqrt(REQUESTS * share * (1 - share))
     assert abs(green - REQUESTS * share) < 5 * deviation  # beyond it once in 1.7 million runs
+
+
+def test_who_is_signed_in_and_met_the_new_color_stays_with_it_while_its_share_grows(front: Front) -> None:
+    """2,000 sessions through a release. Each share is met within what chance allows; only giving it back takes anybody away."""
+    tokens = [secrets.token_urlsafe(32) for _ in range(2_000)]
+
+    def met(http: httpx.Client) -> set[str]:
+        found = {
+            token for token in tokens if http.get("/", headers={"Cookie": f"{SESSION_COOKIE}={token}"}).json()["color"] == "green"
+        }
+        assert all(token in found for token in before), "somebody was sent back to the old color"
+        return found
+
+    before: set[str] = set()
+    with front.client() as http:
+        for percent in (5, 25, 50, 100):
+            front.traffic.set(shifted("green", percent))
+            before = met(http)
+            share = round(SESSIONS * percent / 100) / SESSIONS
+            assert abs(share - percent / 100) <= 0.5 / SESSIONS
+            assert abs(len(before) - len(tokens) * share) <= 5 * math.sqrt(len(tokens) * share * (1 - share))
+        before = set()
+        front.traffic.set(all_to("blue"))
+        assert met(http) == set()
+
+
+def test_a_cookie_that_is_no_token_is_drawn_as_any_other_request(front: Front) -> None:
+    front.traffic.set(shifted("green", 50))
+    for cookie in ("", "=A", "../session-00", "%41"):
+        with front.client(headers={"Cookie": f"{SESSION_COOKIE}={cookie}"}) as http:
+            assert set(_colors(http, 60)) == {"blue", "green"}  # one color alone: once in 2^59 runs
 
 
 def test_all_means_all_and_at_the_next_request(front: Front) -> None:

@@ -351,7 +351,7 @@ def test_a_damaged_note_never_lets_code_pass(home: Layout, content: str) -> None
     assert versions.problem_of(home, "v2") == "v2 is gone"
 
 
-def _program(home: Layout, name: str) -> Path:
+def written(home: Layout, name: str) -> Path:
     path = file_of(home, name)
     path.write_text(render(Program(name, (f"python-of-{name}",), {"TEAL_STATE_DIR": "/data"}), home))
     return path
@@ -360,14 +360,14 @@ def _program(home: Layout, name: str) -> Path:
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"null", b"{}", b'{"env": {}}'])
 def test_a_damaged_file_of_the_worker_hides_nothing_of_the_stack(home: Layout, content: bytes) -> None:
     """`teal status` asks the catalog with the worker's settings: an app process of the color has the same."""
-    path = _program(home, "blue-worker")
+    path = written(home, "blue-worker")
     assert admin.service_environment(home)["TEAL_STATE_DIR"] == "/data"
     path.write_bytes(content)
     with pytest.raises(BadInput, match="damaged"):
         admin.service_environment(home)
-    _program(home, "blue-app-0")
+    written(home, "blue-app-0")
     assert admin.service_environment(home)["TEAL_STATE_DIR"] == "/data"
-    (row,) = (status._program(place(home), Process(name, "RUNNING", 1, "")) for name in ("blue-worker",))
+    (row,) = (status.program_row(place(home), Process(name, "RUNNING", 1, "")) for name in ("blue-worker",))
     assert (row.ok, "could not be started again" in row.detail, row.mend) == (False, True, "teal up")
 
 
