@@ -30,12 +30,19 @@ def answer(question: str, found: Mapping[str, Any], seconds: float | None = None
 
 
 def citations(found: Mapping[str, Any]) -> str:
-    """The cited passages, who wrote the answer, and whether it is grounded."""
-    lines = [f"  [cyan]\\[{cited.get('n', number)}][/cyan] {escape(str(cited['title']))} [dim]{escape(_short(str(cited['passage'])))}[/dim]"
-             for number, cited in enumerate(found.get("citations", ()), start=1)]  # fmt: skip
+    """The cited passages, or those that come nearest where nothing answers; who wrote the answer, and whether it is grounded."""
+    lines = [_cited(number, cited) for number, cited in enumerate(found.get("citations", ()), start=1)]
+    if nearest := found.get("nearest"):
+        near = [_cited(number, passage) for number, passage in enumerate(nearest, start=1)]
+        lines += ["  The passages that come nearest; they may be about something else:", *near]
     who = f"  [dim]written by: {escape(str(found.get('label') or 'unknown'))}{'' if found.get('grounded') else '; not grounded in the documents'}[/dim]"
     weaker = [f"  [yellow]weaker than usual: {escape(str(found['degraded']))}[/yellow]"] if found.get("degraded") else []
     return "\n".join([*lines, who, *weaker])
+
+
+def _cited(number: int, cited: Mapping[str, Any]) -> str:
+    passage = escape(_short(str(cited["passage"])))
+    return f"  [cyan]\\[{cited.get('n', number)}][/cyan] {escape(str(cited['title']))} [dim]{passage}[/dim]"
 
 
 def _short(text: str) -> str:

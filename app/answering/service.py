@@ -45,6 +45,9 @@ from app.settings import Settings
 _EMBED_THREADS: Final = 2  # more at once only take the cores from each other
 
 
+_MOST_NEAREST: Final = (
+    3  # passages told beside "I don't know": in fresh questions the one that answers was nearly always among them
+)
 _LEAD_CHARACTERS: Final = 400  # a letter's head, a title page, the first sentence: what a document is about
 
 
@@ -229,6 +232,8 @@ class Answering:
                         "label": writer.label,
                         "usage": asdict(usage),
                     } | ({"conflicting": True} if event.conflicting else {})
+                    if not event.grounded:
+                        whole["nearest"] = [_citation(found, n) for n in range(1, min(len(found.hits), _MOST_NEAREST) + 1)]
                     yield AnswerEvent("done", whole | ({"degraded": found.degraded} if found.degraded else {}))
 
     async def _leads(self, found: Retrieval) -> dict[str, str]:

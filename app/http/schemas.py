@@ -204,6 +204,12 @@ class AnswerOut(Wire):
     conflicting: Annotated[
         bool, Field(description="Documents contradict each other; each statement is told with its date, the newest first.")
     ] = False
+    nearest: Annotated[
+        list[CitationOut],
+        Field(
+            description="Where the documents do not answer (`grounded` false): the passages that come nearest. They may be about something else."
+        ),
+    ] = []
     degraded: str | None = None
 
 

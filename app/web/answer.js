@@ -49,10 +49,7 @@ export function answerArticle(question, again, kept = null) {
       button.disabled = false;
       button.setAttribute("aria-label", label(n));
     }
-    sources.append(h("li", { value: n },
-      h("button", { type: "button", class: "source-open", onclick: () => openPassage(citations.get(n)) },
-        h("span", { class: "source-title", "data-n": n }, citation.title || "Untitled"),
-        h("span", { class: "source-text" }, citation.passage ?? ""))));
+    sources.append(sourceItem(n, citation, () => openPassage(citations.get(n))));
     sourcesBlock.hidden = false;
   }
   function end(how) {
@@ -81,15 +78,16 @@ export function answerArticle(question, again, kept = null) {
       draw();
     },
     done(said, { quietly = false } = {}) {
-      const { answer = "", grounded, label: author, citations: all = [] } = said;
+      const { answer = "", grounded, label: author, citations: all = [], nearest = [] } = said;
       all.forEach((citation, index) => cite({ n: index + 1, ...citation }));
       written = answer || written;
-      ended = { grounded, label: author };
+      ended = { grounded, label: author, nearest };
       end("done");
       if (grounded === false) {
         notices.prepend(h("div", { class: "notice warn" }, h("p", { class: "notice-title" }, "Not grounded in your documents"),
           h("p", {}, "No passage supports this well enough. Do not rely on it; ask in other words, or add documents that cover it.")));
       }
+      if (nearest.length) element.append(nearestBlock(nearest));
       foot.append(h("p", { class: "meta" }, ...dotted(author)), copyButton(() => copyText(question, written, citations)));
       if (!quietly) announce(`${grounded === false ? "Not grounded in your documents. " : ""}Answer: ${written} ${plural(citations.size, "source")}.`);
     },
@@ -114,6 +112,20 @@ export function answerArticle(question, again, kept = null) {
     }
   }
   return article;
+}
+
+/** A passage in a list: its title and beginning; a click shows it in its document. */
+function sourceItem(n, { title, passage }, open) {
+  return h("li", { value: n },
+    h("button", { type: "button", class: "source-open", onclick: open },
+      h("span", { class: "source-title", "data-n": n }, title || "Untitled"),
+      h("span", { class: "source-text" }, passage ?? "")));
+}
+
+/** What comes nearest, where nothing answers. */
+function nearestBlock(nearest) {
+  return h("div", {}, h("h3", { class: "small-title" }, "Nearest passages, which may be about something else"),
+    h("ol", { class: "sources" }, ...nearest.map((passage, index) => sourceItem(passage.n ?? index + 1, passage, () => openPassage(passage)))));
 }
 
 /** The sentence that a marker closes, so that it can be found again in the passage. */

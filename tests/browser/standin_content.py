@@ -89,13 +89,15 @@ def _event(name: str, data: Any) -> str:
 
 
 async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[str]:
-    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `hostile`, `markdown`, `words only`."""
+    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `near`, `hostile`, `markdown`, `words only`."""
     pause = 0.25 if "slow" in question else 0.02
     hits = [dict(source, passage=source["passage"]) for source in SOURCES]
     degraded = "No embedding model is available, so only words were searched." if "words only" in question else None
     answer, cited, grounded = ANSWER, SOURCES[:2], True
     if "nothing" in question:
         hits, cited, grounded, answer = [], [], False, "I don't know: nothing in the documents answers this."
+    if "near" in question:
+        cited, grounded, answer = [], False, "I don't know: the documents I can see do not answer this."
     if "markdown" in question:
         answer = MARKDOWN
     if "hostile" in question:
@@ -134,7 +136,9 @@ async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[st
     citations = [{"n": n, **{k: c[k] for k in ("document_id", "title", "passage")}} for n, c in enumerate(cited, 1)]
     for citation in citations:
         yield _event("citation", citation)
-    yield _event("done", {"answer": answer, "grounded": grounded, "label": EXTRACTIVE, "citations": citations})
+    near = [{"n": n, **{k: hit[k] for k in ("document_id", "title", "passage")}} for n, hit in enumerate(hits[:3], 1)]
+    done = {"answer": answer, "grounded": grounded, "label": EXTRACTIVE, "citations": citations}
+    yield _event("done", done | ({} if grounded else {"nearest": near}))
 
 
 def outcome(filename: str) -> str:

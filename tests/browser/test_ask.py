@@ -80,6 +80,18 @@ def test_ungrounded_answer_says_so(page: Page, service: Service, shoot: Shoot) -
     shoot(page, "ask-not-grounded")
 
 
+def test_ungrounded_answer_shows_the_nearest_passages_also_after_a_reload(page: Page, service: Service, shoot: Shoot) -> None:
+    ask(page, service.url, "only near")
+    nearest = page.get_by_role("heading", name="Nearest passages, which may be about something else")
+    expect(nearest).to_be_visible()
+    expect(page.locator(".sources:visible li")).to_have_count(3)
+    shoot(page, "ask-nearest")
+    page.reload()
+    expect(nearest).to_be_visible()
+    page.locator(".sources:visible li button").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def test_degraded_retrieval_is_told(page: Page, service: Service) -> None:
     ask(page, service.url, "words only please")
     expect(page.locator("article")).to_contain_text("No embedding model is available, so only words were searched.")

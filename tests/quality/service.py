@@ -113,6 +113,7 @@ def running(settings: Settings) -> Iterator[Running]:
         try:
             yield Running(client, jobs)
         finally:
+            pool.shutdown(cancel_futures=True)  # documents in work need the writer that closes next
             group_commit.drain(10)
             writer.close()
             catalog.close()

@@ -153,7 +153,9 @@ def _frame(kind: str, model: str) -> dict[str, Any]:
 
 
 def _evidence(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: answer[name] for name in ("citations", "grounded", "label", "conflicting", "degraded") if name in answer}
+    return {
+        name: answer[name] for name in ("citations", "grounded", "nearest", "label", "conflicting", "degraded") if name in answer
+    }
 
 
 def _usage(answer: dict[str, Any]) -> dict[str, int]:

@@ -58,14 +58,18 @@ class Service:
         return kept | own | dict(self.environment)
 
     def start(self, *, until: str = "ready") -> Service:
-        """Start everything and wait until each app's /readyz has the status `until`."""
+        """Start everything and wait until each app's /readyz has the status `until`. What did start ends when that fails."""
         self.admin("migrate")
         self.ports = [free_port() for _ in range(self.apps)]
         self.worker_port = free_port()
-        self.start_worker()
-        for number in range(self.apps):
-            self.start_app(number)
-        self.wait_ready(until)
+        try:
+            self.start_worker()
+            for number in range(self.apps):
+                self.start_app(number)
+            self.wait_ready(until)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def start_app(self, number: int) -> None:

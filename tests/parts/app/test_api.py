@@ -104,6 +104,14 @@ def test_ask_admits_what_it_does_not_know(admin: httpx.Client) -> None:
     assert (body["grounded"], body["citations"]) == (False, [])
 
 
+def test_what_comes_nearest_is_told_where_nothing_answers_and_only_there(admin: httpx.Client) -> None:
+    question = "Who won the football world cup in 1998?"
+    body = admin.post("/v1/ask", json={"question": question}).json()
+    hits = admin.post("/v1/search", json={"query": question, "top_k": 6}).json()["hits"]
+    assert [one["passage"] for one in body["nearest"]] == [hit["passage"] for hit in hits[:3]]
+    assert "nearest" not in admin.post("/v1/ask", json={"question": "Which setting chooses the cache backend?"}).json()
+
+
 def test_stream_and_whole_answer_agree_and_the_second_comes_from_the_cache(admin: httpx.Client) -> None:
     question = "How is an email sent, and with which function?"
     for _ in range(2):

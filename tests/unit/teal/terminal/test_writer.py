@@ -60,10 +60,16 @@ def test_a_console_writes_its_own_colors_and_no_order_of_a_text(colors: bool) ->
     table.add_row(f"[red]{HOSTILE}[/red]")
     for shown in (HOSTILE, Text(HOSTILE), table, present.step(Event("step", "ok", HOSTILE))):
         screen.print(shown)
-    found = {"answer": HOSTILE, "citations": [{"title": HOSTILE, "passage": HOSTILE}], "label": HOSTILE, "degraded": HOSTILE}
+    found = {
+        "answer": HOSTILE,
+        "citations": [{"title": HOSTILE, "passage": HOSTILE}],
+        "nearest": [{"title": HOSTILE, "passage": HOSTILE}],
+        "label": HOSTILE,
+        "degraded": HOSTILE,
+    }
     screen.print(present.answer(HOSTILE, found))
     written = file.getvalue()
-    assert written.count(r"\x1b]52;c;") >= 9
+    assert written.count(r"\x1b]52;c;") >= 11
     for order in ("\x1b]", "\x07", "\x9b", "\x08", "\r", "\u202e"):
         assert order not in written
     assert ("\x1b[" in written) is colors
