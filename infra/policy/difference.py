@@ -43,10 +43,11 @@ class Step:
 
 def dump(stack: str) -> list[Held]:
     """Every resource of this checkout's program."""
-    return [_held(one) for one in platform(stack).resources]
+    return [as_data(one) for one in platform(stack).resources]
 
 
-def _held(one: Registered) -> Held:
+def as_data(one: Registered) -> Held:
+    """One resource as JSON, the same for every checkout that holds the same files."""
     return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs)}
 
 

@@ -198,7 +198,7 @@ def _prepare(layout: Layout) -> None:
 def _refuse_foreign(run: Path) -> None:
     """Refuse a folder of sockets that somebody else made: outside of `.teal/` it is in a folder where everybody may make one of its name first.
     Once it is ours and no link, nobody else can exchange it there, because such folders are sticky."""
-    if _foreign(run):
+    if is_foreign(run):
         raise BadInput(
             "The folder of the sockets is a link or belongs to another user: somebody made it before this command did",
             where=str(run),
@@ -206,7 +206,7 @@ def _refuse_foreign(run: Path) -> None:
         )
 
 
-def _foreign(run: Path) -> bool:
+def is_foreign(run: Path) -> bool:
     """Whether something is there that is no folder of this user's own."""
     try:
         found = run.lstat()
@@ -219,7 +219,7 @@ def _link_run(layout: Layout) -> None:
     """Note in the folder where its sockets are, when they are outside. A link whose place went away (an emptied /tmp), or was taken by somebody
     else, gets a new one."""
     inside, run = layout.home / "run", layout.run
-    if inside.is_symlink() and (not run.parent.is_dir() or _foreign(run)):
+    if inside.is_symlink() and (not run.parent.is_dir() or is_foreign(run)):
         inside.unlink()
         run = layout.run
     if run != inside and not inside.is_symlink():

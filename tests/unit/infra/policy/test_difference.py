@@ -16,7 +16,7 @@ from tests.unit.infra.conftest import evaluate
 
 @pytest.fixture
 def old() -> list[dict[str, Any]]:
-    held = [difference._held(one) for one in evaluate("platform", "dev").resources]
+    held = [difference.as_data(one) for one in evaluate("platform", "dev").resources]
     found: list[dict[str, Any]] = json.loads(json.dumps(held, default=str))
     return found
 
