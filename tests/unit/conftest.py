@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
+import urllib3.util.connection  # noqa: F401 - as it is imported it binds a socket once, to see whether there is IPv6; no test is to be blamed for that
 
 from tests.unit.ban import Ban
 
