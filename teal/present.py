@@ -41,7 +41,7 @@ def citations(found: Mapping[str, Any]) -> str:
 
 
 def _cited(number: int, cited: Mapping[str, Any]) -> str:
-    passage = escape(_short(str(cited["passage"])))
+    passage = escape(_short(str(cited.get("quote") or cited["passage"])))
     return f"  [cyan]\\[{cited.get('n', number)}][/cyan] {escape(str(cited['title']))} [dim]{passage}[/dim]"
 
 

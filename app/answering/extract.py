@@ -195,7 +195,7 @@ async def _meaning(
         return {}, {}
     missing = {term.folded: term for place in read for term in likely[place][1].missing}
     texts = [question.search, *(_without(question.search, term.text) for term in missing.values())]
-    vectors = await meaning.vectors([*texts, *(_shown(likely[place][0]) for place in read)])
+    vectors = await meaning.vectors([*texts, *(shown(likely[place][0]) for place in read)])
     whole, shortened = vectors[0], dict(zip(missing, vectors[1 : len(texts)], strict=True))
     similarities, gains = dict[int, float](), dict[int, list[float]]()
     for place, vector in zip(read, vectors[len(texts) :], strict=True):
@@ -208,7 +208,8 @@ def _without(question: str, word: str) -> str:
     return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", question).split())
 
 
-def _shown(piece: Quotable) -> str:
+def shown(piece: Quotable) -> str:
+    """A piece as the model of meaning reads it: with the heading above it, unless it says that itself."""
     above = piece.heading or piece.context.partition("\n")[0]
     return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
 

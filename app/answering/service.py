@@ -19,8 +19,9 @@ from app.answering import dates
 from app.answering.answer import Cited, Done, PromptedWriter, Token, Writer, answer
 from app.answering.cache import Cache, Fleeting, Tier
 from app.answering.catalog_view import CatalogView
-from app.answering.extract import ExtractiveWriter
+from app.answering.extract import ExtractiveWriter, Meaning
 from app.answering.follow_up import Turn, with_model, with_terms
+from app.answering.nearest import nearest
 from app.answering.prompt import Source
 from app.answering.question import Question
 from app.errors import ModelUnavailable
@@ -45,9 +46,6 @@ from app.settings import Settings
 _EMBED_THREADS: Final = 2  # more at once only take the cores from each other
 
 
-_MOST_NEAREST: Final = (
-    3  # passages told beside "I don't know": in fresh questions the one that answers was nearly always among them
-)
 _LEAD_CHARACTERS: Final = 400  # a letter's head, a title page, the first sentence: what a document is about
 
 
@@ -115,7 +113,13 @@ class Answering:
         """Who writes answers."""
         if self._generator is not None:
             return PromptedWriter(self._generator, deadline_seconds=self._settings.generation_timeout_seconds)
-        return ExtractiveWriter(_Meaning(self.embedder, self._embed_slots) if self.embedder else None)
+        return ExtractiveWriter(self._meaning())
+
+    def _meaning(self) -> Meaning | None:
+        """The embedder for writing without a language model; where there is one, words are enough for what it does not answer."""
+        if self._generator is not None or self.embedder is None:
+            return None
+        return _Meaning(self.embedder, self._embed_slots)
 
     def scope(self, *parts: str) -> tuple[str, ...]:
         """Cache key parts under which an answer stays true: release, index, its generation and model, then `parts`."""
@@ -233,7 +237,8 @@ class Answering:
                         "usage": asdict(usage),
                     } | ({"conflicting": True} if event.conflicting else {})
                     if not event.grounded:
-                        whole["nearest"] = [_citation(found, n) for n in range(1, min(len(found.hits), _MOST_NEAREST) + 1)]
+                        near = await nearest(question, sources, self._meaning())
+                        whole["nearest"] = [_citation(found, one.n) | {"quote": one.quote} for one in near]
                     yield AnswerEvent("done", whole | ({"degraded": found.degraded} if found.degraded else {}))
 
     async def _leads(self, found: Retrieval) -> dict[str, str]:

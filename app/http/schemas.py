@@ -186,6 +186,10 @@ class CitationOut(Wire):
     source: str | None = None
 
 
+class NearestOut(CitationOut):
+    quote: Annotated[str, Field(description="The sentence, row or list item of the passage that is most like the question.")]
+
+
 class UsageOut(Wire):
     """Tokens of the language model, as its provider counted them; 0 where the answer is quoted without one."""
 
@@ -205,7 +209,7 @@ class AnswerOut(Wire):
         bool, Field(description="Documents contradict each other; each statement is told with its date, the newest first.")
     ] = False
     nearest: Annotated[
-        list[CitationOut],
+        list[NearestOut],
         Field(
             description="Where the documents do not answer (`grounded` false): the passages that come nearest. They may be about something else."
         ),

@@ -114,18 +114,18 @@ export function answerArticle(question, again, kept = null) {
   return article;
 }
 
-/** A passage in a list: its title and beginning; a click shows it in its document. */
-function sourceItem(n, { title, passage }, open) {
+/** A passage in a list: its title, and a sentence of it or its beginning; a click shows it whole. */
+function sourceItem(n, { title, passage, quote }, open) {
   return h("li", { value: n },
     h("button", { type: "button", class: "source-open", onclick: open },
       h("span", { class: "source-title", "data-n": n }, title || "Untitled"),
-      h("span", { class: "source-text" }, passage ?? "")));
+      h("span", { class: "source-text" }, quote ?? passage ?? "")));
 }
 
 /** What comes nearest, where nothing answers. */
 function nearestBlock(nearest) {
   return h("div", {}, h("h3", { class: "small-title" }, "Nearest passages, which may be about something else"),
-    h("ol", { class: "sources" }, ...nearest.map((passage, index) => sourceItem(passage.n ?? index + 1, passage, () => openPassage(passage)))));
+    h("ol", { class: "sources" }, ...nearest.map((passage, index) => sourceItem(passage.n ?? index + 1, passage, () => openPassage(passage, passage)))));
 }
 
 /** The sentence that a marker closes, so that it can be found again in the passage. */

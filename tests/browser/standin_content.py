@@ -136,7 +136,10 @@ async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[st
     citations = [{"n": n, **{k: c[k] for k in ("document_id", "title", "passage")}} for n, c in enumerate(cited, 1)]
     for citation in citations:
         yield _event("citation", citation)
-    near = [{"n": n, **{k: hit[k] for k in ("document_id", "title", "passage")}} for n, hit in enumerate(hits[:3], 1)]
+    near = [
+        {"n": n, "quote": hit["passage"].split(". ")[-1], **{k: hit[k] for k in ("document_id", "title", "passage")}}
+        for n, hit in enumerate(hits[:3], 1)
+    ]
     done = {"answer": answer, "grounded": grounded, "label": EXTRACTIVE, "citations": citations}
     yield _event("done", done | ({} if grounded else {"nearest": near}))
 
