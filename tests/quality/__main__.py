@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     modes.add_argument("--together", dest="modes", action="store_const", const=("together",), default=("together", "alone"))
     modes.add_argument("--alone", dest="modes", action="store_const", const=("alone",))
     return parser.parse_args(arguments)
+
+
+def embedded() -> AbstractContextManager[Settings]:
+    """A service of its own on SQLite."""
+    return _settings("sqlite")
 
 
 @contextmanager
