@@ -18,11 +18,9 @@ _RANGE: Final = re.compile(r"(\d{1,3})\s*[-–—]\s*\^?(?:[^\W\d]+\s*)?(\d{1,3}
 # line break.
 _END: Final = re.compile(rf"[.!?][\"')\]*_]*(?:\s*{_MARK_TEXT})*(?=\s+[^a-z\s])|[。！？][\"”」』）]*(?:\s*{_MARK_TEXT})*|\n+")
 _INCOMPLETE_MARKS: Final = re.compile(rf"\s*(?:{_MARK_TEXT}\s*)*(?:\[[^\]\n]{{0,24}}|【[^】\n]{{0,48}}|\((?:[sq][^)\n]{{0,24}})?)?", re.IGNORECASE)  # fmt: skip
-_FENCE: Final = re.compile(r"\s*+(`{3,20}|~{3,20})")
-_ROW: Final = re.compile(r"\s*+\|")
-_MARK_FOLLOWS: Final = re.compile(rf"\s*+{_MARK_TEXT}")
+_FENCE: Final = re.compile(r"`{3,20}|~{3,20}")
 _BLANK: Final = re.compile(r"\s*+")
-_LINE_ENDS: Final = re.compile(r"[ \t]*+\n")
+_INDENT: Final = re.compile(r"[ \t]*+")
 _ALWAYS_CHARACTERS: Final = 400  # longer than most sentences: those are passed on with the piece that ends them
 _GROWN_BY: Final = 8  # one part in eight; with a longer sentence the reader waits for at most so much of it
 
@@ -65,10 +63,11 @@ class Sentences:
 
 def _cut(held: str, start: int) -> int | None:
     """Where the sentence that begins at `start` ends; None: not yet. Copies nothing, so that many sentences in one piece cost no more."""
-    if fence := _FENCE.match(held, start):
-        closed = re.compile(rf"\n[ \t]*{re.escape(fence[1])}[^\n]*\n+").search(held, fence.end())
+    words = _after(_BLANK, held, start)
+    if fence := _FENCE.match(held, words):
+        closed = re.compile(rf"\n[ \t]*{re.escape(fence[0])}[^\n]*\n+").search(held, fence.end())
         return closed.end() if closed else None
-    row = _ROW.match(held, start) is not None
+    row = held.startswith("|", words)
     for found in _END.finditer(held, start):
         if found.group()[0] != "\n" and row:
             continue
@@ -77,16 +76,21 @@ def _cut(held: str, start: int) -> int | None:
             return None
         if not _MARK.search(found.group()) and ends_in_abbreviation(held[max(start, found.end() - 16) : found.end()]):
             continue
-        if found.group()[0] == "\n" or _MARK_FOLLOWS.match(held, found.end()) is None:
+        if found.group()[0] == "\n" or _MARK.match(held, _after(_BLANK, held, found.end())) is None:
             return _with_line_end(held, found.end())
     return None
 
 
 def _with_line_end(text: str, place: int) -> int:
     """`place`, or where the next line's words begin if its line ends at `place` and such words are there already."""
-    blank = _BLANK.match(text, place)
-    end = blank.end() if blank and blank.end() < len(text) else place
-    return end if _LINE_ENDS.match(text, place, end) else place
+    words = _after(_BLANK, text, place)
+    return words if words < len(text) and text.startswith("\n", _after(_INDENT, text, place), words) else place
+
+
+def _after(blank: re.Pattern[str], text: str, place: int) -> int:
+    """Where what is not blank begins. Patterns do not begin with blanks themselves: looking for one at every place would be quadratic."""
+    found = blank.match(text, place)
+    return found.end() if found else place
 
 
 def canonical(sentence: str, sources: int) -> str:
@@ -114,7 +118,7 @@ def without_marks(sentence: str) -> str:
 
 def is_code(sentence: str) -> bool:
     """Whether it is a block of code."""
-    return _FENCE.match(sentence) is not None
+    return _FENCE.match(sentence, _after(_BLANK, sentence, 0)) is not None
 
 
 def _named(mark: str, sources: int) -> list[int]:
