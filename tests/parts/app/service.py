@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from tests.services import postgres_process
 from tests.services.ports import free_port
 from tests.services.redis_process import RedisProcess
 
@@ -25,16 +27,19 @@ _START_SECONDS = 40.0
 _INDEX_SECONDS = 60.0
 
 
-def real_stores(request: pytest.FixtureRequest, index: str) -> dict[str, str]:
-    """The settings of a service on the session's PostgreSQL, Elasticsearch and Redis, with an index of its own."""
+@contextmanager
+def real_stores(request: pytest.FixtureRequest, index: str) -> Iterator[dict[str, str]]:
+    """The settings of a service on the session's PostgreSQL, Elasticsearch and Redis, with a database and an index of its own: in a shared
+    catalog a document is indexed only when the other service's index has it too, and that service has ended."""
     redis: RedisProcess = request.getfixturevalue("redis_server")
-    return {
-        "TEAL_SEARCH": "elasticsearch",
-        "ELASTICSEARCH_URL": request.getfixturevalue("elasticsearch_url"),
-        "DATABASE_URL": request.getfixturevalue("postgres_url"),
-        "REDIS_URL": redis.url,
-        "TEAL_INDEX": f"{index}-{uuid.uuid4().hex[:8]}",
-    }
+    with postgres_process.fresh_database(request.getfixturevalue("postgres_url")) as database:
+        yield {
+            "TEAL_SEARCH": "elasticsearch",
+            "ELASTICSEARCH_URL": request.getfixturevalue("elasticsearch_url"),
+            "DATABASE_URL": database,
+            "REDIS_URL": redis.url,
+            "TEAL_INDEX": f"{index}-{uuid.uuid4().hex[:8]}",
+        }
 
 
 @dataclass

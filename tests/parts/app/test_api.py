@@ -10,6 +10,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -34,12 +35,10 @@ POTATO = "Potatoes are boiled in salted water for twenty minutes. Serve them wit
 @pytest.fixture(scope="module", params=["laptop", "full"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     require("the embedding model", "Run `make fetch`.", any(MODELS.glob("*/model.onnx")))
-    environment: dict[str, str] = {}
-    if request.param == "full":
-        environment |= real_stores(request, "api")
-    running = Service(tmp_path_factory.mktemp("service"), environment, apps=2).start()
-    yield running
-    running.stop()
+    with real_stores(request, "api") if request.param == "full" else nullcontext({}) as environment:
+        running = Service(tmp_path_factory.mktemp("service"), environment, apps=2).start()
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="module")

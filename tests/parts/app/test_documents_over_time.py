@@ -6,6 +6,7 @@ import functools
 import io
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -24,11 +25,10 @@ ORIGIN = "https://wiki.example.org"
 @pytest.fixture(scope="module", params=["laptop", "full"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environment = {"TEAL_EMBEDDING": "none", "TEAL_CORS_ORIGINS": ORIGIN}  # words suffice to see which documents are found
-    if request.param == "full":
-        environment |= real_stores(request, "time")
-    running = Service(tmp_path_factory.mktemp("service"), environment, apps=2).start()
-    yield running
-    running.stop()
+    with real_stores(request, "time") if request.param == "full" else nullcontext({}) as stores:
+        running = Service(tmp_path_factory.mktemp("service"), environment | stores, apps=2).start()
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="module")
