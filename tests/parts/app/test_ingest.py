@@ -181,8 +181,9 @@ def test_many_documents_of_one_key_do_not_hold_up_a_document_of_another(place: P
     place.worker(TEST_EMBED_SECONDS="0.05")  # at most 40 documents a second: 15 s for all
     until("the worker is at the many", lambda: place.counts()["indexed"] >= 20)
     alone = place.accept("The only document of another key.", key="one")
-    waited = until("the other key's document indexed", lambda: place.status(alone).status == "indexed", 5)
-    assert place.counts()["indexed"] < 500, f"it waited {waited:.1f} s for the others"
+    # Judged by how many were served before it, not by the clock: on a slow machine all take longer alike.
+    waited = until("the other key's document indexed", lambda: place.status(alone).status == "indexed", 15)
+    assert place.counts()["indexed"] < 300, f"it waited {waited:.1f} s for the others"
 
 
 def test_documents_of_different_keys_get_places_in_turn(place: Place) -> None:
