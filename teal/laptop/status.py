@@ -154,8 +154,10 @@ def _environment(layout: Layout) -> Mapping[str, str]:
 def program_row(place: Place, process: supervisor.Process) -> Row:
     """Whether a program runs, does its work and could be started again."""
     name = process.name
-    if read_program(file_of(place.layout, name)) is None:
-        said = f"{process.state.lower()} (pid {process.pid}), but {file_of(place.layout, name)} is damaged: it could not be started again"
+    file = file_of(place.layout, name)
+    if read_program(file) is None:
+        how = "damaged" if file.exists() else "missing"
+        said = f"{process.state.lower()} (pid {process.pid}), but {file} is {how}: it could not be started again"
         return Row(name, False, said, "teal up")
     if process.state != "RUNNING":
         return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")

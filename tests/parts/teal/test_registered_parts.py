@@ -7,6 +7,7 @@ import pytest
 from teal.laptop import doctor, status, supervisor
 from teal.laptop.layout import Layout
 from teal.laptop.parts import redis, registry
+from teal.laptop.program import Program, file_of, render
 from teal.laptop.state import UpOptions, choose, save
 from teal.laptop.supervisor import Process
 from tests.unit.teal.laptop import test_parts
@@ -16,6 +17,9 @@ layout = test_parts.layout
 
 def test_a_registered_part_is_in_status_with_its_own_health_and_lines(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     save(layout, choose(None, UpOptions(), registry.port_names()))
+    file = file_of(layout, "toy")  # as `teal up` leaves it
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(render(Program("toy", ("/bin/toy",)), layout))
     monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": Process("toy", "RUNNING", 7, "")})
     monkeypatch.setattr(redis, "answers", lambda _: (True, "PONG"))
     found = {row.part: row for row in status.status(layout, {"TEAL_EMBEDDING": "none"}).rows}
