@@ -258,7 +258,7 @@ def test_errors_reach_sentry_when_it_is_set(tmp_path: Path) -> None:
         line = json.loads((tmp_path / "app.log").read_text().splitlines()[-1])
         assert (line["message"], line["level"], line["release"]) == ("something broke", "ERROR", "r7")
     finally:
-        sentry_sdk.init()
+        sentry_sdk.init(default_integrations=False)  # with them it would go on adding to the environment of every process
         logging.getLogger().handlers[:] = before
         server.shutdown()
         server.server_close()
