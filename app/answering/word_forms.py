@@ -33,7 +33,7 @@ keep keeps kept
 know knew known
 lend lent
 lose lost
-make makes made create define
+make makes made create write writes wrote written define
 maximum most top
 meet met
 minimum least
@@ -55,7 +55,6 @@ trip journey
 wear wore worn
 whole entire complete
 win won
-write writes wrote written
 """
 
 
