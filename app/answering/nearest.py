@@ -30,9 +30,10 @@ class Near:
 
 async def nearest(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Near]:
     """One piece of each of the best sources, by meaning where the model reads question and piece, by shared words elsewhere."""
-    by_words = [best for source in sources[:MOST_PASSAGES] if (best := _by_words(question, source))]
+    by_words = [pieces for source in sources[:MOST_PASSAGES] if (pieces := _by_words(question, source))]
     likeness = await _likeness(question, [piece for pieces in by_words for piece in pieces], meaning)
-    return [_near(max(pieces, key=lambda one: likeness.get(one.text, 0.0))) for pieces in by_words]
+    best = (max(pieces, key=lambda one: likeness.get(one.text, 0.0)) for pieces in by_words)
+    return [Near(piece.n, piece.text) for piece in best]
 
 
 def _by_words(question: Question, source: Source) -> list[Quotable]:
@@ -55,7 +56,3 @@ async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: Mea
     except ModelUnavailable:
         return {}
     return {piece.text: float(np.dot(asked, vector)) for piece, vector in zip(read, vectors, strict=True)}
-
-
-def _near(piece: Quotable) -> Near:
-    return Near(piece.n, piece.text)

@@ -91,7 +91,7 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         (making / "whole" / LOCK).write_bytes(lock)
         code = making / "whole" / "code"
         note_digests(code, (path for path in code.rglob("*") if path.is_file()), making / "whole" / DIGESTS)
-        write_private(making / "whole" / NOTE, json.dumps(asdict(version), indent=1) + "\n")
+        _write_note(making / "whole", version)
         flush_tree(making / "whole")
         shutil.rmtree(folder, ignore_errors=True)  # one that is damaged, or half of one from a build that was killed
         os.rename(making / "whole", folder)
@@ -149,7 +149,7 @@ def mend_note(layout: Layout, identity: str, label: str) -> bool:
         return False
     python = environments.ready(layout, (folder / LOCK).read_bytes())
     least, most = _schema(folder / "code", python)
-    write_private(folder / NOTE, json.dumps(asdict(Version(identity, str(folder), python, label, least, most)), indent=1) + "\n")
+    _write_note(folder, Version(identity, str(folder), python, label, least, most))
     return True
 
 
@@ -170,6 +170,10 @@ def prune(layout: Layout, running: Collection[str]) -> None:
 def _all(layout: Layout) -> list[Version]:
     found = (_read(path.parent) for path in sorted(layout.versions.glob(f"*/{NOTE}")))
     return [one for one in found if one is not None]
+
+
+def _write_note(folder: Path, version: Version) -> None:
+    write_private(folder / NOTE, json.dumps(asdict(version), indent=1) + "\n")
 
 
 def _read(folder: Path) -> Version | None:
