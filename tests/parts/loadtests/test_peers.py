@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from loadtests.peers.streamed import Heard, NoAnswer, listen
+from loadtests.peers.streamed import NoAnswer, StreamTimes, listen
 
 
-async def _heard(parts: list[bytes], sources: bytes | None) -> Heard:
+async def _heard(parts: list[bytes], sources: bytes | None) -> StreamTimes:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for part in parts:

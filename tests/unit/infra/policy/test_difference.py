@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.policy import difference
-from infra.policy.difference import Held, broken, steps, taken
+from infra.policy.difference import ResourceData, broken, steps, taken
 from tests.unit.infra.conftest import evaluate
 
 
@@ -63,7 +63,7 @@ def test_a_change_that_breaks_a_rule_is_refused(
     named(new, "aws:rds/instance:Instance")["inputs"]["publiclyAccessible"] = True
     asked = list[Path]()
 
-    def before(folder: Path, _stack: str) -> list[Held]:
+    def before(folder: Path, _stack: str) -> list[ResourceData]:
         asked.append(folder)
         return [*old]
 
