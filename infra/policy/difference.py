@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from infra.evaluation.evaluate import ROOT, RegisteredResource, platform, stacks
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, platform, stacks
 from infra.policy.guard import RefusedLoss, refused, report
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 
 _SECONDS: Final = 300  # one evaluation takes some seconds of CPU; a program that hangs ends the check, not the day
+_STACK: Final = "pulumi:pulumi:Stack"
 ResourceData = Mapping[str, Any]  # one resource of an evaluation, as JSON
 
 
@@ -42,13 +43,25 @@ class ResourceChange:
 
 
 def dump(stack: str) -> list[ResourceData]:
-    """Every resource of this checkout's program."""
-    return [as_data(one) for one in platform(stack).resources]
+    """Every resource of this checkout's program, and the stack itself with its outputs, which releases read."""
+    found = platform(stack)
+    return [*(as_data(one) for one in found.resources), outputs_as_data(stack, found)]
 
 
 def as_data(one: RegisteredResource) -> ResourceData:
     """One resource as JSON, the same for every checkout that holds the same files."""
-    return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs)}
+    return {
+        "urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs),
+        "secret_outputs": sorted(one.secret_outputs),
+    }  # fmt: skip
+
+
+def outputs_as_data(stack: str, found: Evaluation) -> ResourceData:
+    """The stack's outputs as one more resource. One that turns secret can no longer be read without the platform's key."""
+    return {
+        "urn": f"urn:pulumi:{stack}::teal::{_STACK}::outputs", "type": _STACK, "name": "outputs", "protect": False,
+        "inputs": _portable(found.outputs), "secret_outputs": sorted(found.secret_outputs),
+    }  # fmt: skip
 
 
 def _portable(value: Any) -> Any:
@@ -91,7 +104,8 @@ def steps(old: Sequence[ResourceData], new: Sequence[ResourceData]) -> list[Reso
 
 def _different(old: ResourceData, new: ResourceData) -> tuple[str, ...]:
     inputs = [name for name in sorted({*old["inputs"], *new["inputs"]}) if old["inputs"].get(name) != new["inputs"].get(name)]
-    return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []))
+    secret = old.get("secret_outputs", []) != new["secret_outputs"]
+    return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []), *(["secret outputs"] if secret else []))
 
 
 def taken(found: Sequence[ResourceChange], old: Sequence[ResourceData], new: Sequence[ResourceData]) -> tuple[RefusedLoss, ...]:

@@ -18,11 +18,10 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamTimes:
-    """Milliseconds since the request was sent."""
+    """Milliseconds from sending the request to the first event with passages or words, and to the first words of the answer."""
 
     first_ms: float
     words_ms: float
-    end_ms: float
 
 
 async def listen(port: int, request: bytes, sources: bytes | None, words: bytes) -> StreamTimes:
@@ -50,4 +49,4 @@ async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | N
             break
     if not seen.startswith(b"HTTP/1.1 200") or first_ms is None or words_ms is None:
         raise NoAnswer(f"no words of an answer came: {bytes(seen[-600:])!r}")
-    return StreamTimes(first_ms, words_ms, (time.perf_counter() - began) * 1000)
+    return StreamTimes(first_ms, words_ms)

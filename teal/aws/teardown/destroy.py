@@ -148,7 +148,7 @@ def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
     for one in found:
         what = "billable" if one.billable else "free"
         note = "Pulumi's state, kept by intent" if one.state_of_pulumi else f"{what}{', holds data' if one.holds_data else ''}"
-        yield Event("left", "warn" if one in billable else "ok", f"{one.arn}: {note}", data=one.fields())
+        yield Event("leftover", "warn" if one in billable else "ok", f"{one.arn}: {note}", data=one.fields())
     if billable:
         held = sum(one.holds_data for one in billable)
         raise BillableLeft(
@@ -158,7 +158,7 @@ def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
             if request.delete_data
             else f"teal destroy {stack} --delete-data, if the data may be lost for good",
         )
-    yield Event("sweep", "ok", "nothing billable is left")
+    yield Event("leftovers", "ok", "nothing billable is left")
 
 
 def cluster_is_gone(aws: Aws, name: str, ask: Callable[[], str] | None = None) -> bool:

@@ -63,12 +63,11 @@ def secure_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It would write the built-in roles into an index that needs analyzers which this distribution has not.
         return {**environment, "ES_JAVA_OPTS": f"{environment['ES_JAVA_OPTS']} -Des.queryable_built_in_roles_enabled=false"}
 
-    with pytest.MonkeyPatch.context() as patch:
-        configuration = elasticsearch_process.CONFIGURATION.replace("xpack.security.enabled: false\n", SECURE)
-        patch.setattr(elasticsearch_process, "CONFIGURATION", configuration)
-        patch.setattr(elasticsearch_process, "environment", with_users)
-        with elasticsearch_process.start(archive, tmp_path_factory.mktemp("secure")) as url:
-            yield url
+    configuration = elasticsearch_process.CONFIGURATION.replace("xpack.security.enabled: false\n", SECURE)
+    with elasticsearch_process.start(
+        archive, tmp_path_factory.mktemp("secure"), configuration=configuration, variables=with_users
+    ) as url:
+        yield url
 
 
 @pytest.fixture
