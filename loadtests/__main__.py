@@ -21,7 +21,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
-from loadtests.measured import Result, Seen
+from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE, Shape
 
 KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
@@ -107,7 +107,9 @@ def enough_descriptors(shape: Shape, workers: int) -> None:
         )
 
 
-def finish(options: argparse.Namespace, measured: Result, rules: thresholds.Rules, baseline: Result | None) -> int:
+def finish(
+    options: argparse.Namespace, measured: LoadTestResult, rules: thresholds.ThresholdFile, baseline: LoadTestResult | None
+) -> int:
     """Judge, write result.json and index.html, say what came out."""
     result = evaluate.evaluate(measured, rules, seen(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
@@ -181,18 +183,18 @@ def headers_of(key: str) -> dict[str, str]:
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> LoadTestResult:
     """Raises ValueError for a file that is no result."""
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return LoadTestResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(f"{path} is no result of a load test: {error.errors()[0]['msg']}") from error
 
 
-def seen(path: Path) -> list[Seen]:
+def seen(path: Path) -> list[ServiceObservation]:
     """What the operator's command wrote beside the run; nothing where it wrote nothing."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Seen.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
+    return [ServiceObservation.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
 
 
 def tell(row: dict[str, Any]) -> None:

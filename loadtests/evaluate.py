@@ -7,14 +7,28 @@ from dataclasses import asdict
 
 from loadtests import bottleneck, compare
 from loadtests.goodput import goodput
-from loadtests.measured import QUESTIONS, Count, Outcome, Result, Seen, StageResult, Window, generated, total
+from loadtests.measured import (
+    QUESTIONS,
+    Count,
+    LoadTestResult,
+    MeasuredWindow,
+    Outcome,
+    ServiceObservation,
+    StageResult,
+    generated,
+    total,
+)
 from loadtests.shapes import SETTLE_SECONDS
-from loadtests.thresholds import Rules, Threshold, Verdict, judge, worst, worst_of
+from loadtests.thresholds import Threshold, ThresholdFile, Verdict, judge, worst, worst_of
 
 
 def evaluate(
-    measured: Result, rules: Rules, seen: Sequence[Seen], about: dict[str, object], baseline: Result | None = None
-) -> Result:
+    measured: LoadTestResult,
+    rules: ThresholdFile,
+    seen: Sequence[ServiceObservation],
+    about: dict[str, object],
+    baseline: LoadTestResult | None = None,
+) -> LoadTestResult:
     """The same measurements with verdicts for all of it and for each stage."""
     rows = rules.of(measured.shape, measured.sends)
     stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
@@ -50,7 +64,7 @@ def knee(stages: Sequence[StageResult]) -> int | None:
     return len(stages) - 1 if stages else None
 
 
-def _judged(measured: Result, stages: Sequence[StageResult], best: int | None) -> list[Window]:
+def _judged(measured: LoadTestResult, stages: Sequence[StageResult], best: int | None) -> list[MeasuredWindow]:
     """What the verdicts are about: a search for the limit is judged where it found it; every other run as a whole, without void stages."""
     if best is not None:
         return settled(measured.windows, best)
@@ -59,7 +73,7 @@ def _judged(measured: Result, stages: Sequence[StageResult], best: int | None) -
 
 
 def _outcome(
-    measured: Result, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
+    measured: LoadTestResult, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
 ) -> tuple[Outcome, str]:
     """The outcome of all, and in words why it is no more than that."""
     if measured.exceptions or measured.lost_workers or measured.generator.died:
@@ -76,9 +90,9 @@ def _outcome(
     return worst(verdicts), ""
 
 
-def settled(windows: Sequence[Window], number: int) -> list[Window]:
+def settled(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWindow]:
     """A stage's windows without the first seconds of each repetition."""
-    found: list[Window] = []
+    found: list[MeasuredWindow] = []
     own = [one for one in windows if one.stage == number]
     for repetition in sorted({one.repetition for one in own}):
         parts = [one for one in own if one.repetition == repetition]
@@ -86,7 +100,9 @@ def settled(windows: Sequence[Window], number: int) -> list[Window]:
     return found
 
 
-def _stage(measured: Result, number: int, rules: Rules, rows: Sequence[Threshold], seen: Sequence[Seen]) -> StageResult:
+def _stage(
+    measured: LoadTestResult, number: int, rules: ThresholdFile, rows: Sequence[Threshold], seen: Sequence[ServiceObservation]
+) -> StageResult:
     stage, parts = measured.plan[number], settled(measured.windows, number)
     counts, seconds, own = total(parts), sum(one.seconds for one in parts), generated(parts)
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
@@ -110,7 +126,7 @@ def _stage(measured: Result, number: int, rules: Rules, rows: Sequence[Threshold
     )
 
 
-def _void(measured: Result, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
+def _void(measured: LoadTestResult, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
     """A stage in which the generator was late, or could not send: it says nothing about the service."""
     windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
     settled_ones = settled(measured.windows, number)
@@ -131,7 +147,9 @@ def _why(verdicts: Sequence[Verdict]) -> str:
                      else f"{one.says}: {one.bad} of {one.samples}" for one in bad)  # fmt: skip
 
 
-def _cpu(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> tuple[float | None, int | None]:
+def _cpu(
+    measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Sequence[ServiceObservation]
+) -> tuple[float | None, int | None]:
     """(cores that a replica used, replicas) within these windows; None where nobody looked, or the processes changed meanwhile."""
     if not parts:
         return None, None

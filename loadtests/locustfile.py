@@ -100,11 +100,11 @@ def has_tasks(user: Any, given: Any) -> bool:
     return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
 
 
-class Runs:
+class RunRecorder:
     """The master, or the only process, writes down what all counted, one run after the other."""
 
     def __init__(self, environment: Environment) -> None:
-        self.environment, self.gathered = environment, generator.Gathered(environment)
+        self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
         self.number = 0
 
@@ -180,7 +180,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         )
     if given.headless:
         end_gently()
-    runs = Runs(environment)
+    runs = RunRecorder(environment)
     listen(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
         sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one

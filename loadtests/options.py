@@ -93,7 +93,7 @@ def chosen(environment: Environment) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedOptions:
     """What users must know, wherever they run: limits of a good answer in seconds, how requests arrive, and for how long."""
 
     slos: dict[str, float]
@@ -107,10 +107,10 @@ def resolve(environment: Environment, shape: Shape) -> None:
     given: Any = environment.parsed_options
     slos = thresholds.read_rules(Path(given.load_thresholds)).slos()
     mix = dict(shape.mix) if shape.kind == "arrivals" else {}
-    given.load_resolved = json.dumps(asdict(Resolved(slos, mix, shape.arrivals, shape.seconds)))
+    given.load_resolved = json.dumps(asdict(ResolvedOptions(slos, mix, shape.arrivals, shape.seconds)))
 
 
 @functools.cache
-def resolved(text: str) -> Resolved:
+def resolved(text: str) -> ResolvedOptions:
     """The option's value: the same for all users of a run."""
-    return Resolved(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})
+    return ResolvedOptions(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})

@@ -15,7 +15,7 @@ from locust import between, constant_pacing, tag, task
 from locust.env import Environment
 
 from loadtests import calls, measured, options, questions
-from loadtests.arrivals import Schedule
+from loadtests.arrivals import ArrivalSchedule
 from loadtests.meter import METER
 
 LEAVES: Final = 0.15  # of the asks, how many readers go away after the first words
@@ -146,7 +146,7 @@ class Source(TealUser):
         given: Any = self.environment.parsed_options
         found = options.resolved(given.load_resolved)
         poisson = self.chance if found.arrivals == "poisson" else None
-        self.schedule = Schedule(1.0, time.perf_counter(), self.chance.random(), chance=poisson, until=type(self).until)
+        self.schedule = ArrivalSchedule(1.0, time.perf_counter(), self.chance.random(), chance=poisson, until=type(self).until)
         self.mix = found.mix or ARRIVING
         self.open = Group()
 
@@ -161,7 +161,7 @@ class Source(TealUser):
             if len(self.open) >= OPEN_REQUESTS:
                 name = measured.SEARCH if kind == "search" else measured.FIRST_EVENT
                 METER.sent(name, None)
-                calls.event(self, name, time.perf_counter() - due, calls.Refused("not sent: too many wait"))
+                calls.event(self, name, time.perf_counter() - due, calls.UnexpectedAnswer("not sent: too many wait"))
             else:
                 self.open.spawn(self.one, kind, due)
 

@@ -234,7 +234,7 @@ def ask(
                 elif name == "done":
                     console().print("\n\n" + present.citations(data))
                 if name == "error":
-                    raise errors.Refused("POST /v1/ask", status=int(data.get("status", 500)), code=str(data.get("code")), title=str(data.get("title")),
+                    raise errors.ServiceRefused("POST /v1/ask", status=int(data.get("status", 500)), code=str(data.get("code")), title=str(data.get("title")),
                                          detail=str(data.get("detail", "")), action=str(data.get("action", "")), request_id=data.get("request_id"))  # fmt: skip
 
 
@@ -249,8 +249,8 @@ def ingest_(
     if collection is not None:
         require_collection(collection)
     ingest.require_there(paths)
-    results: list[ingest.Sent] = []
-    sent: list[ingest.Sent] = []
+    results: list[ingest.FileProgress] = []
+    sent: list[ingest.FileProgress] = []
     with Client(require_key(address(here(), os.environ, key))) as client, bar() as progress:
         suffixes = ingest.readable_suffixes(client)
         files, left_out = ingest.collect(paths, suffixes), ingest.skipped(paths, suffixes)

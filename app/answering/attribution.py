@@ -10,7 +10,7 @@ from typing import Final
 from app.answering.cite import canonical, cited, is_code, without_marks
 from app.answering.function_words import FUNCTION_WORDS
 from app.answering.numbers import holds
-from app.answering.prompt import Source
+from app.answering.prompt import PromptSource
 from app.answering.question import words_of
 from app.text.analysis import query_words
 
@@ -39,7 +39,7 @@ class Claim:
 class Attribution:
     """Sentences in, claims out, in order. A sentence without a citation waits for the one at the end of its paragraph."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[PromptSource]) -> None:
         self._texts = {source.n: f"{source.title}\n{source.date_words}\n{source.text}" for source in sources}
         self._waiting: list[str] = []
         self._last: tuple[int, ...] = ()

@@ -39,7 +39,7 @@ _MOST_OF_IT: Final = 0.5  # of a run without spaces, which may be two words
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Coverage:
     """How a piece holds a question: `covered` in [0, 1], `own` without its context; `focus`: of what the document's title does not say
     of all of it; `missing` words may be said in other words, `refused` says that nothing can make up for what is missing."""
 
@@ -50,7 +50,7 @@ class Held:
     refused: bool
 
 
-def held(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Held:
+def held(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Coverage:
     """What of the question a piece holds, alone and with the words around it that belong to it.
 
     `lead`: what all of the document is about. A name that only this holds, or a word of its title lines (`head`), is neither for nor
@@ -81,7 +81,7 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
     refused = refused or not total or (bool(missing) and (in_span or not told))  # a span says nothing of another measure
-    return Held(
+    return Coverage(
         covered / total if total else 0.0,
         told_of / asked if asked else 1.0,
         mine / total if total else 0.0,
@@ -90,7 +90,7 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     )
 
 
-def answers(found: Held, similarity: float | None, gains: Sequence[float]) -> bool:
+def answers(found: Coverage, similarity: float | None, gains: Sequence[float]) -> bool:
     """Whether a piece may be quoted. `similarity`: None where the model cannot read; `gains`: of each missing word."""
     if found.refused:
         return False
@@ -106,7 +106,7 @@ def answers(found: Held, similarity: float | None, gains: Sequence[float]) -> bo
     return found.covered >= MIN_SHARE_WITH_MEANING and similarity >= MIN_SIMILARITY and least >= MIN_GAIN
 
 
-def answers_as_row(found: Held, gains: Sequence[float]) -> bool:
+def answers_as_row(found: Coverage, gains: Sequence[float]) -> bool:
     """Whether a row of a table may be quoted: it says it without verbs, and each of its cells with the head of its column."""
     if found.refused or found.own <= 0 or found.covered < MIN_SHARE_OF_ROW or found.focus < MIN_FOCUS_OF_ROW:
         return False

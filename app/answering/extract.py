@@ -12,11 +12,11 @@ import numpy as np
 from app.answering import conflict, evidence, listing
 from app.answering.answer_type import fits
 from app.answering.attribution import Claim
-from app.answering.evidence import Held
+from app.answering.evidence import Coverage
 from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
-from app.answering.prompt import Source
-from app.answering.question import Question, Term, Words, settled, share, words_of
+from app.answering.prompt import PromptSource
+from app.answering.question import Question, Term, TextTerms, settled, share, words_of
 from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import narrowed
 from app.models.port import Vector
@@ -61,7 +61,7 @@ _WANTS_NUMBER: Final = re.compile(
 )
 
 
-class Meaning(Protocol):
+class MeaningModel(Protocol):
     """A model of meaning, as far as it can read."""
 
     def reads(self, text: str) -> bool: ...
@@ -70,17 +70,17 @@ class Meaning(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScoredPiece:
     """A piece that may be quoted, and how good it is."""
 
     piece: Quotable
-    held: Held
+    held: Coverage
     score: float
     weak: bool = False  # enough only beside a better one: another version of the document says it in other words
     listed: bool = False  # one of a list, of which each is said
 
 
-async def extract(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+async def extract(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
     explains = _EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), _by_source(question, sources)
@@ -100,7 +100,7 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
     similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
     wants_number = _WANTS_NUMBER.search(question.text) is not None
     columns = words_of("\n".join(head for piece, _ in weighed for head, _ in piece.cells))
-    accepted: list[Found] = []
+    accepted: list[ScoredPiece] = []
     for place, (piece, found) in enumerate(likely):
         similarity = similarities.get(place)
         more = gains.get(place, ())
@@ -110,7 +110,7 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
         score += _explaining(question, piece) if explains else 0.0
-        accepted.append(Found(piece, found, score * (1 - _SOURCE_DISCOUNT * (piece.n - 1)), weak))
+        accepted.append(ScoredPiece(piece, found, score * (1 - _SOURCE_DISCOUNT * (piece.n - 1)), weak))
     if all(one.weak for one in accepted):
         accepted = []
     if not accepted and explains and not any(term.kind == "exact" for term in question.asked):
@@ -120,20 +120,20 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
     return sorted(_latest(accepted, sources), key=lambda one: -one.score)
 
 
-def _latest(found: Sequence[Found], sources: Sequence[Source]) -> list[Found]:
+def _latest(found: Sequence[ScoredPiece], sources: Sequence[PromptSource]) -> list[ScoredPiece]:
     """Without what an e-mail quotes of those before it, where its own words answer."""
     document = {source.n: source.document for source in sources}
     own = {document[one.piece.n] for one in found if not one.weak and not one.piece.earlier}
     return [one for one in found if not one.piece.earlier or document[one.piece.n] not in own]
 
 
-def _held(question: Question, piece: Quotable) -> Held:
+def _held(question: Question, piece: Quotable) -> Coverage:
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
     cells = [value for _, value in piece.cells]
     return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
 
 
-def _by_source(question: Question, sources: Sequence[Source]) -> dict[int, Question]:
+def _by_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
     """The question as each source's document can answer it."""
     texts = dict[str, list[str]]()
     for source in sources:
@@ -142,21 +142,21 @@ def _by_source(question: Question, sources: Sequence[Source]) -> dict[int, Quest
     return {source.n: asked[source.document] for source in sources}
 
 
-def _listed(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+def _listed(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
     """Every line of a list, or none when there are more than can be said."""
     for found in (list(listing.under_heading(question, sources)), list(listing.with_value(question, sources))):
         if 0 < len(found) <= listing.MOST_LISTED:
-            yield from (Found(piece, held, 1.0, listed=True) for piece, held in found)
+            yield from (ScoredPiece(piece, held, 1.0, listed=True) for piece, held in found)
             return
 
 
-def _recorded(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
     """Records whose first line is what the question asks about, where no line of its own answers."""
     for piece in records(sources):
         found = evidence.held(question, piece.text, piece.context, piece.lead, piece.head)
         named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
         if named and evidence.answers_as_row(found, ()) and fits(question, _narrowed(question, piece)):
-            yield Found(piece, found, found.covered + _OWN * found.own)
+            yield ScoredPiece(piece, found, found.covered + _OWN * found.own)
 
 
 def _explaining(question: Question, piece: Quotable) -> float:
@@ -166,10 +166,10 @@ def _explaining(question: Question, piece: Quotable) -> float:
     return score - _INSTRUCTS * (piece.text.startswith(_ASIDE) or _NEGATED.search(piece.text) is not None)
 
 
-async def _explained(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+async def _explained(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """An explanation is spread over sentences: the ones nearest to the question, of a passage that holds all of it."""
     whole = [source for source in sources if evidence.held(question, source.text, source.title).covered > evidence.ALL]
-    near: list[tuple[Quotable, Held]] = []
+    near: list[tuple[Quotable, Coverage]] = []
     for source in whole[:_MOST_EXPLAINING]:
         weighed = [
             (piece, evidence.held(question, piece.text, f"{source.title}\n{source.text}")) for piece in candidates([source])
@@ -178,14 +178,14 @@ async def _explained(question: Question, sources: Sequence[Source], meaning: Mea
     near = sorted(near, key=lambda one: -one[1].own)[:_MOST_EMBEDDED]
     similarities, _ = await _meaning(question, near, meaning)
     return [
-        Found(piece, found, found.own + similarities[place])
+        ScoredPiece(piece, found, found.own + similarities[place])
         for place, (piece, found) in enumerate(near)
         if similarities.get(place, 0.0) >= evidence.MIN_SIMILARITY_EXPLAINING
     ]
 
 
 async def _meaning(
-    question: Question, likely: Sequence[tuple[Quotable, Held]], meaning: Meaning | None
+    question: Question, likely: Sequence[tuple[Quotable, Coverage]], meaning: MeaningModel | None
 ) -> tuple[dict[int, float], dict[int, list[float]]]:
     """By place: the similarity of question and piece, and what each missing word adds to it. Only of what the model can read."""
     if meaning is None or question.language != "en" or not meaning.reads(question.search):
@@ -214,7 +214,7 @@ def shown(piece: Quotable) -> str:
     return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
 
 
-def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source] = ()) -> list[Found]:
+def chosen(question: Question, found: Sequence[ScoredPiece], sources: Sequence[PromptSource] = ()) -> list[ScoredPiece]:
     """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
     each other version of the best piece's document its best piece is said too."""
     if any(one.listed for one in found):
@@ -224,7 +224,7 @@ def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source]
         question.language != "en" and found and not found[0].held.missing
     ):  # by words alone, a piece that lacks one is another thing's
         found = [one for one in found if not one.held.missing and one.held.covered > found[0].held.covered - _LACKING]
-    kept: list[Found] = []
+    kept: list[ScoredPiece] = []
     near = _KEEP_SHARE_EXPLAINING if _EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
     for one in found:
         if len(kept) == _MOST_QUOTED or one.score < found[0].score * near:
@@ -237,13 +237,13 @@ def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source]
 
 
 def _other_versions(
-    question: Question, kept: Sequence[Found], found: Sequence[Found], by_number: Mapping[int, Source]
-) -> list[Found]:
+    question: Question, kept: Sequence[ScoredPiece], found: Sequence[ScoredPiece], by_number: Mapping[int, PromptSource]
+) -> list[ScoredPiece]:
     if not kept or not by_number:
         return []
     best, said = by_number[kept[0].piece.n], {by_number[one.piece.n].document for one in kept}
     told = _told_in(question, kept[0].piece)
-    more: list[Found] = []
+    more: list[ScoredPiece] = []
     for one in found:
         source = by_number[one.piece.n]
         as_much = not one.weak or (bool(told) and told <= _told_in(question, one.piece))
@@ -266,10 +266,10 @@ class ExtractiveWriter:
 
     label = LABEL
 
-    def __init__(self, meaning: Meaning | None) -> None:
+    def __init__(self, meaning: MeaningModel | None) -> None:
         self._meaning = meaning
 
-    async def write(self, question: Question, sources: Sequence[Source], best_cosine: float | None) -> AsyncIterator[Claim]:
+    async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
         kept = chosen(question, await extract(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
@@ -280,7 +280,7 @@ class ExtractiveWriter:
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 
 
-def _told(question: Question, kept: Sequence[Found]) -> Iterator[tuple[Found, str]]:
+def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[ScoredPiece, str]]:
     """Each piece as it is said. What stands above several of one passage is said before the first of them."""
     above: tuple[int, str] | None = None
     for one in kept:
@@ -318,5 +318,5 @@ def _asked_in(question: Question, text: str) -> float:
     return sum(share(term, held, tongue=question.language) for term in question.asked)
 
 
-def _holds_any(terms: Sequence[Term], words: Words, tongue: str) -> bool:
+def _holds_any(terms: Sequence[Term], words: TextTerms, tongue: str) -> bool:
     return any(share(term, words, tongue=tongue) for term in terms)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app.answering import evidence
-from app.answering.evidence import Held
-from app.answering.prompt import Source
+from app.answering.evidence import Coverage
+from app.answering.prompt import PromptSource
 from app.answering.question import Question, share, words_of
 from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import row_text
@@ -23,7 +23,7 @@ _ASKS_ALL: Final = re.compile(
 _ASKS_WHICH: Final = re.compile(r"\A\W{0,3}(?:which|what|list|welche\w{0,2}|quel(?:le)?s|qué|cuáles|какие)\b", re.IGNORECASE)
 
 
-def under_heading(question: Question, sources: Sequence[Source]) -> Iterator[tuple[Quotable, Held]]:
+def under_heading(question: Question, sources: Sequence[PromptSource]) -> Iterator[tuple[Quotable, Coverage]]:
     """The lines under the heading that holds the number, version or name of the question, when it asks for all of them."""
     asks = _ASKS_ALL.match(question.text)
     exact = [term for term in question.asked if term.kind == "exact"]
@@ -39,7 +39,7 @@ def under_heading(question: Question, sources: Sequence[Source]) -> Iterator[tup
             yield piece, evidence.held(question, piece.text, piece.context)
 
 
-def with_value(question: Question, sources: Sequence[Source]) -> Iterator[tuple[Quotable, Held]]:
+def with_value(question: Question, sources: Sequence[PromptSource]) -> Iterator[tuple[Quotable, Coverage]]:
     """The records of which one value holds the names and numbers of the question, when it asks which ones they are."""
     exact = [term for term in question.asked if term.kind == "exact"]
     if not _ASKS_WHICH.match(question.text) or not exact:

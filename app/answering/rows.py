@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from app.text.blocks import Block, blocks
+from app.text.blocks import TextBlock, blocks
 
 Cells = Sequence[tuple[str, str]]  # each with the head of its column
 
@@ -15,7 +15,7 @@ _RULE: Final = re.compile(r"^[\s|:+-]+$")
 _CELL: Final = re.compile(r"(?<!\\)\|")
 
 
-def rows_of(block: Block) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
+def rows_of(block: TextBlock) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
     """(cells with the head of their column, the whole head) of each row."""
     lines = [line for line in block.text.split("\n") if line.strip()]
     head = _cells(lines[0])

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.backup.clock import credible
 from app.backup.manifest import Manifest
-from app.backup.port import SearchCopies, SnapshotStore, Source, missing
+from app.backup.port import SearchCopies, SnapshotSource, SnapshotStore, missing
 from app.providers import SEARCH_COPIES, SNAPSHOT_STORES, load
 from app.settings import Settings
 
@@ -18,9 +18,9 @@ def open_store(settings: Settings) -> SnapshotStore:
     return found
 
 
-def own_source(settings: Settings) -> Source:
+def own_source(settings: Settings) -> SnapshotSource:
     """This service's own store and key."""
-    return Source(open_store(settings), settings.backup_key)
+    return SnapshotSource(open_store(settings), settings.backup_key)
 
 
 def choose(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Manifest:

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.backup import encryption, postgres
 from app.backup.contents import indexed
 from app.backup.manifest import Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.backup.restore import search_beside, writer_of
 from app.catalog import ingestion_queries, snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog, migrate
@@ -23,7 +23,7 @@ from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class SnapshotCheck:
     """The result of a test. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use has it written down."""
 
     snapshot: str
@@ -43,7 +43,7 @@ def recent(found: Manifest, hours: float) -> None:
         )
 
 
-def verify(settings: Settings, found: Manifest, source: Source) -> Checked:
+def verify(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
     """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
     running = Catalog(settings.sqlalchemy_url())
     try:
@@ -63,7 +63,7 @@ def verify(settings: Settings, found: Manifest, source: Source) -> Checked:
         running.close()
 
 
-def _test(settings: Settings, found: Manifest, source: Source) -> Checked:
+def _test(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
     other = settings.model_copy(update={"index": f"{settings.index}-c{datetime.now(UTC):%Y%m%d%H%M%S}"})
     with _catalog(settings, found, source) as catalog:
         try:
@@ -77,7 +77,7 @@ def _test(settings: Settings, found: Manifest, source: Source) -> Checked:
                 writer.drop()
     if seen < spot_check.FOUND_SHARE * len(asked):
         raise SnapshotRefused(f"Snapshot {found.id} found {seen} of {len(asked)} documents by words of their own.")
-    return Checked(found.id, documents, len(asked), seen)
+    return SnapshotCheck(found.id, documents, len(asked), seen)
 
 
 def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
@@ -102,7 +102,7 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
 
 
 @contextmanager
-def _catalog(settings: Settings, found: Manifest, source: Source) -> Iterator[Catalog]:
+def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[Catalog]:
     """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
     if found.catalog.copy_of is None:
         yield from _opened(settings.sqlalchemy_url())

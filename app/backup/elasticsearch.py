@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from app.backup.contents import indexed
-from app.backup.manifest import Manifest, SearchPart
-from app.backup.port import SearchCopies, Source
+from app.backup.manifest import Manifest, SearchCopy
+from app.backup.port import SearchCopies, SnapshotSource
 from app.errors import BackupFailed, NotFound, SnapshotRefused
 from app.search.elasticsearch.connection import client_options, mapped
 from app.search.elasticsearch.mappings import first_index, stamp_of
@@ -33,7 +33,7 @@ def connected(settings: Settings) -> Iterator[Elasticsearch]:
         yield client
 
 
-def take(settings: Settings, id: str, _folder: Path) -> SearchPart:
+def take(settings: Settings, id: str, _folder: Path) -> SearchCopy:
     """Snapshot the index behind the alias under the name `id`; how many documents the catalog has is noted in it. Raises BackupFailed when a
     shard is missing."""
     documents = indexed(settings.sqlalchemy_url())
@@ -52,10 +52,10 @@ def take(settings: Settings, id: str, _folder: Path) -> SearchPart:
             raise BackupFailed(
                 f"Elasticsearch's snapshot {id} ended {found['state']}: {found.get('failures') or found.get('reason')}."
             )
-    return SearchPart(kind="elasticsearch", index=index, passages=passages, repository=settings.snapshot_repository, snapshot=id)
+    return SearchCopy(kind="elasticsearch", index=index, passages=passages, repository=settings.snapshot_repository, snapshot=id)
 
 
-def restore_beside(other: Settings, snapshot: Manifest, _source: Source) -> None:
+def restore_beside(other: Settings, snapshot: Manifest, _source: SnapshotSource) -> None:
     """The snapshot's index under the name and behind the alias that `other` names alone. Raises SnapshotRefused for one that is not whole."""
     part, target = snapshot.search, first_index(other.index)
     with connected(other) as client:

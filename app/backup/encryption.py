@@ -14,7 +14,7 @@ from typing import Final
 import pyrage
 
 from app.backup.manifest import EncryptedFile, Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.errors import BackupFailed, SnapshotRefused
 
 SUFFIX: Final = ".age"
@@ -77,7 +77,7 @@ def sealed(made: Manifest, key: Path) -> Manifest:
     return made.model_copy(update={"seal": hmac.digest(secret, b"teal snapshot 1\n" + content, "sha256").hex()})
 
 
-def require_seal(found: Manifest, source: Source) -> None:
+def require_seal(found: Manifest, source: SnapshotSource) -> None:
     """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
     identity(source.key, create=False)
     if not hmac.compare_digest(found.seal, sealed(found, source.key).seal):
@@ -88,7 +88,7 @@ def require_seal(found: Manifest, source: Source) -> None:
 
 
 @contextmanager
-def decrypted(part: EncryptedFile, found: Manifest, source: Source, plain: Path) -> Iterator[Path]:
+def decrypted(part: EncryptedFile, found: Manifest, source: SnapshotSource, plain: Path) -> Iterator[Path]:
     """A copy of a snapshot, decrypted into the file `plain`, which is gone afterwards unless it was moved. Raises SnapshotRefused for
     a manifest that was not sealed with this key, and for a copy that was changed."""
     key = source.key

@@ -13,19 +13,19 @@ from app.backup import encryption, postgres
 from app.backup.adapters import search_copies
 from app.backup.contents import indexed
 from app.backup.manifest import Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.catalog import index_outbox, index_state, sqlite_copy
 from app.catalog.engine import Catalog, migrate, schema_revision
 from app.catalog.tables import IndexStateRow, KeyRow, OutboxRow, SearchIndexRow
 from app.errors import CatalogUnavailable, SnapshotRefused
-from app.indexing.reconcile import Comparison, reconcile
+from app.indexing.reconcile import IndexComparison, reconcile
 from app.models.embed import stamp
 from app.search.engines import open_writer
 from app.search.port import SearchWriter
 from app.settings import Settings
 
 
-def search_beside(settings: Settings, other: Settings, found: Manifest, source: Source) -> None:
+def search_beside(settings: Settings, other: Settings, found: Manifest, source: SnapshotSource) -> None:
     """The snapshot's index as `other.index`, opened and counted. Raises SnapshotRefused, IndexMismatch for another model's vectors."""
     if found.search.kind != settings.search:
         raise SnapshotRefused(
@@ -51,7 +51,7 @@ def search_beside(settings: Settings, other: Settings, found: Manifest, source: 
         )
 
 
-def begin_search(settings: Settings, other: Settings, found: Manifest, source: Source) -> Comparison:
+def begin_search(settings: Settings, other: Settings, found: Manifest, source: SnapshotSource) -> IndexComparison:
     """`search_beside`; from then on the restored index is kept up to date, and it is owed what the catalog has and the copy has not."""
     catalog = Catalog(settings.sqlalchemy_url())
     try:
@@ -76,7 +76,7 @@ def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: 
             )
 
 
-def put_catalog_in_place(settings: Settings, found: Manifest, source: Source) -> Iterator[str]:
+def put_catalog_in_place(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[str]:
     """The snapshot's catalog instead of the one in use, which is kept; keys made or revoked since stay so. Says each step.
 
     Raises SnapshotRefused before anything was changed. The search indexes are to be reconciled afterwards.

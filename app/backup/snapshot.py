@@ -11,7 +11,7 @@ from app.backup import encryption, postgres
 from app.backup.adapters import open_store, search_copies
 from app.backup.clock import credible
 from app.backup.contents import indexed
-from app.backup.manifest import CatalogPart, Manifest, new_id
+from app.backup.manifest import CatalogCopy, Manifest, new_id
 from app.backup.port import SnapshotStore
 from app.catalog import snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog, schema_revision
@@ -64,15 +64,15 @@ def _refuse_another_key(settings: Settings, store: SnapshotStore) -> None:
         )
 
 
-def _catalog(settings: Settings, folder: Path) -> CatalogPart:
+def _catalog(settings: Settings, folder: Path) -> CatalogCopy:
     url = settings.sqlalchemy_url()
     if settings.environment != "laptop" and settings.database_url is not None:
-        return CatalogPart(kind="external", revision=schema_revision(url) or "", documents=indexed(url))
+        return CatalogCopy(kind="external", revision=schema_revision(url) or "", documents=indexed(url))
     if settings.database_url is not None:
         plain = folder / "catalog.dump"
         counted = postgres.dump(url, plain, _COUNT)
         revision = schema_revision(url) or ""
-        return CatalogPart(
+        return CatalogCopy(
             kind="postgresql",
             revision=revision,
             documents=counted,
@@ -84,7 +84,7 @@ def _catalog(settings: Settings, folder: Path) -> CatalogPart:
     revision, counted = schema_revision(copied) or "", indexed(copied)
     for suffix in ("-wal", "-shm"):
         plain.with_name(plain.name + suffix).unlink(missing_ok=True)
-    return CatalogPart(
+    return CatalogCopy(
         kind="sqlite", revision=revision, documents=counted, copy_of=encryption.encrypt(plain, folder, settings.backup_key)
     )
 

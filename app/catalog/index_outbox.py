@@ -24,7 +24,7 @@ AWAITED_SECONDS: Final = 300.0  # the promise of freshness (infra/observability/
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class OutboxEntry:
     """A document that is owed. `stamp` tells whether it was owed again meanwhile; `attempts` failed so far."""
 
     document_id: str
@@ -33,7 +33,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredIndex:
     """An index that is kept up to date, as `SearchIndexRow` says."""
 
     name: str
@@ -41,7 +41,7 @@ class Registered:
     seeded: bool
 
 
-def register(session: Session, name: str, *, serving: bool, seeded: bool = False) -> Registered:
+def register(session: Session, name: str, *, serving: bool, seeded: bool = False) -> RegisteredIndex:
     """Keep this index up from now on; one that is known already only begins to serve, never stops to. `seeded`: it is filled by other means."""
     index_state.bump(session)
     row = session.get(SearchIndexRow, name)
@@ -52,13 +52,13 @@ def register(session: Session, name: str, *, serving: bool, seeded: bool = False
     elif serving:
         row.serving = True
     session.flush()
-    return Registered(row.name, row.serving, row.seeded)
+    return RegisteredIndex(row.name, row.serving, row.seeded)
 
 
-def registered(session: Session) -> tuple[Registered, ...]:
+def registered(session: Session) -> tuple[RegisteredIndex, ...]:
     """Every index that is kept up, oldest first."""
     rows = session.scalars(select(SearchIndexRow).order_by(SearchIndexRow.created_at, SearchIndexRow.name)).all()
-    return tuple(Registered(row.name, row.serving, row.seeded) for row in rows)
+    return tuple(RegisteredIndex(row.name, row.serving, row.seeded) for row in rows)
 
 
 def drop(session: Session, name: str) -> None:
@@ -99,7 +99,7 @@ def seed(session: Session, name: str, *, after: str | None, limit: int) -> list[
     return ids
 
 
-def take(session: Session, name: str, *, limit: int, attempts: int) -> list[Due]:
+def take(session: Session, name: str, *, limit: int, attempts: int) -> list[OutboxEntry]:
     """The next documents to take over: those that never failed first, oldest first; one that failed `attempts` times is left."""
     query = (
         select(OutboxRow)
@@ -107,16 +107,16 @@ def take(session: Session, name: str, *, limit: int, attempts: int) -> list[Due]
         .order_by(OutboxRow.attempts, OutboxRow.stamp)
         .limit(limit)
     )
-    return [Due(row.document_id, row.stamp, row.attempts) for row in session.scalars(query)]
+    return [OutboxEntry(row.document_id, row.stamp, row.attempts) for row in session.scalars(query)]
 
 
-def settle(session: Session, name: str, dues: Sequence[Due]) -> None:
+def settle(session: Session, name: str, dues: Sequence[OutboxEntry]) -> None:
     """These are taken over; one that was owed again meanwhile stays."""
     for due in dues:
         session.execute(delete(OutboxRow).where(*_same(name, due)))
 
 
-def defer(session: Session, name: str, due: Due, error: str | None = None) -> None:
+def defer(session: Session, name: str, due: OutboxEntry, error: str | None = None) -> None:
     """Put one at the end; with `error` it counts as failed once more."""
     values = {"stamp": new_id()} if error is None else {"stamp": new_id(), "attempts": due.attempts + 1, "error": error[:2000]}
     session.execute(update(OutboxRow).where(*_same(name, due)).values(values))
@@ -164,5 +164,5 @@ def hand_over(session: Session, source: str, target: str) -> None:
     drop(session, source)
 
 
-def _same(name: str, due: Due) -> tuple[ColumnElement[bool], ...]:
+def _same(name: str, due: OutboxEntry) -> tuple[ColumnElement[bool], ...]:
     return (OutboxRow.index_name == name, OutboxRow.document_id == due.document_id, OutboxRow.stamp == due.stamp)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 
-def activity(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def activity(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Workers' last heartbeats, the documents that wait and are in work longest, what each index is owed, and whether the catalog takes a
     write. Ages are seconds. Changes nothing."""
     from app.catalog import activity as read

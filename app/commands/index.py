@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from app.search.port import SearchWriter
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
 BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
 
 
-def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
     From the first call on it is kept up with everything that is finished."""
     from app.catalog import index_outbox
@@ -45,7 +45,7 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
                "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
 
 
-def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
     from app.catalog import index_outbox
     from app.errors import IndexIncomplete
@@ -78,7 +78,7 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Li
            "detail": f"{found.documents} documents as in the catalog; {seen} of {len(questions)} samples found"}  # fmt: skip
 
 
-def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
     from app.catalog import index_outbox
     from app.errors import InvalidRequest
@@ -91,7 +91,7 @@ def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line
         yield {"index": options.name, "dropped": writer.drop()}
 
 
-def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
     from app.catalog import index_outbox
     from app.search.engines import engine
@@ -110,7 +110,7 @@ def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line
     }
 
 
-def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Compare an index with the catalog and owe it what differs; its worker takes that over."""
     from dataclasses import asdict
 
@@ -131,7 +131,7 @@ def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator
     }
 
 
-def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """The indexes that are kept up, and what each is owed."""
     from dataclasses import asdict
 
@@ -143,7 +143,7 @@ def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     yield from lines
 
 
-def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Ingest every document again from the catalog alone; what is indexed stays findable meanwhile."""
     from app.catalog import ingestion_queries
     from app.catalog.engine import Catalog

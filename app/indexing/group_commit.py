@@ -34,7 +34,7 @@ PASSAGES: Final = Counter("teal_ingest_passages_total", "Passages written to the
 log = logging.getLogger(__name__)
 
 
-class Stopping(Exception):
+class WorkerStopping(Exception):
     """The worker stops: leave the work as it is, for it will be recovered."""
 
 
@@ -121,7 +121,7 @@ class GroupCommit:
             try:
                 self._commit(deque(group))
                 self.settle()
-            except Stopping:
+            except WorkerStopping:
                 return
             except Exception as error:
                 log.exception("a group of %d writes failed", len(group))
@@ -261,7 +261,7 @@ class GroupCommit:
             log.warning("writing waits: %s", error.detail)
         self.waiting_for = error.code
         if self._stop.wait(seconds):
-            raise Stopping
+            raise WorkerStopping
         return min(seconds * 2, LONGEST_PAUSE_SECONDS)
 
 

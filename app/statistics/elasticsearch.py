@@ -19,7 +19,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeStatistics:
     """One node. Heap and disk in bytes; `rejected`: searches and writes it refused because their queues were full, since its start."""
 
     name: str
@@ -49,17 +49,17 @@ class SearchIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ElasticsearchStatistics:
     """`status`: green, yellow, red. `index` is None while there is none."""
 
     status: str
     data_nodes: int
     unassigned_shards: int
-    nodes: Sequence[Node]
+    nodes: Sequence[NodeStatistics]
     index: SearchIndex | None
 
 
-def collect(settings: Settings) -> Engine:
+def collect(settings: Settings) -> ElasticsearchStatistics:
     """All of it, as of now. Raises `SearchUnavailable`."""
     with (
         mapped(settings.elasticsearch_url, settings.index),
@@ -71,7 +71,7 @@ def collect(settings: Settings) -> Engine:
             index=settings.index, include_defaults=True, ignore_unavailable=True, flat_settings=True
         )
         stats: Mapping[str, Any] = client.indices.stats(index=settings.index)["indices"] if found else {}
-    return Engine(
+    return ElasticsearchStatistics(
         status=str(health["status"]),
         data_nodes=int(health["number_of_data_nodes"]),
         unassigned_shards=int(health["unassigned_shards"]),
@@ -80,11 +80,11 @@ def collect(settings: Settings) -> Engine:
     )
 
 
-def node(one: Mapping[str, Any]) -> Node:
+def node(one: Mapping[str, Any]) -> NodeStatistics:
     """From one node of the answer of `GET _nodes/stats`."""
     memory = one["jvm"]["mem"]
     disk = one["fs"]["total"]
-    return Node(
+    return NodeStatistics(
         name=str(one["name"]),
         heap_used_bytes=int(memory["heap_used_in_bytes"]),
         heap_limit_bytes=int(memory["heap_max_in_bytes"]),

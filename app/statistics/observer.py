@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from app.settings import Settings
 from app.statistics import postgres
-from app.statistics.exposed import Exposed
+from app.statistics.exposed import StatisticsExporter
 
 PERIOD_SECONDS: Final = 30.0  # as often as Prometheus asks; the calls cost the parts some 20 ms together
 _REDIS_SECONDS: Final = 2.0
@@ -25,7 +25,7 @@ class Observer(threading.Thread):
     def __init__(self, settings: Settings, engine: Engine, stop: threading.Event) -> None:
         super().__init__(name="observer", daemon=True)
         self._settings, self._engine, self._stop_asked = settings, engine, stop
-        self._exposed = Exposed()
+        self._exposed = StatisticsExporter()
         self._silent: set[str] = set()
 
     def run(self) -> None:

@@ -14,7 +14,7 @@ from infra.config.rules import UP, Refusal, role_name
 from infra.delivery import github_roles
 from infra.delivery.github_roles import GithubRoles, GithubRolesArgs, Kind
 from infra.platform import boundary
-from infra.platform.cluster.eks import Cluster, ClusterArgs
+from infra.platform.cluster.eks import ClusterArgs, EksCluster
 from infra.platform.cluster.secrets import SecretsDriver
 from infra.platform.keys import Keys, KeysArgs
 from infra.platform.network.vpc import Network, NetworkArgs
@@ -29,7 +29,7 @@ class Foundation:
     keys: Keys
     network: Network
     github: GithubRoles | None
-    cluster: Cluster
+    cluster: EksCluster
     secrets_driver: SecretsDriver
 
 
@@ -58,7 +58,7 @@ def build(config: Config) -> Foundation:
         opts,
     )
     github = _github(config, opts)
-    cluster = Cluster(
+    cluster = EksCluster(
         "cluster",
         ClusterArgs(
             prefix=config.prefix,

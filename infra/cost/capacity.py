@@ -26,7 +26,7 @@ KIBANA_GIB: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Need:
+class PodNeed:
     """`pods` of one size; machines of `families` can carry them; at least `spread` machines, for zones. `alone`: one pod a machine."""
 
     name: str
@@ -42,7 +42,7 @@ class Need:
 class Machines:
     """The cheapest machines that carry a need."""
 
-    need: Need
+    need: PodNeed
     type: str
     count: int
 
@@ -69,7 +69,7 @@ def replicas(config: Config, load: float) -> tuple[int, int]:
     return web, min(service.worker_max, math.ceil(max(service.worker_min, 1) * load))
 
 
-def needs(config: Config, load: float) -> tuple[Need, ...]:
+def needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     """The pods of a stack with one color active. Search does not grow by itself: its size is configuration."""
     web, workers = replicas(config, load)
     service, search = config.service, config.search
@@ -77,18 +77,18 @@ def needs(config: Config, load: float) -> tuple[Need, ...]:
     kibana = (KIBANA_CPU, KIBANA_GIB) if search.kibana else (0.0, 0.0)
     pods = web + workers
     # Locust's master and workers, when they are asked for (infra/platform/cluster/load_test.py).
-    locusts = (Need("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
+    locusts = (PodNeed("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
     # The rest is spread over the same machines: as if each pod were a little larger.
     cpu = pod_cpu(config) + (SYSTEM_CPU + kibana[0]) / pods
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
     return (
-        Need("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
-        Need("search", search.nodes, search_size.cpus(search.memory_gib), search.memory_gib, "mr", alone=True),
+        PodNeed("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
+        PodNeed("search", search.nodes, search_size.cpus(search.memory_gib), search.memory_gib, "mr", alone=True),
         *locusts,
     )
 
 
-def machines(need: Need, hourly: Mapping[str, float]) -> Machines | None:
+def machines(need: PodNeed, hourly: Mapping[str, float]) -> Machines | None:
     """The cheapest machines of `hourly` (USD by type) that carry `need`; None when none does."""
     best: tuple[float, Machines] | None = None
     for kind, usd in sorted(hourly.items()):

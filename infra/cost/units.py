@@ -51,7 +51,7 @@ def largest(sections: Mapping[str, type[BaseModel]]) -> dict[str, float]:
 def _search_pod(gib: int, hourly: Mapping[str, float]) -> dict[str, Any]:
     """One Elasticsearch pod, alone on the cheapest machine that carries it."""
     cpu = search_size.cpus(gib)
-    machine = capacity.machines(capacity.Need("search", 1, cpu, gib, "mr", alone=True), hourly)
+    machine = capacity.machines(capacity.PodNeed("search", 1, cpu, gib, "mr", alone=True), hourly)
     if machine is None:
         raise ValueError(f"no priced machine carries an Elasticsearch pod of {gib} GiB: see infra/cost/ec2_prices.json")
     return {
@@ -66,7 +66,7 @@ def _search_pod(gib: int, hourly: Mapping[str, float]) -> dict[str, Any]:
 def _app_pod(service: ServiceConfig, hourly: Mapping[str, float]) -> dict[str, Any]:
     """One pod of the service, app or worker, of the default size: its share of the machines that would carry a hundred of them."""
     cpu, pods = capacity.cores(service.cpu), 100
-    machines = capacity.machines(capacity.Need("service", pods, cpu, service.memory_mib / 1024, "cmr"), hourly)
+    machines = capacity.machines(capacity.PodNeed("service", pods, cpu, service.memory_mib / 1024, "cmr"), hourly)
     if machines is None:
         raise ValueError("no priced machine carries a pod of the service: see infra/cost/ec2_prices.json")
     share = machines.count * hourly[machines.type] / pods

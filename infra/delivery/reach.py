@@ -20,7 +20,7 @@ ADMINISTRATOR: Final = "administrator"
 
 
 @dataclass(frozen=True)
-class Role:
+class IamRole:
     """One identity. `trust` says who may take it; `boundary` None: it has none; `group`: what it is in the cluster."""
 
     arn: str
@@ -45,7 +45,7 @@ class Role:
 class Account:
     """Every identity, and the customer's policies by ARN. `steers`: files whose writer decides what a role does (Pulumi's state)."""
 
-    roles: Mapping[str, Role]
+    roles: Mapping[str, IamRole]
     boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
     steers: Mapping[str, str] = field(default_factory=dict[str, str])
     images: str = ""  # the repository whose images alone may run (infra/platform/cluster/admission.py)
@@ -60,14 +60,14 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Gain:
+class RoleGain:
     """One step of a way: `role` is held from now on, by `how`."""
 
-    role: Role
+    role: IamRole
     how: str
 
 
-def allowed(account: Account, role: Role, action: str, resource: str, context: Context | None = None) -> bool:
+def allowed(account: Account, role: IamRole, action: str, resource: str, context: Context | None = None) -> bool:
     """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
@@ -124,11 +124,11 @@ def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(cast(Iterable[str], value))
 
 
-def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
+def ways(account: Account, start: IamRole) -> dict[str, tuple[str, ...]]:
     """Every identity that `start` can come to, by name, with the steps. `ADMINISTRATOR`: rights that nothing limits."""
     found: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
-    waiting: list[tuple[Role, Account, tuple[str, ...]]] = [(start, account, ())]
+    waiting: list[tuple[IamRole, Account, tuple[str, ...]]] = [(start, account, ())]
     while waiting:
         held, then, steps = waiting.pop(0)
         state = json.dumps([held.arn, held.policies, held.boundary, sorted(then.rewritten)])
@@ -145,47 +145,47 @@ def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
     return found
 
 
-Step = Iterator[tuple[Gain, Account]]
+Step = Iterator[tuple[RoleGain, Account]]
 
 
-def _takes(account: Account, held: Role) -> Step:
+def _takes(account: Account, held: IamRole) -> Step:
     """sts:AssumeRole, where the other's trust names the account or this role."""
     for other in account.roles.values():
         named = [principal for one in other.trust for principal in listed(dict(one.get("Principal", {})).get("AWS", []))]
         direct = held.arn in named or "*" in named
         whole = any(one.endswith(":root") for one in named) and allowed(account, held, "sts:AssumeRole", other.arn)
         if other.arn != held.arn and (direct or whole):
-            yield Gain(other, f"takes {other.name}, which trusts it"), account
+            yield RoleGain(other, f"takes {other.name}, which trusts it"), account
 
 
-def _opens(account: Account, held: Role) -> Step:
+def _opens(account: Account, held: IamRole) -> Step:
     """iam:UpdateAssumeRolePolicy: it writes itself into the trust of another."""
     for other in account.roles.values():
         if other.arn != held.arn and allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
-            yield Gain(other, f"changes who may take {other.name}"), account
+            yield RoleGain(other, f"changes who may take {other.name}"), account
 
 
-def _gives(account: Account, held: Role) -> Step:
+def _gives(account: Account, held: IamRole) -> Step:
     """iam:PutRolePolicy and the like: more rights for a role that it holds, itself among them."""
     for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy"):
         if EVERYTHING not in held.policies and allowed(account, held, action, held.arn, _bound(held.boundary)):
             more = replace(held, policies=(*held.policies, EVERYTHING))
-            yield Gain(more, f"gives itself all rights by {action}"), account
+            yield RoleGain(more, f"gives itself all rights by {action}"), account
 
 
-def _unbinds(account: Account, held: Role) -> Step:
+def _unbinds(account: Account, held: IamRole) -> Step:
     """The boundary of a role that it holds goes, or is exchanged for one that allows all."""
     if held.boundary is None:
         return
     free = replace(held, boundary=None)
     if allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
-        yield Gain(free, "takes its own boundary away"), account
+        yield RoleGain(free, "takes its own boundary away"), account
     other = "arn:aws:iam::aws:policy/AdministratorAccess"
     if allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
-        yield Gain(free, "exchanges its own boundary"), account
+        yield RoleGain(free, "exchanges its own boundary"), account
 
 
-def _makes(account: Account, held: Role) -> Step:
+def _makes(account: Account, held: IamRole) -> Step:
     """A new role with all rights, that it may take, under every boundary that it may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
     for pattern in {one for statement in held.granted for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
@@ -195,16 +195,16 @@ def _makes(account: Account, held: Role) -> Step:
         for boundary in (None, *account.boundaries, "arn:aws:iam::aws:policy/AdministratorAccess"):
             gives = any(allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
             if gives and allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
-                made = Role(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
-                yield Gain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
+                made = IamRole(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
+                yield RoleGain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
 
 
-def _rewrites(account: Account, held: Role) -> Step:
+def _rewrites(account: Account, held: IamRole) -> Step:
     """A new version of a policy that is a boundary: whatever it bounds is then bound by nothing."""
     for arn in account.boundaries:
         if EVERYTHING not in account.boundaries[arn] and allowed(account, held, "iam:CreatePolicyVersion", arn):
             open_ = replace(account, boundaries={**account.boundaries, arn: (EVERYTHING,)})
-            yield Gain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
+            yield RoleGain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
 
 
 # What starts a program of one's own with a role (the role is passed), by the service that the role must trust.
@@ -239,16 +239,16 @@ _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
 _OF_OTHERS: Final[Context] = {"aws:ResourceTag/eks:eks-cluster-name": None}
 
 
-def _passes(account: Account, held: Role) -> Step:
+def _passes(account: Account, held: IamRole) -> Step:
     """iam:PassRole to a service that runs one's program with it."""
     for other in account.roles.values():
         for service in _trusted(other):
             starts = [one for one in _COMPUTE.get(service, ()) if _somewhere(account, held, one)]
             if starts and allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
-                yield Gain(other, f"passes {other.name} by {starts[0]}"), account
+                yield RoleGain(other, f"passes {other.name} by {starts[0]}"), account
 
 
-def _enters(account: Account, held: Role) -> Step:
+def _enters(account: Account, held: IamRole) -> Step:
     """A machine, function or pod that runs with the role is made to run something else."""
     for other in account.roles.values():
         for service in _trusted(other):
@@ -262,44 +262,46 @@ def _enters(account: Account, held: Role) -> Step:
                 )
             ]
             if changes and other.arn != held.arn:
-                yield Gain(other, f"changes what runs as {other.name} by {changes[0]}"), account
+                yield RoleGain(other, f"changes what runs as {other.name} by {changes[0]}"), account
 
 
-def _forges(account: Account, held: Role) -> Step:
+def _forges(account: Account, held: IamRole) -> Step:
     """The provider whose tokens a role trusts is changed, so that the attacker's own tokens are taken."""
     for other in account.roles.values():
         for statement in other.trust:
             for provider in listed(dict(statement.get("Principal", {})).get("Federated", [])):
                 for action in ("iam:UpdateOpenIDConnectProviderThumbprint", "iam:DeleteOpenIDConnectProvider"):
                     if other.arn != held.arn and allowed(account, held, action, provider):
-                        yield Gain(other, f"forges tokens for {other.name} by {action}"), account
+                        yield RoleGain(other, f"forges tokens for {other.name} by {action}"), account
 
 
-def _users(account: Account, held: Role) -> Step:
+def _users(account: Account, held: IamRole) -> Step:
     """A user of the account, an administrator perhaps, gets a key or a password that the attacker knows."""
     for action in ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"):
         if allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
             yield (
-                Gain(Role("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"),
+                RoleGain(
+                    IamRole("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"
+                ),
                 account,
             )
 
 
-def _runs(account: Account, held: Role) -> Step:
+def _runs(account: Account, held: IamRole) -> Step:
     """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
     if account.images and allowed(account, held, "ecr:PutImage", account.images):
         for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
-            yield Gain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
+            yield RoleGain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
 
 
-def _steers(account: Account, held: Role) -> Step:
+def _steers(account: Account, held: IamRole) -> Step:
     """The state that another role acts on is written."""
     for file, arn in account.steers.items():
         if held.arn != arn and allowed(account, held, "s3:PutObject", file):
-            yield Gain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
+            yield RoleGain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
 
 
-WAYS: Final[tuple[Callable[[Account, Role], Step], ...]] = (
+WAYS: Final[tuple[Callable[[Account, IamRole], Step], ...]] = (
     _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _runs, _steers,
 )  # fmt: skip
 
@@ -308,11 +310,11 @@ def _bound(boundary: str | None) -> Context:
     return {"iam:PermissionsBoundary": boundary}
 
 
-def _trusted(role: Role) -> set[str]:
+def _trusted(role: IamRole) -> set[str]:
     return {service for one in role.trust for service in listed(dict(one.get("Principal", {})).get("Service", []))}
 
 
-def _somewhere(account: Account, held: Role, action: str) -> bool:
+def _somewhere(account: Account, held: IamRole, action: str) -> bool:
     """Whether it may do it to anything at all."""
     patterns = {
         one for statement in held.granted if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
@@ -322,7 +324,7 @@ def _somewhere(account: Account, held: Role, action: str) -> bool:
 
 # Identities that many accounts have besides the stack's; none of them may be reached.
 OTHERS: Final = tuple(
-    Role(
+    IamRole(
         f"arn:aws:iam::123456789012:role/other-{name}",
         ({"Effect": "Allow", "Principal": principal},),
         (EVERYTHING,),

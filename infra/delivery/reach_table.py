@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from infra.delivery.reach import OTHERS, Account, Role, Statement, listed, statements, ways
+from infra.delivery.reach import OTHERS, Account, IamRole, Statement, listed, statements, ways
 from infra.evaluation import evaluate
 from infra.evaluation.evaluate import Evaluation
 
@@ -41,10 +41,10 @@ def account_of(platform: Evaluation, stack: str) -> Account:
         for one in made("aws:eks/accessEntry:AccessEntry")
         if "kubernetesGroups" in one
     }
-    roles: dict[str, Role] = {}
+    roles: dict[str, IamRole] = {}
     for one in made("aws:iam/role:Role"):
         arn = f"{_IAM}:role/{one['name']}"
-        roles[arn] = Role(
+        roles[arn] = IamRole(
             arn,
             statements(one["assumeRolePolicy"]),
             tuple(inline.get(one["name"], ())),
@@ -96,7 +96,7 @@ def table(account: Account, stack: str) -> str:
     return "".join(rows)
 
 
-def _takers(role: Role) -> str:
+def _takers(role: IamRole) -> str:
     found: list[str] = []
     for statement in role.trust:
         principal: dict[str, Any] = dict(statement["Principal"])
@@ -113,7 +113,7 @@ def _file(reference: str) -> str:
     return f"`{reference.rpartition('/.github/workflows/')[2]}`"
 
 
-def _changes(role: Role) -> str:
+def _changes(role: IamRole) -> str:
     lines: list[str] = []
     for statement in role.policies:
         actions = [one for one in listed(statement["Action"]) if not _only_looks(one)]

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredResource:
     """One resource as the engine would see it: inputs in the provider's camelCase, options beside them."""
 
     type: str
@@ -59,7 +59,7 @@ class Registered:
 class Evaluation:
     """What one program registers, in order, the outputs of its stack, and which of them would be encrypted in its state."""
 
-    resources: tuple[Registered, ...]
+    resources: tuple[RegisteredResource, ...]
     outputs: Mapping[str, Any]
     secret_outputs: frozenset[str] = frozenset()
 
@@ -163,7 +163,7 @@ class Monitor(pulumi_mocks.MockMonitor):
 
     def __init__(self, mocks: Mocks) -> None:
         super().__init__(mocks)
-        self.registered: list[Registered] = []
+        self.registered: list[RegisteredResource] = []
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         answer: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # pulumi leaves it unannotated
@@ -176,7 +176,7 @@ class Monitor(pulumi_mocks.MockMonitor):
         if request.type != "pulumi:pulumi:Stack":
             timeouts = request.customTimeouts
             self.registered.append(
-                Registered(
+                RegisteredResource(
                     type=request.type,
                     name=request.name,
                     urn=answer.urn,

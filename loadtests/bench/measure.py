@@ -150,7 +150,7 @@ class Bench:
         posts = [client.post("/_msearch", body, headers) for body in bodies]
         return _latency(self._send(self.engine_port, posts, ALONE).done_ms)
 
-    def _send(self, port: int, requests: Sequence[bytes], load: Load, *, strict: bool = True) -> client.Sample:
+    def _send(self, port: int, requests: Sequence[bytes], load: Load, *, strict: bool = True) -> client.ResponseTimes:
         if load.clients:
             sample = asyncio.run(client.closed(port, requests, clients=load.clients))
         else:

@@ -26,7 +26,7 @@ from loadtests.bench.__main__ import engine, say
 from loadtests.bench.processes import Cpu, Stack, cpu, free_port
 from loadtests.growth.grown import grow
 from loadtests.growth.knee import RateStep, knee, used_up
-from loadtests.peers.index import Engine, ingest
+from loadtests.peers.index import ElasticsearchClient, ingest
 
 SEED: Final = 20
 SIZES: Final = (1, 10, 30)
@@ -60,7 +60,7 @@ def listener(port: int) -> int:
     return int(found.pid)
 
 
-async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.Sample]:
+async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.ResponseTimes]:
     """The requests at `rate` a second in all, dealt out to the processes in turn."""
     parts = [requests[at :: len(ports)] for at in range(len(ports))]
     return await asyncio.gather(
@@ -138,7 +138,12 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     stack.end("worker")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
-    search, engine_pid, found, now = Engine(address), listener(urlsplit(address).port or 80), list[dict[str, Any]](), 1
+    search, engine_pid, found, now = (
+        ElasticsearchClient(address),
+        listener(urlsplit(address).port or 80),
+        list[dict[str, Any]](),
+        1,
+    )
     passages = list(search.documents("bench"))
     answers = asyncio.run(client.closed(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
     about = {

@@ -34,7 +34,7 @@ def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     raise TimeoutError(f"ingestion did not end within {_INGEST_SECONDS:.0f} s: {status}")
 
 
-class Engine:
+class ElasticsearchClient:
     """Elasticsearch over plain HTTP: this runs once, before anything is measured."""
 
     def __init__(self, address: str) -> None:
@@ -83,7 +83,7 @@ def haystack_index(*, returns_vectors: bool) -> dict[str, Any]:
     }
 
 
-def copy_for_haystack(engine: Engine, source: str, target: str, *, returns_vectors: bool) -> int:
+def copy_for_haystack(engine: ElasticsearchClient, source: str, target: str, *, returns_vectors: bool) -> int:
     """Fill `target`; how many passages it holds."""
     engine.call("PUT", f"/{target}", haystack_index(returns_vectors=returns_vectors))
     lines, count = list[str](), 0

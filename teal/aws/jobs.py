@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contract import pods, quantities
 from contract.names import OPERATOR_NAMESPACE
-from teal.aws.kubernetes import Cluster, KubernetesFailed
+from teal.aws.kubernetes import KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import Color, ColorState
 
@@ -85,7 +85,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
     }
 
 
-def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
+def run(cluster: KubernetesClient, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
         sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:  # fmt: skip
     """Make the Job, wait for its end, read its JSON lines, remove it. Raises AdminFailed with the command's own words.
 
@@ -103,7 +103,7 @@ def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings
             cluster.delete_job(namespace, name)
 
 
-def _wait(cluster: Cluster, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
+def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
     """Whether the Job succeeded; it ends by its own deadline."""
     silent = 0
     while True:

@@ -28,9 +28,9 @@ from teal.metrics.counters import SLOW_SECONDS
 from teal.metrics.prometheus import SigV4
 from teal.ports.runtime import Runtime
 from teal.ports.steering import read_steering
-from teal.ports.target import Rules, Target
+from teal.ports.target import ReleaseRules, Target
 from teal.record.model import COLORS, Color, ColorState
-from teal.record.s3 import S3Store
+from teal.record.s3 import S3RecordStore
 from teal.record.s3 import client_config as store_config
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         with told("GetSecretValue", arn):
             return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
 
-    store = S3Store(connect("s3", config=store_config()), platform.release_bucket)
+    store = S3RecordStore(connect("s3", config=store_config()), platform.release_bucket)
     balancer = connect("elbv2", config=traffic_config())
     access = platform.cluster
     runtime: Runtime = adapter("runtime", AWS_PLACE.runtime)(
@@ -123,7 +123,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         ),
         images=RegistryImages(platform, connect("ecr"), secrets, ask),
         evidence_url=lambda key: f"s3://{platform.release_bucket}/{key}",
-        rules=Rules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
+        rules=ReleaseRules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
         probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
     )
 

@@ -23,7 +23,7 @@ from teal.terminal.writer import console as terminal
 from teal.terminal.writer import say, say_json
 
 if TYPE_CHECKING:
-    from teal.drill.measure import Target
+    from teal.drill.measure import DrillLimits
     from teal.drill.scene import Drill
     from teal.drill.stack import DrillStack
 
@@ -52,7 +52,7 @@ def drill_(
     from teal import runbook
     from teal.drill import report
     from teal.drill.catalogue import DRILLS, selected
-    from teal.drill.measure import Result, targets
+    from teal.drill.measure import DrillResult, targets
     from teal.drill.run import DrillRequest, rehearse
     from teal.load import bystander
 
@@ -70,7 +70,7 @@ def drill_(
     console = terminal()
     with asked_to_stop():
         for told in rehearse(wanted, aims, request):
-            if isinstance(told, Result):
+            if isinstance(told, DrillResult):
                 results.append(told)
                 fields = {key: value for key, value in told.fields().items() if key != "timeline"}
                 _say(as_json, console, fields, f"{told.verdict:<8} {told.drill} {'; '.join(told.reasons)}")
@@ -105,7 +105,7 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     return DrillStack(layout.home, state.ports.public, {"TEAL_RULES": json.dumps(RULES), **os.environ})
 
 
-def _list(drills: tuple[Drill, ...], aims: Mapping[str, Target], as_json: bool) -> None:
+def _list(drills: tuple[Drill, ...], aims: Mapping[str, DrillLimits], as_json: bool) -> None:
     if as_json:
         for drill in drills:
             say_json({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,

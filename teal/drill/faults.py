@@ -15,10 +15,10 @@ from teal.drill import disk
 from teal.drill.findable import finds
 from teal.drill.scene import DrillFailed, Scene, Whole, until
 from teal.drill.stack import DrillStack
-from teal.errors import Refused
+from teal.errors import ServiceRefused
 from teal.laptop import health, status
 from teal.laptop.files import write_private
-from teal.runbook import Ran
+from teal.runbook import BlockResult
 
 CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
 LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
@@ -130,14 +130,14 @@ def old_key(scene: Scene) -> Iterator[Whole]:
         try:
             with stack.client(old) as client:
                 client.get("/v1/status")
-        except Refused as error:
+        except ServiceRefused as error:
             return error.status == 401
         return False
 
     yield ended
 
 
-def use_new_key(scene: Scene, ran: Ran) -> None:
+def use_new_key(scene: Scene, ran: BlockResult) -> None:
     """Hand the key that the runbook made to the users; returns when no request with the old one is in flight."""
     try:
         row = json.loads(ran.said.strip().splitlines()[-1])

@@ -18,7 +18,7 @@ from teal.ports.traffic import all_to
 from teal.record.file import FileStore
 from teal.record.model import COLORS, Color, ColorState, Record, Store, Version
 from teal.record.person import who
-from teal.record.releases import Outcome, ReleasePlan, outcome_key, plan_key
+from teal.record.releases import ReleaseOutcome, ReleasePlan, outcome_key, plan_key
 
 
 def open_store(layout: Layout) -> Store:
@@ -50,7 +50,7 @@ def write_first(store: Store, record: Record) -> None:
     document = ReleasePlan(
         id=id, target="blue", previous=None, state=found, replaces=None, reindex=False, steps=(), who=who(), started_at=now
     )
-    outcome = Outcome(id=id, phase="Healthy", reason="the first, by `teal up`", who=who(), ended_at=now)
+    outcome = ReleaseOutcome(id=id, phase="Healthy", reason="the first, by `teal up`", who=who(), ended_at=now)
     store.create(plan_key(id), document.model_dump_json(indent=1).encode())
     store.create(outcome_key(id), outcome.model_dump_json(indent=1).encode())
 

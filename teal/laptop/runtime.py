@@ -12,7 +12,7 @@ from teal.laptop import admin, health, supervisor
 from teal.laptop.configuration import color_env, color_programs, slots
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.program import Program, changed, file_of, render
 from teal.laptop.secrets import metrics_token, probe_secret, service_secrets
 from teal.laptop.state import LaptopState, load
@@ -131,7 +131,7 @@ class SupervisorRuntime:
                 yield Event("deploy", "progress", f"{name} is starting")
             time.sleep(POLL_SECONDS)
 
-    def _why(self, process: supervisor.Process) -> str:
+    def _why(self, process: supervisor.SupervisedProcess) -> str:
         last = supervisor.log_tail(self._layout.logs / f"{process.name}.out.log")
         return f"{process.state.lower()} ({last[:200] or process.detail})"
 
@@ -142,7 +142,7 @@ class SupervisorRuntime:
         return state
 
     def _names(self, stack: LaptopState, color: Color) -> Sequence[str]:
-        place = Place(self._layout, stack, {})
+        place = PartContext(self._layout, stack, {})
         return [program.name for program in slots(place) if program.name.startswith(f"{color}-")]
 
 
@@ -155,4 +155,6 @@ def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str,
 
 def programs_of(layout: Layout, stack: LaptopState, color: Color, state: ColorState) -> tuple[Program, ...]:
     """The color's programs when it is `state`. Raises BadInput when its version is not here."""
-    return color_programs(Place(layout, stack, {}), color, environment(layout, color, state), find(layout, state.image).python)
+    return color_programs(
+        PartContext(layout, stack, {}), color, environment(layout, color, state), find(layout, state.image).python
+    )

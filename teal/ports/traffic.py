@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.record.model import Color
 
 
@@ -50,6 +50,6 @@ class Traffic(Protocol):
         """
         ...
 
-    def entry(self, color: Color) -> Entry:
+    def entry(self, color: Color) -> ColorEndpoint:
         """The way in for probes of one color."""
         ...

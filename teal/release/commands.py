@@ -15,7 +15,7 @@ from teal.load.run import require_installed
 from teal.ports.target import Target
 from teal.record.model import COLORS
 from teal.record.releases import PastRelease, PlannedStep, is_id, past_releases
-from teal.record.source import Source, read_source
+from teal.record.source import ReleaseSource, read_source
 from teal.release import contract_schema as contracts
 from teal.release import freeze as freezes
 from teal.release import repair as repairs
@@ -177,7 +177,7 @@ def page(target: Target, entry: PastRelease) -> str:
     return target.evidence_url(entry.outcome.evidence) if entry.outcome and entry.outcome.evidence else ""
 
 
-def row(entry: PastRelease, source: Source | None, evidence: str) -> tuple[str, ...]:
+def row(entry: PastRelease, source: ReleaseSource | None, evidence: str) -> tuple[str, ...]:
     """One release as cells."""
     plan, outcome = entry.plan, entry.outcome
     ended = "under way" if entry.underway else f"{outcome.phase}: {outcome.reason}" if outcome else "not written"

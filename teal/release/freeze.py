@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from teal.errors import BadInput, Held
+from teal.errors import BadInput, HeldByAnother
 from teal.events import Event
 from teal.ports.target import Target
 from teal.record.lease import change
@@ -40,7 +40,7 @@ def unfreeze(target: Target) -> Iterator[Event]:
 
 
 def refuse_frozen(record: Record) -> None:
-    """Raises Held, with what the freeze says, while there is one."""
+    """Raises HeldByAnother, with what the freeze says, while there is one."""
     if (found := record.freeze) is not None:
-        raise Held(f"Releases are frozen: {found.message} ({found.who}, since {found.since:%Y-%m-%d %H:%M} UTC)",
+        raise HeldByAnother(f"Releases are frozen: {found.message} ({found.who}, since {found.since:%Y-%m-%d %H:%M} UTC)",
                    where="the release record", next="teal unfreeze, when the reason is over")  # fmt: skip

@@ -16,13 +16,22 @@ from teal.events import Event
 from teal.ports.target import Image, Target
 from teal.record.file import StoreFailed
 from teal.record.lease import LeaseHolder, Superseded, change, expired, refuse_held, refuse_unfinished, require_underway
-from teal.record.model import ColorState, Record, Underway
+from teal.record.model import ColorState, Record, ReleaseUnderway
 from teal.record.person import who
-from teal.record.releases import Outcome, PlannedStep, ReleasePlan, outcome_key, past_releases, plan_key, read_plan, require_same
-from teal.record.source import Source, compared, read_source, source_key, source_of_image
+from teal.record.releases import (
+    PlannedStep,
+    ReleaseOutcome,
+    ReleasePlan,
+    outcome_key,
+    past_releases,
+    plan_key,
+    read_plan,
+    require_same,
+)
+from teal.record.source import ReleaseSource, compared, read_source, source_key, source_of_image
 from teal.release.announce import announce
 from teal.release.canary import phase
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.evidence.excerpt import excerpt
 from teal.release.evidence.folder import evident
 from teal.release.freeze import refuse_frozen
@@ -46,7 +55,9 @@ class ReleaseRequest:
     label: str | None = None
     image: str | None = None
     reindex: bool = False
-    source: Source | None = None  # what the tree at `path` is; None: it is found by the image, where that was released before
+    source: ReleaseSource | None = (
+        None  # what the tree at `path` is; None: it is found by the image, where that was released before
+    )
     returns_to: ColorState | None = None  # a unit that served before, instead of all of the above: a freeze does not stop it
 
 
@@ -70,7 +81,7 @@ def preview(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
 
 
 def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
-    """From an image to the active color. Raises Held, NeedsHuman, BadInput before anything changed; ReleaseFailed after it was undone;
+    """From an image to the active color. Raises HeldByAnother, NeedsHuman, BadInput before anything changed; ReleaseFailed after it was undone;
     Undecided (exit 4) after it was undone because nobody decided."""
     record, _ = target.store.read()
     if request.returns_to is None:
@@ -110,7 +121,9 @@ def resume(target: Target) -> Iterator[Event]:
         require_same(found, plan)
         return found
 
-    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering)
+    run = ReleaseRun(
+        target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering
+    )
     now = run.lease.check().release
     if now is None:
         raise Superseded(run.lease.check())
@@ -175,7 +188,7 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
                     steps=planned_steps(record, target.rules, reindex=request.reindex), who=who(), started_at=now)  # fmt: skip
 
 
-def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_frozen: bool) -> Run:
+def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_frozen: bool) -> ReleaseRun:
     """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
     target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
     keep(target.store, plan.id, steering)
@@ -190,7 +203,7 @@ def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_fr
             raise NeedsHuman(
                 f"{plan.target} should be empty and is in the record", where="the release record", next="teal repair"
             )
-        underway = Underway(
+        underway = ReleaseUnderway(
             id=plan.id,
             target=plan.target,
             step=plan.steps[0].name,
@@ -200,12 +213,14 @@ def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_fr
         history = (plan.id, *record.history)[:HISTORY]
         return record.model_copy(update={"release": underway, plan.target: plan.state, "history": history})
 
-    run = Run(target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering)
+    run = ReleaseRun(
+        target, LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, take), plan, steering=steering
+    )
     announce(run, "start", f"begins: to {plan.target}, in place of {plan.previous or 'nothing'}, by {plan.who}")
     return run
 
 
-def _walk(run: Run, position: int) -> Iterator[Event]:
+def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
     """The steps from `position`. On failure, Ctrl-C and a closed generator: undone, unless the old color is already going."""
     failure: BaseException | None = None
     steps, reached, over = run.plan.steps, position, False
@@ -249,19 +264,19 @@ def _walk(run: Run, position: int) -> Iterator[Event]:
                         next=failure.next if reached == 0 and isinstance(failure, OperatorError) else "teal history") from failure  # fmt: skip
 
 
-def _with_hooks(run: Run, step: PlannedStep) -> Iterator[Event]:
+def _with_hooks(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     yield from hooks_of(run, step, "before")
     yield from find(run.plan, step).do(run, step)
     yield from hooks_of(run, step, "after")
 
 
-def _leave(run: Run) -> None:
+def _leave(run: ReleaseRun) -> None:
     """Leave the release where it is, for `teal resume`; a store that is down keeps the lease until it ends by itself."""
     with suppress(StoreFailed):
         run.lease.drop(lambda record: phase(record, "Degraded"))
 
 
-def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
+def undone(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
     """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is,
     and when the color of before does not answer afterwards: then nothing is said to be undone."""
     work = _undo(run, position, reason)
@@ -293,7 +308,7 @@ def undone(run: Run, position: int, reason: str) -> Iterator[Event]:
         )
 
 
-def _undo(run: Run, position: int, reason: str) -> Iterator[Event]:
+def _undo(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
     """Traffic first; then the undo of each kind of step that was begun, newest first."""
     begun = list(dict.fromkeys(all_of(run.plan, run.plan.steps[: position + 1])))
     if any(step.undo is give_back for step in begun):
@@ -306,11 +321,11 @@ def _undo(run: Run, position: int, reason: str) -> Iterator[Event]:
             yield from step.undo(run)
 
 
-def ended(run: Run, how: str, reason: str) -> Iterator[Event]:
+def ended(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
     """Close the record; how it ended is kept beside the plan."""
     leaving = run.new if how == "Degraded" else None
     run.lease.end(lambda record: record.model_copy(update={leaving: None}) if leaving else record)
-    outcome = Outcome(
+    outcome = ReleaseOutcome(
         id=run.plan.id,
         phase="Healthy" if how == "Healthy" else "Degraded",
         reason=reason,

@@ -10,7 +10,7 @@ from typing import Final
 
 from contract.steering import Steering
 from teal.errors import BadInput, OperatorError
-from teal.ports.target import Rules, Target
+from teal.ports.target import ReleaseRules, Target
 from teal.record.model import Store
 from teal.record.releases import read_kept
 from teal.release.plan import STEPS
@@ -52,7 +52,7 @@ def checked(target: Target, environ: Mapping[str, str]) -> Steering:
     return found
 
 
-def step_names(rules: Rules) -> tuple[str, ...]:
+def step_names(rules: ReleaseRules) -> tuple[str, ...]:
     """Every step that a hook can name: a kind, or one of its shares."""
     kinds = tuple(step.name for step in STEPS)
     return (*kinds, *(f"{kind}-{percent}" for kind in _SHARED for percent in rules.steps))

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from app.backup.adapters import choose, open_store
-from app.backup.manifest import MANIFEST, CatalogPart, EncryptedFile, Manifest, SearchPart
+from app.backup.manifest import MANIFEST, CatalogCopy, EncryptedFile, Manifest, SearchCopy
 from app.backup.port import SnapshotStore
 from app.backup.stores.folder import FolderStore
 from app.errors import BackupFailed, NotFound, SnapshotRefused
@@ -34,10 +34,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def keep(store: SnapshotStore, id: str, *, hours: int = 0) -> Manifest:
     moment = MOMENT + timedelta(hours=hours)
     (store.prepare(id) / "search.db.age").write_bytes(b"encrypted " + id.encode())
-    search = SearchPart(
+    search = SearchCopy(
         kind="embedded", index="teal", passages=1, copy_of=EncryptedFile(file="search.db.age", sha256="0", bytes=1)
     )
-    catalog = CatalogPart(kind="sqlite", revision="0003", documents=1)
+    catalog = CatalogCopy(kind="sqlite", revision="0003", documents=1)
     made = Manifest(id=id, started_at=moment, finished_at=moment, search=search, catalog=catalog)
     store.keep(made)
     return made

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from teal.aws.traffic import Alb, client_config
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.errors import OperatorError
 from teal.laptop.traffic import CaddyTraffic
 from teal.ports.traffic import Traffic, Weights, all_to, shifted
@@ -47,7 +47,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         groups: dict[Color, str] = {color: balancer.target_group_arns[color] for color in COLORS}
         return lambda: Alb(aws.client("elbv2", client_config()), balancer.rule_arn, groups, "https://localhost", "x-teal-probe",
                            lambda color: f"secret of {color}")  # fmt: skip
-    entries = {color: Entry("https://localhost:1", {"X-Teal-Probe": color}) for color in ("blue", "green")}
+    entries = {color: ColorEndpoint("https://localhost:1", {"X-Teal-Probe": color}) for color in ("blue", "green")}
     return lambda: CaddyTraffic(tmp_path, entries)  # type: ignore[arg-type]
 
 

@@ -110,6 +110,6 @@ def test_when_aws_knows_no_cluster_its_objects_are_forgotten_and_the_rest_goes(
     aws.eks.delete_cluster(name=NAMES.prefix)
     events = list(destroy.run(aws, programs, destroy.look(programs, NAMES, destroy.DestroyRequest(STACK))))
     assert (events[0].step, events[0].state) == ("cluster", "warn")
-    assert events[-1].step == "sweep"
+    assert events[-1].step == "leftovers"
     assert {one.type for one in programs.platform.resources(STACK)} == {"aws:s3/bucket:Bucket", "pulumi:providers:aws"}
     assert not {kind for kind in kinds(engine) if kind.startswith("aws:eks/")}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from teal.drill.catalogue import find
-from teal.drill.measure import Target
+from teal.drill.measure import DrillLimits
 from teal.drill.run import RULES, DrillRequest, one
 from teal.drill.scene import until
 from teal.drill.stack import DrillStack, own
@@ -21,7 +21,7 @@ from tests.services.required import require
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 REQUEST = DrillRequest(per_second=30)
-EASY = Target(answered_seconds=60, whole_seconds=90)
+EASY = DrillLimits(answered_seconds=60, whole_seconds=90)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_drill_tells_what_users_met_and_loses_no_document(stack: DrillStack) -
 
 
 def test_a_drill_past_its_target_says_so_and_leaves_the_stack_whole(stack: DrillStack) -> None:
-    found = one(find("key-rotation"), stack, Target(answered_seconds=0, whole_seconds=0.001, failed_requests=0), REQUEST)
+    found = one(find("key-rotation"), stack, DrillLimits(answered_seconds=0, whole_seconds=0.001, failed_requests=0), REQUEST)
     assert found.verdict == "past"
     assert [reason.partition(" after ")[0] for reason in found.reasons] == ["whole again"]
     assert (found.failed_requests, found.answered_seconds) == (0, 0.0)  # neither key ever failed anybody

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from app.errors import SearchUnavailable
 from app.models.port import Stamp
-from app.search.port import Filters, Passage, Query
+from app.search.port import Filters, Passage, SearchQuery
 from app.settings import Settings
 from app.text.analysis import query_stems, stems, storable
 
@@ -125,7 +125,7 @@ def conditions(filters: Filters) -> list[dict[str, Any]]:
     ]
 
 
-def searches(query: Query, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
+def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
     """The request bodies of the lists that can have hits, each with its name."""
     # Ids from columns: reading `_id` would unpack the stored text of each hit, three quarters of the engine's time (docs/performance.md).
     common = {

@@ -15,7 +15,7 @@ from app.errors import IndexMismatch
 from app.models.port import Stamp
 from app.search.elasticsearch.connection import FastJson, FastLines, breaker, client_options, mapped, passing
 from app.search.elasticsearch.mappings import SHOWN, passage, scores, searches, stamp_of
-from app.search.port import Candidates, IndexStatus, Passage, Query, check_stamp
+from app.search.port import Candidates, IndexStatus, Passage, SearchQuery, check_stamp
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class ElasticsearchReader:
         )
         self._known: tuple[str, Stamp] | None = None
 
-    async def candidates(self, query: Query) -> Candidates:
+    async def candidates(self, query: SearchQuery) -> Candidates:
         with mapped(self._url, self._alias):
             _, stamp = self._known or await self._identify()
             if query.vector is not None and stamp.dimensions and query.vector.size != stamp.dimensions:

@@ -15,7 +15,7 @@ import apsw
 
 from app.errors import IndexMismatch, SearchUnavailable
 from app.models.port import Stamp
-from app.search.port import Candidates, IndexStatus, Passage, Query, check_stamp
+from app.search.port import Candidates, IndexStatus, Passage, SearchQuery, check_stamp
 from app.search.sqlite.schema import (
     SCHEMA,
     VECTORS,
@@ -44,7 +44,7 @@ class EmbeddedReader:
         self._pool = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="search")
         self._local = threading.local()
 
-    async def candidates(self, query: Query) -> Candidates:
+    async def candidates(self, query: SearchQuery) -> Candidates:
         return await self._run(self._candidates, query)
 
     async def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
@@ -86,7 +86,7 @@ class EmbeddedReader:
         connection: apsw.Connection = self._local.connection
         return connection
 
-    def _candidates(self, query: Query) -> Candidates:
+    def _candidates(self, query: SearchQuery) -> Candidates:
         words = query_words(query.text) if query.text is not None else []
         with self._snapshot() as (connection, stamp):
             check_stamp(stamp, self._stamp, f"The search index {self._path}")
@@ -100,7 +100,9 @@ class EmbeddedReader:
             rows = connection.execute(sql, (json.dumps(ids),)).fetchall()
         return {row[0]: _passage(*row) for row in cast("list[tuple[Any, ...]]", rows)}
 
-    def _lexical(self, connection: apsw.Connection, query: Query, words: Sequence[tuple[str, str]]) -> list[tuple[str, float]]:
+    def _lexical(
+        self, connection: apsw.Connection, query: SearchQuery, words: Sequence[tuple[str, str]]
+    ) -> list[tuple[str, float]]:
         conditions, parameters = where(query.filters)
         # Words hold no quotation mark and are quoted, so no text of a user is FTS5 syntax.
         ours = analysed(connection)
@@ -108,7 +110,7 @@ class EmbeddedReader:
         sql = f"SELECT p.id, -bm25(words) AS score FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
         return cast("list[tuple[str, float]]", connection.execute(sql, (match, *parameters, query.limit)).fetchall())
 
-    def _semantic(self, connection: apsw.Connection, query: Query, stamp: Stamp) -> list[tuple[str, float]]:
+    def _semantic(self, connection: apsw.Connection, query: SearchQuery, stamp: Stamp) -> list[tuple[str, float]]:
         assert query.vector is not None  # noqa: S101
         if query.vector.size != stamp.dimensions:
             raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")

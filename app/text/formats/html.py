@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.encoding import decoded
 from app.text.formats.format import Format
 from app.text.rejection import broken
@@ -26,7 +26,7 @@ _IMAGE: Final = re.compile(r"!\[([^\[\]\n]{0,400})\]\([^()\s]{0,2000}(?: \"[^\"\
 _HEAD_BYTES: Final = 4096  # HTML wants the declaration within the first 1024
 
 
-def read(body: bytes, filename: str | None) -> Parsed:
+def read(body: bytes, filename: str | None) -> ParsedDocument:
     """The page's title, or its first heading, and its text as Markdown."""
     import html_to_markdown
 
@@ -41,7 +41,7 @@ def read(body: bytes, filename: str | None) -> Parsed:
     text = _without_front_matter(found.content or "")
     title = found.metadata.document.title if found.metadata else None
     heading = next((line.lstrip("# ") for line in text.split("\n") if line.startswith("#")), None)
-    return Parsed(title or heading, _IMAGE.sub(r"\1", text).replace("\u00ad", ""))
+    return ParsedDocument(title or heading, _IMAGE.sub(r"\1", text).replace("\u00ad", ""))
 
 
 def _text(body: bytes, filename: str | None) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from app.text.blocks import headings
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.encoding import decoded
 from app.text.formats.format import Format
 from app.text.rejection import broken, called
 
 
-def read(body: bytes, filename: str | None) -> Parsed:
+def read(body: bytes, filename: str | None) -> ParsedDocument:
     """Cells in order; the title is the first heading."""
     try:
         notebook = json.loads(decoded(body, filename))
@@ -24,7 +24,7 @@ def read(body: bytes, filename: str | None) -> Parsed:
         raise broken(filename, error) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise broken(filename, f"{called(filename)} is not a notebook of version 4") from error
-    return Parsed(next(headings(text), None), text)
+    return ParsedDocument(next(headings(text), None), text)
 
 
 def _parts(cell: dict[str, Any], language: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import zipfile
 from typing import Any, Final
 
 from app.text.blocks import headings
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Read
 from app.text.rejection import broken, called
 
@@ -25,7 +25,7 @@ _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|~<>])")
 def office(media_type: str) -> Read:
     """The reader of one office format."""
 
-    def read(body: bytes, filename: str | None) -> Parsed:
+    def read(body: bytes, filename: str | None) -> ParsedDocument:
         import kreuzberg
 
         if body.startswith(b"PK"):
@@ -38,7 +38,7 @@ def office(media_type: str) -> Read:
         metadata: dict[str, Any] = dict(found.metadata or {})
         title = str(metadata.get("title") or "").strip()
         text = _BOLD.sub(r"\1", _EMPTY_LINK.sub("", _ESCAPED.sub(r"\1", found.content)))
-        return Parsed(
+        return ParsedDocument(
             title if title and title.casefold() not in _UNTOLD and not NO_TITLE.fullmatch(title) else next(headings(text), None),
             text,
         )

@@ -47,7 +47,7 @@ class ClusterArgs:
     awaited: bool = True
 
 
-class Cluster(pulumi.ComponentResource):
+class EksCluster(pulumi.ComponentResource):
     """Machines come, are patched and go by themselves; secrets are encrypted with our key; access is by listed roles only.
 
     Cost: the control plane by hour, Auto Mode's share on top of each machine, the machines, logs by GB.

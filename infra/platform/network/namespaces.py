@@ -28,7 +28,7 @@ Specs = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Reach:
+class NetworkReach:
     """What the pods of the service may reach: the VPC `cidr`, the namespace of the search engine, and `ports` anywhere on the internet."""
 
     cidr: str
@@ -46,7 +46,7 @@ class Reach:
         return [*found, {"to": rules.world(), "ports": tcp(*self.ports)}] if self.ports else found
 
 
-def color(own: Color, reach: Reach) -> Specs:
+def color(own: Color, reach: NetworkReach) -> Specs:
     """A color's namespace. The load balancer and the collector of metrics have addresses in the VPC and no pod to select by."""
     web, worker = ({"matchLabels": pods.labels(own, component)} for component in ("app", "worker"))
     vpc = block(reach.cidr)
@@ -58,9 +58,9 @@ def color(own: Color, reach: Reach) -> Specs:
     }
 
 
-def operator(reach: Reach) -> Specs:
+def operator(reach: NetworkReach) -> Specs:
     """Jobs that snapshot and restore: nobody reaches them, and they reach the stores and search. No model, so nothing on the internet."""
-    return {"deny": rules.closed(), "jobs": rules.egress(Reach(reach.cidr, reach.search_namespace).egress())}
+    return {"deny": rules.closed(), "jobs": rules.egress(NetworkReach(reach.cidr, reach.search_namespace).egress())}
 
 
 def maintenance(cidr: str) -> Specs:

@@ -39,7 +39,7 @@ class DestroyRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DestroyPlan:
     """What will happen, to show before it does."""
 
     names: StateNames
@@ -69,10 +69,10 @@ def programs(root: Path, names: StateNames) -> Programs:
     return Programs(PulumiCli(root, names.backend_url), PulumiCli(root / "infra" / "service", names.backend_url))
 
 
-def look(found: Programs, names: StateNames, request: DestroyRequest) -> Plan:
+def look(found: Programs, names: StateNames, request: DestroyRequest) -> DestroyPlan:
     """Read both states; nothing is changed."""
     resources = found.platform.resources(request.stack) if request.stack in found.platform.stacks() else ()
-    return Plan(
+    return DestroyPlan(
         names,
         request,
         order.color_stacks(request.stack, found.service.stacks()),
@@ -82,7 +82,7 @@ def look(found: Programs, names: StateNames, request: DestroyRequest) -> Plan:
     )
 
 
-def run(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
+def run(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     """Delete. Ends with the report of what is left; raises BillableLeft when some of it costs money."""
     stack, request = plan.request.stack, plan.request
     gone = request.cluster_gone or (bool(plan.phases) and cluster_is_gone(aws, plan.names.prefix))
@@ -102,7 +102,7 @@ def run(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
     yield from report(aws, stack, request)
 
 
-def _platform(aws: Aws, found: Programs, plan: Plan) -> Iterator[Event]:
+def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     stack, request = plan.request.stack, plan.request
     resources = found.platform.resources(stack)
     bound = () if request.delete_data else order.bound_data(plan.phases, resources)
@@ -148,7 +148,7 @@ def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
     for one in found:
         what = "billable" if one.billable else "free"
         note = "Pulumi's state, kept by intent" if one.state_of_pulumi else f"{what}{', holds data' if one.holds_data else ''}"
-        yield Event("left", "warn" if one in billable else "ok", f"{one.arn}: {note}", data=one.fields())
+        yield Event("leftover", "warn" if one in billable else "ok", f"{one.arn}: {note}", data=one.fields())
     if billable:
         held = sum(one.holds_data for one in billable)
         raise BillableLeft(
@@ -158,7 +158,7 @@ def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
             if request.delete_data
             else f"teal destroy {stack} --delete-data, if the data may be lost for good",
         )
-    yield Event("sweep", "ok", "nothing billable is left")
+    yield Event("leftovers", "ok", "nothing billable is left")
 
 
 def cluster_is_gone(aws: Aws, name: str, ask: Callable[[], str] | None = None) -> bool:

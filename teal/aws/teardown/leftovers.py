@@ -25,7 +25,7 @@ _HOLDS_DATA: Final = ("s3:", "rds:db", "rds:snapshot", "ec2:volume", "ec2:snapsh
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingResource:
     """One resource that is still there."""
 
     arn: str
@@ -39,7 +39,7 @@ class Left:
                 "state_of_pulumi": self.state_of_pulumi}  # fmt: skip
 
 
-def left(aws: Aws, stack: str) -> tuple[Left, ...]:
+def left(aws: Aws, stack: str) -> tuple[RemainingResource, ...]:
     """Everything tagged as this environment's. AWS may list what was deleted within the last hour; machines, keys and gateways are asked."""
     found: dict[str, Mapping[str, str]] = {}
     with told("Asking AWS what is left"):
@@ -59,13 +59,13 @@ def kind_of(arn: str) -> str:
     return f"{service}:{head if found else ''}"
 
 
-def _judged(aws: Aws, found: Mapping[str, Mapping[str, str]]) -> Iterator[Left]:
+def _judged(aws: Aws, found: Mapping[str, Mapping[str, str]]) -> Iterator[RemainingResource]:
     for arn, tags in found.items():
         kind = kind_of(arn)
         if _gone(aws, kind, arn):
             continue
         state = tags.get(STATE_TAG) == "true"
-        yield Left(arn, kind, kind not in _FREE, any(kind.startswith(prefix) for prefix in _HOLDS_DATA), state)
+        yield RemainingResource(arn, kind, kind not in _FREE, any(kind.startswith(prefix) for prefix in _HOLDS_DATA), state)
 
 
 def _gone(aws: Aws, kind: str, arn: str) -> bool:

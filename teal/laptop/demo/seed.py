@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from teal.client.service import Client
-from teal.errors import OperatorError, Refused
+from teal.errors import OperatorError, ServiceRefused
 from teal.events import Event
 from teal.laptop import admin
 from teal.laptop.address import address
-from teal.laptop.demo.corpus import Corpus, Text
+from teal.laptop.demo.corpus import Corpus, CorpusDocument
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
 
@@ -33,7 +33,7 @@ def admin_key(layout: Layout, environ: Mapping[str, str]) -> str:
             with Client(address(layout, {}, key)) as client:
                 client.get("/v1/status")
             return key
-        except Refused as error:
+        except ServiceRefused as error:
             if error.status not in (401, 403):
                 raise
     rows = admin.run_on(layout, ("keys", "create", "--role", "admin", "--name", "teal-up"))
@@ -106,7 +106,7 @@ def answerable(client: Client, status: Mapping[str, Any], first_id: str) -> bool
     return client.get(f"/v1/documents/{first_id}")["status"] in ("indexed", "failed")
 
 
-def wire(text: Text, collection: str) -> dict[str, object]:
+def wire(text: CorpusDocument, collection: str) -> dict[str, object]:
     """The body of POST /v1/documents."""
     return {"title": text.title, "text": text.text, "source": text.source, "collection": collection}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from teal.errors import OperatorError
 from teal.events import Event
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.terminal.writer import plain
 
 LINES: Final = 20  # the newest; a failure that repeats itself says the same in each
@@ -34,7 +34,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     return plain(text)[:MOST_CHARACTERS]
 
 
-def excerpt(run: Run) -> Iterable[Event]:
+def excerpt(run: ReleaseRun) -> Iterable[Event]:
     """The new color's last errors, for the evidence; none where nobody sees inside (AWS), or nothing was written. Never raises OperatorError."""
     if run.target.inside is None:
         return

@@ -12,15 +12,15 @@ from teal.events import Event
 from teal.record.person import who
 from teal.record.source import compared, read_source
 from teal.release.announce import finish
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.evidence import page
 
 
-def page_key(run: Run, verb: str, began: datetime) -> str:
+def page_key(run: ReleaseRun, verb: str, began: datetime) -> str:
     return f"evidence/{run.plan.id}/{verb}-{began:%Y%m%dT%H%M%S%f}/index.html"
 
 
-def keep(run: Run, verb: str, began: datetime, failure: str) -> Event:
+def keep(run: ReleaseRun, verb: str, began: datetime, failure: str) -> Event:
     """Write `evidence/<id>/<verb>-<time>/release.json` and `index.html`; the event says where. Never raises OperatorError: the release
     itself is over."""
     now = run.target.clock.now()
@@ -37,7 +37,7 @@ def keep(run: Run, verb: str, began: datetime, failure: str) -> Event:
     return Event("evidence", "ok", url, data={"url": url, "key": key})
 
 
-def gathered(run: Run, verb: str, began: datetime, ended: datetime, failure: str) -> dict[str, Any]:
+def gathered(run: ReleaseRun, verb: str, began: datetime, ended: datetime, failure: str) -> dict[str, Any]:
     """Everything as plain data: the plan, who, when, digests, and each event with its time."""
     return {
         "release": run.plan.model_dump(mode="json"),
@@ -54,7 +54,7 @@ def gathered(run: Run, verb: str, began: datetime, ended: datetime, failure: str
     }
 
 
-def made_from(run: Run) -> dict[str, Any]:
+def made_from(run: ReleaseRun) -> dict[str, Any]:
     """What it was made from, and how it differs from what it replaces; a store that is down leaves it unsaid."""
     replaces = run.plan.replaces
     try:
@@ -65,7 +65,7 @@ def made_from(run: Run) -> dict[str, Any]:
     return {"made_from": source.said() if source else "", **compared(run.plan, source, before)}
 
 
-def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
+def evident(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iterator[Event]:
     """The events, and the evidence after the last one, whatever it was."""
     began = run.target.clock.now()
     run.evidence = page_key(run, verb, began)
@@ -82,6 +82,6 @@ def evident(run: Run, verb: str, events: Iterator[Event]) -> Iterator[Event]:
     yield keep(run, verb, began, "")
 
 
-def _unsent(run: Run) -> list[Event]:
+def _unsent(run: ReleaseRun) -> list[Event]:
     """Wait for the notifications that are on their way; those that nobody took are noted."""
     return [run.told(Event("notification", "warn", said)) for said in finish(run)]

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from teal.release.senders.sender import NotSent, Sender
+from teal.release.senders.sender import NotificationNotSent, Sender
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -25,16 +25,16 @@ def refuses(to: str) -> str:
 
 def send(address: str, text: str, seconds: float) -> None:
     if not address.startswith(("https://", "http://")):
-        raise NotSent("what the reference holds is no address of a webhook")
+        raise NotificationNotSent("what the reference holds is no address of a webhook")
     escaped = "".join(_ENTITIES.get(character, character) for character in text)
     try:
         own = not _is_loopback(address)
         with httpx.stream("POST", address, json={"text": escaped}, timeout=seconds, trust_env=own) as answer:
             taken, status = answer.is_success, answer.status_code  # its body is nobody's: one without an end must not hold us
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NotSent(f"the webhook did not answer: {type(error).__name__}") from None
+        raise NotificationNotSent(f"the webhook did not answer: {type(error).__name__}") from None
     if not taken:
-        raise NotSent(f"the webhook refused it with {status}")
+        raise NotificationNotSent(f"the webhook refused it with {status}")
 
 
 def _is_loopback(address: str) -> bool:

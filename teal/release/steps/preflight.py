@@ -13,7 +13,7 @@ from teal.ports.target import Target
 from teal.ports.traffic import all_to
 from teal.record.model import Color, Record
 from teal.record.releases import PlannedStep
-from teal.release.context import Run, shares
+from teal.release.context import ReleaseRun, shares
 from teal.release.steps.step import Step
 
 NAME: Final = "preflight"
@@ -22,7 +22,7 @@ _PAUSE_SECONDS: Final = 2.0
 Ask = Callable[..., list[dict[str, Any]]]
 
 
-def preflight(run: Run, step: PlannedStep) -> Iterator[Event]:
+def preflight(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     yield from examined(run.target, run.new, run.old)
     record = run.lease.check()
     if run.old is None or (state := record.color(run.old)) is None:

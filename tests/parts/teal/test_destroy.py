@@ -80,7 +80,7 @@ def test_data_that_needs_the_cluster_stops_it_before_anything_is_deleted(aws: Aw
 def test_again_after_the_end_there_is_nothing_to_do(aws: Aws) -> None:
     found = programs(platform=(), colors=())
     plan = destroy.look(found, NAMES, destroy.DestroyRequest("dev"))
-    assert [event.step for event in destroy.run(aws, found, plan)] == ["sweep"]
+    assert [event.step for event in destroy.run(aws, found, plan)] == ["leftovers"]
 
 
 def test_a_cluster_that_is_gone_is_forgotten_not_waited_for(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_a_key_that_waits_for_its_deletion_and_the_state_of_pulumi_cost_nothing_
     aws.kms.schedule_key_deletion(KeyId=going, PendingWindowInDays=7)
     aws.kms.create_key(Tags=[*tags, {"TagKey": "teal:state", "TagValue": "true"}])  # type: ignore[list-item]
     events = list(destroy.report(aws, "dev", destroy.DestroyRequest("dev")))
-    assert [event.step for event in events] == ["left", "sweep"]
+    assert [event.step for event in events] == ["leftover", "leftovers"]
     assert "kept by intent" in events[0].detail
 
 

@@ -66,7 +66,7 @@ def test_pods_plain_settings_are_valid_together(platform: Evaluation, monkeypatc
     assert "@" not in platform.outputs["app_environment"]["DATABASE_URL"]  # user and password come by PGUSER and PGPASSWORD
 
 
-def test_the_state_is_where_bootstrap_puts_it_and_the_tag_is_the_one_that_destroy_sweeps(stack: Stack) -> None:
+def test_the_state_is_where_bootstrap_puts_it_and_the_tag_is_the_one_by_which_destroy_finds_leftovers(stack: Stack) -> None:
     config = load(evaluation.stack_values(stack), stack, "x")
     named, made = where(config, ACCOUNT), StateNames(stack, ACCOUNT, config.region)
     assert named.state_bucket == made.bucket

@@ -8,7 +8,7 @@ import pytest
 
 from loadtests.measured import Count
 from loadtests.shapes import SHAPES
-from loadtests.thresholds import DEFAULT, Rules, Threshold, chance_of_as_many, judge, load, read_rules, worst
+from loadtests.thresholds import DEFAULT, Threshold, ThresholdFile, chance_of_as_many, judge, load, read_rules, worst
 
 FAILED = Threshold(requests="search", at_most_percent=5, why="test")
 LATE = Threshold(requests="search", at_most_percent=5, later_than_ms=500, why="test")
@@ -97,4 +97,4 @@ def test_a_row_about_what_nobody_of_the_run_sends_is_left_out() -> None:
 
 def test_the_limits_of_a_good_answer_are_the_strictest_of_each_name() -> None:
     rows = (LATE, LATE.model_copy(update={"later_than_ms": 300}), FAILED)
-    assert Rules(thresholds=rows).slos() == {"search": 0.3}
+    assert ThresholdFile(thresholds=rows).slos() == {"search": 0.3}

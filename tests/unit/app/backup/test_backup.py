@@ -17,7 +17,7 @@ from app.backup import check, encryption, manifest, snapshot
 from app.backup.adapters import choose, open_store, own_source
 from app.backup.encryption import sealed
 from app.backup.manifest import Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.backup.restore import begin_search, put_catalog_in_place, refuse_nothing_for_something
 from app.catalog import documents, index_outbox, index_state, keys, snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog
@@ -30,7 +30,7 @@ from app.search.engines import engine, open_writer
 from app.search.sqlite.schema import embedded_path
 from app.settings import Settings
 from app.text.chunk import cut
-from app.text.document import CutDocument, Cutting, Parsed
+from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 from tests.services.migrated import migrated
 from tests.unit.app.catalog.test_index_outbox import finish
@@ -67,8 +67,10 @@ class Service:
         """As the worker takes over what its index is owed."""
         writer = open_writer(self.settings.model_copy(update={"index": index}))
 
-        def read(body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: object = None, /) -> CutDocument:
-            return cut(Parsed(None, body.decode()), cutting)
+        def read(
+            body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: object = None, /
+        ) -> CutDocument:
+            return cut(ParsedDocument(None, body.decode()), cutting)
 
         OutboxConsumer(self.catalog, writer, index, read, lambda: None, SHAPE).drain(20)
         writer.close()
@@ -129,7 +131,7 @@ def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service:
     other.add("x")
     snapshot.take(other.settings)  # makes a key
     with pytest.raises(SnapshotRefused, match="is not sealed with the key"):
-        check.verify(service.settings, made, Source(open_store(service.settings), other.settings.backup_key))
+        check.verify(service.settings, made, SnapshotSource(open_store(service.settings), other.settings.backup_key))
     other.close()
 
 

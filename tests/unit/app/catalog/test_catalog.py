@@ -61,7 +61,7 @@ class Promises:
     def test_same_content_sent_by_many_at_once_is_one_document(self, catalog: Catalog) -> None:
         barrier = threading.Barrier(8)
 
-        def send(_: int) -> documents.Accepted:
+        def send(_: int) -> documents.AcceptedDocument:
             barrier.wait()
             return accept(catalog, "words", key="one")
 
@@ -417,7 +417,7 @@ class Promises:
             assert sum(documents.counts(session).values()) == 0
 
 
-def index(catalog: Catalog, *accepted: documents.Accepted) -> list[str]:
+def index(catalog: Catalog, *accepted: documents.AcceptedDocument) -> list[str]:
     """Index these as a worker does; the ids of what they replaced."""
     with catalog.write() as session:
         jobs = [Job(one.id, one.revision) for one in accepted]

@@ -12,18 +12,18 @@ import pytest
 
 from app.catalog import documents, index_outbox, index_state, ingestion_queries
 from app.catalog.engine import Catalog
-from app.catalog.index_outbox import Due
+from app.catalog.index_outbox import OutboxEntry
 from app.catalog.ingestion_queries import Job, Progress
 from app.catalog.tables import now
 from app.errors import DocumentRejected, SearchUnavailable
-from app.indexing.outbox_consumer import OutboxConsumer, Taken
+from app.indexing.outbox_consumer import OutboxConsumer, TakeoverResult
 from app.indexing.passages import IngestSettings
-from app.indexing.reconcile import Comparison, reconcile
+from app.indexing.reconcile import IndexComparison, reconcile
 from app.models.port import Stamp
 from app.search.port import Passage
 from app.search.sqlite.engine import EmbeddedWriter
 from app.text.chunk import cut
-from app.text.document import CutDocument, Cutting, Parsed
+from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 from tests.services.migrated import migrated
 
@@ -43,7 +43,7 @@ def register(catalog: Catalog, name: str, *, serving: bool = True) -> None:
         index_outbox.register(session, name, serving=serving)
 
 
-def take(catalog: Catalog, name: str) -> list[Due]:
+def take(catalog: Catalog, name: str) -> list[OutboxEntry]:
     with catalog.read() as session:
         return index_outbox.take(session, name, limit=100, attempts=2)
 
@@ -178,12 +178,14 @@ class Other:
         register(self.catalog, "teal")
         register(self.catalog, "new")
 
-    def read(self, body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: object = None, /) -> CutDocument:
+    def read(
+        self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: object = None, /
+    ) -> CutDocument:
         if self.away:
             raise SearchUnavailable("the test's engine is away")
         if body == b"broken":
             raise DocumentRejected("nothing to read")
-        return cut(Parsed(None, body.decode()), cutting)
+        return cut(ParsedDocument(None, body.decode()), cutting)
 
 
 @pytest.fixture
@@ -198,14 +200,14 @@ def test_a_follower_makes_its_index_hold_what_the_catalog_says(other: Other) -> 
     kept, deleted = accept(other.catalog, "a sentence about tides").id, accept(other.catalog, "gone").id
     finish(other.catalog, kept)
     finish(other.catalog, deleted)
-    assert other.consumer.consume() == Taken(done=2)
+    assert other.consumer.consume() == TakeoverResult(done=2)
     assert other.writer.tally([kept, deleted]) == {kept: 1, deleted: 1}
     with other.catalog.write() as session:
         documents.delete(session, deleted, None)
         ingestion_queries.purged(session, [deleted])
         index_state.bump(session)
         index_outbox.owe_others(session, "teal", [deleted])
-    assert other.consumer.consume() == Taken(done=1)
+    assert other.consumer.consume() == TakeoverResult(done=1)
     assert other.writer.tally([kept, deleted]) == {kept: 1}
 
 
@@ -216,17 +218,17 @@ def test_a_document_in_work_is_put_off_and_keeps_what_is_findable(other: Other) 
     with other.catalog.write() as session:
         ingestion_queries.requeue_all(session, after=None, limit=10)
         index_outbox.owe(session, "new", [document])
-    assert other.consumer.consume() == Taken(deferred=1)
+    assert other.consumer.consume() == TakeoverResult(deferred=1)
     assert other.writer.tally([document]) == {document: 1}
     finish(other.catalog, document, revision=2)
-    assert other.consumer.consume() == Taken(done=1)
+    assert other.consumer.consume() == TakeoverResult(done=1)
 
 
 def test_a_document_that_fails_stops_no_other_and_is_given_up_with_its_reason(other: Other) -> None:
     broken, good = accept(other.catalog, "broken").id, accept(other.catalog, "good").id
     for one in (broken, good):
         finish(other.catalog, one)
-    assert other.consumer.consume() == Taken(done=1, failed=1)
+    assert other.consumer.consume() == TakeoverResult(done=1, failed=1)
     assert other.consumer.drain(20.0).failed == 1
     with other.catalog.read() as session:
         assert index_outbox.failed(session, "new", SHAPE.attempts) == [(broken, "DocumentRejected: nothing to read")]
@@ -240,7 +242,7 @@ def test_nothing_is_settled_while_a_part_is_away(other: Other) -> None:
     with pytest.raises(SearchUnavailable):
         other.consumer.consume()
     other.away = False
-    assert other.consumer.consume() == Taken(done=1)
+    assert other.consumer.consume() == TakeoverResult(done=1)
 
 
 def test_reconciling_owes_what_is_missing_and_what_should_not_be_there(other: Other) -> None:
@@ -250,10 +252,10 @@ def test_reconciling_owes_what_is_missing_and_what_should_not_be_there(other: Ot
     other.writer.put([Passage(f"{one}:0", one, 0, "t", "x", "default") for one in (whole, deleted, "unknown")])
     with other.catalog.write() as session:
         documents.delete(session, deleted, None)
-    assert reconcile(other.catalog, other.writer, "new") == Comparison(documents=2, missing=1, extra=2)
+    assert reconcile(other.catalog, other.writer, "new") == IndexComparison(documents=2, missing=1, extra=2)
     other.consumer.consume()
     assert other.writer.tally([whole, missing, deleted, "unknown"]) == {whole: 1, missing: 1}
-    assert reconcile(other.catalog, other.writer, "new") == Comparison(2, 0, 0)
+    assert reconcile(other.catalog, other.writer, "new") == IndexComparison(2, 0, 0)
     hour = timedelta(hours=1)
-    assert reconcile(other.catalog, other.writer, "new", changed_since=now() + hour) == Comparison(2, 0, 0)
-    assert reconcile(other.catalog, other.writer, "new", changed_since=now() - hour) == Comparison(2, 2, 0)
+    assert reconcile(other.catalog, other.writer, "new", changed_since=now() + hour) == IndexComparison(2, 0, 0)
+    assert reconcile(other.catalog, other.writer, "new", changed_since=now() - hour) == IndexComparison(2, 2, 0)

@@ -29,7 +29,7 @@ def test_a_version_that_a_part_does_not_know_is_refused_by_that_parts_name(versi
 
 
 def test_the_ranges_are_those_of_the_versions_that_are_installed() -> None:
-    assert [part.name for part in kubernetes.PARTS] == [
+    assert [part.name for part in kubernetes.COMPONENTS] == [
         f"ECK {operator.VERSION.rpartition('.')[0]}",
         f"KEDA {autoscaling.VERSION.rpartition('.')[0]}",
     ]

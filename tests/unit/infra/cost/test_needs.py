@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from infra.config.read import Config, load
 from infra.cost import prices
-from infra.cost.needs import CPU_SECONDS_A_QUESTION, Needs, carried, needs
+from infra.cost.needs import CPU_SECONDS_A_QUESTION, StackNeeds, carried, needs
 from infra.evaluation.evaluate import stack_values
 from infra.platform.cluster import addons
 from tests.unit.infra.conftest import STACKS, evaluate
@@ -16,7 +16,7 @@ def config(stack: str, **more: object) -> Config:
     return load({**stack_values(stack), **more}, stack, f"Pulumi.{stack}.yaml")
 
 
-def needed(stack: str, **more: object) -> Needs:
+def needed(stack: str, **more: object) -> StackNeeds:
     made = config(stack, **more)
     hourly = {key.removeprefix("ec2:"): one.usd for key, one in prices.load("us-east-1").items() if key.startswith("ec2:")}
     return needs(evaluate("platform", stack).resources, made, hourly)

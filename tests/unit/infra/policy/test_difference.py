@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.policy import difference
-from infra.policy.difference import Held, broken, steps, taken
+from infra.policy.difference import ResourceData, broken, steps, taken
 from tests.unit.infra.conftest import evaluate
 
 
@@ -44,6 +44,17 @@ def test_what_is_made_changed_and_taken_away_is_named_without_its_values(old: li
     assert "9.99" not in "".join(lines)
 
 
+def test_an_output_that_turns_secret_is_named() -> None:
+    plain = evaluate("platform", "dev")
+    old = [difference.as_data(one) for one in plain.resources] + [difference.outputs_as_data("dev", plain)]
+    new = copy.deepcopy(old)
+    new[-1]["secret_outputs"].append("rule_arn")
+    assert [one.line for one in steps(old, new)] == ["update pulumi:pulumi:Stack outputs (secret outputs)"]
+    listed = next(one for one in new if one["secret_outputs"])
+    listed["secret_outputs"].pop()
+    assert "secret outputs" in {change for one in steps(old, new) for change in one.changed}
+
+
 @pytest.mark.parametrize("how", ["deleted", "unprotected"])
 def test_what_cannot_be_made_again_is_not_taken_away(old: list[dict[str, Any]], how: str) -> None:
     new = copy.deepcopy(old)
@@ -63,7 +74,7 @@ def test_a_change_that_breaks_a_rule_is_refused(
     named(new, "aws:rds/instance:Instance")["inputs"]["publiclyAccessible"] = True
     asked = list[Path]()
 
-    def before(folder: Path, _stack: str) -> list[Held]:
+    def before(folder: Path, _stack: str) -> list[ResourceData]:
         asked.append(folder)
         return [*old]
 

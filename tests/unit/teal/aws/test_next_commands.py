@@ -21,7 +21,7 @@ from botocore.exceptions import (
 from teal.aws import doctor, stack_file, tools
 from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws, AwsFailed, told
-from teal.aws.tools import Found, too_old
+from teal.aws.tools import InstalledTool, too_old
 from teal.errors import BadInput, OperatorError
 
 STACK_FILE = "config:\n  aws:region: eu-central-1\n"
@@ -148,8 +148,8 @@ class Account:
 
 
 def examined(folder: Path, account: Account, version: str = "3.274.1") -> dict[str, tuple[bool, str]]:
-    def find(tool: tools.Tool, _environ: object) -> Found:
-        return Found(tool, "/bin/it", version if tool == tools.PULUMI else "2.15.0")
+    def find(tool: tools.Tool, _environ: object) -> InstalledTool:
+        return InstalledTool(tool, "/bin/it", version if tool == tools.PULUMI else "2.15.0")
 
     rows = doctor.examine("dev", {"TEAL_ROOT": str(folder)}, lambda region: Aws(lambda _service: account, region), find)
     return {row.part: (row.ok, row.mend) for row in rows}

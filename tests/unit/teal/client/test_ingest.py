@@ -9,7 +9,7 @@ import pytest
 
 from teal import ingest
 from teal.client.service import words
-from teal.errors import BadInput, NeedsHuman, Refused, Unreachable
+from teal.errors import BadInput, NeedsHuman, ServiceRefused, Unreachable
 
 
 class Service:
@@ -43,8 +43,8 @@ def test_what_can_be_read_is_asked_of_the_service_itself() -> None:
     assert ingest.readable_suffixes(Service({}, {})) == (".txt", ".md", ".pdf")  # type: ignore[arg-type]
 
 
-def _refused(status: int) -> Refused:
-    return Refused("x", status=status, code="c", title="T", detail="D", action="A")
+def _refused(status: int) -> ServiceRefused:
+    return ServiceRefused("x", status=status, code="c", title="T", detail="D", action="A")
 
 
 def test_folders_give_readable_files_once_and_in_order(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_waiting_ends_when_nothing_moves_and_says_that_nothing_is_lost() -> None
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_a_failure_that_every_file_would_meet_ends_at_once(status: int) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(ServiceRefused):
         list(ingest.send(Service({"a.txt": _refused(status)}, {}), [Path("a.txt")], None))  # type: ignore[arg-type]
 
 
@@ -107,7 +107,7 @@ def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path
         pytest.skip("this file system takes UTF-8 names only")
     (found,) = ingest.collect([tmp_path], SUFFIXES)
     assert words(found).encode("utf-8").endswith("/caf\N{REPLACEMENT CHARACTER}.txt".encode())
-    assert json.dumps(ingest.summary([ingest.Sent(found, "refused")]), ensure_ascii=False).encode("utf-8")
+    assert json.dumps(ingest.summary([ingest.FileProgress(found, "refused")]), ensure_ascii=False).encode("utf-8")
 
 
 @pytest.mark.parametrize(

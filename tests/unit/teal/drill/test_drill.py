@@ -17,23 +17,23 @@ from teal import runbook
 from teal.cli import app, run
 from teal.drill import faults, file_faults, report
 from teal.drill.catalogue import DRILLS, selected
-from teal.drill.measure import Result, Target, answered_again, past, reached_back, targets
+from teal.drill.measure import DrillLimits, DrillResult, answered_again, past, reached_back, targets
 from teal.drill.scene import DrillFailed, Scene
-from teal.drill.users import Request
+from teal.drill.users import UserRequest
 from teal.errors import BadInput, OperatorError
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.state import LaptopState, Ports, save
 
 FAULT = 100.0
-TARGET = Target(answered_seconds=5, whole_seconds=10, failed_requests=3)
-FOUND = Result(
+TARGET = DrillLimits(answered_seconds=5, whole_seconds=10, failed_requests=3)
+FOUND = DrillResult(
     drill="worker", fault="kill -9", runbook="worker-gone", began="2026-01-02T03:04:05+00:00", verdict="within",
     answered_seconds=1.0, whole_seconds=2.0, documents=4, requests=90, per_second=20.0,
 )  # fmt: skip
 
 
-def _requests(*rows: tuple[float, float, bool]) -> list[Request]:
-    return [Request(at, seconds, "search", good) for at, seconds, good in rows]
+def _requests(*rows: tuple[float, float, bool]) -> list[UserRequest]:
+    return [UserRequest(at, seconds, "search", good) for at, seconds, good in rows]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_users_are_answered_again_when_nothing_fails_after(rows: list[tuple[floa
 
 
 def test_what_is_lost_reaches_back_to_the_oldest_missing_acknowledgement() -> None:
-    requests = [Request(at, 1.0, "document", True, f"d{at:.0f}") for at in (80.0, 90.0, 98.0, 120.0)]
+    requests = [UserRequest(at, 1.0, "document", True, f"d{at:.0f}") for at in (80.0, 90.0, 98.0, 120.0)]
     assert reached_back(requests, {"d90", "d98"}, FAULT) == pytest.approx(9.0)
     assert reached_back(requests, {"d120"}, FAULT) == 0.0  # acknowledged after the fault and lost all the same: counted as lost
     assert reached_back(requests, set(), FAULT) == 0.0
@@ -77,7 +77,7 @@ def test_everything_past_the_target_is_said(change: dict[str, object], said: tup
 
 
 def test_a_target_may_allow_what_was_acknowledged_after_a_snapshot() -> None:
-    target = Target(answered_seconds=5, whole_seconds=10, lost_documents=None, rpo_seconds=30)
+    target = DrillLimits(answered_seconds=5, whole_seconds=10, lost_documents=None, rpo_seconds=30)
     assert past(replace(FOUND, lost_documents=7, rpo_seconds=29.0), target) == ()
     assert past(replace(FOUND, lost_documents=7, rpo_seconds=31.0), target) != ()
 
@@ -119,7 +119,7 @@ def test_the_table_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> No
 
 
 def test_the_page_shows_what_users_met_and_escapes_what_was_said(tmp_path: Path) -> None:
-    ran = runbook.Ran("start", 0, 1.5, "<script>alert(1)</script>")
+    ran = runbook.BlockResult("start", 0, 1.5, "<script>alert(1)</script>")
     one = replace(FOUND, blocks=(ran,), failures=("<b>",), marks={"fault": 1.0}, timeline=((0.0, 0.1, True), (1.2, 3.0, False)))
     none = replace(FOUND, drill="disk-full", verdict="could not run", reasons=("no root",))
     path = report.write([one, none], {"worker": TARGET}, tmp_path / "out", "a laptop")
@@ -133,7 +133,7 @@ def test_the_page_shows_what_users_met_and_escapes_what_was_said(tmp_path: Path)
     assert kept["targets"]["worker"]["whole_seconds"] == 10
 
 
-def _exit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *results: Result) -> int:
+def _exit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *results: DrillResult) -> int:
     monkeypatch.setattr("teal.drill.run.rehearse", lambda *_: iter(results))
     return run(["drill", "worker", "--json", "--output", str(tmp_path / "out")])
 

@@ -15,7 +15,7 @@ from teal.laptop.configuration import color_env, color_programs, config_of, secr
 from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 from teal.laptop.parts import caddy, elasticsearch, redis, registry
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.program import Program, changed, render
 from teal.laptop.state import LaptopState, Ports
 from teal.record.model import Color, ColorState
@@ -43,8 +43,8 @@ SHELL = {
 }
 
 
-def _place(environ: dict[str, str] | None = None, state: LaptopState = STATE, found: Mapping[str, str] = FOUND) -> Place:
-    return Place(HOME, state, SHELL if environ is None else environ, found.get)
+def _place(environ: dict[str, str] | None = None, state: LaptopState = STATE, found: Mapping[str, str] = FOUND) -> PartContext:
+    return PartContext(HOME, state, SHELL if environ is None else environ, found.get)
 
 
 def _parts(

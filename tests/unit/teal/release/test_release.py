@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from teal.errors import AdminFailed, BadInput, Held, NeedsHuman, OperatorError
+from teal.errors import AdminFailed, BadInput, HeldByAnother, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.ports.traffic import Weights, all_to, shifted
 from teal.record.lease import Superseded
@@ -438,7 +438,7 @@ def test_there_is_nothing_to_roll_back_to_when_the_window_is_over(world: World) 
 def test_a_second_release_is_refused_while_one_is_under_way(world: World) -> None:
     until(world.process(), "analyse-5")
     for attempt in (lambda: run(world.process()), lambda: preview(world.process().target, NEW)):
-        with pytest.raises(Held) as said:
+        with pytest.raises(HeldByAnother) as said:
             attempt()
         assert said.value.exit_code == 3
     world.seconds += RULES.lease_seconds + 1
@@ -449,7 +449,7 @@ def test_a_second_release_is_refused_while_one_is_under_way(world: World) -> Non
 def test_two_releasers_that_begin_at_once_make_one_release(world: World) -> None:
     first = world.process()
     first.before["store.write"] = lambda: until(world.process(), "deploy")  # type: ignore[assignment, return-value]
-    with pytest.raises(Held):
+    with pytest.raises(HeldByAnother):
         run(first)
     assert sum(1 for call in world.calls if call.startswith("deploy")) == 0
 
@@ -535,7 +535,7 @@ def test_contracting_runs_under_the_lease_and_only_when_nobody_needs_the_old_sch
     with pytest.raises(BadInput):
         list(contract(World().process().target))
     until(world.process(), "analyse-5")
-    with pytest.raises(Held):
+    with pytest.raises(HeldByAnother):
         list(contract(world.process().target))
     list(rollback(world.process().target))
     world.put_image("new", schema=("0001", "0002"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from teal import cli, errors
-from teal.errors import BadInput, Held
+from teal.errors import BadInput, HeldByAnother
 from teal.ports.traffic import all_to, shifted
 from teal.record.releases import past_releases
 from teal.release import commands
@@ -85,7 +85,7 @@ def test_a_version_that_became_bad_is_stopped_by_the_gates_on_its_way_back_too(w
 
 def test_a_freeze_stops_releases_and_lets_one_go_back(world: World, two: tuple[str, str]) -> None:
     list(freeze(world.process().target, "the fair is on"))
-    with pytest.raises(Held):
+    with pytest.raises(HeldByAnother):
         released(world, "new")
     told = list(rollback_to(world.process().target, two[0]))
     assert "the fair is on" in told[1].detail

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.watchdog import ABANDONED_SECONDS, END_SECONDS, NOBODY, Users, reason, suffering
+from contract.watchdog import ABANDONED_SECONDS, END_SECONDS, NOBODY, UserOutcomes, reason, suffering
 from teal.errors import OperatorError
 from teal.ports.traffic import all_to, shifted
 from teal.record.lease import Superseded
@@ -109,9 +109,9 @@ def test_a_release_under_which_the_active_colors_users_suffer_is_ended_though_it
 
 
 def test_a_release_that_mends_a_broken_service_is_not_stopped_for_what_was_broken_before() -> None:
-    assert not suffering(Users(50, 100), before=Users(4000, 8000))
-    assert suffering(Users(50, 100), before=Users(10, 8000))
-    assert not suffering(Users(5, 5), before=NOBODY)
+    assert not suffering(UserOutcomes(50, 100), before=UserOutcomes(4000, 8000))
+    assert suffering(UserOutcomes(50, 100), before=UserOutcomes(10, 8000))
+    assert not suffering(UserOutcomes(5, 5), before=NOBODY)
 
 
 def test_a_promoted_release_is_finished_and_not_taken_from_its_users(world: World) -> None:

@@ -10,7 +10,7 @@ from kubernetes_validate import validate
 
 from infra.config.read import ConfigError, load
 from infra.cost.capacity import needs
-from infra.evaluation.evaluate import ROOT, Registered, evaluate, stack_values
+from infra.evaluation.evaluate import ROOT, RegisteredResource, evaluate, stack_values
 from infra.platform.cluster.load_test import KEYS, MASTER, NAMESPACE, VARIABLE, WORKER
 from infra.platform.network import namespaces
 from infra.policy.resource import Resource
@@ -22,7 +22,7 @@ VALUES = {**stack_values("dev"), "teal:load": {"workers": 3, "image": IMAGE}}
 
 
 @functools.cache
-def asked_for() -> dict[tuple[str, str], Registered]:
+def asked_for() -> dict[tuple[str, str], RegisteredResource]:
     """What dev registers with three workers and does not without, by type and name in Kubernetes."""
     without = {one.urn for one in committed("platform", "dev").resources}
     found = evaluate("teal", ROOT / "infra" / "__main__.py", "dev", VALUES).resources

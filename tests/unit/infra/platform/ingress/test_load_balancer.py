@@ -15,7 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from contract.http import NOT_RELEASED
 from infra.config.read import load
-from infra.evaluation.evaluate import ROOT, Evaluation, Registered
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
 from infra.evaluation.evaluate import evaluate as evaluate_program
 from infra.platform.ingress.firewall import FREE_TEXT_PATHS, above, rules
 from infra.platform.ingress.load_balancer import DEREGISTRATION_SECONDS
@@ -25,12 +25,12 @@ from tests.unit.infra.conftest import evaluate, of_type
 RULE = "aws:lb/listenerRule:ListenerRule"
 
 
-def _rule(result: Evaluation, name: str) -> Registered:
+def _rule(result: Evaluation, name: str) -> RegisteredResource:
     (found,) = [each for each in of_type(result, RULE) if each.name == name]
     return found
 
 
-def _https(result: Evaluation) -> Registered:
+def _https(result: Evaluation) -> RegisteredResource:
     (found,) = [each for each in of_type(result, "aws:lb/listener:Listener") if each.inputs["port"] == 443]
     return found
 

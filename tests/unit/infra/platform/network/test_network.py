@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from infra.config.read import ConfigError
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from infra.platform.network.addresses import subnets
 from infra.platform.network.vpc import Network, NetworkArgs, chosen
 from tests.unit.infra.conftest import evaluate, of_type
 from tests.unit.infra.mocks import run
 
 
-def _network(nat: Any, zones: int = 3) -> list[Registered]:
+def _network(nat: Any, zones: int = 3) -> list[RegisteredResource]:
     args = NetworkArgs("teal-test", "eu-central-1", "10.9.0.0/16", zones, nat, 30, "arn:aws:kms:eu-central-1:123456789012:key/k")
     return run(lambda: Network("network", args))
 
 
-def _kind(resources: list[Registered], kind: str) -> list[Registered]:
+def _kind(resources: list[RegisteredResource], kind: str) -> list[RegisteredResource]:
     return [each for each in resources if each.type == kind]
 
 
