@@ -79,7 +79,7 @@ def settle(engine_pid: int) -> None:
             return
 
 
-def stored(search: Engine, index: str, engine_pid: int) -> int:
+def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
     """Bytes of the index's first copy on disk, when the engine has written and merged what it wants to."""
     search.call("POST", f"/{index}/_flush")
     settle(engine_pid)

@@ -55,9 +55,7 @@ def sources(inputs: Inputs) -> str:
     lines = ["| input | value | | from |", "|---|---:|---|---|"]
     for field in fields(inputs):
         one: Input = getattr(inputs, field.name)
-        lines.append(
-            f"| {field.name.replace('_', ' ')} | {_plain(one.value)} {one.unit} | {one.kind} | {one.source} |"
-        )
+        lines.append(f"| {field.name.replace('_', ' ')} | {_plain(one.value)} {one.unit} | {one.kind} | {one.source} |")
     return "\n".join(lines)
 
 
