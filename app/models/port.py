@@ -37,6 +37,16 @@ class Embedder(Protocol):
         """Whether the model was trained on this script; of a text that it cannot read, similarity says nothing."""
 
 
+class CrossEncoder(Protocol):
+    """Reads a question and a text together. Thread-safe and blocking: call it in a thread. `digest`: the SHA-256 of the model's file."""
+
+    digest: str
+
+    def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
+        """One raw logit for each text. Raises `app.errors.ModelUnavailable` when the model cannot be used."""
+        ...
+
+
 class Generator(Protocol):
     """Writes an answer from a prompt, token by token. `label` tells a reader who wrote it."""
 
