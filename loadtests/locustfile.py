@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
 import json
 import logging
 import signal
@@ -38,6 +41,7 @@ LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
 # A process of its own: drawing plots would hold up the heartbeats of Locust's master.
 REPORTER: Final = (sys.executable, "-m", "loadtests", "report")
 EXIT_INTERRUPTED: Final = 130
+MEASURED: Final = "measured.json"
 
 # What Locust looks for.
 __all__ = ["Asker", "CacheBuster", "Conversation", "HealthProbe", "HotKey", "Leaver", "LongConversation", "Searcher", "SlowReader", "Source",
@@ -119,6 +123,11 @@ class Runs:
         self.recorder = Recorder(self.environment, shape, self.gathered, sends, tell)
         self.recorder.start()
 
+    def forget(self, **_: Any) -> None:
+        """Locust is about to forget what it counted."""
+        if self.recorder is not None and not self.recorder.over:
+            self.recorder.forget()
+
     def stopping(self, **_: Any) -> None:
         """Somebody ends the run: the users finish, and workers report, before anything is written."""
         if self.recorder is None or self.recorder.over:
@@ -143,10 +152,9 @@ class Runs:
         measured = self.recorder.finish()
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
-        folder = Path(given.load_out, first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "measured.json").write_text(measured.model_dump_json(), encoding="utf-8")
-        tell({"step": "measured", "path": str(folder / "measured.json")})
+        folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
+        (folder / MEASURED).write_text(measured.model_dump_json(), encoding="utf-8")
+        tell({"step": "measured", "path": str(folder / MEASURED)})
         command = [*REPORTER, "--out", str(folder), "--thresholds", given.load_thresholds, "--about", self.about()]
         command += ["--baseline", given.load_baseline] if given.load_baseline else []
         command += ["--history", given.load_history] if given.load_history else []
@@ -165,10 +173,26 @@ class Runs:
                            **json.loads(given.load_about)})  # fmt: skip
 
 
+def own_folder(out: Path, name: str) -> Path:
+    """A new folder of this name, or with a number behind it where another run has the name. One that holds no run is taken: its log is there already."""
+    for number in itertools.count(1):
+        folder = out / (name if number == 1 else f"{name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (folder / MEASURED).open(
+                "x"
+            ).close()  # whoever creates the file has the folder, whatever other processes do meanwhile
+            return folder
+    raise AssertionError("counting has no end")
+
+
 def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
     """Listens to Locust's `init`, in every process."""
     if not environment.stop_timeout:
         environment.stop_timeout = STOP_SECONDS
+    if environment.reset_stats:
+        environment.reset_stats = False  # Locust would forget everything once more when the last users have left
+        listen(environment.events.spawning_complete, functools.partial(forget, environment))
     if isinstance(runner, WorkerRunner):
         listen(environment.events.report_to_master, generator.report)
         sends(environment)
@@ -178,19 +202,40 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         log.warning(
             "--users, --spawn-rate and --run-time are for --load-shape none; %s has its own users and times", given.load_shape
         )
-    if given.headless:
-        end_gently()
+    refuse_what_cannot_be_judged(environment)
     runs = Runs(environment)
+    if given.headless:
+        end_gently(runs)
     listen(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
         sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
     listen(environment.events.test_stopping, runs.stopping)
     listen(environment.events.test_stop, runs.finish)
+    listen(environment.events.reset_stats, runs.forget)
     listen(environment.events.worker_report, runs.gathered.take)
     if web_ui is not None:
         page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
         tell({"step": "master", "detail": "waiting for workers"})
+
+
+def refuse_what_cannot_be_judged(environment: Environment) -> None:
+    """Before anything is sent: exit 2 with the reason."""
+    try:
+        said = options.chosen(environment).too_short()
+    except ValueError as error:
+        said = str(error)
+    if said:
+        tell({"error": {"code": "bad-input", "what": said, "where": "locust --load-shape"}})
+        sys.stderr.write(f"locust: error: {said}\n")
+        sys.exit(2)
+
+
+def forget(environment: Environment, user_count: int) -> None:
+    """--reset-stats, which is for a plain run: all users are there. Other shapes have a warm-up of their own, and spawn anew in each stage."""
+    if user_count and environment.parsed_options.load_shape == NONE and environment.runner is not None:  # type: ignore[union-attr]
+        environment.events.reset_stats.fire()  # type: ignore[no-untyped-call]
+        environment.runner.stats.reset_all()
 
 
 def sends(environment: Environment) -> None:
@@ -206,13 +251,22 @@ def begin_counting(environment: Environment, **_: Any) -> None:
     Source.until = time.perf_counter() + options.resolved(given.load_resolved).seconds
 
 
-def end_gently() -> None:
+def end_gently(runs: Runs) -> None:
     """SIGTERM ends a run as Ctrl-C does: while a shape runs without the page, Locust listens to Ctrl-C alone, and would lose everything.
     SIGINT is set as well, because a shell that starts this in the background has it ignored. It is raised in the main greenlet alone, so no user
-    is interrupted in the middle of a count."""
+    is interrupted in the middle of a count. Only the first one: the end takes some seconds, and a second one, or one while the report is
+    written, would lose what was measured."""
     main = gevent.get_hub().parent
+    told = False
+
+    def end() -> None:
+        nonlocal told
+        if not told and not (runs.recorder is not None and runs.recorder.over):
+            told = True
+            gevent.kill(main, KeyboardInterrupt)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, gevent.kill, main, KeyboardInterrupt)
+        gevent.signal_handler(number, end)
 
 
 def tell(row: dict[str, object]) -> None:

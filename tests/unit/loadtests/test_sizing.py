@@ -1,0 +1,23 @@
+"""What one more user costs is the difference between few and many, so that Python's own memory is not in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests.sizing import Level, user
+
+
+def level(users: int, memory_mib: float, cpu: float) -> Level:
+    return Level(users, memory_mib, cpu, 0.0, 0.0, None)
+
+
+def test_a_worker_carries_what_its_memory_and_half_of_its_core_carry() -> None:
+    found = user(level(100, 110.0, 0.06), level(500, 150.0, 0.26), 512.0)
+    assert (found.memory_kib, found.cpu_ms_a_second, found.process_mib) == (102.4, 0.5, 100.0)
+    # 80 % of 512 MiB are 409.6: 309.6 beyond the process itself, at 0.1 each; half a core at half a millisecond each.
+    assert (found.users_by_memory, found.users_by_cpu) == (3096, 1000)
+
+
+def test_users_who_cost_nothing_were_not_measured() -> None:
+    with pytest.raises(ValueError, match="cost no more"):
+        user(level(100, 110.0, 0.06), level(500, 110.0, 0.26), 512.0)
