@@ -194,7 +194,9 @@ def locust(options: argparse.Namespace) -> int:
         what = f"Locust ended with {code}: {' '.join(said)}"
         tell({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
         return 2 if code == 2 else 1
-    return code  # of an interrupted run too: the locustfile knows whether it ended before its time
+    # By the result: with its page, Locust works out its exit code before the run is judged.
+    result = read_result(options.out / "result.json")
+    return INTERRUPTED if result.interrupted else EXIT[result.outcome]
 
 
 def headers_of(key: str) -> dict[str, str]:

@@ -22,11 +22,14 @@ from loadtests.checked import read_result
 from loadtests.measured import QUESTIONS
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
-SPAWN_SECONDS: Final = 5.0  # until all users are there
+SPAWN_SECONDS: Final = 20.0  # until all users are there: a TLS handshake costs both sides a millisecond or two
 SETTLE_SECONDS: Final = 8.0  # more, until most of them have asked once: a connection is made with the first request
 LOOK_SECONDS: Final = 0.5
 WORKER_CPU: Final = 0.5  # of a core: above it greenlets wait for each other, and the generator is late
 WORKER_MEMORY: Final = 0.8  # of a worker's memory
+SAME_PACE: Final = (
+    0.8  # of the questions that a user of the smallest run asks: users who wait for a slow service cost less than they would
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,11 @@ class User:
 
 
 def user(low: Level, high: Level, memory_mib: float) -> User:
-    """From two levels. Pure. Raises ValueError where more users cost nothing, which is no measurement."""
+    """From two levels. Pure. Raises ValueError where more users cost nothing, or asked less each, which is no measurement."""
+    if high.questions_per_second / high.users < SAME_PACE * low.questions_per_second / low.users:
+        raise ValueError(
+            f"each of {high.users} users asked less than each of {low.users}: the service or this machine was the limit; take fewer"
+        )
     more = high.users - low.users
     each_mib, each_cpu = (high.memory_mib - low.memory_mib) / more, (high.cpu - low.cpu) / more
     if each_mib <= 0 or each_cpu <= 0:
@@ -102,7 +109,7 @@ def main() -> int:
     )
     parser.add_argument("--host", required=True)
     parser.add_argument("--ca", default="", help="PEM file to verify its certificate against.")
-    parser.add_argument("--users", default="100,300,600", help="Numbers of users, the fewest first, comma between.")
+    parser.add_argument("--users", default="50,250", help="Numbers of users, the fewest first, comma between.")
     parser.add_argument("--seconds", type=float, default=15.0, help="Of each, once its users have settled.")
     parser.add_argument("--memory-mib", type=float, default=512.0, help="Of a worker.")
     given = parser.parse_args()
@@ -111,7 +118,11 @@ def main() -> int:
         levels.append(measure(given.host, given.ca, users, given.seconds))
         sys.stdout.write(json.dumps(asdict(levels[-1])) + "\n")
         sys.stdout.flush()
-    sys.stdout.write(json.dumps(asdict(user(levels[0], levels[-1], given.memory_mib))) + "\n")
+    try:
+        sys.stdout.write(json.dumps(asdict(user(levels[0], levels[-1], given.memory_mib))) + "\n")
+    except ValueError as error:
+        sys.stdout.write(json.dumps({"error": {"code": "not-measured", "what": str(error)}}) + "\n")
+        return 1
     return 0
 
 

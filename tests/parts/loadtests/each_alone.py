@@ -17,7 +17,8 @@ import gevent  # noqa: E402
 from locust.argument_parser import get_parser  # noqa: E402
 from locust.env import Environment  # noqa: E402
 
-from loadtests import locustfile, options, shapes  # noqa: E402
+import loadtests.locustfile  # noqa: E402, F401 - its listeners add the options
+from loadtests import options, shapes, table  # noqa: E402
 from loadtests.generator import Gathered  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
@@ -31,12 +32,12 @@ def main(url: str, seconds: float, questions: str) -> None:
         given = get_parser().parse_args(
             ["--host", url, "--load-keys", "one,two", "--load-questions", questions, "--load-shape", name]
         )
-        everybody = list(locustfile.EVERYBODY.values())
+        everybody = list(table.EVERYBODY.values())
         environment = Environment(
-            user_classes=everybody, host=url, parsed_options=given, stop_timeout=15.0, shape_class=locustfile.Table()
+            user_classes=everybody, host=url, parsed_options=given, stop_timeout=15.0, shape_class=table.Table()
         )
         shape = options.chosen(environment)
-        environment.user_classes = locustfile.classes_of(environment, shape)
+        environment.user_classes = table.classes_of(environment, shape)
         options.resolve(environment, shape)
         runner = environment.create_local_runner()
         METER.reset()

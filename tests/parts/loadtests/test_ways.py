@@ -161,6 +161,8 @@ def test_runs_of_one_name_at_the_same_time_have_folders_of_their_own(tmp_path: P
         (("--load-headers", "nojson"), "argument --load-headers: it is no JSON"),
         (("--load-shape", "stairs"), "argument --load-shape: invalid choice: 'stairs'"),
         (("--load-shape", "step", "--load-seconds", "24"), "step has a stage of 3 s"),
+        (("--load-shape", "step", "HotKey"), "step sends requests at their time and has no users of a class: leave HotKey away"),
+        (("--tags", "nobody"), "No task of none has these tags"),
     ],
 )
 def test_locust_s_own_command_refuses_what_cannot_be_measured_before_anything_is_sent(
@@ -216,12 +218,14 @@ def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp
     assert asked == sum(found.generator.sent.values()) > 20
 
 
-def interrupted(folder: Path, url: str, number: int, moment: str, times: int = 1) -> tuple[int, list[dict[str, Any]]]:
+def interrupted(
+    folder: Path, url: str, number: int, moment: str, times: int = 1, more: tuple[str, ...] = ()
+) -> tuple[int, list[dict[str, Any]]]:
     """Exit code and JSON lines of a run that is sent a signal as soon as it says `moment`."""
     (folder / "thresholds.yaml").write_text(LENIENT)
     (folder / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
     command = [sys.executable, "-m", "loadtests", "run", "release", "--host", url, "--out", str(folder / "runs" / "one"), "--seconds", "8",
-               "--thresholds", str(folder / "thresholds.yaml"), "--questions", str(folder / "questions.jsonl")]  # fmt: skip
+               "--thresholds", str(folder / "thresholds.yaml"), "--questions", str(folder / "questions.jsonl"), *more]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"})
     rows: list[dict[str, Any]] = []
     for line in process.stdout or ():
@@ -244,6 +248,12 @@ def test_an_interrupted_run_is_judged_reported_and_exit_130_however_often_it_is_
     assert found.interrupted
     assert found.totals["search"].requests > 10
     assert rows[-1]["interrupted"]
+
+
+def test_with_its_page_an_interrupted_run_is_judged_and_reported_as_well(tmp_path: Path, url: str) -> None:
+    code, rows = interrupted(tmp_path, url, signal.SIGINT, "running", more=("--ui", "--", "--web-port", str(free_port())))
+    (found,) = results(tmp_path)
+    assert (code, found.interrupted, rows[-1]["step"]) == (130, True, "result"), rows
 
 
 def test_an_interruption_while_the_report_is_written_spoils_nothing(tmp_path: Path, url: str) -> None:

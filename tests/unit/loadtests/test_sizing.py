@@ -7,8 +7,8 @@ import pytest
 from loadtests.sizing import Level, user
 
 
-def level(users: int, memory_mib: float, cpu: float) -> Level:
-    return Level(users, memory_mib, cpu, 0.0, 0.0, None)
+def level(users: int, memory_mib: float, cpu: float, questions_per_second: float | None = None) -> Level:
+    return Level(users, memory_mib, cpu, users / 4 if questions_per_second is None else questions_per_second, 0.0, None)
 
 
 def test_a_worker_carries_what_its_memory_and_half_of_its_core_carry() -> None:
@@ -21,3 +21,8 @@ def test_a_worker_carries_what_its_memory_and_half_of_its_core_carry() -> None:
 def test_users_who_cost_nothing_were_not_measured() -> None:
     with pytest.raises(ValueError, match="cost no more"):
         user(level(100, 110.0, 0.06), level(500, 110.0, 0.26), 512.0)
+
+
+def test_users_who_waited_for_a_slow_service_were_not_measured() -> None:
+    with pytest.raises(ValueError, match="asked less than each of 100"):
+        user(level(100, 110.0, 0.06), level(500, 150.0, 0.26, questions_per_second=60.0), 512.0)
