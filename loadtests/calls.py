@@ -18,7 +18,7 @@ from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
 
 from loadtests import measured
 from loadtests.meter import METER
-from loadtests.streams import Stream, follow
+from loadtests.streams import Stream, read_stream
 
 INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
 POLL_SECONDS: Final = 1.0
@@ -76,7 +76,7 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
             _count(user, answer, time.perf_counter() - since, refused)
             return found
         booking = _Booking(user, answer)
-        found = follow(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
+        found = read_stream(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
         if found.first_event is None:
             _count(user, answer, time.perf_counter() - since, UnexpectedAnswer(found.broken or "no event"))
             return found
@@ -178,7 +178,7 @@ def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -
         METER.answered(name)
         if answer.headers is not None and (timing := answer.headers.get("server-timing")):
             METER.timed(str(timing))
-    return refusal(answer, wanted)
+    return unexpected_answer(answer, wanted)
 
 
 def own_fault(error: BaseException | None) -> str | None:
@@ -249,7 +249,7 @@ def event(user: LoadUser, name: str, seconds: float, error: Exception | None = N
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
 
-def refusal(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
+def unexpected_answer(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
     """Why this is not the answer; None when it is. The service's own code, where it said one (RFC 9457)."""
     if answer.status_code == 0:
         return UnexpectedAnswer(f"no answer: {_innermost(getattr(answer, 'error', None))}")

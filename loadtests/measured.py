@@ -230,7 +230,7 @@ class LoadTestResult(_Data):
     @property
     def generator(self) -> GeneratorHealth:
         """What the generator did in the whole run, the warm-up included: a server that counts has seen that, too."""
-        return generated(self.windows)
+        return generator_health(self.windows)
 
 
 BOUNDARY_SECONDS: Final = 0.05  # a sample is taken that near to the moment it was meant for
@@ -248,7 +248,7 @@ def windows(samples: Sequence[RunSample], warm_up_seconds: float = 0.0) -> list[
     return found
 
 
-def generated(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
+def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
     """What the generator did in many windows together; its CPU is the highest of them."""
     found, busiest = GeneratorHealth(), 0.0
     for part in parts:

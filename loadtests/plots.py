@@ -25,7 +25,7 @@ from loadtests.measured import (
     LoadTestResult,
     MeasuredWindow,
     ServiceObservation,
-    generated,
+    generator_health,
     total,
 )
 
@@ -183,7 +183,7 @@ def _cpu(result: LoadTestResult) -> str:
 
 
 def _generated(parts: Sequence[MeasuredWindow]) -> GeneratorHealth:
-    return generated(parts).model_copy(update={"streams": parts[-1].generator.streams})
+    return generator_health(parts).model_copy(update={"streams": parts[-1].generator.streams})
 
 
 def _weights(result: LoadTestResult) -> str:

@@ -37,6 +37,6 @@ def load(path: Path) -> tuple[LoadQuestion, ...]:
     return tuple(found)
 
 
-def worded(question: LoadQuestion, chance: random.Random) -> str:
+def with_wording(question: LoadQuestion, chance: random.Random) -> str:
     """The question word for word, or, seven times in ten, with a number of its own, which no cache has seen."""
     return question.text if chance.random() < REPEATED else f"{question.text} ({chance.randrange(10**9)})"

@@ -78,8 +78,8 @@ def page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier
         plots_before={heading: Markup(svg) for heading, svg in plots(baseline, beside=result).items()} if baseline else {},  # noqa: S704
         over_time=Markup(over_time(earlier)) if len(earlier) > 1 else "",  # noqa: S704
         sentence=sentence(result),
-        sent=sent(result),
-        speed=speed(result),
+        sent=request_totals(result),
+        speed=token_rates(result),
     )
 
 
@@ -127,12 +127,12 @@ class RequestTotals:
         return self.sent - self.answered
 
 
-def sent(result: LoadTestResult) -> list[RequestTotals]:
+def request_totals(result: LoadTestResult) -> list[RequestTotals]:
     own = result.generator
     return [RequestTotals(name, count, own.answered.get(name, 0)) for name, count in sorted(own.sent.items())]
 
 
-def speed(result: LoadTestResult) -> dict[str, str]:
+def token_rates(result: LoadTestResult) -> dict[str, str]:
     """Tokens and streams."""
     own, gaps = result.generator, Count(ms=result.generator.between_tokens_ms)
     if not own.tokens:

@@ -180,7 +180,7 @@ def load(path: Path | None) -> dict[str, Shape]:
     return {**SHAPES, **own}
 
 
-def find(name: str, path: Path | None = None) -> Shape:
+def find_shape(name: str, path: Path | None = None) -> Shape:
     """Raises ValueError with the names that there are."""
     known = load(path)
     if name not in known:
@@ -188,6 +188,6 @@ def find(name: str, path: Path | None = None) -> Shape:
     return known[name]
 
 
-def plain(users: int, run_seconds: float | None) -> Shape:
+def plain_shape(users: int, run_seconds: float | None) -> Shape:
     """What Locust's own -u and -t ask for: so many users, until the time is over or somebody stops the run."""
     return Shape(NONE, "users", "Locust's own -u, -r and -t", (ShapeStage(run_seconds or float(10**9), users),))

@@ -54,14 +54,14 @@ class BlockResult:
     said: str
 
 
-def folder() -> Path:
+def runbooks_folder() -> Path:
     """Where the pages are: beside the package in a checkout."""
     return project() / "runbooks"
 
 
 def read_runbook(slug: str, pages: Path | None = None) -> Runbook:
     """One page. Raises BadInput when there is none or it does not have the form."""
-    path = (pages or folder()) / f"{slug}.md"
+    path = (pages or runbooks_folder()) / f"{slug}.md"
     try:
         return parse(path.read_text(encoding="utf-8"), slug)
     except FileNotFoundError as error:

@@ -10,15 +10,15 @@ from typing import Final, Protocol
 import numpy as np
 
 from app.answering import conflict, evidence, listing
-from app.answering.answer_type import fits
+from app.answering.answer_type import fits_answer_type
 from app.answering.attribution import Claim
 from app.answering.evidence import Coverage
 from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
 from app.answering.prompt import PromptSource
-from app.answering.question import Question, Term, TextTerms, settled, share, words_of
+from app.answering.question import Question, Term, TextTerms, question_for_document, term_coverage, words_of
 from app.answering.quotable import Quotable, candidates, records
-from app.answering.rows import narrowed
+from app.answering.rows import narrow_row
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
@@ -94,7 +94,7 @@ async def extract(question: Question, sources: Sequence[PromptSource], meaning: 
         and found.covered >= evidence.MIN_SHARE_WITH_MEANING
         and not (piece.loose and found.missing)
         and not (found.own == 0 and piece.n in mails and is_mail_head(piece.text))
-        and fits(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
+        and fits_answer_type(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
     ]
     likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))
     similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
@@ -106,7 +106,7 @@ async def extract(question: Question, sources: Sequence[PromptSource], meaning: 
         more = gains.get(place, ())
         as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
         as_row = as_row and not _holds_any(found.missing, columns, question.language)  # that is another table's column
-        weak = not evidence.answers(found, similarity, more) and not as_row
+        weak = not evidence.may_be_quoted(found, similarity, more) and not as_row
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
         score += _explaining(question, piece) if explains else 0.0
@@ -130,7 +130,7 @@ def _latest(found: Sequence[ScoredPiece], sources: Sequence[PromptSource]) -> li
 def _held(question: Question, piece: Quotable) -> Coverage:
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
     cells = [value for _, value in piece.cells]
-    return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
+    return evidence.coverage_of(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
 
 
 def _by_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
@@ -138,7 +138,7 @@ def _by_source(question: Question, sources: Sequence[PromptSource]) -> dict[int,
     texts = dict[str, list[str]]()
     for source in sources:
         texts.setdefault(source.document, []).append(f"{source.title}\n{source.text}")
-    asked = {document: settled(question, words_of("\n".join(told))) for document, told in texts.items()}
+    asked = {document: question_for_document(question, words_of("\n".join(told))) for document, told in texts.items()}
     return {source.n: asked[source.document] for source in sources}
 
 
@@ -153,9 +153,9 @@ def _listed(question: Question, sources: Sequence[PromptSource]) -> Iterator[Sco
 def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
     """Records whose first line is what the question asks about, where no line of its own answers."""
     for piece in records(sources):
-        found = evidence.held(question, piece.text, piece.context, piece.lead, piece.head)
+        found = evidence.coverage_of(question, piece.text, piece.context, piece.lead, piece.head)
         named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
-        if named and evidence.answers_as_row(found, ()) and fits(question, _narrowed(question, piece)):
+        if named and evidence.answers_as_row(found, ()) and fits_answer_type(question, _narrowed(question, piece)):
             yield ScoredPiece(piece, found, found.covered + _OWN * found.own)
 
 
@@ -168,11 +168,12 @@ def _explaining(question: Question, piece: Quotable) -> float:
 
 async def _explained(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """An explanation is spread over sentences: the ones nearest to the question, of a passage that holds all of it."""
-    whole = [source for source in sources if evidence.held(question, source.text, source.title).covered > evidence.ALL]
+    whole = [source for source in sources if evidence.coverage_of(question, source.text, source.title).covered > evidence.ALL]
     near: list[tuple[Quotable, Coverage]] = []
     for source in whole[:_MOST_EXPLAINING]:
         weighed = [
-            (piece, evidence.held(question, piece.text, f"{source.title}\n{source.text}")) for piece in candidates([source])
+            (piece, evidence.coverage_of(question, piece.text, f"{source.title}\n{source.text}"))
+            for piece in candidates([source])
         ]
         near += [(piece, found) for piece, found in weighed if found.own > 0 and not found.refused and not piece.loose]
     near = sorted(near, key=lambda one: -one[1].own)[:_MOST_EMBEDDED]
@@ -195,7 +196,7 @@ async def _meaning(
         return {}, {}
     missing = {term.folded: term for place in read for term in likely[place][1].missing}
     texts = [question.search, *(_without(question.search, term.text) for term in missing.values())]
-    vectors = await meaning.vectors([*texts, *(shown(likely[place][0]) for place in read)])
+    vectors = await meaning.vectors([*texts, *(text_for_embedding(likely[place][0]) for place in read)])
     whole, shortened = vectors[0], dict(zip(missing, vectors[1 : len(texts)], strict=True))
     similarities, gains = dict[int, float](), dict[int, list[float]]()
     for place, vector in zip(read, vectors[len(texts) :], strict=True):
@@ -208,13 +209,13 @@ def _without(question: str, word: str) -> str:
     return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", question).split())
 
 
-def shown(piece: Quotable) -> str:
+def text_for_embedding(piece: Quotable) -> str:
     """A piece as the model of meaning reads it: with the heading above it, unless it says that itself."""
     above = piece.heading or piece.context.partition("\n")[0]
     return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
 
 
-def chosen(question: Question, found: Sequence[ScoredPiece], sources: Sequence[PromptSource] = ()) -> list[ScoredPiece]:
+def select_pieces(question: Question, found: Sequence[ScoredPiece], sources: Sequence[PromptSource] = ()) -> list[ScoredPiece]:
     """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
     each other version of the best piece's document its best piece is said too."""
     if any(one.listed for one in found):
@@ -229,7 +230,7 @@ def chosen(question: Question, found: Sequence[ScoredPiece], sources: Sequence[P
     for one in found:
         if len(kept) == _MOST_QUOTED or one.score < found[0].score * near:
             break
-        if not any(conflict.same(one.piece.text, other.piece.text) for other in kept):
+        if not any(conflict.is_same_statement(one.piece.text, other.piece.text) for other in kept):
             kept.append(one)
     kept += _other_versions(question, kept, every, {source.n: source for source in sources})
     first = {one.piece.n: place for place, one in reversed(list(enumerate(kept)))}
@@ -257,7 +258,9 @@ def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
     """What of the question a piece holds itself."""
     own = words_of(piece.text)
     return frozenset(
-        term.folded for term in question.asked if term.kind != "kind" and share(term, own, tongue=question.language) == 1.0
+        term.folded
+        for term in question.asked
+        if term.kind != "kind" and term_coverage(term, own, tongue=question.language) == 1.0
     )
 
 
@@ -271,12 +274,12 @@ class ExtractiveWriter:
 
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
-        kept = chosen(question, await extract(question, sources, self._meaning), sources)
+        kept = select_pieces(question, await extract(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
         # What the parts of an explanation add to each other is no contradiction.
         explains = _EXPLAINS.match(question.text) is not None
-        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.told(said):
+        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.conflicts_together(said):
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 
 
@@ -284,7 +287,7 @@ def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[Sco
     """Each piece as it is said. What stands above several of one passage is said before the first of them."""
     above: tuple[int, str] | None = None
     for one in kept:
-        text = listing.shortened(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
+        text = listing.shorten_record(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
         before = (one.piece.n, _named(question, one.piece))
         yield one, f"{before[1]}{text}" if before != above else text
         above = before
@@ -300,7 +303,7 @@ def _named(question: Question, piece: Quotable) -> str:
     if piece.earlier:
         return f"{' '.join(piece.earlier.split())} "
     own, text = words_of(piece.text), _quoted(question, piece)
-    outside = [term for term in question.asked if term.kind != "kind" and not share(term, own, tongue=question.language)]
+    outside = [term for term in question.asked if term.kind != "kind" and not term_coverage(term, own, tongue=question.language)]
     lines = [line for line in piece.context.split("\n")[1:] if _holds_any(outside, words_of(line), question.language)]
     lines = [line.rstrip(":：") for line in lines if len(line) <= 80 and not line.startswith(text[:8])]
     if _WANTS_HEADING.search(question.text) and piece.heading not in lines:
@@ -310,13 +313,13 @@ def _named(question: Question, piece: Quotable) -> str:
 
 
 def _narrowed(question: Question, piece: Quotable) -> str:
-    return narrowed(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
+    return narrow_row(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
 
 
 def _asked_in(question: Question, text: str) -> float:
     held = words_of(text)
-    return sum(share(term, held, tongue=question.language) for term in question.asked)
+    return sum(term_coverage(term, held, tongue=question.language) for term in question.asked)
 
 
 def _holds_any(terms: Sequence[Term], words: TextTerms, tongue: str) -> bool:
-    return any(share(term, words, tongue=tongue) for term in terms)
+    return any(term_coverage(term, words, tongue=tongue) for term in terms)

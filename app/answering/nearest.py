@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from app.answering import evidence
-from app.answering.extract import MeaningModel, shown
+from app.answering.extract import MeaningModel, text_for_embedding
 from app.answering.prompt import PromptSource
 from app.answering.question import Question
 from app.answering.quotable import Quotable, candidates
@@ -40,7 +40,7 @@ def _by_words(question: Question, source: PromptSource) -> list[Quotable]:
     """The pieces that hold most of the question, the best first."""
 
     def held(piece: Quotable) -> float:
-        found = evidence.held(question, piece.text, piece.context)
+        found = evidence.coverage_of(question, piece.text, piece.context)
         return found.covered + found.own
 
     return sorted((one for one in candidates([source]) if not one.loose), key=held, reverse=True)[:_MOST_PIECES]
@@ -52,7 +52,7 @@ async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: Mea
         return {}
     read = [piece for piece in pieces if meaning.reads(piece.text)]
     try:
-        asked, *vectors = await meaning.vectors([question.search, *map(shown, read)])
+        asked, *vectors = await meaning.vectors([question.search, *map(text_for_embedding, read)])
     except ModelUnavailable:
         return {}
     return {piece.text: float(np.dot(asked, vector)) for piece, vector in zip(read, vectors, strict=True)}

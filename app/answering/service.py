@@ -256,7 +256,7 @@ class AnswerService:
 
             def embed() -> Vector:
                 timing.add("queue", time.perf_counter() - asked)  # in a thread with this request's context
-                with timing.part("embed"):
+                with timing.time_part("embed"):
                     return embedder.query(text)
 
             with ModelCall("embeddings", self._settings.embedding, embedder.stamp.model):
@@ -286,7 +286,7 @@ class _Meaning:
 
 
 def _source(n: int, hit: Hit, lead: str) -> PromptSource:
-    stated, added = dates.stated(hit.title, hit.source, hit.metadata, hit.passage), dates.added(hit.document_id)
+    stated, added = dates.date_stated(hit.title, hit.source, hit.metadata, hit.passage), dates.date_added(hit.document_id)
     words = stated or (f"added {added[:10]}" if added else "no date")
     return PromptSource(
         n, hit.title, hit.passage, hit.document_id, stated or added, words, lead, (hit.source or "").rsplit("/", 1)[-1]

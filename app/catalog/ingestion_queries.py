@@ -64,7 +64,7 @@ def load(session: Session, job: Job) -> IngestionTask | None:
     return _task(session, *_current(job), DocumentRow.status.in_(_IN_WORK))
 
 
-def indexed(session: Session, document_id: str) -> IngestionTask | None:
+def indexed_task(session: Session, document_id: str) -> IngestionTask | None:
     """A document that is indexed, as a task for another index; None for every other."""
     return _task(session, DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed")
 

@@ -70,7 +70,7 @@ class Housekeeping:
         """One pass; what is away now is tried again in the next."""
         try:
             with self._catalog.write() as session:
-                workers.beat(session, *self._me, longest := self._longest())
+                workers.write_heartbeat(session, *self._me, longest := self._longest())
             AT_ONE.set(0 if longest is None else max(0.0, (datetime.now(UTC) - longest[1]).total_seconds()))
             self._find_jobs()
             self._make_way()

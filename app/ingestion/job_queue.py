@@ -18,7 +18,7 @@ from app.catalog.engine import ensure_wal, leave_when_read_only, set_silence_tim
 from app.catalog.ingestion_queries import Job
 from app.errors import CatalogUnavailable
 from app.ingestion.fair_places import FairPlaces
-from app.observability.tracing import carried
+from app.observability.tracing import context_to_store
 from app.settings import Settings
 from contract.jobs import INGEST as INGEST
 from contract.jobs import REMOVE as REMOVE
@@ -149,7 +149,7 @@ class Jobs:
         }  # fmt: skip
         if place is not None:
             options["priority"] = place
-        if context := carried():
+        if context := context_to_store():
             options["otel_context"] = context
         self._call(lambda opened: opened.client.enqueue(options, *arguments))
 

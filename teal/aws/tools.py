@@ -58,10 +58,10 @@ def require(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
 
 def require_versions(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
     """Raises BadInput that names each command that is not on PATH or too old. Runs each to hear its version."""
-    _refuse([found for tool in tools if (found := find(tool, environ)).problem])
+    _refuse([found for tool in tools if (found := find_tool(tool, environ)).problem])
 
 
-def find(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
+def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
     """Ask the command itself."""
     shell = os.environ if environ is None else environ
     path = shutil.which(tool.command, path=shell.get("PATH"))

@@ -29,7 +29,7 @@ class SnapshotsPart(Part):
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         folder = place.layout.backups
-        problem = unwritable(folder)
+        problem = unwritable_reason(folder)
         if problem:
             return [CheckRow(self.name, False, f"none can be taken: {problem}", f"free or mend {folder}, then teal snapshot")]
         if (said := key_problem(place.layout.backup_key)) and any(folder.glob(f"*/{MANIFEST}")):
@@ -44,7 +44,7 @@ class SnapshotsPart(Part):
         return [age_row(folder, datetime.now(UTC))]
 
 
-def unwritable(folder: Path) -> str | None:
+def unwritable_reason(folder: Path) -> str | None:
     """Why nothing can be written there, tried with a real file; None when it can be."""
     trial = folder / f".trial-{secrets.token_hex(4)}"
     try:

@@ -101,12 +101,12 @@ def test_sentences_agree_with_the_tables() -> None:
     ("now_ms", "then_ms", "outcome"), [(20, 20, "kept"), (25, 20, "kept"), (27, 20, "breached"), (10, 20, "kept")]
 )
 def test_a_baseline_gates_at_1_3_times_its_p95(now_ms: int, then_ms: int, outcome: str) -> None:
-    (verdict,) = compare.against(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
+    (verdict,) = compare.compare_runs(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
     assert verdict.outcome == outcome
 
 
 def test_another_shape_is_no_baseline() -> None:
-    (verdict,) = compare.against(run((10, ON_TIME), ms=900), run((20, ON_TIME)), BaselineLimit())
+    (verdict,) = compare.compare_runs(run((10, ON_TIME), ms=900), run((20, ON_TIME)), BaselineLimit())
     assert verdict.outcome == "too few"
 
 
@@ -123,10 +123,10 @@ def test_a_difference_that_chance_may_make_is_no_breach() -> None:
         return result.model_copy(update={"windows": [*result.windows[1:], late_window]})
 
     then = run((10, ON_TIME))
-    (few,) = compare.against(one(11), then, BaselineLimit())
+    (few,) = compare.compare_runs(one(11), then, BaselineLimit())
     assert few.bad > 0.05 * few.samples
     assert few.outcome == "breached"  # none of the baseline's 200 was late: eleven are no chance
-    (none,) = compare.against(one(9), then, BaselineLimit())
+    (none,) = compare.compare_runs(one(9), then, BaselineLimit())
     assert none.outcome == "kept"
 
 
