@@ -136,7 +136,7 @@ def test_a_version_whose_packages_are_gone_gets_them_again_when_it_is_released(
         asked.append(lock)
         return "/made/again"
 
-    monkeypatch.setattr(versions.environments, "ready", ready)
+    monkeypatch.setattr(versions.environments, "ensure_interpreter", ready)
     assert versions.find_version(layout, name).python == built[2].python
     assert versions.use(layout, name).python == "/made/again"
     assert asked == [b"another lock"]
