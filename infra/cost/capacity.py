@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from infra.config import search_size
 from infra.config.read import Config
 from infra.config.sections import LOAD_CPU, LOAD_GIB
 
@@ -18,7 +19,6 @@ _KUBELET_SHARE: Final = 0.04  # of the CPU; EKS reserves 6 % of the first core, 
 # Summed from their charts by a review of this program (0.35 to 0.42); the larger number is taken.
 NODE_CPU: Final = 0.42
 _USABLE_MEMORY: Final = 0.85
-_SEARCH_GIB_PER_CPU: Final = 8  # infra/platform/search/resources.py
 SYSTEM_CPU: Final = 1.5  # operators, KEDA, metrics, agents; read off their requests, rounded up
 SYSTEM_GIB: Final = 3.0
 KIBANA_CPU: Final = 0.5
@@ -49,7 +49,11 @@ class Machines:
 
 def pod_cpu(config: Config) -> float:
     """Cores that one pod of the service asks for."""
-    cpu = config.service.cpu
+    return cores(config.service.cpu)
+
+
+def cores(cpu: str) -> float:
+    """Of a quantity as Kubernetes writes it: "500m" is half a core."""
     return int(cpu[:-1]) / 1_000 if cpu.endswith("m") else float(cpu)
 
 
@@ -79,7 +83,7 @@ def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
     return (
         PodNeed("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
-        PodNeed("search", search.nodes, max(1.0, search.memory_gib / _SEARCH_GIB_PER_CPU), search.memory_gib, "mr", alone=True),
+        PodNeed("search", search.nodes, search_size.cpus(search.memory_gib), search.memory_gib, "mr", alone=True),
         *locusts,
     )
 

@@ -79,6 +79,13 @@ def wait_for_idle_engine(engine_pid: int) -> None:
             return
 
 
+def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
+    """Bytes of the index's first copy on disk, when the engine has written and merged what it wants to."""
+    search.call("POST", f"/{index}/_flush")
+    wait_for_idle_engine(engine_pid)
+    return int(search.call("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"])
+
+
 def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
     before, engine_before = cpu_of(pids), cpu_of([engine_pid])
@@ -126,7 +133,8 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     key = stack.admin("keys", "create", "--role", "admin", "--name", "growth")["key"]
     stack.spawn("worker", [sys.executable, "-m", "app.worker"])
     stack.app("app", port)
-    first = ingest(port, key, corpus.documents(options.documents, SEED))
+    documents = corpus.documents(options.documents, SEED)
+    first = ingest(port, key, documents)
     stack.end("worker")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     searches = (client.post_request("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
@@ -137,18 +145,24 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
         1,
     )
     passages = list(search.documents("bench"))
-    asyncio.run(client.run_closed_loop(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    answers = asyncio.run(client.run_closed_loop(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    about = {
+        "answer_bytes": len(answers.last_body),
+        "body_bytes_a_passage": sum(len(text.encode()) for _, text in documents) / first,
+        "passages_a_document": first / len(documents),
+    }
     stack.end("app")
     for size in SIZES:
         grow(search, "bench", passages, (size - now) * first, seed=size)
         now = size
-        say(f"{size * first:,} passages")
+        store_bytes = stored(search, "bench", engine_pid)
+        say(f"{size * first:,} passages, {store_bytes / (size * first):,.0f} bytes of disk each")
         for processes in PROCESSES:
             load = os.getloadavg()[0]
             found.append(
                 {
                     "passages": size * first, "size": size, "processes": processes, "load_average": load,
-                    "steps": steps(stack, processes, engine_pid, searches),
+                    "store_bytes": store_bytes, **about, "steps": steps(stack, processes, engine_pid, searches),
                 }
             )  # fmt: skip
             say(line(found[-1], os.cpu_count() or 1))

@@ -9,10 +9,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from infra.config.search_size import LARGEST_HEAP_MIB, heap_mib
 from infra.config.sections import SearchConfig
 from infra.platform.search import setup, users
 from infra.platform.search.network import policies
-from infra.platform.search.resources import LARGEST_HEAP_MIB, NAMESPACE, SERVICE_ACCOUNT, heap_mib, zones
+from infra.platform.search.resources import NAMESPACE, SERVICE_ACCOUNT, zones
 from infra.platform.search.search import Search, SearchArgs
 from infra.platform.search.snapshots import policy, trust
 from tests.unit.infra.mocks import RegisteredResource, run
