@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
 from loadtests.checked import read_result
-from loadtests.measured import Result, Seen
+from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE, Shape
 
 KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
@@ -74,13 +74,13 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         if options.command == "shapes":
             for shape in shapes.load(options.shapes).values():
-                tell({**asdict(shape), "seconds": shape.seconds})
+                show_progress({**asdict(shape), "seconds": shape.seconds})
             return 0
         if options.command == "options":
-            from loadtests.options import listed  # Locust changes how sockets work as soon as it is imported
+            from loadtests.options import list_options  # Locust changes how sockets work as soon as it is imported
 
-            for row in listed():
-                tell(row)
+            for row in list_options():
+                show_progress(row)
             return 0
         baseline = read_result(options.baseline) if options.baseline else None
         rules = thresholds.read_rules(options.thresholds)
@@ -93,14 +93,16 @@ def main(given: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return interrupted(options)
     except (ValueError, OSError, preflight.NotReady) as error:
-        tell({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
+        show_progress({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def interrupted(options: argparse.Namespace) -> int:
-    tell({"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}})
+    show_progress(
+        {"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}}
+    )
     return INTERRUPTED
 
 
@@ -109,7 +111,7 @@ def check(options: argparse.Namespace) -> None:
     if not os.environ.get(KEYS):
         raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
     if options.shape != NONE:
-        shape = shapes.find(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
+        shape = shapes.find_shape(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
         if said := shape.too_short():
             raise ValueError(said)
         enough_descriptors(shape, options.workers)
@@ -129,17 +131,19 @@ def enough_descriptors(shape: Shape, workers: int) -> None:
         )
 
 
-def finish(options: argparse.Namespace, measured: Result, rules: thresholds.Rules, baseline: Result | None) -> int:
+def finish(
+    options: argparse.Namespace, measured: LoadTestResult, rules: thresholds.ThresholdFile, baseline: LoadTestResult | None
+) -> int:
     """Judge, write result.json and index.html, say what came out."""
-    result = evaluate.evaluate(measured, rules, seen(options.out / "seen.jsonl"), options.about, baseline)
+    result = evaluate.evaluate(measured, rules, service_observations(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
     earlier = history.add(options.history, result) if options.history else []
     (options.out / "index.html").write_text(report.page(result, baseline, earlier), encoding="utf-8")
     for verdict in result.verdicts:
-        tell({"step": "threshold", **verdict})
+        show_progress({"step": "threshold", **verdict})
     for failure in result.failures:
-        tell({"step": "failure", **failure.model_dump()})
-    tell({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
+        show_progress({"step": "failure", **failure.model_dump()})
+    show_progress({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
           "page": str(options.out / "index.html"), "result": str(options.out / "result.json"),
           "goodput": result.goodput.model_dump() if result.goodput else None, "summary": report.summary(result)})  # fmt: skip
     return EXIT[result.outcome]
@@ -192,7 +196,7 @@ def locust(options: argparse.Namespace) -> int:
             return interrupted(options)
         said = (options.out / "locust.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
         what = f"Locust ended with {code}: {' '.join(said)}"
-        tell({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
+        show_progress({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
         return 2 if code == 2 else 1
     # By the result: with its page, Locust works out its exit code before the run is judged.
     result = read_result(options.out / "result.json")
@@ -204,13 +208,13 @@ def headers_of(key: str) -> dict[str, str]:
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
-def seen(path: Path) -> list[Seen]:
+def service_observations(path: Path) -> list[ServiceObservation]:
     """What the operator's command wrote beside the run; nothing where it wrote nothing."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Seen.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
+    return [ServiceObservation.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
 
 
-def tell(row: dict[str, Any]) -> None:
+def show_progress(row: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 

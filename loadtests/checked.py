@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from loadtests.measured import Result
+from loadtests.measured import LoadTestResult
 
 
 def positive(text: str) -> float:
@@ -66,9 +66,9 @@ def certificates(path: Path) -> None:
     ssl.create_default_context(cafile=str(path))
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> LoadTestResult:
     """Raises ValueError for a file that is no result."""
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return LoadTestResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(f"{path} is no result of a load test: {error.errors()[0]['msg']}") from error

@@ -33,7 +33,7 @@ from loadtests.meter import METER
 from loadtests.recorder import Recorder
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
 from loadtests.shapes import NONE
-from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, classes_of, unfit
+from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, classes_of, why_nobody_sends
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 LONGEST_REPORT_SECONDS: Final = 60.0  # plots of the longest run take a few
@@ -48,23 +48,23 @@ __all__ = ["Asker", "CacheBuster", "Conversation", "HealthProbe", "HotKey", "Lea
 log = logging.getLogger(__name__)
 
 
-class Runs:
+class RunRecorder:
     """The master, or the only process, writes down what all counted, one run after the other."""
 
     def __init__(self, environment: Environment) -> None:
-        self.environment, self.gathered = environment, generator.Gathered(environment)
+        self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
         self.number, self.writing = 0, False
 
     def start(self, **_: Any) -> None:
         if self.recorder is not None and not self.recorder.over:
             return
-        shape = options.chosen(self.environment)
+        shape = options.chosen_shape(self.environment)
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
         sends = [name for user in classes_of(self.environment, shape) for name in user.sends]
-        self.recorder = Recorder(self.environment, shape, self.gathered, sends, tell)
+        self.recorder = Recorder(self.environment, shape, self.gathered, sends, write_json_line)
         self.recorder.start()
 
     def forget(self, **_: Any) -> None:
@@ -98,7 +98,7 @@ class Runs:
         first = given.load_name if self.number == 1 else ""
         folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
         (folder / MEASURED).write_text(measured.model_dump_json(), encoding="utf-8")
-        tell({"step": "measured", "path": str(folder / MEASURED)})
+        write_json_line({"step": "measured", "path": str(folder / MEASURED)})
         command = [*REPORTER, "--out", str(folder), "--thresholds", given.load_thresholds, "--about", self.about()]
         command += ["--baseline", given.load_baseline] if given.load_baseline else []
         command += ["--history", given.load_history] if given.load_history else []
@@ -111,7 +111,7 @@ class Runs:
             EXIT_INTERRUPTED if measured.interrupted and done.returncode != 2 else done.returncode
         )
 
-    def written(self, **_: Any) -> None:
+    def wait_for_report(self, **_: Any) -> None:
         """Locust is about to leave, as it may while a report is written: with its page it listens to SIGTERM in two places."""
         deadline = time.monotonic() + LONGEST_REPORT_SECONDS
         while self.writing and time.monotonic() < deadline:
@@ -121,7 +121,7 @@ class Runs:
         given: Any = self.environment.parsed_options
         runner = self.environment.runner
         workers = len(runner.clients) if isinstance(runner, MasterRunner) else 0
-        return json.dumps({"workers": workers, "scale": given.load_scale, "arrivals": options.chosen(self.environment).arrivals,
+        return json.dumps({"workers": workers, "scale": given.load_scale, "arrivals": options.chosen_shape(self.environment).arrivals,
                            **json.loads(given.load_about)})  # fmt: skip
 
 
@@ -131,9 +131,8 @@ def own_folder(out: Path, name: str) -> Path:
         folder = out / (name if number == 1 else f"{name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            (folder / MEASURED).open(
-                "x"
-            ).close()  # whoever creates the file has the folder, whatever other processes do meanwhile
+            # Whoever creates the file has the folder, whatever other processes do meanwhile.
+            (folder / MEASURED).touch(exist_ok=False)
             return folder
     raise AssertionError("counting has no end")
 
@@ -155,7 +154,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
             "--users, --spawn-rate and --run-time are for --load-shape none; %s has its own users and times", given.load_shape
         )
     refuse_what_cannot_be_judged(environment)
-    runs = Runs(environment)
+    runs = RunRecorder(environment)
     if given.headless:
         end_gently(runs)
     listen(environment.events.test_start, runs.start)
@@ -164,23 +163,23 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     listen(environment.events.test_stopping, runs.stopping)
     listen(environment.events.test_stop, runs.finish)
     listen(environment.events.reset_stats, runs.forget)
-    listen(environment.events.quit, runs.written)
+    listen(environment.events.quit, runs.wait_for_report)
     listen(environment.events.worker_report, runs.gathered.take)
     if web_ui is not None:
         page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
-        tell({"step": "master", "detail": "waiting for workers"})
+        write_json_line({"step": "master", "detail": "waiting for workers"})
 
 
 def refuse_what_cannot_be_judged(environment: Environment) -> None:
     """Before anything is sent: exit 2 with the reason."""
     try:
-        shape = options.chosen(environment)
-        said = shape.too_short() or unfit(environment, shape)
+        shape = options.chosen_shape(environment)
+        said = shape.too_short() or why_nobody_sends(environment, shape)
     except ValueError as error:
         said = str(error)
     if said:
-        tell({"error": {"code": "bad-input", "what": said, "where": "locust --load-shape"}})
+        write_json_line({"error": {"code": "bad-input", "what": said, "where": "locust --load-shape"}})
         sys.stderr.write(f"locust: error: {said}\n")
         sys.exit(2)
 
@@ -202,10 +201,10 @@ def begin_counting(environment: Environment, **_: Any) -> None:
     """A run begins in a process that has users."""
     METER.reset()
     given: Any = environment.parsed_options
-    Source.until = time.perf_counter() + options.resolved(given.load_resolved).seconds
+    Source.until = time.perf_counter() + options.resolved_options(given.load_resolved).seconds
 
 
-def end_gently(runs: Runs) -> None:
+def end_gently(runs: RunRecorder) -> None:
     """SIGTERM ends a run as Ctrl-C does: while a shape runs without the page, Locust listens to Ctrl-C alone, and would lose everything.
     SIGINT is set as well, because a shell that starts this in the background has it ignored. It is raised in the main greenlet alone, so no user
     is interrupted in the middle of a count. Only the first one: the end takes some seconds, and a second one, or one while the report is
@@ -223,7 +222,7 @@ def end_gently(runs: Runs) -> None:
         gevent.signal_handler(number, end)
 
 
-def tell(row: dict[str, object]) -> None:
+def write_json_line(row: dict[str, object]) -> None:
     """One JSON line for who started this."""
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()

@@ -80,7 +80,7 @@ def add(parser: LocustArgumentParser) -> None:
     option("--load-resolved", "{}", argparse.SUPPRESS)  # what the master worked out, for its workers
 
 
-def listed() -> list[dict[str, Any]]:
+def list_options() -> list[dict[str, Any]]:
     """Each option of ours with its variable, for people: Locust's own --help does not know the options of a locustfile."""
     parser = LocustArgumentParser(add_help=False)
     add(parser)
@@ -96,18 +96,18 @@ def _own_shapes() -> str:
     return str(first.parse_known_args(sys.argv[1:])[0].load_shapes)
 
 
-def chosen(environment: Environment) -> Shape:
+def chosen_shape(environment: Environment) -> Shape:
     """The shape of the options, as it will be run. Without Locust's shape class (its page's "Default") it is the plain one."""
-    return shape_of(environment.parsed_options, with_shapes=environment.shape_class is not None)
+    return shape_from(environment.parsed_options, with_shapes=environment.shape_class is not None)
 
 
-def shape_of(given: Any, *, with_shapes: bool = True) -> Shape:
+def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
     """Raises ValueError for a scale or a time that is none."""
     if given.load_shape == NONE or not with_shapes:
-        found = shapes.plain(given.num_users or 1, float(given.run_time) if given.run_time else None)
+        found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None
-        found = shapes.find(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
+        found = shapes.find_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
     return replace(
         found,
         arrivals=given.load_arrivals or found.arrivals,
@@ -116,7 +116,7 @@ def shape_of(given: Any, *, with_shapes: bool = True) -> Shape:
     )
 
 
-def refused(given: Any, form: Mapping[str, str]) -> str:
+def form_refusal(given: Any, form: Mapping[str, str]) -> str:
     """Why a form of Locust's page cannot be run, in words; empty when it can. Locust itself only converts what it is given."""
     wanted = copy.copy(given)
     for name, read in ON_THE_PAGE.items():
@@ -125,13 +125,13 @@ def refused(given: Any, form: Mapping[str, str]) -> str:
         except (ValueError, argparse.ArgumentTypeError) as error:
             return f"--{name.replace('_', '-')}: {error}"
     try:
-        return shape_of(wanted).too_short()
+        return shape_from(wanted).too_short()
     except ValueError as error:
         return str(error)
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedOptions:
     """What users must know, wherever they run: limits of a good answer in seconds, how requests arrive, and for how long."""
 
     slos: dict[str, float]
@@ -145,10 +145,10 @@ def resolve(environment: Environment, shape: Shape) -> None:
     given: Any = environment.parsed_options
     slos = thresholds.read_rules(Path(given.load_thresholds)).slos()
     mix = dict(shape.mix) if shape.kind == "arrivals" else {}
-    given.load_resolved = json.dumps(asdict(Resolved(slos, mix, shape.arrivals, shape.seconds)))
+    given.load_resolved = json.dumps(asdict(ResolvedOptions(slos, mix, shape.arrivals, shape.seconds)))
 
 
 @functools.cache
-def resolved(text: str) -> Resolved:
+def resolved_options(text: str) -> ResolvedOptions:
     """The option's value: the same for all users of a run."""
-    return Resolved(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})
+    return ResolvedOptions(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from loadtests.history import Past
+from loadtests.history import PastRun
 from loadtests.measured import (
     END,
     FIRST_EVENT,
@@ -20,11 +20,11 @@ from loadtests.measured import (
     QUESTIONS,
     SEARCH,
     Count,
-    Generator,
-    Result,
-    Seen,
-    Window,
-    generated,
+    GeneratorHealth,
+    LoadTestResult,
+    MeasuredWindow,
+    ServiceObservation,
+    generator_health,
     total,
 )
 
@@ -45,7 +45,7 @@ _STYLE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def plots(result: Result, beside: Result | None = None) -> dict[str, str]:
+def plots(result: LoadTestResult, beside: LoadTestResult | None = None) -> dict[str, str]:
     """{heading: SVG}. Seconds since the start lie on the horizontal axis of all. Two runs `beside` each other have the same axes, both ways."""
     seconds = max(result.seconds, beside.seconds if beside else 0.0, 1.0)
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
@@ -57,7 +57,7 @@ def plots(result: Result, beside: Result | None = None) -> dict[str, str]:
         return {heading: _svg(figure, axes) for heading, (figure, axes) in found.items()}
 
 
-def _drawn(result: Result, seconds: float) -> dict[str, Drawn]:
+def _drawn(result: LoadTestResult, seconds: float) -> dict[str, Drawn]:
     parts = merged(result.windows, POINTS)
     found = {
         "Latency, 95 % within, ms": _latency(seconds, parts),
@@ -75,7 +75,7 @@ def _drawn(result: Result, seconds: float) -> dict[str, Drawn]:
     return found
 
 
-def over_time(earlier: Sequence[Past]) -> str:
+def over_time(earlier: Sequence[PastRun]) -> str:
     """Goodput with its intervals, and p95 of searches, run after run: a slow change shows here."""
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
@@ -103,10 +103,10 @@ def over_time(earlier: Sequence[Past]) -> str:
         return _svg(figure, axes, "run, oldest first", legend_at=1.08)
 
 
-def merged(windows: Sequence[Window], most: int) -> list[Window]:
+def merged(windows: Sequence[MeasuredWindow], most: int) -> list[MeasuredWindow]:
     """At most about `most` windows, neighbours of one stage put together."""
-    size, found = max(1, -(-len(windows) // most)), list[Window]()
-    pending: list[Window] = []
+    size, found = max(1, -(-len(windows) // most)), list[MeasuredWindow]()
+    pending: list[MeasuredWindow] = []
     for number, one in enumerate(windows):
         pending.append(one)
         if len(pending) == size or number + 1 == len(windows) or windows[number + 1].stage != one.stage:
@@ -116,7 +116,7 @@ def merged(windows: Sequence[Window], most: int) -> list[Window]:
     return found
 
 
-def _latency(seconds: float, parts: Sequence[Window]) -> Drawn:
+def _latency(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
     figure, axes = _axes(seconds)
     for name in NAMES:
         line = [(one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None]
@@ -129,7 +129,7 @@ def _latency(seconds: float, parts: Sequence[Window]) -> Drawn:
     return figure, axes
 
 
-def _rates(seconds: float, parts: Sequence[Window], kind: str) -> Drawn:
+def _rates(seconds: float, parts: Sequence[MeasuredWindow], kind: str) -> Drawn:
     figure, axes = _axes(seconds)
     at = [one.to_seconds for one in parts]
     axes.plot(
@@ -150,7 +150,7 @@ def _rates(seconds: float, parts: Sequence[Window], kind: str) -> Drawn:
     return figure, axes
 
 
-def _failed(seconds: float, parts: Sequence[Window]) -> Drawn:
+def _failed(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
     figure, axes = _axes(seconds)
     names = sorted(name for name, count in total(parts).items() if count.failed)
     for name in names:
@@ -162,7 +162,7 @@ def _failed(seconds: float, parts: Sequence[Window]) -> Drawn:
     return figure, axes
 
 
-def _streams(seconds: float, parts: Sequence[Window]) -> Drawn:
+def _streams(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
     figure, axes = _axes(seconds)
     at = [one.to_seconds for one in parts]
     axes.plot(at, [one.generator.streams for one in parts], label="open streams", linewidth=1.2)
@@ -176,7 +176,7 @@ def _streams(seconds: float, parts: Sequence[Window]) -> Drawn:
     return figure, axes
 
 
-def _generator(seconds: float, parts: Sequence[Window]) -> Drawn:
+def _generator(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
     figure, axes = _axes(seconds)
     at = [one.to_seconds for one in parts]
     axes.plot(at, [one.generator.late_p99_ms or 0 for one in parts], label="late, ms", linewidth=1.2)
@@ -185,7 +185,7 @@ def _generator(seconds: float, parts: Sequence[Window]) -> Drawn:
     return figure, axes
 
 
-def _cpu(seconds: float, result: Result) -> Drawn:
+def _cpu(seconds: float, result: LoadTestResult) -> Drawn:
     figure, axes = _axes(seconds)
     looks = [one for one in result.seen if one.cpu]
     size = max(1, len(looks) // POINTS)
@@ -199,11 +199,11 @@ def _cpu(seconds: float, result: Result) -> Drawn:
     return figure, axes
 
 
-def _generated(parts: Sequence[Window]) -> Generator:
-    return generated(parts).model_copy(update={"streams": parts[-1].generator.streams})
+def _generated(parts: Sequence[MeasuredWindow]) -> GeneratorHealth:
+    return generator_health(parts).model_copy(update={"streams": parts[-1].generator.streams})
 
 
-def _weights(seconds: float, result: Result) -> Drawn:
+def _weights(seconds: float, result: LoadTestResult) -> Drawn:
     figure, axes = _axes(seconds)
     for color in COLORS:
         line = [(one.at - result.began, one.weights[color]) for one in _changes(result.seen) if color in one.weights]
@@ -212,7 +212,7 @@ def _weights(seconds: float, result: Result) -> Drawn:
     return figure, axes
 
 
-def _changes(seen: Sequence[Seen]) -> Iterator[Seen]:
+def _changes(seen: Sequence[ServiceObservation]) -> Iterator[ServiceObservation]:
     """The looks at which a share was another than before, and the first and last."""
     shown = [one for one in seen if one.weights]
     for number, one in enumerate(shown):

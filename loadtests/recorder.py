@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -10,18 +11,18 @@ import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.generator import Gathered
+from loadtests.generator import GatheredCounts
 from loadtests.measured import (
     BETWEEN_TOKENS,
     BOUNDARY_SECONDS,
     QUESTIONS,
-    Caught,
     Count,
-    Failure,
-    Result,
-    Sample,
-    Window,
-    generated,
+    FailureCount,
+    LoadTestResult,
+    MeasuredWindow,
+    RunSample,
+    TaskException,
+    generator_health,
     total,
     windows,
 )
@@ -40,15 +41,15 @@ class Recorder:
         self,
         environment: Environment,
         shape: Shape,
-        gathered: Gathered,
+        gathered: GatheredCounts,
         sends: Iterable[str],
         tell: Callable[[dict[str, object]], None],
     ) -> None:
         self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
         self._sends = tuple(sorted(set(sends)))
-        self._samples: list[Sample] = []
-        self._forgotten: list[Window] = []  # before Locust's statistics were reset: a warm-up
-        self._exceptions: list[Caught] = []
+        self._samples: list[RunSample] = []
+        self._forgotten: list[MeasuredWindow] = []  # before Locust's statistics were reset: a warm-up
+        self._exceptions: list[TaskException] = []
         self._warm_failures: dict[tuple[str, str], int] = {}
         self._began, self._clock = time.time(), time.monotonic()
         self._greenlet: gevent.Greenlet | None = None
@@ -77,7 +78,7 @@ class Recorder:
             last.model_copy(update={"counts": {name: one for name, one in last.counts.items() if name == BETWEEN_TOKENS}})
         ]
 
-    def finish(self) -> Result:
+    def finish(self) -> LoadTestResult:
         """The measurements."""
         self.over = True
         if self._greenlet is not None:
@@ -86,7 +87,7 @@ class Recorder:
         at = self._samples[-1].at_seconds if self._ended_at is None else self._ended_at
         runner = self._environment.runner
         found = self._shape
-        return Result(
+        return LoadTestResult(
             shape=found.name,
             kind=found.kind,
             plan=found.stages,
@@ -98,7 +99,7 @@ class Recorder:
             each_stage=found.each_stage,
             sends=self._sends,
             windows=[*self._forgotten, *windows(self._samples, found.warm_up_seconds)],
-            failures=[Failure(requests=name, reason=reason, count=more) for (name, reason), count in self._failures().items()
+            failures=[FailureCount(requests=name, reason=reason, count=more) for (name, reason), count in self._failures().items()
                       if (more := count - self._warm_failures.get((name, reason), 0))],
             exceptions=self._caught(),
             lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
@@ -106,14 +107,21 @@ class Recorder:
             interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
         )  # fmt: skip
 
-    def _caught(self) -> list[Caught]:
+    def _caught(self) -> list[TaskException]:
         """The exceptions of now, and those from before a reset."""
         runner = self._environment.runner
-        now = [Caught(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()] if runner else []
+        now = (
+            [TaskException(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()]
+            if runner
+            else []
+        )
         return [*(one for one in self._exceptions if one not in now), *now]
 
     def _failures(self) -> dict[tuple[str, str], int]:
-        return {(one.name, _words(one.error)): one.occurrences for one in self._environment.stats.errors.values()}
+        found: Counter[tuple[str, str]] = Counter()  # one name and reason may have two methods: a request and an event
+        for one in self._environment.stats.errors.values():
+            found[one.name, _words(one.error)] += one.occurrences
+        return found
 
     def _run(self) -> None:
         step = max(LEAST_SECONDS, min(self._shape.seconds, 86_400.0) / WINDOWS if self._shape.name != NONE else LEAST_SECONDS)
@@ -136,7 +144,7 @@ class Recorder:
         now = time.monotonic() - self._clock
         return next((end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS)  # nearer is the boundary itself
 
-    def _sample(self) -> Sample:
+    def _sample(self) -> RunSample:
         at = time.monotonic() - self._clock
         repetition, stage = self._shape.where(at)
         if self._ended_at is not None:
@@ -150,7 +158,7 @@ class Recorder:
         if known.between_tokens_ms:
             gaps = dict(known.between_tokens_ms)
             counts[BETWEEN_TOKENS] = Count(requests=sum(gaps.values()), ms=gaps)
-        return Sample(
+        return RunSample(
             at_seconds=at,
             stage=stage,
             users=runner.user_count if runner else 0,
@@ -161,7 +169,7 @@ class Recorder:
 
     def _progress(self) -> dict[str, object]:
         recent = [one for one in windows(self._samples[-12:]) if one.seconds > 0]
-        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generated(recent)
+        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generator_health(recent)
         asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
         open_ended = self._shape.seconds > 10**8
         return {

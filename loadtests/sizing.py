@@ -1,6 +1,6 @@
 """What a user costs the load generator: `python -m loadtests.sizing --host https://localhost:9443 --ca FILE`. Prints JSON lines.
 
-Runs Locust in one process with more and more users of the default mix, and reads its memory and CPU once all are there. What a user costs is the
+RunRecorder Locust in one process with more and more users of the default mix, and reads its memory and CPU once all are there. What a user costs is the
 difference between the fewest and the most, so that Python and its libraries are not in it. `LOCUST_LOAD_KEYS` holds a key, as for a load test.
 """
 
@@ -33,7 +33,7 @@ SAME_PACE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SizingRun:
     """One run, after its users had settled. `cpu`: cores in use."""
 
     users: int
@@ -45,7 +45,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class UserCost:
     """What one more user costs, and how many a worker of `memory_mib` and one core carries."""
 
     memory_kib: float
@@ -55,7 +55,7 @@ class User:
     users_by_cpu: int
 
 
-def user(low: Level, high: Level, memory_mib: float) -> User:
+def user_cost(low: SizingRun, high: SizingRun, memory_mib: float) -> UserCost:
     """From two levels. Pure. Raises ValueError where more users cost nothing, or asked less each, which is no measurement."""
     if high.questions_per_second / high.users < SAME_PACE * low.questions_per_second / low.users:
         raise ValueError(
@@ -66,7 +66,7 @@ def user(low: Level, high: Level, memory_mib: float) -> User:
     if each_mib <= 0 or each_cpu <= 0:
         raise ValueError(f"{high.users} users cost no more than {low.users}: measure with more of them, or for longer")
     process_mib = low.memory_mib - each_mib * low.users
-    return User(
+    return UserCost(
         memory_kib=round(each_mib * 1024, 1),
         cpu_ms_a_second=round(each_cpu * 1000, 3),
         process_mib=round(process_mib, 1),
@@ -75,7 +75,7 @@ def user(low: Level, high: Level, memory_mib: float) -> User:
     )
 
 
-def measure(host: str, ca: str, users: int, seconds: float) -> Level:
+def measure(host: str, ca: str, users: int, seconds: float) -> SizingRun:
     """One run of Locust, alone in its process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel", "ERROR",
@@ -98,7 +98,7 @@ def measure(host: str, ca: str, users: int, seconds: float) -> Level:
     length = sum(one.seconds for one in settled) or 1.0
     asked = sum(one.counts[name].requests for one in settled for name in QUESTIONS if name in one.counts)
     sent = sum(sum(one.generator.sent.values()) for one in settled)
-    return Level(users, round(most / 2**20, 1), round(cpu / took, 3), round(asked / length, 1), round(sent / length, 1),
+    return SizingRun(users, round(most / 2**20, 1), round(cpu / took, 3), round(asked / length, 1), round(sent / length, 1),
                  found.generator.late_p99_ms)  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def main() -> int:
         sys.stdout.write(json.dumps(asdict(levels[-1])) + "\n")
         sys.stdout.flush()
     try:
-        sys.stdout.write(json.dumps(asdict(user(levels[0], levels[-1], given.memory_mib))) + "\n")
+        sys.stdout.write(json.dumps(asdict(user_cost(levels[0], levels[-1], given.memory_mib))) + "\n")
     except ValueError as error:
         sys.stdout.write(json.dumps({"error": {"code": "not-measured", "what": str(error)}}) + "\n")
         return 1

@@ -38,7 +38,7 @@ class Table(LoadTestShape):
         if self.runner is None:
             return None
         environment = self.runner.environment
-        shape = options.chosen(environment)
+        shape = options.chosen_shape(environment)
         now = self.get_run_time()  # type: ignore[no-untyped-call]
         classes = classes_of(environment, shape)
         found = shape.level(now)
@@ -72,7 +72,7 @@ def has_tasks(user: Any, given: Any) -> bool:
     return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
 
 
-def unfit(environment: Environment, shape: Shape) -> str:
+def why_nobody_sends(environment: Environment, shape: Shape) -> str:
     """Why the classes and tags that were asked for leave a shape nobody to send it, in words; empty when they do not."""
     picked = {user.__name__ for user in environment.user_classes}
     if shape.kind == "arrivals" and Source.__name__ not in picked:

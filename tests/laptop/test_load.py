@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.measured import Result
+from loadtests.measured import LoadTestResult
 from teal.ports.target import GOLDEN
 from tests.services.ports import free_port
 from tests.services.releasing import ReleaseStack
@@ -107,7 +107,7 @@ def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: Releas
     code, rows = load(stack, tmp_path, LENIENT)
     assert code == 0, rows[-3:]
     assert rows[-1]["outcome"] == "kept"
-    found = Result.model_validate_json((tmp_path / "result.json").read_bytes())
+    found = LoadTestResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert found.failures == []
     assert found.totals["document, findable"].requests >= 1
     assert found.seen[-1].weights == {"blue": 100, "green": 0}
@@ -158,7 +158,7 @@ def test_a_load_test_ends_when_users_outside_it_suffer(stack: ReleaseStack, tmp_
     assert rows[-1]["error"]["code"] == "load-interrupted"
     assert "users outside suffered: errors > 10 %" in rows[-1]["error"]["what"]
     assert time.monotonic() - began < 90  # and not the two minutes that it was given
-    found = Result.model_validate_json((tmp_path / "result.json").read_bytes())
+    found = LoadTestResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert found.interrupted
     assert found.totals["search"].failed == sum(one.count for one in found.failures) > 0
     assert (tmp_path / "index.html").is_file()

@@ -19,7 +19,7 @@ from locust.env import Environment  # noqa: E402
 
 import loadtests.locustfile  # noqa: E402, F401 - its listeners add the options
 from loadtests import options, shapes, table  # noqa: E402
-from loadtests.generator import Gathered  # noqa: E402
+from loadtests.generator import GatheredCounts  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
 
@@ -36,14 +36,14 @@ def main(url: str, seconds: float, questions: str) -> None:
         environment = Environment(
             user_classes=everybody, host=url, parsed_options=given, stop_timeout=15.0, shape_class=table.Table()
         )
-        shape = options.chosen(environment)
+        shape = options.chosen_shape(environment)
         environment.user_classes = table.classes_of(environment, shape)
         options.resolve(environment, shape)
         runner = environment.create_local_runner()
         METER.reset()
         urllib.request.urlopen(f"{url}/seen").read()
         sends = [each for user in environment.user_classes for each in user.sends]
-        recorder = Recorder(environment, shapes.plain(USERS, seconds), Gathered(environment), sends, lambda _: None)
+        recorder = Recorder(environment, shapes.plain_shape(USERS, seconds), GatheredCounts(environment), sends, lambda _: None)
         recorder.start()
         runner.start(USERS, USERS)
         gevent.sleep(seconds)

@@ -10,13 +10,23 @@ from typing import Any
 import pytest
 
 from loadtests import evaluate, report
-from loadtests.history import Past
-from loadtests.measured import FIRST_EVENT, SEARCH, Count, Failure, Interval, Result, Seen, Window, total
+from loadtests.history import PastRun
+from loadtests.measured import (
+    FIRST_EVENT,
+    SEARCH,
+    Count,
+    FailureCount,
+    Interval,
+    LoadTestResult,
+    MeasuredWindow,
+    ServiceObservation,
+    total,
+)
 from loadtests.plots import merged, plots
-from loadtests.shapes import Stage
-from loadtests.thresholds import Rules, Threshold
+from loadtests.shapes import ShapeStage
+from loadtests.thresholds import Threshold, ThresholdFile
 
-RULES = Rules(
+RULES = ThresholdFile(
     thresholds=(
         Threshold(requests=SEARCH, at_most_percent=5, why="a test's"),
         Threshold(requests=FIRST_EVENT, at_most_percent=5, why="a test's"),
@@ -24,14 +34,14 @@ RULES = Rules(
 )
 
 
-def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> Result:
+def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> LoadTestResult:
     counts: Mapping[str, Count] = {SEARCH: Count(requests=10, failed=1, ms={taken_ms: 10})}
     parts = [
-        Window(from_seconds=at, to_seconds=at + 1, stage=0 if at < 15 else 1, users=5, counts=dict(counts))
+        MeasuredWindow(from_seconds=at, to_seconds=at + 1, stage=0 if at < 15 else 1, users=5, counts=dict(counts))
         for at in range(seconds)
     ]
-    measured = Result(shape="spike", kind="arrivals", plan=(Stage(15, 5), Stage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
-                      windows=parts, failures=[Failure(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
+    measured = LoadTestResult(shape="spike", kind="arrivals", plan=(ShapeStage(15, 5), ShapeStage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
+                      windows=parts, failures=[FailureCount(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
     return evaluate.evaluate(measured, RULES, measured.seen, {"where": "laptop"})
 
 
@@ -65,7 +75,9 @@ def test_a_page_runs_and_loads_nothing() -> None:
 
 
 def test_the_load_balancer_s_shares_are_drawn_where_they_were_seen() -> None:
-    looks = [Seen(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)]
+    looks = [
+        ServiceObservation(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)
+    ]
     with_shares = Text(report.page(result(seen=looks)))
     without = Text(report.page(result()))
     assert with_shares.tags.count("svg") == without.tags.count("svg") + 1
@@ -97,7 +109,9 @@ def numbers(svg: str) -> list[str]:
 
 def test_releases_over_time_show_goodput_and_lateness_each_on_its_own_scale() -> None:
     goodput = Interval(mean=9.0, low=8.0, high=10.0, repetitions=3)
-    past = [Past(began=n, shape="step", release=f"r{n}", outcome="kept", goodput=goodput, search_p95_ms=900.0) for n in range(3)]
+    past = [
+        PastRun(began=n, shape="step", release=f"r{n}", outcome="kept", goodput=goodput, search_p95_ms=900.0) for n in range(3)
+    ]
     words = Text(report.page(result(), earlier=past)).words
     assert {"r0", "r1", "r2", "10", "800"} <= set(words)
     assert {"goodput, a second", "search, 95 % within, ms"} <= set(words)
