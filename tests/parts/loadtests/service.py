@@ -43,7 +43,7 @@ class Seen:
 def create_app(
     refuse: float, break_streams: float, slow_seconds: float, empty: bool, spread_seconds: float = 0.0, tokens: int = 1
 ) -> Starlette:
-    chance, documents, answered = random.Random(3), dict[str, int](), count()
+    chance, documents, answered, identities = random.Random(3), dict[str, int](), count(), count()
     seen = Seen()
 
     def refused() -> Response | None:
@@ -78,7 +78,7 @@ def create_app(
 
     async def send(request: Request) -> Response:
         seen.sent.append(len((await request.json())["text"]))
-        identity = str(len(documents))
+        identity = str(next(identities))
         documents[identity] = 0
         return JSONResponse({"id": identity, "status": "queued"}, 202)
 
