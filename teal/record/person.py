@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 WHO_VARIABLE: Final = "TEAL_WHO"
-_SECTION: Final = re.compile(r"\[\s*(\w+)[^\]]*\]")
+_SECTION: Final = re.compile(r"\[\s{0,80}(\w{1,80})[^\]]{0,200}\]")
 
 
 def who(environ: Mapping[str, str] | None = None, home: Path | None = None) -> str:
