@@ -23,8 +23,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.access.authentication import demand
 from app.catalog.keys import Principal, Role
 from app.errors import UnsupportedMedia
-from app.http.dependencies import Needs, Service, caller, signing
-from app.http.json_body import Room, read_body
+from app.http.dependencies import RequireRole, Service, caller, signing
+from app.http.json_body import BodyMemory, read_body
 from app.http.unknown import takes_form
 from contract.bodies import limit_bytes
 
@@ -49,7 +49,7 @@ def fast_route(router: APIRouter, answer: Callable[..., Awaitable[Response]]) ->
     path = next(route.path for route in router.routes if isinstance(route, APIRoute) and route.endpoint is answer)
     hints = get_type_hints(answer, include_extras=True)
     needs = hints["principal"].__metadata__[0].dependency
-    if not isinstance(needs, Needs):
+    if not isinstance(needs, RequireRole):
         raise TypeError(f"{answer.__name__} must say which role it needs: Reader, Writing or Admin.")
     return FastRoute(path, hints["body"], needs.role, answer)
 
@@ -69,7 +69,7 @@ def role_rules(routers: Sequence[APIRouter]) -> tuple[RoleRule, ...]:
     found = []
     for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
         methods = _WITH_BODY & (route.methods or set())
-        needs = next((one.call for one in route.dependant.dependencies if isinstance(one.call, Needs)), None)
+        needs = next((one.call for one in route.dependant.dependencies if isinstance(one.call, RequireRole)), None)
         if methods and needs is not None:
             found.append(RoleRule(methods, route.path_regex, needs.role, takes_form(route)))
     return tuple(found)
@@ -82,7 +82,7 @@ class FastPath:
         self._app = app
         self._routes: Mapping[str, FastRoute] = {route.path: route for route in routes}
         self._rules = rules
-        self._room = Room()
+        self._room = BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY or not scope["path"].startswith("/v1/"):

@@ -16,7 +16,7 @@ from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job
 from app.errors import Unavailable
 from app.indexing.group_commit import GroupCommit
-from app.ingestion.job_queue import Held, Jobs
+from app.ingestion.job_queue import JobHolder, Jobs
 
 HOUSEKEEPING_SECONDS: Final = 3.0
 UNTOUCHED_SECONDS: Final = 6.0  # an app enqueues within milliseconds of accepting: after this it will not
@@ -70,7 +70,7 @@ class Housekeeping:
         """One pass; what is away now is tried again in the next."""
         try:
             with self._catalog.write() as session:
-                workers.beat(session, *self._me, longest := self._longest())
+                workers.write_heartbeat(session, *self._me, longest := self._longest())
             AT_ONE.set(0 if longest is None else max(0.0, (datetime.now(UTC) - longest[1]).total_seconds()))
             self._find_jobs()
             self._make_way()
@@ -151,7 +151,7 @@ class Housekeeping:
             pass
 
 
-def is_live(held: Held, live: set[tuple[str, str]]) -> bool:
+def is_live(held: JobHolder, live: set[tuple[str, str]]) -> bool:
     """Whether somebody will do the job: its executor when one took it, else any worker of its release."""
     if held.finished:
         return False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from teal.aws.platform import Platform
-from teal.aws.session import told
+from teal.aws.session import translate_aws_errors
 from teal.aws.stack_file import StackFile
 from teal.errors import BadInput
 
@@ -43,7 +43,7 @@ class Recovery:
 def recovery(rds: RDSClient, platform: Platform, at: datetime | None) -> Recovery:
     """The database that releases use now, at a moment (default: the last that RDS can). Raises BadInput for one outside its window."""
     source = instance_of(platform)
-    with told("DescribeDBInstanceAutomatedBackups", source):
+    with translate_aws_errors("DescribeDBInstanceAutomatedBackups", source):
         kept = rds.describe_db_instance_automated_backups(DBInstanceIdentifier=source)["DBInstanceAutomatedBackups"]
     window = next((one["RestoreWindow"] for one in kept if "RestoreWindow" in one), None)
     if window is None:

@@ -25,9 +25,9 @@ from app.http.routes.search import check_limits
 from app.http.schemas import AskIn
 from app.settings import Settings
 from app.text.chunk import chunk
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats import FORMATS
-from app.text.formats.pdf import joined
+from app.text.formats.pdf import join_pages
 from app.text.parse import parse
 from tests.services.patterns import product_patterns, unknown
 
@@ -246,5 +246,5 @@ def test_reading_takes_time_in_proportion(media_type: str) -> None:
 
 def test_lines_of_a_pdf_and_unknown_encodings_take_time_in_proportion() -> None:
     for name in WHOLE:
-        assert seconds_for(lambda text: joined([text.split("\n")] * 2), HOSTILE[name]) < SECONDS_FOR_100_KB, name
-        assert seconds_for(lambda text: decoded(text.encode() + b"\xe9", None), HOSTILE[name]) < SECONDS_FOR_100_KB, name
+        assert seconds_for(lambda text: join_pages([text.split("\n")] * 2), HOSTILE[name]) < SECONDS_FOR_100_KB, name
+        assert seconds_for(lambda text: decode_text(text.encode() + b"\xe9", None), HOSTILE[name]) < SECONDS_FOR_100_KB, name
