@@ -47,6 +47,7 @@ check: .venv/.installed-dev  ## style, types, import directions, locks, secrets:
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.commands.settings_table --check docs/configuration.md
+	$(BIN)/python -m loadtests.scale --check docs/scale.md
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/hadolint app/Dockerfile loadtests/Dockerfile
 	.ci/actionlint

@@ -29,7 +29,7 @@ GENERATION_PROVIDERS: Final[
 SNAPSHOT_STORES: Final[Mapping[str, str]] = {  # called with the settings, each makes an app/backup/port.py: SnapshotStore
     "folder": "app.backup.stores.folder:open_folder",
     "elasticsearch": "app.backup.stores.elasticsearch:RepositoryStore",
-    "s3": "app.backup.stores.s3:S3Store",
+    "s3": "app.backup.stores.s3:S3SnapshotStore",
 }
 SEARCH_COPIES: Final[Mapping[str, str]] = {  # app/backup/port.py: SearchCopies, for each search engine
     "embedded": "app.backup.sqlite:COPIES",

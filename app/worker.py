@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
-from app.backup.schedule import Schedule
+from app.backup.schedule import BackupSchedule
 from app.catalog import index_outbox
 from app.catalog.engine import Catalog, schema_revision
 from app.catalog.ingestion_queries import Job
@@ -23,7 +23,7 @@ from app.catalog.phases import OLDEST_REVISION
 from app.errors import TealError
 from app.indexing.group_commit import LONGEST_PAUSE_SECONDS, GroupCommit
 from app.indexing.outbox_consumer import OutboxConsumer
-from app.indexing.passages import Read, ingest_settings
+from app.indexing.passages import DocumentReader, ingest_settings
 from app.ingestion.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from app.ingestion.job_queue import APPLICATION, INGEST, REMOVE, Jobs, jobs_engine, quiet_dbos
 from app.ingestion.processor import Ingestion
@@ -53,16 +53,16 @@ log = logging.getLogger("app.worker")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerDependencies:
     """What the worker opens at its start; tests replace them by parts that misbehave."""
 
     open_writer: Callable[[Settings], SearchWriter]
     open_embedder: Callable[[Settings], Embedder | None]
     stamp: Callable[[Settings], Stamp]
-    read: Read = READERS.read
+    read: DocumentReader = READERS.read
 
 
-class Model:
+class LazyEmbedder:
     """The embedder. While its files are missing they are looked for every ten seconds, so that a model fetched later needs no restart."""
 
     def __init__(self, settings: Settings, open_embedder: Callable[[Settings], Embedder | None]) -> None:
@@ -119,7 +119,12 @@ class _Measured:
 
 
 def serve(
-    settings: Settings, parts: Parts, *, metrics_port: int | None, stop: threading.Event, metrics_address: str = LOOPBACK
+    settings: Settings,
+    parts: WorkerDependencies,
+    *,
+    metrics_port: int | None,
+    stop: threading.Event,
+    metrics_address: str = LOOPBACK,
 ) -> None:
     """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s, when the rest is left for recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
@@ -131,7 +136,7 @@ def serve(
     writer = parts.open_writer(settings)
     if not _until("the search engine", lambda: bool(writer.ensure(parts.stamp(settings))), stop):
         return
-    model = Model(settings, parts.open_embedder)
+    model = LazyEmbedder(settings, parts.open_embedder)
     model.current()
     if not _until("the catalog", lambda: _registered(catalog, settings.index), stop):
         return
@@ -145,7 +150,7 @@ def serve(
     group_commit.start()
     consumer = OutboxConsumer(catalog, writer, settings.index, parts.read, model.current, shape)
     threading.Thread(target=consumer.run, args=(stop,), name="outbox-consumer", daemon=True).start()
-    threading.Thread(target=Schedule(settings, catalog).run, args=(stop,), name="snapshots", daemon=True).start()
+    threading.Thread(target=BackupSchedule(settings, catalog).run, args=(stop,), name="snapshots", daemon=True).start()
     Observer(settings, catalog.engine, stop).start()
     housekeeping.run()
     dbos = _launch(settings, executor_id, ingestion)
@@ -200,7 +205,7 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
 def _registered(catalog: Catalog, index: str) -> bool:
     """Register the index as serving: from now on a document counts as indexed only when this index has it too, whichever color ingested it."""
     with catalog.write() as session:
-        return index_outbox.register(session, index, serving=True).serving
+        return index_outbox.register_index(session, index, serving=True).serving
 
 
 def _schema_is_ready(settings: Settings) -> bool:
@@ -223,7 +228,7 @@ def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:
     return False
 
 
-def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, parts: WorkerDependencies | None = None) -> None:
     """Entry of `python -m app.worker [--metrics-port N [--metrics-address A]]`; ends with 0 on SIGTERM and SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m app.worker", description="Takes queued documents to the search index.")
     parser.add_argument("--metrics-port", type=int, default=None, help="serve Prometheus metrics on this port")
@@ -246,12 +251,12 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
 
 
-def real_parts() -> Parts:
+def real_parts() -> WorkerDependencies:
     """The search engine and model the settings name."""
     from app.models.embed import open_embedder, stamp
     from app.search.engines import open_writer
 
-    return Parts(open_writer, open_embedder, stamp)
+    return WorkerDependencies(open_writer, open_embedder, stamp)
 
 
 if __name__ == "__main__":

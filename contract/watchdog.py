@@ -29,7 +29,7 @@ LONGEST_LEASE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Users:
+class UserOutcomes:
     """Requests of users that one color answered, and how many of those failed (5xx)."""
 
     failed: int
@@ -40,10 +40,10 @@ class Users:
         return self.failed / self.asked if self.asked else 0.0
 
 
-NOBODY: Final = Users(0, 0)
+NOBODY: Final = UserOutcomes(0, 0)
 
 
-def suffering(now: Users, before: Users) -> bool:
+def users_fail_more(now: UserOutcomes, before: UserOutcomes) -> bool:
     """Whether the active color's users fail now as they did not before the release."""
     return now.failed >= FAILED_LEAST and now.share >= FAILED_SHARE and now.share >= before.share + WORSE_BY
 
@@ -65,7 +65,9 @@ def is_promoted(record: Mapping[str, Any]) -> bool:
     return release is not None and record.get("active") == release["target"]
 
 
-def reason(record: Mapping[str, Any], new_share: int, now: datetime, users: Users = NOBODY, before: Users = NOBODY) -> str | None:
+def reason_to_return(
+    record: Mapping[str, Any], new_share: int, now: datetime, users: UserOutcomes = NOBODY, before: UserOutcomes = NOBODY
+) -> str | None:
     """Why all requests must go back to the active color at once; None while they need not.
 
     `new_share`: percent of the requests that the new color has. `users` and `before`: of the active color, lately and before the release.
@@ -76,7 +78,7 @@ def reason(record: Mapping[str, Any], new_share: int, now: datetime, users: User
     at = f"{release['id']} at {release['step']}"
     if is_unheld(record, now) and new_share > 0:
         return f"the releaser of {at} gave no sign of life while {release['target']} had {new_share} % of the requests"
-    if release["phase"] != "RollingBack" and suffering(users, before):
+    if release["phase"] != "RollingBack" and users_fail_more(users, before):
         return f"{users.failed} of {users.asked} requests to {active} failed during {at}"
     return None
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
-from loadtests.measured import Result, Seen
+from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE, Shape
 
 KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
@@ -67,7 +67,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         if options.command == "shapes":
             for shape in shapes.load(options.shapes).values():
-                tell({**asdict(shape), "seconds": shape.seconds})
+                show_progress({**asdict(shape), "seconds": shape.seconds})
             return 0
         baseline = read_result(options.baseline) if options.baseline else None
         rules = thresholds.read_rules(options.thresholds)
@@ -78,7 +78,7 @@ def main(given: Sequence[str] | None = None) -> int:
             options.about = read_result(earlier).about | options.about
         return finish(options, read_result(options.out / "measured.json"), rules, baseline)
     except (ValueError, OSError, preflight.NotReady) as error:
-        tell({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
+        show_progress({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
         return 2
 
 
@@ -87,7 +87,7 @@ def check(options: argparse.Namespace) -> None:
     if not os.environ.get(KEYS):
         raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
     if options.shape != NONE:
-        shape = shapes.find(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
+        shape = shapes.find_shape(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
         if said := shape.too_short():
             raise ValueError(said)
         enough_descriptors(shape, options.workers)
@@ -107,17 +107,19 @@ def enough_descriptors(shape: Shape, workers: int) -> None:
         )
 
 
-def finish(options: argparse.Namespace, measured: Result, rules: thresholds.Rules, baseline: Result | None) -> int:
+def finish(
+    options: argparse.Namespace, measured: LoadTestResult, rules: thresholds.ThresholdFile, baseline: LoadTestResult | None
+) -> int:
     """Judge, write result.json and index.html, say what came out."""
-    result = evaluate.evaluate(measured, rules, seen(options.out / "seen.jsonl"), options.about, baseline)
+    result = evaluate.evaluate(measured, rules, service_observations(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
     earlier = history.add(options.history, result) if options.history else []
     (options.out / "index.html").write_text(report.page(result, baseline, earlier), encoding="utf-8")
     for verdict in result.verdicts:
-        tell({"step": "threshold", **verdict})
+        show_progress({"step": "threshold", **verdict})
     for failure in result.failures:
-        tell({"step": "failure", **failure.model_dump()})
-    tell({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
+        show_progress({"step": "failure", **failure.model_dump()})
+    show_progress({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
           "page": str(options.out / "index.html"), "result": str(options.out / "result.json"),
           "goodput": result.goodput.model_dump() if result.goodput else None, "summary": report.summary(result)})  # fmt: skip
     return EXIT[result.outcome]
@@ -165,13 +167,13 @@ def locust(options: argparse.Namespace) -> int:
                 signal.signal(number, handler)
     if not (options.out / "result.json").is_file():
         if asked_to_end:
-            tell(
+            show_progress(
                 {"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}}
             )
             return INTERRUPTED
         said = (options.out / "locust.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
         what = f"Locust ended with {code}: {' '.join(said)}"
-        tell({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
+        show_progress({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
         return 2 if code == 2 else 1
     return INTERRUPTED if asked_to_end and not options.ui else code
 
@@ -181,21 +183,21 @@ def headers_of(key: str) -> dict[str, str]:
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> LoadTestResult:
     """Raises ValueError for a file that is no result."""
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return LoadTestResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(f"{path} is no result of a load test: {error.errors()[0]['msg']}") from error
 
 
-def seen(path: Path) -> list[Seen]:
+def service_observations(path: Path) -> list[ServiceObservation]:
     """What the operator's command wrote beside the run; nothing where it wrote nothing."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Seen.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
+    return [ServiceObservation.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
 
 
-def tell(row: dict[str, Any]) -> None:
+def show_progress(row: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 

@@ -8,7 +8,7 @@ from typing import Final
 PROCESSES: Final = ("constant", "poisson")
 
 
-class Schedule:
+class ArrivalSchedule:
     """`per_second` due times from `start` (seconds of a monotonic clock) on, none after `until`.
 
     Without `chance` the gaps are equal, and `phase` in [0, 1) shifts all within one gap. With it the gaps are exponential, so arrivals are a Poisson

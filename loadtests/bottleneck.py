@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests.measured import Result, Seen, Window
+from loadtests.measured import LoadTestResult, MeasuredWindow, ServiceObservation
 
 BUSY: Final = 0.85  # of a core: a process of one thread that uses so much has no more to give (Locust warns of its own at 90 %)
 MOST: Final = 0.5  # of an answer's time: one part that takes so much is where the time goes
 
 
-def cores(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> dict[str, float]:
+def cores(measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Sequence[ServiceObservation]) -> dict[str, float]:
     """Cores that each part of the service used within these windows; none where nobody looked twice."""
     if not parts:
         return {}
@@ -23,7 +23,7 @@ def cores(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> di
     return {name: max(0.0, used - first.cpu[name]) / (last.at - first.at) for name, used in last.cpu.items() if name in first.cpu}
 
 
-def name(result: Result) -> str:
+def name(result: LoadTestResult) -> str:
     """In words, or empty where nothing measured points anywhere."""
     stages = [stage for stage in result.stages if stage.seconds]
     if not stages:
@@ -41,7 +41,7 @@ def name(result: Result) -> str:
     return "; ".join(one for one in (said, where_time_goes(result)) if one)
 
 
-def where_time_goes(result: Result) -> str:
+def where_time_goes(result: LoadTestResult) -> str:
     """The part of an answer that takes most of its time, by the service's own Server-Timing."""
     own = result.generator
     parts = {part: ms for part, ms in own.server_ms.items() if part != "total"}

@@ -18,7 +18,7 @@ from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
 
 from loadtests import measured
 from loadtests.meter import METER
-from loadtests.streams import Stream, follow
+from loadtests.streams import Stream, read_stream
 
 INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
 POLL_SECONDS: Final = 1.0
@@ -30,10 +30,10 @@ _HEADERS: Final = {"Content-Type": "application/json", "Accept": "application/js
 _STREAMED: Final = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 _NO_HITS: Final = re.compile(rb'"hits"\s*:\s*\[\s*\]')
 
-Check = Callable[[bytes], "Refused | None"]
+Check = Callable[[bytes], "UnexpectedAnswer | None"]
 
 
-class Refused(Exception):
+class UnexpectedAnswer(Exception):
     """The service answered, and not with what was asked for. The text is what Locust groups failures by."""
 
 
@@ -76,21 +76,21 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
             _count(user, answer, time.perf_counter() - since, refused)
             return found
         booking = _Booking(user, answer)
-        found = follow(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
+        found = read_stream(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
         if found.first_event is None:
-            _count(user, answer, time.perf_counter() - since, Refused(found.broken or "no event"))
+            _count(user, answer, time.perf_counter() - since, UnexpectedAnswer(found.broken or "no event"))
             return found
-        broken = Refused(f"broken: {found.broken}") if found.broken is not None else None
+        broken = UnexpectedAnswer(f"broken: {found.broken}") if found.broken is not None else None
         event(user, measured.LEFT if found.left is not None else measured.END,
               next(at for at in (found.left, found.end, time.perf_counter() - since) if at is not None), broken)  # fmt: skip
         if broken is None and _good(user, found):
             METER.counted.good += 1
         return found
-    except NotSent:
+    except RequestNotSent:
         return found
     except gevent.GreenletExit:  # the run is over, and this one has had all the time to end that there is
         begun = booking is not None and booking.begun
-        event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, Refused(AT_THE_END))
+        event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
         raise
     finally:
         METER.counted.streams -= 1
@@ -131,7 +131,7 @@ def _good(user: LoadUser, found: Stream) -> bool:
     return all(user.limits.kept(name, seconds) for name, seconds in moments)
 
 
-class NotSent(Exception):
+class RequestNotSent(Exception):
     """The generator itself could not send. It is counted already, and not against the service."""
 
 
@@ -159,26 +159,26 @@ def call(
             refused = check(content)
         _count(user, answer, time.perf_counter() - since, refused)
         return content if refused is None else None
-    except NotSent:
+    except RequestNotSent:
         return None
     except gevent.GreenletExit:
-        event(user, name, time.perf_counter() - since, Refused(AT_THE_END))
+        event(user, name, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
         raise
     except Exception as error:  # noqa: BLE001 - whatever an answer makes a parser raise, the answer is what is wrong
-        event(user, name, time.perf_counter() - since, Refused(f"unreadable: {type(error).__name__}"))
+        event(user, name, time.perf_counter() - since, UnexpectedAnswer(f"unreadable: {type(error).__name__}"))
         return None
 
 
-def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> Refused | None:
-    """Why this is not the answer; None when it is. Raises NotSent where the generator is to blame."""
+def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> UnexpectedAnswer | None:
+    """Why this is not the answer; None when it is. Raises RequestNotSent where the generator is to blame."""
     if answer.status_code == 0 and (fault := own_fault(getattr(answer, "error", None))) is not None:
         METER.not_sent(name, fault)
-        raise NotSent
+        raise RequestNotSent
     if answer.status_code:
         METER.answered(name)
         if answer.headers is not None and (timing := answer.headers.get("server-timing")):
             METER.timed(str(timing))
-    return refusal(answer, wanted)
+    return unexpected_answer(answer, wanted)
 
 
 def own_fault(error: BaseException | None) -> str | None:
@@ -190,11 +190,11 @@ def own_fault(error: BaseException | None) -> str | None:
     return None
 
 
-def has_hits(content: bytes) -> Refused | None:
+def has_hits(content: bytes) -> UnexpectedAnswer | None:
     """By its bytes: to parse ten passages would cost the generator as much as to send the request."""
     if b'"hits"' not in content:
-        return Refused("unreadable: no hits in it")
-    return Refused("no hits") if _NO_HITS.search(content) else None
+        return UnexpectedAnswer("unreadable: no hits in it")
+    return UnexpectedAnswer("no hits") if _NO_HITS.search(content) else None
 
 
 def send_document(user: LoadUser, chance: random.Random, characters: int = 0) -> None:
@@ -209,7 +209,7 @@ def send_document(user: LoadUser, chance: random.Random, characters: int = 0) ->
     try:
         event(user, measured.FINDABLE, *_indexed(user, identity, since))
     except gevent.GreenletExit:
-        event(user, measured.FINDABLE, time.perf_counter() - since, Refused("not findable at the end"))
+        event(user, measured.FINDABLE, time.perf_counter() - since, UnexpectedAnswer("not findable at the end"))
         raise
     finally:
         call(user, "DELETE", f"/v1/documents/{identity}", measured.REMOVED, wanted=(200, 202, 204, 404))
@@ -223,17 +223,17 @@ def _indexed(user: LoadUser, identity: str, since: float) -> tuple[float, Except
         if status == "indexed":
             return taken, None
         if status == "failed":
-            return taken, Refused("the document failed")
+            return taken, UnexpectedAnswer("the document failed")
         gevent.sleep(POLL_SECONDS)
-    return taken, Refused(f"not findable after {INDEXED_SECONDS:.0f} s: {status}")
+    return taken, UnexpectedAnswer(f"not findable after {INDEXED_SECONDS:.0f} s: {status}")
 
 
 def _field(name: str) -> Check:
     """A check that the answer is an object with this field."""
 
-    def check(content: bytes) -> Refused | None:
+    def check(content: bytes) -> UnexpectedAnswer | None:
         found = json.loads(content)
-        return None if isinstance(found, dict) and name in found else Refused(f"unreadable: no {name}")
+        return None if isinstance(found, dict) and name in found else UnexpectedAnswer(f"unreadable: no {name}")
 
     return check
 
@@ -249,19 +249,19 @@ def event(user: LoadUser, name: str, seconds: float, error: Exception | None = N
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
 
-def refusal(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> Refused | None:
+def unexpected_answer(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
     """Why this is not the answer; None when it is. The service's own code, where it said one (RFC 9457)."""
     if answer.status_code == 0:
-        return Refused(f"no answer: {_innermost(getattr(answer, 'error', None))}")
+        return UnexpectedAnswer(f"no answer: {_innermost(getattr(answer, 'error', None))}")
     if answer.status_code in wanted:
         # A whole answer has no exception: this one was cut in its body.
         cut = answer.request_meta["exception"]
-        return Refused(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
+        return UnexpectedAnswer(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
     try:
         code = str(answer.json()["code"])
     except Exception:  # noqa: BLE001 - an error page may be anything, or cut as well
         code = "no problem document"
-    return Refused(f"{answer.status_code} {code}")
+    return UnexpectedAnswer(f"{answer.status_code} {code}")
 
 
 def _innermost(error: BaseException | None) -> str:

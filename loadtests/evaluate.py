@@ -7,21 +7,35 @@ from dataclasses import asdict
 
 from loadtests import bottleneck, compare
 from loadtests.goodput import goodput
-from loadtests.measured import QUESTIONS, Count, Outcome, Result, Seen, StageResult, Window, generated, total
+from loadtests.measured import (
+    QUESTIONS,
+    Count,
+    LoadTestResult,
+    MeasuredWindow,
+    Outcome,
+    ServiceObservation,
+    StageResult,
+    generator_health,
+    total,
+)
 from loadtests.shapes import SETTLE_SECONDS
-from loadtests.thresholds import Rules, Threshold, Verdict, judge, worst, worst_of
+from loadtests.thresholds import Threshold, ThresholdFile, Verdict, judge_thresholds, worst, worst_of
 
 
 def evaluate(
-    measured: Result, rules: Rules, seen: Sequence[Seen], about: dict[str, object], baseline: Result | None = None
-) -> Result:
+    measured: LoadTestResult,
+    rules: ThresholdFile,
+    seen: Sequence[ServiceObservation],
+    about: dict[str, object],
+    baseline: LoadTestResult | None = None,
+) -> LoadTestResult:
     """The same measurements with verdicts for all of it and for each stage."""
     rows = rules.of(measured.shape, measured.sends)
     stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
     best = knee(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
-    verdicts = judge(rows, total(judged))
-    compared = compare.against(measured, baseline, rules.baseline) if baseline is not None else ()
+    verdicts = judge_thresholds(rows, total(judged))
+    compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
     passes = [[one for one in judged if one.repetition == number] for number in range(measured.repeat)]
     found = measured.model_copy(
@@ -50,16 +64,16 @@ def knee(stages: Sequence[StageResult]) -> int | None:
     return len(stages) - 1 if stages else None
 
 
-def _judged(measured: Result, stages: Sequence[StageResult], best: int | None) -> list[Window]:
+def _judged(measured: LoadTestResult, stages: Sequence[StageResult], best: int | None) -> list[MeasuredWindow]:
     """What the verdicts are about: a search for the limit is judged where it found it; every other run as a whole, without void stages."""
     if best is not None:
-        return settled(measured.windows, best)
+        return windows_after_settling(measured.windows, best)
     void = {number for number, stage in enumerate(stages) if stage.outcome == "void"}
     return [one for one in measured.windows if not one.warm_up and one.stage not in void]
 
 
 def _outcome(
-    measured: Result, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
+    measured: LoadTestResult, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
 ) -> tuple[Outcome, str]:
     """The outcome of all, and in words why it is no more than that."""
     if measured.exceptions or measured.lost_workers or measured.generator.died:
@@ -76,9 +90,9 @@ def _outcome(
     return worst(verdicts), ""
 
 
-def settled(windows: Sequence[Window], number: int) -> list[Window]:
+def windows_after_settling(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWindow]:
     """A stage's windows without the first seconds of each repetition."""
-    found: list[Window] = []
+    found: list[MeasuredWindow] = []
     own = [one for one in windows if one.stage == number]
     for repetition in sorted({one.repetition for one in own}):
         parts = [one for one in own if one.repetition == repetition]
@@ -86,12 +100,14 @@ def settled(windows: Sequence[Window], number: int) -> list[Window]:
     return found
 
 
-def _stage(measured: Result, number: int, rules: Rules, rows: Sequence[Threshold], seen: Sequence[Seen]) -> StageResult:
-    stage, parts = measured.plan[number], settled(measured.windows, number)
-    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generated(parts)
+def _stage(
+    measured: LoadTestResult, number: int, rules: ThresholdFile, rows: Sequence[Threshold], seen: Sequence[ServiceObservation]
+) -> StageResult:
+    stage, parts = measured.plan[number], windows_after_settling(measured.windows, number)
+    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generator_health(parts)
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
-    verdicts = judge(rows, counts)
+    verdicts = judge_thresholds(rows, counts)
     outcome, why = _void(measured, number, rules.generator.late_p99_ms) or (worst(verdicts), _why(verdicts))
     passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
@@ -110,12 +126,12 @@ def _stage(measured: Result, number: int, rules: Rules, rows: Sequence[Threshold
     )
 
 
-def _void(measured: Result, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
+def _void(measured: LoadTestResult, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
     """A stage in which the generator was late, or could not send: it says nothing about the service."""
     windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
-    settled_ones = settled(measured.windows, number)
-    own = generated(settled_ones or windows)
-    if reasons := generated(windows).not_sent:
+    settled_ones = windows_after_settling(measured.windows, number)
+    own = generator_health(settled_ones or windows)
+    if reasons := generator_health(windows).not_sent:
         said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
         return "void", f"the generator could not send: {said}"
     late = own.late_p99_ms
@@ -131,7 +147,9 @@ def _why(verdicts: Sequence[Verdict]) -> str:
                      else f"{one.says}: {one.bad} of {one.samples}" for one in bad)  # fmt: skip
 
 
-def _cpu(measured: Result, parts: Sequence[Window], seen: Sequence[Seen]) -> tuple[float | None, int | None]:
+def _cpu(
+    measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Sequence[ServiceObservation]
+) -> tuple[float | None, int | None]:
     """(cores that a replica used, replicas) within these windows; None where nobody looked, or the processes changed meanwhile."""
     if not parts:
         return None, None

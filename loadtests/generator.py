@@ -13,19 +13,19 @@ from locust import log
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.measured import Generator
+from loadtests.measured import GeneratorHealth
 from loadtests.meter import METER
 
 KEY: Final = "teal"  # in Locust's reports, beside its own
 LOOK_SECONDS: Final = 0.05  # between two looks at the loop's lag: twenty samples a second, 0.1 % of a core
 
 
-class Gathered:
+class GatheredCounts:
     """What all processes counted, at the master or the only process."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._workers: dict[str, Generator] = {}
+        self._workers: dict[str, GeneratorHealth] = {}
 
     def reset(self) -> None:
         self._workers.clear()
@@ -33,19 +33,19 @@ class Gathered:
     def take(self, client_id: str, data: dict[str, Any]) -> None:
         """Listens to `worker_report`."""
         if KEY in data:
-            news = Generator.model_validate(data[KEY])
-            before = self._workers.get(client_id) or Generator()
+            news = GeneratorHealth.model_validate(data[KEY])
+            before = self._workers.get(client_id) or GeneratorHealth()
             # `news` first: its states are the latest ones.
             self._workers[client_id] = news.plus(before)
 
-    def now(self) -> Generator:
+    def now(self) -> GeneratorHealth:
         """Since the start of the run. CPU: the busiest process, as Locust samples it every five seconds."""
         runner = self._environment.runner
         if not isinstance(runner, MasterRunner):
             METER.counted.died = int(bool(log.unhandled_greenlet_exception))
             own = METER.counted.model_copy(deep=True)
             return own.model_copy(update={"cpu_percent": runner.current_cpu_usage if runner else 0.0})
-        found = Generator(died=int(bool(log.unhandled_greenlet_exception)))
+        found = GeneratorHealth(died=int(bool(log.unhandled_greenlet_exception)))
         for one in self._workers.values():
             found = found.plus(one)
         streams = sum(one.streams for one in self._workers.values())

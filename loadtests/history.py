@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loadtests.measured import QUESTIONS, Count, Interval, Result
+from loadtests.measured import QUESTIONS, Count, Interval, LoadTestResult
 
 
-class Past(BaseModel):
+class PastRun(BaseModel):
     """What is kept of a run: enough to see a slow change. `release`: of the service, where the command that ran the load test knew it."""
 
     model_config = ConfigDict(extra="ignore")
@@ -23,11 +23,11 @@ class Past(BaseModel):
     first_event_p95_ms: float | None = None
 
 
-def add(path: Path, result: Result) -> list[Past]:
+def add(path: Path, result: LoadTestResult) -> list[PastRun]:
     """Append this run, and give all of its shape and place, oldest first. A run that is reported again replaces its line."""
     totals = result.totals
     search, first_event = ((totals.get(name) or Count()).percentile_ms(0.95) for name in QUESTIONS)
-    mine = Past(
+    mine = PastRun(
         began=result.began,
         shape=result.shape,
         where=str(result.about.get("where", result.host)),
@@ -46,12 +46,12 @@ def add(path: Path, result: Result) -> list[Past]:
     return [one for one in found if (one.shape, one.where) == (mine.shape, mine.where)]
 
 
-def read_history(path: Path) -> list[Past]:
+def read_history(path: Path) -> list[PastRun]:
     """Raises ValueError, naming the line, for a file that is none."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else (), start=1):
         try:
-            found.append(Past.model_validate_json(line))
+            found.append(PastRun.model_validate_json(line))
         except ValidationError as error:
             raise ValueError(f"{path}, line {number}: {error.errors()[0]['msg']}") from error
     return found

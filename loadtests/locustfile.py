@@ -66,7 +66,7 @@ class Table(LoadTestShape):
         if self.runner is None:
             return None
         environment = self.runner.environment
-        shape = options.chosen(environment)
+        shape = options.chosen_shape(environment)
         now = self.get_run_time()  # type: ignore[no-untyped-call]
         classes = classes_of(environment, shape)
         found = shape.level(now)
@@ -100,23 +100,23 @@ def has_tasks(user: Any, given: Any) -> bool:
     return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
 
 
-class Runs:
+class RunRecorder:
     """The master, or the only process, writes down what all counted, one run after the other."""
 
     def __init__(self, environment: Environment) -> None:
-        self.environment, self.gathered = environment, generator.Gathered(environment)
+        self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
         self.number = 0
 
     def start(self, **_: Any) -> None:
         if self.recorder is not None and not self.recorder.over:
             return
-        shape = options.chosen(self.environment)
+        shape = options.chosen_shape(self.environment)
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
         sends = [name for user in classes_of(self.environment, shape) for name in user.sends]
-        self.recorder = Recorder(self.environment, shape, self.gathered, sends, tell)
+        self.recorder = Recorder(self.environment, shape, self.gathered, sends, write_json_line)
         self.recorder.start()
 
     def stopping(self, **_: Any) -> None:
@@ -146,7 +146,7 @@ class Runs:
         folder = Path(given.load_out, first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "measured.json").write_text(measured.model_dump_json(), encoding="utf-8")
-        tell({"step": "measured", "path": str(folder / "measured.json")})
+        write_json_line({"step": "measured", "path": str(folder / "measured.json")})
         command = [*REPORTER, "--out", str(folder), "--thresholds", given.load_thresholds, "--about", self.about()]
         command += ["--baseline", given.load_baseline] if given.load_baseline else []
         command += ["--history", given.load_history] if given.load_history else []
@@ -161,7 +161,7 @@ class Runs:
         given: Any = self.environment.parsed_options
         runner = self.environment.runner
         workers = len(runner.clients) if isinstance(runner, MasterRunner) else 0
-        return json.dumps({"workers": workers, "scale": given.load_scale, "arrivals": options.chosen(self.environment).arrivals,
+        return json.dumps({"workers": workers, "scale": given.load_scale, "arrivals": options.chosen_shape(self.environment).arrivals,
                            **json.loads(given.load_about)})  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         )
     if given.headless:
         end_gently()
-    runs = Runs(environment)
+    runs = RunRecorder(environment)
     listen(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
         sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
@@ -190,7 +190,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     if web_ui is not None:
         page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
-        tell({"step": "master", "detail": "waiting for workers"})
+        write_json_line({"step": "master", "detail": "waiting for workers"})
 
 
 def sends(environment: Environment) -> None:
@@ -203,7 +203,7 @@ def begin_counting(environment: Environment, **_: Any) -> None:
     """A run begins in a process that has users."""
     METER.reset()
     given: Any = environment.parsed_options
-    Source.until = time.perf_counter() + options.resolved(given.load_resolved).seconds
+    Source.until = time.perf_counter() + options.resolved_options(given.load_resolved).seconds
 
 
 def end_gently() -> None:
@@ -215,7 +215,7 @@ def end_gently() -> None:
         gevent.signal_handler(number, gevent.kill, main, KeyboardInterrupt)
 
 
-def tell(row: dict[str, object]) -> None:
+def write_json_line(row: dict[str, object]) -> None:
     """One JSON line for who started this."""
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a load test measured, as data: counts with histograms, windows of time, stages. `result.json` is one `Result`."""
+"""What a load test measured, as data: counts with histograms, windows of time, stages. `result.json` is one `LoadTestResult`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loadtests.shapes import Stage
+from loadtests.shapes import ShapeStage
 
 TOP_K: Final = 10  # hits of a search
 SEARCH: Final = "search"
@@ -67,7 +67,7 @@ class Count(_Data):
 Counts = Mapping[str, Count]
 
 
-class Generator(_Data):
+class GeneratorHealth(_Data):
     """What the load generator knows of itself, all processes together: whether it kept its own times, and what it sent.
 
     `sent`, `answered`: requests by name; answered is every HTTP status, whatever it said. `not_sent`: reasons of the generator's own, such as no file
@@ -89,7 +89,7 @@ class Generator(_Data):
     streams: int = 0
     cpu_percent: float = 0.0
 
-    def plus(self, other: Generator, sign: int = 1) -> Generator:
+    def plus(self, other: GeneratorHealth, sign: int = 1) -> GeneratorHealth:
         """Everything that is counted, added up; what is a state (`streams`, `cpu_percent`) is this one's."""
         changed: dict[str, Any] = {}
         for name in TALLIES:
@@ -99,7 +99,7 @@ class Generator(_Data):
             changed[name] = getattr(self, name) + sign * getattr(other, name)
         return self.model_copy(update=changed)
 
-    def minus(self, before: Generator) -> Generator:
+    def minus(self, before: GeneratorHealth) -> GeneratorHealth:
         return self.plus(before, -1)
 
     @property
@@ -113,18 +113,18 @@ TALLIES: Final = ("sent", "answered", "not_sent", "late_ms", "lag_ms", "between_
 COUNTERS: Final = ("good", "tokens", "died", "server_timed")
 
 
-class Sample(_Data):
+class RunSample(_Data):
     """Everything counted since the start, at one moment. `stage`: None before the first (warm-up) and when the shape is over."""
 
     at_seconds: float
     stage: int | None
     users: int
     counts: dict[str, Count]
-    generator: Generator = Field(default_factory=Generator)
+    generator: GeneratorHealth = Field(default_factory=GeneratorHealth)
     repetition: int = 0
 
 
-class Window(_Data):
+class MeasuredWindow(_Data):
     """What was counted between two samples. `warm_up`: kept apart, in no total and no verdict."""
 
     from_seconds: float
@@ -132,7 +132,7 @@ class Window(_Data):
     stage: int | None
     users: int
     counts: dict[str, Count]
-    generator: Generator = Field(default_factory=Generator)
+    generator: GeneratorHealth = Field(default_factory=GeneratorHealth)
     repetition: int = 0
     warm_up: bool = False
 
@@ -141,7 +141,7 @@ class Window(_Data):
         return self.to_seconds - self.from_seconds
 
 
-class Seen(_Data):
+class ServiceObservation(_Data):
     """What the operator's command saw of the service at one moment: shares of the load balancer, processes, CPU seconds they have used."""
 
     at: float  # Unix seconds
@@ -151,13 +151,13 @@ class Seen(_Data):
     cpu: dict[str, float] = Field(default_factory=dict)  # CPU seconds used so far, by part: app, engine, database
 
 
-class Failure(_Data):
+class FailureCount(_Data):
     requests: str
     reason: str
     count: int
 
 
-class Caught(_Data):
+class TaskException(_Data):
     """An exception that a user's task let through and Locust caught: the load test's own mistake, so the run has failed."""
 
     message: str
@@ -193,13 +193,13 @@ class StageResult(_Data):
     cpu: dict[str, float] = Field(default_factory=dict)  # cores in use by part of the service: app, engine, database
 
 
-class Result(_Data):
+class LoadTestResult(_Data):
     """One run. `about`: what the numbers hold for, for people."""
 
     version: int = 2
     shape: str
     kind: str  # users or arrivals
-    plan: tuple[Stage, ...]  # as it was run
+    plan: tuple[ShapeStage, ...]  # as it was run
     host: str
     began: float  # Unix seconds
     seconds: float
@@ -208,12 +208,12 @@ class Result(_Data):
     repeat: int = 1
     each_stage: bool = False
     sends: tuple[str, ...] = ()  # names of requests that its users may send; empty: any
-    windows: list[Window]
-    failures: list[Failure] = Field(default_factory=list)
-    exceptions: list[Caught] = Field(default_factory=list)
+    windows: list[MeasuredWindow]
+    failures: list[FailureCount] = Field(default_factory=list)
+    exceptions: list[TaskException] = Field(default_factory=list)
     lost_workers: int = 0
     interrupted: bool = False
-    seen: list[Seen] = Field(default_factory=list)
+    seen: list[ServiceObservation] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
     stages: list[StageResult] = Field(default_factory=list)
     goodput: Interval | None = None  # at the knee of a step run, else over the whole run
@@ -228,35 +228,35 @@ class Result(_Data):
         return total(one for one in self.windows if not one.warm_up)
 
     @property
-    def generator(self) -> Generator:
+    def generator(self) -> GeneratorHealth:
         """What the generator did in the whole run, the warm-up included: a server that counts has seen that, too."""
-        return generated(self.windows)
+        return generator_health(self.windows)
 
 
 BOUNDARY_SECONDS: Final = 0.05  # a sample is taken that near to the moment it was meant for
 
 
-def windows(samples: Sequence[Sample], warm_up_seconds: float = 0.0) -> list[Window]:
+def windows(samples: Sequence[RunSample], warm_up_seconds: float = 0.0) -> list[MeasuredWindow]:
     """Between each two samples; a window belongs to the stage in which it began: one is sampled at the end of each stage."""
     found = []
     for before, after in pairwise(samples):
         counts = {name: count.minus(before.counts.get(name) or Count()) for name, count in after.counts.items()}
-        found.append(Window(from_seconds=before.at_seconds, to_seconds=after.at_seconds, stage=before.stage, users=after.users,
+        found.append(MeasuredWindow(from_seconds=before.at_seconds, to_seconds=after.at_seconds, stage=before.stage, users=after.users,
                             counts={name: count for name, count in counts.items() if count.requests or count.failed},
                             generator=after.generator.minus(before.generator), repetition=before.repetition,
                             warm_up=before.at_seconds < warm_up_seconds - BOUNDARY_SECONDS))  # fmt: skip
     return found
 
 
-def generated(parts: Iterable[Window]) -> Generator:
+def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
     """What the generator did in many windows together; its CPU is the highest of them."""
-    found, busiest = Generator(), 0.0
+    found, busiest = GeneratorHealth(), 0.0
     for part in parts:
         found, busiest = found.plus(part.generator), max(busiest, part.generator.cpu_percent)
     return found.model_copy(update={"cpu_percent": busiest})
 
 
-def total(parts: Iterable[Window]) -> dict[str, Count]:
+def total(parts: Iterable[MeasuredWindow]) -> dict[str, Count]:
     """The counts of many windows together."""
     found: dict[str, Count] = {}
     for part in parts:

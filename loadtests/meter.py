@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from loadtests.measured import Generator
+from loadtests.measured import GeneratorHealth
 
 
 class Meter:
     """Counts of one process since the start of a run. Attributes are plain dictionaries, because each request writes to them."""
 
     def __init__(self) -> None:
-        self.counted, self.reported = Generator(), Generator()
+        self.counted, self.reported = GeneratorHealth(), GeneratorHealth()
 
     def reset(self) -> None:
         """A new run begins. Streams that are still open stay counted: they will be closed."""
-        self.counted, self.reported = Generator(streams=self.counted.streams), Generator()
+        self.counted, self.reported = GeneratorHealth(streams=self.counted.streams), GeneratorHealth()
 
     def sent(self, name: str, late_seconds: float | None) -> None:
         """A request goes out, so long after it was due; None: it was not due at a time of its own."""

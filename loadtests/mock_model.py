@@ -31,7 +31,7 @@ _SENTENCE: Final = "This sentence is a mock model's and says nothing about the q
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class MockBehaviour:
     """Milliseconds to the first token, tokens a second, tokens an answer; percent of calls limited (429), failed (500), broken off."""
 
     first: float = 200.0
@@ -42,7 +42,7 @@ class Behaviour:
     broken: float = 0.0
 
 
-def behaviour(model: str) -> Behaviour:
+def behaviour(model: str) -> MockBehaviour:
     """What a model's name asks for. Raises ValueError for a name that is not understood whole."""
     name, *parts = model.split(",")
     found = [_PART.fullmatch(part) for part in parts]
@@ -50,13 +50,13 @@ def behaviour(model: str) -> Behaviour:
         raise ValueError(
             f"no such model: {model!r}; names are like {NAME},first=200ms,rate=50,tokens=60,limited=0,failed=0,broken=0"
         )
-    wanted = Behaviour(**{match[1]: float(match[2]) for match in found if match})
+    wanted = MockBehaviour(**{match[1]: float(match[2]) for match in found if match})
     if wanted.rate <= 0 or wanted.limited + wanted.failed + wanted.broken > 100:
         raise ValueError(f"no such model: {model!r}: the rate must be above 0, and shares together at most 100")
     return wanted
 
 
-def fate(wanted: Behaviour, chance: random.Random) -> str:
+def outcome_of_call(wanted: MockBehaviour, chance: random.Random) -> str:
     """What becomes of one call: `limited`, `failed`, `broken`, or `answered`."""
     drawn = chance.random() * 100
     for name in ("limited", "failed", "broken"):
@@ -70,7 +70,7 @@ class BrokenOff(Exception):
     """The connection ends in the middle of the answer, as it would if the model's server died."""
 
 
-async def pieces(wanted: Behaviour, *, broken: bool, model: str = NAME) -> AsyncIterator[bytes]:
+async def pieces(wanted: MockBehaviour, *, broken: bool, model: str = NAME) -> AsyncIterator[bytes]:
     """The events of one answer, at its pace, each with all that the protocol demands: OpenAI's own client reads it, too.
     Raises BrokenOff half way when it is to break."""
     whole = {"id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 0, "model": model}
@@ -95,7 +95,7 @@ def create_app() -> Starlette:
             wanted = behaviour(model)
         except ValueError as error:
             return _error(404, str(error))
-        happens = fate(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - which calls fail, no secret
+        happens = outcome_of_call(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - which calls fail, no secret
         if happens == "limited":
             return _error(429, "too many requests, as the model's name asks for")
         if happens == "failed":

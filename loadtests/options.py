@@ -76,14 +76,14 @@ def _own_shapes() -> str:
     return str(first.parse_known_args(sys.argv[1:])[0].load_shapes)
 
 
-def chosen(environment: Environment) -> Shape:
+def chosen_shape(environment: Environment) -> Shape:
     """The shape of the options, as it will be run. Without Locust's shape class (its page's "Default") it is the plain one."""
     given: Any = environment.parsed_options
     if given.load_shape == NONE or environment.shape_class is None:
-        found = shapes.plain(given.num_users or 1, float(given.run_time) if given.run_time else None)
+        found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None
-        found = shapes.find(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
+        found = shapes.find_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
     return replace(
         found,
         arrivals=given.load_arrivals or found.arrivals,
@@ -93,7 +93,7 @@ def chosen(environment: Environment) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedOptions:
     """What users must know, wherever they run: limits of a good answer in seconds, how requests arrive, and for how long."""
 
     slos: dict[str, float]
@@ -107,10 +107,10 @@ def resolve(environment: Environment, shape: Shape) -> None:
     given: Any = environment.parsed_options
     slos = thresholds.read_rules(Path(given.load_thresholds)).slos()
     mix = dict(shape.mix) if shape.kind == "arrivals" else {}
-    given.load_resolved = json.dumps(asdict(Resolved(slos, mix, shape.arrivals, shape.seconds)))
+    given.load_resolved = json.dumps(asdict(ResolvedOptions(slos, mix, shape.arrivals, shape.seconds)))
 
 
 @functools.cache
-def resolved(text: str) -> Resolved:
+def resolved_options(text: str) -> ResolvedOptions:
     """The option's value: the same for all users of a run."""
-    return Resolved(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})
+    return ResolvedOptions(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})

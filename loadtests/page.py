@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from loadtests.generator import Gathered
+from loadtests.generator import GatheredCounts
 
 FILES: Final = ("index.html", "result.json", "measured.json")
 QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -20,10 +20,10 @@ _LIST: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Re
 <ul>{% for run in runs %}<li>{{ run }}: {% for name in files %}<a href="reports/{{ run }}/{{ name }}">{{ name }}</a> {% endfor %}</li>{% endfor %}</ul></html>"""
 
 
-def extend(web_ui: Any, environment: Environment, gathered: Gathered, out: Path) -> None:
+def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out: Path) -> None:
     """Add the routes. They need a login where Locust's own do (--web-login)."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collected(environment, gathered))
+    registry.register(LocustCollector(environment, gathered))
 
     def reports() -> str:
         found = sorted((path.parent.name for path in out.glob("*/result.json")), reverse=True)
@@ -42,10 +42,10 @@ def extend(web_ui: Any, environment: Environment, gathered: Gathered, out: Path)
     web_ui.app.add_url_rule("/metrics", view_func=metrics)
 
 
-class Collected:
+class LocustCollector:
     """Locust's statistics in Prometheus's form, read when they are asked for."""
 
-    def __init__(self, environment: Environment, gathered: Gathered) -> None:
+    def __init__(self, environment: Environment, gathered: GatheredCounts) -> None:
         self._environment, self._gathered = environment, gathered
 
     def collect(self) -> Iterable[Metric]:

@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from loadtests.history import Past
+from loadtests.history import PastRun
 from loadtests.measured import (
     END,
     FIRST_EVENT,
@@ -21,11 +21,11 @@ from loadtests.measured import (
     QUESTIONS,
     SEARCH,
     Count,
-    Generator,
-    Result,
-    Seen,
-    Window,
-    generated,
+    GeneratorHealth,
+    LoadTestResult,
+    MeasuredWindow,
+    ServiceObservation,
+    generator_health,
     total,
 )
 
@@ -44,7 +44,7 @@ _STYLE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def plots(result: Result, beside: Result | None = None) -> dict[str, str]:
+def plots(result: LoadTestResult, beside: LoadTestResult | None = None) -> dict[str, str]:
     """{heading: SVG}. Seconds since the start lie on the horizontal axis of all; two runs `beside` each other have the same one."""
     parts = merged(result.windows, POINTS)
     long = result if beside is None or beside.seconds <= result.seconds else result.model_copy(update={"seconds": beside.seconds})
@@ -64,7 +64,7 @@ def plots(result: Result, beside: Result | None = None) -> dict[str, str]:
     return found
 
 
-def over_time(earlier: Sequence[Past]) -> str:
+def over_time(earlier: Sequence[PastRun]) -> str:
     """Goodput with its intervals, and p95 of searches, run after run: a slow change shows here."""
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
@@ -84,10 +84,10 @@ def over_time(earlier: Sequence[Past]) -> str:
         return _svg(figure, axes, "run, oldest first")
 
 
-def merged(windows: Sequence[Window], most: int) -> list[Window]:
+def merged(windows: Sequence[MeasuredWindow], most: int) -> list[MeasuredWindow]:
     """At most about `most` windows, neighbours of one stage put together."""
-    size, found = max(1, -(-len(windows) // most)), list[Window]()
-    pending: list[Window] = []
+    size, found = max(1, -(-len(windows) // most)), list[MeasuredWindow]()
+    pending: list[MeasuredWindow] = []
     for number, one in enumerate(windows):
         pending.append(one)
         if len(pending) == size or number + 1 == len(windows) or windows[number + 1].stage != one.stage:
@@ -97,7 +97,7 @@ def merged(windows: Sequence[Window], most: int) -> list[Window]:
     return found
 
 
-def _latency(result: Result, parts: Sequence[Window]) -> str:
+def _latency(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
     with _axes(result) as (figure, axes):
         for name in NAMES:
             line = [
@@ -112,7 +112,7 @@ def _latency(result: Result, parts: Sequence[Window]) -> str:
         return _svg(figure, axes)
 
 
-def _rates(result: Result, parts: Sequence[Window]) -> str:
+def _rates(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
     with _axes(result) as (figure, axes):
         at = [one.to_seconds for one in parts]
         axes.plot(
@@ -133,7 +133,7 @@ def _rates(result: Result, parts: Sequence[Window]) -> str:
         return _svg(figure, axes)
 
 
-def _failed(result: Result, parts: Sequence[Window]) -> str:
+def _failed(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
     with _axes(result) as (figure, axes):
         names = sorted(name for name, count in total(parts).items() if count.failed)
         for name in names:
@@ -145,7 +145,7 @@ def _failed(result: Result, parts: Sequence[Window]) -> str:
         return _svg(figure, axes)
 
 
-def _streams(result: Result, parts: Sequence[Window]) -> str:
+def _streams(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
     with _axes(result) as (figure, axes):
         at = [one.to_seconds for one in parts]
         axes.plot(at, [one.generator.streams for one in parts], label="open streams", linewidth=1.2)
@@ -159,7 +159,7 @@ def _streams(result: Result, parts: Sequence[Window]) -> str:
         return _svg(figure, axes)
 
 
-def _generator(result: Result, parts: Sequence[Window]) -> str:
+def _generator(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
     with _axes(result) as (figure, axes):
         at = [one.to_seconds for one in parts]
         axes.plot(at, [one.generator.late_p99_ms or 0 for one in parts], label="late, ms", linewidth=1.2)
@@ -168,7 +168,7 @@ def _generator(result: Result, parts: Sequence[Window]) -> str:
         return _svg(figure, axes)
 
 
-def _cpu(result: Result) -> str:
+def _cpu(result: LoadTestResult) -> str:
     with _axes(result) as (figure, axes):
         looks = [one for one in result.seen if one.cpu]
         size = max(1, len(looks) // POINTS)
@@ -182,11 +182,11 @@ def _cpu(result: Result) -> str:
         return _svg(figure, axes)
 
 
-def _generated(parts: Sequence[Window]) -> Generator:
-    return generated(parts).model_copy(update={"streams": parts[-1].generator.streams})
+def _generated(parts: Sequence[MeasuredWindow]) -> GeneratorHealth:
+    return generator_health(parts).model_copy(update={"streams": parts[-1].generator.streams})
 
 
-def _weights(result: Result) -> str:
+def _weights(result: LoadTestResult) -> str:
     with _axes(result) as (figure, axes):
         for color in COLORS:
             line = [(one.at - result.began, one.weights[color]) for one in _changes(result.seen) if color in one.weights]
@@ -195,7 +195,7 @@ def _weights(result: Result) -> str:
         return _svg(figure, axes)
 
 
-def _changes(seen: Sequence[Seen]) -> Iterator[Seen]:
+def _changes(seen: Sequence[ServiceObservation]) -> Iterator[ServiceObservation]:
     """The looks at which a share was another than before, and the first and last."""
     shown = [one for one in seen if one.weights]
     for number, one in enumerate(shown):
@@ -208,7 +208,7 @@ def _count(counts: Mapping[str, Count], name: str) -> Count:
 
 
 @contextmanager
-def _axes(result: Result) -> Iterator[tuple[Figure, Any]]:
+def _axes(result: LoadTestResult) -> Iterator[tuple[Figure, Any]]:
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
         axes = figure.add_axes(PLACE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from loadtests.measured import TOP_K
-from loadtests.questions import Question
+from loadtests.questions import LoadQuestion
 
 LEAST_FOUND = 0.5  # of the questions that were answered: with fewer it is another corpus than the questions are about
 SECONDS = 10.0  # for one request of an idle service
@@ -24,7 +24,7 @@ class NotReady(Exception):
     """Load would measure nothing. The text says what to do."""
 
 
-def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[Question]) -> str:
+def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[LoadQuestion]) -> str:
     """How many of the questions find their source, in words. Bad answers are tolerated while any comes: the load test will judge them.
 
     Raises NotReady when the service answers nothing, refuses the key, or most questions find nothing: each would count as a failure.
@@ -55,7 +55,7 @@ def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequenc
     return f"{len(asked)} questions, {found} with hits, {right} with their source among the first {TOP_K}{bad}"
 
 
-def _hits(http: httpx.Client, host: str, question: Question) -> tuple[list[dict[str, str]] | None, str]:
+def _hits(http: httpx.Client, host: str, question: LoadQuestion) -> tuple[list[dict[str, str]] | None, str]:
     """(hits, why there are none). Raises NotReady for a key that is refused."""
     said = ""
     for number in range(TRIES):

@@ -15,7 +15,7 @@ REPEATED: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LoadQuestion:
     """`source`: a part of the document's source that holds the answer; empty: unknown."""
 
     text: str
@@ -23,7 +23,7 @@ class Question:
 
 
 @functools.cache  # each user of a load test has them
-def load(path: Path) -> tuple[Question, ...]:
+def load(path: Path) -> tuple[LoadQuestion, ...]:
     """Lines {"question", "source"?}. Raises ValueError with the line that is none, or when there are none."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
@@ -31,7 +31,7 @@ def load(path: Path) -> tuple[Question, ...]:
             continue
         try:
             row = json.loads(line)
-            found.append(Question(str(row["question"]), str(row.get("source") or "")))
+            found.append(LoadQuestion(str(row["question"]), str(row.get("source") or "")))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f'{path}, line {number}: not {{"question": ..., "source": ...}}') from None
     if not found:
@@ -39,6 +39,6 @@ def load(path: Path) -> tuple[Question, ...]:
     return tuple(found)
 
 
-def worded(question: Question, chance: random.Random) -> str:
+def with_wording(question: LoadQuestion, chance: random.Random) -> str:
     """The question word for word, or, seven times in ten, with a number of its own, which no cache has seen."""
     return question.text if chance.random() < REPEATED else f"{question.text} ({chance.randrange(10**9)})"

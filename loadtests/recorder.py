@@ -10,8 +10,19 @@ import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.generator import Gathered
-from loadtests.measured import BETWEEN_TOKENS, QUESTIONS, Caught, Count, Failure, Result, Sample, generated, total, windows
+from loadtests.generator import GatheredCounts
+from loadtests.measured import (
+    BETWEEN_TOKENS,
+    QUESTIONS,
+    Count,
+    FailureCount,
+    LoadTestResult,
+    RunSample,
+    TaskException,
+    generator_health,
+    total,
+    windows,
+)
 from loadtests.shapes import NONE, Shape
 
 WINDOWS: Final = 240  # of a run, at most: enough for a plot, and an hour's file stays below a few MB
@@ -27,13 +38,13 @@ class Recorder:
         self,
         environment: Environment,
         shape: Shape,
-        gathered: Gathered,
+        gathered: GatheredCounts,
         sends: Iterable[str],
         tell: Callable[[dict[str, object]], None],
     ) -> None:
         self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
         self._sends = tuple(sorted(set(sends)))
-        self._samples: list[Sample] = []
+        self._samples: list[RunSample] = []
         self._began, self._clock = time.time(), time.monotonic()
         self._greenlet: gevent.Greenlet | None = None
         self._ended_at: float | None = None
@@ -47,7 +58,7 @@ class Recorder:
         """The run was told to end now; what follows is waiting for the last answers."""
         self._ended_at = time.monotonic() - self._clock
 
-    def finish(self) -> Result:
+    def finish(self) -> LoadTestResult:
         """The measurements."""
         self.over = True
         if self._greenlet is not None:
@@ -56,7 +67,7 @@ class Recorder:
         at = self._samples[-1].at_seconds if self._ended_at is None else self._ended_at
         runner = self._environment.runner
         found = self._shape
-        return Result(
+        return LoadTestResult(
             shape=found.name,
             kind=found.kind,
             plan=found.stages,
@@ -68,9 +79,9 @@ class Recorder:
             each_stage=found.each_stage,
             sends=self._sends,
             windows=windows(self._samples, found.warm_up_seconds),
-            failures=[Failure(requests=one.name, reason=_words(one.error), count=one.occurrences)
+            failures=[FailureCount(requests=one.name, reason=_words(one.error), count=one.occurrences)
                       for one in self._environment.stats.errors.values()],
-            exceptions=[Caught(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()] if runner else [],
+            exceptions=[TaskException(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()] if runner else [],
             lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
             # Without a time of its own, a plain run is over when somebody says so.
             interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
@@ -91,7 +102,7 @@ class Recorder:
         now = time.monotonic() - self._clock
         return next((end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS)  # nearer is the boundary itself
 
-    def _sample(self) -> Sample:
+    def _sample(self) -> RunSample:
         at = time.monotonic() - self._clock
         repetition, stage = self._shape.where(at)
         runner, known = self._environment.runner, self._gathered.now()
@@ -103,7 +114,7 @@ class Recorder:
         if known.between_tokens_ms:
             gaps = dict(known.between_tokens_ms)
             counts[BETWEEN_TOKENS] = Count(requests=sum(gaps.values()), ms=gaps)
-        return Sample(
+        return RunSample(
             at_seconds=at,
             stage=stage,
             users=runner.user_count if runner else 0,
@@ -114,7 +125,7 @@ class Recorder:
 
     def _progress(self) -> dict[str, object]:
         recent = [one for one in windows(self._samples[-12:]) if one.seconds > 0]
-        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generated(recent)
+        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generator_health(recent)
         asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
         open_ended = self._shape.seconds > 10**8
         return {

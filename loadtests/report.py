@@ -12,15 +12,15 @@ import jinja2
 from markupsafe import Markup
 
 from loadtests.evaluate import knee
-from loadtests.history import Past
-from loadtests.measured import Count, Result
+from loadtests.history import PastRun
+from loadtests.measured import Count, LoadTestResult
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
 SHARES: Final = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One name of requests, and the same in the baseline, beside it."""
 
     name: str
@@ -37,17 +37,17 @@ class Row:
         return now / then if now is not None and then else None
 
 
-def rows(result: Result, baseline: Result | None = None) -> list[Row]:
+def rows(result: LoadTestResult, baseline: LoadTestResult | None = None) -> list[ReportRow]:
     """Every name in alphabetical order."""
     before = baseline.totals if baseline else {}
     return [_row(name, count, result.seconds, before.get(name)) for name, count in sorted(result.totals.items())]
 
 
-def _row(name: str, count: Count, seconds: float, before: Count | None) -> Row:
+def _row(name: str, count: Count, seconds: float, before: Count | None) -> ReportRow:
     def of(one: Count) -> tuple[float | None, ...]:
         return tuple(one.percentile_ms(share) for share in SHARES)
 
-    return Row(
+    return ReportRow(
         name,
         count.requests,
         count.requests / seconds if seconds else 0.0,
@@ -62,7 +62,7 @@ def _failed_percent(count: Count) -> float:
     return 100 * count.failed / count.requests if count.requests else 0.0
 
 
-def page(result: Result, baseline: Result | None = None, earlier: Sequence[Past] = ()) -> str:
+def page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier: Sequence[PastRun] = ()) -> str:
     """The whole page; beside a baseline, its plots stand beside this run's."""
     from loadtests.plots import over_time, plots  # matplotlib takes a second to import
 
@@ -78,12 +78,12 @@ def page(result: Result, baseline: Result | None = None, earlier: Sequence[Past]
         plots_before={heading: Markup(svg) for heading, svg in plots(baseline, beside=result).items()} if baseline else {},  # noqa: S704
         over_time=Markup(over_time(earlier)) if len(earlier) > 1 else "",  # noqa: S704
         sentence=sentence(result),
-        sent=sent(result),
-        speed=speed(result),
+        sent=request_totals(result),
+        speed=token_rates(result),
     )
 
 
-def sentence(result: Result) -> str:
+def sentence(result: LoadTestResult) -> str:
     """What came out, in words that say what the tables say."""
     of = {"kept": "Every threshold was kept", "breached": "A threshold was breached", "too few": "There are too few samples to say",
           "void": "The load generator was the limit, so this says nothing about the service", "failed": "The load test itself failed"}  # fmt: skip
@@ -115,7 +115,7 @@ def sentence(result: Result) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class RequestTotals:
     """Requests of one name: every one that was sent was answered (with whatever status) or not."""
 
     name: str
@@ -127,12 +127,12 @@ class Sent:
         return self.sent - self.answered
 
 
-def sent(result: Result) -> list[Sent]:
+def request_totals(result: LoadTestResult) -> list[RequestTotals]:
     own = result.generator
-    return [Sent(name, count, own.answered.get(name, 0)) for name, count in sorted(own.sent.items())]
+    return [RequestTotals(name, count, own.answered.get(name, 0)) for name, count in sorted(own.sent.items())]
 
 
-def speed(result: Result) -> dict[str, str]:
+def token_rates(result: LoadTestResult) -> dict[str, str]:
     """Tokens and streams."""
     own, gaps = result.generator, Count(ms=result.generator.between_tokens_ms)
     if not own.tokens:
@@ -144,7 +144,7 @@ def speed(result: Result) -> dict[str, str]:
             "streams open at once, at most": f"{max((one.generator.streams for one in result.windows), default=0):,}"}  # fmt: skip
 
 
-def summary(result: Result) -> dict[str, Any]:
+def summary(result: LoadTestResult) -> dict[str, Any]:
     """The numbers in one object, for who reads JSON."""
     return {
         row.name: {

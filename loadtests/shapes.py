@@ -19,7 +19,7 @@ MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ShapeStage:
     """`level` users, or requests a second, for `seconds`; `ramp`: reached evenly from the level before."""
 
     seconds: float
@@ -37,7 +37,7 @@ class Shape:
     name: str
     kind: Kind
     says: str
-    stages: tuple[Stage, ...]
+    stages: tuple[ShapeStage, ...]
     mix: Mapping[str, float] = field(default_factory=dict)
     arrivals: Arrivals = "constant"
     warm_up_seconds: float = 0.0
@@ -112,20 +112,20 @@ class Shape:
 
 def _alone(name: str, user: str, says: str) -> Shape:
     """A reproducer: users of one class, and nobody else."""
-    return Shape(name, "users", says, (Stage(10, 20, ramp=True), Stage(50, 20)), {user: 1.0})
+    return Shape(name, "users", says, (ShapeStage(10, 20, ramp=True), ShapeStage(50, 20)), {user: 1.0})
 
 
 SHAPES: Final = {
     shape.name: shape
     for shape in (
-        Shape("smoke", "users", "does it work at all under a little of everything", (Stage(10, 40, ramp=True), Stage(35, 40))),
-        Shape("ramp", "users", "where users begin to feel each other", (Stage(300, 200, ramp=True), Stage(60, 200))),
+        Shape("smoke", "users", "does it work at all under a little of everything", (ShapeStage(10, 40, ramp=True), ShapeStage(35, 40))),
+        Shape("ramp", "users", "where users begin to feel each other", (ShapeStage(300, 200, ramp=True), ShapeStage(60, 200))),
         # Each stage is half as much again: close enough to find the knee within 50 %, few enough to end in five minutes.
         Shape("step", "arrivals", "what one replica carries; `teal capacity` reads it",
-              tuple(Stage(30, level) for level in (10, 15, 22, 33, 50, 75, 112, 168)), each_stage=True),
-        Shape("spike", "arrivals", "five times as much at once, and whether it recovers", (Stage(60, 10), Stage(30, 50), Stage(60, 10))),
-        Shape("soak", "users", "an hour, for what leaks and fills", (Stage(3600, 60),)),
-        Shape("release", "arrivals", "steady requests beside a release", (Stage(600, 20),)),
+              tuple(ShapeStage(30, level) for level in (10, 15, 22, 33, 50, 75, 112, 168)), each_stage=True),
+        Shape("spike", "arrivals", "five times as much at once, and whether it recovers", (ShapeStage(60, 10), ShapeStage(30, 50), ShapeStage(60, 10))),
+        Shape("soak", "users", "an hour, for what leaks and fills", (ShapeStage(3600, 60),)),
+        Shape("release", "arrivals", "steady requests beside a release", (ShapeStage(600, 20),)),
         _alone("disconnects", "Leaver", "readers who go away in the middle of every stream"),
         _alone("long-conversation", "LongConversation", "conversations of many turns, at the longest question there may be"),
         _alone("upload-storm", "UploadStorm", "large documents, one after the other"),
@@ -172,7 +172,7 @@ def load(path: Path | None) -> dict[str, Shape]:
         raise ValueError(f"{path}: {'.'.join(str(part) for part in said['loc'])}: {said['msg']}") from error
     own = {
         name: Shape(
-            name, row.kind, row.says, tuple(Stage(one.seconds, one.level, one.ramp) for one in row.stages), row.mix, row.arrivals,
+            name, row.kind, row.says, tuple(ShapeStage(one.seconds, one.level, one.ramp) for one in row.stages), row.mix, row.arrivals,
             row.warm_up_seconds, row.repeat, row.each_stage,
         )
         for name, row in found.shapes.items()
@@ -180,7 +180,7 @@ def load(path: Path | None) -> dict[str, Shape]:
     return {**SHAPES, **own}
 
 
-def find(name: str, path: Path | None = None) -> Shape:
+def find_shape(name: str, path: Path | None = None) -> Shape:
     """Raises ValueError with the names that there are."""
     known = load(path)
     if name not in known:
@@ -188,6 +188,6 @@ def find(name: str, path: Path | None = None) -> Shape:
     return known[name]
 
 
-def plain(users: int, run_seconds: float | None) -> Shape:
+def plain_shape(users: int, run_seconds: float | None) -> Shape:
     """What Locust's own -u and -t ask for: so many users, until the time is over or somebody stops the run."""
-    return Shape(NONE, "users", "Locust's own -u, -r and -t", (Stage(run_seconds or float(10**9), users),))
+    return Shape(NONE, "users", "Locust's own -u, -r and -t", (ShapeStage(run_seconds or float(10**9), users),))

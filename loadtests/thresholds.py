@@ -56,7 +56,7 @@ class BaselineLimit(BaseModel):
     p: float = Field(default=0.01, gt=0, lt=1)
 
 
-class Rules(BaseModel):
+class ThresholdFile(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -90,10 +90,10 @@ class Verdict:
     why: str
 
 
-def read_rules(path: Path) -> Rules:
+def read_rules(path: Path) -> ThresholdFile:
     """Raises ValueError, naming the row, for a file that is none."""
     try:
-        return Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return ThresholdFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         raise ValueError(f"{path}: {'.'.join(str(part) for part in said['loc'])}: {said['msg']}") from error
@@ -104,7 +104,7 @@ def load(path: Path, shape: str) -> tuple[Threshold, ...]:
     return read_rules(path).of(shape)
 
 
-def judge(rows: Sequence[Threshold], counts: Mapping[str, Count]) -> tuple[Verdict, ...]:
+def judge_thresholds(rows: Sequence[Threshold], counts: Mapping[str, Count]) -> tuple[Verdict, ...]:
     """A verdict for each row, in order."""
     return tuple(_one(row, counts.get(row.requests) or Count()) for row in rows)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 KEPT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 
 
-def forget(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
+def remove_python_settings(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
     """Take the variables that only Python reads out of `environ`, and what they added out of `path`: not this code's own folder."""
     own = Path(__file__).resolve().parents[1]
     added = {os.path.abspath(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
@@ -26,7 +26,7 @@ def forget(environ: MutableMapping[str, str], path: MutableSequence[str]) -> Non
 
 def main() -> None:
     """Entry point of the `teal` command."""
-    forget(os.environ, sys.path)
+    remove_python_settings(os.environ, sys.path)
     from teal.cli import main as command
 
     command()

@@ -24,7 +24,7 @@ ADAPTERS: Final[Mapping[Port, Mapping[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenAdapters:
     """The adapter of each port, by name."""
 
     traffic: str
@@ -32,8 +32,8 @@ class Chosen:
     metrics: str
 
 
-LAPTOP: Final = Chosen(traffic="caddy", runtime="supervisor", metrics="scrape")
-AWS: Final = Chosen(traffic="alb", runtime="pulumi", metrics="prometheus")
+LAPTOP: Final = ChosenAdapters(traffic="caddy", runtime="supervisor", metrics="scrape")
+AWS: Final = ChosenAdapters(traffic="alb", runtime="pulumi", metrics="prometheus")
 
 
 def adapter(port: Port, name: str) -> Any:

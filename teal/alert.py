@@ -17,7 +17,7 @@ import typer
 
 from teal.errors import BadInput, OperatorError
 from teal.laptop.layout import Layout, locate
-from teal.ports.alert import NAME, RUNBOOK, Sent
+from teal.ports.alert import NAME, RUNBOOK, SentMessage
 from teal.terminal.options import Stack
 from teal.terminal.writer import say, say_json
 
@@ -44,7 +44,7 @@ def alert_test(
 ) -> None:
     """Send one alert for real, and say who took it. Exit 1: nobody did."""
     if stack is None:
-        sent: tuple[Sent, ...] = (send(message(datetime.now(UTC)), os.environ, locate(os.environ)),)
+        sent: tuple[SentMessage, ...] = (send(message(datetime.now(UTC)), os.environ, locate(os.environ)),)
     else:
         from teal.aws import alert
 
@@ -86,13 +86,13 @@ def message(now: datetime) -> dict[str, Any]:
     }
 
 
-def send(body: Mapping[str, Any], environ: Mapping[str, str], layout: Layout) -> Sent:
+def send(body: Mapping[str, Any], environ: Mapping[str, str], layout: Layout) -> SentMessage:
     """To what TEAL_ALERT_CHANNEL names, else to `.teal/log/alerts.jsonl`. Raises NotReceived."""
     channel = environ.get(CHANNEL_VARIABLE) or str(layout.logs / "alerts.jsonl")
     identity = str(body["alerts"][0]["fingerprint"])
     if channel.startswith(("http://", "https://")):
         _post(channel, body)
-        return Sent(httpx.URL(channel).host, identity)  # the path of a webhook is often its secret
+        return SentMessage(httpx.URL(channel).host, identity)  # the path of a webhook is often its secret
     if "://" in channel:
         raise BadInput("This is no address of a webhook and no file", where=CHANNEL_VARIABLE, next=f"unset {CHANNEL_VARIABLE}")
     file = Path(channel)
@@ -102,7 +102,7 @@ def send(body: Mapping[str, Any], environ: Mapping[str, str], layout: Layout) ->
             stream.write(json.dumps(body) + "\n")
     except OSError as error:
         raise NotReceived(f"The alert could not be written: {error.strerror}", where=channel, next=_NEXT) from error
-    return Sent(channel, identity)
+    return SentMessage(channel, identity)
 
 
 _NEXT = f"correct {CHANNEL_VARIABLE}, then teal alert test"

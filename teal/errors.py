@@ -41,7 +41,7 @@ class BadInput(OperatorError):
     exit_code = BAD_INPUT
 
 
-class Held(OperatorError):
+class HeldByAnother(OperatorError):
     """Another process holds what this command needs."""
 
     code = "held"
@@ -96,7 +96,7 @@ class Unreachable(OperatorError):
         self.url = url
 
 
-class Refused(OperatorError):
+class ServiceRefused(OperatorError):
     """The service answered with a problem (RFC 9457)."""
 
     def __init__(self, where: str, *, status: int, code: str, title: str, detail: str, action: str, request_id: str | None = None,

@@ -34,7 +34,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CheckRow:
     """One line of `teal status` or `teal doctor`: does it do its work, what it says, and the command that mends it."""
 
     part: str

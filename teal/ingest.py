@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teal.client.service import Client, words
-from teal.errors import BadInput, NeedsHuman, OperatorError, Refused, Unreachable
+from teal.errors import BadInput, NeedsHuman, OperatorError, ServiceRefused, Unreachable
 
 POLL_SECONDS = 0.5
 # Ingestion stands still when no document was finished for so long: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
@@ -18,7 +18,7 @@ FINISHED = ("indexed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class FileProgress:
     """One file so far. `status`: queued, processing, indexed, failed, or refused (the service did not take it)."""
 
     path: Path
@@ -44,7 +44,7 @@ def readable_suffixes(client: Client) -> tuple[str, ...]:
     return tuple(f".{suffix}" for one in client.get("/v1/formats")["items"] for suffix in one["suffixes"])
 
 
-def collect(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+def files_to_send(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """The files to send: those named, and those in named folders whose suffix can be read. Raises BadInput."""
     require_there(paths)
     found: list[Path] = []
@@ -66,33 +66,35 @@ def collect(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def skipped(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """The files in named folders that `collect` leaves out: of a kind that cannot be read, or hidden by a dot."""
-    taken = set(collect(paths, suffixes))
+def skipped_files(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The files in named folders that `files_to_send` leaves out: of a kind that cannot be read, or hidden by a dot."""
+    taken = set(files_to_send(paths, suffixes))
     inside = (each for path in paths if path.is_dir() for each in sorted(path.rglob("*")) if each.is_file())
     return [each for each in dict.fromkeys(inside) if each not in taken]
 
 
-def send(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[Sent]:
+def send_files(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[FileProgress]:
     """Upload each file; one result per file. An unreachable service or a refused key ends it with the error itself."""
     for path in files:
         try:
             accepted = client.upload(path, collection)
-            yield Sent(path, str(accepted["status"]), str(accepted["id"]))
+            yield FileProgress(path, str(accepted["status"]), str(accepted["id"]))
         except OSError as error:
-            yield Sent(path, "refused", None, f"it cannot be read: {error.strerror or error}", "Check the file's permissions.")
+            yield FileProgress(
+                path, "refused", None, f"it cannot be read: {error.strerror or error}", "Check the file's permissions."
+            )
         except ValueError as error:
-            yield Sent(path, "refused", None, f"it cannot be sent: {type(error).__name__}", "Rename the file.")
+            yield FileProgress(path, "refused", None, f"it cannot be sent: {type(error).__name__}", "Rename the file.")
         except Unreachable as error:
             if not _answers(client):
                 raise
-            yield Sent(
+            yield FileProgress(
                 path, "refused", None, f"the connection ended while it was sent ({error.what})", "Send it again, or split it."
             )
-        except Refused as error:
+        except ServiceRefused as error:
             if error.status in (401, 403, 429, 502, 503, 504, 507):  # the next file would fare no better
                 raise
-            yield Sent(path, "refused", None, error.what, error.next)
+            yield FileProgress(path, "refused", None, error.what, error.next)
 
 
 def _answers(client: Client) -> bool:
@@ -104,7 +106,9 @@ def _answers(client: Client) -> bool:
     return True
 
 
-def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], None] = time.sleep) -> Iterator[Sent]:
+def wait_for_documents(
+    client: Client, sent: Sequence[FileProgress], *, pause: Callable[[float], None] = time.sleep
+) -> Iterator[FileProgress]:
     """Yield each document when it is finished. Ends when all are; raises NeedsHuman when for long none was."""
     waiting = {one.document_id: one for one in sent if one.document_id and one.status not in FINISHED}
     yield from (_finished(client, one) for one in sent if one.document_id not in waiting)
@@ -125,20 +129,20 @@ def follow(client: Client, sent: Sequence[Sent], *, pause: Callable[[float], Non
             pause(POLL_SECONDS)
 
 
-def _finished(client: Client, one: Sent) -> Sent:
+def _finished(client: Client, one: FileProgress) -> FileProgress:
     if one.document_id is None or one.status == "indexed":
         return one
     try:
         document = client.document(one.document_id)
-    except Refused as error:
+    except ServiceRefused as error:
         if error.status != 404:
             raise
-        return Sent(one.path, "failed", one.document_id, "it was deleted meanwhile", "teal ingest it again")
+        return FileProgress(one.path, "failed", one.document_id, "it was deleted meanwhile", "teal ingest it again")
     problem = document.get("error") or {}
-    return Sent(one.path, str(document["status"]), one.document_id, problem.get("detail"), problem.get("action"))
+    return FileProgress(one.path, str(document["status"]), one.document_id, problem.get("detail"), problem.get("action"))
 
 
-def summary(results: Sequence[Sent]) -> dict[str, object]:
+def summary(results: Sequence[FileProgress]) -> dict[str, object]:
     """Counts and failures, JSON-ready."""
     failures = [
         {"path": words(one.path), "status": one.status, "reason": one.reason, "action": one.action}

@@ -23,7 +23,7 @@ Requests = Annotated[int | None, typer.Option(min=1, help="Most requests in one 
 Questions = Annotated[int | None, typer.Option(min=1, help="Most questions in one UTC day; default: no limit.")]
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     reader = "reader"
     writer = "writer"
     admin = "admin"
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def keys_create(
-    role: Annotated[Role, typer.Option(help="reader asks, writer also adds documents, admin everything.")],
+    role: Annotated[KeyRole, typer.Option(help="reader asks, writer also adds documents, admin everything.")],
     name: Annotated[str | None, typer.Option(help="Whose key it is.")] = None,
     collection: Annotated[list[str] | None, typer.Option(help="Only this collection; may be repeated.")] = None,
     expires_in_days: Days = None,

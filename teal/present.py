@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from teal.events import Event
-from teal.laptop.parts.part import Row
+from teal.laptop.parts.part import CheckRow
 from teal.laptop.status import Status
 
 PASSAGE_CHARACTERS = 160  # of a cited passage: two lines of a terminal
@@ -55,7 +55,7 @@ def page(data: Mapping[str, Any]) -> str:
             "  [dim]the browser warns once about the certificate, which is this stack's own: `teal doctor` says how to trust it[/dim]\n")  # fmt: skip
 
 
-def rows(title: str, found: Iterable[Row]) -> Table:
+def rows(title: str, found: Iterable[CheckRow]) -> Table:
     """A table of checks with the command that mends each."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "part", "state", "next"):

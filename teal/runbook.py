@@ -26,7 +26,7 @@ INFO = re.compile(r"bash name=([a-z][a-z0-9-]*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CommandBlock:
     """Commands for bash. `line`: of the page, counted from 1."""
 
     name: str
@@ -41,11 +41,11 @@ class Runbook:
 
     slug: str
     title: str
-    blocks: Mapping[str, Block]
+    blocks: Mapping[str, CommandBlock]
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class BlockResult:
     """A block that was run. `exit_code` is None when it did not end in time; `said`: what it printed, both streams."""
 
     block: str
@@ -54,14 +54,14 @@ class Ran:
     said: str
 
 
-def folder() -> Path:
+def runbooks_folder() -> Path:
     """Where the pages are: beside the package in a checkout."""
     return project() / "runbooks"
 
 
 def read_runbook(slug: str, pages: Path | None = None) -> Runbook:
     """One page. Raises BadInput when there is none or it does not have the form."""
-    path = (pages or folder()) / f"{slug}.md"
+    path = (pages or runbooks_folder()) / f"{slug}.md"
     try:
         return parse(path.read_text(encoding="utf-8-sig"), slug)
     except FileNotFoundError as error:
@@ -74,7 +74,7 @@ def parse(text: str, slug: str) -> Runbook:
     def wrong(what: str, line: int) -> BadInput:
         return BadInput(what, where=f"runbooks/{slug}.md:{line}", next=f"edit runbooks/{slug}.md")
 
-    title, sections, blocks = "", list[str](), dict[str, Block]()
+    title, sections, blocks = "", list[str](), dict[str, CommandBlock]()
     tokens = MarkdownIt("commonmark").parse(text)
     for place, token in enumerate(tokens):
         line = (token.map or [0])[0] + 1
@@ -90,7 +90,7 @@ def parse(text: str, slug: str) -> Runbook:
                 raise wrong(f"Command blocks belong under {', '.join(WITH_BLOCKS)}", line)
             if named[1] in blocks:
                 raise wrong(f"Two blocks are named {named[1]}", line)
-            blocks[named[1]] = Block(named[1], section, token.content, line)
+            blocks[named[1]] = CommandBlock(named[1], section, token.content, line)
     if not title:
         raise wrong("A runbook begins with a title (# ...)", 1)
     if tuple(sections) != SECTIONS:
@@ -98,7 +98,7 @@ def parse(text: str, slug: str) -> Runbook:
     return Runbook(slug, title, blocks)
 
 
-def block(book: Runbook, name: str) -> Block:
+def block(book: Runbook, name: str) -> CommandBlock:
     """A block by its name. Raises BadInput with the names there are."""
     try:
         return book.blocks[name]
@@ -107,7 +107,7 @@ def block(book: Runbook, name: str) -> Block:
                        next=f"edit runbooks/{book.slug}.md") from error  # fmt: skip
 
 
-def run(wanted: Block, environ: Mapping[str, str], cwd: Path, *, timeout_seconds: float) -> Ran:
+def run(wanted: CommandBlock, environ: Mapping[str, str], cwd: Path, *, timeout_seconds: float) -> BlockResult:
     """Run the block in bash, which stops at the first command that fails. It runs in its own process group: a time-out ends everything it started."""
     began = time.monotonic()
     command = ("bash", "-euo", "pipefail", "-c", wanted.text)
@@ -119,4 +119,4 @@ def run(wanted: Block, environ: Mapping[str, str], cwd: Path, *, timeout_seconds
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             said, code = process.communicate()[0], None
-    return Ran(wanted.name, code, time.monotonic() - began, said)
+    return BlockResult(wanted.name, code, time.monotonic() - began, said)

@@ -11,7 +11,7 @@ from app.answering import evidence, prompt
 from app.answering.attribution import Attribution, Claim
 from app.answering.cite import Sentences
 from app.answering.deadline import until_deadline
-from app.answering.prompt import DONT_KNOW, Source
+from app.answering.prompt import DONT_KNOW, PromptSource
 from app.answering.question import Question
 from app.answering.reasoning import Reasoning
 from app.models.port import Generator
@@ -52,7 +52,7 @@ class Writer(Protocol):
 
     label: str
 
-    def write(self, question: Question, sources: Sequence[Source], best_cosine: float | None) -> AsyncIterator[Claim]: ...
+    def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]: ...
 
 
 class PromptedWriter:
@@ -63,7 +63,7 @@ class PromptedWriter:
         self._deadline_seconds = deadline_seconds
         self.label = generator.label
 
-    async def write(self, question: Question, sources: Sequence[Source], best_cosine: float | None) -> AsyncIterator[Claim]:
+    async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Nothing, without asking the model, when the evidence is weak."""
         if not evidence.is_enough(question, [f"{source.title}\n{source.text}" for source in sources], best_cosine):
             return
@@ -80,7 +80,7 @@ class PromptedWriter:
 
 
 async def answer(
-    question: Question, sources: Sequence[Source], best_cosine: float | None, writer: Writer
+    question: Question, sources: Sequence[PromptSource], best_cosine: float | None, writer: Writer
 ) -> AsyncIterator[Event]:
     """Tokens and citations as they become certain, then Done. Without a claim that cites a source the answer is `DONT_KNOW`."""
     used, kept, dropped, conflicting = list[int](), list[str](), 0, False

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
 
 
-class Fleeting(bytes):
+class NotCacheable(bytes):
     """A computed value that is true only for this moment: given to its callers, never stored."""
 
 
@@ -114,7 +114,7 @@ class Cache:
             self._keep(key, shared)
             return shared, "hit-redis"
         value = await compute()
-        if not isinstance(value, Fleeting):
+        if not isinstance(value, NotCacheable):
             await self.put(key, value)
         return value, "miss"
 

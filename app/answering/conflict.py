@@ -9,7 +9,7 @@ from typing import Final
 
 from app.answering.function_words import FUNCTION_WORDS
 from app.answering.numbers import numbers_in
-from app.answering.prompt import Source
+from app.answering.prompt import PromptSource
 from app.answering.question import words_of
 from app.answering.quotable import title_lines
 
@@ -30,10 +30,10 @@ class Statement:
 
     text: str
     own: str
-    source: Source
+    source: PromptSource
 
 
-def same(one: str, other: str) -> bool:
+def is_same_statement(one: str, other: str) -> bool:
     """Whether two pieces say the same: the same numbers, and nearly the same words."""
     return numbers_in(one) == numbers_in(other) and _common(one, other) >= _SAME and not _each_has_its_own(one, other)
 
@@ -52,7 +52,7 @@ def differ(one: Statement, other: Statement) -> bool:
     return _each_has_its_own(one.own, other.own) and len(a & b) >= _ALIKE * max(len(a), len(b))
 
 
-def versions(one: Source, other: Source) -> bool:
+def versions(one: PromptSource, other: PromptSource) -> bool:
     """Whether two documents look like versions of one: the title lines of one hold all words of the other's, whatever the year."""
     if one.document == other.document:
         return False
@@ -60,7 +60,7 @@ def versions(one: Source, other: Source) -> bool:
     return len(few) >= _LEAST_TITLE and len(few & more) >= len(few)
 
 
-def told(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
+def conflicts_together(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
     """(text, source's number): as they come, but conflicting ones together, newest first, with their document and its date."""
     left = list(statements)
     while left:

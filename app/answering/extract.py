@@ -10,15 +10,15 @@ from typing import Final, Protocol
 import numpy as np
 
 from app.answering import conflict, evidence, listing
-from app.answering.answer_type import fits
+from app.answering.answer_type import fits_answer_type
 from app.answering.attribution import Claim
-from app.answering.evidence import Held
+from app.answering.evidence import Coverage
 from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
-from app.answering.prompt import Source
-from app.answering.question import Question, Term, Words, settled, share, words_of
+from app.answering.prompt import PromptSource
+from app.answering.question import Question, Term, TextTerms, question_for_document, term_coverage, words_of
 from app.answering.quotable import Quotable, candidates, records
-from app.answering.rows import narrowed
+from app.answering.rows import narrow_row
 from app.models.port import Vector
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
@@ -61,7 +61,7 @@ _WANTS_NUMBER: Final = re.compile(
 )
 
 
-class Meaning(Protocol):
+class MeaningModel(Protocol):
     """A model of meaning, as far as it can read."""
 
     def reads(self, text: str) -> bool: ...
@@ -70,17 +70,17 @@ class Meaning(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScoredPiece:
     """A piece that may be quoted, and how good it is."""
 
     piece: Quotable
-    held: Held
+    held: Coverage
     score: float
     weak: bool = False  # enough only beside a better one: another version of the document says it in other words
     listed: bool = False  # one of a list, of which each is said
 
 
-async def extract(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+async def extract(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
     explains = _EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), _by_source(question, sources)
@@ -94,23 +94,23 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
         and found.covered >= evidence.MIN_SHARE_WITH_MEANING
         and not (piece.loose and found.missing)
         and not (found.own == 0 and piece.n in mails and is_mail_head(piece.text))
-        and fits(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
+        and fits_answer_type(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
     ]
     likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))
     similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
     wants_number = _WANTS_NUMBER.search(question.text) is not None
     columns = words_of("\n".join(head for piece, _ in weighed for head, _ in piece.cells))
-    accepted: list[Found] = []
+    accepted: list[ScoredPiece] = []
     for place, (piece, found) in enumerate(likely):
         similarity = similarities.get(place)
         more = gains.get(place, ())
         as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
         as_row = as_row and not _holds_any(found.missing, columns, question.language)  # that is another table's column
-        weak = not evidence.answers(found, similarity, more) and not as_row
+        weak = not evidence.may_be_quoted(found, similarity, more) and not as_row
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
         score += _explaining(question, piece) if explains else 0.0
-        accepted.append(Found(piece, found, score * (1 - _SOURCE_DISCOUNT * (piece.n - 1)), weak))
+        accepted.append(ScoredPiece(piece, found, score * (1 - _SOURCE_DISCOUNT * (piece.n - 1)), weak))
     if all(one.weak for one in accepted):
         accepted = []
     if not accepted and explains and not any(term.kind == "exact" for term in question.asked):
@@ -120,43 +120,43 @@ async def extract(question: Question, sources: Sequence[Source], meaning: Meanin
     return sorted(_latest(accepted, sources), key=lambda one: -one.score)
 
 
-def _latest(found: Sequence[Found], sources: Sequence[Source]) -> list[Found]:
+def _latest(found: Sequence[ScoredPiece], sources: Sequence[PromptSource]) -> list[ScoredPiece]:
     """Without what an e-mail quotes of those before it, where its own words answer."""
     document = {source.n: source.document for source in sources}
     own = {document[one.piece.n] for one in found if not one.weak and not one.piece.earlier}
     return [one for one in found if not one.piece.earlier or document[one.piece.n] not in own]
 
 
-def _held(question: Question, piece: Quotable) -> Held:
+def _held(question: Question, piece: Quotable) -> Coverage:
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
     cells = [value for _, value in piece.cells]
-    return evidence.held(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
+    return evidence.coverage_of(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
 
 
-def _by_source(question: Question, sources: Sequence[Source]) -> dict[int, Question]:
+def _by_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
     """The question as each source's document can answer it."""
     texts = dict[str, list[str]]()
     for source in sources:
         texts.setdefault(source.document, []).append(f"{source.title}\n{source.text}")
-    asked = {document: settled(question, words_of("\n".join(told))) for document, told in texts.items()}
+    asked = {document: question_for_document(question, words_of("\n".join(told))) for document, told in texts.items()}
     return {source.n: asked[source.document] for source in sources}
 
 
-def _listed(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+def _listed(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
     """Every line of a list, or none when there are more than can be said."""
     for found in (list(listing.under_heading(question, sources)), list(listing.with_value(question, sources))):
         if 0 < len(found) <= listing.MOST_LISTED:
-            yield from (Found(piece, held, 1.0, listed=True) for piece, held in found)
+            yield from (ScoredPiece(piece, held, 1.0, listed=True) for piece, held in found)
             return
 
 
-def _recorded(question: Question, sources: Sequence[Source]) -> Iterator[Found]:
+def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
     """Records whose first line is what the question asks about, where no line of its own answers."""
     for piece in records(sources):
-        found = evidence.held(question, piece.text, piece.context, piece.lead, piece.head)
+        found = evidence.coverage_of(question, piece.text, piece.context, piece.lead, piece.head)
         named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
-        if named and evidence.answers_as_row(found, ()) and fits(question, _narrowed(question, piece)):
-            yield Found(piece, found, found.covered + _OWN * found.own)
+        if named and evidence.answers_as_row(found, ()) and fits_answer_type(question, _narrowed(question, piece)):
+            yield ScoredPiece(piece, found, found.covered + _OWN * found.own)
 
 
 def _explaining(question: Question, piece: Quotable) -> float:
@@ -166,26 +166,27 @@ def _explaining(question: Question, piece: Quotable) -> float:
     return score - _INSTRUCTS * (piece.text.startswith(_ASIDE) or _NEGATED.search(piece.text) is not None)
 
 
-async def _explained(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Found]:
+async def _explained(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """An explanation is spread over sentences: the ones nearest to the question, of a passage that holds all of it."""
-    whole = [source for source in sources if evidence.held(question, source.text, source.title).covered > evidence.ALL]
-    near: list[tuple[Quotable, Held]] = []
+    whole = [source for source in sources if evidence.coverage_of(question, source.text, source.title).covered > evidence.ALL]
+    near: list[tuple[Quotable, Coverage]] = []
     for source in whole[:_MOST_EXPLAINING]:
         weighed = [
-            (piece, evidence.held(question, piece.text, f"{source.title}\n{source.text}")) for piece in candidates([source])
+            (piece, evidence.coverage_of(question, piece.text, f"{source.title}\n{source.text}"))
+            for piece in candidates([source])
         ]
         near += [(piece, found) for piece, found in weighed if found.own > 0 and not found.refused and not piece.loose]
     near = sorted(near, key=lambda one: -one[1].own)[:_MOST_EMBEDDED]
     similarities, _ = await _meaning(question, near, meaning)
     return [
-        Found(piece, found, found.own + similarities[place])
+        ScoredPiece(piece, found, found.own + similarities[place])
         for place, (piece, found) in enumerate(near)
         if similarities.get(place, 0.0) >= evidence.MIN_SIMILARITY_EXPLAINING
     ]
 
 
 async def _meaning(
-    question: Question, likely: Sequence[tuple[Quotable, Held]], meaning: Meaning | None
+    question: Question, likely: Sequence[tuple[Quotable, Coverage]], meaning: MeaningModel | None
 ) -> tuple[dict[int, float], dict[int, list[float]]]:
     """By place: the similarity of question and piece, and what each missing word adds to it. Only of what the model can read."""
     if meaning is None or question.language != "en" or not meaning.reads(question.search):
@@ -195,7 +196,7 @@ async def _meaning(
         return {}, {}
     missing = {term.folded: term for place in read for term in likely[place][1].missing}
     texts = [question.search, *(_without(question.search, term.text) for term in missing.values())]
-    vectors = await meaning.vectors([*texts, *(shown(likely[place][0]) for place in read)])
+    vectors = await meaning.vectors([*texts, *(text_for_embedding(likely[place][0]) for place in read)])
     whole, shortened = vectors[0], dict(zip(missing, vectors[1 : len(texts)], strict=True))
     similarities, gains = dict[int, float](), dict[int, list[float]]()
     for place, vector in zip(read, vectors[len(texts) :], strict=True):
@@ -208,13 +209,13 @@ def _without(question: str, word: str) -> str:
     return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", question).split())
 
 
-def shown(piece: Quotable) -> str:
+def text_for_embedding(piece: Quotable) -> str:
     """A piece as the model of meaning reads it: with the heading above it, unless it says that itself."""
     above = piece.heading or piece.context.partition("\n")[0]
     return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
 
 
-def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source] = ()) -> list[Found]:
+def select_pieces(question: Question, found: Sequence[ScoredPiece], sources: Sequence[PromptSource] = ()) -> list[ScoredPiece]:
     """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
     each other version of the best piece's document its best piece is said too."""
     if any(one.listed for one in found):
@@ -224,12 +225,12 @@ def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source]
         question.language != "en" and found and not found[0].held.missing
     ):  # by words alone, a piece that lacks one is another thing's
         found = [one for one in found if not one.held.missing and one.held.covered > found[0].held.covered - _LACKING]
-    kept: list[Found] = []
+    kept: list[ScoredPiece] = []
     near = _KEEP_SHARE_EXPLAINING if _EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
     for one in found:
         if len(kept) == _MOST_QUOTED or one.score < found[0].score * near:
             break
-        if not any(conflict.same(one.piece.text, other.piece.text) for other in kept):
+        if not any(conflict.is_same_statement(one.piece.text, other.piece.text) for other in kept):
             kept.append(one)
     kept += _other_versions(question, kept, every, {source.n: source for source in sources})
     first = {one.piece.n: place for place, one in reversed(list(enumerate(kept)))}
@@ -237,13 +238,13 @@ def chosen(question: Question, found: Sequence[Found], sources: Sequence[Source]
 
 
 def _other_versions(
-    question: Question, kept: Sequence[Found], found: Sequence[Found], by_number: Mapping[int, Source]
-) -> list[Found]:
+    question: Question, kept: Sequence[ScoredPiece], found: Sequence[ScoredPiece], by_number: Mapping[int, PromptSource]
+) -> list[ScoredPiece]:
     if not kept or not by_number:
         return []
     best, said = by_number[kept[0].piece.n], {by_number[one.piece.n].document for one in kept}
     told = _told_in(question, kept[0].piece)
-    more: list[Found] = []
+    more: list[ScoredPiece] = []
     for one in found:
         source = by_number[one.piece.n]
         as_much = not one.weak or (bool(told) and told <= _told_in(question, one.piece))
@@ -257,7 +258,9 @@ def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
     """What of the question a piece holds itself."""
     own = words_of(piece.text)
     return frozenset(
-        term.folded for term in question.asked if term.kind != "kind" and share(term, own, tongue=question.language) == 1.0
+        term.folded
+        for term in question.asked
+        if term.kind != "kind" and term_coverage(term, own, tongue=question.language) == 1.0
     )
 
 
@@ -266,25 +269,25 @@ class ExtractiveWriter:
 
     label = LABEL
 
-    def __init__(self, meaning: Meaning | None) -> None:
+    def __init__(self, meaning: MeaningModel | None) -> None:
         self._meaning = meaning
 
-    async def write(self, question: Question, sources: Sequence[Source], best_cosine: float | None) -> AsyncIterator[Claim]:
+    async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
-        kept = chosen(question, await extract(question, sources, self._meaning), sources)
+        kept = select_pieces(question, await extract(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
         # What the parts of an explanation add to each other is no contradiction.
         explains = _EXPLAINS.match(question.text) is not None
-        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.told(said):
+        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.conflicts_together(said):
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 
 
-def _told(question: Question, kept: Sequence[Found]) -> Iterator[tuple[Found, str]]:
+def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[ScoredPiece, str]]:
     """Each piece as it is said. What stands above several of one passage is said before the first of them."""
     above: tuple[int, str] | None = None
     for one in kept:
-        text = listing.shortened(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
+        text = listing.shorten_record(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
         before = (one.piece.n, _named(question, one.piece))
         yield one, f"{before[1]}{text}" if before != above else text
         above = before
@@ -300,7 +303,7 @@ def _named(question: Question, piece: Quotable) -> str:
     if piece.earlier:
         return f"{' '.join(piece.earlier.split())} "
     own, text = words_of(piece.text), _quoted(question, piece)
-    outside = [term for term in question.asked if term.kind != "kind" and not share(term, own, tongue=question.language)]
+    outside = [term for term in question.asked if term.kind != "kind" and not term_coverage(term, own, tongue=question.language)]
     lines = [line for line in piece.context.split("\n")[1:] if _holds_any(outside, words_of(line), question.language)]
     lines = [line.rstrip(":：") for line in lines if len(line) <= 80 and not line.startswith(text[:8])]
     if _WANTS_HEADING.search(question.text) and piece.heading not in lines:
@@ -310,13 +313,13 @@ def _named(question: Question, piece: Quotable) -> str:
 
 
 def _narrowed(question: Question, piece: Quotable) -> str:
-    return narrowed(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
+    return narrow_row(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
 
 
 def _asked_in(question: Question, text: str) -> float:
     held = words_of(text)
-    return sum(share(term, held, tongue=question.language) for term in question.asked)
+    return sum(term_coverage(term, held, tongue=question.language) for term in question.asked)
 
 
-def _holds_any(terms: Sequence[Term], words: Words, tongue: str) -> bool:
-    return any(share(term, words, tongue=tongue) for term in terms)
+def _holds_any(terms: Sequence[Term], words: TextTerms, tongue: str) -> bool:
+    return any(term_coverage(term, words, tongue=tongue) for term in terms)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
-from app.answering.prompt import Source
-from app.text.blocks import Block, blocks
+from app.answering.prompt import PromptSource
+from app.text.blocks import TextBlock, blocks
 
 _QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
 _MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
@@ -17,7 +17,7 @@ _LONGEST_ANNOUNCED: Final = 160  # characters
 _EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
 
 
-def told_by(source: Source) -> Iterator[tuple[Block, str]]:
+def told_by(source: PromptSource) -> Iterator[tuple[TextBlock, str]]:
     """The blocks of a passage, those of a quotation without its marks. With each the line that says who wrote it, or "": an e-mail ends with
     what was written before it, and what it quotes may be what it changes."""
     announced = ""
@@ -38,7 +38,7 @@ def told_by(source: Source) -> Iterator[tuple[Block, str]]:
                 yield replace(block, text="\n".join(text)), ""
 
 
-def is_mail(source: Source) -> bool:
+def is_mail(source: PromptSource) -> bool:
     """Whether the passage is of an e-mail: the document begins with a message's head."""
     return is_mail_head(source.lead)
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from app.answering import evidence
-from app.answering.extract import Meaning, shown
-from app.answering.prompt import Source
+from app.answering.extract import MeaningModel, text_for_embedding
+from app.answering.prompt import PromptSource
 from app.answering.question import Question
 from app.answering.quotable import Quotable, candidates
 from app.errors import ModelUnavailable
@@ -21,38 +21,38 @@ _MOST_PIECES: Final = 8  # of a passage, whose meaning is compared: 24 in all ta
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class NearestSentence:
     """A sentence, row or list item of source `n`."""
 
     n: int
     quote: str
 
 
-async def nearest(question: Question, sources: Sequence[Source], meaning: Meaning | None) -> list[Near]:
+async def nearest(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[NearestSentence]:
     """One piece of each of the best sources, by meaning where the model reads question and piece, by shared words elsewhere."""
     by_words = [pieces for source in sources[:MOST_PASSAGES] if (pieces := _by_words(question, source))]
     likeness = await _likeness(question, [piece for pieces in by_words for piece in pieces], meaning)
     best = (max(pieces, key=lambda one: likeness.get(one.text, 0.0)) for pieces in by_words)
-    return [Near(piece.n, piece.text) for piece in best]
+    return [NearestSentence(piece.n, piece.text) for piece in best]
 
 
-def _by_words(question: Question, source: Source) -> list[Quotable]:
+def _by_words(question: Question, source: PromptSource) -> list[Quotable]:
     """The pieces that hold most of the question, the best first."""
 
     def held(piece: Quotable) -> float:
-        found = evidence.held(question, piece.text, piece.context)
+        found = evidence.coverage_of(question, piece.text, piece.context)
         return found.covered + found.own
 
     return sorted((one for one in candidates([source]) if not one.loose), key=held, reverse=True)[:_MOST_PIECES]
 
 
-async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: Meaning | None) -> dict[str, float]:
+async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: MeaningModel | None) -> dict[str, float]:
     """Cosine of question and piece, by the piece's text; empty where meaning says nothing, so that the order of the words stays."""
     if meaning is None or not meaning.reads(question.search):
         return {}
     read = [piece for piece in pieces if meaning.reads(piece.text)]
     try:
-        asked, *vectors = await meaning.vectors([question.search, *map(shown, read)])
+        asked, *vectors = await meaning.vectors([question.search, *map(text_for_embedding, read)])
     except ModelUnavailable:
         return {}
     return {piece.text: float(np.dot(asked, vector)) for piece, vector in zip(read, vectors, strict=True)}

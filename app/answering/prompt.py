@@ -23,7 +23,7 @@ Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PromptSource:
     """One passage as the prompt shows it; `n` is what a citation names. `document`: its id. `dated`: when the document is from, as ISO
     dates sort; `date_words`: the same as it is told to a reader. `lead`: the document's first words; `file`: the name it has
     where it is from."""
@@ -44,7 +44,7 @@ class Prompt:
     user: str
 
 
-def build(question: str, sources: Sequence[Source], *, fence: str | None = None) -> Prompt:
+def build(question: str, sources: Sequence[PromptSource], *, fence: str | None = None) -> Prompt:
     """System and user message. The fence is random per question, so no document can write it and step outside."""
     mark = fence or f"=== {secrets.token_hex(8)}"
     blocks = "\n".join(f"{mark} source {source.n}: {_one_line(source)}\n{source.text}" for source in sources)
@@ -54,5 +54,5 @@ def build(question: str, sources: Sequence[Source], *, fence: str | None = None)
     )
 
 
-def _one_line(source: Source) -> str:
+def _one_line(source: PromptSource) -> str:
     return " ".join(f"{source.title} ({source.date_words})".split() if source.date_words else source.title.split())

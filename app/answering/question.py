@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Final, Literal
 
 from app.answering.function_words import ANSWER_KIND_WORDS, DENSE_FORMS, FUNCTION_WORDS, language
-from app.answering.numbers import spelt
+from app.answering.numbers import normalized_number
 from app.answering.word_forms import ALIKE
 from app.text.analysis import compounds, runs, stems, word_terms
 from app.text.folding import fold
@@ -109,15 +109,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextTerms:
     """The words of a text that may answer: its terms as the index has them, its folded words, and whether it names an amount of money."""
 
     terms: frozenset[str]
     folded: frozenset[str]
     money: bool
 
-    def __or__(self, other: Words) -> Words:
-        return Words(self.terms | other.terms, self.folded | other.folded, self.money or other.money)
+    def __or__(self, other: TextTerms) -> TextTerms:
+        return TextTerms(self.terms | other.terms, self.folded | other.folded, self.money or other.money)
 
 
 def _quarters(text: str) -> Iterator[str]:
@@ -128,12 +128,12 @@ def _quarters(text: str) -> Iterator[str]:
 
 
 @lru_cache(4096)
-def words_of(text: str) -> Words:
+def words_of(text: str) -> TextTerms:
     """What `text` holds."""
     text = " ".join([text, *_quarters(text)])
     folded = frozenset(fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense)
     terms = frozenset(stems(_GROUPS.sub("", text))) | frozenset(stems(text))
-    return Words(terms, folded, _MONEY.search(text) is not None)
+    return TextTerms(terms, folded, _MONEY.search(text) is not None)
 
 
 def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
@@ -174,23 +174,23 @@ def _of_background(asked: Sequence[Term], text: str, tongue: str) -> Iterator[Te
         yield replace(term, told=True) if whole and term.kind == "word" and term.folded not in last else term
 
 
-def settled(question: Question, held: Words) -> Question:
+def question_for_document(question: Question, held: TextTerms) -> Question:
     """The question for a document that holds these words: what was told before it and the document does not speak of at all is background."""
     if not any(term.told for term in question.asked):
         return question
     asked = [
-        replace(term, kind="kind") if term.told and not share(term, held, tongue=question.language) else term
+        replace(term, kind="kind") if term.told and not term_coverage(term, held, tongue=question.language) else term
         for term in question.asked
     ]
     return replace(question, asked=tuple(asked))
 
 
-def figure(term: Term) -> str:
+def number_of(term: Term) -> str:
     """The number that a term is, or ""."""
-    return spelt(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
+    return normalized_number(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
 
 
-def share(term: Term, held: Words, *, tongue: str) -> float:
+def term_coverage(term: Term, held: TextTerms, *, tongue: str) -> float:
     """How much of a term a text holds, in [0, 1]. A name or number is held whole or not at all."""
     if term.kind == "dense":
         return _dense_share(term.folded, held)
@@ -210,7 +210,7 @@ def share(term: Term, held: Words, *, tongue: str) -> float:
     return 1.0 if any(_akin(term.folded, word, tongue) for word in held.folded) else 0.0
 
 
-def contradicts(term: Term, held: Words) -> bool:
+def contradicts(term: Term, held: TextTerms) -> bool:
     """Whether the text speaks of the term's opposite or another of its kind."""
     return any(term.folded in kind and term.folded not in held.folded and not kind.isdisjoint(held.folded) for kind in _CONTRASTS)
 
@@ -232,7 +232,7 @@ def _akin(asked: str, word: str, tongue: str) -> bool:
     return common >= max(root, len(long) - _LONGEST_ENDING) or (common >= _SHORTEST_PART and len(long) - common <= ending)
 
 
-def _dense_share(run: str, held: Words) -> float:
+def _dense_share(run: str, held: TextTerms) -> float:
     if len(run) == 1:
         return float(run in held.terms)
     covered = [False] * len(run)

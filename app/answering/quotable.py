@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Final
 
 from app.answering.mail import told_by
-from app.answering.prompt import Source
+from app.answering.prompt import PromptSource
 from app.answering.rows import MOST_CHARACTERS, row_text, rows_of, runs_of
-from app.text.blocks import Block, blocks, heading_words
+from app.text.blocks import TextBlock, blocks, heading_words
 from app.text.folding import fold
 from app.text.sentences import sentences
 
@@ -77,7 +77,7 @@ class Quotable:
     earlier: str = ""
 
 
-def quotable(source: Source) -> list[Quotable]:
+def quotable(source: PromptSource) -> list[Quotable]:
     """The pieces of a passage in reading order."""
     path: list[tuple[int, str]] = []
     intro, label, defines, found = "", "", "", list[Quotable]()
@@ -142,7 +142,7 @@ def _is_code(line: str) -> bool:
     return " " not in line and any(map(str.isdigit, line)) and any(map(str.isalpha, line))
 
 
-def _defined(block: Block) -> tuple[str, Block] | None:
+def _defined(block: TextBlock) -> tuple[str, TextBlock] | None:
     """A term and the indented lines under it that define it."""
     first, _, rest = block.text.partition("\n")
     lines = rest.split("\n")
@@ -159,7 +159,7 @@ def _is_prose(code: str) -> bool:
     return text[:1].isupper() and text.endswith(_ENDS) and _PROGRAM.search(text) is None and len(text.split()) >= _SHORTEST_PROSE
 
 
-def _label(block: Block) -> str:
+def _label(block: TextBlock) -> str:
     """A heading that has no mark of one: a short first line that ends like none ("2. Ascensor", "`retry_minutes`")."""
     line = block.text.split("\n", 1)[0].strip()
     bare = _BULLET.sub("", line)
@@ -184,7 +184,7 @@ def _label(block: Block) -> str:
     )
 
 
-def _first_heading(source: Source) -> str:
+def _first_heading(source: PromptSource) -> str:
     first = next(blocks(source.lead), None)
     return heading_words(first.text) if first is not None and first.kind == "heading" else ""
 
@@ -198,7 +198,7 @@ def _of_whole(first: str, path: Sequence[tuple[int, str]]) -> bool:
     return len(words) >= _TITLE_WORDS and words.isdisjoint(path[0][1].lower().split())
 
 
-def _lead(source: Source) -> str:
+def _lead(source: PromptSource) -> str:
     """The document's name and its first words, up to its second heading; numbered sections are parts of one thing, as of a contract."""
     kept = [source.file]
     for place, block in enumerate(blocks(source.lead)):
@@ -209,13 +209,13 @@ def _lead(source: Source) -> str:
     return "\n".join(kept)
 
 
-def _repeats(source: Source, block: Block) -> bool:
+def _repeats(source: PromptSource, block: TextBlock) -> bool:
     """Whether a line has a key that other ones have too: it tells of one thing of many, and not of the whole document."""
     key, colon, _ = block.text.partition(": ")
     return bool(colon) and max(source.lead.count(f"{key}: "), source.text.count(f"{key}: ")) > 1
 
 
-def title_lines(source: Source) -> str:
+def title_lines(source: PromptSource) -> str:
     """The lines at the top that are no sentences: a title, the name of a house, a street."""
     first = next(iter(blocks(source.lead)), None)
     if first is None or first.kind not in ("heading", "paragraph"):
@@ -224,7 +224,7 @@ def title_lines(source: Source) -> str:
     return "\n".join(line for line in lines if len(line) <= _SHORT_LINE and (not line.endswith(_ENDS) or _FIRM.search(line)))
 
 
-def _pieces(block: Block) -> Iterator[tuple[str, str]]:
+def _pieces(block: TextBlock) -> Iterator[tuple[str, str]]:
     """(piece, the sentence before it when it goes on from that)."""
     before = asked = ""
     parts = list(_parts(block.text))
@@ -274,7 +274,7 @@ def _is_wrapped(lines: Sequence[str]) -> bool:
     return full >= _WRAPPED_SHARE * (len(lines) - 1) and (width > _SHORT_LINE // 2 or len(lines) == 2)
 
 
-def _is_whole(text: str, block: Block) -> bool:
+def _is_whole(text: str, block: TextBlock) -> bool:
     words = len(text.split())
     return (
         words <= _MOST_WORDS
@@ -284,7 +284,7 @@ def _is_whole(text: str, block: Block) -> bool:
     )
 
 
-def records(sources: Sequence[Source]) -> Iterator[Quotable]:
+def records(sources: Sequence[PromptSource]) -> Iterator[Quotable]:
     """Lines of keys and values that stand together and name a thing once each, as a row of a table does: the first says which thing it is."""
     for source in sources:
         for place, run in enumerate(runs_of(source.text)):
@@ -298,7 +298,7 @@ def records(sources: Sequence[Source]) -> Iterator[Quotable]:
                 yield Quotable(row_text(cells), source.n, place, above, lead=_lead(source), cells=cells)
 
 
-def candidates(sources: Sequence[Source]) -> list[Quotable]:
+def candidates(sources: Sequence[PromptSource]) -> list[Quotable]:
     """The pieces of all sources, best passages first; what two passages share is taken once."""
     seen, kept = set[tuple[str, str]](), list[Quotable]()
     for source in sources:

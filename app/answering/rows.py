@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from app.text.blocks import Block, blocks
+from app.text.blocks import TextBlock, blocks
 
 Cells = Sequence[tuple[str, str]]  # each with the head of its column
 
@@ -15,7 +15,7 @@ _RULE: Final = re.compile(r"^[\s|:+-]+$")
 _CELL: Final = re.compile(r"(?<!\\)\|")
 
 
-def rows_of(block: Block) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
+def rows_of(block: TextBlock) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
     """(cells with the head of their column, the whole head) of each row."""
     lines = [line for line in block.text.split("\n") if line.strip()]
     head = _cells(lines[0])
@@ -31,7 +31,7 @@ def row_text(cells: Cells) -> str:
     return ", ".join(f"{head}: {cell}" if head else cell for head, cell in cells)
 
 
-def narrowed(cells: Cells, wanted: Callable[[str], float]) -> str:
+def narrow_row(cells: Cells, wanted: Callable[[str], float]) -> str:
     """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
     columns whose head is asked for the ones that hold most of it."""
     heads = [wanted(head) for head, _ in cells]

@@ -17,12 +17,12 @@ from anyio import CapacityLimiter, to_thread
 
 from app.answering import dates
 from app.answering.answer import Cited, Done, PromptedWriter, Token, Writer, answer
-from app.answering.cache import Cache, Fleeting, Tier
+from app.answering.cache import Cache, NotCacheable, Tier
 from app.answering.catalog_view import CatalogView
-from app.answering.extract import ExtractiveWriter, Meaning
-from app.answering.follow_up import Turn, with_model, with_terms
+from app.answering.extract import ExtractiveWriter, MeaningModel
+from app.answering.follow_up import ConversationTurn, with_model, with_terms
 from app.answering.nearest import nearest
-from app.answering.prompt import Source
+from app.answering.prompt import PromptSource
 from app.answering.question import Question
 from app.errors import ModelUnavailable
 from app.models.port import Embedder, Generator, Vector
@@ -58,13 +58,13 @@ class AnswerEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskRequest:
     """What is asked: the question, after what was said before it, of `top_k` passages."""
 
     question: str
     top_k: int
     filters: Filters
-    history: tuple[Turn, ...] = ()
+    history: tuple[ConversationTurn, ...] = ()
 
 
 @dataclass
@@ -77,7 +77,7 @@ class _Recording:
     def pack(self) -> bytes:
         """First line: the whole answer. Second: all events."""
         written = json.dumps(self.events[-1].data).encode() + b"\n" + json.dumps([(e.name, e.data) for e in self.events]).encode()
-        return Fleeting(written) if self.fleeting else written
+        return NotCacheable(written) if self.fleeting else written
 
 
 def _whole_answer(packed: bytes) -> bytes:
@@ -88,7 +88,7 @@ def _events(packed: bytes) -> list[AnswerEvent]:
     return [AnswerEvent(name, data) for name, data in json.loads(packed.split(b"\n", 1)[1])]
 
 
-class Answering:
+class AnswerService:
     """`embedder` may come later, when a missing model is fetched. Whoever answers a request calls `view.current()` before anything else:
     what is cached, and what is found, is true as of that view."""
 
@@ -115,7 +115,7 @@ class Answering:
             return PromptedWriter(self._generator, deadline_seconds=self._settings.generation_timeout_seconds)
         return ExtractiveWriter(self._meaning())
 
-    def _meaning(self) -> Meaning | None:
+    def _meaning(self) -> MeaningModel | None:
         """The embedder for writing without a language model; where there is one, words are enough for what it does not answer."""
         if self._generator is not None or self.embedder is None:
             return None
@@ -156,12 +156,12 @@ class Answering:
         settings lack is in the cache key instead."""
         return found.degraded not in (None, NO_VECTORS, UNREAD) and self.embedder is not None
 
-    def at_hand(self, asked: Ask) -> bytes | None:
+    def at_hand(self, asked: AskRequest) -> bytes | None:
         """The whole answer as JSON when this process has it, without waiting for anything."""
         known = self._cache.local("answer", self._key(asked))
         return None if known is None else _whole_answer(known)
 
-    async def answer(self, asked: Ask) -> tuple[bytes, Tier]:
+    async def answer(self, asked: AskRequest) -> tuple[bytes, Tier]:
         """The whole answer as JSON, from a cache when it is there."""
 
         async def compute() -> bytes:
@@ -177,7 +177,7 @@ class Answering:
         packed, tier = await self._cache.get_or_compute("answer", self._key(asked), compute)
         return _whole_answer(packed), tier
 
-    async def events(self, asked: Ask) -> AsyncIterator[AnswerEvent]:
+    async def events(self, asked: AskRequest) -> AsyncIterator[AnswerEvent]:
         """The answer's events as they become certain, or all at once from the cache. Raises what retrieval and the writer raise."""
         key = self._key(asked)
         packed = await self._cache.get(key)
@@ -192,19 +192,19 @@ class Answering:
         if not recording.fleeting:
             await self._cache.put(key, recording.pack())
 
-    def _key(self, asked: Ask) -> str:
+    def _key(self, asked: AskRequest) -> str:
         said = (part for turn in asked.history for part in (turn.role, turn.content))
         return self._cache.key(
             "answer", *self.scope(repr(asked.filters), asked.question, str(asked.top_k), self.writer().label, *said)
         )
 
-    async def _whole_question(self, asked: Ask) -> Question:
+    async def _whole_question(self, asked: AskRequest) -> Question:
         if self._generator is not None:
             seconds = self._settings.generation_timeout_seconds
             return await with_model(self._generator, asked.question, asked.history, deadline_seconds=seconds)
         return with_terms(asked.question, asked.history)
 
-    async def _new_events(self, asked: Ask, recording: _Recording) -> AsyncIterator[AnswerEvent]:
+    async def _new_events(self, asked: AskRequest, recording: _Recording) -> AsyncIterator[AnswerEvent]:
         """Retrieve, then write; every event is also kept in `recording`."""
         usage = token_usage.begin()
         question = await self._whole_question(asked)
@@ -256,7 +256,7 @@ class Answering:
 
             def embed() -> Vector:
                 timing.add("queue", time.perf_counter() - asked)  # in a thread with this request's context
-                with timing.part("embed"):
+                with timing.time_part("embed"):
                     return embedder.query(text)
 
             with ModelCall("embeddings", self._settings.embedding, embedder.stamp.model):
@@ -285,10 +285,12 @@ class _Meaning:
         return await to_thread.run_sync(self._embedder.passages, texts, limiter=self._slots)
 
 
-def _source(n: int, hit: Hit, lead: str) -> Source:
-    stated, added = dates.stated(hit.title, hit.source, hit.metadata, hit.passage), dates.added(hit.document_id)
+def _source(n: int, hit: Hit, lead: str) -> PromptSource:
+    stated, added = dates.date_stated(hit.title, hit.source, hit.metadata, hit.passage), dates.date_added(hit.document_id)
     words = stated or (f"added {added[:10]}" if added else "no date")
-    return Source(n, hit.title, hit.passage, hit.document_id, stated or added, words, lead, (hit.source or "").rsplit("/", 1)[-1])
+    return PromptSource(
+        n, hit.title, hit.passage, hit.document_id, stated or added, words, lead, (hit.source or "").rsplit("/", 1)[-1]
+    )
 
 
 def _citation(found: Retrieval, n: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.backup import encryption, postgres
-from app.backup.contents import indexed
+from app.backup.contents import count_indexed
 from app.backup.manifest import Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.backup.restore import search_beside, writer_of
 from app.catalog import ingestion_queries, snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog, migrate
@@ -23,7 +23,7 @@ from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class SnapshotCheck:
     """The result of a test. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use has it written down."""
 
     snapshot: str
@@ -33,7 +33,7 @@ class Checked:
     noted: bool = False
 
 
-def recent(found: Manifest, hours: float) -> None:
+def require_recent(found: Manifest, hours: float) -> None:
     """Raises SnapshotRefused when the snapshot is older."""
     age = datetime.now(UTC) - found.finished_at
     if age > timedelta(hours=hours):
@@ -43,27 +43,27 @@ def recent(found: Manifest, hours: float) -> None:
         )
 
 
-def verify(settings: Settings, found: Manifest, source: Source) -> Checked:
+def verify(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
     """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
     running = Catalog(settings.sqlalchemy_url())
     try:
         checked = _test(settings, found, source)
     except SnapshotRefused:
         with suppress(CatalogUnavailable), running.write() as session:
-            snapshot_checks.forget(session, found.id)
+            snapshot_checks.forget_check(session, found.id)
         raise
     else:
         noted = False
         with suppress(CatalogUnavailable):
             with running.write() as session:
-                snapshot_checks.passed(session, found.id, checked.found)
+                snapshot_checks.record_passed(session, found.id, checked.found)
             noted = True
         return replace(checked, noted=noted)
     finally:
         running.close()
 
 
-def _test(settings: Settings, found: Manifest, source: Source) -> Checked:
+def _test(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
     other = settings.model_copy(update={"index": f"{settings.index}-c{datetime.now(UTC):%Y%m%d%H%M%S}"})
     with _catalog(settings, found, source) as catalog:
         try:
@@ -71,13 +71,13 @@ def _test(settings: Settings, found: Manifest, source: Source) -> Checked:
             with writer_of(other) as writer:
                 documents = _complete(catalog, writer, found)
             asked = list(spot_check.questions(catalog, before=found.started_at))
-            seen = spot_check.found(other, asked, with_meaning=True)
+            seen = spot_check.count_found(other, asked, with_meaning=True)
         finally:
             with writer_of(other) as writer:
                 writer.drop()
     if seen < spot_check.FOUND_SHARE * len(asked):
         raise SnapshotRefused(f"Snapshot {found.id} found {seen} of {len(asked)} documents by words of their own.")
-    return Checked(found.id, documents, len(asked), seen)
+    return SnapshotCheck(found.id, documents, len(asked), seen)
 
 
 def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
@@ -102,7 +102,7 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
 
 
 @contextmanager
-def _catalog(settings: Settings, found: Manifest, source: Source) -> Iterator[Catalog]:
+def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[Catalog]:
     """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
     if found.catalog.copy_of is None:
         yield from _opened(settings.sqlalchemy_url())
@@ -124,7 +124,7 @@ def _catalog(settings: Settings, found: Manifest, source: Source) -> Iterator[Ca
 
 def _at_its_count(url: str, found: Manifest) -> Iterator[Catalog]:
     migrate(url)
-    if (holds := indexed(url)) != found.catalog.documents:
+    if (holds := count_indexed(url)) != found.catalog.documents:
         raise SnapshotRefused(
             f"The catalog of snapshot {found.id} should hold {found.catalog.documents} documents and holds {holds}."
         )

@@ -14,7 +14,7 @@ from typing import Final
 import pyrage
 
 from app.backup.manifest import EncryptedFile, Manifest
-from app.backup.port import Source
+from app.backup.port import SnapshotSource
 from app.errors import BackupFailed, SnapshotRefused
 
 SUFFIX: Final = ".age"
@@ -69,7 +69,7 @@ def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:
     return EncryptedFile(file=encrypted.name, sha256=sha256(encrypted), bytes=encrypted.stat().st_size)
 
 
-def sealed(made: Manifest, key: Path) -> Manifest:
+def with_seal(made: Manifest, key: Path) -> Manifest:
     """With its seal: HMAC-SHA256 over all else that it says, by the key that opens the copies. Encrypting takes only that key's public half."""
     # Without defaults: a field that a later version adds must not break the seals of before.
     content = made.model_copy(update={"seal": ""}).model_dump_json(exclude_defaults=True).encode()
@@ -77,10 +77,10 @@ def sealed(made: Manifest, key: Path) -> Manifest:
     return made.model_copy(update={"seal": hmac.digest(secret, b"teal snapshot 1\n" + content, "sha256").hex()})
 
 
-def require_seal(found: Manifest, source: Source) -> None:
+def require_seal(found: Manifest, source: SnapshotSource) -> None:
     """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
     identity(source.key, create=False)
-    if not hmac.compare_digest(found.seal, sealed(found, source.key).seal):
+    if not hmac.compare_digest(found.seal, with_seal(found, source.key).seal):
         raise SnapshotRefused(
             f"Snapshot {found.id} is not sealed with the key {source.key}: it was changed, or made with another key or by a version without seals.",
             action="`teal snapshots`, and restore another one; one of an earlier version is restored by that version (`teal release --image`).",
@@ -88,7 +88,7 @@ def require_seal(found: Manifest, source: Source) -> None:
 
 
 @contextmanager
-def decrypted(part: EncryptedFile, found: Manifest, source: Source, plain: Path) -> Iterator[Path]:
+def decrypted(part: EncryptedFile, found: Manifest, source: SnapshotSource, plain: Path) -> Iterator[Path]:
     """A copy of a snapshot, decrypted into the file `plain`, which is gone afterwards unless it was moved. Raises SnapshotRefused for
     a manifest that was not sealed with this key, and for a copy that was changed."""
     key = source.key

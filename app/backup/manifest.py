@@ -29,7 +29,7 @@ class EncryptedFile(_Frozen):
     bytes: int = Field(ge=0)
 
 
-class CatalogPart(_Frozen):
+class CatalogCopy(_Frozen):
     """`documents`: how many were indexed. `external`: the database is kept by its own service (RDS), not by this snapshot."""
 
     kind: Literal["sqlite", "postgresql", "external"]
@@ -38,7 +38,7 @@ class CatalogPart(_Frozen):
     copy_of: EncryptedFile | None = None
 
 
-class SearchPart(_Frozen):
+class SearchCopy(_Frozen):
     """`repository` and `snapshot` name it inside Elasticsearch, where `copy_of` is None. `passages` None: taken by Elasticsearch's own
     schedule, which counts nothing."""
 
@@ -52,7 +52,7 @@ class SearchPart(_Frozen):
 
 class Manifest(_Frozen):
     """Search was copied at `started_at` or later, the catalog after it: what the catalog calls indexed before `started_at` is in both.
-    `seal` says that it was written by somebody who has the snapshots' key (`encryption.sealed`): whoever can only write into the folder or
+    `seal` says that it was written by somebody who has the snapshots' key (`encryption.with_seal`): whoever can only write into the folder or
     bucket cannot make one. What a snapshot holds is executed when it is put back (SQL of a dump, keys of a catalog)."""
 
     format: Literal[1] = FORMAT
@@ -60,8 +60,8 @@ class Manifest(_Frozen):
     started_at: datetime
     finished_at: datetime
     release_id: str = ""
-    search: SearchPart
-    catalog: CatalogPart
+    search: SearchCopy
+    catalog: CatalogCopy
     seal: str = ""
 
     @property

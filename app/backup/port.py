@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from app.backup.manifest import Manifest, SearchPart
+from app.backup.manifest import Manifest, SearchCopy
 from app.errors import NotFound
 from app.settings import Settings
 
@@ -18,7 +18,7 @@ MAKE: Final = "`teal snapshot` makes one; `teal rebuild` fills search from the c
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableSnapshot:
     """A snapshot whose manifest this version cannot read, and why."""
 
     id: str
@@ -26,20 +26,21 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSnapshots:
     """What lies in a store: every whole snapshot, newest first (one that was cut off is not among them), and what this version cannot read,
     a newer version's or a damaged one, which is never removed."""
 
     snapshots: list[Manifest]
-    unreadable: list[Unreadable]
+    unreadable: list[UnreadableSnapshot]
 
 
-def sorted_out(found: Iterable[Manifest | Unreadable]) -> Kept:
+def sorted_out(found: Iterable[Manifest | UnreadableSnapshot]) -> StoredSnapshots:
     """What a store read, in its two kinds."""
     read = list(found)
     snapshots = [one for one in read if isinstance(one, Manifest)]
-    return Kept(
-        sorted(snapshots, key=lambda one: one.finished_at, reverse=True), [one for one in read if isinstance(one, Unreadable)]
+    return StoredSnapshots(
+        sorted(snapshots, key=lambda one: one.finished_at, reverse=True),
+        [one for one in read if isinstance(one, UnreadableSnapshot)],
     )
 
 
@@ -53,7 +54,7 @@ class SnapshotStore(Protocol):
     retires: bool
     seals: bool
 
-    def kept(self) -> Kept:
+    def kept(self) -> StoredSnapshots:
         """All that lies there, in one reading."""
 
     def snapshots(self) -> list[Manifest]:
@@ -82,7 +83,7 @@ class SnapshotStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SnapshotSource:
     """Where a snapshot's copies are and which key decrypts them: this service's own, or another's whose snapshot is restored here."""
 
     store: SnapshotStore
@@ -98,13 +99,13 @@ class SearchCopies:
     `exact`: passages are counted at the moment of the copy, so that they must be as many when it is restored.
     """
 
-    take: Callable[[Settings, str, Path], SearchPart]
-    restore_beside: Callable[[Settings, Manifest, Source], None]
+    take: Callable[[Settings, str, Path], SearchCopy]
+    restore_beside: Callable[[Settings, Manifest, SnapshotSource], None]
     remove: Callable[[Settings, str], None]
     exact: bool
 
 
-def missing(wanted: str, known: list[Manifest], *, action: str | None = None) -> NotFound:
+def snapshot_not_found(wanted: str, known: list[Manifest], *, action: str | None = None) -> NotFound:
     """The error of a snapshot that is not there: it names the newest ones."""
     newest = ", ".join(one.id for one in known[:3]) or "none"
     return NotFound(f"There is no {wanted}; the newest: {newest}.", action=action or (LIST if known else MAKE))

@@ -15,7 +15,7 @@ from app.backup import check, snapshot
 from app.backup.adapters import open_store, own_source
 from app.backup.clock import credible, is_ahead
 from app.backup.manifest import Manifest
-from app.backup.port import Kept
+from app.backup.port import StoredSnapshots
 from app.catalog import documents, snapshot_checks
 from app.catalog.engine import Catalog
 from app.errors import SnapshotRefused, TealError
@@ -42,7 +42,7 @@ def next_to_verify(known: Sequence[Manifest], proven: Mapping[str, datetime], no
     return oldest if oldest is not None and now - proven[oldest.id] > VERIFY_AGAIN else None
 
 
-class Schedule:
+class BackupSchedule:
     """Looks once a minute. On AWS (`backup_hours` 0) the platform takes snapshots and tests them; here only what it found is told."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
@@ -69,7 +69,7 @@ class Schedule:
         if self._settings.backup_hours:
             self.keep_up()
         with self._catalog.read() as session:
-            proven = snapshot_checks.verified(session)
+            proven = snapshot_checks.last_passed(session)
         if proven:
             VERIFIED.set(max(proven.values()).timestamp())
 
@@ -90,7 +90,7 @@ class Schedule:
         newest = known[0]
         AGE.set((datetime.now(UTC) - newest.finished_at).total_seconds())
         with self._catalog.read() as session:
-            proven = snapshot_checks.verified(session)
+            proven = snapshot_checks.last_passed(session)
         wanted = next_to_verify([one for one in known if one.id not in self._refused], proven, datetime.now(UTC))
         if wanted is None:
             return
@@ -103,7 +103,7 @@ class Schedule:
             "snapshot %s verified: %d documents, %d of %d samples found", done.snapshot, done.documents, done.found, done.sampled
         )
 
-    def _tell(self, kept: Kept) -> None:
+    def _tell(self, kept: StoredSnapshots) -> None:
         """Once each: what is kept and counts for nothing, because its moment lies in the future, it has no seal, or its manifest cannot be read."""
         unsealed = [
             (one.id, "a version without seals made it, and that version restores it")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from app.backup import encryption
-from app.backup.manifest import Manifest, SearchPart
-from app.backup.port import SearchCopies, Source
+from app.backup.manifest import Manifest, SearchCopy
+from app.backup.port import SearchCopies, SnapshotSource
 from app.catalog import sqlite_copy
 from app.errors import SnapshotRefused
 from app.search.sqlite.engine import EmbeddedWriter
@@ -15,19 +15,19 @@ from app.search.sqlite.schema import embedded_path, files
 from app.settings import Settings
 
 
-def take(settings: Settings, id: str, folder: Path) -> SearchPart:
+def take(settings: Settings, id: str, folder: Path) -> SearchCopy:
     """Raises SearchUnavailable when there is no index in the file."""
     plain = folder / "search.db"
     sqlite_copy.copy(embedded_path(settings), plain, "apsw")
     copied = EmbeddedWriter(plain)
     passages = copied.count()
     copied.close()
-    return SearchPart(
+    return SearchCopy(
         kind="embedded", index=settings.index, passages=passages, copy_of=encryption.encrypt(plain, folder, settings.backup_key)
     )
 
 
-def restore_beside(other: Settings, found: Manifest, source: Source) -> None:
+def restore_beside(other: Settings, found: Manifest, source: SnapshotSource) -> None:
     wanted = embedded_path(other)
     if found.search.copy_of is None:
         raise SnapshotRefused(f"Snapshot {found.id} has no copy of search.")

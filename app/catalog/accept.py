@@ -37,7 +37,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedDocument:
     """`created`: this call made the document or queued it again, so it is to be enqueued. `known_as`: the same content is there already
     under this other name, and was not stored a second time."""
 
@@ -48,7 +48,7 @@ class Accepted:
     known_as: str | None = None
 
 
-def accept(session: Session, submission: Submission, *, key_id: str, idempotency_key: str | None) -> Accepted:
+def accept(session: Session, submission: Submission, *, key_id: str, idempotency_key: str | None) -> AcceptedDocument:
     """Store a document once: the same content in the same collection is the existing one, a failed one is queued again. Whatever else has the
     same origin in the collection makes way for it as soon as it is indexed.
 
@@ -61,7 +61,7 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
                 raise Conflict(f"The Idempotency-Key {idempotency_key!r} was used for another request.")
             row = session.get(DocumentRow, earlier.document_id)
             if row is not None and row.deleted_at is None:
-                return Accepted(row.id, status_of(row), row.revision, False)
+                return AcceptedDocument(row.id, status_of(row), row.revision, False)
             session.delete(earlier)
             session.flush()
     origin = versions.origin(submission.source, submission.filename)
@@ -86,7 +86,7 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
     return accepted
 
 
-def _store(session: Session, submission: Submission) -> Accepted:
+def _store(session: Session, submission: Submission) -> AcceptedDocument:
     for _ in range(_ACCEPT_TRIES):
         moment = now()
         document_id = new_id()
@@ -116,7 +116,7 @@ def _store(session: Session, submission: Submission) -> Accepted:
         if inserted:
             session.add(ContentRow(document_id=document_id, body=submission.body))
             session.flush()
-            return Accepted(document_id, "queued", 1, True)
+            return AcceptedDocument(document_id, "queued", 1, True)
         existing = session.scalars(
             select(DocumentRow).where(
                 DocumentRow.collection == submission.collection,
@@ -131,7 +131,7 @@ def _store(session: Session, submission: Submission) -> Accepted:
     raise CatalogUnavailable("The same document was deleted and sent at the same moment, several times. Next: send it again.")
 
 
-def requeue_failed(session: Session, row: DocumentRow) -> Accepted:
+def requeue_failed(session: Session, row: DocumentRow) -> AcceptedDocument:
     """Compare-and-set on the revision, so two retries at once queue it once."""
     changed = cast(
         "CursorResult[Any]",
@@ -150,7 +150,7 @@ def requeue_failed(session: Session, row: DocumentRow) -> Accepted:
         ),
     ).rowcount
     session.refresh(row)
-    return Accepted(row.id, status_of(row), row.revision, changed == 1)
+    return AcceptedDocument(row.id, status_of(row), row.revision, changed == 1)
 
 
 def _insert_ignoring(session: Session, table: type[DocumentRow] | type[IdempotencyRow], values: Mapping[str, Any]) -> bool:

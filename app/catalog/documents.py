@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.catalog import index_outbox, versions
-from app.catalog.accept import Accepted, Status, Submission, accept, requeue_failed, status_of
+from app.catalog.accept import AcceptedDocument, Status, Submission, accept, requeue_failed, status_of
 from app.catalog.tables import DocumentRow, now
 from app.errors import InvalidRequest, NotFound
 
@@ -22,9 +22,9 @@ _ACTIONS: Final = {
 }
 __all__ = [
     "STATUSES",
-    "Accepted",
+    "AcceptedDocument",
     "Document",
-    "Page",
+    "DocumentPage",
     "Status",
     "Submission",
     "accept",
@@ -63,7 +63,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DocumentPage:
     """Newest first; `next` is the cursor of the following page, None at the end."""
 
     items: tuple[Document, ...]
@@ -92,8 +92,8 @@ def page(
     collections: tuple[str, ...] | None,
     status: Status | None = None,
     named: str | None = None,
-) -> Page:
-    """Up to `limit` documents, newest first, after `cursor` (an id from `Page.next`). `named`: only those whose title or source has
+) -> DocumentPage:
+    """Up to `limit` documents, newest first, after `cursor` (an id from `DocumentPage.next`). `named`: only those whose title or source has
     this in it, in small or capital letters."""
     if cursor is not None and (len(cursor) != 36 or not cursor.replace("-", "").isalnum()):
         raise InvalidRequest(f"The cursor {cursor[:40]!r} is not one this service gave.")
@@ -109,7 +109,7 @@ def page(
     rows = session.scalars(query.order_by(DocumentRow.id.desc()).limit(limit + 1)).all()
     awaited = _not_yet(session, [row.id for row in rows])
     items = tuple(_document(row, awaited) for row in rows[:limit])
-    return Page(items, items[-1].id if len(rows) > limit else None)
+    return DocumentPage(items, items[-1].id if len(rows) > limit else None)
 
 
 def delete(session: Session, document_id: str, collections: tuple[str, ...] | None) -> list[str]:
@@ -119,7 +119,7 @@ def delete(session: Session, document_id: str, collections: tuple[str, ...] | No
     live = versions.newest(session, document_id)
     if row.status != "failed":
         live += [one for newer in [*live] for one in versions.waiting_for(session, newer)]
-    return versions.hide(session, DocumentRow.id.in_(live), *_within(collections))
+    return versions.hide_documents(session, DocumentRow.id.in_(live), *_within(collections))
 
 
 def delete_many(
@@ -137,10 +137,10 @@ def delete_many(
     if source is not None:
         conditions.append(DocumentRow.source == source)
     some = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None), *conditions).limit(limit)
-    return versions.hide(session, DocumentRow.id.in_(session.scalars(some).all()))
+    return versions.hide_documents(session, DocumentRow.id.in_(session.scalars(some).all()))
 
 
-def put(session: Session, document_id: str, submission: Submission, collections: tuple[str, ...] | None) -> Accepted:
+def put(session: Session, document_id: str, submission: Submission, collections: tuple[str, ...] | None) -> AcceptedDocument:
     """Accept a newer version of this document, in its collection and of its origin unless `submission` names a source. The older one answers
     until the newer one is indexed. The same content with other words about it is indexed again under its own id. Raises `NotFound`."""
     row = _visible(session, document_id, collections)
@@ -153,11 +153,11 @@ def put(session: Session, document_id: str, submission: Submission, collections:
     accepted = accept(session, submission, key_id="", idempotency_key=None)
     if accepted.id == row.id:
         return _described_anew(session, row, submission, accepted)
-    versions.succeed(session, accepted.id, [one for one in versions.newest(session, document_id) if one != accepted.id])
+    versions.supersede(session, accepted.id, [one for one in versions.newest(session, document_id) if one != accepted.id])
     return accepted
 
 
-def _described_anew(session: Session, row: DocumentRow, submission: Submission, accepted: Accepted) -> Accepted:
+def _described_anew(session: Session, row: DocumentRow, submission: Submission, accepted: AcceptedDocument) -> AcceptedDocument:
     session.refresh(row)
     said = (submission.title or row.title, submission.source, dict(submission.metadata))
     if said == (row.title, row.source, row.attributes):
@@ -165,10 +165,10 @@ def _described_anew(session: Session, row: DocumentRow, submission: Submission, 
     row.title, row.source, row.attributes = said
     row.status, row.revision, row.attempts, row.passages_done, row.updated_at = "queued", row.revision + 1, 0, 0, now()
     session.flush()
-    return Accepted(row.id, "queued", row.revision, True)
+    return AcceptedDocument(row.id, "queued", row.revision, True)
 
 
-def retry(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Accepted:
+def retry(session: Session, document_id: str, collections: tuple[str, ...] | None) -> AcceptedDocument:
     """Queue a failed document again with fresh attempts; any other is left as it is (`created` False)."""
     row = _visible(session, document_id, collections)
     return requeue_failed(session, row)
@@ -217,7 +217,7 @@ def _within(collections: tuple[str, ...] | None) -> tuple[ColumnElement[bool], .
 def _not_yet(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those of these that are not indexed for everybody: one of two indexes in service has yet to take them over, or an older version is
     still shown."""
-    return index_outbox.awaited(session, document_ids) | versions.replacing(session, document_ids)
+    return index_outbox.waiting_for_serving_index(session, document_ids) | versions.replacing(session, document_ids)
 
 
 def _document(row: DocumentRow, awaited: Set[str]) -> Document:

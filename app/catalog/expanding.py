@@ -15,7 +15,7 @@ _WIDER: Final = r"(?:TEXT|BIGINT)\b"  # every value that an older release writes
 
 
 @dataclass(frozen=True, slots=True)
-class Forbidden:
+class ForbiddenStatement:
     """One kind of statement that takes something from an older release. `on_new`: allowed on a table that the same revision makes."""
 
     pattern: re.Pattern[str]
@@ -29,18 +29,18 @@ def _statement(pattern: str) -> re.Pattern[str]:
 
 # As PostgreSQL's dialect writes them: a revision is read as SQL, so that `op.execute` hides nothing.
 FORBIDDEN: Final = (
-    Forbidden(_statement(rf"^DROP TABLE\s+(?:IF EXISTS\s+)?(?P<table>{_NAME})"), "drops a table"),
-    Forbidden(_statement(r"^DROP\s+(?:VIEW|MATERIALIZED|SCHEMA|TYPE|SEQUENCE|FUNCTION)"), "drops what an older release may use", on_new=False),
-    Forbidden(_statement(r"^(?:TRUNCATE|DELETE\s+FROM)"), "deletes rows", on_new=False),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+DROP\s+(?!CONSTRAINT)"), "drops a column"),
-    Forbidden(_statement(rf"^ALTER (?:TABLE|VIEW|TYPE|SEQUENCE)\s+(?P<table>{_NAME})\s+RENAME"), "renames"),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sTYPE\s+(?!{_WIDER})"), "changes a column's type"),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sSET NOT NULL"), "makes a column NOT NULL"),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sDROP DEFAULT"), "takes a column's default away"),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ADD COLUMN\s(?!.*\bDEFAULT\b).*\bNOT NULL\b"), "adds a NOT NULL column without a default"),
-    Forbidden(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ADD\s+(?:CONSTRAINT\s+{_NAME}\s+)?(?:CHECK|UNIQUE|FOREIGN KEY|PRIMARY KEY)"),
+    ForbiddenStatement(_statement(rf"^DROP TABLE\s+(?:IF EXISTS\s+)?(?P<table>{_NAME})"), "drops a table"),
+    ForbiddenStatement(_statement(r"^DROP\s+(?:VIEW|MATERIALIZED|SCHEMA|TYPE|SEQUENCE|FUNCTION)"), "drops what an older release may use", on_new=False),
+    ForbiddenStatement(_statement(r"^(?:TRUNCATE|DELETE\s+FROM)"), "deletes rows", on_new=False),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+DROP\s+(?!CONSTRAINT)"), "drops a column"),
+    ForbiddenStatement(_statement(rf"^ALTER (?:TABLE|VIEW|TYPE|SEQUENCE)\s+(?P<table>{_NAME})\s+RENAME"), "renames"),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sTYPE\s+(?!{_WIDER})"), "changes a column's type"),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sSET NOT NULL"), "makes a column NOT NULL"),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ALTER\s.*\sDROP DEFAULT"), "takes a column's default away"),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ADD COLUMN\s(?!.*\bDEFAULT\b).*\bNOT NULL\b"), "adds a NOT NULL column without a default"),
+    ForbiddenStatement(_statement(rf"^ALTER TABLE\s+(?P<table>{_NAME})\s+ADD\s+(?:CONSTRAINT\s+{_NAME}\s+)?(?:CHECK|UNIQUE|FOREIGN KEY|PRIMARY KEY)"),
               "forbids rows that an older release writes"),
-    Forbidden(_statement(rf"^CREATE UNIQUE INDEX\s.*?\sON\s+(?P<table>{_NAME})"), "forbids rows that an older release writes"),
+    ForbiddenStatement(_statement(rf"^CREATE UNIQUE INDEX\s.*?\sON\s+(?P<table>{_NAME})"), "forbids rows that an older release writes"),
 )  # fmt: skip
 
 

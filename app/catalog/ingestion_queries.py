@@ -28,7 +28,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class IngestionTask:
     """A job with what is needed to do it. `attempts` counts earlier starts that did not survive or failed."""
 
     job: Job
@@ -59,12 +59,12 @@ class Progress:
     warnings: tuple[str, ...] = ()  # about what could not be read
 
 
-def load(session: Session, job: Job) -> Task | None:
+def load(session: Session, job: Job) -> IngestionTask | None:
     """The task of a job; None when the document is deleted, at another revision, or already done."""
     return _task(session, *_current(job), DocumentRow.status.in_(_IN_WORK))
 
 
-def indexed(session: Session, document_id: str) -> Task | None:
+def indexed_task(session: Session, document_id: str) -> IngestionTask | None:
     """A document that is indexed, as a task for another index; None for every other."""
     return _task(session, DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed")
 
@@ -83,21 +83,21 @@ def in_work(session: Session, document_id: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
+class IndexedDocument:
     """An indexed document and when it became so."""
 
     document_id: str
     updated_at: datetime
 
 
-def indexed_page(session: Session, *, after: str | None, limit: int) -> list[Indexed]:
+def indexed_page(session: Session, *, after: str | None, limit: int) -> list[IndexedDocument]:
     """The next indexed documents in order of id."""
     query = select(DocumentRow.id, DocumentRow.updated_at).where(
         DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed"
     )
     if after is not None:
         query = query.where(DocumentRow.id > after)
-    return [Indexed(*row) for row in session.execute(query.order_by(DocumentRow.id).limit(limit)).tuples()]
+    return [IndexedDocument(*row) for row in session.execute(query.order_by(DocumentRow.id).limit(limit)).tuples()]
 
 
 def spread(session: Session, count: int, before: datetime | None) -> list[str]:
@@ -122,14 +122,14 @@ def may_have_passages(session: Session, document_ids: Sequence[str]) -> set[str]
     return set(session.scalars(query)) if document_ids else set()
 
 
-def _task(session: Session, *conditions: ColumnElement[bool]) -> Task | None:
+def _task(session: Session, *conditions: ColumnElement[bool]) -> IngestionTask | None:
     row = session.execute(
         select(DocumentRow, ContentRow.body).join(ContentRow, ContentRow.document_id == DocumentRow.id).where(*conditions)
     ).one_or_none()
     if row is None:
         return None
     document, body = row
-    return Task(
+    return IngestionTask(
         Job(document.id, document.revision),
         document.title,
         body,

@@ -48,10 +48,10 @@ def take_place(session: Session, document_id: str, collection: str, of: str) -> 
             DocumentRow.id != document_id,
         )
     ).all()
-    succeed(session, document_id, others)
+    supersede(session, document_id, others)
 
 
-def succeed(session: Session, document_id: str, others: Collection[str]) -> None:
+def supersede(session: Session, document_id: str, others: Collection[str]) -> None:
     """These documents make way for `document_id`, which itself makes way for none of them any more."""
     if not others:
         return
@@ -77,13 +77,13 @@ def make_way(session: Session, document_ids: Collection[str]) -> list[str]:
             )
         )
     )
-    ready -= index_outbox.awaited(session, sorted(ready))
+    ready -= index_outbox.waiting_for_serving_index(session, sorted(ready))
     if not ready:
         return []
-    return hide(session, _WAITING, DocumentRow.replaced_by.in_(ready))
+    return hide_documents(session, _WAITING, DocumentRow.replaced_by.in_(ready))
 
 
-def hide(session: Session, *conditions: ColumnElement[bool] | TextClause) -> list[str]:
+def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClause) -> list[str]:
     """Mark as deleted what is live and fits; passages and bodies are removed by the worker. Returns the ids."""
     moment = now()
     gone = session.scalars(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import IdempotencyRow, SessionRow, WorkerRow, now
 
 
-def beat(session: Session, executor_id: str, release_id: str, longest: tuple[str, datetime] | None = None) -> None:
+def write_heartbeat(session: Session, executor_id: str, release_id: str, longest: tuple[str, datetime] | None = None) -> None:
     """Write this worker's heartbeat. `longest`: the document that it has been at for longest, and since when."""
     row = session.get(WorkerRow, (executor_id, release_id))
     if row is None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 
-def activity(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def activity(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Workers' last heartbeats, the documents that wait and are in work longest, what each index is owed, and whether the catalog takes a
     write. Ages are seconds. Changes nothing."""
     from app.catalog import activity as read
@@ -22,7 +22,7 @@ def activity(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     catalog = Catalog(settings.sqlalchemy_url())
     try:
         with catalog.read() as session:
-            yield {"kind": "catalog", **read.seen(session)}
+            yield {"kind": "catalog", **read.work_seen(session)}
         try:
             yield {"kind": "write", "ok": True, "seconds": read.try_write(catalog)}
         except TealError as error:

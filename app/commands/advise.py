@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 
-def advise(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def advise(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Advice for Elasticsearch and PostgreSQL, each with reason and source; then for each part what was looked at. Changes nothing."""
     if settings.search == "elasticsearch":
         yield from _search(settings)
@@ -25,23 +25,23 @@ def advise(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
         yield {"part": "catalog", "skipped": "SQLite has nothing to tune"}
 
 
-def _search(settings: Settings) -> Iterator[Line]:
+def _search(settings: Settings) -> Iterator[JsonLine]:
     from app.statistics import advice, elasticsearch
 
-    engine = elasticsearch.collect(settings)
+    engine = elasticsearch.collect_elasticsearch(settings)
     found = [asdict(one) for one in advice.elasticsearch(engine)]
     yield from found
     index = f"index {engine.index.name}" if engine.index else "no index"
     yield {"part": "elasticsearch", "looked_at": f"{engine.status}, {len(engine.nodes)} nodes, {index}", "advice": len(found)}
 
 
-def _database(settings: Settings) -> Iterator[Line]:
+def _database(settings: Settings) -> Iterator[JsonLine]:
     from app.catalog.engine import Catalog
     from app.statistics import advice, postgres
 
     catalog = Catalog(settings.sqlalchemy_url())
     with catalog.read() as session:
-        database = postgres.collect(session.connection())
+        database = postgres.collect_postgres(session.connection())
     catalog.close()
     found = [asdict(one) for one in advice.postgres(database)]
     yield from found

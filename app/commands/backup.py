@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from app.backup.manifest import Manifest
-    from app.backup.port import Source
+    from app.backup.port import SnapshotSource
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 LOST: Final = "there is no catalog to note it in"
 LATE_SHARE: Final = 1.1  # of the hours between two snapshots: one that is late by more was missed
 
 
-def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Take a snapshot of search and catalog while both are in use."""
     from app.backup.snapshot import take
 
     yield _line(take(settings), None)
 
 
-def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Every snapshot, newest first: age, index, counts, size, when it was verified; then those that this version cannot read. Also without a catalog, which knows the last: that is
     when they are needed."""
     from app.backup.adapters import open_store
@@ -40,7 +40,7 @@ def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
 
     proven: dict[str, datetime] | None = None
     with suppress(CatalogUnavailable), Catalog(settings.sqlalchemy_url()).read() as session:
-        proven = snapshot_checks.verified(session)
+        proven = snapshot_checks.last_passed(session)
     kept = open_store(settings).kept()
     for one in kept.snapshots:
         yield {**_line(one, (proven or {}).get(one.id)), "verified_known": proven is not None, "from_the_future": is_ahead(one)}
@@ -48,24 +48,24 @@ def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
         yield {"id": lost.id, "unreadable": lost.why}
 
 
-def verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Restore a snapshot for a test, beside what runs: whole, complete, and its search answers. Without an id: the newest, which must be recent."""
     from dataclasses import asdict
 
     from app.backup import check
-    from app.backup.adapters import choose
+    from app.backup.adapters import choose_snapshot
 
     source = _source(settings, options)
-    found = choose(source.store, id=options.snapshot, at=None)
+    found = choose_snapshot(source.store, id=options.snapshot, at=None)
     oldest = options.max_age_hours or LATE_SHARE * settings.backup_hours
     if options.snapshot is None and oldest:
-        check.recent(found, oldest)
+        check.require_recent(found, oldest)
     done = check.verify(settings, found, source)
     noted = "" if done.noted else f"; {LOST}"
     yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found{noted}"}
 
 
-def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Open a snapshot's index beside the one in use, under another name, and owe it what the catalog has and it has not."""
     from dataclasses import asdict
 
@@ -78,7 +78,7 @@ def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[
            "detail": f"{found.search.passages} passages of {found.id}; {compared.missing} documents to take over"}  # fmt: skip
 
 
-def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Put a snapshot's catalog in the place of the one in use, which is kept. Afterwards: `index reconcile`."""
     from app.backup.restore import put_catalog_in_place, refuse_nothing_for_something
 
@@ -89,22 +89,22 @@ def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator
 
 
 def _chosen(settings: Settings, options: argparse.Namespace) -> Manifest:
-    from app.backup.adapters import choose
+    from app.backup.adapters import choose_snapshot
 
-    return choose(_source(settings, options).store, id=options.snapshot, at=options.at)
+    return choose_snapshot(_source(settings, options).store, id=options.snapshot, at=options.at)
 
 
-def _source(settings: Settings, options: argparse.Namespace) -> Source:
+def _source(settings: Settings, options: argparse.Namespace) -> SnapshotSource:
     """The service's own store and key, unless another stack's folder and key are given."""
     from app.backup.adapters import open_store
-    from app.backup.port import Source
+    from app.backup.port import SnapshotSource
     from app.backup.stores.folder import FolderStore
 
     store = open_store(settings) if options.source is None else FolderStore(options.source)
-    return Source(store, options.key or settings.backup_key)
+    return SnapshotSource(store, options.key or settings.backup_key)
 
 
-def _line(found: Manifest, verified_at: datetime | None) -> Line:
+def _line(found: Manifest, verified_at: datetime | None) -> JsonLine:
     age = (datetime.now(UTC) - found.finished_at).total_seconds()
     return {
         "id": found.id, "finished_at": found.finished_at, "age_seconds": round(age), "index": found.search.index, "search": found.search.kind,

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from app.search.port import SearchWriter
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
 BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
 
 
-def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
     From the first call on it is kept up with everything that is finished."""
     from app.catalog import index_outbox
@@ -29,7 +29,7 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
     from app.models.embed import open_embedder, stamp
     from app.text.apart import READERS
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.ensure(stamp(named))
         seed(catalog, options.name)
         embedder = open_embedder(named)
@@ -38,25 +38,25 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
         )
         with catalog.read() as session:
             left, failed = (
-                index_outbox.left(session, options.name),
-                index_outbox.failed(session, options.name, named.ingest_attempts),
+                index_outbox.entries_left(session, options.name),
+                index_outbox.failed_entries(session, options.name, named.ingest_attempts),
             )
         yield {"index": options.name, "done": done.done, "left": left - len(failed), "failed": len(failed),
                "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
 
 
-def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
     from app.catalog import index_outbox
     from app.errors import IndexIncomplete
     from app.indexing import spot_check
     from app.indexing.reconcile import reconcile
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.refresh()
         found = reconcile(catalog, writer, options.name)
         with catalog.read() as session:
-            failed = index_outbox.failed(session, options.name, named.ingest_attempts)
+            failed = index_outbox.failed_entries(session, options.name, named.ingest_attempts)
         if found.missing or found.extra or failed:
             raise IndexIncomplete(
                 f"The index {options.name} differs from the catalog: of {found.documents} documents {found.missing} are missing, "
@@ -64,12 +64,12 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Li
             )
         questions = list(spot_check.questions(catalog))
         with catalog.read() as session:  # what was finished since the index was filled is owed to it and not lost
-            owed = index_outbox.owed(session, options.name, [document_id for document_id, _ in questions])
+            owed = index_outbox.entries_among(session, options.name, [document_id for document_id, _ in questions])
         questions = [one for one in questions if one[0] not in owed]
-        seen = spot_check.found(named, questions, with_meaning=True)
+        seen = spot_check.count_found(named, questions, with_meaning=True)
         wanted = len(questions)
         if options.against is not None:
-            wanted = spot_check.found(with_index(settings, options.against), questions, with_meaning=False)
+            wanted = spot_check.count_found(with_index(settings, options.against), questions, with_meaning=False)
     if seen < spot_check.FOUND_SHARE * wanted:
         raise IndexIncomplete(
             f"Of {len(questions)} documents the index {options.name} found {seen} by words of their own, not {wanted}."
@@ -78,26 +78,26 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Li
            "detail": f"{found.documents} documents as in the catalog; {seen} of {len(questions)} samples found"}  # fmt: skip
 
 
-def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
     from app.catalog import index_outbox
     from app.errors import InvalidRequest
 
     if options.name == settings.index:
         raise InvalidRequest(f"The index {options.name} is the one that this release reads.")
-    with opened(settings, options.name) as (_, catalog, writer):
+    with open_index(settings, options.name) as (_, catalog, writer):
         with catalog.write() as session:
-            index_outbox.drop(session, options.name)
+            index_outbox.unregister_index(session, options.name)
         yield {"index": options.name, "dropped": writer.drop()}
 
 
-def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
     from app.catalog import index_outbox
     from app.search.engines import engine
     from app.search.port import kept_name
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.refresh()
         writer.close()
         kept = engine(settings).swap(settings, named)
@@ -110,7 +110,7 @@ def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Line
     }
 
 
-def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Compare an index with the catalog and owe it what differs; its worker takes that over."""
     from dataclasses import asdict
 
@@ -118,11 +118,11 @@ def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator
     from app.indexing.reconcile import reconcile
 
     name = options.name or settings.index
-    with opened(settings, name) as (_, catalog, writer):
+    with open_index(settings, name) as (_, catalog, writer):
         writer.refresh()
         found = reconcile(catalog, writer, name)
         with catalog.read() as session:
-            left = index_outbox.left(session, name)
+            left = index_outbox.entries_left(session, name)
     yield {
         "index": name,
         **asdict(found),
@@ -131,7 +131,7 @@ def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator
     }
 
 
-def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """The indexes that are kept up, and what each is owed."""
     from dataclasses import asdict
 
@@ -139,11 +139,14 @@ def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     from app.catalog.engine import Catalog
 
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        lines = [{**asdict(one), "left": index_outbox.left(session, one.name)} for one in index_outbox.registered(session)]
+        lines = [
+            {**asdict(one), "left": index_outbox.entries_left(session, one.name)}
+            for one in index_outbox.registered_indexes(session)
+        ]
     yield from lines
 
 
-def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Ingest every document again from the catalog alone; what is indexed stays findable meanwhile."""
     from app.catalog import ingestion_queries
     from app.catalog.engine import Catalog
@@ -170,7 +173,7 @@ def with_index(settings: Settings, name: str) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
+def open_index(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
     """Settings that name this index, the catalog, and the index's writer."""
     from app.catalog.engine import Catalog
     from app.search.engines import open_writer
@@ -189,11 +192,11 @@ def seed(catalog: Catalog, name: str) -> None:
     from app.catalog import index_outbox
 
     with catalog.write() as session:
-        seeded = index_outbox.register(session, name, serving=False).seeded
+        seeded = index_outbox.register_index(session, name, serving=False).seeded
     after: str | None = None
     while not seeded:
         with catalog.write() as session:
-            ids = index_outbox.seed(session, name, after=after, limit=PAGE)
+            ids = index_outbox.add_all_indexed(session, name, after=after, limit=PAGE)
         seeded, after = len(ids) < PAGE, ids[-1] if ids else None
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from app.catalog.keys import KeyInfo
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 _MOST_DAYS: Final = 36_500  # a century: what is meant to be for ever is said by no end at all
 _MOST_A_DAY: Final = 1_000_000_000_000  # far above what can be sent in a day, far below what the catalog can count
 
 
-def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Make a key; its text is printed once and kept nowhere."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
@@ -37,7 +37,7 @@ def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
     yield {"key": text, **_line(info)}
 
 
-def keys_rotate(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def keys_rotate(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Make a key with the same rights; the old one goes on for the grace and then ends by itself."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
@@ -48,14 +48,14 @@ def keys_rotate(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
     yield {"key": text, **_line(info), "replaces": old.id, "old_ends_at": old.expires_at}
 
 
-def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """All keys without their secrets, oldest first, with what those with a quota have used today (UTC)."""
     from app.catalog import keys, usage
     from app.catalog.engine import Catalog
 
     moment = datetime.now(UTC)
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        used = usage.used(session, moment.date())
+        used = usage.used_on_day(session, moment.date())
         lines = [
             _line(info) | {"used_today": used.get(info.id, {}), "ends_soon": info.ends_soon(moment)}
             for info in keys.list_keys(session)
@@ -63,7 +63,7 @@ def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     yield from lines
 
 
-def keys_quota(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def keys_quota(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Give a key another quota; a limit that is not named is no limit any more."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
@@ -73,7 +73,7 @@ def keys_quota(settings: Settings, options: argparse.Namespace) -> Iterator[Line
     yield _line(info)
 
 
-def keys_revoke(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def keys_revoke(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """End a key at once."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
@@ -83,7 +83,7 @@ def keys_revoke(settings: Settings, options: argparse.Namespace) -> Iterator[Lin
     yield _line(info)
 
 
-def _line(info: KeyInfo) -> Line:
+def _line(info: KeyInfo) -> JsonLine:
     return asdict(info)
 
 

@@ -13,7 +13,7 @@ from app.errors import TealError
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 GROUPS: Final[tuple[Callable[[Any], None], ...]] = (  # each adds its commands to the parser; the order is that of `--help`
     release.add_commands,
@@ -26,7 +26,7 @@ GROUPS: Final[tuple[Callable[[Any], None], ...]] = (  # each adds its commands t
 )
 
 
-def run(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def run(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """The command's lines. One that may change something (`changes` is not set to False) is in the audit log when it has ended, well or not."""
     if not getattr(options, "changes", True):
         yield from options.command(settings, options)

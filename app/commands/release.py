@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 
-def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Bring jobs tables and catalog to the newest schema; the catalog last, because the worker waits for it.
     With --expand only what leaves the running release working; --contract also takes away what old releases needed."""
     from app.catalog import phases
@@ -39,14 +39,14 @@ def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
     yield {"revision": phases.expand(url, at) if options.expand else migrate_catalog(url)}
 
 
-def schema(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def schema(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """The catalog's revision now, and which revisions this code knows and can serve."""
     from app.catalog import phases
 
     known = phases.revisions()
     phases.require_expanding()  # a version is asked this when it is built: one that lies about its revisions is none
     at = _revision(settings)
-    waiting = phases.pending(known, at)
+    waiting = phases.pending_revisions(known, at)
     yield {
         "revision": at,
         "min": phases.OLDEST_REVISION,
@@ -66,14 +66,14 @@ def _revision(settings: Settings) -> str | None:
     return schema_revision(settings.sqlalchemy_url())
 
 
-def jobs_left(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def jobs_left(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """How many jobs of a release nobody has finished."""
-    from app.ingestion.job_transfer import left
+    from app.ingestion.job_transfer import unfinished_jobs
 
-    yield {"left": left(settings, options.release)}
+    yield {"left": unfinished_jobs(settings, options.release)}
 
 
-def jobs_transfer(settings: Settings, options: argparse.Namespace) -> Iterator[Line]:
+def jobs_transfer(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Give the unfinished jobs of a release that leaves to one that stays. Its workers should be stopped by now."""
     from app.ingestion.job_transfer import transfer_jobs
 

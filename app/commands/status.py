@@ -16,16 +16,16 @@ from app.errors import TealError
 if TYPE_CHECKING:
     from app.settings import Settings
 
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 
-def status(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def status(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Documents by status, generation of the index, and what the search engine says of itself."""
     from app.catalog import documents, index_state
     from app.catalog.engine import Catalog
 
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        line: Line = {"documents": documents.counts(session), "generation": index_state.generation(session)}
+        line: JsonLine = {"documents": documents.counts(session), "generation": index_state.generation(session)}
     try:
         line["search"] = _check_search(settings)
     except TealError as error:
@@ -33,7 +33,7 @@ def status(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
     yield line | {"release": settings.release_id, "color": settings.color}
 
 
-def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
+def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """One line per part: whether it is well, and if not, why and what to do."""
     for part, check in CHECKS.items():
         try:
@@ -42,7 +42,7 @@ def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[Line]:
             yield {"part": part, "ok": False, **error.described()}
 
 
-def _check_catalog(settings: Settings) -> Line:
+def _check_catalog(settings: Settings) -> JsonLine:
     from app.catalog.engine import head_revision, schema_revision
     from app.errors import CatalogUnavailable
 
@@ -54,7 +54,7 @@ def _check_catalog(settings: Settings) -> Line:
     return {"revision": present}
 
 
-def _check_jobs(settings: Settings) -> Line:
+def _check_jobs(settings: Settings) -> JsonLine:
     from app.ingestion.job_queue import Jobs
 
     jobs = Jobs(settings)
@@ -66,7 +66,7 @@ def _check_jobs(settings: Settings) -> Line:
     return {}
 
 
-def _check_model(settings: Settings) -> Line:
+def _check_model(settings: Settings) -> JsonLine:
     from app.errors import ModelUnavailable
     from app.models.embed import open_embedder
 
@@ -81,10 +81,10 @@ def _check_model(settings: Settings) -> Line:
     return {"model": embedder.stamp.model, "dimensions": embedder.stamp.dimensions}
 
 
-def _check_search(settings: Settings) -> Line:
+def _check_search(settings: Settings) -> JsonLine:
     from app.search.engines import open_reader
 
-    async def ask() -> Line:
+    async def ask() -> JsonLine:
         reader = open_reader(settings)
         try:
             return asdict(await reader.status())
@@ -94,7 +94,7 @@ def _check_search(settings: Settings) -> Line:
     return {"adapter": settings.search, **asyncio.run(ask())}
 
 
-CHECKS: Final[dict[str, Callable[[Settings], Line]]] = {
+CHECKS: Final[dict[str, Callable[[Settings], JsonLine]]] = {
     "catalog": _check_catalog,
     "jobs": _check_jobs,
     "model": _check_model,

@@ -17,7 +17,7 @@ from app.access.quotas import Quotas
 from app.access.rate_limit import KeyLimiter
 from app.answering.cache import Cache
 from app.answering.catalog_view import CatalogView
-from app.answering.service import Answering
+from app.answering.service import AnswerService
 from app.catalog.engine import Catalog
 from app.catalog.keys import Principal, Role
 from app.errors import ModelUnavailable
@@ -47,7 +47,7 @@ class Service:
     quotas: Quotas
     authenticator: Authenticator
     jobs: Jobs
-    answering: Answering
+    answering: AnswerService
     generator: Generator | None
     draining: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def open_service(settings: Settings) -> Service:
         quotas=Quotas(catalog),
         authenticator=Authenticator(catalog, settings),
         jobs=Jobs(settings),
-        answering=Answering(settings, reader, cache, embedder, generator, CatalogView(catalog, settings.index)),
+        answering=AnswerService(settings, reader, cache, embedder, generator, CatalogView(catalog, settings.index)),
         generator=generator,
     )
 
@@ -131,7 +131,7 @@ async def signing(request: Request, service: ServiceDep) -> None:
     request.state.signing = True
 
 
-class Needs:
+class RequireRole:
     """The dependency of a route that a key with at least this role may use; the fast path reads the role from it."""
 
     def __init__(self, role: Role) -> None:
@@ -141,6 +141,6 @@ class Needs:
         return demand(principal, self.role)
 
 
-Reader = Annotated[Principal, Depends(Needs("reader"))]
-Writing = Annotated[Principal, Depends(Needs("writer"))]
-Admin = Annotated[Principal, Depends(Needs("admin"))]
+Reader = Annotated[Principal, Depends(RequireRole("reader"))]
+Writing = Annotated[Principal, Depends(RequireRole("writer"))]
+Admin = Annotated[Principal, Depends(RequireRole("admin"))]

@@ -44,7 +44,7 @@ def check_values(raw: bytes) -> None:
         at = string.end()
 
 
-class Room:
+class BodyMemory:
     """How many bytes of large bodies this process holds now."""
 
     def __init__(self) -> None:

@@ -16,10 +16,10 @@ from prometheus_client import Gauge
 
 from app.catalog import index_outbox, index_state, ingestion_queries, versions
 from app.catalog.engine import Catalog
-from app.catalog.index_outbox import Due
+from app.catalog.index_outbox import OutboxEntry
 from app.errors import Unavailable
 from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
-from app.indexing.passages import BATCH_PASSAGES, IngestSettings, Read, passages, read_task
+from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, passages, read_task
 from app.models.port import Embedder
 from app.search.port import SearchWriter
 
@@ -28,12 +28,12 @@ POLL_SECONDS: Final = 0.3
 PAGE: Final = 32  # documents that share one refresh of the index
 
 # The documents in the index outbox. The metric keeps its first name: alerts compare versions of both colors, of which one may be older.
-LEFT: Final = Gauge("teal_index_backlog", "Documents this index has still to take over from another one's worker")
+LEFT: Final = Gauge("teal_index_outbox_documents", "Documents that wait in the index outbox until this index takes them over")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakeoverResult:
     """What one call did: documents taken over, put off because they are still in work, and failed."""
 
     done: int = 0
@@ -45,18 +45,18 @@ class OutboxConsumer:
     """Feeds one index. `writer` is that index's; `embedder` gives its model, or None while there is none."""
 
     def __init__(
-        self, catalog: Catalog, writer: SearchWriter, index: str, read: Read, embedder: Callable[[], Embedder | None], shape: IngestSettings
+        self, catalog: Catalog, writer: SearchWriter, index: str, read: DocumentReader, embedder: Callable[[], Embedder | None], shape: IngestSettings
     ) -> None:  # fmt: skip
         self._catalog, self._writer, self._index = catalog, writer, index
         self._read, self._embedder, self._shape = read, embedder, shape
 
-    def consume(self, limit: int = PAGE) -> Taken:
+    def consume(self, limit: int = PAGE) -> TakeoverResult:
         """Take over up to `limit` documents and make them visible together. Raises `Unavailable`; then nothing is settled."""
         with self._catalog.read() as session:
-            dues = index_outbox.take(session, self._index, limit=limit, attempts=self._shape.attempts)
+            dues = index_outbox.next_entries(session, self._index, limit=limit, attempts=self._shape.attempts)
         if not dues:
-            return Taken()
-        settled, deferred, failed = list[Due](), list[Due](), list[tuple[Due, str]]()
+            return TakeoverResult()
+        settled, deferred, failed = list[OutboxEntry](), list[OutboxEntry](), list[tuple[OutboxEntry, str]]()
         for due in dues:
             try:
                 (settled if self._take_over(due) else deferred).append(due)
@@ -70,7 +70,7 @@ class OutboxConsumer:
         with self._catalog.write() as session:
             if settled:
                 index_state.bump(session)
-            index_outbox.settle(session, self._index, settled)
+            index_outbox.remove_entries(session, self._index, settled)
             for due in deferred:
                 index_outbox.defer(session, self._index, due)
             for due, reason in failed:
@@ -80,7 +80,7 @@ class OutboxConsumer:
         if waited_for:
             with self._catalog.write() as session:  # its own: it takes the documents' rows before the generation's
                 versions.make_way(session, waited_for)
-        return Taken(len(settled), len(deferred), len(failed))
+        return TakeoverResult(len(settled), len(deferred), len(failed))
 
     def run(self, stop: threading.Event) -> None:
         """Consume until `stop` is set; a part that does not answer is waited for."""
@@ -89,7 +89,7 @@ class OutboxConsumer:
             try:
                 taken = self.consume()
                 with self._catalog.read() as session:
-                    LEFT.set(index_outbox.left(session, self._index))
+                    LEFT.set(index_outbox.entries_left(session, self._index))
                 pause = FIRST_PAUSE_SECONDS
                 if taken.done + taken.failed == 0:
                     stop.wait(POLL_SECONDS)
@@ -98,7 +98,7 @@ class OutboxConsumer:
                 stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def drain(self, seconds: float) -> Taken:
+    def drain(self, seconds: float) -> TakeoverResult:
         """Consume until nothing is owed that can be taken over now, or until `seconds` have passed; the sum of what they did."""
         deadline = time.monotonic() + seconds
         done = failed = 0
@@ -106,12 +106,12 @@ class OutboxConsumer:
             taken = self.consume()
             done, failed = done + taken.done, failed + taken.failed
             if taken.done + taken.failed == 0 or time.monotonic() >= deadline:
-                return Taken(done, taken.deferred, failed)
+                return TakeoverResult(done, taken.deferred, failed)
 
-    def _take_over(self, due: Due) -> bool:
+    def _take_over(self, due: OutboxEntry) -> bool:
         """Make the index hold what the catalog says of the document; False while it is in work, for then it will be owed again."""
         with self._catalog.read() as session:
-            task = ingestion_queries.indexed(session, due.document_id)
+            task = ingestion_queries.indexed_task(session, due.document_id)
             busy = task is None and ingestion_queries.in_work(session, due.document_id)
         if busy:
             return False

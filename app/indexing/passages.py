@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from app.catalog.ingestion_queries import Task
+from app.catalog.ingestion_queries import IngestionTask
 from app.models.embed import passage_text
 from app.models.port import Embedder
 from app.search.port import Passage
 from app.settings import Settings
 from app.text.apart import Wanted
-from app.text.document import Chunk, CutDocument, Cutting
+from app.text.document import Chunk, ChunkLimits, CutDocument
 
 BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longest work a killed worker repeats
 
@@ -29,11 +29,11 @@ class IngestSettings:
     concurrency: int
 
 
-class Read(Protocol):
+class DocumentReader(Protocol):
     """Reads and cuts a file. `wanted` is asked now and then while that takes its time; False ends it."""
 
     def __call__(
-        self, body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: Wanted | None = None, /
+        self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None, /
     ) -> CutDocument: ...
 
 
@@ -44,14 +44,16 @@ def ingest_settings(settings: Settings) -> IngestSettings:
     )
 
 
-def read_task(task: Task, read: Read, shape: IngestSettings, wanted: Wanted | None = None) -> tuple[str, CutDocument]:
+def read_task(
+    task: IngestionTask, read: DocumentReader, shape: IngestSettings, wanted: Wanted | None = None
+) -> tuple[str, CutDocument]:
     """Title and passages of a document. Raises `DocumentRejected` when there is nothing to read in it."""
-    cutting = Cutting(shape.passage_tokens, shape.overlap_tokens)
+    cutting = ChunkLimits(shape.passage_tokens, shape.overlap_tokens)
     document = read(task.body, task.media_type, task.filename, cutting, wanted)
     return task.title or document.title or task.filename or "Untitled", document
 
 
-def passages(task: Task, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None) -> list[Passage]:
+def passages(task: IngestionTask, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None) -> list[Passage]:
     """Passages of some consecutive chunks, the first of which is the document's `first`; without a model they have no vectors.
 
     The page a chunk starts on is metadata of its passage, unless the document has metadata of that name.

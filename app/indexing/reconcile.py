@@ -18,7 +18,7 @@ PAGE: Final = 500  # documents compared at once: one aggregation of the engine, 
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class IndexComparison:
     """`documents`: indexed by the catalog's word. `missing`: of them without passages here, or changed since. `extra`: with passages
     here and unknown to the catalog, deleted or failed. What was owed already is in neither."""
 
@@ -27,7 +27,7 @@ class Comparison:
     extra: int
 
 
-def reconcile(catalog: Catalog, writer: SearchWriter, index: str, *, changed_since: datetime | None = None) -> Comparison:
+def reconcile(catalog: Catalog, writer: SearchWriter, index: str, *, changed_since: datetime | None = None) -> IndexComparison:
     """Compare, and owe the index every document that differs. Documents in work are left alone: they are owed when finished."""
     documents = missing = extra = 0
     after: str | None = None
@@ -51,7 +51,7 @@ def reconcile(catalog: Catalog, writer: SearchWriter, index: str, *, changed_sin
             stray = sorted(set(ids) - ingestion_queries.may_have_passages(session, ids))
         extra += _owe(catalog, index, stray)
         if len(ids) < PAGE:
-            return Comparison(documents, missing, extra)
+            return IndexComparison(documents, missing, extra)
         after = ids[-1]
 
 
@@ -61,6 +61,6 @@ def _owe(catalog: Catalog, index: str, document_ids: list[str]) -> int:
         return 0
     with catalog.write() as session:
         index_state.bump(session)
-        new = set(document_ids) - index_outbox.owed(session, index, document_ids)
-        index_outbox.owe(session, index, new)
+        new = set(document_ids) - index_outbox.entries_among(session, index, document_ids)
+        index_outbox.add_entries(session, index, new)
     return len(new)

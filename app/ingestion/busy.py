@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 
-class Busy:
+class BusyDocuments:
     """Thread-safe, because a worker processes many documents at once."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Closed(Exception):
+class SemaphoreClosed(Exception):
     """Nobody may enter any more."""
 
 
@@ -30,7 +30,7 @@ class ExclusiveSemaphore:
 
     @contextmanager
     def enter(self, *, alone: bool, turn: int = 0) -> Iterator[None]:
-        """Wait for a place, or with `alone` for all of them; a lower `turn` goes first. Raises `Closed` once the semaphore is closed."""
+        """Wait for a place, or with `alone` for all of them; a lower `turn` goes first. Raises `SemaphoreClosed` once the semaphore is closed."""
         admitted = threading.Event()
         with self._lock:
             if alone:
@@ -41,7 +41,7 @@ class ExclusiveSemaphore:
         admitted.wait()
         try:
             if self._closed:
-                raise Closed
+                raise SemaphoreClosed
             yield
         finally:
             with self._lock:

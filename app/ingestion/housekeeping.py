@@ -16,7 +16,7 @@ from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job
 from app.errors import Unavailable
 from app.indexing.group_commit import GroupCommit
-from app.ingestion.job_queue import Held, Jobs
+from app.ingestion.job_queue import JobHolder, Jobs
 from app.ingestion.liveness import Liveness
 
 HOUSEKEEPING_SECONDS: Final = 3.0
@@ -72,7 +72,7 @@ class Housekeeping:
         """One pass; what is away now is tried again in the next."""
         try:
             with self._catalog.write() as session:
-                workers.beat(session, *self._me, longest := self._longest())
+                workers.write_heartbeat(session, *self._me, longest := self._longest())
             AT_ONE.set(0 if longest is None else max(0.0, (datetime.now(UTC) - longest[1]).total_seconds()))
             self._find_jobs()
             self._make_way()
@@ -88,7 +88,7 @@ class Housekeeping:
         with self._catalog.read() as session:
             found = ingestion_queries.queued_jobs(session, older_than_seconds=UNTOUCHED_SECONDS, limit=_PAGE, after=self._after)
             beats = workers.heartbeats(session)
-        live = self._liveness.of(beats, within_seconds=WORKER_GONE_SECONDS)
+        live = self._liveness.live_workers(beats, within_seconds=WORKER_GONE_SECONDS)
         self._after = (found[-1][1], found[-1][0].document_id) if len(found) == _PAGE else None
         held = self._jobs.held([job for job, _ in found]) if found else {}
         for job, _ in found:
@@ -154,7 +154,7 @@ class Housekeeping:
             pass
 
 
-def is_live(held: Held, live: set[tuple[str, str]]) -> bool:
+def is_live(held: JobHolder, live: set[tuple[str, str]]) -> bool:
     """Whether somebody will do the job: its executor when one took it, else any worker of its release."""
     if held.finished:
         return False

@@ -18,7 +18,7 @@ from app.catalog.engine import POSTGRES_KEEPALIVE, ensure_wal, leave_when_read_o
 from app.catalog.ingestion_queries import Job
 from app.errors import CatalogUnavailable
 from app.ingestion.fair_places import FairPlaces
-from app.observability.tracing import carried
+from app.observability.tracing import context_to_store
 from app.settings import Settings
 from contract.jobs import INGEST as INGEST
 from contract.jobs import REMOVE as REMOVE
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class JobHolder:
     """Who holds a job. `finished`: its workflow ended, whatever the catalog says."""
 
     executor_id: str | None
@@ -43,7 +43,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedJob:
     """A job of some release: its DBOS id, its kind and what it was enqueued with."""
 
     workflow_id: str
@@ -91,22 +91,22 @@ class Jobs:
         found: int = self._call(lambda opened: opened.places.of(workflow_id(job)))
         return found
 
-    def held(self, jobs: Sequence[Job]) -> Mapping[Job, Held]:
+    def held(self, jobs: Sequence[Job]) -> Mapping[Job, JobHolder]:
         """Who holds which of these jobs; one that was never enqueued is absent."""
         found = self._call(
             lambda opened: opened.client.list_workflows(
                 workflow_ids=[workflow_id(job) for job in jobs], load_input=False, load_output=False
             )
         )
-        by_id = {row.workflow_id: Held(row.executor_id, row.app_version, row.status not in _UNFINISHED) for row in found}
+        by_id = {row.workflow_id: JobHolder(row.executor_id, row.app_version, row.status not in _UNFINISHED) for row in found}
         return {job: by_id[workflow_id(job)] for job in jobs if workflow_id(job) in by_id}
 
-    def unfinished(self, release_id: str) -> list[Unfinished]:
+    def unfinished(self, release_id: str) -> list[UnfinishedJob]:
         """Every job of a release that nobody finished."""
         found = self._call(
             lambda opened: opened.client.list_workflows(app_version=release_id, status=sorted(_UNFINISHED), load_output=False)
         )
-        return [Unfinished(row.workflow_id, row.name, tuple((row.input or {}).get("args", ()))) for row in found]
+        return [UnfinishedJob(row.workflow_id, row.name, tuple((row.input or {}).get("args", ()))) for row in found]
 
     def cancel(self, workflow_ids: Sequence[str]) -> None:
         """No worker starts or recovers these any more; one that is at work on them finds its revision gone."""
@@ -149,7 +149,7 @@ class Jobs:
         }  # fmt: skip
         if place is not None:
             options["priority"] = place
-        if context := carried():
+        if context := context_to_store():
             options["otel_context"] = context
         self._call(lambda opened: opened.client.enqueue(options, *arguments))
 

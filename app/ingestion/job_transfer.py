@@ -12,13 +12,13 @@ from app.catalog import ingestion_queries
 from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job
 from app.errors import CatalogUnavailable
-from app.ingestion.job_queue import INGEST, Jobs, Unfinished
+from app.ingestion.job_queue import INGEST, Jobs, UnfinishedJob
 from app.settings import Settings
 
 _ROUNDS: Final = 5  # an app of the leaving release may still have enqueued while a round ran
 
 
-def left(settings: Settings, release_id: str) -> int:
+def unfinished_jobs(settings: Settings, release_id: str) -> int:
     """Jobs of the release that nobody finished."""
     jobs = Jobs(settings)
     try:
@@ -50,7 +50,7 @@ def transfer_jobs(settings: Settings, source: str, target: str) -> int:
         catalog.close()
 
 
-def _move(catalog: Catalog, jobs: Jobs, one: Unfinished) -> None:
+def _move(catalog: Catalog, jobs: Jobs, one: UnfinishedJob) -> None:
     jobs.cancel([one.workflow_id])
     if one.kind != INGEST:
         jobs.fork(one.workflow_id, one.kind)

@@ -22,7 +22,7 @@ class Liveness:
         self._clock, self._now = clock, now
         self._seen: dict[Worker, tuple[datetime, float]] = {}  # the heartbeat, and when it was first met here
 
-    def of(self, heartbeats: Mapping[Worker, datetime], *, within_seconds: float) -> set[Worker]:
+    def live_workers(self, heartbeats: Mapping[Worker, datetime], *, within_seconds: float) -> set[Worker]:
         """Those whose heartbeat has changed within the time. At the first look a heartbeat is as old as it says; one from the future is new."""
         at = self._clock()
         met: dict[Worker, tuple[datetime, float]] = {}

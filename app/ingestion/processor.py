@@ -17,12 +17,12 @@ from prometheus_client import Histogram
 
 from app.catalog import ingestion_queries
 from app.catalog.engine import Catalog
-from app.catalog.ingestion_queries import Job, Progress, Task
+from app.catalog.ingestion_queries import IngestionTask, Job, Progress
 from app.errors import DocumentRejected, Unavailable
-from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GroupCommit, Stopping
-from app.indexing.passages import BATCH_PASSAGES, IngestSettings, Read, passages, read_task
-from app.ingestion.busy import Busy
-from app.ingestion.exclusive_semaphore import Closed, ExclusiveSemaphore
+from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GroupCommit, WorkerStopping
+from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, passages, read_task
+from app.ingestion.busy import BusyDocuments
+from app.ingestion.exclusive_semaphore import ExclusiveSemaphore, SemaphoreClosed
 from app.models.port import Embedder
 from app.text.apart import NoLongerWanted
 
@@ -44,7 +44,7 @@ class Ingestion:
     many threads."""
 
     def __init__(
-        self, catalog: Catalog, group_commit: GroupCommit, read: Read, embedder: Callable[[], Embedder | None],
+        self, catalog: Catalog, group_commit: GroupCommit, read: DocumentReader, embedder: Callable[[], Embedder | None],
         shape: IngestSettings, stop: threading.Event, place: Callable[[Job], int] = lambda _: 0,
     ) -> None:  # fmt: skip
         self._catalog = catalog
@@ -55,7 +55,7 @@ class Ingestion:
         self._stop = stop
         self._place = place
         self._semaphore = ExclusiveSemaphore(shape.concurrency)
-        self._busy = Busy()
+        self._busy = BusyDocuments()
 
     def run(self, job: Job) -> Outcome:
         """Ingest, waiting without limit for parts that do not answer. Once the worker stops it blocks for ever, so that DBOS recovers the job later."""
@@ -64,7 +64,7 @@ class Ingestion:
         while True:
             try:
                 return self._try(job, last)
-            except (Stopping, Closed):
+            except (WorkerStopping, SemaphoreClosed):
                 self.park()
             except Unavailable as error:
                 log.warning("document %s waits: %s", job.document_id, error.detail)
@@ -116,7 +116,7 @@ class Ingestion:
         except NoLongerWanted:
             self._group_commit.survived(job)
             return self._leave(job)
-        except (Unavailable, Stopping):
+        except (Unavailable, WorkerStopping):
             if counted:
                 self._group_commit.survived(job)
             raise
@@ -131,13 +131,13 @@ class Ingestion:
             return "indexed"
         except DocumentRejected as rejection:
             return self._fail(job, rejection.code, rejection.detail)
-        except (Unavailable, Stopping):
+        except (Unavailable, WorkerStopping):
             raise
         except Exception:
             self._group_commit.begin(job)  # this attempt failed after all: it counts again
             raise
 
-    def _write(self, task: Task) -> Future[bool]:
+    def _write(self, task: IngestionTask) -> Future[bool]:
         """Parse, cut, and hand over batch by batch; returns the outcome of the last one."""
         title, document = read_task(task, self._read, self._shape, lambda: self._wanted(task.job))
         texts = document.chunks
@@ -147,7 +147,7 @@ class Ingestion:
         ahead: list[Future[bool]] = []
         for start in range(resumed, len(texts), BATCH_PASSAGES):
             if self._stop.is_set():
-                raise Stopping
+                raise WorkerStopping
             batch = texts[start : start + BATCH_PASSAGES]
             written = passages(task, title, batch, start, embedder)
             done = start + len(batch)
@@ -165,13 +165,13 @@ class Ingestion:
             )
         return ahead[-1]
 
-    def _resumable(self, task: Task, total: int, embedding: bool) -> bool:
+    def _resumable(self, task: IngestionTask, total: int, embedding: bool) -> bool:
         return task.passages_total == total and task.embedded == embedding and task.passages_done <= total
 
     def _wanted(self, job: Job) -> bool:
         """Whether reading should go on: the worker is not stopping, and the document is still there at this revision."""
         if self._stop.is_set():
-            raise Stopping
+            raise WorkerStopping
         try:
             with self._catalog.read() as session:
                 return ingestion_queries.is_current(session, job)

@@ -44,7 +44,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SearchQuery:
     """`text` None skips the lexical list, `vector` None the semantic one. `limit`: candidates per list."""
 
     text: str | None
@@ -72,7 +72,7 @@ class IndexStatus:
 
 
 class SearchReader(Protocol):
-    async def candidates(self, query: Query) -> Candidates:
+    async def candidates(self, query: SearchQuery) -> Candidates:
         """Both candidate lists in one round trip, without the passages: fusion needs hundreds of scores, an answer ten texts."""
 
     async def passages(self, ids: Sequence[str]) -> Mapping[str, Passage]:

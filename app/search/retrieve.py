@@ -11,7 +11,7 @@ from app.errors import ModelUnavailable
 from app.models.port import Vector
 from app.observability import timing
 from app.search.fuse import convex, min_max, ranks
-from app.search.port import Candidates, Filters, Mode, Passage, Query, SearchReader
+from app.search.port import Candidates, Filters, Mode, Passage, SearchQuery, SearchReader
 from app.text.analysis import highlight, query_stems
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
@@ -87,10 +87,10 @@ async def retrieve(
     vector, degraded = (None, None) if request.mode == "lexical" else await _vector(embed_query, request.query, reads)
     words = request.query if request.mode != "semantic" or vector is None else None
     began = time.perf_counter()
-    found = await _candidates(reader, Query(words, vector, limit, request.filters), deleted)
+    found = await _candidates(reader, SearchQuery(words, vector, limit, request.filters), deleted)
     if vector is not None and not found.semantic:
         if words is None:  # rare: nothing within the filters is embedded yet
-            found = await _candidates(reader, Query(request.query, None, limit, request.filters), deleted)
+            found = await _candidates(reader, SearchQuery(request.query, None, limit, request.filters), deleted)
         degraded = NO_VECTORS if found.lexical else None
     mode: Mode = "lexical" if request.mode == "lexical" or degraded else request.mode
     searched = time.perf_counter()
@@ -109,7 +109,7 @@ async def retrieve(
     return Retrieval(hits, mode, degraded, max(found.semantic.values(), default=None))
 
 
-async def _candidates(reader: SearchReader, query: Query, deleted: Deleted | None) -> Candidates:
+async def _candidates(reader: SearchReader, query: SearchQuery, deleted: Deleted | None) -> Candidates:
     """Candidates of documents that may be shown; where deleted ones took the places of others, more are asked for once."""
     found = await reader.candidates(query)
     if deleted is None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from app.statistics.elasticsearch import Engine, Node, SearchIndex
-from app.statistics.postgres import Index, Postgres, Table
+from app.statistics.elasticsearch import ElasticsearchStatistics, NodeStatistics, SearchIndex
+from app.statistics.postgres import IndexStatistics, PostgresStatistics, TableStatistics
 
 _GIB: Final = 1024**3
 _MIB: Final = 1024**2
@@ -59,7 +59,7 @@ class Advice:
     source: str
 
 
-def elasticsearch(engine: Engine) -> Iterator[Advice]:
+def elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
     """Shards, replicas, refresh, heap, disk, refused requests."""
     if engine.index is not None:
         yield from _index(engine, engine.index)
@@ -67,7 +67,7 @@ def elasticsearch(engine: Engine) -> Iterator[Advice]:
         yield from _node(node)
 
 
-def postgres(database: Postgres) -> Iterator[Advice]:
+def postgres(database: PostgresStatistics) -> Iterator[Advice]:
     """Indexes nobody uses or that are missing, dead rows, connections, long transactions."""
     for index in database.indexes:
         yield from _database_index(index, database.counted_days)
@@ -88,7 +88,7 @@ def postgres(database: Postgres) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _index(engine: Engine, index: SearchIndex) -> Iterator[Advice]:
+def _index(engine: ElasticsearchStatistics, index: SearchIndex) -> Iterator[Advice]:
     each = index.bytes / index.shards
     documents = index.documents / index.shards
     if each > LARGEST_SHARD_BYTES or documents > MOST_SHARD_DOCUMENTS:
@@ -131,7 +131,7 @@ def _index(engine: Engine, index: SearchIndex) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _node(node: Node) -> Iterator[Advice]:
+def _node(node: NodeStatistics) -> Iterator[Advice]:
     heap = node.heap_limit_bytes / node.memory_bytes
     if heap > HEAP_OF_MEMORY:
         yield _search(
@@ -162,7 +162,7 @@ def _node(node: Node) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _database_index(index: Index, counted_days: float) -> Iterator[Advice]:
+def _database_index(index: IndexStatistics, counted_days: float) -> Iterator[Advice]:
     if not index.valid:
         yield _postgres(
             index.name, "it is invalid: its building was cut off", f"REINDEX INDEX CONCURRENTLY {index.name}",
@@ -176,7 +176,7 @@ def _database_index(index: Index, counted_days: float) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _table(table: Table) -> Iterator[Advice]:
+def _table(table: TableStatistics) -> Iterator[Advice]:
     rows = table.live_rows + table.dead_rows
     if rows < MANY_ROWS:
         return

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
-from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.connection import client_options, map_client_errors
 from app.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0  # nodes that are busy answer late, and nobody waits for this
@@ -19,7 +19,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeStatistics:
     """One node. Heap and disk in bytes; `rejected`: searches and writes it refused because their queues were full, since its start."""
 
     name: str
@@ -49,20 +49,20 @@ class SearchIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ElasticsearchStatistics:
     """`status`: green, yellow, red. `index` is None while there is none."""
 
     status: str
     data_nodes: int
     unassigned_shards: int
-    nodes: Sequence[Node]
+    nodes: Sequence[NodeStatistics]
     index: SearchIndex | None
 
 
-def collect(settings: Settings) -> Engine:
+def collect_elasticsearch(settings: Settings) -> ElasticsearchStatistics:
     """All of it, as of now. Raises `SearchUnavailable`."""
     with (
-        mapped(settings.elasticsearch_url, settings.index),
+        map_client_errors(settings.elasticsearch_url, settings.index),
         Elasticsearch(**client_options(settings, timeout_seconds=TIMEOUT_SECONDS)) as client,
     ):
         health = client.cluster.health()
@@ -71,20 +71,20 @@ def collect(settings: Settings) -> Engine:
             index=settings.index, include_defaults=True, ignore_unavailable=True, flat_settings=True
         )
         stats: Mapping[str, Any] = client.indices.stats(index=settings.index)["indices"] if found else {}
-    return Engine(
+    return ElasticsearchStatistics(
         status=str(health["status"]),
         data_nodes=int(health["number_of_data_nodes"]),
         unassigned_shards=int(health["unassigned_shards"]),
-        nodes=tuple(node(one) for one in nodes["nodes"].values()),
-        index=next((index(name, stats[name], one) for name, one in found.items() if name in stats), None),
+        nodes=tuple(node_statistics(one) for one in nodes["nodes"].values()),
+        index=next((index_statistics(name, stats[name], one) for name, one in found.items() if name in stats), None),
     )
 
 
-def node(one: Mapping[str, Any]) -> Node:
+def node_statistics(one: Mapping[str, Any]) -> NodeStatistics:
     """From one node of the answer of `GET _nodes/stats`."""
     memory = one["jvm"]["mem"]
     disk = one["fs"]["total"]
-    return Node(
+    return NodeStatistics(
         name=str(one["name"]),
         heap_used_bytes=int(memory["heap_used_in_bytes"]),
         heap_limit_bytes=int(memory["heap_max_in_bytes"]),
@@ -95,7 +95,7 @@ def node(one: Mapping[str, Any]) -> Node:
     )
 
 
-def index(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
+def index_statistics(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
     """From one index of `GET alias/_stats` and of `GET alias/_settings?flat_settings&include_defaults`."""
     own, all_ = stats["primaries"], stats["total"]
     given = {**described.get("defaults", {}), **described["settings"]}

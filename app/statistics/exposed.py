@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client import Counter, Gauge
 
 from app.settings import Settings
-from app.statistics.postgres import Postgres
+from app.statistics.postgres import PostgresStatistics
 
 if TYPE_CHECKING:
-    from app.statistics.elasticsearch import Engine
+    from app.statistics.elasticsearch import ElasticsearchStatistics
 
 
 def _unknown(name: str, help_: str) -> Gauge:
@@ -47,13 +47,13 @@ DISK_FREE: Final = _unknown("teal_disk_free_bytes", "Free on the disk that holds
 FEWEST_ROWS: Final = 1_000  # autovacuum begins at 50 dead rows, which is a large share of a smaller table and means nothing
 
 
-class Exposed:
+class StatisticsExporter:
     """Sets the metrics from statistics; remembers what parts had counted before."""
 
     def __init__(self) -> None:
         self._before: dict[str, float] = {}
 
-    def search(self, found: Engine) -> None:
+    def search(self, found: ElasticsearchStatistics) -> None:
         SEARCH_STATUS.set({"green": 0, "yellow": 1, "red": 2}[found.status])
         SEARCH_UNASSIGNED.set(found.unassigned_shards)
         for node in found.nodes:
@@ -66,7 +66,7 @@ class Exposed:
             self._follow("queries", SEARCH_QUERIES, found.index.queries)
             self._follow("querying", SEARCH_SECONDS, found.index.spent_querying_seconds)
 
-    def postgres(self, found: Postgres) -> None:
+    def postgres(self, found: PostgresStatistics) -> None:
         DATABASE_BYTES.set(found.bytes)
         DATABASE_CONNECTIONS.set(found.connections)
         DATABASE_LIMIT.set(found.connections_limit)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from app.settings import Settings
 from app.statistics import postgres
-from app.statistics.exposed import Exposed
+from app.statistics.exposed import StatisticsExporter
 
 PERIOD_SECONDS: Final = 30.0  # as often as Prometheus asks; the calls cost the parts some 20 ms together
 _REDIS_SECONDS: Final = 2.0
@@ -25,7 +25,7 @@ class Observer(threading.Thread):
     def __init__(self, settings: Settings, engine: Engine, stop: threading.Event) -> None:
         super().__init__(name="observer", daemon=True)
         self._settings, self._engine, self._stop_asked = settings, engine, stop
-        self._exposed = Exposed()
+        self._exposed = StatisticsExporter()
         self._silent: set[str] = set()
 
     def run(self) -> None:
@@ -59,11 +59,11 @@ class Observer(threading.Thread):
     def _elasticsearch(self) -> None:
         from app.statistics import elasticsearch  # only where it runs: its client is not loaded beside another engine's
 
-        self._exposed.search(elasticsearch.collect(self._settings))
+        self._exposed.search(elasticsearch.collect_elasticsearch(self._settings))
 
     def _postgres(self) -> None:
         with self._engine.connect() as connection:
-            self._exposed.postgres(postgres.collect(connection))
+            self._exposed.postgres(postgres.collect_postgres(connection))
 
     def _redis(self, url: str) -> None:
         with Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS) as client:

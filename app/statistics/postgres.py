@@ -14,7 +14,7 @@ SLOW_SECONDS: Final = 1.0  # a statement of the service takes milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableStatistics:
     """One table, in rows and bytes; scans since the statistics began. `bytes` has its indexes and long values in it."""
 
     name: str
@@ -33,7 +33,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexStatistics:
     """One index. `constraint`: it holds a primary key, a uniqueness or an exclusion, and so works without being scanned."""
 
     name: str
@@ -45,7 +45,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Postgres:
+class PostgresStatistics:
     """The database now. `counted_days`: scans are counted for at least so long."""
 
     bytes: int
@@ -54,8 +54,8 @@ class Postgres:
     longest_transaction_seconds: float
     slow_statements: int
     counted_days: float
-    tables: Sequence[Table]
-    indexes: Sequence[Index]
+    tables: Sequence[TableStatistics]
+    indexes: Sequence[IndexStatistics]
 
 
 _DATABASE: Final = text("""
@@ -80,11 +80,11 @@ _INDEXES: Final = text("""
     FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) ORDER BY 1""")
 
 
-def collect(connection: Connection) -> Postgres:
+def collect_postgres(connection: Connection) -> PostgresStatistics:
     """All of it, as of now."""
     database = connection.execute(_DATABASE).one()
     sessions = connection.execute(_SESSIONS, {"slow": SLOW_SECONDS}).one()
-    return Postgres(
+    return PostgresStatistics(
         bytes=int(database.bytes),
         connections=int(database.connections),
         connections_limit=int(database.connections_limit),
@@ -93,13 +93,13 @@ def collect(connection: Connection) -> Postgres:
         counted_days=float(database.counted_days),
         tables=tuple(_table(row) for row in connection.execute(_TABLES)),
         indexes=tuple(
-            Index(row.name, row.table_name, row.idx_scan, row.bytes, row.is_constraint, row.indisvalid)
+            IndexStatistics(row.name, row.table_name, row.idx_scan, row.bytes, row.is_constraint, row.indisvalid)
             for row in connection.execute(_INDEXES)
         ),
     )
 
 
-def _table(row: Any) -> Table:
-    return Table(
+def _table(row: Any) -> TableStatistics:
+    return TableStatistics(
         row.name, row.n_live_tup, row.n_dead_tup, row.bytes, row.seq_scan, row.seq_tup_read, row.idx_scan, row.vacuumed_at
     )

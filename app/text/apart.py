@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from app.errors import DocumentRejected
 from app.text.child import LENGTH, write_frame
-from app.text.document import Chunk, CutDocument, Cutting, Parsed
+from app.text.document import Chunk, ChunkLimits, CutDocument, ParsedDocument
 from app.text.rejection import called
 
 SECONDS: Final = 60  # 480 pages of PDF take 2 s; a 10 MB text takes 5 s to cut
@@ -36,7 +36,7 @@ class NoLongerWanted(Exception):
     """The document was deleted or queued anew while it was read."""
 
 
-class Readers:
+class ReaderProcesses:
     """Keeps idle child processes for the next document. Thread-safe: each document has a child to itself."""
 
     def __init__(self, *, seconds: int = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
@@ -44,13 +44,13 @@ class Readers:
         self._idle: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
-    def parse(self, body: bytes, media_type: str, filename: str | None) -> Parsed:
+    def parse(self, body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
         """As `app.text.parse.parse`; a file that breaks its limits is rejected too."""
         answer = self._read(body, media_type, filename, None, None)
-        return Parsed(answer["title"], answer["text"], tuple(answer["pages"]), tuple(answer["warnings"]))
+        return ParsedDocument(answer["title"], answer["text"], tuple(answer["pages"]), tuple(answer["warnings"]))
 
     def read(
-        self, body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: Wanted | None = None
+        self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None
     ) -> CutDocument:
         """Parse and cut. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` answers False."""
         answer = self._read(body, media_type, filename, cutting, wanted)
@@ -63,7 +63,9 @@ class Readers:
         for child in idle:
             _end(child)
 
-    def _read(self, body: bytes, media_type: str, filename: str | None, cutting: Cutting | None, wanted: Wanted | None) -> Any:
+    def _read(
+        self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits | None, wanted: Wanted | None
+    ) -> Any:
         request = {
             "media_type": media_type, "filename": filename, "seconds": self._seconds, "memory_bytes": self._memory_bytes,
             "cutting": [cutting.target_tokens, cutting.overlap_tokens] if cutting else None,
@@ -142,4 +144,4 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-READERS: Final = Readers()  # starts nothing until the first document
+READERS: Final = ReaderProcesses()  # starts nothing until the first document

@@ -23,7 +23,7 @@ _UNDERLINE: Final = {"=": 1, "-": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """Consecutive lines of one kind. `level` of a heading, else 0. `place`: of its first character in the text. `gap`: a blank line
     stands before it. `head`: what a passage that continues it should repeat (a fence's first line, a table's head)."""
 
@@ -35,7 +35,7 @@ class Block:
     head: str = ""
 
 
-def blocks(text: str) -> Iterator[Block]:
+def blocks(text: str) -> Iterator[TextBlock]:
     """Every line that is not blank is in exactly one block, in order."""
     lines = text.split("\n")
     places, place = list[int](), 0
@@ -67,29 +67,33 @@ def heading_words(line: str) -> str:
     return words.lstrip("#").rstrip("#").strip() if words.startswith("#") else words
 
 
-def _next(lines: list[str], first: int, places: list[int], gap: bool) -> tuple[Block, int]:
+def _next(lines: list[str], first: int, places: list[int], gap: bool) -> tuple[TextBlock, int]:
     line = lines[first]
     if fence := _FENCE.match(line):
         last = _fence_end(lines, first, fence[1])
-        return Block("code", "\n".join(lines[first:last]), places[first], gap, head=line), last
+        return TextBlock("code", "\n".join(lines[first:last]), places[first], gap, head=line), last
     if found := _HEADING.match(line):
-        return Block("heading", line.strip(), places[first], gap, len(found[1])), first + 1
+        return TextBlock("heading", line.strip(), places[first], gap, len(found[1])), first + 1
     if level := _underlined(lines, first):
-        return Block("heading", "\n".join(lines[first : first + 2]), places[first], gap, level), first + 2
+        return TextBlock("heading", "\n".join(lines[first : first + 2]), places[first], gap, level), first + 2
     if _is_table(lines, first):
         last = _while(lines, first, lambda one: one.lstrip().startswith("|"))
-        return Block("table", "\n".join(lines[first:last]), places[first], gap, head="\n".join(lines[first : first + 2])), last
+        return TextBlock(
+            "table", "\n".join(lines[first:last]), places[first], gap, head="\n".join(lines[first : first + 2])
+        ), last
     if gap and _INDENTED.match(line):
         last = _while(lines, first, lambda one: not one.strip() or _INDENTED.match(one) is not None)
         while not lines[last - 1].strip():
             last -= 1
-        return Block("code", "\n".join(lines[first:last]), places[first], gap), last
+        return TextBlock("code", "\n".join(lines[first:last]), places[first], gap), last
     # In flowing text a colon says little; in a list of keys and values the next key begins an item.
     keyed = _KEY.match(line) is not None
     last = first + 1
     while last < len(lines) and not _starts_something(lines, last, keyed):
         last += 1
-    return Block("item" if keyed or _ITEM.match(line) else "paragraph", "\n".join(lines[first:last]), places[first], gap), last
+    return TextBlock(
+        "item" if keyed or _ITEM.match(line) else "paragraph", "\n".join(lines[first:last]), places[first], gap
+    ), last
 
 
 def _starts_something(lines: list[str], number: int, keyed: bool) -> bool:

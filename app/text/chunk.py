@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.text.blocks import Block, blocks, heading_words
-from app.text.document import Chunk, CutDocument, Cutting, Parsed
+from app.text.blocks import TextBlock, blocks, heading_words
+from app.text.document import Chunk, ChunkLimits, CutDocument, ParsedDocument
 from app.text.parse import page_at
 from app.text.sentences import sentences
 
@@ -41,7 +41,7 @@ def count_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
-def cut(parsed: Parsed, cutting: Cutting) -> CutDocument:
+def cut_into_passages(parsed: ParsedDocument, cutting: ChunkLimits) -> CutDocument:
     """A file that was read, as passages."""
     chunks = chunk(parsed.text, target_tokens=cutting.target_tokens, overlap_tokens=cutting.overlap_tokens, pages=parsed.pages)
     return CutDocument(parsed.title, tuple(chunks), parsed.warnings)
@@ -143,7 +143,7 @@ class _Unit:
     head: str = ""
 
 
-def _units(block: Block, target_tokens: int) -> Iterator[_Unit]:
+def _units(block: TextBlock, target_tokens: int) -> Iterator[_Unit]:
     if block.kind == "heading" or (block.kind == "code" and count_tokens(block.text) <= target_tokens):
         yield _Unit(block.text, 0, "line")
     elif block.kind in ("code", "table"):
@@ -156,7 +156,7 @@ def _units(block: Block, target_tokens: int) -> Iterator[_Unit]:
             offset += len(sentence)
 
 
-def _lines(block: Block) -> Iterator[_Unit]:
+def _lines(block: TextBlock) -> Iterator[_Unit]:
     """Lines that are not blank, each with the blank ones behind it."""
     head_lines = block.head.count("\n") + 1 if block.head else 0
     held: list[str] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedDocument:
     """A file as text. `title` None when the file names none. `text`: Markdown, or plain text with paragraphs apart by blank lines.
 
     `pages`: where each page of a paged file starts in `text`, in characters. `warnings`: sentences about what could not be read.
@@ -19,7 +19,7 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
+class ChunkLimits:
     """How long passages may be and how much each repeats of the one before, in tokens."""
 
     target_tokens: int

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.errors import DocumentRejected
 from app.text.controls import without_controls
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats import BY_MEDIA_TYPE
 from app.text.formats.pdf import FORMAT as PDF
 from app.text.rejection import called
@@ -20,7 +20,7 @@ _BLANK_LINES: Final = re.compile(r"\n{3,}")
 _INVISIBLE: Final = dict.fromkeys((0x200B, 0x2060, 0xFEFF))
 
 
-def parse(body: bytes, media_type: str, filename: str | None) -> Parsed:
+def parse(body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
     """Title and text; raises `DocumentRejected` saying why: empty, broken, encrypted, or without text."""
     if not body.strip():
         raise DocumentRejected(f"{called(filename)} is empty.")
@@ -37,7 +37,7 @@ def parse(body: bytes, media_type: str, filename: str | None) -> Parsed:
         reason = "a scan needs text recognition first" if one is PDF else "there are no words in it"
         raise DocumentRejected(f"{called(filename)} has no text: {reason}.")
     title = " ".join(_clean(parsed.title or "", ())[0].split())[:_MAX_TITLE_CHARACTERS]
-    return Parsed(title or None, text, pages, parsed.warnings)
+    return ParsedDocument(title or None, text, pages, parsed.warnings)
 
 
 def _clean(text: str, pages: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

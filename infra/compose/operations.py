@@ -13,16 +13,16 @@ from infra.compose.foundation import Foundation, state_bucket
 from infra.compose.ingress import Ingress
 from infra.compose.stores import Stores
 from infra.config.read import Config
-from infra.delivery.policies import Where
+from infra.delivery.policies import StateLocation
 from infra.delivery.preview_access import PreviewAccess, PreviewAccessArgs
 from infra.delivery.registry import Delivery, DeliveryArgs
-from infra.observability.alarms import Watched
+from infra.observability.alarms import WatchedResources
 from infra.observability.monitoring import Observability, ObservabilityArgs
 from infra.platform.cluster.autoscaling import Autoscaling, AutoscalingArgs
 from infra.platform.cluster.colors import Colors, ColorsArgs
-from infra.platform.cluster.load_test import LoadTest, LoadTestArgs
-from infra.platform.ingress.watchdog import Watchdog, WatchdogArgs
-from infra.platform.network.namespaces import Reach
+from infra.platform.cluster.load_test import LoadTestArgs, LocustDeployment
+from infra.platform.ingress.watchdog import WatchdogArgs, WatchdogFunction
+from infra.platform.network.namespaces import NetworkReach
 from infra.platform.search.exporter import SearchExporter, SearchExporterArgs
 
 
@@ -33,13 +33,13 @@ class Operations:
     colors: Colors
     delivery: Delivery
     observability: Observability
-    settings: service_settings.Settings
+    settings: service_settings.PodSettings
 
 
 def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) -> Operations:
     """Make them. It is called last, because it needs what the other modules of this folder made."""
     cluster, database = base.cluster, stores.database
-    settings = service_settings.of(config, stores)
+    settings = service_settings.pod_settings(config, stores)
     colors = Colors(
         "colors",
         ColorsArgs(
@@ -53,7 +53,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
             operator_secrets=settings.operator,
             probe_secret_arns=ingress.balancer.probe_secret_arns,
             repository=repository(config, base.account_id),
-            reach=Reach(config.network.cidr, stores.search.namespace, settings.ports),
+            reach=NetworkReach(config.network.cidr, stores.search.namespace, settings.ports),
             kms_key_arn=base.keys.data_arn,
             model_ids=[model for model in (config.models.generation, config.models.embedding) if model],
             ready=[*cluster.ready, base.secrets_driver.addon],
@@ -98,7 +98,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
         ),
         base.opts,
     )
-    Watchdog("watchdog", _watchdog(config, base, ingress, stores), base.opts)
+    WatchdogFunction("watchdog", _watchdog(config, base, ingress, stores), base.opts)
     SearchExporter(
         "search-metrics",
         SearchExporterArgs(config.network.cidr, cluster.provider, [*cluster.ready, *stores.search.resources]),
@@ -107,7 +107,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
     delivery = Delivery(
         "delivery",
         DeliveryArgs(
-            where=where(config, base.account_id),
+            where=state_location(config, base.account_id),
             roles=base.github,
             images_key_arn=base.keys.images_arn,
             data_key_arn=base.keys.data_arn,
@@ -127,7 +127,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
         args = LoadTestArgs(
             ingress.balancer.url, config.load.image, config.load.workers, config.network.cidr, cluster.provider, cluster.ready
         )
-        LoadTest("load", args, base.opts)
+        LocustDeployment("load", args, base.opts)
     if base.github:
         PreviewAccess(
             "preview-access", PreviewAccessArgs(cluster.provider, [*cluster.ready, *stores.search.resources]), base.opts
@@ -135,9 +135,9 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
     return Operations(colors, delivery, observability, settings)
 
 
-def where(config: Config, account_id: str) -> Where:
+def state_location(config: Config, account_id: str) -> StateLocation:
     """The state's bucket and keys, by the names that `teal bootstrap` gives them (teal/aws/names.py; a test holds the two together)."""
-    return Where(
+    return StateLocation(
         stack=config.stack,
         prefix=config.prefix,
         region=config.region,
@@ -165,8 +165,8 @@ def _watchdog(config: Config, base: Foundation, ingress: Ingress, stores: Stores
     )
 
 
-def _watched(config: Config, base: Foundation, ingress: Ingress, stores: Stores) -> Watched:
-    return Watched(
+def _watched(config: Config, base: Foundation, ingress: Ingress, stores: Stores) -> WatchedResources:
+    return WatchedResources(
         load_balancer_suffix=ingress.balancer.arn_suffix,
         target_group_suffixes=ingress.balancer.target_group_suffixes,
         database_id=stores.database.instance_id,

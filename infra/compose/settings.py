@@ -17,7 +17,7 @@ SEARCH_CA_FILE = "search-ca.crt"
 
 
 @dataclass(frozen=True)
-class Settings:
+class PodSettings:
     """`plain`: environment of every pod of every color. `secret`: what pods read, by the name of the variable or file.
 
     `operator`: what stands in the place of the same names in a Job that snapshots or restores. `ports`: on the internet, that pods call.
@@ -29,7 +29,7 @@ class Settings:
     ports: Sequence[int]
 
 
-def of(config: Config, stores: Stores) -> Settings:
+def pod_settings(config: Config, stores: Stores) -> PodSettings:
     """A release may change plain settings in its record; secrets are the platform's."""
     database, models = stores.database, config.models
     plain: dict[str, pulumi.Input[str]] = {
@@ -70,10 +70,10 @@ def of(config: Config, stores: Stores) -> Settings:
         "TEAL_ELASTICSEARCH_USERNAME": Reference(stores.search.operator_secret_arn, "username"),
         "TEAL_ELASTICSEARCH_PASSWORD": Reference(stores.search.operator_secret_arn, "password"),
     }
-    return Settings(plain, secret, operator, outside(config))
+    return PodSettings(plain, secret, operator, outside_ports(config))
 
 
-def outside(config: Config) -> list[int]:
+def outside_ports(config: Config) -> list[int]:
     """Ports on the internet that this configuration calls: Bedrock, a collector of traces, and those that the file names."""
     ports = set(config.network.egress_ports)
     if config.models.generation or config.models.embedding:

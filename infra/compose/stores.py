@@ -10,7 +10,7 @@ from infra.config.read import Config
 from infra.platform.search.search import Search, SearchArgs
 from infra.platform.stores.backup import Backup, BackupArgs
 from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
-from infra.platform.stores.cache import Cache, CacheArgs
+from infra.platform.stores.cache import CacheArgs, CacheReplicationGroup
 from infra.platform.stores.database import Database, DatabaseArgs
 from infra.platform.stores.database_maintenance import Maintenance, MaintenanceArgs
 
@@ -21,7 +21,7 @@ class Stores:
 
     search: Search
     database: Database
-    cache: Cache
+    cache: CacheReplicationGroup
     releases: PrivateBucket
     backup: Backup
 
@@ -80,7 +80,7 @@ def build(config: Config, base: Foundation) -> Stores:
         ),
         base.opts,
     )
-    cache = Cache(
+    cache = CacheReplicationGroup(
         "cache",
         CacheArgs(
             prefix=config.prefix,

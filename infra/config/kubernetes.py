@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 STANDARD_SUPPORT_ENDS: Final = {"1.34": date(2026, 12, 2), "1.35": date(2027, 3, 27)}
 
 
-class Part(NamedTuple):
+class ClusterComponent(NamedTuple):
     """A part of the cluster and the oldest and newest version of Kubernetes that its makers test it with."""
 
     name: str
@@ -24,12 +24,12 @@ class Part(NamedTuple):
 
 # Sources: ECK, README of deploy/eck-operator in Go module github.com/elastic/cloud-on-k8s/v3 v3.5.0; KEDA, keda.sh/docs/2.20/operate/cluster.
 # KEDA 2.21 is tested with 1.34 to 1.36 (keda.sh/docs/2.22/operate/cluster), so 1.36 needs that first.
-PARTS: Final = (Part("ECK 3.5", "1.32", "1.36"), Part("KEDA 2.20", "1.33", "1.35"))
+COMPONENTS: Final = (ClusterComponent("ECK 3.5", "1.32", "1.36"), ClusterComponent("KEDA 2.20", "1.33", "1.35"))
 
 
-def problem(version: str) -> str:
+def unsupported_reason(version: str) -> str:
     """Why a cluster of this version cannot be built; empty when it can."""
-    for part in PARTS:
+    for part in COMPONENTS:
         if not _number(part.oldest) <= _number(version) <= _number(part.newest):
             return f"{part.name} is tested with Kubernetes {part.oldest} to {part.newest}, and not with {version}"
     if version not in STANDARD_SUPPORT_ENDS:
@@ -37,9 +37,9 @@ def problem(version: str) -> str:
     return ""
 
 
-def allowed() -> tuple[str, ...]:
+def supported_versions() -> tuple[str, ...]:
     """Every version without a problem, the oldest first."""
-    return tuple(sorted((one for one in STANDARD_SUPPORT_ENDS if not problem(one)), key=_number))
+    return tuple(sorted((one for one in STANDARD_SUPPORT_ENDS if not unsupported_reason(one)), key=_number))
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from infra.config import search_size
 from infra.config.read import Config
 from infra.config.sections import LOAD_CPU, LOAD_GIB
 
@@ -18,7 +19,6 @@ _KUBELET_SHARE: Final = 0.04  # of the CPU; EKS reserves 6 % of the first core, 
 # Summed from their charts by a review of this program (0.35 to 0.42); the larger number is taken.
 NODE_CPU: Final = 0.42
 _USABLE_MEMORY: Final = 0.85
-_SEARCH_GIB_PER_CPU: Final = 8  # infra/platform/search/resources.py
 SYSTEM_CPU: Final = 1.5  # operators, KEDA, metrics, agents; read off their requests, rounded up
 SYSTEM_GIB: Final = 3.0
 KIBANA_CPU: Final = 0.5
@@ -26,7 +26,7 @@ KIBANA_GIB: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Need:
+class PodNeed:
     """`pods` of one size; machines of `families` can carry them; at least `spread` machines, for zones. `alone`: one pod a machine."""
 
     name: str
@@ -42,14 +42,18 @@ class Need:
 class Machines:
     """The cheapest machines that carry a need."""
 
-    need: Need
+    need: PodNeed
     type: str
     count: int
 
 
 def pod_cpu(config: Config) -> float:
     """Cores that one pod of the service asks for."""
-    cpu = config.service.cpu
+    return cores(config.service.cpu)
+
+
+def cores(cpu: str) -> float:
+    """Of a quantity as Kubernetes writes it: "500m" is half a core."""
     return int(cpu[:-1]) / 1_000 if cpu.endswith("m") else float(cpu)
 
 
@@ -65,7 +69,7 @@ def replicas(config: Config, load: float) -> tuple[int, int]:
     return web, min(service.worker_max, math.ceil(max(service.worker_min, 1) * load))
 
 
-def needs(config: Config, load: float) -> tuple[Need, ...]:
+def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     """The pods of a stack with one color active. Search does not grow by itself: its size is configuration."""
     web, workers = replicas(config, load)
     service, search = config.service, config.search
@@ -73,18 +77,18 @@ def needs(config: Config, load: float) -> tuple[Need, ...]:
     kibana = (KIBANA_CPU, KIBANA_GIB) if search.kibana else (0.0, 0.0)
     pods = web + workers
     # Locust's master and workers, when they are asked for (infra/platform/cluster/load_test.py).
-    locusts = (Need("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
+    locusts = (PodNeed("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
     # The rest is spread over the same machines: as if each pod were a little larger.
     cpu = pod_cpu(config) + (SYSTEM_CPU + kibana[0]) / pods
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
     return (
-        Need("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
-        Need("search", search.nodes, max(1.0, search.memory_gib / _SEARCH_GIB_PER_CPU), search.memory_gib, "mr", alone=True),
+        PodNeed("service", pods, cpu, gib, "cmr", spread=min(config.network.zones, web)),
+        PodNeed("search", search.nodes, search_size.cpus(search.memory_gib), search.memory_gib, "mr", alone=True),
         *locusts,
     )
 
 
-def machines(need: Need, hourly: Mapping[str, float]) -> Machines | None:
+def machines(need: PodNeed, hourly: Mapping[str, float]) -> Machines | None:
     """The cheapest machines of `hourly` (USD by type) that carry `need`; None when none does."""
     best: tuple[float, Machines] | None = None
     for kind, usd in sorted(hourly.items()):

@@ -35,7 +35,7 @@ DOES_NOT_SCALE: Final = (
 )
 
 
-class Registered(Protocol):
+class PricedResource(Protocol):
     """What this module reads of a registered resource."""
 
     @property
@@ -56,7 +56,7 @@ class Item:
     note: str
 
 
-def items(resources: Sequence[Registered], config: Config, hourly: Mapping[str, float], load: float) -> tuple[Item, ...]:
+def items(resources: Sequence[PricedResource], config: Config, hourly: Mapping[str, float], load: float) -> tuple[Item, ...]:
     """Every line of the bill. `hourly` has the prices of machines by type, because the cheapest that fit are taken."""
     return (
         *_machines(config, hourly, load),
@@ -67,7 +67,7 @@ def items(resources: Sequence[Registered], config: Config, hourly: Mapping[str, 
 
 
 def _machines(config: Config, hourly: Mapping[str, float], load: float) -> Iterator[Item]:
-    for need in capacity.needs(config, load):
+    for need in capacity.pod_needs(config, load):
         found = capacity.machines(need, hourly)
         if found is None:
             yield Item(
@@ -85,7 +85,7 @@ def _machines(config: Config, hourly: Mapping[str, float], load: float) -> Itera
     yield Item("search", "ebs:gp3", search.nodes * search.storage_gib, f"{search.nodes} data disks of {search.storage_gib} GiB")
 
 
-def _fixed(one: Registered) -> Iterator[Item]:
+def _fixed(one: PricedResource) -> Iterator[Item]:
     """Billed by the hour or month for being there."""
     inputs = one.inputs
     match one.type:
@@ -125,7 +125,7 @@ def _fixed(one: Registered) -> Iterator[Item]:
             return
 
 
-def _counted(resources: Sequence[Registered]) -> Iterator[Item]:
+def _counted(resources: Sequence[PricedResource]) -> Iterator[Item]:
     counted = {
         "aws:kms/key:Key": ("keys", "kms:key", "keys"),
         "aws:secretsmanager/secret:Secret": ("secrets", "secret", "secrets"),
@@ -145,7 +145,7 @@ def _counted(resources: Sequence[Registered]) -> Iterator[Item]:
         yield Item("observability", "alarm", metrics, f"{len(alarms)} alarms on {metrics} metrics")
 
 
-def _used(resources: Sequence[Registered], config: Config, load: float) -> Iterator[Item]:
+def _used(resources: Sequence[PricedResource], config: Config, load: float) -> Iterator[Item]:
     """Billed by use, from the assumptions above."""
     rate = REQUESTS_A_SECOND[config.environment] * load
     month = rate * _SECONDS_A_MONTH

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from infra.config.read import Config
 from infra.cost import capacity
-from infra.cost.items import Registered
+from infra.cost.items import PricedResource
 
 # CPU of the app for a search that no cache answers, with 26,490 passages: the largest of the table in docs/performance.md, "Growth", measured
 # 2026-11-26. More than half of it is the embedding model, which on AWS is Bedrock's: so a pod there carries more than this says.
@@ -20,7 +20,7 @@ _EMBED_TOKENS_A_QUESTION: Final = 50  # longer than most questions; documents co
 
 
 @dataclass(frozen=True)
-class Needs:
+class StackNeeds:
     """`vcpus`: machines at today's traffic; `vcpus_in_release`: while both colors run. `engines`: version by engine. `addons`: version by name.
 
     `questions_per_second`: at the smallest and the largest number of pods, by the app's CPU alone; database, cache, search and the model's
@@ -40,13 +40,15 @@ class Needs:
     expected_per_second: float | None
 
 
-def needs(resources: Sequence[Registered], config: Config, hourly: Mapping[str, float]) -> Needs:
+def stack_needs(resources: Sequence[PricedResource], config: Config, hourly: Mapping[str, float]) -> StackNeeds:
     """Of one evaluation. `hourly`: prices of machines by type, because the cheapest that fit are taken."""
-    wanted = capacity.needs(config, 1)
+    wanted = capacity.pod_needs(config, 1)
     twice = tuple(replace(need, pods=2 * need.pods) if need.name == "service" else need for need in wanted)
-    smallest, largest = (carried(config, pods) for pods in (config.service.min_replicas, config.service.max_replicas))
+    smallest, largest = (
+        capacity_questions_per_second(config, pods) for pods in (config.service.min_replicas, config.service.max_replicas)
+    )
     expected = config.expected_load
-    return Needs(
+    return StackNeeds(
         vcpus=_vcpus(wanted, hourly),
         vcpus_in_release=_vcpus(twice, hourly),
         elastic_ips=sum(one.type == "aws:ec2/eip:Eip" for one in resources),
@@ -65,17 +67,17 @@ def needs(resources: Sequence[Registered], config: Config, hourly: Mapping[str, 
     )
 
 
-def carried(config: Config, pods: int) -> int:
+def capacity_questions_per_second(config: Config, pods: int) -> int:
     """Questions a second of so many pods, at the CPU share where the autoscaler adds another."""
     return int(pods * capacity.pod_cpu(config) * config.service.target_cpu_percent / 100 / CPU_SECONDS_A_QUESTION)
 
 
-def _vcpus(wanted: Sequence[capacity.Need], hourly: Mapping[str, float]) -> int:
+def _vcpus(wanted: Sequence[capacity.PodNeed], hourly: Mapping[str, float]) -> int:
     found = [capacity.machines(need, hourly) for need in wanted]
     return sum(one.count * capacity.vcpus(one.type) for one in found if one is not None)
 
 
-def _engines(resources: Sequence[Registered]) -> Iterator[tuple[str, str]]:
+def _engines(resources: Sequence[PricedResource]) -> Iterator[tuple[str, str]]:
     for one in resources:
         inputs: Mapping[str, Any] = one.inputs
         if one.type in ("aws:rds/instance:Instance", "aws:elasticache/replicationGroup:ReplicationGroup"):

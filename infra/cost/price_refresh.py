@@ -23,7 +23,7 @@ _SOURCE: Final = "AWS Price List API"
 
 
 @dataclass(frozen=True)
-class Query:
+class PriceQuery:
     """Which products a price is of: service code, exact attributes, and a pattern for the usage type, which begins with the region."""
 
     service: str
@@ -32,21 +32,21 @@ class Query:
     unit: str
 
 
-_FIXED: Final[Mapping[str, Query]] = {
-    "eks:cluster": Query("AmazonEKS", {"productFamily": "Compute"}, r"AmazonEKS-Hours:perCluster$", "hour"),
-    "alb:hour": Query("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LoadBalancerUsage$", "hour"),
-    "alb:lcu": Query("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LCUUsage$", "LCU-hour"),
-    "nat:hour": Query("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Hours$", "hour"),
-    "nat:gb": Query("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Bytes$", "GB"),
-    "endpoint:hour": Query("AmazonVPC", {"productFamily": "VpcEndpoint"}, r"VpcEndpoint-Hours$", "hour"),
-    "ebs:gp3": Query("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3"}, r"EBS:VolumeUsage\.gp3$", "GB-month"),
-    "rds:gp3": Query("AmazonRDS", {"productFamily": "Database Storage", "deploymentOption": "Single-AZ"}, r"RDS:GP3-Storage$", "GB-month"),
-    "kms:key": Query("awskms", {"productFamily": "Encryption Key"}, r"KMS-Keys$", "key-month"),
-    "secret": Query("AWSSecretsManager", {"productFamily": "Secret"}, r"Secrets$", "secret-month"),
-    "logs:gb": Query("AmazonCloudWatch", {"productFamily": "Data Payload"}, r"-DataProcessing-Bytes$", "GB"),
-    "waf:acl": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-WebACLV2$", "ACL-month"),
-    "waf:rule": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RuleV2$", "rule-month"),
-    "waf:million": Query("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RequestV2-Tier1$", "million requests"),
+_FIXED: Final[Mapping[str, PriceQuery]] = {
+    "eks:cluster": PriceQuery("AmazonEKS", {"productFamily": "Compute"}, r"AmazonEKS-Hours:perCluster$", "hour"),
+    "alb:hour": PriceQuery("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LoadBalancerUsage$", "hour"),
+    "alb:lcu": PriceQuery("AWSELB", {"productFamily": "Load Balancer-Application"}, r"^([A-Z0-9]+-)?LCUUsage$", "LCU-hour"),
+    "nat:hour": PriceQuery("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Hours$", "hour"),
+    "nat:gb": PriceQuery("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Bytes$", "GB"),
+    "endpoint:hour": PriceQuery("AmazonVPC", {"productFamily": "VpcEndpoint"}, r"VpcEndpoint-Hours$", "hour"),
+    "ebs:gp3": PriceQuery("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3"}, r"EBS:VolumeUsage\.gp3$", "GB-month"),
+    "rds:gp3": PriceQuery("AmazonRDS", {"productFamily": "Database Storage", "deploymentOption": "Single-AZ"}, r"RDS:GP3-Storage$", "GB-month"),
+    "kms:key": PriceQuery("awskms", {"productFamily": "Encryption Key"}, r"KMS-Keys$", "key-month"),
+    "secret": PriceQuery("AWSSecretsManager", {"productFamily": "Secret"}, r"Secrets$", "secret-month"),
+    "logs:gb": PriceQuery("AmazonCloudWatch", {"productFamily": "Data Payload"}, r"-DataProcessing-Bytes$", "GB"),
+    "waf:acl": PriceQuery("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-WebACLV2$", "ACL-month"),
+    "waf:rule": PriceQuery("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RuleV2$", "rule-month"),
+    "waf:million": PriceQuery("awswaf", {"productFamily": "Web Application Firewall"}, r"^[A-Z0-9]+-RequestV2-Tier1$", "million requests"),
 }  # fmt: skip
 _MILLIONTHS: Final = frozenset({"waf:million"})  # the list has the price of one request
 _MACHINES: Final = {
@@ -54,15 +54,15 @@ _MACHINES: Final = {
 }  # fmt: skip
 
 
-def query(key: str) -> Query | None:
+def query(key: str) -> PriceQuery | None:
     """How to ask for a key; None for those that this program has no certain question for."""
     if key.startswith("rds:db."):
         attributes = {"instanceType": key.removeprefix("rds:"), "databaseEngine": "PostgreSQL", "deploymentOption": "Single-AZ"}
-        return Query("AmazonRDS", attributes, r"InstanceUsage:db\.", "hour")
+        return PriceQuery("AmazonRDS", attributes, r"InstanceUsage:db\.", "hour")
     if key.startswith("cache:"):
         _, engine, kind = key.split(":")
         attributes = {"instanceType": kind, "cacheEngine": engine.capitalize(), "locationType": "AWS Region"}
-        return Query("AmazonElastiCache", attributes, r"NodeUsage:", "hour")
+        return PriceQuery("AmazonElastiCache", attributes, r"NodeUsage:", "hour")
     return _FIXED.get(key)
 
 
@@ -93,12 +93,12 @@ def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[di
 
 
 def _machines(client: PricingClient, region: str, today: str) -> dict[str, Price]:
-    asked = Query("AmazonEC2", _MACHINES, r"BoxUsage:", "hour")
+    asked = PriceQuery("AmazonEC2", _MACHINES, r"BoxUsage:", "hour")
     by_key = {f"ec2:{kind}": usd for kind, usd in _products(client, region, asked) if WANTED.match(kind)}
     return {key: Price(key, usd, "hour", _SOURCE, today, verified=True) for key, usd in by_key.items()}
 
 
-def _products(client: PricingClient, region: str, asked: Query) -> Iterator[tuple[str, float]]:
+def _products(client: PricingClient, region: str, asked: PriceQuery) -> Iterator[tuple[str, float]]:
     """Instance type (or empty) and USD of each product of the region."""
     filters: list[FilterTypeDef] = [
         {"Type": "TERM_MATCH", "Field": name, "Value": value}

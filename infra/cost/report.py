@@ -21,15 +21,15 @@ from infra.config import examples
 from infra.config.read import Config, ConfigError, load
 from infra.config.rules import Refusal
 from infra.cost import capacity, prices
-from infra.cost.items import DOES_NOT_SCALE, SCALES, Item, Registered, items
-from infra.cost.needs import Needs, needs
+from infra.cost.items import DOES_NOT_SCALE, SCALES, Item, PricedResource, items
+from infra.cost.needs import StackNeeds, stack_needs
 from infra.cost.prices import Price
 
 _SURGE: Final = "a release doubles the service's pods for its duration; that is not in here"
 
 
 @dataclass(frozen=True)
-class Line:
+class BillLine:
     """One line of the bill. `usd` None: the price, or how much of it is used, is not known. `verified` is about the unit price."""
 
     part: str
@@ -51,10 +51,10 @@ class Bill:
     stack: str
     region: str
     load: float
-    lines: tuple[Line, ...]
+    lines: tuple[BillLine, ...]
     budget_usd: int
     web_replicas: int
-    needs: Needs | None = None
+    needs: StackNeeds | None = None
     examples: tuple[Refusal, ...] = ()  # what is left of the file's examples, which a real account must not get
 
     @property
@@ -66,11 +66,11 @@ class Bill:
         return sum(line.usd or 0.0 for line in self.lines if not line.verified)
 
     @property
-    def unknown(self) -> tuple[Line, ...]:
+    def unknown(self) -> tuple[BillLine, ...]:
         return tuple(line for line in self.lines if line.usd is None)
 
     @property
-    def unpriced(self) -> tuple[Line, ...]:
+    def unpriced(self) -> tuple[BillLine, ...]:
         """Lines whose quantity is known and whose price is not: they cost something, and count as nothing in the sum."""
         return tuple(line for line in self.lines if line.unit_usd is None and line.quantity is not None)
 
@@ -95,8 +95,8 @@ class Bill:
 
 
 def monthly_cost(
-    resources: Sequence[Registered], config: Config, known: Mapping[str, Price], multiple: float = 1
-) -> tuple[Line, ...]:
+    resources: Sequence[PricedResource], config: Config, known: Mapping[str, Price], multiple: float = 1
+) -> tuple[BillLine, ...]:
     """The lines of a bill, in the order of their parts; `multiple` of today's traffic. Nothing is rounded."""
     found = [_line(item, known.get(item.key)) for item in items(resources, config, _hourly(known), multiple)]
     return tuple(sorted(found, key=lambda line: line.part))
@@ -106,14 +106,14 @@ def _hourly(known: Mapping[str, Price]) -> dict[str, float]:
     return {key.removeprefix("ec2:"): price.usd for key, price in known.items() if key.startswith("ec2:")}
 
 
-def _line(item: Item, price: Price | None) -> Line:
+def _line(item: Item, price: Price | None) -> BillLine:
     counted = None if math.isnan(item.quantity) else item.quantity
     what = f"{item.key}: {item.note}" if item.note else item.key
     names = (item.part, item.key, what)
     if price is None:
-        return Line(*names, counted, "", None, None, False, "unknown", "")
+        return BillLine(*names, counted, "", None, None, False, "unknown", "")
     usd = None if counted is None else counted * price.usd
-    return Line(*names, counted, price.unit, price.usd, usd, price.verified, price.source, price.date)
+    return BillLine(*names, counted, price.unit, price.usd, usd, price.verified, price.source, price.date)
 
 
 def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None = None) -> Bill:
@@ -128,9 +128,16 @@ def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None 
     resources, known = platform(stack, values).resources, prices.load(config.region)
     lines = monthly_cost(resources, config, known, multiple)
     pods = capacity.replicas(config, multiple)[0]
-    wanted = needs(resources, config, _hourly(known))
+    wanted = stack_needs(resources, config, _hourly(known))
     return Bill(
-        stack, config.region, multiple, lines, config.budget_usd, pods, wanted, tuple(examples.refusals(config.document()))
+        stack,
+        config.region,
+        multiple,
+        lines,
+        config.budget_usd,
+        pods,
+        wanted,
+        tuple(examples.leftover_examples(config.document())),
     )
 
 

@@ -102,7 +102,7 @@ _ROLE_WRITES: Final = (
 
 
 @dataclass(frozen=True)
-class Where:
+class StateLocation:
     """The stack and where its state is. Key aliases are those `teal bootstrap` makes; policies name keys by alias."""
 
     stack: str
@@ -115,7 +115,7 @@ class Where:
 
 
 def release(
-    where: Where,
+    where: StateLocation,
     rule_arn: pulumi.Input[str],
     cluster_arn: pulumi.Input[str],
     repository_arn: pulumi.Input[str],
@@ -166,7 +166,7 @@ def build(repository_arn: pulumi.Input[str]) -> list[Statement]:
     return _images(repository_arn, push=True)
 
 
-def preview(where: Where, cluster_arn: pulumi.Input[str]) -> list[Statement]:
+def preview(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
     """Read the state and how things are set up. Whoever may run a preview may read what is in the state: the branch's own workflows alone."""
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     iam = f"arn:aws:iam::{where.account_id}"
@@ -188,7 +188,7 @@ def preview(where: Where, cluster_arn: pulumi.Input[str]) -> list[Statement]:
     ]
 
 
-def up(where: Where, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str | None) -> list[Statement]:
+def up(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str | None) -> list[Statement]:
     """Change the platform: its services by name, its roles by name, its keys and its zone by the ARNs they have. GitHub's own roles, the
     boundary, and a key that is not there yet, are a person's to change.
     """
@@ -243,7 +243,7 @@ def up(where: Where, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str 
     ]
 
 
-def _state(where: Where, project: str, stacks: str, key_alias: str, *, write: bool) -> list[Statement]:
+def _state(where: StateLocation, project: str, stacks: str, key_alias: str, *, write: bool) -> list[Statement]:
     """Pulumi's files for these stacks in an S3 backend (pkg/backend/diy/store.go, lock.go), and the key of their secrets."""
     bucket = f"arn:aws:s3:::{where.state_bucket}"
     folders = ("stacks", "history", "backups", "locks/organization")

@@ -20,7 +20,7 @@ ADMINISTRATOR: Final = "administrator"
 
 
 @dataclass(frozen=True)
-class Role:
+class IamRole:
     """One identity. `trust` says who may take it; `boundary` None: it has none; `group`: what it is in the cluster."""
 
     arn: str
@@ -45,7 +45,7 @@ class Role:
 class Account:
     """Every identity, and the customer's policies by ARN. `steers`: files whose writer decides what a role does (Pulumi's state)."""
 
-    roles: Mapping[str, Role]
+    roles: Mapping[str, IamRole]
     boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
     steers: Mapping[str, str] = field(default_factory=dict[str, str])
     images: str = ""  # the repository whose images alone may run (infra/platform/cluster/admission.py)
@@ -60,14 +60,14 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Gain:
+class RoleGain:
     """One step of a way: `role` is held from now on, by `how`."""
 
-    role: Role
+    role: IamRole
     how: str
 
 
-def allowed(account: Account, role: Role, action: str, resource: str, context: Context | None = None) -> bool:
+def is_allowed(account: Account, role: IamRole, action: str, resource: str, context: Context | None = None) -> bool:
     """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
@@ -78,17 +78,17 @@ def allowed(account: Account, role: Role, action: str, resource: str, context: C
 
 def _fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
     if "NotAction" in statement:
-        if any(_like(action.lower(), one.lower()) for one in listed(statement["NotAction"])):
+        if any(_like(action.lower(), one.lower()) for one in as_texts(statement["NotAction"])):
             return False
-    elif not any(_like(action.lower(), one.lower()) for one in listed(statement["Action"])):
+    elif not any(_like(action.lower(), one.lower()) for one in as_texts(statement["Action"])):
         return False
     if "NotResource" in statement:
-        if any(_like(resource, one) for one in listed(statement["NotResource"])):
+        if any(_like(resource, one) for one in as_texts(statement["NotResource"])):
             return False
-    elif not any(_like(resource, one) for one in listed(statement.get("Resource", "*"))):
+    elif not any(_like(resource, one) for one in as_texts(statement.get("Resource", "*"))):
         return False
     denies = statement["Effect"] == "Deny"
-    tests = [(how, key, listed(values)) for how, keys in statement.get("Condition", {}).items() for key, values in keys.items()]
+    tests = [(how, key, as_texts(values)) for how, keys in statement.get("Condition", {}).items() for key, values in keys.items()]
     return all(_met(how, key, values, context, unknown=not denies) for how, key, values in tests)
 
 
@@ -119,16 +119,16 @@ def _glob(value: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
-def listed(value: Any) -> list[str]:
+def as_texts(value: Any) -> list[str]:
     """IAM takes one text, or a list of them."""
     return [value] if isinstance(value, str) else list(cast(Iterable[str], value))
 
 
-def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
+def ways(account: Account, start: IamRole) -> dict[str, tuple[str, ...]]:
     """Every identity that `start` can come to, by name, with the steps. `ADMINISTRATOR`: rights that nothing limits."""
     found: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
-    waiting: list[tuple[Role, Account, tuple[str, ...]]] = [(start, account, ())]
+    waiting: list[tuple[IamRole, Account, tuple[str, ...]]] = [(start, account, ())]
     while waiting:
         held, then, steps = waiting.pop(0)
         state = json.dumps([held.arn, held.policies, held.boundary, sorted(then.rewritten)])
@@ -137,7 +137,7 @@ def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
         seen.add(state)
         if steps and held.arn != start.arn:
             found.setdefault(held.name, steps)
-        if allowed(then, held, "iam:CreateUser", "*", {}) and allowed(then, held, "iam:AttachUserPolicy", "*", {}):
+        if is_allowed(then, held, "iam:CreateUser", "*", {}) and is_allowed(then, held, "iam:AttachUserPolicy", "*", {}):
             found.setdefault(ADMINISTRATOR, (*steps, f"{held.name} may do anything to identities"))
         for way in WAYS:
             for gain, after in way(then, held):
@@ -145,66 +145,66 @@ def ways(account: Account, start: Role) -> dict[str, tuple[str, ...]]:
     return found
 
 
-Step = Iterator[tuple[Gain, Account]]
+Step = Iterator[tuple[RoleGain, Account]]
 
 
-def _takes(account: Account, held: Role) -> Step:
+def _takes(account: Account, held: IamRole) -> Step:
     """sts:AssumeRole, where the other's trust names the account or this role."""
     for other in account.roles.values():
-        named = [principal for one in other.trust for principal in listed(dict(one.get("Principal", {})).get("AWS", []))]
+        named = [principal for one in other.trust for principal in as_texts(dict(one.get("Principal", {})).get("AWS", []))]
         direct = held.arn in named or "*" in named
-        whole = any(one.endswith(":root") for one in named) and allowed(account, held, "sts:AssumeRole", other.arn)
+        whole = any(one.endswith(":root") for one in named) and is_allowed(account, held, "sts:AssumeRole", other.arn)
         if other.arn != held.arn and (direct or whole):
-            yield Gain(other, f"takes {other.name}, which trusts it"), account
+            yield RoleGain(other, f"takes {other.name}, which trusts it"), account
 
 
-def _opens(account: Account, held: Role) -> Step:
+def _opens(account: Account, held: IamRole) -> Step:
     """iam:UpdateAssumeRolePolicy: it writes itself into the trust of another."""
     for other in account.roles.values():
-        if other.arn != held.arn and allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
-            yield Gain(other, f"changes who may take {other.name}"), account
+        if other.arn != held.arn and is_allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
+            yield RoleGain(other, f"changes who may take {other.name}"), account
 
 
-def _gives(account: Account, held: Role) -> Step:
+def _gives(account: Account, held: IamRole) -> Step:
     """iam:PutRolePolicy and the like: more rights for a role that it holds, itself among them."""
     for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy"):
-        if EVERYTHING not in held.policies and allowed(account, held, action, held.arn, _bound(held.boundary)):
+        if EVERYTHING not in held.policies and is_allowed(account, held, action, held.arn, _bound(held.boundary)):
             more = replace(held, policies=(*held.policies, EVERYTHING))
-            yield Gain(more, f"gives itself all rights by {action}"), account
+            yield RoleGain(more, f"gives itself all rights by {action}"), account
 
 
-def _unbinds(account: Account, held: Role) -> Step:
+def _unbinds(account: Account, held: IamRole) -> Step:
     """The boundary of a role that it holds goes, or is exchanged for one that allows all."""
     if held.boundary is None:
         return
     free = replace(held, boundary=None)
-    if allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
-        yield Gain(free, "takes its own boundary away"), account
+    if is_allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
+        yield RoleGain(free, "takes its own boundary away"), account
     other = "arn:aws:iam::aws:policy/AdministratorAccess"
-    if allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
-        yield Gain(free, "exchanges its own boundary"), account
+    if is_allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
+        yield RoleGain(free, "exchanges its own boundary"), account
 
 
-def _makes(account: Account, held: Role) -> Step:
+def _makes(account: Account, held: IamRole) -> Step:
     """A new role with all rights, that it may take, under every boundary that it may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
-    for pattern in {one for statement in held.granted for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
+    for pattern in {one for statement in held.granted for one in as_texts(statement.get("Resource", [])) if ":role/" in one} | {
         f"{name}made"
     }:
         new = pattern.replace("*", "made")
         for boundary in (None, *account.boundaries, "arn:aws:iam::aws:policy/AdministratorAccess"):
-            gives = any(allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
-            if gives and allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
-                made = Role(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
-                yield Gain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
+            gives = any(is_allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
+            if gives and is_allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
+                made = IamRole(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
+                yield RoleGain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
 
 
-def _rewrites(account: Account, held: Role) -> Step:
+def _rewrites(account: Account, held: IamRole) -> Step:
     """A new version of a policy that is a boundary: whatever it bounds is then bound by nothing."""
     for arn in account.boundaries:
-        if EVERYTHING not in account.boundaries[arn] and allowed(account, held, "iam:CreatePolicyVersion", arn):
+        if EVERYTHING not in account.boundaries[arn] and is_allowed(account, held, "iam:CreatePolicyVersion", arn):
             open_ = replace(account, boundaries={**account.boundaries, arn: (EVERYTHING,)})
-            yield Gain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
+            yield RoleGain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
 
 
 # What starts a program of one's own with a role (the role is passed), by the service that the role must trust.
@@ -239,16 +239,16 @@ _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
 _OF_OTHERS: Final[Context] = {"aws:ResourceTag/eks:eks-cluster-name": None}
 
 
-def _passes(account: Account, held: Role) -> Step:
+def _passes(account: Account, held: IamRole) -> Step:
     """iam:PassRole to a service that runs one's program with it."""
     for other in account.roles.values():
         for service in _trusted(other):
             starts = [one for one in _COMPUTE.get(service, ()) if _somewhere(account, held, one)]
-            if starts and allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
-                yield Gain(other, f"passes {other.name} by {starts[0]}"), account
+            if starts and is_allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
+                yield RoleGain(other, f"passes {other.name} by {starts[0]}"), account
 
 
-def _enters(account: Account, held: Role) -> Step:
+def _enters(account: Account, held: IamRole) -> Step:
     """A machine, function or pod that runs with the role is made to run something else."""
     for other in account.roles.values():
         for service in _trusted(other):
@@ -256,50 +256,52 @@ def _enters(account: Account, held: Role) -> Step:
                 one
                 for one in _RUNNING.get(service, ())
                 if (
-                    any(allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
+                    any(is_allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
                     if other.runs_as
                     else _somewhere(account, held, one)
                 )
             ]
             if changes and other.arn != held.arn:
-                yield Gain(other, f"changes what runs as {other.name} by {changes[0]}"), account
+                yield RoleGain(other, f"changes what runs as {other.name} by {changes[0]}"), account
 
 
-def _forges(account: Account, held: Role) -> Step:
+def _forges(account: Account, held: IamRole) -> Step:
     """The provider whose tokens a role trusts is changed, so that the attacker's own tokens are taken."""
     for other in account.roles.values():
         for statement in other.trust:
-            for provider in listed(dict(statement.get("Principal", {})).get("Federated", [])):
+            for provider in as_texts(dict(statement.get("Principal", {})).get("Federated", [])):
                 for action in ("iam:UpdateOpenIDConnectProviderThumbprint", "iam:DeleteOpenIDConnectProvider"):
-                    if other.arn != held.arn and allowed(account, held, action, provider):
-                        yield Gain(other, f"forges tokens for {other.name} by {action}"), account
+                    if other.arn != held.arn and is_allowed(account, held, action, provider):
+                        yield RoleGain(other, f"forges tokens for {other.name} by {action}"), account
 
 
-def _users(account: Account, held: Role) -> Step:
+def _users(account: Account, held: IamRole) -> Step:
     """A user of the account, an administrator perhaps, gets a key or a password that the attacker knows."""
     for action in ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"):
-        if allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
+        if is_allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
             yield (
-                Gain(Role("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"),
+                RoleGain(
+                    IamRole("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"
+                ),
                 account,
             )
 
 
-def _runs(account: Account, held: Role) -> Step:
+def _runs(account: Account, held: IamRole) -> Step:
     """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
-    if account.images and allowed(account, held, "ecr:PutImage", account.images):
+    if account.images and is_allowed(account, held, "ecr:PutImage", account.images):
         for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
-            yield Gain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
+            yield RoleGain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
 
 
-def _steers(account: Account, held: Role) -> Step:
+def _steers(account: Account, held: IamRole) -> Step:
     """The state that another role acts on is written."""
     for file, arn in account.steers.items():
-        if held.arn != arn and allowed(account, held, "s3:PutObject", file):
-            yield Gain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
+        if held.arn != arn and is_allowed(account, held, "s3:PutObject", file):
+            yield RoleGain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
 
 
-WAYS: Final[tuple[Callable[[Account, Role], Step], ...]] = (
+WAYS: Final[tuple[Callable[[Account, IamRole], Step], ...]] = (
     _takes, _opens, _gives, _unbinds, _makes, _rewrites, _passes, _enters, _forges, _users, _runs, _steers,
 )  # fmt: skip
 
@@ -308,21 +310,21 @@ def _bound(boundary: str | None) -> Context:
     return {"iam:PermissionsBoundary": boundary}
 
 
-def _trusted(role: Role) -> set[str]:
-    return {service for one in role.trust for service in listed(dict(one.get("Principal", {})).get("Service", []))}
+def _trusted(role: IamRole) -> set[str]:
+    return {service for one in role.trust for service in as_texts(dict(one.get("Principal", {})).get("Service", []))}
 
 
-def _somewhere(account: Account, held: Role, action: str) -> bool:
+def _somewhere(account: Account, held: IamRole, action: str) -> bool:
     """Whether it may do it to anything at all."""
     patterns = {
-        one for statement in held.granted if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
+        one for statement in held.granted if statement["Effect"] == "Allow" for one in as_texts(statement.get("Resource", "*"))
     }
-    return any(allowed(account, held, action, one) for one in patterns)
+    return any(is_allowed(account, held, action, one) for one in patterns)
 
 
 # Identities that many accounts have besides the stack's; none of them may be reached.
 OTHERS: Final = tuple(
-    Role(
+    IamRole(
         f"arn:aws:iam::123456789012:role/other-{name}",
         ({"Effect": "Allow", "Principal": principal},),
         (EVERYTHING,),

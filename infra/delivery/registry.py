@@ -21,7 +21,7 @@ GROUPS: Final[Mapping[Kind, str]] = {"release": RELEASE_GROUP, "preview": "teal:
 class DeliveryArgs:
     """ARNs are those the release role is limited to. `where` names the state; `roles` come from `GithubRoles`; none without GitHub."""
 
-    where: policies.Where
+    where: policies.StateLocation
     roles: GithubRoles | None
     images_key_arn: pulumi.Input[str]
     data_key_arn: pulumi.Input[str]

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredResource:
     """One resource as the engine would see it: inputs in the provider's camelCase, options beside them."""
 
     type: str
@@ -59,7 +59,7 @@ class Registered:
 class Evaluation:
     """What one program registers, in order, the outputs of its stack, and which of them would be encrypted in its state."""
 
-    resources: tuple[Registered, ...]
+    resources: tuple[RegisteredResource, ...]
     outputs: Mapping[str, Any]
     secret_outputs: frozenset[str] = frozenset()
 
@@ -116,12 +116,12 @@ def evaluate(
         raw: dict[str, Any] = rpc.deserialize_properties(await rpc.serialize_properties(root.outputs, {}))
         return raw
 
-    outputs = alone(run())
+    outputs = run_isolated(run())
     secret = frozenset(name for name, value in outputs.items() if _holds_secret(value))
     return Evaluation(tuple(monitor.registered), _unwrap(outputs), secret)
 
 
-def alone(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_isolated(coroutine: Coroutine[Any, Any, T]) -> T:
     """What `coroutine` returns, in a context, an event loop and a thread of its own.
 
     The thread is for speed: Pulumi notes the whole call stack for each resource, and below a test runner that stack is three times as long
@@ -163,7 +163,7 @@ class Monitor(pulumi_mocks.MockMonitor):
 
     def __init__(self, mocks: Mocks) -> None:
         super().__init__(mocks)
-        self.registered: list[Registered] = []
+        self.registered: list[RegisteredResource] = []
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         answer: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # pulumi leaves it unannotated
@@ -176,7 +176,7 @@ class Monitor(pulumi_mocks.MockMonitor):
         if request.type != "pulumi:pulumi:Stack":
             timeouts = request.customTimeouts
             self.registered.append(
-                Registered(
+                RegisteredResource(
                     type=request.type,
                     name=request.name,
                     urn=answer.urn,

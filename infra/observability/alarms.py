@@ -19,7 +19,7 @@ _SYSTEM_SHARE: Final = 0.9  # DBInstanceClassMemory is what RDS leaves of the cl
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedResources:
     """What alarms look at. `cache_nodes` counts the primary; without a certificate its alarm is left out."""
 
     load_balancer_suffix: pulumi.Input[str]
@@ -55,7 +55,7 @@ def threshold(alert: Alert, database_class: str) -> float:
     return alert.threshold
 
 
-def targets(source: Source, watched: Watched) -> Iterator[tuple[str, dict[str, pulumi.Input[str]]]]:
+def targets(source: Source, watched: WatchedResources) -> Iterator[tuple[str, dict[str, pulumi.Input[str]]]]:
     """Name suffix and dimensions of each resource that a source stands for; none when this stack has no such thing."""
     balancer = {"LoadBalancer": watched.load_balancer_suffix}
     match source:
@@ -87,7 +87,7 @@ def targets(source: Source, watched: Watched) -> Iterator[tuple[str, dict[str, p
 
 
 def create(
-    prefix: str, alerts: Sequence[Alert], watched: Watched, topic_arn: pulumi.Input[str], parent: pulumi.Resource
+    prefix: str, alerts: Sequence[Alert], watched: WatchedResources, topic_arn: pulumi.Input[str], parent: pulumi.Resource
 ) -> list[cloudwatch.MetricAlarm]:
     """One alarm for each alert with a metric and each resource it watches. All of them go to the topic, when they begin and end."""
     return [
@@ -103,7 +103,7 @@ def _alarm(
     alert: Alert,
     metric: Metric,
     dimensions: Mapping[str, pulumi.Input[str]],
-    watched: Watched,
+    watched: WatchedResources,
     topic_arn: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> cloudwatch.MetricAlarm:

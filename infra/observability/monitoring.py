@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import cloudwatch, eks, iam, sns
 
 from infra.observability import alarms, budget, dashboards
-from infra.observability.alarms import Watched
+from infra.observability.alarms import WatchedResources
 from infra.observability.alerts import ALERTS
 from infra.observability.prometheus import Prometheus, PrometheusArgs
 from infra.platform.cluster import addons
@@ -39,7 +39,7 @@ class ObservabilityArgs:
     cluster_arn: pulumi.Input[str]
     cluster_security_group_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    watched: Watched
+    watched: WatchedResources
     ready: Sequence[pulumi.Resource] = ()
 
 

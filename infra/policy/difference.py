@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from infra.evaluation.evaluate import ROOT, Registered, platform, stacks
-from infra.policy.guard import Refused, refused, report
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, platform, stacks
+from infra.policy.guard import RefusedLoss, refused_losses, report
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 
 _SECONDS: Final = 300  # one evaluation takes some seconds of CPU; a program that hangs ends the check, not the day
-Held = Mapping[str, Any]  # one resource of an evaluation, as JSON
+_STACK: Final = "pulumi:pulumi:Stack"
+ResourceData = Mapping[str, Any]  # one resource of an evaluation, as JSON
 
 
 @dataclass(frozen=True)
-class Step:
+class ResourceChange:
     """One resource that is not the same: `op` as Pulumi names it, and which inputs differ. No value: a comment is read by everybody."""
 
     op: str
@@ -41,14 +42,26 @@ class Step:
         return f"{self.op:6} {kind} {name}" + (f" ({', '.join(self.changed)})" if self.changed else "")
 
 
-def dump(stack: str) -> list[Held]:
-    """Every resource of this checkout's program."""
-    return [as_data(one) for one in platform(stack).resources]
+def dump(stack: str) -> list[ResourceData]:
+    """Every resource of this checkout's program, and the stack itself with its outputs, which releases read."""
+    found = platform(stack)
+    return [*(as_data(one) for one in found.resources), outputs_as_data(stack, found)]
 
 
-def as_data(one: Registered) -> Held:
+def as_data(one: RegisteredResource) -> ResourceData:
     """One resource as JSON, the same for every checkout that holds the same files."""
-    return {"urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs)}
+    return {
+        "urn": one.urn, "type": one.type, "name": one.name, "protect": one.protect, "inputs": _portable(one.inputs),
+        "secret_outputs": sorted(one.secret_outputs),
+    }  # fmt: skip
+
+
+def outputs_as_data(stack: str, found: Evaluation) -> ResourceData:
+    """The stack's outputs as one more resource. One that turns secret can no longer be read without the platform's key."""
+    return {
+        "urn": f"urn:pulumi:{stack}::teal::{_STACK}::outputs", "type": _STACK, "name": "outputs", "protect": False,
+        "inputs": _portable(found.outputs), "secret_outputs": sorted(found.secret_outputs),
+    }  # fmt: skip
 
 
 def _portable(value: Any) -> Any:
@@ -62,7 +75,7 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def before(folder: Path, stack: str) -> list[Held]:
+def resources_before(folder: Path, stack: str) -> list[ResourceData]:
     """The same of the checkout in `folder`, by its own code; nothing when it has no such stack. Raises OSError with what it said."""
     if not (folder / f"Pulumi.{stack}.yaml").is_file():
         return []
@@ -72,36 +85,41 @@ def before(folder: Path, stack: str) -> list[Held]:
     )  # fmt: skip
     if ended.returncode != 0:
         raise OSError(f"the program in {folder} could not be evaluated: {ended.stderr.strip()[-2_000:]}")
-    found: list[Held] = json.loads(ended.stdout)
+    found: list[ResourceData] = json.loads(ended.stdout)
     return found
 
 
-def steps(old: Sequence[Held], new: Sequence[Held]) -> list[Step]:
+def changes_between(old: Sequence[ResourceData], new: Sequence[ResourceData]) -> list[ResourceChange]:
     """What is created, changed and deleted, in this order."""
     was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
-    made = [Step("create", urn) for urn in now if urn not in was]
-    gone = [Step("delete", urn) for urn in was if urn not in now]
+    made = [ResourceChange("create", urn) for urn in now if urn not in was]
+    gone = [ResourceChange("delete", urn) for urn in was if urn not in now]
     changed = [
-        Step("update", urn, different) for urn, one in now.items() if urn in was and (different := _different(was[urn], one))
+        ResourceChange("update", urn, different)
+        for urn, one in now.items()
+        if urn in was and (different := _different(was[urn], one))
     ]
     return [*made, *changed, *gone]
 
 
-def _different(old: Held, new: Held) -> tuple[str, ...]:
+def _different(old: ResourceData, new: ResourceData) -> tuple[str, ...]:
     inputs = [name for name in sorted({*old["inputs"], *new["inputs"]}) if old["inputs"].get(name) != new["inputs"].get(name)]
-    return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []))
+    secret = old.get("secret_outputs", []) != new["secret_outputs"]
+    return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []), *(["secret outputs"] if secret else []))
 
 
-def taken(found: Sequence[Step], old: Sequence[Held], new: Sequence[Held]) -> tuple[Refused, ...]:
+def losses_of_change(
+    found: Sequence[ResourceChange], old: Sequence[ResourceData], new: Sequence[ResourceData]
+) -> tuple[RefusedLoss, ...]:
     """What may not be taken away, by the rules that a plan on the branch is held to."""
     was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
     plan = {
         "steps": [{"op": one.op, "urn": one.urn, "oldState": was.get(one.urn), "newState": now.get(one.urn)} for one in found]
     }
-    return refused(plan)
+    return refused_losses(plan)
 
 
-def broken(stack: str, new: Sequence[Held]) -> list[str]:
+def broken_rules(stack: str, new: Sequence[ResourceData]) -> list[str]:
     """Which rules the new program breaks."""
     resources = [Resource(one["type"], one["name"], one["inputs"], one["protect"], stack) for one in new]
     return [f"{rule.name}: {one.name}: {said}" for one in resources for rule in RULES for said in rule.check(one)]
@@ -115,17 +133,17 @@ def main(arguments: Sequence[str]) -> int:
     how.add_argument("--before", type=Path, help="a checkout of what the change is compared with")
     how.add_argument("--dump", action="store_true", help="write this checkout's resources as JSON")
     options = parser.parse_args(arguments)
-    new: list[Held] = json.loads(json.dumps(dump(options.stack), default=str))  # as the other side comes
+    new: list[ResourceData] = json.loads(json.dumps(dump(options.stack), default=str))  # as the other side comes
     if options.dump:
         sys.stdout.write(json.dumps(new))
         return 0
     try:
-        old = before(options.before, options.stack)
+        old = resources_before(options.before, options.stack)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    found = steps(old, new)
-    lost, rules = taken(found, old, new), broken(options.stack, new)
+    found = changes_between(old, new)
+    lost, rules = losses_of_change(found, old, new), broken_rules(options.stack, new)
     sys.stdout.write("".join(f"{one.line}\n" for one in found) or "nothing changes\n")
     sys.stdout.write("".join(f"refused: {one}\n" for one in rules) + (f"{report(lost)}\n" if lost else ""))
     return 1 if lost or rules else 0

@@ -36,7 +36,7 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedLoss:
     """One resource that the plan would take away. `what`: deleted, replaced, forgotten, unprotected. `because`: properties that force it."""
 
     urn: str
@@ -47,7 +47,7 @@ class Refused:
     because: tuple[str, ...] = ()
 
 
-def refused(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[Refused, ...]:
+def refused_losses(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[RefusedLoss, ...]:
     """What the plan would take away and may not; each resource once. `allowed` are URNs of resources that somebody decided to give up.
 
     An operation that this table does not know counts as taking away: a newer Pulumi may have invented it.
@@ -55,7 +55,7 @@ def refused(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[Refus
     steps = plan.get("steps")
     if not isinstance(steps, list):
         raise PlanError("the plan has no list `steps`; make it with: pulumi preview --json > plan.json")
-    found: dict[str, Refused] = {}
+    found: dict[str, RefusedLoss] = {}
     for step in cast(list[Mapping[str, Any]], steps):
         one = _refused(step)
         if one is not None and one.urn not in allowed:
@@ -64,7 +64,7 @@ def refused(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[Refus
     return tuple(found.values())
 
 
-def _refused(step: Mapping[str, Any]) -> Refused | None:
+def _refused(step: Mapping[str, Any]) -> RefusedLoss | None:
     urn, operation = str(step["urn"]), str(step["op"])
     old: Mapping[str, Any] = step.get("oldState") or {}
     new: Mapping[str, Any] = step.get("newState") or {}
@@ -75,9 +75,9 @@ def _refused(step: Mapping[str, Any]) -> Refused | None:
     name = urn.rsplit("::", 1)[-1]
     if operation in REMOVING or operation not in _HARMLESS:
         because = tuple(str(reason) for reason in step.get("replaceReasons") or ())
-        return Refused(urn, kind, name, REMOVING.get(operation, operation), lost, because)
+        return RefusedLoss(urn, kind, name, REMOVING.get(operation, operation), lost, because)
     if old.get("protect") and new and not new.get("protect"):
-        return Refused(urn, kind, name, "unprotected", lost)
+        return RefusedLoss(urn, kind, name, "unprotected", lost)
     return None
 
 
@@ -87,7 +87,7 @@ def _type(urn: str) -> str:
     return parts[2].rsplit("$", 1)[-1] if len(parts) > 3 else ""
 
 
-def report(found: Sequence[Refused]) -> str:
+def report(found: Sequence[RefusedLoss]) -> str:
     """The refusal in words: what, what is lost with it, and how to do it on purpose."""
     lines = [f"refused: the plan takes away {len(found)} resource{'s' if len(found) != 1 else ''} that cannot be made again"]
     for one in found:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--allow", action="append", default=[], metavar="URN", help="a resource to give up; may be repeated")
     options = parser.parse_args(arguments)
     try:
-        found = refused(read_preview(options.plan), options.allow)
+        found = refused_losses(read_preview(options.plan), options.allow)
     except PlanError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -8,8 +8,8 @@ import pulumi_kubernetes
 from infra.platform.cluster.kubeconfig import kubeconfig
 from infra.service.check import Check
 from infra.service.inputs import read_inputs
-from infra.service.web import Web
-from infra.service.worker import Worker
+from infra.service.web import WebPods
+from infra.service.worker import WorkerPods
 
 inputs = read_inputs()
 cluster = inputs.platform.cluster
@@ -20,8 +20,8 @@ provider = pulumi_kubernetes.Provider(
     namespace=inputs.namespace,
 )
 components = pulumi.ResourceOptions(providers=[provider])
-Web("web", inputs, components)
-Worker("worker", inputs, components)
+WebPods("web", inputs, components)
+WorkerPods("worker", inputs, components)
 Check("check", inputs, components)
 
 pulumi.export("color", inputs.record.color)

@@ -16,7 +16,7 @@ _CALM_SECONDS: Final = 300  # after a peak, before pods are taken away: peaks co
 _ROLLOUT_SECONDS: Final = 900  # a new node takes two minutes, then pods start in waves of a quarter
 
 
-class Web(pulumi.ComponentResource):
+class WebPods(pulumi.ComponentResource):
     """Service, target group binding, Deployment, HPA and PDB. Cost: its pods' CPU and memory on Auto Mode nodes."""
 
     deployment: apps.v1.Deployment

@@ -18,7 +18,7 @@ _POLL_SECONDS: Final = 15  # one counting query each
 _CALM_SECONDS: Final = 300  # documents come in batches
 
 
-class Worker(pulumi.ComponentResource):
+class WorkerPods(pulumi.ComponentResource):
     """StatefulSet, KEDA's ScaledObject and PDB. Cost: its pods' CPU and memory; with `worker_min: 0` none while nothing waits."""
 
     def __init__(self, name: str, inputs: Inputs, opts: pulumi.ResourceOptions | None = None) -> None:

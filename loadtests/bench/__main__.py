@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtests.bench import corpus, paired, report
+from loadtests.bench import corpus, elasticsearch_node, paired, report
 from loadtests.bench.ingest import ingest
 from loadtests.bench.measure import CACHED_QUERIES, Bench
 from loadtests.bench.processes import LIMIT_PER_SECOND, Stack, free_port, memory_mb
 
 SEED: Final = 20
 STARTS: Final = 3
-_ZIP: Final = "repository/org/elasticsearch/distribution/integ-test-zip/elasticsearch"
 _began: Final = time.monotonic()
 
 
@@ -55,13 +54,10 @@ def engine(wanted: bool, folder: Path) -> Iterator[str | None]:
     if not wanted or given:
         yield given if wanted else None
         return
-    from tests.services.elasticsearch_process import start  # the tests' own: unpacks the zip, and ends the node with its group
-
-    repository = Path(os.environ.get("M2_REPO", Path.home() / ".m2")) / _ZIP
-    archive = Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", next(repository.glob("*/*.zip"), repository)))
+    archive = elasticsearch_node.archive()
     if not archive.is_file():
         sys.exit("There is no Elasticsearch here: set ELASTICSEARCH_URL, or run `make fetch`.")
-    with start(archive, folder) as url:
+    with elasticsearch_node.start(archive, folder) as url:
         yield url
 
 

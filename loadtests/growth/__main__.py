@@ -26,7 +26,7 @@ from loadtests.bench.__main__ import engine, say
 from loadtests.bench.processes import Cpu, Stack, cpu, free_port
 from loadtests.growth.grown import grow
 from loadtests.growth.knee import RateStep, knee, used_up
-from loadtests.peers.index import Engine, ingest
+from loadtests.peers.index import ElasticsearchClient, ingest
 
 SEED: Final = 20
 SIZES: Final = (1, 10, 30)
@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def spent(pids: Sequence[int]) -> Cpu:
+def cpu_of(pids: Sequence[int]) -> Cpu:
     """CPU of some processes together."""
     used = [cpu(pid) for pid in pids]
     return Cpu(sum(one.loop for one in used), sum(one.others for one in used))
@@ -60,30 +60,37 @@ def listener(port: int) -> int:
     return int(found.pid)
 
 
-async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.Sample]:
+async def requests_at_rate(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.ResponseTimes]:
     """The requests at `rate` a second in all, dealt out to the processes in turn."""
     parts = [requests[at :: len(ports)] for at in range(len(ports))]
     return await asyncio.gather(
-        *(client.run(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
+        *(client.run_open_loop(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
     )
 
 
-def settle(engine_pid: int) -> None:
+def wait_for_idle_engine(engine_pid: int) -> None:
     """Wait until the engine is done with what it does by itself: merging, compiling."""
     began = time.monotonic()
     while time.monotonic() - began < SETTLE_SECONDS:
-        before = spent([engine_pid])
+        before = cpu_of([engine_pid])
         time.sleep(1.0)
-        used = spent([engine_pid]) - before
+        used = cpu_of([engine_pid]) - before
         if used.loop + used.others < QUIET:
             return
 
 
+def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
+    """Bytes of the index's first copy on disk, when the engine has written and merged what it wants to."""
+    search.call("POST", f"/{index}/_flush")
+    wait_for_idle_engine(engine_pid)
+    return int(search.call("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"])
+
+
 def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
-    before, engine_before = spent(pids), spent([engine_pid])
-    samples = asyncio.run(offer(ports, requests, rate))
-    used, engine_used = spent(pids) - before, spent([engine_pid]) - engine_before
+    before, engine_before = cpu_of(pids), cpu_of([engine_pid])
+    samples = asyncio.run(requests_at_rate(ports, requests, rate))
+    used, engine_used = cpu_of(pids) - before, cpu_of([engine_pid]) - engine_before
     statuses = {status for one in samples for status in one.statuses}
     tiers = {tier for one in samples for tier in one.tiers}
     if statuses != {200} or tiers != {"miss"}:
@@ -108,8 +115,8 @@ def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[byte
     for name, port in zip(names, ports, strict=True):
         stack.app(name, port)
     pids, found = [stack.running[name].pid for name in names], list[RateStep]()
-    asyncio.run(offer(ports, list(islice(searches, WARM_UP)), RATES[1]))
-    settle(engine_pid)
+    asyncio.run(requests_at_rate(ports, list(islice(searches, WARM_UP)), RATES[1]))
+    wait_for_idle_engine(engine_pid)
     for rate in RATES:
         found.append(step(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
         if knee(found):
@@ -126,24 +133,36 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     key = stack.admin("keys", "create", "--role", "admin", "--name", "growth")["key"]
     stack.spawn("worker", [sys.executable, "-m", "app.worker"])
     stack.app("app", port)
-    first = ingest(port, key, corpus.documents(options.documents, SEED))
+    documents = corpus.documents(options.documents, SEED)
+    first = ingest(port, key, documents)
     stack.end("worker")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
-    search, engine_pid, found, now = Engine(address), listener(urlsplit(address).port or 80), list[dict[str, Any]](), 1
+    searches = (client.post_request("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
+    search, engine_pid, found, now = (
+        ElasticsearchClient(address),
+        listener(urlsplit(address).port or 80),
+        list[dict[str, Any]](),
+        1,
+    )
     passages = list(search.documents("bench"))
-    asyncio.run(client.closed(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    answers = asyncio.run(client.run_closed_loop(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    about = {
+        "answer_bytes": len(answers.last_body),
+        "body_bytes_a_passage": sum(len(text.encode()) for _, text in documents) / first,
+        "passages_a_document": first / len(documents),
+    }
     stack.end("app")
     for size in SIZES:
         grow(search, "bench", passages, (size - now) * first, seed=size)
         now = size
-        say(f"{size * first:,} passages")
+        store_bytes = stored(search, "bench", engine_pid)
+        say(f"{size * first:,} passages, {store_bytes / (size * first):,.0f} bytes of disk each")
         for processes in PROCESSES:
             load = os.getloadavg()[0]
             found.append(
                 {
                     "passages": size * first, "size": size, "processes": processes, "load_average": load,
-                    "steps": steps(stack, processes, engine_pid, searches),
+                    "store_bytes": store_bytes, **about, "steps": steps(stack, processes, engine_pid, searches),
                 }
             )  # fmt: skip
             say(line(found[-1], os.cpu_count() or 1))

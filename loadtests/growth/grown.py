@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from loadtests.peers.index import Engine
+from loadtests.peers.index import ElasticsearchClient
 
 NOISE: Final = 0.02  # standard deviation added to each of 384 numbers of a unit vector: cosine to the original about 0.93
 _BULK: Final = 500  # passages a call, about 4 MB
@@ -33,18 +33,18 @@ def copies(passages: Sequence[dict[str, Any]], count: int, seed: int) -> Iterato
             "document_id": document_id,
             "ordinal": 0,
             "words": " ".join(words),
-            "vector": moved(original["vector"], chance),
+            "vector": nearby_vector(original["vector"], chance),
         }
 
 
-def moved(vector: Sequence[float], chance: random.Random) -> list[float]:
+def nearby_vector(vector: Sequence[float], chance: random.Random) -> list[float]:
     """A unit vector near `vector`."""
     noisy = [value + chance.gauss(0, NOISE) for value in vector]
     length = math.sqrt(sum(value * value for value in noisy))
     return [round(value / length, _DIGITS) for value in noisy]
 
 
-def grow(engine: Engine, index: str, passages: Sequence[dict[str, Any]], count: int, seed: int) -> None:
+def grow(engine: ElasticsearchClient, index: str, passages: Sequence[dict[str, Any]], count: int, seed: int) -> None:
     """Add `count` copies to the index behind Teal's back: search sees them, the catalog does not. Raises `RuntimeError`."""
     made = copies(passages, count, seed)
     while part := list(islice(made, _BULK)):

@@ -24,7 +24,7 @@ from loadtests.bench.__main__ import engine, say
 from loadtests.bench.processes import Stack, free_port
 from loadtests.peers import environments, measure, ratios, report
 from loadtests.peers.contenders import LACKS, SERVERS, Contender, peers, teal
-from loadtests.peers.index import Engine, copy_for_haystack, ingest
+from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, ingest
 
 SEED: Final = 20
 READY_SECONDS: Final = 90.0  # Haystack imports for 10 s on a busy machine
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shared(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
+def common_work(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
     """What the peers must do as Teal does, from Teal itself."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", _SHARED], env=stack.env(), capture_output=True, text=True, timeout=60, check=True
@@ -71,7 +71,7 @@ def shared(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
     return found | {"elasticsearch_url": address, "openai_url": url, "model": MODEL, "top_k": 10}
 
 
-def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure.Running:
+def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure.RunningContender:
     """A peer's process, once it answers. Raises `TimeoutError` with the end of its log."""
     programs, port, name = environments.ready(contender.environment or ""), free_port(), contender.name.replace(" ", "-")
     file = stack.folder / f"{name}.json"
@@ -79,7 +79,7 @@ def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure
     program, *rest = (part.format(port=port) for part in contender.command)
     extra = {"PEER_SETTINGS": str(file), "PYTHONPATH": str(SERVERS), "HAYSTACK_TELEMETRY_ENABLED": "False"}
     pid = stack.spawn(name, [str(programs / program), *rest], code=SERVERS, **extra, **contender.settings)
-    running, began, problem = measure.Running(contender, pid, port), time.monotonic(), "nothing"
+    running, began, problem = measure.RunningContender(contender, pid, port), time.monotonic(), "nothing"
     while time.monotonic() - began < READY_SECONDS and stack.running[name].poll() is None:
         try:
             running.send(["ready"], 10, 1)
@@ -91,7 +91,7 @@ def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure
     raise TimeoutError(f"{contender.name} did not answer within {READY_SECONDS:.0f} s ({problem}); its log ends:\n{tail}")
 
 
-def answerable(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
+def answerable_queries(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
     """Queries that Teal gives to the model: to others it says that it does not know, which takes no time."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for text in fresh:
@@ -118,11 +118,11 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     passages = ingest(port, key, corpus.documents(options.documents, SEED))
     say(f"ingested {passages} passages")
     stack.end("worker")  # it would only add noise
-    search = Engine(address)
+    search = ElasticsearchClient(address)
     for lean in (False, True):
         copy_for_haystack(search, "bench", "peers-haystack-lean" if lean else "peers-haystack", returns_vectors=not lean)
-    common = shared(stack, address, model_port)
-    running = [measure.Running(teal(key), stack.running["teal"].pid, port)]
+    common = common_work(stack, address, model_port)
+    running = [measure.RunningContender(teal(key), stack.running["teal"].pid, port)]
     for contender in peers():
         running.append(start(stack, contender, common))
         say(f"{contender.name} answers")
@@ -134,7 +134,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     ratios.demand_same_work(overlaps)
     rows, load = [], []
     for number in range(options.repetitions):
-        asked = list(islice(answerable(port, key, fresh), measure.QUESTIONS))
+        asked = list(islice(answerable_queries(port, key, fresh), measure.QUESTIONS))
         load.append(os.getloadavg()[0])
         rows.append(measure.repetition(running, fresh, asked, number))
         say(f"repetition {number + 1} of {options.repetitions}, load average {load[-1]:.1f}")

@@ -19,8 +19,8 @@ _INGEST_SECONDS: Final = 300.0
 def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     """Send the documents to Teal and wait until all are findable; the number of passages."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    posts = [client.post("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
-    sample = asyncio.run(client.closed(port, posts, clients=1))
+    posts = [client.post_request("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
+    sample = asyncio.run(client.run_closed_loop(port, posts, clients=1))
     if set(sample.statuses) != {202}:
         raise RuntimeError(f"documents were answered with {sample.statuses}: {sample.last_body[:500]!r}")
     began = time.monotonic()
@@ -34,7 +34,7 @@ def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     raise TimeoutError(f"ingestion did not end within {_INGEST_SECONDS:.0f} s: {status}")
 
 
-class Engine:
+class ElasticsearchClient:
     """Elasticsearch over plain HTTP: this runs once, before anything is measured."""
 
     def __init__(self, address: str) -> None:
@@ -83,7 +83,7 @@ def haystack_index(*, returns_vectors: bool) -> dict[str, Any]:
     }
 
 
-def copy_for_haystack(engine: Engine, source: str, target: str, *, returns_vectors: bool) -> int:
+def copy_for_haystack(engine: ElasticsearchClient, source: str, target: str, *, returns_vectors: bool) -> int:
     """Fill `target`; how many passages it holds."""
     engine.call("PUT", f"/{target}", haystack_index(returns_vectors=returns_vectors))
     lines, count = list[str](), 0

@@ -40,7 +40,7 @@ class WrongAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningContender:
     """A contender whose process is up."""
 
     contender: Contender
@@ -53,25 +53,25 @@ class Running:
         used = [cpu(pid) for pid in (self.pid, *(child.pid for child in children))]
         return sum(one.loop + one.others for one in used)
 
-    def send(self, queries: Sequence[str], top_k: int, clients: int) -> client.Sample:
+    def send(self, queries: Sequence[str], top_k: int, clients: int) -> client.ResponseTimes:
         """Raises `WrongAnswer` unless every answer is 200."""
         requests = [self.contender.search(query, top_k) for query in queries]
-        sample = asyncio.run(client.closed(self.port, requests, clients=clients))
+        sample = asyncio.run(client.run_closed_loop(self.port, requests, clients=clients))
         if set(sample.statuses) != {200}:
             raise WrongAnswer(f"{self.contender.name} answered {sample.statuses}: {sample.last_body[:500]!r}")
         return sample
 
 
-def repetition(all_of_them: Sequence[Running], queries: Iterator[str], questions: Sequence[str], number: int) -> Rows:
+def repetition(all_of_them: Sequence[RunningContender], queries: Iterator[str], questions: Sequence[str], number: int) -> Rows:
     """{scenario: {contender: {measure: value}}}: `cpu_ms` a request, `p50_ms`; of streams `first_ms` and `words_ms` (medians)."""
     idle = _idle(all_of_them)
     texts, rows = list(islice(queries, SEARCHES)), Rows()
 
-    def each(scenario: str, run: Callable[[Running], dict[str, float]]) -> None:
+    def each(scenario: str, run: Callable[[RunningContender], dict[str, float]]) -> None:
         at = number % len(all_of_them)  # nobody is always the first
         rows[scenario] = {one.contender.name: run(one) for one in (*all_of_them[at:], *all_of_them[:at])}
 
-    def searched(one: Running, asked: Sequence[str], top_k: int, clients: int, tier: str) -> dict[str, float]:
+    def searched(one: RunningContender, asked: Sequence[str], top_k: int, clients: int, tier: str) -> dict[str, float]:
         before = one.spent_seconds()
         sample = one.send(asked, top_k, clients)
         used_ms = (one.spent_seconds() - before - idle[one.pid] * sample.seconds) * 1000
@@ -92,18 +92,18 @@ def repetition(all_of_them: Sequence[Running], queries: Iterator[str], questions
     return rows
 
 
-def _again(one: Running, texts: Sequence[str]) -> list[str]:
+def _again(one: RunningContender, texts: Sequence[str]) -> list[str]:
     return [texts[number % REPEATED] for number in range(AGAIN_COUNTS.get(one.contender.name, AGAIN_COUNT))]
 
 
-def _idle(all_of_them: Sequence[Running]) -> dict[int, float]:
+def _idle(all_of_them: Sequence[RunningContender]) -> dict[int, float]:
     """CPU seconds a second that each uses when nobody asks."""
     before = {one.pid: one.spent_seconds() for one in all_of_them}
     time.sleep(IDLE_SECONDS)
     return {one.pid: (one.spent_seconds() - before[one.pid]) / IDLE_SECONDS for one in all_of_them}
 
 
-def _streamed(one: Running, questions: Sequence[str], idle: dict[int, float]) -> dict[str, float]:
+def _streamed(one: RunningContender, questions: Sequence[str], idle: dict[int, float]) -> dict[str, float]:
     ask = one.contender.ask
     one.send(questions, SEARCH_TOP_K, 1)  # so that their vectors are known to all
     before, began = one.spent_seconds(), time.perf_counter()
@@ -116,11 +116,11 @@ def _streamed(one: Running, questions: Sequence[str], idle: dict[int, float]) ->
     }
 
 
-def overlaps(all_of_them: Sequence[Running], queries: Sequence[str]) -> dict[str, float]:
+def overlaps(all_of_them: Sequence[RunningContender], queries: Sequence[str]) -> dict[str, float]:
     """Share of Teal's ten ids that each peer returns, over the queries."""
     found = {one.contender.name: [one.contender.ids(_body(one, query)) for query in queries] for one in all_of_them}
     return {name: overlap(found[TEAL], ids) for name, ids in found.items() if name != TEAL}
 
 
-def _body(one: Running, query: str) -> bytes:
+def _body(one: RunningContender, query: str) -> bytes:
     return one.send([query], SEARCH_TOP_K, 1).last_body

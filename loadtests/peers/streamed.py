@@ -17,15 +17,14 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Milliseconds since the request was sent."""
+class StreamTimes:
+    """Milliseconds from sending the request to the first event with passages or words, and to the first words of the answer."""
 
     first_ms: float
     words_ms: float
-    end_ms: float
 
 
-async def listen(port: int, request: bytes, sources: bytes | None, words: bytes) -> Heard:
+async def listen(port: int, request: bytes, sources: bytes | None, words: bytes) -> StreamTimes:
     """Raises `NoAnswer`, and `TimeoutError` after 30 s."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -37,7 +36,7 @@ async def listen(port: int, request: bytes, sources: bytes | None, words: bytes)
         writer.close()
 
 
-async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | None, words: bytes) -> Heard:
+async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | None, words: bytes) -> StreamTimes:
     seen, first_ms, words_ms = bytearray(), None, None
     while part := await reader.read(_PART_BYTES):
         now_ms = (time.perf_counter() - began) * 1000
@@ -50,4 +49,4 @@ async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | N
             break
     if not seen.startswith(b"HTTP/1.1 200") or first_ms is None or words_ms is None:
         raise NoAnswer(f"no words of an answer came: {bytes(seen[-600:])!r}")
-    return Heard(first_ms, words_ms, (time.perf_counter() - began) * 1000)
+    return StreamTimes(first_ms, words_ms)

@@ -13,9 +13,9 @@ from typing import Any, Final
 from teal.aws import platform as outputs
 from teal.aws import stack_file
 from teal.aws.names import StateNames
-from teal.aws.session import open_aws, told
+from teal.aws.session import open_aws, translate_aws_errors
 from teal.errors import BadInput, OperatorError
-from teal.ports.alert import NAME, RUNBOOK, Sent
+from teal.ports.alert import NAME, RUNBOOK, SentMessage
 
 ALARM: Final = "BackupFailed"  # nobody is woken by it
 _LOOKS: Final = 12
@@ -28,7 +28,7 @@ class NotPublished(OperatorError):
     code = "alert-not-published"
 
 
-def send(stack: str, environ: Mapping[str, str]) -> tuple[Sent, Sent]:
+def send(stack: str, environ: Mapping[str, str]) -> tuple[SentMessage, SentMessage]:
     """One message to the stack's topic, and one that an alarm sends there when it is driven by hand.
 
     With the shell's own credentials: sns:Publish on the topic, kms:GenerateDataKey and kms:Decrypt on its key, and of CloudWatch
@@ -49,13 +49,13 @@ def send(stack: str, environ: Mapping[str, str]) -> tuple[Sent, Sent]:
     )
 
 
-def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], None] = time.sleep) -> Sent:
+def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], None] = time.sleep) -> SentMessage:
     """Put an alarm into ALARM by hand and see CloudWatch publish: with its own rights on the topic and its key, not with the caller's.
 
     The alarm is put back at once; CloudWatch looks again by itself within its period. Raises NotPublished.
     """
     since = datetime.now(UTC)
-    with told("Driving the alarm", alarm):
+    with translate_aws_errors("Driving the alarm", alarm):
         cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason=f"A test of the alert channel. {RUNBOOK}")
         try:
             for _ in range(_LOOKS):
@@ -68,7 +68,7 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
                         next="look at the key's policy for cloudwatch.amazonaws.com (infra/platform/keys.py)",
                     )  # fmt: skip
                 if done:
-                    return Sent(f"{topic_arn} by alarm", alarm)
+                    return SentMessage(f"{topic_arn} by alarm", alarm)
                 pause(_LOOK_SECONDS)
         finally:
             cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="The test of the alert channel is over.")
@@ -79,14 +79,14 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
     )
 
 
-def publish(sns: Any, topic_arn: str) -> Sent:
+def publish(sns: Any, topic_arn: str) -> SentMessage:
     """In the form that managed Prometheus gives its messages (infra/observability/prometheus.py)."""
     text = f"A test of the alert channel from {socket.gethostname()}. Nothing is wrong. - {RUNBOOK}\n"
-    with told("Publishing the alert", topic_arn):
+    with translate_aws_errors("Publishing the alert", topic_arn):
         answer = sns.publish(
             TopicArn=topic_arn,
             Subject=f"firing: {NAME}",
             Message=text,
             MessageAttributes={"severity": {"DataType": "String", "StringValue": "ticket"}},
         )
-    return Sent(topic_arn, str(answer["MessageId"]))
+    return SentMessage(topic_arn, str(answer["MessageId"]))

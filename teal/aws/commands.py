@@ -16,7 +16,7 @@ import typer
 
 from teal.aws.names import StateNames
 from teal.errors import BadInput, OperatorError
-from teal.events import Event, Row
+from teal.events import CheckRow, Event
 from teal.terminal.writer import say, say_json
 
 if TYPE_CHECKING:
@@ -81,21 +81,21 @@ def plan_(
     aws = open_aws(file.region)
     account = (aws, aws.account_id())
     pulumi = PulumiCli(folder, backend or StateNames(stack, account[1], file.region).backend_url)
-    accepted = plan.Accepted(tuple(allow or ()), allow_unpriced)
+    accepted = plan.AcceptedRisks(tuple(allow or ()), allow_unpriced)
     saved = save_plan.resolve() if save_plan else None
     _tell(plan.run(folder, stack, pulumi, accepted, keep, saved, account), as_json)
     following = [f"pulumi up --stack {stack}{f' --plan {saved}' if saved else ''}"]
     _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
 
 
-def _misfits(file: StackFile, account: plan.Account) -> list[Row]:
+def _misfits(file: StackFile, account: plan.Account) -> list[CheckRow]:
     """What `teal plan` will refuse of this account, said now: a raised quota takes days. Bootstrap itself needs none of it."""
     from teal.aws import cost, plan
 
     try:
         bill = cost.bill(file.path.parent.resolve(), file.stack)
     except OperatorError as error:
-        return [Row("settings", False, error.what, error.next)]
+        return [CheckRow("settings", False, error.what, error.next)]
     return [row for row in plan.in_account(account, file.stack, bill) if not row.ok]
 
 
@@ -117,7 +117,7 @@ def destroy_(
     aws = open_aws(file.region)
     names = StateNames(stack, aws.account_id(), file.region)
     found = destroy.programs(file.path.parent.resolve(), names)
-    plan = destroy.look(found, names, destroy.DestroyRequest(stack, delete_data, cluster_gone))
+    plan = destroy.plan_destroy(found, names, destroy.DestroyRequest(stack, delete_data, cluster_gone))
     fate = "deleted for good" if delete_data else "kept"
     lines = [f"Account {names.account_id}, {names.region}: {plan.resources} resources of {stack}"]
     lines += [f"  color stack {color}" for color in plan.colors]

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from teal.aws.names import STACK_TAG
 from teal.aws.session import Aws
-from teal.events import Row
+from teal.events import CheckRow
 
 # Codes of quotas: L-1216C47A "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPU; L-0263D0A3 "EC2-VPC Elastic IPs". The
 # codes are those of a public script (gist cardil/a032b5021ae31bcd616c834fd1e39e82) and of issue 18.
@@ -22,19 +22,19 @@ ADDRESS_QUOTA: Final = "L-0263D0A3"
 _STANDARD: Final = frozenset("acdhimrtz")  # first letters of the families that the quota counts
 _OFFERED: Final = "STANDARD_SUPPORT"
 
-Check = Callable[[Aws, str, Mapping[str, Any]], Iterator[Row]]
+Check = Callable[[Aws, str, Mapping[str, Any]], Iterator[CheckRow]]
 
 
-def look(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[str, Check] | None = None) -> Iterator[Row]:
+def check_fit(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[str, Check] | None = None) -> Iterator[CheckRow]:
     """Every check, one row each and more: what does not fit has a command that mends it."""
     for name, check in (CHECKS if checks is None else checks).items():
         try:
             yield from check(aws, stack, needs)
         except (ClientError, BotoCoreError) as error:
-            yield Row(name, True, f"unknown, AWS did not say: {_short(error)}")
+            yield CheckRow(name, True, f"unknown, AWS did not say: {_short(error)}")
 
 
-def _machines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _machines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     """vCPU: the quota counts running machines; this stack's own are what it already has of its need."""
     quota = _quota(aws, "ec2", VCPU_QUOTA)
     used = 0
@@ -48,38 +48,38 @@ def _machines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
             used += cores.get("CoreCount", 0) * cores.get("ThreadsPerCore", 1)
     wanted = needs["vcpus_in_release"]
     said = f"{wanted} vCPU while a release runs ({needs['vcpus']} before and after), {quota - used:g} of {quota:g} are free"
-    yield Row("machines", used + wanted <= quota, said, _ask_for("ec2", VCPU_QUOTA, used + wanted))
+    yield CheckRow("machines", used + wanted <= quota, said, _ask_for("ec2", VCPU_QUOTA, used + wanted))
 
 
-def _addresses(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _addresses(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     quota = _quota(aws, "ec2", ADDRESS_QUOTA)
     held = aws.connect("ec2").describe_addresses()["Addresses"]
     used = sum(_tags(one).get(STACK_TAG) != stack for one in held)
     wanted = needs["elastic_ips"]
     said = f"{wanted} public addresses of NAT gateways, {quota - used:g} of {quota:g} are free"
-    yield Row("addresses", used + wanted <= quota, said, _ask_for("ec2", ADDRESS_QUOTA, used + wanted))
+    yield CheckRow("addresses", used + wanted <= quota, said, _ask_for("ec2", ADDRESS_QUOTA, used + wanted))
 
 
-def _kubernetes(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _kubernetes(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     version = needs["kubernetes"]
     found = aws.eks.describe_cluster_versions(clusterVersions=[version])["clusterVersions"]
     state = found[0].get("versionStatus", "UNSUPPORTED") if found else "not offered"
     end = found[0].get("endOfStandardSupportDate") if found else None
     said = f"Kubernetes {version}: {state.lower().replace('_', ' ')}{f', until {end:%Y-%m-%d}' if end else ''}"
-    yield Row("kubernetes", state == _OFFERED, said, "another teal:cluster.version (runbooks/kubernetes-upgrade.md)")
+    yield CheckRow("kubernetes", state == _OFFERED, said, "another teal:cluster.version (runbooks/kubernetes-upgrade.md)")
 
 
-def _addons(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _addons(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     for name, version in sorted(needs["addons"].items()):
         answer = aws.eks.describe_addon_versions(addonName=name, kubernetesVersion=needs["kubernetes"])
         offered = [one["addonVersion"] for addon in answer["addons"] for one in addon["addonVersions"]]
         newest = f"the newest is {offered[0]}" if offered else "no version is"
         wrong = "" if version in offered else f" is not offered for Kubernetes {needs['kubernetes']}; {newest}"
         said = f"{name} {version}{wrong}"
-        yield Row("add-ons", version in offered, said, "a version that is offered, in infra/platform/cluster/addons.py")
+        yield CheckRow("add-ons", version in offered, said, "a version that is offered, in infra/platform/cluster/addons.py")
 
 
-def _engines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _engines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     for engine, version in sorted(needs["engines"].items()):
         if engine == "postgres":
             kind = needs["instance_class"]
@@ -87,14 +87,14 @@ def _engines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
                 Engine=engine, EngineVersion=_newest(aws, version), DBInstanceClass=kind, MaxRecords=20
             )["OrderableDBInstanceOptions"]  # fmt: skip
             said = f"PostgreSQL {version} on {kind}{'' if options else ' is not offered here'}"
-            yield Row("engines", bool(options), said, "another teal:database.engine_version or instance_class")
+            yield CheckRow("engines", bool(options), said, "another teal:database.engine_version or instance_class")
         else:
             found = aws.connect("elasticache").describe_cache_engine_versions(Engine=engine)["CacheEngineVersions"]
             offered = sorted({one["EngineVersion"] for one in found})
             fits = any(one == version or one.startswith(f"{version}.") for one in offered)
             wrong = "" if fits else f" is not offered; offered: {', '.join(offered) or 'none'}"
             said = f"{engine} {version}{wrong}"
-            yield Row("engines", fits, said, "ENGINE_VERSION in infra/platform/stores/cache.py")
+            yield CheckRow("engines", fits, said, "ENGINE_VERSION in infra/platform/stores/cache.py")
 
 
 def _newest(aws: Aws, major: str) -> str:
@@ -103,7 +103,7 @@ def _newest(aws: Aws, major: str) -> str:
     return found[-1]["EngineVersion"] if found else major
 
 
-def _models(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _models(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     bedrock = aws.connect("bedrock")
     for model in needs["models"]:
         plain = model.split(".", 1)[1] if model.count(".") > 1 else model  # an inference profile's id begins with its geography
@@ -112,7 +112,7 @@ def _models(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("ResourceNotFoundException", "ValidationException"):
                 raise
-            yield Row("models", False, f"{model} is not in {aws.region}", "another teal:models, or another region")
+            yield CheckRow("models", False, f"{model} is not in {aws.region}", "another teal:models, or another region")
             continue
         refused = [
             word
@@ -124,10 +124,10 @@ def _models(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
         agreed = (found.get("agreementAvailability") or {}).get("status") == "AVAILABLE"
         refused += [] if agreed else ["agreementAvailability"]
         said = f"{model}: not as it should be: {', '.join(refused)}" if refused else f"{model} may be called"
-        yield Row("models", not refused, said, f"open {plain} in Bedrock's model catalog of {aws.region} and ask for access")
+        yield CheckRow("models", not refused, said, f"open {plain} in Bedrock's model catalog of {aws.region} and ask for access")
 
 
-def _tokens(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
+def _tokens(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     """Bedrock's quotas have a code for each model, so they are found by the model's words in their names."""
     wanted = needs["embed_tokens_per_minute"]
     words = [word for word in needs["models"][0].split(":")[0].replace(".", "-").split("-") if len(word) > 2] if wanted else []
@@ -141,11 +141,11 @@ def _tokens(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[Row]:
             if "tokens per minute" in name and hits >= 2 and (best is None or hits > best[0]):
                 best = hits, quota
     if best is None:
-        yield Row("tokens", True, f"unknown: no quota of tokens a minute names {needs['models'][0]}")
+        yield CheckRow("tokens", True, f"unknown: no quota of tokens a minute names {needs['models'][0]}")
         return
     quota = best[1]
     said = f"{wanted:,} tokens a minute for questions, the quota is {quota['Value']:,.0f} ({quota['QuotaName']})"
-    yield Row("tokens", wanted <= quota["Value"], said, _ask_for("bedrock", quota["QuotaCode"], wanted))
+    yield CheckRow("tokens", wanted <= quota["Value"], said, _ask_for("bedrock", quota["QuotaCode"], wanted))
 
 
 CHECKS: Final[Mapping[str, Check]] = {

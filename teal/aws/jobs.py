@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contract import pods, quantities
 from contract.names import OPERATOR_NAMESPACE
-from teal.aws.kubernetes import Cluster, KubernetesFailed
+from teal.aws.kubernetes import KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import Color, ColorState
 
@@ -85,7 +85,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
     }
 
 
-def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
+def run(cluster: KubernetesClient, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
         sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:  # fmt: skip
     """Make the Job, wait for its end, read its JSON lines, remove it. Raises AdminFailed with the command's own words.
 
@@ -103,7 +103,7 @@ def run(cluster: Cluster, color: Color, state: ColorState, settings: JobSettings
             cluster.delete_job(namespace, name)
 
 
-def _wait(cluster: Cluster, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
+def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
     """Whether the Job succeeded; it ends by its own deadline."""
     silent = 0
     while True:
@@ -132,12 +132,12 @@ def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> 
         return rows
     said = problem or {}
     ended = [each.get("state", {}).get("terminated", {}) for each in pod.get("status", {}).get("containerStatuses", [])]
-    last = (log.strip().splitlines() or [why(pod) or "it said nothing before its end"])[-1]
+    last = (log.strip().splitlines() or [pod_failure(pod) or "it said nothing before its end"])[-1]
     raise AdminFailed(command, code=str(said.get("code", "admin-failed")), detail=str(said.get("detail", last)),
                       action=str(said.get("action", "teal repair")), bad_input=any(each.get("exitCode") == 2 for each in ended))  # fmt: skip
 
 
-def why(pod: Mapping[str, Any]) -> str:
+def pod_failure(pod: Mapping[str, Any]) -> str:
     """What keeps a pod from running, in Kubernetes' words; empty when nothing does."""
     status = pod.get("status", {})
     for each in status.get("containerStatuses", []):

@@ -70,16 +70,16 @@ class EksToken(httpx.Auth):
         return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
 
-def connect(session: boto3.Session, region: str, name: str, endpoint: str, ca_data: str) -> Cluster:
+def connect(session: boto3.Session, region: str, name: str, endpoint: str, ca_data: str) -> KubernetesClient:
     """The cluster at its endpoint, verified by its own authority (`ca_data`: base64 PEM, as EKS gives it). Asks nothing yet."""
     verify = ssl.create_default_context(cadata=base64.b64decode(ca_data).decode("ascii"))
     client = httpx.Client(
         base_url=endpoint, verify=verify, auth=EksToken(session, name, region), timeout=_TIMEOUT, trust_env=False
     )
-    return Cluster(client, name)
+    return KubernetesClient(client, name)
 
 
-class Cluster:
+class KubernetesClient:
     """Objects as plain JSON. `None` is "not there"; everything else that is not a success raises KubernetesFailed."""
 
     def __init__(self, client: httpx.Client, name: str) -> None:

@@ -19,7 +19,7 @@ from teal.aws import cost, fit, tools
 from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws
 from teal.errors import BAD_INPUT, DONE, BadInput, OperatorError
-from teal.events import Event, Row
+from teal.events import CheckRow, Event
 
 POLICIES: Final = Path("infra/policy")
 _GUARD_SECONDS: Final = 120  # reading one file of some MB
@@ -32,7 +32,7 @@ class PlanRefused(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedRisks:
     """What an operator takes on: `urns` are resources to give up, `unpriced` a part that nobody knows the price of."""
 
     urns: tuple[str, ...] = ()
@@ -40,14 +40,14 @@ class Accepted:
 
 
 Account = tuple[Aws, str]  # clients, and the account's number
-_NOTHING: Final = Accepted()
+_NOTHING: Final = AcceptedRisks()
 
 
 def run(
     project: Path,
     stack: str,
     pulumi: PulumiCli,
-    accepted: Accepted = _NOTHING,
+    accepted: AcceptedRisks = _NOTHING,
     keep: Path | None = None,
     save: Path | None = None,
     account: Account | None = None,
@@ -62,7 +62,7 @@ def run(
     refused: list[str] = []
     bill = cost.bill(project, stack)
     try:
-        cost.judge(stack, bill, allow_unpriced=accepted.unpriced)
+        cost.check_budget(stack, bill, allow_unpriced=accepted.unpriced)
         yield Event("price", "ok", "within budget_usd at today's traffic")
     except cost.OverBudget as error:
         refused.append("price")
@@ -83,7 +83,7 @@ def run(
         refused.append("policies")
     else:
         yield Event("policies", "ok", "every rule holds")
-    taken = guard(project, found.document, accepted.urns)
+    taken = refused_by_guard(project, found.document, accepted.urns)
     yield Event("guard", "warn" if taken else "ok", taken or "nothing is taken away that cannot be made again")
     if taken:
         refused.append("guard")
@@ -95,12 +95,12 @@ def run(
         )
 
 
-def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterator[Row]:
+def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterator[CheckRow]:
     """What does not fit this account: examples that the stack's file still holds, quotas, versions, models (teal/aws/fit.py)."""
     aws, number = account
     for left in () if number == EXAMPLE_ACCOUNT else bill["examples"]:
-        yield Row("examples", False, left, f"edit Pulumi.{stack}.yaml")
-    yield from fit.look(aws, stack, bill["needs"])
+        yield CheckRow("examples", False, left, f"edit Pulumi.{stack}.yaml")
+    yield from fit.check_fit(aws, stack, bill["needs"])
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
@@ -117,12 +117,12 @@ def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> st
     return f"now: {said(before)}; planned: {said(after)}; {after['usd'] - before['usd']:+,.0f} USD a month"
 
 
-def load(needs: Mapping[str, Any]) -> Iterator[Row]:
+def load(needs: Mapping[str, Any]) -> Iterator[CheckRow]:
     """Whether all pods together carry `teal:expected_load`, where it is set."""
     wanted, high = needs["expected_per_second"], needs["questions_per_second"][1]
     if wanted is not None:
         said = f"teal:expected_load is {wanted:g} questions a second, and all pods together carry {high:,}"
-        yield Row("load", wanted <= high, said, "raise teal:service.max_replicas or cpu")
+        yield CheckRow("load", wanted <= high, said, "raise teal:service.max_replicas or cpu")
 
 
 def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] | None:
@@ -134,7 +134,7 @@ def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] |
         return None
 
 
-def _told(rows: Iterable[Row], refused: list[str]) -> Iterator[Event]:
+def _told(rows: Iterable[CheckRow], refused: list[str]) -> Iterator[Event]:
     """Each row as an event; the names of those that are not as they should be go into `refused`, once each."""
     for row in rows:
         if not row.ok and row.part not in refused:
@@ -142,7 +142,7 @@ def _told(rows: Iterable[Row], refused: list[str]) -> Iterator[Event]:
         yield Event(row.part, "ok" if row.ok else "warn", row.detail if row.ok else f"{row.detail}. To mend it: {row.mend}")
 
 
-def guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
+def refused_by_guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
     """What `python -m infra.policy.guard` refuses in a preview's JSON, in its words; empty when nothing."""
     options = [part for urn in allowed for part in ("--allow", urn)]
     ended = subprocess.run(  # noqa: S603 - a fixed command

@@ -17,11 +17,11 @@ from contract.names import DEPLOYMENT
 from contract.pods import COMPONENT_LABEL, NAME_LABEL, SERVICE
 from teal.aws import jobs
 from teal.aws.jobs import JobSettings
-from teal.aws.kubernetes import Cluster
+from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pulumi import locks
-from teal.aws.pulumi.operation import SHOWN, Operation, PulumiFailed, last_line
+from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, last_line
 from teal.aws.tools import Tool, require
-from teal.errors import BadInput, Held, OperatorError
+from teal.errors import BadInput, HeldByAnother, OperatorError
 from teal.events import Event
 from teal.ports.runtime import Readiness
 from teal.record.model import Color, ColorState
@@ -59,7 +59,7 @@ class PulumiRuntime:
     stack: str
     service: ServiceProgram
     platform: str
-    cluster: Cluster
+    cluster: KubernetesClient
     elbv2: ElasticLoadBalancingv2Client
     target_group_arns: Mapping[Color, str]
     jobs: Mapping[Color, JobSettings]
@@ -72,7 +72,7 @@ class PulumiRuntime:
         record = json.dumps({"color": color, **state.model_dump(mode="json")}, sort_keys=True)
         stack = self.open_stack(color, {"record": record, "platform": self.platform}, create=True)
         if stack is None:
-            raise PulumiFailed("The stack could not be made", where=f"stack {self._name(color)}", next="pulumi stack ls")
+            raise PulumiOperationFailed("The stack could not be made", where=f"stack {self._name(color)}", next="pulumi stack ls")
         yield from self._operate("deploy", color, lambda tell: stack.up(on_event=tell, show_secrets=False))
 
     def retire(self, color: Color) -> Iterator[Event]:
@@ -86,7 +86,7 @@ class PulumiRuntime:
             try:
                 yield from self._operate("retire", color, lambda tell: stack.destroy(on_event=tell, show_secrets=False))
                 return
-            except Held:
+            except HeldByAnother:
                 if time.monotonic() >= deadline:
                     raise
             yield Event("retire", "progress", "another Pulumi operation holds the stack: waiting for its end")
@@ -119,7 +119,7 @@ class PulumiRuntime:
             return ()
         with self._said(color):
             operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
-        held = locks.holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
+        held = locks.lock_holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
         return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
 
     def mend(self, color: Color) -> Iterator[Event]:
@@ -154,7 +154,7 @@ class PulumiRuntime:
         try:
             yield
         except auto.CommandError as error:
-            raise PulumiFailed(
+            raise PulumiOperationFailed(
                 last_line(error), where=f"stack {self._name(color)}", next="pulumi login; pulumi stack ls"
             ) from error
 
@@ -191,8 +191,8 @@ class PulumiRuntime:
                     return auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
                 return auto.select_stack(stack_name=name, work_dir=str(folder), opts=options)
         except FileNotFoundError as error:
-            raise PulumiFailed(last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
-        except PulumiFailed as error:
+            raise PulumiOperationFailed(last_line(error), where=f"stack {name}", next="pulumi login; pulumi stack ls") from error
+        except PulumiOperationFailed as error:
             if isinstance(error.__cause__, auto.StackNotFoundError):
                 return None
             raise
@@ -211,5 +211,5 @@ class PulumiRuntime:
 
     def _reason(self, color: Color, unhealthy: list[str]) -> str:
         pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
-        reasons = dict.fromkeys([*filter(None, map(jobs.why, pods)), *unhealthy])
+        reasons = dict.fromkeys([*filter(None, map(jobs.pod_failure, pods)), *unhealthy])
         return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"

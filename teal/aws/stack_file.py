@@ -63,32 +63,34 @@ def _unknown(folder: Path, stack: str) -> BadInput:
 def write_key(file: StackFile, secrets_provider: str, encrypted_key: str, text: str | None = None) -> None:
     """Put the two lines at the top of `text` (default: of the file as it is), in place of older ones; the rest stays as it is, byte for
     byte. The file is replaced whole or not at all."""
-    before = read_as_is(file.path) if text is None else text
+    before = read_unchanged(file.path) if text is None else text
     kept = [
-        line for line in plain(before).splitlines(keepends=True) if not line.startswith(("secretsprovider:", "encryptedkey:"))
+        line
+        for line in normalise_text(before).splitlines(keepends=True)
+        if not line.startswith(("secretsprovider:", "encryptedkey:"))
     ]
-    replace(file.path, f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}", like=before)
+    replace_text(file.path, f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}", like=before)
 
 
 def put_back(file: StackFile, text: str) -> None:
     """The file as it was, if somebody rewrote it."""
-    if read_as_is(file.path) != text:
-        replace(file.path, text, like=text)
+    if read_unchanged(file.path) != text:
+        replace_text(file.path, text, like=text)
 
 
-def read_as_is(path: Path) -> str:
+def read_unchanged(path: Path) -> str:
     """With a byte order mark and Windows' line ends, where an editor put them."""
     return path.read_bytes().decode("utf-8")
 
 
-def plain(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Without them."""
     return text.removeprefix(_MARK).replace("\r\n", "\n")
 
 
-def replace(path: Path, text: str, *, like: str) -> None:
+def replace_text(path: Path, text: str, *, like: str) -> None:
     """Write the file whole or not at all, with the byte order mark and the line ends that `like` has."""
-    ends = plain(text).replace("\n", "\r\n") if "\r\n" in like else plain(text)
+    ends = normalise_text(text).replace("\n", "\r\n") if "\r\n" in like else normalise_text(text)
     draft = path.with_name(f".{path.name}.draft")
     draft.write_bytes(((_MARK if like.startswith(_MARK) else "") + ends).encode("utf-8"))
     os.replace(draft, path)

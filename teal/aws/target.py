@@ -19,7 +19,7 @@ from teal.aws.names import StateNames
 from teal.aws.platform import Platform
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.runtime import ServiceProgram
-from teal.aws.session import told
+from teal.aws.session import translate_aws_errors
 from teal.aws.tools import AWS, PULUMI
 from teal.aws.traffic import client_config as traffic_config
 from teal.client.probe import golden
@@ -28,9 +28,9 @@ from teal.metrics.counters import SLOW_SECONDS
 from teal.metrics.prometheus import SigV4
 from teal.ports.runtime import Runtime
 from teal.ports.steering import read_steering
-from teal.ports.target import Rules, Target
+from teal.ports.target import ReleaseRules, Target
 from teal.record.model import COLORS, Color, ColorState
-from teal.record.s3 import S3Store
+from teal.record.s3 import S3RecordStore
 from teal.record.s3 import client_config as store_config
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     root = Path(environ.get("TEAL_ROOT", ".")).resolve()
     file = stack_file.read_stack_file(root, stack)
     session = boto3.Session(region_name=file.region)
-    with told("Asking AWS who this is"):
+    with translate_aws_errors("Asking AWS who this is"):
         # The record's time limits: this stands before every rollback, and botocore's own are minutes.
         account = session.client("sts", config=store_config()).get_caller_identity()["Account"]
     names = StateNames(stack, account, file.region)
@@ -89,10 +89,10 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     @cache  # every probe asks for its color's secret; AWS is asked once
     def secret(color: Color) -> str:
         arn = platform.probe_secret_arns[color]
-        with told("GetSecretValue", arn):
+        with translate_aws_errors("GetSecretValue", arn):
             return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
 
-    store = S3Store(connect("s3", config=store_config()), platform.release_bucket)
+    store = S3RecordStore(connect("s3", config=store_config()), platform.release_bucket)
     balancer = connect("elbv2", config=traffic_config())
     access = platform.cluster
     runtime: Runtime = adapter("runtime", AWS_PLACE.runtime)(
@@ -123,7 +123,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         ),
         images=RegistryImages(platform, connect("ecr"), secrets, ask),
         evidence_url=lambda key: f"s3://{platform.release_bucket}/{key}",
-        rules=Rules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
+        rules=ReleaseRules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
         probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
     )
 

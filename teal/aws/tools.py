@@ -33,7 +33,7 @@ AWS: Final = Tool("aws", "Pulumi signs in to the cluster with `aws eks get-token
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InstalledTool:
     """What is known of a tool on this machine. `version` empty: the command did not say one."""
 
     tool: Tool
@@ -53,28 +53,28 @@ class Found:
 def require(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
     """Raises BadInput that names each command that is not on PATH. Runs nothing."""
     path = (os.environ if environ is None else environ).get("PATH")
-    _refuse([found for tool in tools if (found := Found(tool, shutil.which(tool.command, path=path))).problem])
+    _refuse([found for tool in tools if (found := InstalledTool(tool, shutil.which(tool.command, path=path))).problem])
 
 
 def require_versions(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
     """Raises BadInput that names each command that is not on PATH or too old. Runs each to hear its version."""
-    _refuse([found for tool in tools if (found := find(tool, environ)).problem])
+    _refuse([found for tool in tools if (found := find_tool(tool, environ)).problem])
 
 
-def find(tool: Tool, environ: Mapping[str, str] | None = None) -> Found:
+def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
     """Ask the command itself."""
     shell = os.environ if environ is None else environ
     path = shutil.which(tool.command, path=shell.get("PATH"))
     if path is None:
-        return Found(tool, None)
+        return InstalledTool(tool, None)
     try:
         ended = subprocess.run(  # noqa: S603 - a command of the table above
             [path, *tool.ask], env=dict(shell), capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return Found(tool, path)
-    said = re.search(r"\d+(?:\.\d+)+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
-    return Found(tool, path, said[0] if said and ended.returncode == 0 else "")
+        return InstalledTool(tool, path)
+    said = re.search(r"\d{1,9}(?:\.\d{1,9})+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
+    return InstalledTool(tool, path, said[0] if said and ended.returncode == 0 else "")
 
 
 def too_old(version: str, least: Sequence[str]) -> bool:
@@ -88,7 +88,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _refuse(wrong: Sequence[Found]) -> None:
+def _refuse(wrong: Sequence[InstalledTool]) -> None:
     if wrong:
         verb = "install" if all(found.path is None for found in wrong) else "install or renew"
         raise BadInput(

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 
 from contract.http import NOT_RELEASED
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.errors import OperatorError
 from teal.ports.traffic import Weights, all_to
 from teal.record.model import COLORS, Color
@@ -34,7 +34,7 @@ def client_config() -> Config:
     return Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 1})
 
 
-class TrafficFailed(OperatorError):
+class AlbTrafficFailed(OperatorError):
     """The load balancer could not be asked, refused, or holds other shares than were set."""
 
     code = "traffic-failed"
@@ -61,7 +61,7 @@ class Alb:
         """One DescribeRules. A rule that somebody edited by hand (another action, another target group) is an error in words."""
         rules = _tell("DescribeRules", self.rule_arn, lambda: self.client.describe_rules(RuleArns=[self.rule_arn])["Rules"])
         if not rules:
-            raise TrafficFailed("The rule is not there", where=self.rule_arn, next="pulumi up of the platform")
+            raise AlbTrafficFailed("The rule is not there", where=self.rule_arn, next="pulumi up of the platform")
         return self._weights(rules[0])
 
     def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
@@ -91,14 +91,14 @@ class Alb:
         _tell("ModifyRule", self.rule_arn, modify)
         found = self.read()
         if found != weights:
-            raise TrafficFailed(
+            raise AlbTrafficFailed(
                 f"The load balancer holds {_words(found)} after {_words(weights)} was set: somebody else changes the same rule",
                 where=self.rule_arn,
             )
 
-    def entry(self, color: Color) -> Entry:
+    def entry(self, color: Color) -> ColorEndpoint:
         """The public address with the color's secret header; its own permanent rule sends that to the color whatever its share."""
-        return Entry(url=self.url, headers={self.probe_header: self.probe_secret(color)})
+        return ColorEndpoint(url=self.url, headers={self.probe_header: self.probe_secret(color)})
 
     def _weights(self, rule: RuleTypeDef) -> Weights:
         pages = [action.get("FixedResponseConfig", {}).get("MessageBody") for action in rule.get("Actions", [])]
@@ -106,7 +106,7 @@ class Alb:
             return all_to("blue")  # before the first release the rule shows that page; neither color serves anybody
         forward = next((action for action in rule.get("Actions", []) if action.get("Type") == "forward"), None)
         if forward is None:
-            raise TrafficFailed("The rule does not forward", where=self.rule_arn, next="pulumi up of the platform")
+            raise AlbTrafficFailed("The rule does not forward", where=self.rule_arn, next="pulumi up of the platform")
         groups = forward.get("ForwardConfig", {}).get("TargetGroups") or [
             {"TargetGroupArn": forward["TargetGroupArn"], "Weight": 1}
         ]
@@ -115,7 +115,7 @@ class Alb:
         total = sum(held.values())
         if strange or total == 0:
             why = f"it forwards to {strange[0]}" if strange else "both shares are 0"
-            raise TrafficFailed(f"The rule is not as Teal left it: {why}", where=self.rule_arn)
+            raise AlbTrafficFailed(f"The rule is not as Teal left it: {why}", where=self.rule_arn)
         blue = round(100 * held.get(self.target_group_arns["blue"], 0) / total)  # the API counts 0 to 999, not percent
         return Weights(blue, 100 - blue)
 
@@ -143,8 +143,8 @@ def _tell(call: str, where: str, ask: Callable[[], _Answer]) -> _Answer:
     except ClientError as error:
         said = error.response.get("Error", {})
         denied = said.get("Code") in ("AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId")
-        raise TrafficFailed(f"{call} failed: {said.get('Code')}: {said.get('Message')}", where=where,
+        raise AlbTrafficFailed(f"{call} failed: {said.get('Code')}: {said.get('Message')}", where=where,
                             next="aws sts get-caller-identity" if denied else "teal repair") from error  # fmt: skip
     except BotoCoreError as error:
-        raise TrafficFailed(f"{call} failed: {error}", where=where, next="aws sts get-caller-identity") from error
+        raise AlbTrafficFailed(f"{call} failed: {error}", where=where, next="aws sts get-caller-identity") from error
     raise AssertionError("unreachable: the loop returns or raises")

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from teal.backup import flow
-from teal.backup.files import CATALOG, lost, restarted
+from teal.backup.files import CATALOG, lost_files, restart_color
 from teal.errors import BadInput, NeedsHuman
 from teal.events import Event
 from teal.laptop.layout import Layout, locate
@@ -22,13 +22,13 @@ from teal.laptop.target import laptop
 from teal.ports.target import Target
 from teal.targets import open_target
 from teal.terminal.options import Json, Stack, Yes
-from teal.terminal.progress import follow
+from teal.terminal.progress import show_events
 from teal.terminal.writer import console, say, say_json
 
 Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
 
 
-class Part(StrEnum):
+class RestoredStore(StrEnum):
     search = "search"
     database = "database"
 
@@ -90,7 +90,9 @@ def restore_(
     at: Annotated[
         str | None, typer.Option("--at", help="The newest snapshot of before this moment, for example 2026-01-31T12:00:00Z.")
     ] = None,
-    only: Annotated[Part | None, typer.Option("--only", help="Search alone, or the database alone; default: both.")] = None,
+    only: Annotated[
+        RestoredStore | None, typer.Option("--only", help="Search alone, or the database alone; default: both.")
+    ] = None,
     into: Annotated[
         Path | None,
         typer.Option("--into", help="Another stack on this machine (its TEAL_HOME, up): restore there what is kept here."),
@@ -105,7 +107,7 @@ def restore_(
     if stack is not None and into is not None:
         raise BadInput("--into is another stack on this machine", where="teal restore", next="teal restore --into HOME")
     which = [*(("--snapshot", snapshot) if snapshot else ()), *(("--at", at_moment(at)) if at else ())]
-    if stack is not None and only is not Part.search:
+    if stack is not None and only is not RestoredStore.search:
         database_on_aws(stack, snapshot, at, only, yes, as_json)
         return
     if into is not None:
@@ -113,7 +115,7 @@ def restore_(
         which += ["--source", str(here.backups), "--key", str(here.backup_key)]
     place = None if stack else _there(into) if into is not None else locate(os.environ)
     target = laptop(place, os.environ) if place is not None else open_target(stack)
-    if only is not Part.search and not yes:
+    if only is not RestoredStore.search and not yes:
         if as_json:
             raise BadInput(
                 "It replaces the catalog: what was accepted since the snapshot is gone from it",
@@ -124,33 +126,35 @@ def restore_(
             "What was accepted after the snapshot will not be in the catalog any more (the catalog of now is kept beside it). Restore?",
             abort=True,
         )
-    follow(_restore(target, which, only, place), as_json)
+    show_events(_restore(target, which, only, place), as_json)
 
 
-def _restore(target: Target, which: list[str], only: Part | None, place: Layout | None) -> Iterator[Event]:
-    with flow.holding(target) as work:
-        gone = lost(place, work.index) if place is not None else ()
-        if only is not Part.search:
+def _restore(target: Target, which: list[str], only: RestoredStore | None, place: Layout | None) -> Iterator[Event]:
+    with flow.hold_record(target) as work:
+        gone = lost_files(place, work.index) if place is not None else ()
+        if only is not RestoredStore.search:
             yield from flow.restore_catalog(work, which)
             if place is not None and CATALOG in gone:  # at once: what is accepted until then is in a file without a name
-                yield from restarted(target, place, work, gone)
+                yield from restart_color(target, place, work, gone)
                 gone = ()
-        if only is not Part.database:
+        if only is not RestoredStore.database:
             yield from flow.restore_search(work, which)
         yield from _begun_anew(target, place, work, gone)
-        if only is Part.database:
+        if only is RestoredStore.database:
             yield from flow.reconcile(work)
     yield Event("done", "ok", "restored")
 
 
-def _begun_anew(target: Target, place: Layout | None, work: flow.Work, gone: Sequence[str]) -> Iterator[Event]:
+def _begun_anew(target: Target, place: Layout | None, work: flow.DataOperation, gone: Sequence[str]) -> Iterator[Event]:
     """Restarted where files were lost; what the worker wrote into the deleted one meanwhile is taken over from the catalog."""
     if place is not None and gone:
-        yield from restarted(target, place, work, gone)
+        yield from restart_color(target, place, work, gone)
         yield from flow.reconcile(work)
 
 
-def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part | None, yes: bool, as_json: bool) -> None:
+def database_on_aws(
+    stack: str, snapshot: str | None, at: str | None, only: RestoredStore | None, yes: bool, as_json: bool
+) -> None:
     """Writes what `pulumi up` and a release will do. Exit 4: they are a person's to start."""
     from teal.aws import database_restore, platform, stack_file
     from teal.aws.session import open_aws
@@ -176,12 +180,12 @@ def database_on_aws(stack: str, snapshot: str | None, at: str | None, only: Part
 
 def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
     """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
-    follow(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
+    show_events(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
 
 
 def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
-    with flow.holding(target) as work:
-        gone = lost(place, work.index) if place is not None else ()
+    with flow.hold_record(target) as work:
+        gone = lost_files(place, work.index) if place is not None else ()
         yield from flow.rebuild(work)
         yield from _begun_anew(target, place, work, gone)
     yield Event("done", "ok", "rebuilt")

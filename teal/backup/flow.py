@@ -22,7 +22,7 @@ BESIDE = "-b"  # in the name of an index that a restore or rebuild fills; -r is 
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class DataOperation:
     """Work on the data of one service. `admin` runs `python -m app.admin ARGUMENTS` and returns its JSON lines; `index` is in service.
     `keep` holds the record for longer, and raises Superseded when somebody else has it."""
 
@@ -43,8 +43,8 @@ def active(target: Target) -> tuple[Color, ColorState]:
 
 
 @contextmanager
-def holding(target: Target) -> Iterator[Work]:
-    """Hold the record. Raises Held, and NeedsHuman while a release was left unfinished."""
+def hold_record(target: Target) -> Iterator[DataOperation]:
+    """Hold the record. Raises HeldByAnother, and NeedsHuman while a release was left unfinished."""
     color, state = active(target)
 
     def take(record: Record) -> Record:
@@ -57,12 +57,12 @@ def holding(target: Target) -> Iterator[Work]:
         return lease.during(lambda: target.runtime.admin(state, color, *arguments))
 
     try:
-        yield Work(admin, state.index, target.clock, target.rules.poll_seconds, lease.keep)
+        yield DataOperation(admin, state.index, target.clock, target.rules.poll_seconds, lease.keep)
     finally:
         lease.end(lambda record: record)
 
 
-def restore_search(work: Work, which: Sequence[str]) -> Iterator[Event]:
+def restore_search(work: DataOperation, which: Sequence[str]) -> Iterator[Event]:
     """Search as a snapshot has it, and then as the catalog says."""
     name = yield from _fresh_name(work)
     with _removed_on_failure(work, name):
@@ -73,7 +73,7 @@ def restore_search(work: Work, which: Sequence[str]) -> Iterator[Event]:
     yield from reconcile(work)
 
 
-def rebuild(work: Work) -> Iterator[Event]:
+def rebuild(work: DataOperation) -> Iterator[Event]:
     """Search from the catalog alone."""
     name = yield from _fresh_name(work)
     with _removed_on_failure(work, name):
@@ -81,7 +81,7 @@ def rebuild(work: Work) -> Iterator[Event]:
     yield from reconcile(work)
 
 
-def restore_catalog(work: Work, which: Sequence[str]) -> Iterator[Event]:
+def restore_catalog(work: DataOperation, which: Sequence[str]) -> Iterator[Event]:
     """The catalog as a snapshot has it; search follows it."""
     yield Event("catalog", "start", "the snapshot's catalog, beside the one in use")
     for row in work.admin("restore", "catalog", *which):
@@ -89,7 +89,7 @@ def restore_catalog(work: Work, which: Sequence[str]) -> Iterator[Event]:
     yield Event("catalog", "ok", "in place")
 
 
-def reconcile(work: Work) -> Iterator[Event]:
+def reconcile(work: DataOperation) -> Iterator[Event]:
     """Compare search with the catalog and wait until the worker took over what differs. Raises NeedsHuman when it does not."""
     yield Event("reconcile", "start", "search against the catalog")
     deadline = work.clock.monotonic() + TAKEN_OVER_SECONDS
@@ -108,7 +108,7 @@ def reconcile(work: Work) -> Iterator[Event]:
         work.clock.sleep(work.poll_seconds)
 
 
-def _fresh_name(work: Work) -> Generator[Event, None, str]:
+def _fresh_name(work: DataOperation) -> Generator[Event, None, str]:
     """A name for the index; what earlier tries left is removed."""
     for row in work.admin("index", "list"):
         if not row["serving"] and str(row["name"]).startswith(work.index + BESIDE):
@@ -117,7 +117,7 @@ def _fresh_name(work: Work) -> Generator[Event, None, str]:
     return f"{work.index}{BESIDE}{work.clock.now():%Y%m%d%H%M%S}"
 
 
-def _fill_and_swap(work: Work, name: str) -> Iterator[Event]:
+def _fill_and_swap(work: DataOperation, name: str) -> Iterator[Event]:
     yield Event("fill", "start", f"{name} with what it has not, from the catalog")
     done = 0
     while True:
@@ -136,7 +136,7 @@ def _fill_and_swap(work: Work, name: str) -> Iterator[Event]:
 
 
 @contextmanager
-def _removed_on_failure(work: Work, name: str) -> Iterator[None]:
+def _removed_on_failure(work: DataOperation, name: str) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt):

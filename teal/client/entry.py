@@ -10,7 +10,7 @@ from contract.http import PROBE_HEADER as PROBE_HEADER
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ColorEndpoint:
     """Send these headers to reach the color. `ca`: PEM file to verify the certificate against; None: the system's."""
 
     url: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from teal.client.entry import BYPASS_HEADER, Entry
+from teal.client.entry import BYPASS_HEADER, ColorEndpoint
 from teal.errors import BadInput, OperatorError
 
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds: a slow answer is for the analysis to judge, no answer is a failure
@@ -28,7 +28,7 @@ class ProbeFailed(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class GoldenQuestion:
     """A question, words that its answer or citations must hold (any case), and the title that must be cited, where one is named."""
 
     question: str
@@ -36,14 +36,14 @@ class Golden:
     title: str | None = None
 
 
-def open_client(entry: Entry) -> httpx.Client:
+def open_client(entry: ColorEndpoint) -> httpx.Client:
     """A client that reaches one color whatever its share of the traffic."""
     verify = ssl.create_default_context(cafile=entry.ca) if entry.ca else ssl.create_default_context()
     # trust_env off: a proxy setting must not send loopback traffic, or the probe's secret, elsewhere.
     return httpx.Client(base_url=entry.url, headers=dict(entry.headers), verify=verify, timeout=TIMEOUT, trust_env=False)
 
 
-def golden(path: Path) -> tuple[Golden, ...]:
+def golden(path: Path) -> tuple[GoldenQuestion, ...]:
     """The questions of a file of JSON lines. Raises BadInput naming the line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -55,7 +55,9 @@ def golden(path: Path) -> tuple[Golden, ...]:
             continue
         try:
             row = json.loads(line)
-            found.append(Golden(str(row["question"]), tuple(str(word) for word in row.get("words", ())), row.get("title")))
+            found.append(
+                GoldenQuestion(str(row["question"]), tuple(str(word) for word in row.get("words", ())), row.get("title"))
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"It is no golden question: {error}", where=f"{path}:{number}", next=f"edit {path}") from error
     return tuple(found)
@@ -73,13 +75,13 @@ class Prober:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def warm(self, questions: tuple[Golden, ...]) -> int:
+    def warm(self, questions: tuple[GoldenQuestion, ...]) -> int:
         """Ask each question once with caching on; how many were answered. A failure is for later steps to judge."""
         return sum(
             self._send("POST", "/v1/ask", self._headers, json={"question": one.question}).status_code == 200 for one in questions
         )
 
-    def passes(self, one: Golden) -> tuple[bool, str]:
+    def passes(self, one: GoldenQuestion) -> tuple[bool, str]:
         """Whether the color answers a golden question as expected, and what is wrong; the caches are bypassed. Raises ProbeFailed for 5xx."""
         answer = self._send("POST", "/v1/ask", self._headers | BYPASS, json={"question": one.question})
         if answer.status_code != 200:
@@ -122,7 +124,7 @@ class Prober:
             time.sleep(LIMITED_SECONDS)
         return self._send(method, path, self._headers | BYPASS, **options)
 
-    def sample(self, questions: tuple[Golden, ...], count: int, first: int, *, streams_only: bool = False) -> None:
+    def sample(self, questions: tuple[GoldenQuestion, ...], count: int, first: int, *, streams_only: bool = False) -> None:
         """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too.
 
         The first that is not answered at all is the last: the releaser must look again, not wait for each in turn."""

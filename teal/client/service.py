@@ -16,7 +16,7 @@ import httpx
 import stamina
 
 from contract.http import SILENCE_SECONDS
-from teal.errors import BadInput, Refused, Unreachable
+from teal.errors import BadInput, ServiceRefused, Unreachable
 
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds; connect is short because the load balancer is on loopback
 PATIENCE_SECONDS = 120.0  # how long a busy service (429, 503) is waited for, by one request
@@ -34,7 +34,7 @@ class Address:
 
 
 class Client:
-    """Synchronous and safe to use from several threads. Raises Refused (the service said no) and Unreachable (nobody answered)."""
+    """Synchronous and safe to use from several threads. Raises ServiceRefused (the service said no) and Unreachable (nobody answered)."""
 
     def __init__(self, where: Address) -> None:
         if where.ca is not None and not where.ca.is_file():
@@ -92,7 +92,7 @@ class Client:
             ) as answer:
                 if answer.status_code >= 400:
                     answer.read()
-                    raise refused(answer)
+                    raise service_refused(answer)
                 yield events(answer.iter_lines())
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url}/v1/ask", _reason(error)) from error
@@ -112,7 +112,7 @@ class Client:
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url}{path}", _reason(error)) from error
         if answer.status_code >= 400:
-            raise refused(answer)
+            raise service_refused(answer)
         return answer.json() if answer.content else None
 
 
@@ -122,19 +122,19 @@ def _asked(question: str, collections: Sequence[str]) -> dict[str, Any]:
 
 def _busy_seconds(error: Exception) -> bool | float:
     """Whether to try again, and after how long when the service said so in Retry-After."""
-    if isinstance(error, Refused) and error.status in BUSY:
+    if isinstance(error, ServiceRefused) and error.status in BUSY:
         return error.retry_after_seconds if error.retry_after_seconds is not None else True
     return False
 
 
-def refused(answer: httpx.Response) -> Refused:
+def service_refused(answer: httpx.Response) -> ServiceRefused:
     """The service's problem as an error; also when a proxy answered something that is no problem document."""
     try:
         body = answer.json()
     except ValueError:
         body = {}
     body = body if isinstance(body, dict) else {}
-    return Refused(f"{answer.request.method} {answer.request.url}", status=answer.status_code, code=str(body.get("code", "http-error")),
+    return ServiceRefused(f"{answer.request.method} {answer.request.url}", status=answer.status_code, code=str(body.get("code", "http-error")),
                    title=str(body.get("title", answer.reason_phrase or "The request failed")), detail=str(body.get("detail", "")),
                    action=str(body.get("action", "")), request_id=body.get("request_id"), retry_after_seconds=retry_after(answer))  # fmt: skip
 

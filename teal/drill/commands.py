@@ -23,7 +23,7 @@ from teal.terminal.writer import console as terminal
 from teal.terminal.writer import say, say_json
 
 if TYPE_CHECKING:
-    from teal.drill.measure import Target
+    from teal.drill.measure import DrillLimits
     from teal.drill.scene import Drill
     from teal.drill.stack import DrillStack
 
@@ -51,26 +51,28 @@ def drill_(
     """Cause a fault under load, follow its runbook, measure RTO and RPO. Exit 1: past a target in runbooks/targets.yaml; 4: could not run."""
     from teal import runbook
     from teal.drill import report
-    from teal.drill.catalogue import DRILLS, selected
-    from teal.drill.measure import Result, targets
+    from teal.drill.catalogue import DRILLS, select_drills
+    from teal.drill.measure import DrillResult, read_limits
     from teal.drill.run import DrillRequest, rehearse
     from teal.load import bystander
 
     condition = bystander.parse(stop_when) if stop_when is not None else None
-    aims = targets(runbook.folder() / "targets.yaml")
+    aims = read_limits(runbook.runbooks_folder() / "targets.yaml")
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
-        raise BadInput(f"No target for {', '.join(lacking)}", where=str(runbook.folder() / "targets.yaml"), next="add them")
+        raise BadInput(
+            f"No target for {', '.join(lacking)}", where=str(runbook.runbooks_folder() / "targets.yaml"), next="add them"
+        )
     if listed:
         _list(DRILLS, aims, as_json)
         return
-    wanted = selected(names or (), every=every, without=without or ())
+    wanted = select_drills(names or (), every=every, without=without or ())
     layout = locate(os.environ)
     request = DrillRequest(per_second, _here(layout, wanted, yes) if here else None, condition)
     results = []
     console = terminal()
     with asked_to_stop():
         for told in rehearse(wanted, aims, request):
-            if isinstance(told, Result):
+            if isinstance(told, DrillResult):
                 results.append(told)
                 fields = {key: value for key, value in told.fields().items() if key != "timeline"}
                 _say(as_json, console, fields, f"{told.verdict:<8} {told.drill} {'; '.join(told.reasons)}")
@@ -105,7 +107,7 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     return DrillStack(layout.home, state.ports.public, {"TEAL_RULES": json.dumps(RULES), **os.environ})
 
 
-def _list(drills: tuple[Drill, ...], aims: Mapping[str, Target], as_json: bool) -> None:
+def _list(drills: tuple[Drill, ...], aims: Mapping[str, DrillLimits], as_json: bool) -> None:
     if as_json:
         for drill in drills:
             say_json({"drill": drill.name, "fault": drill.fault, "runbook": f"runbooks/{drill.runbook}.md", "blocks": drill.blocks,

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from teal.drill.users import Request
+from teal.drill.users import UserRequest
 from teal.errors import BadInput
-from teal.runbook import Ran
+from teal.runbook import BlockResult
 
 Verdict = Literal["within", "past", "failed", "could not run"]
 
 
-class Target(BaseModel):
+class DrillLimits(BaseModel):
     """The most that a drill may cost. RTO: seconds from the fault until users are answered again (`answered_seconds`) and until the stack
     is whole (`whole_seconds`); RPO: acknowledged documents that are missing, and how far back the oldest of them was acknowledged."""
 
@@ -30,7 +30,7 @@ class Target(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DrillResult:
     """One drill. Times in seconds after the fault; None: it did not happen. Requests are counted from the fault on."""
 
     drill: str
@@ -54,7 +54,7 @@ class Result:
     # How much later than due the requests were sent (99th percentile): the users' process waited for a processor
     p99_late_seconds: float = 0.0
     failures: tuple[str, ...] = ()  # the first ones, in words
-    blocks: tuple[Ran, ...] = ()
+    blocks: tuple[BlockResult, ...] = ()
     took_seconds: float = 0.0
     marks: Mapping[str, float] | None = None  # seconds after the first request
     # Of each request: seconds after the first one, seconds it took, whether it was answered.
@@ -65,11 +65,11 @@ class Result:
         return asdict(self)
 
 
-def targets(path: Path) -> dict[str, Target]:
+def read_limits(path: Path) -> dict[str, DrillLimits]:
     """Targets by drill from a YAML file. Raises BadInput that names what is wrong."""
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Target]).validate_python(said)
+        return TypeAdapter(dict[str, DrillLimits]).validate_python(said)
     except FileNotFoundError as error:
         raise BadInput("There are no targets here", where=str(path), next="run it from a checkout of the project") from error
     except yaml.YAMLError as error:
@@ -79,7 +79,7 @@ def targets(path: Path) -> dict[str, Target]:
         raise BadInput(f"The targets are wrong: {wrong}", where=str(path), next=f"edit {path}") from error
 
 
-def answered_again(requests: Sequence[Request], fault_at: float) -> float | None:
+def answered_again(requests: Sequence[UserRequest], fault_at: float) -> float | None:
     """Seconds from the fault (Unix seconds) until the first answer to a request that was sent after the last one that failed.
 
     0.0 when none failed; None when nothing was answered after the last failure.
@@ -92,13 +92,13 @@ def answered_again(requests: Sequence[Request], fault_at: float) -> float | None
     return min(answered) - fault_at if answered else None
 
 
-def reached_back(requests: Sequence[Request], missing: Collection[str], fault_at: float) -> float:
+def reached_back(requests: Sequence[UserRequest], missing: Collection[str], fault_at: float) -> float:
     """RPO: seconds from the acknowledgement of the oldest missing document to the fault; 0.0 when none is missing."""
     lost = [request.ended for request in requests if request.document in missing]
     return max(0.0, fault_at - min(lost)) if lost else 0.0
 
 
-def past(found: Result, target: Target) -> tuple[str, ...]:
+def exceeded_limits(found: DrillResult, target: DrillLimits) -> tuple[str, ...]:
     """What is more than the target allows, in words; empty when all is within."""
 
     def late(what: str, seconds: float | None, most: float) -> str:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from teal import html
-from teal.drill.measure import Result, Target
+from teal.drill.measure import DrillLimits, DrillResult
 from teal.errors import BadInput
 from teal.html import Point
 
@@ -35,7 +35,7 @@ def machine() -> str:
     )
 
 
-def row(found: Result, target: Target | None) -> tuple[str, ...]:
+def row(found: DrillResult, target: DrillLimits | None) -> tuple[str, ...]:
     """One drill as cells; what was measured, and of what the target allows."""
     if found.verdict == "could not run":
         return found.drill, found.fault, "", "", "", "", "", f"could not run: {'; '.join(found.reasons)}"
@@ -59,7 +59,7 @@ def row(found: Result, target: Target | None) -> tuple[str, ...]:
     )
 
 
-def table(results: Sequence[Result], targets: Mapping[str, Target]) -> Table:
+def table(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits]) -> Table:
     """For a terminal: without the fault, which was said when it came."""
     made = Table(box=None, pad_edge=False)
     for name in (HEAD[0], *HEAD[2:]):
@@ -70,7 +70,7 @@ def table(results: Sequence[Result], targets: Mapping[str, Target]) -> Table:
     return made
 
 
-def markdown(results: Sequence[Result], targets: Mapping[str, Target], where: str) -> str:
+def markdown(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
     """For the documentation, with date and machine."""
     lines = [
         f"{results[0].began[:10] if results else 'never'}, {where}; users sent {results[0].per_second if results else 0:g} requests a second.",
@@ -95,7 +95,7 @@ def update(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
-def write(results: Sequence[Result], targets: Mapping[str, Target], folder: Path, where: str) -> Path:
+def write(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], folder: Path, where: str) -> Path:
     """`results.json` and `index.html` in the folder; the page's path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     whole: dict[str, Any] = {"machine": where, "results": [one.fields() for one in results],
@@ -106,7 +106,7 @@ def write(results: Sequence[Result], targets: Mapping[str, Target], folder: Path
     return page
 
 
-def render(results: Sequence[Result], targets: Mapping[str, Target], where: str) -> str:
+def render(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
     """The page: the table, and of each drill what users met over time and what the runbook's blocks printed. Every text is escaped."""
     rows = []
     for one in results:
@@ -120,16 +120,16 @@ def render(results: Sequence[Result], targets: Mapping[str, Target], where: str)
     return html.page("Drills", body)
 
 
-def _drill(found: Result) -> list[str]:
+def _drill(found: DrillResult) -> list[str]:
     name = escape(found.drill)
     parts = [f'<h2 id="{name}">{name}</h2>', f"<p>{escape(found.fault)}; runbooks/{escape(found.runbook)}.md</p>"]
     if found.timeline:
         lines, slowest = _per_second(found.timeline)
         failed = sum(not good for _, _, good in found.timeline)
         label = f"Requests a second by the moment they were due: {len(found.timeline) - failed} answered (green), {failed} failed (red)"
-        parts.append(html.chart(lines, html.top(lines), _COLORS, label, found.marks))
+        parts.append(html.chart(lines, html.largest_value(lines), _COLORS, label, found.marks))
         label = f"Seconds of the slowest request due in each half second; p50 {found.p50_seconds:.3f}, p99 {found.p99_seconds:.3f} since the fault, sent late by {found.p99_late_seconds:.3f} at p99"
-        parts.append(html.chart(slowest, html.top(slowest), _COLORS, label, found.marks))
+        parts.append(html.chart(slowest, html.largest_value(slowest), _COLORS, label, found.marks))
     if found.failures:
         parts.append(f"<details><summary>the first failures</summary><pre>{escape(chr(10).join(found.failures))}</pre></details>")
     for ran in found.blocks:

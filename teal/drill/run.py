@@ -16,18 +16,18 @@ from pathlib import Path
 from teal import runbook
 from teal.drill import disk
 from teal.drill.file_faults import model_of
-from teal.drill.findable import finds, missing
-from teal.drill.measure import Result, Target, answered_again, past, reached_back
+from teal.drill.findable import documents_not_found, every_question_finds_something
+from teal.drill.measure import DrillLimits, DrillResult, answered_again, exceeded_limits, reached_back
 from teal.drill.scene import CouldNotRun, Drill, Ground, RecoveryProbe, Scene
 from teal.drill.stack import DrillStack, own
-from teal.drill.users import Met, percentile
+from teal.drill.users import UserResults, percentile
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.laptop.loopback import free_ports
 from teal.laptop.state import load
 from teal.load import bystander
 from teal.load.bystander import StopWhen
-from teal.load.place import Place
+from teal.load.place import LoadTarget
 
 CALM_SECONDS = 3.0  # of users without a failure before the fault, and after all is whole
 SETTLE_SECONDS = 30.0  # for users to be without a failure that long
@@ -49,7 +49,7 @@ class DrillRequest:
     stop_when: StopWhen | None = None
 
 
-def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], request: DrillRequest) -> Iterator[Event | Result]:
+def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], request: DrillRequest) -> Iterator[Event | DrillResult]:
     """Each drill's result, and what happens meanwhile. Drills on the same ground share a stack as long as it is well."""
     for ground, group in groupby(drills, key=lambda drill: drill.ground):
         waiting = list(group)
@@ -61,28 +61,28 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, Target], request: Dr
                     while waiting:
                         drill = waiting.pop(0)
                         yield Event(drill.name, "start", drill.fault)
-                        yield (found := one(drill, stack, targets[drill.name], request))
+                        yield (found := run_drill(drill, stack, targets[drill.name], request))
                         if found.verdict == "failed" and request.here is None:
                             break  # what it left is not looked at: the next one gets a new stack
             except CouldNotRun as error:
                 for drill in waiting:
-                    yield Result(
+                    yield DrillResult(
                         drill.name, drill.fault, drill.runbook, datetime.now(UTC).isoformat(), "could not run", (error.what,)
                     )
                 waiting = []
 
 
-def one(drill: Drill, stack: DrillStack, target: Target, request: DrillRequest) -> Result:
+def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
     """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed."""
     began, clock = datetime.now(UTC), time.monotonic()
-    told = Result(
+    told = DrillResult(
         drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=request.per_second
     )
     with tempfile.TemporaryDirectory(prefix=f"teal-drill-{drill.name}-") as folder:
         try:
             book = runbook.read_runbook(drill.runbook)
             key, key_id = stack.new_key(name=f"drill {drill.name}")
-            expect_hits = finds(stack.url, key, stack.layout.ca)
+            expect_hits = every_question_finds_something(stack.url, key, stack.layout.ca)
         except OperatorError as error:
             return replace(told, reasons=(error.what,))
         users = stack.users((key,), per_second=request.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
@@ -91,7 +91,7 @@ def one(drill: Drill, stack: DrillStack, target: Target, request: DrillRequest) 
         users.start()
         over = threading.Event()
         if request.stop_when is not None:
-            place = Place(stack.url, (key,), stack.layout.ca)
+            place = LoadTarget(stack.url, (key,), stack.layout.ca)
             threading.Thread(target=bystander.probe, args=(place, request.stop_when, over, scene.stop), daemon=True).start()
         try:
             try:
@@ -112,7 +112,7 @@ def _variables(stack: DrillStack) -> dict[str, str]:
     return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
 
 
-def go_through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
+def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, str]:
     """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did."""
     whole_at, failure = 0.0, ""
     try:
@@ -140,7 +140,7 @@ def go_through(drill: Drill, scene: Scene, target: Target) -> tuple[float, str]:
     return whole_at, failure
 
 
-def _settle(met: Met) -> None:
+def _settle(met: UserResults) -> None:
     """Wait until users met no failure for CALM_SECONDS, SETTLE_SECONDS at most."""
     deadline = time.time() + SETTLE_SECONDS
     begin = time.time()
@@ -151,13 +151,15 @@ def _settle(met: Met) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: str, target: Target) -> Result:
+def _measured(
+    told: DrillResult, scene: Scene, met: UserResults, whole_at: float, failure: str, target: DrillLimits
+) -> DrillResult:
     fault_at = scene.fault_at or time.time()
     after = [request for request in met.requests if request.ended >= fault_at]
     first = min((request.at for request in met.requests), default=fault_at)
     left = dict(met.accepted)
     with suppress(OperatorError, OSError):
-        left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
+        left = documents_not_found(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
     found = replace(
         told,
         answered_seconds=answered_again(met.requests, fault_at),
@@ -178,12 +180,12 @@ def _measured(told: Result, scene: Scene, met: Met, whole_at: float, failure: st
         timeline=tuple((round(one.at - first, 3), round(one.seconds, 4), one.good) for one in sorted(met.requests, key=lambda one: one.at)),
     )  # fmt: skip
     if failure:
-        return replace(found, reasons=(failure, *past(found, target)))
-    reasons = past(found, target)
+        return replace(found, reasons=(failure, *exceeded_limits(found, target)))
+    reasons = exceeded_limits(found, target)
     return replace(found, verdict="past" if reasons else "within", reasons=reasons)
 
 
-def _tidy(scene: Scene, met: Met) -> None:
+def _tidy(scene: Scene, met: UserResults) -> None:
     """Take the drill's documents and key out of a stack that is somebody's."""
     with suppress(OperatorError), scene.stack.client() as client:
         for document in met.accepted:

@@ -13,9 +13,9 @@ from typing import Literal
 
 from teal import runbook
 from teal.drill.stack import DrillStack
-from teal.drill.users import Users
+from teal.drill.users import SimulatedUsers
 from teal.errors import OperatorError
-from teal.runbook import Ran, Runbook
+from teal.runbook import BlockResult, Runbook
 
 BLOCK_SECONDS = 240.0  # the longest is a whole release, 60 s on two idle cores
 VERIFY_SECONDS = 20.0  # app processes ask a part that was away again after 5 s
@@ -41,14 +41,14 @@ class Scene:
     """`variables`: what the runbook's blocks see besides the stack's environment. `fault_at`: Unix seconds, 0.0 before it."""
 
     stack: DrillStack
-    users: Users
+    users: SimulatedUsers
     book: Runbook
     folder: Path
     key: str
     key_id: str
     fault_at: float = 0.0
     variables: dict[str, str] = field(default_factory=dict)
-    ran: list[Ran] = field(default_factory=list)
+    ran: list[BlockResult] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)  # Unix seconds
     stopped: str = ""  # why `--stop-when` ended the drill; empty while nothing did
 
@@ -65,7 +65,7 @@ class Scene:
         """Note this moment as the beginning of the fault."""
         self.fault_at = self.marks["fault"] = time.time()
 
-    def block(self, name: str) -> Ran:
+    def block(self, name: str) -> BlockResult:
         """Run a block of the runbook. Raises DrillFailed when it fails, unless it only looks: what is broken may say so.
 
         One that verifies is run again for VERIFY_SECONDS, as a person would: a part that is back is noticed some seconds later.
@@ -97,12 +97,12 @@ class Drill:
     cause: Callable[[Scene], AbstractContextManager[Whole]]
     blocks: tuple[str, ...]
     ground: Ground = "plain"
-    after: tuple[tuple[str, Callable[[Scene, Ran], None]], ...] = ()
+    after: tuple[tuple[str, Callable[[Scene, BlockResult], None]], ...] = ()
     destructive: bool = True
     keep_alive: bool = True  # False: users open a connection for each request
 
 
-def holds(there: Whole) -> bool:
+def condition_holds(there: Whole) -> bool:
     """Whether the condition holds. When what it looks at cannot be reached, it does not."""
     try:
         return there()
@@ -110,10 +110,10 @@ def holds(there: Whole) -> bool:
         return False
 
 
-def until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
+def wait_until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
     """Ask again and again until the condition holds. Raises DrillFailed when the time is over, or when the process that should make it hold has ended."""
     deadline = time.monotonic() + seconds
-    while not holds(there):
+    while not condition_holds(there):
         if alive is not None and alive.poll() is not None:
             raise DrillFailed(
                 f"Waiting for {what}: the command ended with {alive.returncode}", where="the drill", next="teal history"
@@ -134,7 +134,7 @@ class RecoveryProbe(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):
-            if holds(self._whole):
+            if condition_holds(self._whole):
                 self.at = time.time()
                 return
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from teal.client.service import Client
 from teal.drill.corpus import CORPUS
-from teal.drill.users import Users
+from teal.drill.users import SimulatedUsers
 from teal.errors import OperatorError
 from teal.laptop import environments, reap, status, versions
 from teal.laptop.address import address
@@ -121,8 +121,8 @@ class DrillStack:
                     )
                 time.sleep(POLL_SECONDS)
 
-    def users(self, keys: tuple[str, ...], *, per_second: float, **options: Any) -> Users:
-        return Users(self.url, keys, self.layout.ca, per_second=per_second, **options)
+    def users(self, keys: tuple[str, ...], *, per_second: float, **options: Any) -> SimulatedUsers:
+        return SimulatedUsers(self.url, keys, self.layout.ca, per_second=per_second, **options)
 
     def weights(self) -> Weights:
         return open_traffic(self.layout).read()
@@ -176,7 +176,7 @@ def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
     state = record.active_state
     if state is None:
         raise CommandFailed("No version is active", where=str(stack.home), next="teal up")
-    version = versions.find(stack.layout, state.image)
+    version = versions.find_version(stack.layout, state.image)
     made = folder / label
     shutil.rmtree(made, ignore_errors=True)
     for package in ("app", "contract"):

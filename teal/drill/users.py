@@ -35,7 +35,7 @@ Kind = Literal["search", "ask", "document"]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UserRequest:
     """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
 
     `document`: the id, when it was a document and was accepted. `late`: seconds after `at` it was really sent, because the users' own
@@ -56,7 +56,7 @@ class Request:
 
 
 @dataclass
-class Met:
+class UserResults:
     """What users met. `accepted`: word of each accepted document by its id. `failures`: the first ones, in words."""
 
     sent: int = 0
@@ -66,7 +66,7 @@ class Met:
     broken_streams: int = 0
     accepted: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
+    requests: list[UserRequest] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
         """Seconds within which this share of the answers came."""
@@ -79,7 +79,7 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-class Users(threading.Thread):
+class SimulatedUsers(threading.Thread):
     """Sends `per_second` requests (search, streamed ask, documents) to `url` until `stop` is called or `limit` are sent.
 
     One client keeps HTTP/1.1 connections alive, another speaks HTTP/2; each takes half. Without `keep_alive` each request opens a
@@ -89,7 +89,7 @@ class Users(threading.Thread):
     def __init__(self, url: str, keys: tuple[str, ...], ca: Path | None, *, per_second: float, limit: int | None = None,
                  documents: bool = True, keep_alive: bool = True, expect_hits: bool = False, collection: str | None = None) -> None:  # fmt: skip
         super().__init__(name="users", daemon=True)
-        self.met = Met()
+        self.met = UserResults()
         self._url, self._keys, self._ca = url, keys, ca
         self._per_second, self._limit, self._documents = per_second, limit, documents
         self._keep_alive, self._expect_hits, self._collection = keep_alive, expect_hits, collection
@@ -97,7 +97,7 @@ class Users(threading.Thread):
         self._underway: Counter[str] = Counter()  # requests in flight by key
         self._stopped = threading.Event()
 
-    def stop(self) -> Met:
+    def stop(self) -> UserResults:
         """No more requests; returns when the last one is answered."""
         self._stopped.set()
         self.join(2 * REQUEST_SECONDS)
@@ -157,7 +157,7 @@ class Users(threading.Thread):
             why = f"{type(error).__name__}: {error}"
         finally:
             self._underway[key] -= 1
-        self.met.requests.append(Request(at, time.time() - at, kind, not why, document, late))
+        self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late))
         if why:
             self.met.failed += 1
             if len(self.met.failures) < KEPT_FAILURES:
@@ -203,7 +203,7 @@ class Users(threading.Thread):
         return document, ""
 
 
-def said(met: Met) -> str:
+def as_json_line(met: UserResults) -> str:
     """The numbers as one JSON line."""
     return json.dumps(
         {

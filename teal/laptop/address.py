@@ -29,7 +29,7 @@ def kept_admin_key(layout: Layout) -> str | None:
     return found if found and found.isascii() and found.isprintable() else None
 
 
-def answers(where: Address) -> tuple[bool, str]:
+def probe_address(where: Address) -> tuple[bool, str]:
     """Whether the load balancer answers over HTTPS with a certificate that its own CA signed, and whether an app stands behind it."""
     try:
         with Client(where) as client:

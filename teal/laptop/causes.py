@@ -9,7 +9,7 @@ from teal.errors import OperatorError
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class StartFailureCause:
     """`what` is wrong, and the command that goes on."""
 
     what: str
@@ -17,66 +17,68 @@ class Cause:
 
 
 # The first that fits wins: what names itself most exactly stands first.
-_CAUSES: tuple[tuple[str, Cause], ...] = (
+_CAUSES: tuple[tuple[str, StartFailureCause], ...] = (
     (
         r"address already in use|EADDRINUSE|Could not create server TCP listening socket",
-        Cause("its port is taken by another program", "teal down, then teal up: the stack takes other inner ports"),
+        StartFailureCause("its port is taken by another program", "teal down, then teal up: the stack takes other inner ports"),
     ),
     (
         r"no space left|ENOSPC|database or disk is full|disk quota exceeded",
-        Cause("the disk is full", "free some: runbooks/disk-full.md, then teal up"),
+        StartFailureCause("the disk is full", "free some: runbooks/disk-full.md, then teal up"),
     ),
     (
         r"too many open files|EMFILE|ENFILE|file descriptors",
-        Cause("too few files may be open at once (`ulimit -n`)", "ulimit -n 4096, then teal up"),
+        StartFailureCause("too few files may be open at once (`ulimit -n`)", "ulimit -n 4096, then teal up"),
     ),
     (
         r"read-only file system|EROFS|readonly database",
-        Cause("the folder cannot be written: its file system is read-only", "TEAL_HOME=/another/folder teal up"),
+        StartFailureCause("the folder cannot be written: its file system is read-only", "TEAL_HOME=/another/folder teal up"),
     ),
     (
         r"cannot allocate memory|out of memory|MemoryError|OutOfMemoryError|insufficient memory",
-        Cause("there is not enough memory", "end what needs the memory, then teal up"),
+        StartFailureCause("there is not enough memory", "end what needs the memory, then teal up"),
     ),
     (
         r"database disk image is malformed|file is not a database|malformed database schema",
-        Cause(
+        StartFailureCause(
             "a database file is damaged",
             "teal down, then teal up: it sets the damaged file aside and says how to get the data back",
         ),
     ),
     (
         r"certificate has expired|x509|tls: failed|parsing certificate|parsing PEM|asn1:|private key",
-        Cause("one of Caddy's certificate files is damaged or has expired", "teal down, then teal up: it makes new ones"),
+        StartFailureCause(
+            "one of Caddy's certificate files is damaged or has expired", "teal down, then teal up: it makes new ones"
+        ),
     ),
     (
         r"permission denied|EACCES|operation not permitted",
-        Cause("it may not read or write one of its files", "teal doctor; the folder must belong to you"),
+        StartFailureCause("it may not read or write one of its files", "teal doctor; the folder must belong to you"),
     ),
     (
         r"ModuleNotFoundError|ImportError|SyntaxError|source code string cannot contain null bytes|EOF read where",
-        Cause(
+        StartFailureCause(
             "the code of its version is damaged or incomplete", "teal down, then teal up: it verifies and replaces the version"
         ),
     ),
     (
         r"validation errors? for Settings|ValidationError",
-        Cause("one of its settings is not valid", "correct the TEAL_... variable that its log names, then teal up"),
+        StartFailureCause("one of its settings is not valid", "correct the TEAL_... variable that its log names, then teal up"),
     ),
     (
         r"max virtual memory areas|vm\.max_map_count|bootstrap check",
-        Cause("the machine's limits are too low for Elasticsearch", "do what its log says, then teal up"),
+        StartFailureCause("the machine's limits are too low for Elasticsearch", "do what its log says, then teal up"),
     ),
     (
         r"NoClassDefFoundError|ClassNotFoundException|zip END header|JarException|Invalid or corrupt jarfile",
-        Cause(
+        StartFailureCause(
             "the unpacked Elasticsearch is damaged", "teal down, then teal up --search elasticsearch: it verifies and replaces it"
         ),
     ),
 )
 
 
-def explain(said: str) -> Cause | None:
+def explain(said: str) -> StartFailureCause | None:
     """The cause that the last words of a program name; None when they name none that is known."""
     return next((cause for pattern, cause in _CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from teal.laptop.parts import registry
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.program import NETWORK, PLAIN, Program, shell_env
 from teal.laptop.state import LaptopState
 from teal.record.model import COLORS, Color, ColorState
@@ -32,7 +32,7 @@ IDENTITY = (
 DEFAULT_INDEX = "teal"  # as in app/settings.py
 
 
-def service_env(place: Place) -> dict[str, str]:
+def service_env(place: PartContext) -> dict[str, str]:
     """Settings of every process of the service (`app/settings.py` reads them), without what says which color it is."""
     layout, environ = place.layout, place.environ
     bedrock = "bedrock" in (environ.get("TEAL_EMBEDDING"), environ.get("TEAL_GENERATION"))
@@ -79,7 +79,7 @@ def color_env(
     }
 
 
-def color_programs(place: Place, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
+def color_programs(place: PartContext, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
     """Every program of one color, in starting order."""
     env = {**env, "TEAL_METRICS_PEERS": ",".join(metrics(place.state))}
     return tuple(program for part in registry.PARTS for program in part.color_programs(place, color, env, python))
@@ -91,6 +91,6 @@ def metrics(state: LaptopState) -> tuple[str, ...]:
     return tuple(f"http://127.0.0.1:{port}/metrics" for port in ports)
 
 
-def slots(place: Place) -> tuple[Program, ...]:
+def declared_programs(place: PartContext) -> tuple[Program, ...]:
     """Both colors' programs as supervisord must know them before it starts; what they run is written at each deploy."""
     return tuple(program for color in COLORS for program in color_programs(place, color, {}, sys.executable))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teal.laptop import supervisor, versions
-from teal.laptop.configuration import color_env, color_programs, config_of, secrets_of, service_env, slots
+from teal.laptop.configuration import color_env, color_programs, config_of, declared_programs, secrets_of, service_env
 from teal.laptop.parts import registry
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.program import Program, file_of, render
 from teal.laptop.released import configured, releases
 from teal.laptop.secrets import metrics_token, probe_secret
@@ -17,10 +17,10 @@ from teal.record.model import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LaptopPlan:
     """What should run: the choice that was made and the files that say so."""
 
-    place: Place
+    place: PartContext
     programs: tuple[Program, ...]  # that belong to no color, in starting order
     of_colors: tuple[Program, ...]
     record: Record  # the active color's configuration is what this shell wants
@@ -29,7 +29,7 @@ class Plan:
     secrets: Mapping[str, str]
 
 
-def plan(place: Place, record: Record) -> Plan:
+def plan(place: PartContext, record: Record) -> LaptopPlan:
     """Everything that will be written and run. Raises BadInput when a part cannot run here, as Elasticsearch without a JDK."""
     layout = place.layout
     programs = tuple(program for part in registry.PARTS for program in part.programs(place))
@@ -37,13 +37,13 @@ def plan(place: Place, record: Record) -> Plan:
     record = configured(record, config_of(env))
     running: list[Program] = []
     for color, release in releases(record):
-        version = versions.find(layout, release.image)
+        version = versions.find_version(layout, release.image)
         whole = color_env(color, release, secrets_of(env), code=version.code, probe_secret=probe_secret(layout, color),
                           metrics_token=metrics_token(layout))  # fmt: skip
         running += color_programs(place, color, whole, version.python)
     files = {file_of(layout, program.name): render(program, layout) for program in (*programs, *running) if not program.once}
     once = {file_of(layout, program.name): render(program, layout) for program in programs if program.once}
-    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *slots(place)))
+    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *declared_programs(place)))
     for part in registry.PARTS:
         files |= part.files(place)
-    return Plan(place, programs, tuple(running), record, files, once, secrets_of(env))
+    return LaptopPlan(place, programs, tuple(running), record, files, once, secrets_of(env))

@@ -16,7 +16,7 @@ TERM_SECONDS = 5.0  # a part that has no supervisord left to serve gets this lon
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class LeftoverProcess:
     """A process that carries this stack's mark in its environment."""
 
     pid: int
@@ -29,7 +29,7 @@ def is_home(mark: str | None, layout: Layout) -> bool:
     return mark is not None and (mark == str(layout.home) or os.path.realpath(mark) == os.path.realpath(layout.home))
 
 
-def leftovers(layout: Layout) -> list[Leftover]:
+def leftovers(layout: Layout) -> list[LeftoverProcess]:
     """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
     in the folder, or a shell with TEAL_HOME, never carries it."""
     found = []
@@ -37,13 +37,13 @@ def leftovers(layout: Layout) -> list[Leftover]:
         try:
             environ = process.environ()
             if is_home(environ.get(HOME_MARK), layout) and process.pid != os.getpid():
-                found.append(Leftover(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
+                found.append(LeftoverProcess(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
         except (psutil.Error, OSError):
             continue  # ended meanwhile, or another user's: not ours
     return found
 
 
-def reap(layout: Layout) -> list[Leftover]:
+def reap(layout: Layout) -> list[LeftoverProcess]:
     """End exactly the leftovers. A supervisor among them is ended first, because it would start the others again. Returns what was ended."""
     found = sorted(leftovers(layout), key=lambda each: FIRST.index(each.part) if each.part in FIRST else len(FIRST))
     end([each.pid for each in found], layout)

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from teal.errors import Held, OperatorError
+from teal.errors import HeldByAnother, OperatorError
 from teal.laptop import keeper, reap, supervisor
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
@@ -87,7 +87,7 @@ def main(home: str) -> int:
             if revive(layout):
                 print(f"{datetime.now(UTC).isoformat()} supervisord had died and was started again", flush=True)  # noqa: T201
             return 0
-        except Held:
+        except HeldByAnother:
             if time.monotonic() > deadline:
                 return 1
             time.sleep(STEP_SECONDS)

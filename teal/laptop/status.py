@@ -17,12 +17,12 @@ from teal.laptop.admin import service_environment
 from teal.laptop.layout import Layout
 from teal.laptop.open_traffic import open_traffic
 from teal.laptop.parts import registry
-from teal.laptop.parts.part import Place, Row
+from teal.laptop.parts.part import CheckRow, PartContext
 from teal.laptop.program import file_of, read_program
 from teal.laptop.released import open_store, releases
 from teal.laptop.state import is_damaged, load
 from teal.ports.traffic import Weights, all_to
-from teal.record.lease import expired
+from teal.record.lease import is_expired
 from teal.record.model import COLORS, Color, Record
 
 NO_ROOM_BYTES: Final = 16_000_000  # SQLite's logs alone grow to 4 MB each; a drill's whole disk is 250 MB
@@ -34,7 +34,7 @@ class Status:
 
     healthy: bool
     url: str
-    rows: tuple[Row, ...]
+    rows: tuple[CheckRow, ...]
     documents: Mapping[str, int]
     search: Mapping[str, Any]
 
@@ -59,9 +59,9 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
         )
         return _down(url, detail, "teal up")
     rows = [supervisor_row(layout, len(processes))]
-    place = Place(layout, state, _environment(layout))
+    place = PartContext(layout, state, _environment(layout))
     if is_damaged(layout):
-        rows.append(Row("state", False, f"{layout.state_file.name} is damaged or gone; its copy is used", "teal up"))
+        rows.append(CheckRow("state", False, f"{layout.state_file.name} is damaged or gone; its copy is used", "teal up"))
     active, others = _colors(layout)
     for name, process in processes.items():
         color = name.partition("-")[0]
@@ -75,21 +75,21 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
     rows += disk_row(layout)
     rows += search_row(documents, search)
     if problem:
-        rows.append(Row("service", False, problem, "teal logs app"))
+        rows.append(CheckRow("service", False, problem, "teal logs app"))
     elif documents.get("failed"):
         rows.append(
-            Row("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status")
+            CheckRow("documents", True, f"{documents['failed']} failed", "`teal ingest` them again, or open the page's status")
         )
     return Status(all(row.ok for row in rows), url, tuple(rows), documents, search)
 
 
-def supervisor_row(layout: Layout, count: int) -> Row:
+def supervisor_row(layout: Layout, count: int) -> CheckRow:
     """Whether supervisord runs and somebody would start it again, and whether that has happened."""
     since = revive.revived_at(layout)
     said = f"{count} programs" + (f"; it died and was started again by itself at {since}" if since else "")
     if not revive.keepers(layout):
-        return Row("supervisor", False, f"{said}; nobody would start it again if it died", "teal up")
-    return Row("supervisor", True, said)
+        return CheckRow("supervisor", False, f"{said}; nobody would start it again if it died", "teal up")
+    return CheckRow("supervisor", True, said)
 
 
 def _colors(layout: Layout) -> tuple[Color | None, tuple[Color, ...]]:
@@ -101,16 +101,16 @@ def _colors(layout: Layout) -> tuple[Color | None, tuple[Color, ...]]:
     return record.active, tuple(color for color, _ in releases(record) if color != record.active)
 
 
-def _release_row(layout: Layout) -> Row:
+def _release_row(layout: Layout) -> CheckRow:
     try:
         record, _ = open_store(layout).read()
         weights = open_traffic(layout).read()
     except OperatorError as error:
-        return Row("release", False, error.what, error.next)
+        return CheckRow("release", False, error.what, error.next)
     state = record.active_state
     problem = versions.problem_of(layout, state.image) if state else None
     if problem:
-        return Row(
+        return CheckRow(
             "release",
             False,
             f"the code of {record.active} is damaged on the disk: {problem}",
@@ -119,29 +119,29 @@ def _release_row(layout: Layout) -> Row:
     return release_row(record, weights, SystemClock())
 
 
-def release_row(record: Record, weights: Weights, clock: Clock) -> Row:
+def release_row(record: Record, weights: Weights, clock: Clock) -> CheckRow:
     """What is released, and whether a release is under way. Not good: its releaser is gone, or the shares are nobody's doing."""
     state = record.active_state
     said = f"{record.active} serves {state.release_id}" if state else "none"
     going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
     shares = "" if 100 in (weights.blue, weights.green) else f"; blue has {weights.blue} %, green {weights.green} %"
-    if record.release is not None and expired(record.lease, clock):
+    if record.release is not None and is_expired(record.lease, clock):
         next = will_do(record.model_dump(mode="json"), weights.of(record.release.target))
         left = f"{said}{going_on}, and its releaser is gone{shares}; {next}"
-        return Row("release", False, left, "teal rollback gives the traffic back; teal resume goes on")
+        return CheckRow("release", False, left, "teal rollback gives the traffic back; teal resume goes on")
     if record.release is None and record.active is not None and weights != all_to(record.active):
-        return Row(
+        return CheckRow(
             "release",
             False,
             f"{said}{shares or f'; {record.active} has no requests'}, and no release is under way",
             "teal repair",
         )
     frozen = f"; no release begins: {record.freeze.message}" if record.freeze else ""
-    return Row("release", state is not None, said + going_on + shares + frozen, "" if state else "teal release")
+    return CheckRow("release", state is not None, said + going_on + shares + frozen, "" if state else "teal release")
 
 
 def _down(url: str, detail: str, mend: str) -> Status:
-    return Status(False, url, (Row("supervisor", False, detail, mend),), {}, {})
+    return Status(False, url, (CheckRow("supervisor", False, detail, mend),), {}, {})
 
 
 def _environment(layout: Layout) -> Mapping[str, str]:
@@ -151,18 +151,18 @@ def _environment(layout: Layout) -> Mapping[str, str]:
         return {}
 
 
-def program_row(place: Place, process: supervisor.Process) -> Row:
+def program_row(place: PartContext, process: supervisor.SupervisedProcess) -> CheckRow:
     """Whether a program runs, does its work and could be started again."""
     name = process.name
     file = file_of(place.layout, name)
     if read_program(file) is None:
         how = "damaged" if file.exists() else "missing"
         said = f"{process.state.lower()} (pid {process.pid}), but {file} is {how}: it could not be started again"
-        return Row(name, False, said, "teal up")
+        return CheckRow(name, False, said, "teal up")
     if process.state != "RUNNING":
-        return Row(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
+        return CheckRow(name, False, f"{process.state.lower()}: {process.detail}", f"teal up; teal logs {name}")
     good, said = registry.owner(name).health(place, name)
-    return Row(name, good, f"{said} (pid {process.pid})", "" if good else f"teal logs {name}")
+    return CheckRow(name, good, f"{said} (pid {process.pid})", "" if good else f"teal logs {name}")
 
 
 def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, int], Mapping[str, Any], str | None]:
@@ -177,16 +177,16 @@ def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, i
     return found["documents"], found["search"], None
 
 
-def search_row(documents: Mapping[str, Any], search: Mapping[str, Any]) -> list[Row]:
+def search_row(documents: Mapping[str, Any], search: Mapping[str, Any]) -> list[CheckRow]:
     """A row when documents are indexed and search holds none of them. Without numbers, as for a key that sees some collections only, no row."""
     if not documents.get("indexed") or search.get("passages"):
         return []
     said = "holds no passages" if search.get("passages") == 0 else "has no index that answers"
-    return [Row("search", False, f"{documents['indexed']} documents are indexed and search {said}",
+    return [CheckRow("search", False, f"{documents['indexed']} documents are indexed and search {said}",
                 "teal restore --only search --yes, or teal rebuild")]  # fmt: skip
 
 
-def disk_row(layout: Layout) -> list[Row]:
+def disk_row(layout: Layout) -> list[CheckRow]:
     """A row when there is no room left to write."""
     free = shutil.disk_usage(layout.home).free
-    return [] if free >= NO_ROOM_BYTES else [Row("disk", False, f"{free / 1e6:.0f} MB free at {layout.home}: what is sent stays queued", "free some: runbooks/disk-full.md")]  # fmt: skip
+    return [] if free >= NO_ROOM_BYTES else [CheckRow("disk", False, f"{free / 1e6:.0f} MB free at {layout.home}: what is sent stays queued", "free some: runbooks/disk-full.md")]  # fmt: skip

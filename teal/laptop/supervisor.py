@@ -33,7 +33,7 @@ ANSWER_SECONDS = 10.0  # no call waits for a part; an answer takes milliseconds,
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class SupervisedProcess:
     """One part as supervisord sees it. `state`: RUNNING, STARTING, STOPPED, EXITED, BACKOFF, FATAL, STOPPING, UNKNOWN."""
 
     name: str
@@ -155,7 +155,7 @@ def start(layout: Layout, environ: Mapping[str, str]) -> None:
     raise PartFailed("supervisord", reason[-1] if reason else "it does not answer", log=str(layout.logs / "supervisord.log"))
 
 
-def processes(layout: Layout) -> dict[str, Process]:
+def processes(layout: Layout) -> dict[str, SupervisedProcess]:
     """Every part by name. Raises StackDown when supervisord does not answer."""
     try:
         with open_rpc(layout) as rpc:
@@ -163,7 +163,8 @@ def processes(layout: Layout) -> dict[str, Process]:
     except (OSError, xmlrpc.client.Error, ValueError) as error:
         raise StackDown(str(layout.socket)) from error
     return {
-        row["name"]: Process(row["name"], row["statename"], row["pid"], row["spawnerr"] or row["description"]) for row in rows
+        row["name"]: SupervisedProcess(row["name"], row["statename"], row["pid"], row["spawnerr"] or row["description"])
+        for row in rows
     }
 
 

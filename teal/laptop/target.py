@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from teal.adapters import LAPTOP, adapter
-from teal.client.entry import PROBE_HEADER, Entry
+from teal.client.entry import PROBE_HEADER, ColorEndpoint
 from teal.errors import BadInput, StackDown
 from teal.laptop import supervisor, versions
 from teal.laptop.address import kept_admin_key
@@ -17,18 +17,18 @@ from teal.laptop.configuration import DEFAULT_INDEX, config_of, service_env
 from teal.laptop.inside import LaptopInside
 from teal.laptop.layout import Layout
 from teal.laptop.open_traffic import open_traffic
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.released import open_store
 from teal.laptop.secrets import metrics_headers, probe_secret
 from teal.laptop.state import LaptopState, load
 from teal.laptop.versions import Version
 from teal.ports.steering import read_steering
-from teal.ports.target import Image, Rules, Target
+from teal.ports.target import Image, ReleaseRules, Target
 from teal.record.file import FileStore
 from teal.record.model import COLORS, Color
 
 RULES_VARIABLE = "TEAL_RULES"  # JSON: other values for some of the rules below
-RULES = Rules(
+RULES = ReleaseRules(
     analysis_seconds=10.0,  # ten looks at counters that are seconds old at most
     minimum_samples=100,
     slo_seconds=1.0,
@@ -66,7 +66,7 @@ class VersionImages:
         """The active release's configuration, with the settings of this shell over it."""
         record, _ = open_store(self._layout).read()
         active = record.active_state
-        said = config_of(service_env(Place(self._layout, _state(self._layout), self._environ)))
+        said = config_of(service_env(PartContext(self._layout, _state(self._layout), self._environ)))
         return {**(active.config if active else {}), **said}
 
     def secret_versions(self) -> Mapping[str, str]:
@@ -82,7 +82,7 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
     if not supervisor.is_there(layout):  # not `is_up`: to move the traffic back needs no answer of it
         raise StackDown(str(layout.home))
     url = f"https://localhost:{state.ports.public}"
-    entries = {color: Entry(url, {PROBE_HEADER: probe_secret(layout, color)}, str(layout.ca)) for color in COLORS}
+    entries = {color: ColorEndpoint(url, {PROBE_HEADER: probe_secret(layout, color)}, str(layout.ca)) for color in COLORS}
 
     def scraped(color: Color) -> list[str]:
         return [f"http://127.0.0.1:{port}/metrics" for port in state.ports.apps(color)]
@@ -110,13 +110,13 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
     )
 
 
-def rules(environ: Mapping[str, str]) -> Rules:
+def rules(environ: Mapping[str, str]) -> ReleaseRules:
     """The laptop's rules, with what TEAL_RULES says instead."""
     try:
         said = TypeAdapter(dict[str, object]).validate_json(environ.get(RULES_VARIABLE) or "{}")
         if unknown := said.keys() - asdict(RULES).keys():
             raise BadInput(f"There is no rule {', '.join(sorted(unknown))}", where=RULES_VARIABLE, next=f"unset {RULES_VARIABLE}")
-        return TypeAdapter(Rules).validate_python(asdict(RULES) | said)
+        return TypeAdapter(ReleaseRules).validate_python(asdict(RULES) | said)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise BadInput(

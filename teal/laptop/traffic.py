@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.errors import OperatorError
 from teal.laptop.layout import Layout
 from teal.ports.traffic import Weights
@@ -27,7 +27,7 @@ TRIES = 20  # for a change that no lease protects: a try fails only when another
 PROBES = {"probe-green"}  # the file that a probe of green looks for; a probe of blue looks for one that never exists
 
 
-class TrafficFailed(OperatorError):
+class CaddyTrafficFailed(OperatorError):
     """The load balancer has other shares than those that were set."""
 
     code = "traffic-failed"
@@ -36,7 +36,7 @@ class TrafficFailed(OperatorError):
 class CaddyTraffic:
     """`folder`: where the markers are. Setting costs a rename (under 1 ms); the next request sees it."""
 
-    def __init__(self, folder: Path, entries: Mapping[Color, Entry]) -> None:
+    def __init__(self, folder: Path, entries: Mapping[Color, ColorEndpoint]) -> None:
         self._folder = folder
         self._entries = dict(entries)
 
@@ -46,7 +46,7 @@ class CaddyTraffic:
             green = int(name.removeprefix("green-"))
             return Weights(100 - green, green)
         except (OSError, ValueError) as error:
-            raise TrafficFailed(
+            raise CaddyTrafficFailed(
                 "The shares of the colors cannot be read", where=str(self._folder / CURRENT), next="teal up"
             ) from error
 
@@ -71,19 +71,19 @@ class CaddyTraffic:
             except FileNotFoundError:
                 continue  # another change removed our link between preparing and renaming it
             except OSError as error:
-                raise TrafficFailed(
+                raise CaddyTrafficFailed(
                     f"The shares could not be set ({error.strerror})", where=str(self._folder), next="teal status"
                 ) from error
         else:
-            raise TrafficFailed(
+            raise CaddyTrafficFailed(
                 "Somebody else set the shares at the same moment: nothing was changed here",
                 where=str(self._folder),
                 next="teal history",
             )
         if (found := self.read()) != weights:
-            raise TrafficFailed(f"{weights} was set and {found} is in force", where=str(self._folder), next="teal history")
+            raise CaddyTrafficFailed(f"{weights} was set and {found} is in force", where=str(self._folder), next="teal history")
 
-    def entry(self, color: Color) -> Entry:
+    def entry(self, color: Color) -> ColorEndpoint:
         return self._entries[color]
 
     def _markers(self, weights: Weights) -> Path:
@@ -108,7 +108,7 @@ class CaddyTraffic:
         return folder
 
 
-def open_caddy(layout: Layout, entries: Mapping[Color, Entry]) -> CaddyTraffic:
+def open_caddy(layout: Layout, entries: Mapping[Color, ColorEndpoint]) -> CaddyTraffic:
     """As teal/adapters.py calls it."""
     return CaddyTraffic(layout.traffic, entries)
 

@@ -7,19 +7,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from teal.errors import BadInput, Held
+from teal.errors import BadInput, HeldByAnother
 from teal.events import Event
 from teal.laptop import admin, reap, revive, supervisor, versions
-from teal.laptop.address import address, answers
+from teal.laptop.address import address, probe_address
 from teal.laptop.databases import set_aside_damaged
 from teal.laptop.environments import project
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.lock import exclusive
-from teal.laptop.loopback import described, holder, hosts, is_free
+from teal.laptop.loopback import described, first_listener, hosts, is_free
 from teal.laptop.parts import registry
-from teal.laptop.parts.part import Part, Place
-from teal.laptop.plan import Plan, plan
+from teal.laptop.parts.part import Part, PartContext
+from teal.laptop.plan import LaptopPlan, plan
 from teal.laptop.program import changed
 from teal.laptop.released import first_release, open_store, releases, set_traffic, write_first
 from teal.laptop.secrets import keep_service_secrets
@@ -35,7 +35,7 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
     with exclusive(layout):
         check_folder(layout)
         prepare(layout)
-        place = settled(Place(layout, choose(load(layout), options, registry.port_names()), environ))
+        place = complete_context(PartContext(layout, choose(load(layout), options, registry.port_names()), environ))
         for part in registry.PARTS:
             part.programs(place)  # a part that cannot run on this machine says so before anything is built
         running = supervisor.is_up(layout)
@@ -102,7 +102,7 @@ def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
         yield Event("version", "ok", f"{color}'s code is whole again")
 
 
-def settled(place: Place) -> Place:
+def complete_context(place: PartContext) -> PartContext:
     """The place, completed with what each part chooses at its first start and keeps from then on."""
     for part in registry.PARTS:
         place = replace(place, state=part.settle(place))
@@ -116,11 +116,11 @@ def check_folder(layout: Layout) -> None:
 
 
 def check_nobody_serves(layout: Layout) -> None:
-    """Raises Held when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
+    """Raises HeldByAnother when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
     left = [one for one in reap.leftovers(layout) if one.part != revive.KEEPER]
-    if left and layout.ca.is_file() and load(layout) and answers(address(layout, {}))[0]:
+    if left and layout.ca.is_file() and load(layout) and probe_address(address(layout, {}))[0]:
         pids = ", ".join(str(one.pid) for one in left)
-        raise Held(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
+        raise HeldByAnother(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
                    next="`teal down` ends it for certain, then `teal up`")  # fmt: skip
 
 
@@ -130,10 +130,12 @@ def check_public_port(state: LaptopState) -> None:
     for host in hosts():  # IPv6's too: a program on ::1 alone would get the browsers' requests, and Caddy could not start
         if not is_free(port, host):
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise BadInput(f"Port {port} is in use{described(holder(port))}", where=where, next=f"teal up --port {port + 1}")
+            raise BadInput(
+                f"Port {port} is in use{described(first_listener(port))}", where=where, next=f"teal up --port {port + 1}"
+            )
 
 
-def _start(wanted: Plan) -> Iterator[Event]:
+def _start(wanted: LaptopPlan) -> Iterator[Event]:
     """Start what does not run, each part in its turn, and wait until all answer."""
     place, layout = wanted.place, wanted.place.layout
     for part in registry.PARTS:
@@ -162,7 +164,7 @@ def _start(wanted: Plan) -> Iterator[Event]:
     yield from _until_whole(wanted)
 
 
-def _until_whole(wanted: Plan) -> Iterator[Event]:
+def _until_whole(wanted: LaptopPlan) -> Iterator[Event]:
     """Wait a little for what the released colors still lack, such as the index that a worker makes at its first start; say what stays away."""
     deadline = time.monotonic() + WHOLE_SECONDS
     for program in wanted.of_colors:
@@ -173,11 +175,11 @@ def _until_whole(wanted: Plan) -> Iterator[Event]:
             yield Event(program.name, "warn", found[1])
 
 
-def _owned(wanted: Plan) -> list[tuple[str, Part]]:
+def _owned(wanted: LaptopPlan) -> list[tuple[str, Part]]:
     return [(program.name, registry.owner(program.name)) for program in wanted.programs]
 
 
-def _start_program(place: Place, part: Part, name: str) -> Iterator[Event]:
+def _start_program(place: PartContext, part: Part, name: str) -> Iterator[Event]:
     if not supervisor.is_running(place.layout, name):
         yield from part.before_start(place)
         supervisor.start_part(place.layout, name)
@@ -188,7 +190,7 @@ def _stop_program(layout: Layout, name: str) -> Iterator[Event]:
     yield from until_stopped(layout, name)
 
 
-def _migrate(layout: Layout, wanted: Plan) -> Iterator[Event]:
+def _migrate(layout: Layout, wanted: LaptopPlan) -> Iterator[Event]:
     processes = supervisor.processes(layout)
     if any(processes[f"{color}-worker"].state == "RUNNING" for color, _ in releases(wanted.record)):
         return  # a running worker means that the schema is current
@@ -209,7 +211,7 @@ def catalog_lost(layout: Layout, secrets: Mapping[str, str]) -> bool:
     )
 
 
-def _until_ready(place: Place, part: Part, name: str) -> Iterator[Event]:
+def _until_ready(place: PartContext, part: Part, name: str) -> Iterator[Event]:
     return until(place.layout, name, lambda: part.ready(place, name), part.ready_seconds)
 
 

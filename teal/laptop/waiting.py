@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from teal.errors import PartFailed
 from teal.events import Event
 from teal.laptop import supervisor
-from teal.laptop.causes import Cause, explain
+from teal.laptop.causes import StartFailureCause, explain
 from teal.laptop.layout import Layout
 
 STEP_SECONDS = 0.2
@@ -40,11 +40,11 @@ def until(layout: Layout, name: str, answers: Callable[[], tuple[bool, str]], se
         time.sleep(STEP_SECONDS)
 
 
-def _cause(layout: Layout, name: str) -> Cause | None:
+def _cause(layout: Layout, name: str) -> StartFailureCause | None:
     return explain(supervisor.log_tail(layout.logs / f"{name}.out.log", lines=WORDS_LINES))
 
 
-def _failed(layout: Layout, process: supervisor.Process, said: str, waited: float) -> PartFailed:
+def _failed(layout: Layout, process: supervisor.SupervisedProcess, said: str, waited: float) -> PartFailed:
     """The failure with its cause, where the last words of the program name one that is known."""
     log = layout.logs / f"{process.name}.out.log"
     words = supervisor.log_tail(log)

@@ -18,14 +18,14 @@ from typing import Final, Literal
 import httpx
 
 from teal.errors import BadInput
-from teal.load.place import Place
+from teal.load.place import LoadTarget
 
 QUESTION: Final = "what users outside a test meet"
 ASK_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 10.0
 LAST: Final = 20  # questions that are judged together: a single slow one ends nothing
 LEAST: Final = 10
-_FORM: Final = re.compile(r"\s*(errors|p95)\s*>\s*(\d+(?:\.\d+)?)\s*(%|ms|s)\s*")
+_FORM: Final = re.compile(r"(errors|p95)\s{0,8}>\s{0,8}(\d{1,12}(?:\.\d{1,12})?)\s{0,8}(%|ms|s)")
 _UNITS: Final = {"errors": ("%",), "p95": ("ms", "s")}
 
 
@@ -49,7 +49,7 @@ class StopWhen:
 
 def parse(text: str) -> StopWhen:
     """Raises BadInput for what is no condition."""
-    found = _FORM.fullmatch(text)
+    found = _FORM.fullmatch(text.strip())
     if found is None or found[3] not in _UNITS[found[1]]:
         raise BadInput(
             f"This is no condition: {text!r}",
@@ -60,7 +60,7 @@ def parse(text: str) -> StopWhen:
     return StopWhen("errors" if found[1] == "errors" else "p95", float(found[2]) * scale, text.strip())
 
 
-def probe(place: Place, condition: StopWhen, over: threading.Event, stop: Callable[[str], None]) -> None:
+def probe(place: LoadTarget, condition: StopWhen, over: threading.Event, stop: Callable[[str], None]) -> None:
     """Ask until the run is over. `stop` is called once, with the reason, when the condition is met."""
     verify = ssl.create_default_context(cafile=str(place.ca) if place.ca else None)
     answers: deque[float | None] = deque(maxlen=LAST)
@@ -71,7 +71,7 @@ def probe(place: Place, condition: StopWhen, over: threading.Event, stop: Callab
             return
 
 
-def _ask(place: Place, verify: ssl.SSLContext) -> float | None:
+def _ask(place: LoadTarget, verify: ssl.SSLContext) -> float | None:
     headers = {**place.headers, "Authorization": f"Bearer {place.keys[0]}"}
     began = time.monotonic()
     try:

@@ -28,7 +28,7 @@ class Goodput(BaseModel):
     repetitions: int = 1
 
 
-class Stage(BaseModel):
+class MeasuredStage(BaseModel):
     """What is read of a stage of result.json (loadtests/measured.py writes it)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -47,11 +47,11 @@ class Stage(BaseModel):
         return self.outcome == "kept" and self.questions_per_second >= ANSWERED * (self.offered_per_second or 0.0)
 
 
-class Run(BaseModel):
+class CapacityRun(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
     shape: str
     each_stage: bool = False  # a shape of one's own that searches for the limit, as step does
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[MeasuredStage, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ class Capacity:
         return self.questions_per_second / self.replicas
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> CapacityRun:
     """Raises BadInput for a file that is no result of a step run."""
     try:
-        found = Run.model_validate_json(path.read_bytes())
+        found = CapacityRun.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
         raise BadInput(f"This is no result of a load test: {reason}", where=str(path), next=RUN_STEP) from error
@@ -85,9 +85,9 @@ def read_run(path: Path) -> Run:
     return found
 
 
-def capacity(run: Run, replicas: int | None = None) -> Capacity:
+def capacity(run: CapacityRun, replicas: int | None = None) -> Capacity:
     """The last stage before the first that was not kept. `replicas` where the run did not see them. Raises BadInput where there is none."""
-    good: list[Stage] = []
+    good: list[MeasuredStage] = []
     for stage in run.stages:
         if not stage.kept:
             break
@@ -107,7 +107,7 @@ def capacity(run: Run, replicas: int | None = None) -> Capacity:
 UNKNOWN: Final = ("void", "too few")
 
 
-def _above(stage: Stage | None) -> str:
+def _above(stage: MeasuredStage | None) -> str:
     if stage is None:
         return ""
     if stage.outcome == "kept":
@@ -115,7 +115,7 @@ def _above(stage: Stage | None) -> str:
     return f"{stage.level} a second was {stage.outcome}{': ' if stage.why else ''}{stage.why}"
 
 
-def _nothing(first: Stage) -> BadInput:
+def _nothing(first: MeasuredStage) -> BadInput:
     """Why the first stage gives no capacity: the service's limit, the generator's, or too little time."""
     where = f"{first.level} questions a second"
     if first.outcome == "void":

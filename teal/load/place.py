@@ -27,7 +27,7 @@ REFRESH_LOOKS: Final = 5  # to find the processes anew takes a walk over all of 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LoadTarget:
     """`look` says, JSON-ready, what of it can be seen now: shares, replicas, CPU seconds used so far."""
 
     url: str
@@ -39,17 +39,17 @@ class Place:
     headers: Mapping[str, str] = field(default_factory=dict)  # of each request, secret ones among them
 
 
-def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> Place:
+def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
     """The running stack of this machine, with keys that end by themselves. Raises StackDown."""
     if not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
     where = address(layout, environ)
     found = tuple(keys) or _given(environ) or _new_keys(layout)
     machine = f"{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} at the start; the load comes from the same machine"
-    return Place(where.url, found, where.ca, {"where": "laptop", "machine": machine}, Processes(layout).look)
+    return LoadTarget(where.url, found, where.ca, {"where": "laptop", "machine": machine}, LaptopProcesses(layout).look)
 
 
-def environment(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> Place:
+def environment(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
     """An environment on AWS. Without a key, its releases' own writer key is made by a Job, and ends by itself."""
     entry = target.traffic.entry("blue")  # only for the address: the header that chooses a color is not sent
     found = tuple(keys) or _given(environ) or (target.probe_headers["Authorization"].removeprefix("Bearer "),)
@@ -59,20 +59,20 @@ def environment(target: Target, keys: Sequence[str], environ: Mapping[str, str])
         weights = {color: shares.of(color) for color in COLORS}
         return {"weights": weights, "replicas": sum(target.runtime.replicas(color) for color in COLORS if weights[color])}
 
-    return Place(
+    return LoadTarget(
         entry.url, found, Path(entry.ca) if entry.ca else None, {"where": target.name}, look, AWS_LOOK_SECONDS
     )  # fmt: skip
 
 
-def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[str, str]) -> Place:
+def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[str, str]) -> LoadTarget:
     """An address that nothing else is known of."""
     found = tuple(keys) or _given(environ)
     if not found:
         raise BadInput("A key with the role writer is needed", where=url, next="TEAL_KEY=... or --key")
-    return Place(url.rstrip("/"), found, ca, {"where": url})
+    return LoadTarget(url.rstrip("/"), found, ca, {"where": url})
 
 
-class Processes:
+class LaptopProcesses:
     """The processes of a laptop stack: how many app processes, and the CPU seconds that these and every other part have used."""
 
     def __init__(self, layout: Layout) -> None:

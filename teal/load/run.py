@@ -21,7 +21,7 @@ from teal.errors import BAD_INPUT, BadInput, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.load import bystander
 from teal.load.bystander import StopWhen
-from teal.load.place import Place
+from teal.load.place import LoadTarget
 
 INSTALL: Final = "make .venv/.installed-load"
 NEEDED: Final = ("locust", "matplotlib", "yaml")
@@ -32,7 +32,7 @@ _LATE_MS: Final = 50  # loadtests/thresholds.yaml has the limit that decides; th
 _UNDO_SECONDS: Final = 2.0  # for a watcher in the middle of a look
 
 
-class Breached(OperatorError):
+class ThresholdBreached(OperatorError):
     """The service did not keep a threshold."""
 
     code = "load-breached"
@@ -69,8 +69,8 @@ def require_installed() -> None:
         raise BadInput(f"Load tests need {', '.join(missing)}", where=sys.executable, next=INSTALL)
 
 
-def run(place: Place, test: LoadTest) -> Iterator[Event]:
-    """Progress, verdicts and the result. Raises Breached, NeedsHuman for too few samples, Interrupted, BadInput, LoadFailed."""
+def run(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
+    """Progress, verdicts and the result. Raises ThresholdBreached, NeedsHuman for too few samples, Interrupted, BadInput, LoadFailed."""
     is_new = not test.out.exists()
     test.out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "loadtests", "run", test.shape, "--host", place.url, "--out", str(test.out),
@@ -134,7 +134,7 @@ def _line(said: IO[str]) -> str:
             continue  # the terminal gave it to the load test as well, which is finishing
 
 
-def _watch(place: Place, path: Path, over: threading.Event) -> None:
+def _watch(place: LoadTarget, path: Path, over: threading.Event) -> None:
     with path.open("w", encoding="utf-8") as file:
         while not over.wait(place.look_seconds):
             try:
@@ -186,7 +186,7 @@ def _end(code: int, rows: list[dict[str, Any]], test: LoadTest, stopped: str) ->
     bad = "; ".join(f"{row['says']}: {row['bad']} of {row['samples']}" for row in judged if row["outcome"] == result["outcome"])
     match result["outcome"]:
         case "breached":
-            raise Breached(
+            raise ThresholdBreached(
                 f"Not kept: {bad or why}", where=where, next="open the page; thresholds are in loadtests/thresholds.yaml"
             )
         case "too few":

@@ -22,7 +22,7 @@ WINDOW: Final = "24h"
 Page = Mapping[str, Metric]  # one process's metrics by family, without what only machines asked
 
 
-class Read(Protocol):
+class CounterReader(Protocol):
     """One way to get a number out of metrics."""
 
     @property
@@ -45,7 +45,7 @@ class Read(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class CounterTotal:
     """The sum of a counter, where each label in `match` matches its regular expression as a whole. `routes`: the counter is by route,
     and what machines ask is left out."""
 
@@ -68,9 +68,9 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class SlowerThan:
     """How many observations of a histogram by route were later than the promise: its bucket at or above that many seconds. `match`: as of
-    `Total`."""
+    `CounterTotal`."""
 
     series: str
     match: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from teal.metrics.counters import Later, Read, Total
+from teal.metrics.counters import CounterReader, CounterTotal, SlowerThan
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Counter:
     """One number of `Counts`: its name there, and how it is read."""
 
     name: str
-    read: Read
+    read: CounterReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +35,40 @@ class Gate:
     waits: bool = True
 
 
-REQUESTS: Final = Counter("requests", Total("teal_http_requests", routes=True, lazy=True))
-ERRORS: Final = Counter("errors", Total("teal_http_requests", {"status": "5.."}, routes=True, lazy=True))
-STREAMS: Final = Counter("streams", Total("teal_streams"))
-ANSWERS: Final = Counter("answers", Total("teal_answers", lazy=True))
+REQUESTS: Final = Counter("requests", CounterTotal("teal_http_requests", routes=True, lazy=True))
+ERRORS: Final = Counter("errors", CounterTotal("teal_http_requests", {"status": "5.."}, routes=True, lazy=True))
+STREAMS: Final = Counter("streams", CounterTotal("teal_streams"))
+ANSWERS: Final = Counter("answers", CounterTotal("teal_answers", lazy=True))
 
 # Of everybody, probes included: these wait for samples, and the releaser sends probes when users send too few.
 EVERYBODY: Final = (
     Gate("errors", ERRORS, REQUESTS, margin=0.002, limit=0.02, required=True),
-    Gate("slow", Counter("slow", Later("teal_http_request_seconds")), REQUESTS, margin=0.01, limit=None, required=True),
+    Gate("slow", Counter("slow", SlowerThan("teal_http_request_seconds")), REQUESTS, margin=0.01, limit=None, required=True),
     Gate(
         "empty retrieval",
-        Counter("empty", Total("teal_retrieval_empty", lazy=True)),
-        Counter("searches", Total("teal_retrievals")),
+        Counter("empty", CounterTotal("teal_retrieval_empty", lazy=True)),
+        Counter("searches", CounterTotal("teal_retrievals")),
         margin=0.02,
         limit=None,  # where nothing is indexed yet, every search of both colors finds nothing
     ),
     Gate(
         "model 429",
-        Counter("rate_limited", Total("teal_model_rate_limited", lazy=True)),
-        Counter("model_calls", Total("teal_model_calls", lazy=True)),
+        Counter("rate_limited", CounterTotal("teal_model_rate_limited", lazy=True)),
+        Counter("model_calls", CounterTotal("teal_model_calls", lazy=True)),
         margin=0.02,
         limit=0.3,
     ),
-    Gate("broken streams", Counter("broken_streams", Total("teal_streams_broken")), STREAMS, margin=0.005, limit=0.02),
-    Gate("unfinished streams", Counter("unfinished_streams", Total("teal_streams_unfinished")), STREAMS, margin=0.02, limit=None),
+    Gate("broken streams", Counter("broken_streams", CounterTotal("teal_streams_broken")), STREAMS, margin=0.005, limit=0.02),
+    Gate(
+        "unfinished streams",
+        Counter("unfinished_streams", CounterTotal("teal_streams_unfinished")),
+        STREAMS,
+        margin=0.02,
+        limit=None,
+    ),
     Gate(
         "I don't know",
-        Counter("unanswered", Total("teal_answers", {"grounded": "false"}, lazy=True)),
+        Counter("unanswered", CounterTotal("teal_answers", {"grounded": "false"}, lazy=True)),
         ANSWERS,
         margin=0.05,
         limit=None,
@@ -70,8 +76,8 @@ EVERYBODY: Final = (
     ),
     Gate(
         "uncited sentences",
-        Counter("dropped_claims", Total("teal_dropped_claims")),
-        Counter("claims", Total("teal_claims")),
+        Counter("dropped_claims", CounterTotal("teal_dropped_claims")),
+        Counter("claims", CounterTotal("teal_claims")),
         margin=0.05,
         limit=None,
         waits=False,
@@ -91,10 +97,10 @@ USER_ROUTES: Final = {
 def _by_users(kind: str, routes: str) -> tuple[Gate, ...]:
     """Three gates: what failed (5xx), what was refused (4xx, as far as the active color does not refuse it too), and what was slow."""
     of = {"by": "user", "route": routes}
-    total = Counter(f"{kind}_users", Total("teal_http_requests", of, lazy=True))
-    failed = Counter(f"{kind}_users_failed", Total("teal_http_requests", {**of, "status": "5.."}, lazy=True))
-    refused = Counter(f"{kind}_users_refused", Total("teal_http_requests", {**of, "status": "4.."}, lazy=True))
-    late = Counter(f"{kind}_users_late", Later("teal_http_request_seconds", of))
+    total = Counter(f"{kind}_users", CounterTotal("teal_http_requests", of, lazy=True))
+    failed = Counter(f"{kind}_users_failed", CounterTotal("teal_http_requests", {**of, "status": "5.."}, lazy=True))
+    refused = Counter(f"{kind}_users_refused", CounterTotal("teal_http_requests", {**of, "status": "4.."}, lazy=True))
+    late = Counter(f"{kind}_users_late", SlowerThan("teal_http_request_seconds", of))
     return (
         Gate(f"{kind}: failed", failed, total, margin=0.005, limit=0.05, waits=False),
         Gate(f"{kind}: refused", refused, total, margin=0.02, limit=None, waits=False),

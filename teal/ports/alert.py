@@ -9,7 +9,7 @@ RUNBOOK = "docs/observability.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentMessage:
     """Where the message went, and the id by which it is found there."""
 
     channel: str

@@ -10,7 +10,7 @@ from typing import Protocol
 import httpx
 
 from contract.steering import Steering
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.client.probe import open_client
 from teal.clock import Clock, SystemClock
 from teal.ports.inside import Inside
@@ -57,7 +57,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ReleaseRules:
     """How careful a release is. Seconds and shares; the defaults suit AWS, a laptop's are shorter."""
 
     steps: tuple[int, ...] = (5, 25, 50, 100)  # percent of the requests, one analysis at each
@@ -93,10 +93,10 @@ class Target:
     metrics: Metrics
     images: Images
     evidence_url: Callable[[str], str]
-    rules: Rules = field(default_factory=Rules)
+    rules: ReleaseRules = field(default_factory=ReleaseRules)
     probe_headers: Mapping[str, str] = field(default_factory=dict)
     golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
     inside: Inside | None = None  # None: nobody sees inside the processes from where a releaser is (AWS)
     steering: Callable[[], Steering] = Steering  # hooks and notifications, read when a release begins: raises BadInput
     clock: Clock = field(default_factory=SystemClock)
-    client: Callable[[Entry], httpx.Client] = open_client
+    client: Callable[[ColorEndpoint], httpx.Client] = open_client

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from contract.watchdog import is_over
 from teal.clock import Clock
-from teal.errors import BadInput, Held, NeedsHuman, OperatorError
+from teal.errors import BadInput, HeldByAnother, NeedsHuman, OperatorError
 from teal.record import person
 from teal.record.model import Lease, LostRace, Record, Store, Version
 
@@ -32,7 +32,7 @@ class Superseded(OperatorError):
         )
 
 
-def expired(lease: Lease | None, clock: Clock) -> bool:
+def is_expired(lease: Lease | None, clock: Clock) -> bool:
     """Whether nobody holds it any more, also when the clock was set back since it was written."""
     return lease is None or is_over(lease.expires_at, clock.now())
 
@@ -63,9 +63,9 @@ class LeaseHolder:
     def take(
         cls, store: Store, clock: Clock, seconds: float, decide: Callable[[Record], Record], *, force: bool = False
     ) -> LeaseHolder:
-        """Take the lease and begin a new generation with what `decide` makes of the record. Raises Held while another's lease lives;
+        """Take the lease and begin a new generation with what `decide` makes of the record. Raises HeldByAnother while another's lease lives;
         with `force` it is taken from them."""
-        holder = person.holder()
+        holder = person.lease_holder()
         token = secrets.token_hex(8)
         lease = Lease(holder=holder, token=token, expires_at=clock.now() + timedelta(seconds=seconds))
 
@@ -145,15 +145,15 @@ class LeaseHolder:
 
 
 def refuse_held(record: Record, clock: Clock) -> None:
-    """Raises Held while the lease of another lives."""
-    if record.lease is not None and not expired(record.lease, clock):
+    """Raises HeldByAnother while the lease of another lives."""
+    if record.lease is not None and not is_expired(record.lease, clock):
         what = f"{record.release.id} at {record.release.step}" if record.release else "the record"
-        raise Held(f"{record.lease.holder} holds {what}, until {record.lease.expires_at:%H:%M:%S} UTC at the latest",
+        raise HeldByAnother(f"{record.lease.holder} holds {what}, until {record.lease.expires_at:%H:%M:%S} UTC at the latest",
                    where="the release record", next="teal rollback takes it without asking; else wait")  # fmt: skip
 
 
 def refuse_unfinished(record: Record, clock: Clock) -> None:
-    """Raises Held, or NeedsHuman when a release was left unfinished."""
+    """Raises HeldByAnother, or NeedsHuman when a release was left unfinished."""
     refuse_held(record, clock)
     if record.release is not None:
         raise NeedsHuman(f"Release {record.release.id} was left at {record.release.step} ({record.release.phase})",

@@ -32,7 +32,7 @@ class Lease(_Frozen):
     expires_at: datetime
 
 
-class Underway(_Frozen):
+class ReleaseUnderway(_Frozen):
     """The release that is being made or undone."""
 
     id: str
@@ -56,7 +56,7 @@ class Record(_Frozen):
 
     generation: int = 0
     active: Color | None = None
-    release: Underway | None = None
+    release: ReleaseUnderway | None = None
     lease: Lease | None = None
     blue: ColorState | None = None
     green: ColorState | None = None
@@ -82,7 +82,7 @@ class LostRace(OperatorError):
 
 
 class Store(Protocol):
-    """Where record and releases are kept: `FileStore` on a laptop, `S3Store` on AWS. Contract: tests/contract/test_record_contract.py."""
+    """Where record and releases are kept: `FileStore` on a laptop, `S3RecordStore` on AWS. Contract: tests/contract/test_record_contract.py."""
 
     def read(self) -> tuple[Record, Version]:
         """The record and its stamp; a fresh `Record()` with a stamp that says "absent" when there is none yet."""

@@ -50,7 +50,7 @@ class ReleasePlan(_Frozen):
     started_at: datetime
 
 
-class Outcome(_Frozen):
+class ReleaseOutcome(_Frozen):
     """`releases/<id>.outcome.json`: how a release ended. `phase` Healthy: it became the active color. Degraded: it was undone."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)  # older versions of Teal wrote one field more
@@ -69,7 +69,7 @@ class PastRelease:
 
     id: str
     plan: ReleasePlan | None
-    outcome: Outcome | None
+    outcome: ReleaseOutcome | None
     underway: bool
     unreadable: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def past_releases(store: Store) -> tuple[Record, tuple[PastRelease, ...]]:
     for id in record.history:
         unreadable: list[str] = []
         plan = _where_readable(ReleasePlan, store, plan_key(id), unreadable)
-        outcome = _where_readable(Outcome, store, outcome_key(id), unreadable)
+        outcome = _where_readable(ReleaseOutcome, store, outcome_key(id), unreadable)
         found.append(PastRelease(id, plan, outcome, record.release is not None and record.release.id == id, tuple(unreadable)))
     return record, tuple(found)
 

@@ -25,11 +25,11 @@ _LOST: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
 
 
 def client_config() -> Config:
-    """For the client that `S3Store` is given: time limits that are short, because the releaser reads the record before each shift and must not wait long there."""
+    """For the client that `S3RecordStore` is given: time limits that are short, because the releaser reads the record before each shift and must not wait long there."""
     return Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 
 
-class S3Store:
+class S3RecordStore:
     """Record and objects under `prefix` of `bucket`. A read or write is one request, except where two writers met."""
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:

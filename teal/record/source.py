@@ -12,7 +12,7 @@ from teal.record.model import Store
 from teal.record.releases import PastRelease, ReleasePlan, read_kept
 
 
-class Source(BaseModel):
+class ReleaseSource(BaseModel):
     """`releases/<id>.source.json`. `dirty`: files were changed and not committed. `packages`: the lock's, with their versions. Empty is unknown."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -34,15 +34,15 @@ def source_key(id: str) -> str:
     return f"releases/{id}.source.json"
 
 
-def read_source(store: Store, id: str) -> Source | None:
+def read_source(store: Store, id: str) -> ReleaseSource | None:
     """None when nothing is kept of it, or it cannot be read: no release waits for that."""
     try:
-        return read_kept(Source, store, source_key(id))
+        return read_kept(ReleaseSource, store, source_key(id))
     except StoreFailed:
         return None
 
 
-def source_of_image(store: Store, past: tuple[PastRelease, ...], image: str) -> Source | None:
+def source_of_image(store: Store, past: tuple[PastRelease, ...], image: str) -> ReleaseSource | None:
     """From when that image was released before."""
     same = (one.id for one in past if one.plan is not None and one.plan.state.image == image)
     return next((found for id in same if (found := read_source(store, id)) is not None), None)
@@ -56,7 +56,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator
             yield f"{name} {old} -> {new}" if old and new else f"{name} {new} is new" if new else f"{name} {old} is gone"
 
 
-def compared(plan: ReleasePlan, source: Source | None, before: Source | None) -> dict[str, Any]:
+def compare_sources(plan: ReleasePlan, source: ReleaseSource | None, before: ReleaseSource | None) -> dict[str, Any]:
     """What a release is made from, and how its packages and configuration differ from what it replaces, which was made from `before`."""
     return {
         "source": source.model_dump(exclude={"packages"}) if source else None,

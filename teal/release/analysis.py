@@ -13,11 +13,11 @@ from typing import Final, Literal
 
 from teal.metrics.gates import GATES, Gate
 from teal.ports.metrics import Counts
-from teal.release.sequential import Bets, Block, Comparison, advance, begin, log_evidence, log_over_limit
+from teal.release.sequential import Bets, SequentialTest, WindowCounts, advance, begin, log_evidence, log_over_limit
 
 Verdict = Literal["Successful", "Failed", "Inconclusive", "Absent"]
 
-NOTHING: Final = Block(0, 0, 0, 0)
+NOTHING: Final = WindowCounts(0, 0, 0, 0)
 # The chance that any gate ever stops a release that is as good as the active color: one in a hundred releases
 BUDGET: Final = 0.01
 # Requests of the active color before the release, from which its expected share is taken; more would outweigh today's
@@ -47,9 +47,9 @@ class Judgement:
 class _Seen:
     """What one gate has counted: since the release began, and of that in the steps before the present one."""
 
-    comparison: Comparison
-    now: Block = NOTHING
-    before: Block = NOTHING
+    comparison: SequentialTest
+    now: WindowCounts = NOTHING
+    before: WindowCounts = NOTHING
 
 
 class Analysis:
@@ -102,7 +102,9 @@ class Analysis:
             now.bad, now.total, now.reference_bad, now.reference_total, p, reason,
         )  # fmt: skip
 
-    def _verdict(self, gate: Gate, now: Block, step: Block, evidence: float, compared: bool) -> tuple[Verdict, str, float]:
+    def _verdict(
+        self, gate: Gate, now: WindowCounts, step: WindowCounts, evidence: float, compared: bool
+    ) -> tuple[Verdict, str, float]:
         """The absolute limit first, which holds whatever the active color does; then the comparison, where there is one."""
         if not compared:
             return self._over_limit(gate, now) or self._alone(gate, now)
@@ -113,13 +115,13 @@ class Analysis:
         p = math.exp(-max(0.0, evidence))
         return self._over_limit(gate, now, p) or self._compared(gate, now, step, evidence, p)
 
-    def _over_limit(self, gate: Gate, now: Block, p: float = 1.0) -> tuple[Verdict, str, float] | None:
+    def _over_limit(self, gate: Gate, now: WindowCounts, p: float = 1.0) -> tuple[Verdict, str, float] | None:
         """Failed when the evidence says that the true share is over the gate's limit."""
         if gate.limit is None or log_over_limit(now.bad, now.total, gate.limit) < self._threshold:
             return None
         return "Failed", f"{_share(now.bad, now.total):.2%} is over the limit of {gate.limit:.2%}", p
 
-    def _alone(self, gate: Gate, now: Block) -> tuple[Verdict, str, float]:
+    def _alone(self, gate: Gate, now: WindowCounts) -> tuple[Verdict, str, float]:
         """With no active color to compare with, enough samples must lie within the limit."""
         share = _share(now.bad, now.total)
         if now.total < self._minimum:
@@ -128,7 +130,9 @@ class Analysis:
             return "Failed", f"{share:.2%} is over the limit of {gate.limit:.2%}", 1.0
         return "Successful", f"{share:.2%} is within the limit", 1.0
 
-    def _compared(self, gate: Gate, now: Block, step: Block, evidence: float, p: float) -> tuple[Verdict, str, float]:
+    def _compared(
+        self, gate: Gate, now: WindowCounts, step: WindowCounts, evidence: float, p: float
+    ) -> tuple[Verdict, str, float]:
         """Failed on evidence of a share that is worse by more than the gate's margin; Successful only with enough samples of both."""
         share, reference = _share(now.bad, now.total), _share(now.reference_bad, now.reference_total)
         said = f"{share:.2%} against {reference:.2%} of the active color (p {p:.2g})"
@@ -153,33 +157,33 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
     return "Inconclusive"
 
 
-def _expecting(gate: Gate, history: Counts | None, steps: int) -> Comparison:
+def _expecting(gate: Gate, history: Counts | None, steps: int) -> SequentialTest:
     """A comparison whose first bets know how the active color did before the release."""
     total = (history or Counts()).get(gate.total.name, 0)
     bad = min((history or Counts()).get(gate.bad.name, 0), total)
     weight = min(1.0, HISTORY_REQUESTS / total) if total else 0.0
-    return Comparison(planned=steps, expected=Bets(reference_bad=bad * weight, reference_total=total * weight))
+    return SequentialTest(planned=steps, expected=Bets(reference_bad=bad * weight, reference_total=total * weight))
 
 
-def _block(gate: Gate, target: Counts, active: Counts | None) -> Block:
+def _block(gate: Gate, target: Counts, active: Counts | None) -> WindowCounts:
     total, reference_total = target.get(gate.total.name, 0), (active or Counts()).get(gate.total.name, 0)
     # Two counters are not read at one instant: never more bad requests than requests.
     bad, reference_bad = target.get(gate.bad.name, 0), (active or Counts()).get(gate.bad.name, 0)
-    return Block(min(bad, total), total, min(reference_bad, reference_total), reference_total)
+    return WindowCounts(min(bad, total), total, min(reference_bad, reference_total), reference_total)
 
 
-def _sum(one: Block, other: Block) -> Block:
-    return Block(
+def _sum(one: WindowCounts, other: WindowCounts) -> WindowCounts:
+    return WindowCounts(
         one.bad + other.bad, one.total + other.total,
         one.reference_bad + other.reference_bad, one.reference_total + other.reference_total,
     )  # fmt: skip
 
 
-def _difference(later: Block, earlier: Block) -> Block:
+def _difference(later: WindowCounts, earlier: WindowCounts) -> WindowCounts:
     """What came between two looks: never below 0, and never more bad requests than requests."""
     total, reference_total = max(0, later.total - earlier.total), max(0, later.reference_total - earlier.reference_total)
     bad, reference_bad = max(0, later.bad - earlier.bad), max(0, later.reference_bad - earlier.reference_bad)
-    return Block(min(bad, total), total, min(reference_bad, reference_total), reference_total)
+    return WindowCounts(min(bad, total), total, min(reference_bad, reference_total), reference_total)
 
 
 def _share(bad: int, total: int) -> float:

@@ -12,17 +12,17 @@ from typing import Final
 
 from contract.steering import Moment, Notification
 from teal.errors import OperatorError
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.senders.registry import SENDERS
-from teal.release.senders.sender import NotSent
-from teal.release.steering import resolved
-from teal.terminal.writer import plain
+from teal.release.senders.sender import NotificationNotSent
+from teal.release.steering import resolve_secret
+from teal.terminal.writer import visible_text
 
 MOST_CHARACTERS: Final = 1_500  # a reason may carry a server's answer; people read this on a telephone
 
 
 @dataclass
-class Message:
+class PendingNotification:
     """One on its way. `said`: how it ended; empty while it has not."""
 
     notification: Notification
@@ -31,9 +31,9 @@ class Message:
     said: list[str] = field(default_factory=list)
 
 
-def announce(run: Run, moment: Moment, text: str) -> None:
+def announce(run: ReleaseRun, moment: Moment, text: str) -> None:
     """Send it to whoever wants to hear of this moment. Returns at once and never raises."""
-    whole = plain(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
+    whole = visible_text(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
         :MOST_CHARACTERS
     ]
     for notification in run.steering.notifications:
@@ -41,7 +41,7 @@ def announce(run: Run, moment: Moment, text: str) -> None:
             run.messages.append(_sent(notification, whole, os.environ))
 
 
-def finish(run: Run) -> tuple[str, ...]:
+def finish(run: ReleaseRun) -> tuple[str, ...]:
     """Wait for what is on its way, each within its own time limit. What was not sent, in words."""
     messages, run.messages = run.messages, []
     failed = []
@@ -56,28 +56,28 @@ def finish(run: Run) -> tuple[str, ...]:
 _SENT: Final = "sent"
 
 
-def _sent(notification: Notification, text: str, environ: Mapping[str, str]) -> Message:
+def _sent(notification: Notification, text: str, environ: Mapping[str, str]) -> PendingNotification:
     deadline = time.monotonic() + notification.timeout_seconds
-    message = Message(notification, threading.Thread(), deadline)
+    message = PendingNotification(notification, threading.Thread(), deadline)
     # A daemon: a receiver that hangs must not keep the command from ending.
     message.thread = threading.Thread(target=_deliver, args=(message, text, environ), name="notification", daemon=True)
     message.thread.start()
     return message
 
 
-def _deliver(message: Message, text: str, environ: Mapping[str, str]) -> None:
+def _deliver(message: PendingNotification, text: str, environ: Mapping[str, str]) -> None:
     said = "no such sender"
     to = message.notification.to
     try:
         if to.startswith(("env:", "file:")):
-            to = resolved(to, environ, message.notification.send)
+            to = resolve_secret(to, environ, message.notification.send)
         for tries_left in (2, 1):
             try:
                 left = message.deadline - time.monotonic()
                 if left <= 0:
                     break
                 SENDERS[message.notification.send].send(to, text, left / tries_left)
-            except NotSent as error:
+            except NotificationNotSent as error:
                 said = str(error)
             else:
                 said = _SENT

@@ -17,7 +17,7 @@ from teal.ports.metrics import Counts
 from teal.record.model import Color, Record
 from teal.record.releases import PlannedStep
 from teal.release.analysis import Analysis, Judgement, overall
-from teal.release.context import Run, shares
+from teal.release.context import ReleaseRun, shares
 
 _MISSES: Final = 3  # looks at which processes were missing, new, or not counted: one may be a restart by the platform
 
@@ -34,10 +34,10 @@ class Undecided(NeedsHuman):
     code = "undecided"
 
 
-class Window:
+class CanaryWindow:
     """Counts of both colors since it was opened."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ReleaseRun) -> None:
         self._run = run
         self._start = {color: self._read(color) for color in self._colors()}
         self._requests = 0  # of the new color at the last look; fewer at the next one: a process began anew
@@ -91,10 +91,10 @@ class Window:
             return None
 
 
-def analyse(run: Run, step: PlannedStep) -> Iterator[Event]:
+def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """Compare for `analysis_seconds`; Failed ends it at once, Inconclusive pauses. Raises GateFailed, Undecided."""
     old = run.old or run.new  # a first release has no analysis in its plan
-    window, rules, clock = Window(run), run.target.rules, run.target.clock
+    window, rules, clock = CanaryWindow(run), run.target.rules, run.target.clock
     analysis = _analysis(run, window)
     analysis.begin_step()
     started = clock.monotonic()
@@ -114,9 +114,9 @@ def analyse(run: Run, step: PlannedStep) -> Iterator[Event]:
         run.lease.during(partial(_supplement, run, window, min(1.0, elapsed / rules.analysis_seconds)))
 
 
-def hold(run: Run, step: PlannedStep) -> Iterator[Event]:
+def hold(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """Watch the new color alone for the rollback window, against what the old one did before. Only Failed ends it. Raises GateFailed."""
-    window, rules, clock = Window(run), run.target.rules, run.target.clock
+    window, rules, clock = CanaryWindow(run), run.target.rules, run.target.clock
     analysis = _analysis(run, window)
     analysis.begin_step()
     started = clock.monotonic()
@@ -129,7 +129,7 @@ def hold(run: Run, step: PlannedStep) -> Iterator[Event]:
         _stop_if_bad(window, judged)
 
 
-def _analysis(run: Run, window: Window) -> Analysis:
+def _analysis(run: ReleaseRun, window: CanaryWindow) -> Analysis:
     """The release's one analysis: made at its first step, or anew by a releaser that resumes."""
     if run.analysis is None:
         steps = sum(1 for planned in run.plan.steps if planned.action in ("analyse", "pause", "hold"))
@@ -139,21 +139,28 @@ def _analysis(run: Run, window: Window) -> Analysis:
     return run.analysis
 
 
-def _pause(run: Run, step: PlannedStep, window: Window, judged: tuple[Judgement, ...]) -> Iterator[Event]:
+def _pause(run: ReleaseRun, step: PlannedStep, window: CanaryWindow, judged: tuple[Judgement, ...]) -> Iterator[Event]:
     """Keep the shares, and wait for samples or for a person."""
     thin = "; ".join(f"{one.gate}: {one.reason}" for one in judged if one.verdict == "Inconclusive")
     yield from _wait(run, step, window, f"paused, inconclusive: {thin}", {"exit_code": 4}, about=thin, until_successful=True)
 
 
-def wait_for_person(run: Run, step: PlannedStep, said: str, *, about: str) -> Iterator[Event]:
+def wait_for_person(run: ReleaseRun, step: PlannedStep, said: str, *, about: str) -> Iterator[Event]:
     """Keep the shares until a person decides; the gates are judged meanwhile. Raises Undecided, GateFailed."""
-    window = Window(run)
+    window = CanaryWindow(run)
     _analysis(run, window).begin_step()
     yield from _wait(run, step, window, said, {}, about=about, until_successful=False)
 
 
 def _wait(
-    run: Run, step: PlannedStep, window: Window, said: str, more: Mapping[str, int], *, about: str, until_successful: bool
+    run: ReleaseRun,
+    step: PlannedStep,
+    window: CanaryWindow,
+    said: str,
+    more: Mapping[str, int],
+    *,
+    about: str,
+    until_successful: bool,
 ) -> Iterator[Event]:
     """`teal resume` writes Progressing; a rollback moves the generation. Nobody decides: raises Undecided. A gate fails: GateFailed."""
     rules, clock, analysis = run.target.rules, run.target.clock, _analysis(run, window)
@@ -185,7 +192,7 @@ def phase(record: Record, name: str) -> Record:
     return record.model_copy(update={"release": record.release.model_copy(update={"phase": name})})
 
 
-def _stop_if_bad(window: Window, judged: tuple[Judgement, ...]) -> None:
+def _stop_if_bad(window: CanaryWindow, judged: tuple[Judgement, ...]) -> None:
     failed = [one for one in judged if one.verdict == "Failed"]
     if failed:
         raise GateFailed("; ".join(f"{one.gate}: {one.reason}" for one in failed), where="analysis", next="teal history")
@@ -193,7 +200,7 @@ def _stop_if_bad(window: Window, judged: tuple[Judgement, ...]) -> None:
         raise GateFailed(f"The new color does not stay up: {window.why}", where="analysis", next="teal logs app")
 
 
-def _supplement(run: Run, window: Window, progress: float) -> None:
+def _supplement(run: ReleaseRun, window: CanaryWindow, progress: float) -> None:
     """Send probes to a color that lags behind the minimum of samples at this point of the window: of every kind, or of streams alone."""
     rules = run.target.rules
     due = rules.minimum_samples * max(progress, 0.1)
@@ -211,7 +218,7 @@ def _supplement(run: Run, window: Window, progress: float) -> None:
     run.asked += rules.probes_per_poll
 
 
-def _told(run: Run, name: str, window: Window, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
+def _told(run: ReleaseRun, name: str, window: CanaryWindow, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
     try:
         seen = shares(run.target.traffic.read())
     except OperatorError:  # it is only shown here; whoever changes shares reads them back

@@ -21,7 +21,7 @@ TENANT_HOURS: Final = 6  # longer than a release with its analyses, a pause and 
 
 
 @dataclass
-class Run:
+class ReleaseRun:
     """One process's work on one release."""
 
     target: Target

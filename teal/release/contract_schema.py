@@ -16,7 +16,7 @@ from teal.release.schema import needs_old_schema
 def contract(target: Target, *, dry_run: bool = False) -> Iterator[Event]:
     """Run the migrations marked contract, from the active color's own image. Holds the lease, so that no release begins meanwhile.
 
-    Raises BadInput without an active color, Held or NeedsHuman when a release is not over or a color can not serve what would be left.
+    Raises BadInput without an active color, HeldByAnother or NeedsHuman when a release is not over or a color can not serve what would be left.
     """
     record, _ = target.store.read()
     refuse_unfinished(record, target.clock)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from teal.errors import BadInput, Held
+from teal.errors import BadInput, HeldByAnother
 from teal.events import Event
 from teal.ports.target import Target
 from teal.record.lease import change
 from teal.record.model import Freeze, Record
-from teal.record.person import who
+from teal.record.person import person_name
 
 
 def freeze(target: Target, message: str) -> Iterator[Event]:
@@ -18,7 +18,7 @@ def freeze(target: Target, message: str) -> Iterator[Event]:
         raise BadInput(
             "A freeze says why, for whoever wants to release", where="teal freeze", next='teal freeze -m "why, and until when"'
         )
-    made = Freeze(message=message.strip(), who=who(), since=target.clock.now())
+    made = Freeze(message=message.strip(), who=person_name(), since=target.clock.now())
     record, _ = change(target.store, lambda found: found.model_copy(update={"freeze": made}))
     yield Event("freeze", "ok", f"no release begins: {made.message}")
     if record.release is not None:
@@ -40,7 +40,7 @@ def unfreeze(target: Target) -> Iterator[Event]:
 
 
 def refuse_frozen(record: Record) -> None:
-    """Raises Held, with what the freeze says, while there is one."""
+    """Raises HeldByAnother, with what the freeze says, while there is one."""
     if (found := record.freeze) is not None:
-        raise Held(f"Releases are frozen: {found.message} ({found.who}, since {found.since:%Y-%m-%d %H:%M} UTC)",
+        raise HeldByAnother(f"Releases are frozen: {found.message} ({found.who}, since {found.since:%Y-%m-%d %H:%M} UTC)",
                    where="the release record", next="teal unfreeze, when the reason is over")  # fmt: skip

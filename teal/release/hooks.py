@@ -20,9 +20,9 @@ from contract.steering import Hook
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
-from teal.release.steering import resolved
-from teal.terminal.writer import plain
+from teal.release.context import ReleaseRun
+from teal.release.steering import resolve_secret
+from teal.terminal.writer import visible_text
 
 MOST_CHARACTERS: Final = 2_000  # of a hook's output; its end says what went wrong
 MOST_BYTES: Final = 65_536  # of an answer to a POST that are looked at
@@ -37,7 +37,7 @@ class HookFailed(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HookResult:
     """How a hook ended: `late` when its time was over; `text`: what it wrote, without orders for a terminal and without its secrets."""
 
     ok: bool
@@ -45,7 +45,7 @@ class Said:
     text: str
 
 
-def hooks_of(run: Run, step: PlannedStep, when: Literal["before", "after"]) -> Iterator[Event]:
+def hooks_of(run: ReleaseRun, step: PlannedStep, when: Literal["before", "after"]) -> Iterator[Event]:
     """Each hook of that step in the order of the file. Raises HookFailed."""
     for hook in run.steering.hooks:
         if hook.when != when or hook.step not in (step.action, step.name):
@@ -64,7 +64,7 @@ def hooks_of(run: Run, step: PlannedStep, when: Literal["before", "after"]) -> I
             yield Event(step.name, "progress", f"hook {hook.name} is done{text}")
 
 
-def document(run: Run, step: PlannedStep, hook: Hook) -> dict[str, Any]:
+def document(run: ReleaseRun, step: PlannedStep, hook: Hook) -> dict[str, Any]:
     """What a hook is told."""
     return {"hook": hook.name, "when": hook.when, "step": step.name, "percent": step.percent, "target": run.target.name,
             "release": run.plan.id, "color": run.new, "replaces": run.old, "image": run.plan.state.image, "label": run.plan.state.label}  # fmt: skip
@@ -72,20 +72,20 @@ def document(run: Run, step: PlannedStep, hook: Hook) -> dict[str, Any]:
 
 def perform(
     hook: Hook, told: Mapping[str, Any], environ: Mapping[str, str], keep: Callable[[], object], keep_seconds: float
-) -> Said:
+) -> HookResult:
     """Run it to its end or its timeout; `keep` is called meanwhile, and what that raises ends the hook too. Raises BadInput for a secret that
     is not there."""
-    secrets = {name: resolved(reference, environ, f"hook {hook.name}: {name}") for name, reference in hook.secrets.items()}
+    secrets = {name: resolve_secret(reference, environ, f"hook {hook.name}: {name}") for name, reference in hook.secrets.items()}
     body = json.dumps(told).encode()
     if hook.run:
         ok, late, raw = _command(hook, body, secrets, environ, keep, keep_seconds)
     else:
         post = hook.post or ""
         hidden = not post.startswith("http")
-        address = resolved(post, environ, f"hook {hook.name}: post") if hidden else post
+        address = resolve_secret(post, environ, f"hook {hook.name}: post") if hidden else post
         ok, late, raw = _posted(hook, address, body, secrets, keep, keep_seconds)
         secrets = {**secrets, **({"post": address} if hidden else {})}
-    return Said(ok, late, cleaned(raw, secrets.values()))
+    return HookResult(ok, late, cleaned(raw, secrets.values()))
 
 
 def cleaned(raw: bytes, secrets: Any = ()) -> str:
@@ -93,7 +93,7 @@ def cleaned(raw: bytes, secrets: Any = ()) -> str:
     text = raw.decode("utf-8", "replace")
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _MASK)
-    return plain(text.strip())[-MOST_CHARACTERS:]
+    return visible_text(text.strip())[-MOST_CHARACTERS:]
 
 
 def _command(hook: Hook, body: bytes, secrets: Mapping[str, str], environ: Mapping[str, str], keep: Callable[[], object],

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from teal.errors import AdminFailed
 
-FORMER: Final = "rehome"  # what images called `jobs transfer` until November 2026, with the same options and the same answer
+NAME_IN_OLDER_IMAGES: Final = "rehome"  # of `jobs transfer`, until November 2026, with the same options and the same answer
 
 Ask = Callable[..., list[dict[str, Any]]]
 
@@ -22,7 +22,7 @@ def transfer_jobs(ask: Ask, source: str, target: str) -> list[dict[str, Any]]:
         return ask("jobs", "transfer", *options)
     except AdminFailed as refused:
         if (
-            FORMER not in refused.what
+            NAME_IN_OLDER_IMAGES not in refused.what
         ):  # argparse lists the commands that there are: "invalid choice ... (choose from 'left', 'rehome')"
             raise
-        return ask("jobs", FORMER, *options)
+        return ask("jobs", NAME_IN_OLDER_IMAGES, *options)

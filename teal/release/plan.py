@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from teal.errors import NeedsHuman
-from teal.ports.target import Rules
+from teal.ports.target import ReleaseRules
 from teal.record.model import Color, Record, other
 from teal.record.releases import PlannedStep, ReleasePlan, plan_key
 from teal.release.steps.behaviour import BEHAVE
@@ -36,7 +36,7 @@ def idle(record: Record) -> Color:
     return other(record.active) if record.active else "blue"
 
 
-def planned_steps(record: Record, rules: Rules, *, reindex: bool) -> tuple[PlannedStep, ...]:
+def planned_steps(record: Record, rules: ReleaseRules, *, reindex: bool) -> tuple[PlannedStep, ...]:
     """The steps of a release into the idle color, in order."""
     return tuple(_script(Intent(idle(record), record.active, rules, reindex)))
 

@@ -36,7 +36,7 @@ class Finding:
 
 def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
     """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
-    mended the rest is looked at anew, because mending one often mends others. Raises Held while a releaser lives, and at the end NeedsHuman while the active color does not answer."""
+    mended the rest is looked at anew, because mending one often mends others. Raises HeldByAnother while a releaser lives, and at the end NeedsHuman while the active color does not answer."""
     seen: set[str] = set()
     while finding := next((one for one in _examined(target) if one.what not in seen), None):
         seen.add(finding.what)
@@ -45,7 +45,7 @@ def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
 
 
 def examine(target: Target) -> tuple[Finding, ...]:
-    """Everything found, worst first; changes nothing. Raises Held while a releaser lives."""
+    """Everything found, worst first; changes nothing. Raises HeldByAnother while a releaser lives."""
     return tuple(_examined(target))
 
 

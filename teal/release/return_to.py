@@ -13,7 +13,7 @@ from teal.events import Event
 from teal.ports.target import Image, Target
 from teal.record.lease import refuse_unfinished
 from teal.record.model import Record
-from teal.record.releases import Outcome, ReleasePlan, outcome_key, plan_key, read_kept, read_plan
+from teal.record.releases import ReleaseOutcome, ReleasePlan, outcome_key, plan_key, read_kept, read_plan
 from teal.release.rollback import rollback
 from teal.release.runner import ReleaseRequest, release
 from teal.release.schema import covers
@@ -62,7 +62,7 @@ def _served(target: Target, record: Record, id: str) -> ReleasePlan:
     active = record.active_state
     if active is not None and active.release_id == id:
         raise _refused(id, "it is the active one", "teal status")
-    outcome = read_kept(Outcome, target.store, outcome_key(id))
+    outcome = read_kept(ReleaseOutcome, target.store, outcome_key(id))
     if outcome is None:
         raise _refused(
             id, "how it ended was not written, so nobody knows whether it served", f"teal release --image {plan.state.image}"

@@ -42,7 +42,7 @@ FLOATS: Final = Numerics()
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class WindowCounts:
     """What both colors did between two looks: bad requests and all requests. `reference` is the active color."""
 
     bad: Number
@@ -61,7 +61,7 @@ class Bets:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SequentialTest:
     """Bets that began at different steps of a release share one capital, so that a fault that appears late is not hidden by a good
     beginning. `planned`: how many beginnings there will be; those still to come count as capital not yet bet."""
 
@@ -70,7 +70,7 @@ class Comparison:
     expected: Bets = Bets()  # what is known of the active color before the first window: only its two counts are used
 
 
-def begin(comparison: Comparison) -> Comparison:
+def begin(comparison: SequentialTest) -> SequentialTest:
     """A new step begins: one more series of bets starts from here. Beyond the planned ones nothing changes."""
     if len(comparison.begun) >= comparison.planned:
         return comparison
@@ -79,12 +79,12 @@ def begin(comparison: Comparison) -> Comparison:
     return replace(comparison, begun=(*comparison.begun, fresh))
 
 
-def advance(comparison: Comparison, block: Block, numerics: Numerics = FLOATS) -> Comparison:
+def advance(comparison: SequentialTest, block: WindowCounts, numerics: Numerics = FLOATS) -> SequentialTest:
     """The comparison after one more window of requests."""
     return replace(comparison, begun=tuple(_paid(bets, block, numerics) for bets in comparison.begun))
 
 
-def log_evidence(comparison: Comparison, numerics: Numerics = FLOATS) -> Number:
+def log_evidence(comparison: SequentialTest, numerics: Numerics = FLOATS) -> Number:
     """Logarithm of (at least) the capital: `level` is reached when this is `-log(level)` or more. Never above the true capital, because
     only the best bet is counted, at its share of the stake."""
     stake = math.log(comparison.planned * len(WORSENINGS))
@@ -99,7 +99,7 @@ def worse_than(share: Number, worsening: float) -> Number:
     return share + (1 - share) * worsening
 
 
-def _paid(bets: Bets, block: Block, numerics: Numerics) -> Bets:
+def _paid(bets: Bets, block: WindowCounts, numerics: Numerics) -> Bets:
     share = (bets.reference_bad + PRIOR_BAD) / (bets.reference_total + PRIOR_TOTAL)  # before this block: no bet knows its outcome
     everyone = block.total + block.reference_total
     weight = block.total / numerics.maximum(everyone, 1)
@@ -113,7 +113,7 @@ def _paid(bets: Bets, block: Block, numerics: Numerics) -> Bets:
     )
 
 
-def _payout(reference: Number, target: Number, weight: Number, block: Block, numerics: Numerics) -> Number:
+def _payout(reference: Number, target: Number, weight: Number, block: WindowCounts, numerics: Numerics) -> Number:
     """Logarithm of what a bet on these two shares is paid for a block, against the share that both would have in common."""
     common = (1 - weight) * reference + weight * target
     good, reference_good = block.total - block.bad, block.reference_total - block.reference_bad

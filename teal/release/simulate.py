@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teal.release.analysis import BUDGET, HISTORY_REQUESTS
-from teal.release.sequential import Bets, Block, Comparison, Numerics, advance, begin, log_evidence
+from teal.release.sequential import Bets, Numerics, SequentialTest, WindowCounts, advance, begin, log_evidence
 
 ARRAYS: Final = Numerics(np.log, np.maximum)
 LOOK_SECONDS: Final = 5.0
@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
+class SimulatedGate:
     """One kind of gate: its name and the share of bad requests of the active version."""
 
     name: str
@@ -46,15 +46,15 @@ class Simulated:
 
 
 GATES: Final = (
-    Simulated("errors", 0.001, 0.002),
-    Simulated("slow", 0.01, 0.01),
-    Simulated("empty retrieval", 0.05, 0.02),
-    Simulated("I don't know", 0.2, 0.02),
+    SimulatedGate("errors", 0.001, 0.002),
+    SimulatedGate("slow", 0.01, 0.01),
+    SimulatedGate("empty retrieval", 0.05, 0.02),
+    SimulatedGate("I don't know", 0.2, 0.02),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class SimulatedWindows:
     """Windows of every simulated release, one row a window: bad and all requests of the new and of the active color, and the step."""
 
     bad: Floats
@@ -65,7 +65,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SimulationOutcome:
     """`aborted`: the part of the releases that a rule stopped. `requests`: the median of the new color's until then; 0 when none was."""
 
     rule: str
@@ -73,7 +73,7 @@ class Outcome:
     requests: float
 
 
-def trace(releases: int, rate: float, share: float, worse: float, random: np.random.Generator) -> Trace:
+def trace(releases: int, rate: float, share: float, worse: float, random: np.random.Generator) -> SimulatedWindows:
     """`rate` requests a second; the new color's share of bad ones is `share + worse`."""
     looks = int(STEP_SECONDS / LOOK_SECONDS)
     step = np.repeat(np.arange(len(SHARES)), looks)
@@ -81,7 +81,7 @@ def trace(releases: int, rate: float, share: float, worse: float, random: np.ran
     size = (len(step), releases)
     total = random.poisson(mean, size)
     reference_total = random.poisson(rate * LOOK_SECONDS - mean, size)
-    return Trace(
+    return SimulatedWindows(
         random.binomial(total, min(1.0, share + worse)).astype(float),
         total.astype(float),
         random.binomial(reference_total, share).astype(float),
@@ -90,23 +90,29 @@ def trace(releases: int, rate: float, share: float, worse: float, random: np.ran
     )
 
 
-def betting(played: Trace, level: float, share: float) -> Floats:
+def betting(played: SimulatedWindows, level: float, share: float) -> Floats:
     """Requests of the new color until the sequential test stops the release; infinite where it never does. `share`: of bad requests that
     the active color had before, which its history tells."""
     releases = played.bad.shape[1]
     history = Bets(reference_bad=share * HISTORY_REQUESTS, reference_total=HISTORY_REQUESTS)
-    comparison, stopped, asked = Comparison(planned=len(SHARES), expected=history), np.full(releases, np.inf), np.zeros(releases)
+    comparison, stopped, asked = (
+        SequentialTest(planned=len(SHARES), expected=history),
+        np.full(releases, np.inf),
+        np.zeros(releases),
+    )
     for window in range(len(played.step)):
         if window == 0 or played.step[window] != played.step[window - 1]:
             comparison = begin(comparison)
-        block = Block(played.bad[window], played.total[window], played.reference_bad[window], played.reference_total[window])
+        block = WindowCounts(
+            played.bad[window], played.total[window], played.reference_bad[window], played.reference_total[window]
+        )
         comparison = advance(comparison, block, ARRAYS)
         asked += played.total[window]
         stopped = np.where(np.isinf(stopped) & (log_evidence(comparison, ARRAYS) >= -math.log(level)), asked, stopped)
     return stopped
 
 
-def fisher(played: Trace, level: float, early: float, margin: float, minimum: int = 100) -> Floats:
+def fisher(played: SimulatedWindows, level: float, early: float, margin: float, minimum: int = 100) -> Floats:
     """Fisher's exact test at each look of each step, with a stricter level before a step's last look, as `teal release` did before."""
     stopped = np.full(played.bad.shape[1], np.inf)
     for release in range(played.bad.shape[1]):
@@ -148,7 +154,7 @@ def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def argo(played: Trace, success: float = 0.95, failure_limit: int = 3) -> Floats:
+def argo(played: SimulatedWindows, success: float = 0.95, failure_limit: int = 3) -> Floats:
     """Argo Rollouts' example: the share of good requests every five minutes, failed once more than `failure_limit` checks were below `success`.
 
     Source: docs/features/analysis.md of argoproj/argo-rollouts. With steps of five minutes there are three checks, so that checks are made
@@ -164,7 +170,7 @@ def argo(played: Trace, success: float = 0.95, failure_limit: int = 3) -> Floats
     return stopped
 
 
-def kayenta(played: Trace, fraction: float = 0.25, confidence: float = 0.98) -> Floats:
+def kayenta(played: SimulatedWindows, fraction: float = 0.25, confidence: float = 0.98) -> Floats:
     """Kayenta's classifier on one value a minute and color, at the end of each step: "High" when the confidence interval of the shift lies
     above `fraction` of its estimate. Source: MannWhitneyClassifier and NetflixACAJudge of spinnaker/kayenta (0.25, 0.98).
 
@@ -193,7 +199,7 @@ def _normal_quantile(probability: float) -> float:
     return NormalDist().inv_cdf(probability)
 
 
-def rules(gate: Simulated, gates: int) -> tuple[tuple[str, Callable[[Trace], Floats]], ...]:
+def rules(gate: SimulatedGate, gates: int) -> tuple[tuple[str, Callable[[SimulatedWindows], Floats]], ...]:
     """Every rule by name. Ours divides the budget over all gates; Fisher's levels are those that it had."""
     return (
         ("teal: sequential", lambda played: betting(played, BUDGET / gates, gate.share)),
@@ -204,11 +210,11 @@ def rules(gate: Simulated, gates: int) -> tuple[tuple[str, Callable[[Trace], Flo
 
 
 def play(
-    gate: Simulated, rate: float, worse: float, releases: int, seed: int, *, slow_releases: int, gates: int
-) -> Iterator[Outcome]:
+    gate: SimulatedGate, rate: float, worse: float, releases: int, seed: int, *, slow_releases: int, gates: int
+) -> Iterator[SimulationOutcome]:
     """Every rule on the same traces. Fisher's test is not written for arrays: it judges the first `slow_releases` of them."""
     played = trace(releases, rate, gate.share, worse, np.random.default_rng(seed))
-    few = Trace(
+    few = SimulatedWindows(
         played.bad[:, :slow_releases],
         played.total[:, :slow_releases],
         played.reference_bad[:, :slow_releases],
@@ -218,11 +224,11 @@ def play(
     for name, rule in rules(gate, gates):
         stopped = rule(few if name.startswith("Fisher") else played)
         ended = stopped[np.isfinite(stopped)]
-        yield Outcome(name, len(ended) / len(stopped), float(np.median(ended)) if len(ended) else 0.0)
+        yield SimulationOutcome(name, len(ended) / len(stopped), float(np.median(ended)) if len(ended) else 0.0)
 
 
 def smallest(
-    gate: Simulated, rate: float, releases: int, seed: int, *, slow_releases: int, gates: int
+    gate: SimulatedGate, rate: float, releases: int, seed: int, *, slow_releases: int, gates: int
 ) -> dict[str, tuple[float, float]]:
     """For each rule the smallest of `WORSE` that it finds in nine of ten releases, and after how many requests; absent when it finds none."""
     found: dict[str, tuple[float, float]] = {}

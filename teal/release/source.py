@@ -8,17 +8,17 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from teal.record.source import Source
+from teal.record.source import ReleaseSource
 
 LOCK: Final = "requirements.lock"
 GIT_SECONDS: Final = 10.0  # `git status` of a large tree on a cold disk
 _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
-def source_of(tree: Path) -> Source:
+def source_of(tree: Path) -> ReleaseSource:
     """Of a tree as it is now; what cannot be read is left empty. On GitHub the branch is the run's: its checkout has none."""
     commit = _git(tree, "rev-parse", "HEAD") if tree.is_dir() else ""
-    return Source(
+    return ReleaseSource(
         commit=commit,
         dirty=bool(commit and _git(tree, "status", "--porcelain")),
         branch=(commit and _git(tree, "branch", "--show-current")) or os.environ.get("GITHUB_REF_NAME", ""),

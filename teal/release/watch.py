@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from teal.errors import BadInput
 from teal.events import Event
 from teal.ports.target import Target
-from teal.record.releases import Outcome, outcome_key, read_kept, read_plan
+from teal.record.releases import ReleaseOutcome, outcome_key, read_kept, read_plan
 from teal.release.context import shares
 
 OUTCOME_SECONDS = 10.0  # between the record's last change and the outcome beside it: one write to the store
@@ -38,7 +38,7 @@ def watch(target: Target) -> Iterator[Event]:
 
 def _end(target: Target, id: str) -> Event:
     deadline = target.clock.monotonic() + OUTCOME_SECONDS
-    while (outcome := read_kept(Outcome, target.store, outcome_key(id))) is None:
+    while (outcome := read_kept(ReleaseOutcome, target.store, outcome_key(id))) is None:
         if target.clock.monotonic() >= deadline:
             return Event("done", "warn", f"{id} is over, and how it ended was not written")
         target.clock.sleep(target.rules.poll_seconds)

@@ -14,7 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contract.watchdog import END_SECONDS, NOBODY, Users, given_back, is_promoted, is_unheld, patience_seconds, reason
+from contract.watchdog import (
+    END_SECONDS,
+    NOBODY,
+    UserOutcomes,
+    given_back,
+    is_promoted,
+    is_unheld,
+    patience_seconds,
+    reason_to_return,
+)
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.metrics.gates import ERRORS, REQUESTS
@@ -39,9 +48,9 @@ class Watchdog:
 
     target: Target
     unheld: tuple[int, float] | None = None  # the generation that nobody holds, and since when (monotonic seconds)
-    before: Users = NOBODY  # the active color's users, until the release that is under way began
+    before: UserOutcomes = NOBODY  # the active color's users, until the release that is under way began
     release: str = ""  # whose users `recent` counts
-    recent: deque[tuple[float, Users]] = field(default_factory=deque)
+    recent: deque[tuple[float, UserOutcomes]] = field(default_factory=deque)
     pause: float = 0.0
     not_until: float = 0.0
 
@@ -53,7 +62,7 @@ class Watchdog:
             self.unheld, self.release, self.pause = None, "", 0.0
             return
         said, share = _said(record), self.target.traffic.read().of(record.release.target)
-        if why := reason(said, share, self.target.clock.now(), self._lately(record, now), self.before):
+        if why := reason_to_return(said, share, self.target.clock.now(), self._lately(record, now), self.before):
             yield from self._give_back(record, why)
             return
         if not is_unheld(said, self.target.clock.now()):
@@ -101,7 +110,7 @@ class Watchdog:
         else:
             yield from rollback(self.target, note="watchdog: its releaser was gone")
 
-    def _lately(self, record: Record, now: float) -> Users:
+    def _lately(self, record: Record, now: float) -> UserOutcomes:
         """The active color's users of the last seconds. The first look at a release keeps what they had before it."""
         if record.active is None or not self._is_serving(record):
             return NOBODY
@@ -120,15 +129,15 @@ class Watchdog:
             self.recent.popleft()
         last = self.recent[-1][1]
         first = self.recent[0][1]
-        return Users(max(0, last.failed - first.failed), max(0, last.asked - first.asked))
+        return UserOutcomes(max(0, last.failed - first.failed), max(0, last.asked - first.asked))
 
     def _is_serving(self, record: Record) -> bool:
         """Whether the release is one whose traffic can be given back because of its users: not undone, not promoted."""
         return record.release is not None and record.release.phase != "RollingBack" and not is_promoted(_said(record))
 
 
-def _users(counts: Counts) -> Users:
-    return Users(counts.get(ERRORS.name, 0), counts.get(REQUESTS.name, 0))
+def _users(counts: Counts) -> UserOutcomes:
+    return UserOutcomes(counts.get(ERRORS.name, 0), counts.get(REQUESTS.name, 0))
 
 
 def _said(record: Record) -> Mapping[str, Any]:

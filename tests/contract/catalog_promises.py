@@ -23,7 +23,9 @@ def submission(content: str, collection: str = "default", **fields: Any) -> docu
     return documents.Submission(body=content.encode(), collection=collection, content_sha256=digest, **values)
 
 
-def accept(catalog: Catalog, content: str, *, key: str | None = None, key_id: str = "k", **fields: Any) -> documents.Accepted:
+def accept(
+    catalog: Catalog, content: str, *, key: str | None = None, key_id: str = "k", **fields: Any
+) -> documents.AcceptedDocument:
     with catalog.write() as session:
         return documents.accept(session, submission(content, **fields), key_id=key_id, idempotency_key=key)
 

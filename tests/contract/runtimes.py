@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
-from teal.aws.runtime import PulumiFailed, PulumiRuntime
+from teal.aws.runtime import PulumiOperationFailed, PulumiRuntime
 from teal.laptop import supervisor
 from teal.laptop.runtime import SupervisorRuntime
 from teal.ports.runtime import Runtime
@@ -95,7 +95,7 @@ class Engined:
             for child in psutil.Process().children():
                 if f"dev-{color}" in child.cmdline():
                     child.kill()
-        with pytest.raises(PulumiFailed):
+        with pytest.raises(PulumiOperationFailed):
             list(events)
 
 

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.search.port import Filters, Passage, Query, SearchWriter
+from app.search.port import Filters, Passage, SearchQuery, SearchWriter
 from tests.contract.conftest import Engine
 from tests.contract.test_search_contract import vector
 
@@ -37,7 +37,7 @@ filters = st.builds(
     metadata=st.just(()) | st.sampled_from([(("part", word),) for word in WORDS]),
 )
 queries = st.builds(
-    Query,
+    SearchQuery,
     text=st.none()
     | st.lists(st.sampled_from([*WORDS, "collection", "red", "OR", '"', "*"]), min_size=1, max_size=4).map(" ".join),
     vector=st.none() | st.tuples(st.integers(0, 3), st.integers(0, 9)).map(lambda pair: vector(1, *pair)),
@@ -56,7 +56,7 @@ def test_no_query_finds_a_passage_outside_of_its_collections(engine: Engine, wri
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
     @given(query=queries)
-    def each(query: Query) -> None:
+    def each(query: SearchQuery) -> None:
         nonlocal found
         candidates = loop.run_until_complete(reader.candidates(query))
         ids = {*candidates.lexical, *candidates.semantic}

@@ -19,7 +19,7 @@ from app.errors import IndexMismatch, PassageRefused, SearchUnavailable
 from app.search.elasticsearch.connection import client_options
 from app.search.elasticsearch.reader import ElasticsearchReader
 from app.search.elasticsearch.writer import ElasticsearchWriter
-from app.search.port import Filters, Query
+from app.search.port import Filters, SearchQuery
 from app.settings import Settings
 from tests.contract.conftest import STAMP
 from tests.contract.test_search_contract import passage, vector
@@ -68,9 +68,9 @@ async def test_both_lists_take_one_round_trip_and_the_texts_another(elasticsearc
     writer.refresh()
     async with counting_proxy(elasticsearch_url) as (url, seen):
         reader = ElasticsearchReader(settings.model_copy(update={"elasticsearch_url": url}), STAMP)
-        await reader.candidates(Query("tide", vector(1), 10))  # the first one also reads the stamp
+        await reader.candidates(SearchQuery("tide", vector(1), 10))  # the first one also reads the stamp
         seen.clear()
-        found = await reader.candidates(Query("tide", vector(1), 100, Filters(collections=("default",))))
+        found = await reader.candidates(SearchQuery("tide", vector(1), 100, Filters(collections=("default",))))
         assert list(found.lexical) == list(found.semantic) == ["d:0"]
         assert (await reader.passages(["d:0"]))["d:0"].text == "a tide table"
         assert [line.partition("?")[0].split()[:2] for line in seen] == [
@@ -107,7 +107,7 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
     writer.put([passage(f"d{number}", vector=one) for number, one in enumerate(vectors)])
     writer.refresh()
     reader = ElasticsearchReader(settings, STAMP)
-    found = (await reader.candidates(Query(None, vectors[0], 10))).semantic
+    found = (await reader.candidates(SearchQuery(None, vectors[0], 10))).semantic
     assert next(iter(found)) == "d0:0"
     exact = [float(vectors[0] @ vectors[int(one.removeprefix("d").removesuffix(":0"))]) for one in found]
     assert list(found.values()) == pytest.approx(exact, abs=1e-3)
@@ -126,7 +126,7 @@ async def test_an_alias_that_moves_to_another_models_index_is_noticed(elasticsea
     for one in (writer, second):
         one.put([passage("d")])
         one.refresh()
-    assert (await reader.candidates(Query("tide", vector(1), 10))).semantic
+    assert (await reader.candidates(SearchQuery("tide", vector(1), 10))).semantic
     with Elasticsearch(elasticsearch_url) as client:
         moved = [
             {"remove": {"index": f"{settings.index}-000001", "alias": settings.index}},
@@ -134,7 +134,7 @@ async def test_an_alias_that_moves_to_another_models_index_is_noticed(elasticsea
         ]
         client.indices.update_aliases(actions=moved)
     with pytest.raises(IndexMismatch, match="another"):
-        await reader.candidates(Query("tide", vector(1), 10))
+        await reader.candidates(SearchQuery("tide", vector(1), 10))
     await reader.close()
     for one, its in ((writer, settings), (second, other)):
         one.close()
@@ -240,7 +240,7 @@ async def test_a_busy_engine_is_asked_again_within_the_deadline() -> None:
     busy = {"responses": [{"status": 429, "error": {"reason": "queue full"}}]}
     async with scripted_engine((200, mapping), (200, busy), (503, {}), (200, nothing)) as (url, bodies):
         reader = ElasticsearchReader(settings_for(url), STAMP)
-        assert not (await reader.candidates(Query("tide", None, 10))).lexical
+        assert not (await reader.candidates(SearchQuery("tide", None, 10))).lexical
         assert len(bodies) == 4
         assert reader.breaker.state == "closed"
         await reader.close()
@@ -252,12 +252,12 @@ async def test_an_engine_that_hangs_is_given_up_at_the_deadline_and_then_left_al
         for _ in range(5):
             start = time.monotonic()
             with pytest.raises(SearchUnavailable):
-                await reader.candidates(Query("tide", None, 10))
+                await reader.candidates(SearchQuery("tide", None, 10))
             assert time.monotonic() - start < 1.0
         assert reader.breaker.state == "open"
         asked = len(bodies)
         with pytest.raises(SearchUnavailable, match="pause") as refused:
-            await reader.candidates(Query("tide", None, 10))
+            await reader.candidates(SearchQuery("tide", None, 10))
         assert len(bodies) == asked
         assert refused.value.retry_after_seconds == 5
         await reader.close()

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from teal.record.file import KEPT, FileStore, StoreFailed
 from teal.record.model import LostRace, Record, Store
-from teal.record.s3 import S3Store, client_config
+from teal.record.s3 import S3RecordStore, client_config
 from tests.services import aws_server
 
 
@@ -43,7 +43,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     client, bucket = server.client("s3", client_config()), f"t{uuid4().hex}"
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws_server.REGION})
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return Place({"kind": "s3", "url": server.url, "bucket": bucket}, lambda: S3Store(client, bucket, "teal/"), client)
+    return Place({"kind": "s3", "url": server.url, "bucket": bucket}, lambda: S3RecordStore(client, bucket, "teal/"), client)
 
 
 def test_a_store_that_was_never_written_holds_a_fresh_record(place: Place) -> None:
@@ -173,9 +173,9 @@ class _Stumbling:
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
 def test_s3_conflict_is_tried_again_and_a_lost_answer_is_not_a_lost_race(place: Place) -> None:
     bucket = place.spec["bucket"]
-    store = S3Store(_Stumbling(place.client, conflicts=2), bucket, "teal/")  # type: ignore[arg-type]
+    store = S3RecordStore(_Stumbling(place.client, conflicts=2), bucket, "teal/")  # type: ignore[arg-type]
     stamp = store.write(Record(generation=1), expected=store.read()[1])
-    store = S3Store(_Stumbling(place.client, lose_answers=1), bucket, "teal/")  # type: ignore[arg-type]
+    store = S3RecordStore(_Stumbling(place.client, lose_answers=1), bucket, "teal/")  # type: ignore[arg-type]
     stamp = store.write(Record(generation=2), expected=stamp)
     assert place.open().read() == (Record(generation=2), stamp)
 
@@ -186,4 +186,4 @@ def test_s3_that_does_not_answer_is_an_error_in_words(aws: aws_server.AwsServer)
 
     nobody = aws_server.AwsServer(f"http://127.0.0.1:{free_port()}").client("s3", client_config())
     with pytest.raises(StoreFailed, match="did not answer"):
-        S3Store(nobody, "anywhere").read()
+        S3RecordStore(nobody, "anywhere").read()

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import IndexMismatch, SearchUnavailable
 from app.models.port import Stamp, Vector
-from app.search.port import Candidates, Filters, Passage, Query, SearchWriter
+from app.search.port import Candidates, Filters, Passage, SearchQuery, SearchWriter
 from tests.contract.conftest import STAMP, Engine
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def store(writer: SearchWriter, *passages: Passage) -> None:
     writer.refresh()
 
 
-async def find(engine: Engine, query: Query) -> Candidates:
+async def find(engine: Engine, query: SearchQuery) -> Candidates:
     reader = engine.reader()
     try:
         return await reader.candidates(query)
@@ -42,7 +42,7 @@ async def find(engine: Engine, query: Query) -> Candidates:
 
 
 async def words(engine: Engine, text: str, limit: int = 10, filters: Filters | None = None) -> Mapping[str, float]:
-    return (await find(engine, Query(text, None, limit, filters or Filters()))).lexical
+    return (await find(engine, SearchQuery(text, None, limit, filters or Filters()))).lexical
 
 
 async def read(engine: Engine, *passage_ids: str) -> Mapping[str, Passage]:
@@ -64,7 +64,7 @@ async def test_both_lists_come_best_first_with_raw_scores(engine: Engine, writer
         passage("far", text="the moon over a long road with many other words beside it", vector=vector(0.2, 1)),
         passage("none", text="harbour", vector=vector(-1)),
     )
-    found = await find(engine, Query("moon", vector(1), 10))
+    found = await find(engine, SearchQuery("moon", vector(1), 10))
     assert ids(found.lexical) == ["near:0", "far:0"]
     assert found.lexical["near:0"] > found.lexical["far:0"] > 0
     assert ids(found.semantic) == ["near:0", "far:0", "none:0"]
@@ -102,8 +102,8 @@ async def test_passages_are_read_by_id_and_what_is_gone_is_left_out(engine: Engi
 
 async def test_a_list_that_is_not_asked_for_is_empty(engine: Engine, writer: SearchWriter) -> None:
     store(writer, passage("d"))
-    assert not (await find(engine, Query("tide", None, 10))).semantic
-    assert not (await find(engine, Query(None, vector(1), 10))).lexical
+    assert not (await find(engine, SearchQuery("tide", None, 10))).semantic
+    assert not (await find(engine, SearchQuery(None, vector(1), 10))).lexical
 
 
 async def test_words_are_found_in_other_forms_and_in_the_title(engine: Engine, writer: SearchWriter) -> None:
@@ -130,7 +130,7 @@ async def test_putting_twice_is_putting_once_and_the_last_wins(engine: Engine, w
     assert writer.count() == writer.count("d") == 1
     assert not await words(engine, "wording")
     assert ids(await words(engine, "phrase")) == ["d:0"]
-    found = await find(engine, Query(None, vector(0, 0, 1), 10))
+    found = await find(engine, SearchQuery(None, vector(0, 0, 1), 10))
     assert ids(found.semantic) == ["d:0"]
     assert found.semantic["d:0"] == pytest.approx(1.0, abs=0.02)
 
@@ -140,7 +140,7 @@ async def test_a_shorter_revision_leaves_no_passage_behind(engine: Engine, write
     assert writer.delete_document("d", keep_below=2) == 10
     writer.refresh()
     assert sorted(ids(await words(engine, "tide", 100))) == ["d:0", "d:1", "other:0"]
-    assert sorted(ids((await find(engine, Query(None, vector(1), 100))).semantic)) == ["d:0", "d:1", "other:0"]
+    assert sorted(ids((await find(engine, SearchQuery(None, vector(1), 100))).semantic)) == ["d:0", "d:1", "other:0"]
 
 
 async def test_deleting_finds_what_was_put_a_moment_ago(writer: SearchWriter) -> None:
@@ -177,7 +177,7 @@ async def test_filters_hold_before_the_limit(engine: Engine, writer: SearchWrite
         Filters(metadata=(("a.b", "*"), ("lang", "en"))),
         Filters(collections=("small",), document_ids=("wanted", "crowd1"), metadata=(("lang", "en"),)),
     ):
-        found = await find(engine, Query("tide", vector(1), 3, filters))
+        found = await find(engine, SearchQuery("tide", vector(1), 3, filters))
         assert (ids(found.lexical), ids(found.semantic)) == (["wanted:0"], ["wanted:0"]), filters
 
 
@@ -196,14 +196,14 @@ async def test_filters_hold_before_the_limit(engine: Engine, writer: SearchWrite
 )
 async def test_filters_nothing_fits_find_nothing(engine: Engine, writer: SearchWriter, filters: Filters) -> None:
     store(writer, passage("d", metadata={"lang": "en"}))
-    found = await find(engine, Query("tide", vector(1), 10, filters))
+    found = await find(engine, SearchQuery("tide", vector(1), 10, filters))
     assert (ids(found.lexical), ids(found.semantic)) == ([], [])
 
 
 async def test_many_document_ids_are_one_filter(engine: Engine, writer: SearchWriter) -> None:
     store(writer, passage("d"))
     many = Filters(document_ids=(*(f"absent{number}" for number in range(5_000)), "d"))
-    found = await find(engine, Query("tide", vector(1), 10, many))
+    found = await find(engine, SearchQuery("tide", vector(1), 10, many))
     assert (ids(found.lexical), ids(found.semantic)) == (["d:0"], ["d:0"])
 
 
@@ -230,14 +230,14 @@ async def test_no_text_of_a_document_breaks_the_index(engine: Engine, writer: Se
 
 async def test_a_passage_without_a_vector_is_found_by_words_and_gets_one_later(engine: Engine, writer: SearchWriter) -> None:
     store(writer, passage("d", vector=None), passage("e", text="moon"))
-    found = await find(engine, Query("tide", vector(1), 10))
+    found = await find(engine, SearchQuery("tide", vector(1), 10))
     assert (ids(found.lexical), ids(found.semantic)) == (["d:0"], ["e:0"])
     reader = engine.reader()
     assert ((await reader.status()).passages, (await reader.status()).vectors) == (2, 1)
     store(writer, passage("d"))
     assert (await reader.status()).vectors == 2
     await reader.close()
-    assert sorted(ids((await find(engine, Query(None, vector(1), 10))).semantic)) == ["d:0", "e:0"]
+    assert sorted(ids((await find(engine, SearchQuery(None, vector(1), 10))).semantic)) == ["d:0", "e:0"]
 
 
 async def test_status_counts_and_names_the_model(engine: Engine, writer: SearchWriter) -> None:
@@ -259,9 +259,9 @@ async def test_another_models_index_is_refused(engine: Engine, writer: SearchWri
         writer.ensure(other)
     reader = engine.reader(other)
     with pytest.raises(IndexMismatch, match="test-model"):
-        await reader.candidates(Query("tide", None, 10))
+        await reader.candidates(SearchQuery("tide", None, 10))
     with pytest.raises(IndexMismatch):
-        await engine.reader().candidates(Query(None, np.ones(5, dtype=np.float32), 10))
+        await engine.reader().candidates(SearchQuery(None, np.ones(5, dtype=np.float32), 10))
     await reader.close()
 
 
@@ -270,7 +270,7 @@ async def test_without_a_model_every_index_is_searched_by_words(engine: Engine, 
     off = Stamp("none", "none", 0)
     writer.ensure(off)
     reader = engine.reader(off)
-    assert ids((await reader.candidates(Query("tide", None, 10))).lexical) == ["d:0"]
+    assert ids((await reader.candidates(SearchQuery("tide", None, 10))).lexical) == ["d:0"]
     await reader.close()
 
 
@@ -279,7 +279,7 @@ async def test_an_index_made_without_a_model_takes_words_only(engine: Engine) ->
     writer.ensure(Stamp("none", "none", 0))
     store(writer, passage("d", vector=None))
     reader = engine.reader(Stamp("none", "none", 0))
-    assert ids((await reader.candidates(Query("tide", vector(1), 10))).lexical) == ["d:0"]
+    assert ids((await reader.candidates(SearchQuery("tide", vector(1), 10))).lexical) == ["d:0"]
     assert (await reader.status()).vectors == 0
     await reader.close()
     with pytest.raises(IndexMismatch):
@@ -298,13 +298,13 @@ async def test_ensure_again_changes_nothing(engine: Engine, writer: SearchWriter
 async def test_a_reader_before_the_first_index_says_what_is_missing(engine: Engine) -> None:
     reader = engine.reader()
     with pytest.raises(SearchUnavailable, match="yet"):
-        await reader.candidates(Query("tide", vector(1), 10))
+        await reader.candidates(SearchQuery("tide", vector(1), 10))
     with pytest.raises(SearchUnavailable, match="yet"):
         await reader.status()
     writer = engine.writer()
     writer.ensure(STAMP)
     store(writer, passage("d"))
-    assert ids((await reader.candidates(Query("tide", None, 10))).lexical) == ["d:0"]
+    assert ids((await reader.candidates(SearchQuery("tide", None, 10))).lexical) == ["d:0"]
     writer.close()
     await reader.close()
 
@@ -315,7 +315,7 @@ async def test_an_engine_that_is_not_there_is_said_quickly(name: str, dead_engin
     for _ in range(8):  # more than opens the breaker
         start = time.monotonic()
         with pytest.raises(SearchUnavailable):
-            await reader.candidates(Query("tide", vector(1), 10))
+            await reader.candidates(SearchQuery("tide", vector(1), 10))
         assert time.monotonic() - start < 2.5  # the deadline of a search, 2 s, and a slow machine
     await reader.close()
 

@@ -18,8 +18,8 @@ from infra.evaluation.evaluate import ROOT
 from teal.aws import runtime as pulumi
 from teal.aws.jobs import JobSettings
 from teal.aws.pulumi import operation
-from teal.aws.runtime import PulumiFailed, PulumiRuntime, ServiceProgram
-from teal.errors import Held
+from teal.aws.runtime import PulumiOperationFailed, PulumiRuntime, ServiceProgram
+from teal.errors import HeldByAnother
 from teal.events import Event
 from teal.record.model import Color, ColorState
 from tests.engine.conftest import Engine
@@ -100,7 +100,7 @@ def test_a_color_that_never_was_has_nothing_to_retire_or_to_mend(runtime: Pulumi
 
 
 def test_what_the_program_refuses_is_said_in_its_words_and_the_color_can_be_made_after(runtime: PulumiRuntime) -> None:
-    with pytest.raises(PulumiFailed, match="image") as caught:
+    with pytest.raises(PulumiOperationFailed, match="image") as caught:
         ended(runtime.deploy("green", state("r-3", image="no-digest")))
     assert caught.value.next == "teal repair"
     assert ended(runtime.deploy("green", state("r-3"))).state == "ok"
@@ -109,7 +109,7 @@ def test_what_the_program_refuses_is_said_in_its_words_and_the_color_can_be_made
 def test_an_operation_that_was_cut_off_is_found_and_mended(runtime: PulumiRuntime) -> None:
     assert runtime.pending("green") == ()
     _cut_off(_backend(runtime), f"{STACK}-green")
-    with pytest.raises(Held) as caught:
+    with pytest.raises(HeldByAnother) as caught:
         ended(runtime.deploy("green", state("r-4")))
     assert caught.value.next == "teal repair"
     assert runtime.pending("green") == ("locked by releaser@gone (pid 1) since 2026-11-22T00:00:00Z", "creating web")
@@ -145,7 +145,7 @@ def test_ending_a_color_waits_for_the_operation_that_it_undoes(runtime: PulumiRu
     lock.unlink()
     assert ended(events).state == "ok"
     _locked(_backend(runtime), f"{STACK}-green")
-    with pytest.raises(Held):
+    with pytest.raises(HeldByAnother):
         list(replace(runtime, wait_seconds=0.0).retire("green"))
     ended(runtime.mend("green"))
     assert runtime.pending("green") == ()

@@ -49,7 +49,7 @@ def checked(workspace: Workspace, *allowed: str) -> tuple[list[Event], PlanRefus
     cli = PulumiCli(workspace.folder, workspace.environment["PULUMI_BACKEND_URL"], workspace.environment)
     seen: list[Event] = []
     try:
-        seen.extend(plan.run(workspace.folder, STACK, cli, plan.Accepted(allowed), workspace.folder / "plan.json"))
+        seen.extend(plan.run(workspace.folder, STACK, cli, plan.AcceptedRisks(allowed), workspace.folder / "plan.json"))
     except PlanRefused as refused:
         return seen, refused
     return seen, None

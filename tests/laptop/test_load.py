@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.measured import Result
+from loadtests.measured import LoadTestResult
 from teal.ports.target import GOLDEN
 from tests.services.ports import free_port
 from tests.services.releasing import ReleaseStack
@@ -91,7 +91,7 @@ def test_a_clean_run_is_exit_0_over_https_with_shares_and_cpu_seen(stack: Releas
     code, rows = load(stack, tmp_path, LENIENT)
     assert code == 0, rows[-3:]
     assert rows[-1]["outcome"] == "kept"
-    found = Result.model_validate_json((tmp_path / "result.json").read_bytes())
+    found = LoadTestResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert found.failures == []
     assert found.totals["document, findable"].requests >= 1
     assert found.seen[-1].weights == {"blue": 100, "green": 0}

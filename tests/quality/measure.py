@@ -22,7 +22,7 @@ from app.models.port import Vector
 from app.models.registry import LOCAL_MODELS
 from app.search.engines import open_reader, open_writer
 from app.search.fuse import convex, ranks
-from app.search.port import Candidates, Passage, Query
+from app.search.port import Candidates, Passage, SearchQuery
 from app.settings import Settings
 from tests.quality.cacm import Collection, load, ndcg, recall
 from tests.quality.reciprocal_rank import reciprocal_rank
@@ -69,7 +69,7 @@ async def candidate_lists(
         writer.put(passages[start : start + 500])
     writer.refresh()
     reader = open_reader(settings)
-    found = {key: await reader.candidates(Query(data.queries[key], vector, limit)) for key, vector in queries.items()}
+    found = {key: await reader.candidates(SearchQuery(data.queries[key], vector, limit)) for key, vector in queries.items()}
     await reader.close()
     writer.close()
     return found

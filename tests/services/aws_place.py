@@ -31,7 +31,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from teal.client.entry import Entry
+from teal.client.entry import ColorEndpoint
 from teal.metrics.gates import GATES, counters
 from teal.ports.traffic import Weights
 from teal.record.model import COLORS, Color, ColorState
@@ -172,7 +172,7 @@ class Place:
         color = next((color for color in COLORS if secret == f"probe-{color}"), None)
         if color is None or not request.headers.get("Authorization", "").startswith("Bearer "):
             return httpx.Response(403, json={"title": "no way in"})
-        return serve(self.world, Entry("", {"X-Color": color}), request)
+        return serve(self.world, ColorEndpoint("", {"X-Color": color}), request)
 
     def _prometheus(self, request: httpx.Request) -> httpx.Response:
         """Counts of what users met since the last question, by the shares of now."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from teal.client.entry import PROBE_HEADER, Entry
+from teal.client.entry import PROBE_HEADER, ColorEndpoint
 from teal.laptop import caddyfile
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, prepare
@@ -87,7 +87,7 @@ def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ..
         threading.Thread(target=server.serve_forever, daemon=True).start()
     secrets: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
     url = f"https://localhost:{state.ports.public}"
-    entries = {color: Entry(url, {PROBE_HEADER: secrets[color]}, str(home.ca)) for color in COLORS}
+    entries = {color: ColorEndpoint(url, {PROBE_HEADER: secrets[color]}, str(home.ca)) for color in COLORS}
     traffic = CaddyTraffic(home.traffic, entries)
     traffic.set(all_to("blue"))
     configuration = home.conf / "Caddyfile"

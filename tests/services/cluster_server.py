@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from teal.aws.kubernetes import Cluster
+from teal.aws.kubernetes import KubernetesClient
 
 
 @dataclass
@@ -22,9 +22,9 @@ class ClusterServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)  # status codes that the next reads get
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> KubernetesClient:
         transport = httpx.MockTransport(self.answer)
-        return Cluster(httpx.Client(transport=transport, base_url="https://cluster.example"), "teal-prod")
+        return KubernetesClient(httpx.Client(transport=transport, base_url="https://cluster.example"), "teal-prod")
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path

@@ -1,115 +1,28 @@
-"""A real Elasticsearch for tests: one node on loopback, from the zip of Maven's integ-test distribution."""
+"""A real Elasticsearch for tests: the benchmarks' node, on ports that the tests of this machine keep apart."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-import urllib.error
-import urllib.request
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loadtests.bench import elasticsearch_node
+from loadtests.bench.elasticsearch_node import CONFIGURATION, archive, environment
 from tests.services.ports import free_port
 
-MAVEN_ZIP = "repository/org/elasticsearch/distribution/integ-test-zip/elasticsearch/8.19.21/elasticsearch-8.19.21.zip"
-
-BOOT_SECONDS = 120  # 20 s alone on two cores; CI machines are slower
-STOP_SECONDS = 20
-CONFIGURATION = """\
-cluster.name: teal-test
-discovery.type: single-node
-network.host: 127.0.0.1
-http.port: {port}
-transport.port: {transport}
-path.data: {home}/data
-path.logs: {home}/logs
-xpack.security.enabled: false
-cluster.routing.allocation.disk.threshold_enabled: false
-action.destructive_requires_name: false
-path.repo: {home}/snapshots
-"""
-
-
-def archive() -> Path:
-    """Where the fetched program lies, or would lie: TEAL_ELASTICSEARCH_ZIP, else the local Maven repository."""
-    default = Path(os.environ.get("M2_REPO", Path.home() / ".m2")) / MAVEN_ZIP
-    return Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", default))
+__all__ = ["CONFIGURATION", "archive", "environment", "start"]
 
 
 @contextmanager
-def start(archive: Path, work: Path) -> Iterator[str]:
-    """Unpacks, boots and yields the address; stops the node at the end. As root it runs as `nobody`, since it refuses root."""
-    root = os.geteuid() == 0
-    home = Path(
-        tempfile.mkdtemp(prefix="teal-elasticsearch-", dir=None if root else work)
-    )  # pytest's folders are closed to `nobody`
-    try:
-        with zipfile.ZipFile(archive) as bundle:
-            bundle.extractall(home)
-        (home / "tmp").mkdir()  # not the home itself: its entitlements forbid a temporary folder that holds its own lib
-        (distribution,) = home.glob("elasticsearch-*")
-        port, transport = free_port(), free_port()
-        (distribution / "config" / "elasticsearch.yml").write_text(
-            CONFIGURATION.format(port=port, transport=transport, home=home)
-        )
-        for program in (*(distribution / "bin").iterdir(), *(distribution / "modules").glob("*/platform/*/bin/*")):
-            program.chmod(0o755)
-        if root:
-            _give_to_nobody(home)
-        log = (home / "console.log").open("w")
-        process = subprocess.Popen(
-            [str(distribution / "bin" / "elasticsearch")], cwd=home, env=environment(home), stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True, **({"user": "nobody", "group": "nogroup", "extra_groups": []} if root else {}),  # type: ignore[call-overload]
-        )  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process, home / "console.log")
-            yield url
-        finally:
-            _stop(process)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def environment(home: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG") if name in os.environ}
-    java = os.environ.get("JAVA_HOME") or str(Path(os.path.realpath(shutil.which("java") or "/usr/bin/java")).parent.parent)
-    return {**kept, "ES_JAVA_HOME": java, "ES_JAVA_OPTS": "-Xms512m -Xmx512m", "HOME": str(home), "ES_TMPDIR": str(home / "tmp")}
-
-
-def _give_to_nobody(home: Path) -> None:
-    for path in (home, *home.rglob("*")):
-        shutil.chown(path, "nobody", "nogroup")
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + BOOT_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{url}/_cluster/health?wait_for_status=yellow&timeout=5s", timeout=6):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.3)
-    raise RuntimeError(
-        f"Elasticsearch ended or did not answer within {BOOT_SECONDS} s; its log ends:\n{log.read_text(errors='replace')[-3000:]}"
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """The launcher and its server are one process group of ours."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(STOP_SECONDS)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+def start(
+    archive: Path,
+    work: Path,
+    *,
+    configuration: str = CONFIGURATION,
+    variables: Callable[[Path], dict[str, str]] = environment,
+) -> Iterator[str]:
+    """The address of a node that runs until the block ends."""
+    with elasticsearch_node.start(
+        archive, work, port=free_port(), transport=free_port(), configuration=configuration, variables=variables
+    ) as url:
+        yield url

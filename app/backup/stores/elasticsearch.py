@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.backup import elasticsearch
-from app.backup.manifest import CatalogPart, Manifest, SearchPart
-from app.backup.port import LIST, Kept, missing
+from app.backup.manifest import CatalogCopy, Manifest, SearchCopy
+from app.backup.port import LIST, StoredSnapshots, snapshot_not_found
 from app.backup.stores.folder import FolderStore
 from app.settings import Settings
 
@@ -26,20 +26,20 @@ class RepositoryStore(FolderStore):
 
     def snapshots(self) -> list[Manifest]:
         now = elasticsearch.in_use(self._settings)
-        listed = elasticsearch.listed(self._settings)
+        listed = elasticsearch.list_snapshots(self._settings)
         found = [_manifest(self._settings, one, now) for one in listed if one["state"] == "SUCCESS"]
         return sorted((one for one in found if one), key=lambda one: one.finished_at, reverse=True)
 
-    def kept(self) -> Kept:
+    def kept(self) -> StoredSnapshots:
         # Elasticsearch says of each snapshot whether it is whole; there is no manifest to misread.
-        return Kept(self.snapshots(), [])
+        return StoredSnapshots(self.snapshots(), [])
 
     def find(self, id: str) -> Manifest:
         known = self.snapshots()
         for one in known:
             if one.id == id:
                 return one
-        raise missing(f"snapshot {id[:64]}", known, action=LIST)
+        raise snapshot_not_found(f"snapshot {id[:64]}", known, action=LIST)
 
 
 def _manifest(settings: Settings, found: Mapping[str, Any], in_use: Sequence[str]) -> Manifest | None:
@@ -52,7 +52,7 @@ def _manifest(settings: Settings, found: Mapping[str, Any], in_use: Sequence[str
     started, finished = (
         datetime.fromtimestamp(found[name] / 1000, UTC) for name in ("start_time_in_millis", "end_time_in_millis")
     )
-    search = SearchPart(kind="elasticsearch", index=index, passages=noted.get("passages"),
+    search = SearchCopy(kind="elasticsearch", index=index, passages=noted.get("passages"),
                         repository=settings.snapshot_repository, snapshot=found["snapshot"])  # fmt: skip
-    catalog = CatalogPart(kind="external", revision="", documents=int(noted.get("documents", 0)))
+    catalog = CatalogCopy(kind="external", revision="", documents=int(noted.get("documents", 0)))
     return Manifest(id=found["snapshot"], started_at=started, finished_at=finished, search=search, catalog=catalog)

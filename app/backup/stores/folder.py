@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, parsed
-from app.backup.port import LIST, Kept, Unreadable, missing, sorted_out
+from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, snapshot_not_found, sorted_out
 from app.errors import BackupFailed, SnapshotRefused
 from app.settings import Settings
 
@@ -28,7 +28,7 @@ class FolderStore:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def kept(self) -> Kept:
+    def kept(self) -> StoredSnapshots:
         return sorted_out(self._read())
 
     def snapshots(self) -> list[Manifest]:
@@ -39,16 +39,16 @@ class FolderStore:
         try:
             return parsed(_own_bytes(path), str(path), id)
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-            raise missing(f"snapshot {id[:64]} in {self.home}", self.snapshots(), action=LIST) from error
+            raise snapshot_not_found(f"snapshot {id[:64]} in {self.home}", self.snapshots(), action=LIST) from error
 
-    def _read(self) -> Iterator[Manifest | Unreadable]:
+    def _read(self) -> Iterator[Manifest | UnreadableSnapshot]:
         for path in sorted(self.home.glob(f"*/{MANIFEST}")):
             try:
                 yield parsed(_own_bytes(path), str(path), path.parent.name)
             except SnapshotRefused as error:
-                yield Unreadable(path.parent.name, error.detail)
+                yield UnreadableSnapshot(path.parent.name, error.detail)
             except OSError as error:
-                yield Unreadable(path.parent.name, f"{path} cannot be read: {error.strerror}.")
+                yield UnreadableSnapshot(path.parent.name, f"{path} cannot be read: {error.strerror}.")
 
     def prepare(self, id: str) -> Path:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, parsed
-from app.backup.port import LIST, Kept, Unreadable, missing, sorted_out
+from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, snapshot_not_found, sorted_out
 from app.backup.stores.folder import FolderStore
 from app.errors import BackupFailed, SnapshotRefused
 from app.settings import Settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class S3Store:
+class S3SnapshotStore:
     """The manifest is written last and removed first, as in a folder."""
 
     retires = True
@@ -37,7 +37,7 @@ class S3Store:
         self._client: S3Client = client or boto3.client("s3", region_name=settings.aws_region)
         self._staging = FolderStore(settings.backup_dir)
 
-    def kept(self) -> Kept:
+    def kept(self) -> StoredSnapshots:
         return sorted_out(self._read())
 
     def snapshots(self) -> list[Manifest]:
@@ -49,19 +49,19 @@ class S3Store:
                 body = self._client.get_object(Bucket=self._bucket, Key=f"{id}/{MANIFEST}")["Body"].read(MOST_BYTES + 1)
             except self._client.exceptions.NoSuchKey as error:
                 known = sorted((key.partition("/")[0] for key in self._keys() if key.endswith(MANIFEST)), reverse=True)
-                raise missing(
+                raise snapshot_not_found(
                     f"snapshot {id[:64]} in the bucket {self._bucket} ({', '.join(known[:3]) or 'it has none'})", [], action=LIST
                 ) from error
         return parsed(body, f"s3://{self._bucket}/{id}/{MANIFEST}", id)
 
-    def _read(self) -> Iterator[Manifest | Unreadable]:
+    def _read(self) -> Iterator[Manifest | UnreadableSnapshot]:
         for key in self._keys():
             if key.endswith(f"/{MANIFEST}"):
                 id = key.removesuffix(f"/{MANIFEST}")
                 try:
                     yield self.find(id)
                 except SnapshotRefused as error:
-                    yield Unreadable(id, error.detail)
+                    yield UnreadableSnapshot(id, error.detail)
 
     def prepare(self, id: str) -> Path:
         return self._staging.prepare(id)

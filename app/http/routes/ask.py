@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.answering.follow_up import Turn
-from app.answering.service import AnswerEvent, Ask
+from app.answering.follow_up import ConversationTurn
+from app.answering.service import AnswerEvent, AskRequest
 from app.catalog.keys import Principal
 from app.errors import PROBLEMS, Problem, TealError
 from app.http.dependencies import Reader, Service, ServiceDep
@@ -39,13 +39,13 @@ async def ask(body: AskIn, request: Request, service: ServiceDep, principal: Rea
 
 
 async def answer_request(
-    body: AskIn, request: Request, service: Service, principal: Principal, form: Form | None = None
+    body: AskIn, request: Request, service: Service, principal: Principal, form: EventFormat | None = None
 ) -> Response:
     """Check, count and answer one question, whichever route it came by. `form`: what a stream sends, Teal's own events when not given."""
     check_limits(service, body.question, body.top_k)
     await service.quotas.admit(principal, "questions")
-    said = tuple(Turn(turn.role, turn.content) for turn in body.history)
-    asked = Ask(body.question, body.top_k, to_filters(body.filters, principal), said)
+    said = tuple(ConversationTurn(turn.role, turn.content) for turn in body.history)
+    asked = AskRequest(body.question, body.top_k, to_filters(body.filters, principal), said)
     if body.stream:
         return _stream(service.answering.events(asked), form or _Named())
     known = service.answering.at_hand(asked)
@@ -55,7 +55,7 @@ async def answer_request(
     return json_bytes(whole, tier)
 
 
-class Form(Protocol):
+class EventFormat(Protocol):
     """How the events of an answer are written into a stream."""
 
     def events(self, event: AnswerEvent) -> Iterable[ServerSentEvent]:
@@ -75,7 +75,7 @@ class _Named:
         return ServerSentEvent(json.dumps(problem_body(problem, detail)), event="error")
 
 
-def _stream(answer: AsyncIterator[AnswerEvent], form: Form) -> Response:
+def _stream(answer: AsyncIterator[AnswerEvent], form: EventFormat) -> Response:
     started = time.perf_counter()
 
     async def events() -> AsyncIterator[ServerSentEvent]:

@@ -16,7 +16,7 @@ from app.access import audit
 from app.access.authentication import allowed_collections
 from app.answering.catalog_view import seen_by_all
 from app.catalog import documents
-from app.catalog.documents import Accepted, Document, Submission
+from app.catalog.documents import AcceptedDocument, Document, Submission
 from app.catalog.keys import Principal
 from app.errors import InvalidRequest, TooLarge
 from app.http.dependencies import Reader, Service, ServiceDep, Writing
@@ -255,7 +255,7 @@ def _put(service: Service, document_id: str, submission: Submission, principal: 
     return _enqueue(service, accepted, principal)
 
 
-def _enqueue(service: Service, accepted: Accepted, principal: Principal) -> AcceptedOut:
+def _enqueue(service: Service, accepted: AcceptedDocument, principal: Principal) -> AcceptedOut:
     if accepted.created:
         service.jobs.ingest(accepted.id, accepted.revision, principal.key_id)
     return AcceptedOut(id=accepted.id, status=accepted.status, known_as=accepted.known_as)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.access.authentication import allowed_collections
-from app.answering.cache import Fleeting
+from app.answering.cache import NotCacheable
 from app.catalog.keys import Principal
 from app.errors import InvalidRequest
 from app.http.dependencies import Reader, Service, ServiceDep
@@ -36,7 +36,7 @@ async def search(body: SearchIn, request: Request, service: ServiceDep, principa
         found = await service.answering.retrieve(asked)
         answer = SearchOut(hits=[_hit(hit) for hit in found.hits], mode=found.mode_used, degraded=found.degraded)
         written = answer.model_dump_json(exclude_none=True).encode()
-        return Fleeting(written) if service.answering.is_fleeting(found) else written
+        return NotCacheable(written) if service.answering.is_fleeting(found) else written
 
     found, tier = await while_connected(request, service.cache.get_or_compute("search", key, compute))
     return json_bytes(found, tier)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from app.observability.signals.panels import DASHBOARDS, Dashboard, Line, Panel, Unit
+from app.observability.signals.panels import DASHBOARDS, Dashboard, Panel, Series, Unit
 from app.observability.signals.promql import query
 
 FOLDER: Final = Path("dashboards/grafana")
@@ -59,7 +59,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
     }
 
 
-def _target(letter: str, line: Line) -> dict[str, Any]:
+def _target(letter: str, line: Series) -> dict[str, Any]:
     legend = " ".join((line.name, *(f"{{{{{label}}}}}" for label in line.by))).strip()
     return {"refId": letter, "datasource": _SOURCE, "expr": query(line), "legendFormat": legend or line.metric}
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.observability.signals.panels import DASHBOARDS, Line, Panel, Where
+from app.observability.signals.panels import DASHBOARDS, Panel, Series, Where
 
 _COMBINED: Final[Mapping[str, Callable[[float, float], float]]] = {"highest": max, "lowest": min}
 _OF_WORKERS: Final = "teal_worker_last_tick_timestamp_seconds"
@@ -22,7 +22,7 @@ _INFO: Final = "teal_build_info"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessMetrics:
     """One process as it was asked: who it is, and its samples by name, each with its labels and those of the process."""
 
     color: str
@@ -31,7 +31,7 @@ class Process:
     samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 
 
-def process(exposed: str) -> Process:
+def process(exposed: str) -> ProcessMetrics:
     """From the text of its /metrics."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(exposed):
@@ -41,12 +41,12 @@ def process(exposed: str) -> Process:
     color, release = info.get("color", ""), info.get("release", "")
     component = "worker" if _OF_WORKERS in found else "app"
     own = {"color": color, "release": release, "component": component}
-    return Process(
+    return ProcessMetrics(
         color, release, component, {name: [({**own, **labels}, value) for labels, value in all_] for name, all_ in found.items()}
     )
 
 
-def dashboards(processes: Sequence[Process]) -> list[dict[str, Any]]:
+def dashboards(processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
     """Every dashboard with its panels and their points; what only Prometheus can answer is left out."""
     return [
         {"slug": one.slug, "title": one.title, "panels": [_panel(panel, processes) for panel in one.panels if _lines(panel)]}
@@ -54,11 +54,11 @@ def dashboards(processes: Sequence[Process]) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(panel: Panel) -> list[Line]:
+def _lines(panel: Panel) -> list[Series]:
     return [line for line in panel.lines if line.kind != "query"]
 
 
-def _panel(panel: Panel, processes: Sequence[Process]) -> dict[str, Any]:
+def _panel(panel: Panel, processes: Sequence[ProcessMetrics]) -> dict[str, Any]:
     return {
         "title": panel.title,
         "unit": panel.unit,
@@ -70,7 +70,7 @@ def _panel(panel: Panel, processes: Sequence[Process]) -> dict[str, Any]:
     }
 
 
-def points(line: Line, processes: Sequence[Process]) -> list[dict[str, Any]]:
+def points(line: Series, processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
     """One point for each value of the line's labels, in their order."""
     if line.kind == "quantile":
         return _buckets(line, processes)
@@ -81,7 +81,7 @@ def points(line: Line, processes: Sequence[Process]) -> list[dict[str, Any]]:
     return [{"labels": list(key), "value": values.get(key, 0.0), "per": all_} for key, all_ in sorted(per.items())]
 
 
-def _buckets(line: Line, processes: Sequence[Process]) -> list[dict[str, Any]]:
+def _buckets(line: Series, processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
     found = _grouped(f"{line.metric}_bucket", line.where, (*line.by, "le"), processes, _add)
     grouped: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for key, count in found.items():
@@ -98,7 +98,7 @@ def _add(one: float, other: float) -> float:
 
 
 def _grouped(
-    metric: str, where: Where, by: tuple[str, ...], processes: Iterable[Process], combine: Callable[[float, float], float]
+    metric: str, where: Where, by: tuple[str, ...], processes: Iterable[ProcessMetrics], combine: Callable[[float, float], float]
 ) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for one in processes:

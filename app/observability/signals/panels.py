@@ -13,7 +13,7 @@ Where = Mapping[str, str]  # label -> regular expression of its whole value
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Series:
     """One series for each value of the labels `by`.
 
     `rate`: growth of a counter a second; `ratio`: of one counter's growth to another's; `quantile`: of a histogram; `highest`, `lowest`,
@@ -36,7 +36,7 @@ class Panel:
 
     title: str
     unit: Unit
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
     about: str = ""
 
 
@@ -55,95 +55,95 @@ _REQUESTS: Final = "teal_http_requests_total"
 _SECONDS: Final = "teal_http_request_seconds"
 
 
-def _quantiles(metric: str, *by: str, where: Where | None = None) -> tuple[Line, ...]:
-    return tuple(Line("quantile", metric, by, where or {}, quantile=q, name=f"p{round(100 * q)}") for q in (0.5, 0.99))
+def _quantiles(metric: str, *by: str, where: Where | None = None) -> tuple[Series, ...]:
+    return tuple(Series("quantile", metric, by, where or {}, quantile=q, name=f"p{round(100 * q)}") for q in (0.5, 0.99))
 
 
 SERVICE: Final = Dashboard("service", "Service", (
-    Panel("Requests", "per second", (Line("rate", _REQUESTS, ("route",), _PEOPLE),), "What users ask for, by route."),
-    Panel("Requests by color", "per second", (Line("rate", _REQUESTS, ("color",), _PEOPLE),), "Who answers."),
-    Panel("Errors", "share", (Line("ratio", _REQUESTS, ("color",), _FAILED, _REQUESTS, _PEOPLE),), "Answers with 5xx. 0.1 % is the budget."),
-    Panel("Refused", "per second", (Line("rate", _REQUESTS, ("status",), {"status": "4.."}),), "401 and 403: keys. 429: limits. 413, 422: requests."),
+    Panel("Requests", "per second", (Series("rate", _REQUESTS, ("route",), _PEOPLE),), "What users ask for, by route."),
+    Panel("Requests by color", "per second", (Series("rate", _REQUESTS, ("color",), _PEOPLE),), "Who answers."),
+    Panel("Errors", "share", (Series("ratio", _REQUESTS, ("color",), _FAILED, _REQUESTS, _PEOPLE),), "Answers with 5xx. 0.1 % is the budget."),
+    Panel("Refused", "per second", (Series("rate", _REQUESTS, ("status",), {"status": "4.."}),), "401 and 403: keys. 429: limits. 413, 422: requests."),
     Panel("Time to the end of the answer", "seconds", _quantiles(_SECONDS, "route", where=_PEOPLE), "99 % of searches within 1 s are promised."),
     Panel("Time by color", "seconds", _quantiles(_SECONDS, "color", where=_PEOPLE), ""),
     Panel("First event of a streamed answer", "seconds", _quantiles("teal_ask_first_event_seconds"), "What a reader waits for."),
-    Panel("Streams", "number", (Line("total", "teal_open_streams", name="open"),), "Open ones keep a process from ending: up to 30 s."),
-    Panel("Broken streams", "share", (Line("ratio", "teal_streams_broken_total", per="teal_streams_total"),), "On our side; readers who left do not count."),
+    Panel("Streams", "number", (Series("total", "teal_open_streams", name="open"),), "Open ones keep a process from ending: up to 30 s."),
+    Panel("Broken streams", "share", (Series("ratio", "teal_streams_broken_total", per="teal_streams_total"),), "On our side; readers who left do not count."),
     Panel("Event loop", "seconds", _quantiles("teal_event_loop_lag_seconds"), "How late timers fire: above 50 ms a process is full."),
-    Panel("Parts", "number", (Line("lowest", "teal_part_up", ("part",)),), "1 answers, 0 does not."),
-    Panel("Bad events, last hour", "share", (Line("query", "max by (slo) (slo:bad_events:ratio_rate1h)", ("slo",)),), "Against the objectives' budgets (docs/observability.md)."),
+    Panel("Parts", "number", (Series("lowest", "teal_part_up", ("part",)),), "1 answers, 0 does not."),
+    Panel("Bad events, last hour", "share", (Series("query", "max by (slo) (slo:bad_events:ratio_rate1h)", ("slo",)),), "Against the objectives' budgets (docs/observability.md)."),
 ))  # fmt: skip
 
 RETRIEVAL: Final = Dashboard("retrieval", "Retrieval and answers", (
-    Panel("Searches of the index", "per second", (Line("rate", "teal_retrievals_total", name="all"), Line("rate", "teal_retrieval_degraded_total", name="by words alone")), "What the caches did not answer."),
-    Panel("Found nothing", "share", (Line("ratio", "teal_retrieval_empty_total", per="teal_retrievals_total"),), "A jump after a release or a re-index is a fault."),
-    Panel("Passages found", "number", (Line("ratio", "teal_retrieved_passages_total", per="teal_retrievals_total", name="a search"),), ""),
+    Panel("Searches of the index", "per second", (Series("rate", "teal_retrievals_total", name="all"), Series("rate", "teal_retrieval_degraded_total", name="by words alone")), "What the caches did not answer."),
+    Panel("Found nothing", "share", (Series("ratio", "teal_retrieval_empty_total", per="teal_retrievals_total"),), "A jump after a release or a re-index is a fault."),
+    Panel("Passages found", "number", (Series("ratio", "teal_retrieved_passages_total", per="teal_retrievals_total", name="a search"),), ""),
     Panel("Time of a search", "seconds", _quantiles("teal_retrieval_seconds"), "The query's vector, the engine, fusion."),
-    Panel("Cache", "share", (Line("ratio", "teal_cache_lookups_total", ("kind",), {"outcome": "hit.*"}, "teal_cache_lookups_total"),), "Lookups answered by the process or by Redis."),
-    Panel("Cache of the processes", "bytes", (Line("total", "teal_cache_local_bytes"),), ""),
-    Panel("Redis calls that failed", "per second", (Line("rate", "teal_cache_errors_total"),), "Requests go on without."),
-    Panel("Answers", "per second", (Line("rate", "teal_answers_total", ("grounded",)),), "grounded false: it said that it does not know."),
-    Panel("Sentences without a source", "share", (Line("ratio", "teal_dropped_claims_total", per="teal_claims_total"),), "Dropped before a reader sees them."),
+    Panel("Cache", "share", (Series("ratio", "teal_cache_lookups_total", ("kind",), {"outcome": "hit.*"}, "teal_cache_lookups_total"),), "Lookups answered by the process or by Redis."),
+    Panel("Cache of the processes", "bytes", (Series("total", "teal_cache_local_bytes"),), ""),
+    Panel("Redis calls that failed", "per second", (Series("rate", "teal_cache_errors_total"),), "Requests go on without."),
+    Panel("Answers", "per second", (Series("rate", "teal_answers_total", ("grounded",)),), "grounded false: it said that it does not know."),
+    Panel("Sentences without a source", "share", (Series("ratio", "teal_dropped_claims_total", per="teal_claims_total"),), "Dropped before a reader sees them."),
     Panel("First piece from the model", "seconds", _quantiles("teal_model_first_token_seconds", "provider"), ""),
-    Panel("Tokens", "per second", (Line("rate", "teal_model_tokens_total", ("provider", "kind")),), "As the provider counts them; it bills them."),
-    Panel("The model fails or throttles", "per second", (Line("rate", "teal_model_errors_total", ("provider",), name="failed"), Line("rate", "teal_model_rate_limited_total", ("provider",), name="429")), ""),
+    Panel("Tokens", "per second", (Series("rate", "teal_model_tokens_total", ("provider", "kind")),), "As the provider counts them; it bills them."),
+    Panel("The model fails or throttles", "per second", (Series("rate", "teal_model_errors_total", ("provider",), name="failed"), Series("rate", "teal_model_rate_limited_total", ("provider",), name="429")), ""),
 ))  # fmt: skip
 
 SEARCH: Final = Dashboard("search-engine", "Search engine", (
-    Panel("Cluster", "number", (Line("highest", "teal_search_status"),), "0 green, 1 yellow: copies missing, 2 red: shards missing."),
-    Panel("Unassigned shards", "number", (Line("highest", "teal_search_unassigned_shards"),), ""),
-    Panel("Heap", "share", (Line("highest", "teal_search_heap_used_share", ("node",)),), "It breathes; a floor above 0.75 is too little."),
-    Panel("Disk", "share", (Line("highest", "teal_search_disk_used_share", ("node",)),), "0.85 low watermark, 0.90 high, 0.95 read-only."),
-    Panel("Time of a query on a shard", "seconds", (Line("ratio", "teal_search_query_seconds_total", per="teal_search_queries_total"),), "Without the network and the service."),
-    Panel("Queries on shards", "per second", (Line("rate", "teal_search_queries_total"),), ""),
-    Panel("Refused", "per second", (Line("rate", "teal_search_rejected_total"),), "Full queues."),
-    Panel("Index", "bytes", (Line("highest", "teal_search_index_bytes"),), "Primaries, or the embedded index's file."),
-    Panel("Passages", "number", (Line("highest", "teal_search_index_documents"),), ""),
-    Panel("Age of the last snapshot", "seconds", (Line("lowest", "teal_snapshot_age_seconds"),), "Daily; 26 h page somebody."),
+    Panel("Cluster", "number", (Series("highest", "teal_search_status"),), "0 green, 1 yellow: copies missing, 2 red: shards missing."),
+    Panel("Unassigned shards", "number", (Series("highest", "teal_search_unassigned_shards"),), ""),
+    Panel("Heap", "share", (Series("highest", "teal_search_heap_used_share", ("node",)),), "It breathes; a floor above 0.75 is too little."),
+    Panel("Disk", "share", (Series("highest", "teal_search_disk_used_share", ("node",)),), "0.85 low watermark, 0.90 high, 0.95 read-only."),
+    Panel("Time of a query on a shard", "seconds", (Series("ratio", "teal_search_query_seconds_total", per="teal_search_queries_total"),), "Without the network and the service."),
+    Panel("Queries on shards", "per second", (Series("rate", "teal_search_queries_total"),), ""),
+    Panel("Refused", "per second", (Series("rate", "teal_search_rejected_total"),), "Full queues."),
+    Panel("Index", "bytes", (Series("highest", "teal_search_index_bytes"),), "Primaries, or the embedded index's file."),
+    Panel("Passages", "number", (Series("highest", "teal_search_index_documents"),), ""),
+    Panel("Age of the last snapshot", "seconds", (Series("lowest", "teal_snapshot_age_seconds"),), "Daily; 26 h page somebody."),
 ))  # fmt: skip
 
 INGEST: Final = Dashboard("ingest", "Ingestion", (
-    Panel("Documents", "number", (Line("highest", "teal_documents", ("status",)),), ""),
-    Panel("Queue", "number", (Line("highest", "teal_ingest_queue_depth"),), "Waiting or in work."),
-    Panel("Oldest that waits", "seconds", (Line("highest", "teal_ingest_oldest_queued_seconds"),), "15 min are a ticket."),
-    Panel("Finished", "per second", (Line("rate", "teal_ingest_documents_total", ("result",)),), ""),
+    Panel("Documents", "number", (Series("highest", "teal_documents", ("status",)),), ""),
+    Panel("Queue", "number", (Series("highest", "teal_ingest_queue_depth"),), "Waiting or in work."),
+    Panel("Oldest that waits", "seconds", (Series("highest", "teal_ingest_oldest_queued_seconds"),), "15 min are a ticket."),
+    Panel("Finished", "per second", (Series("rate", "teal_ingest_documents_total", ("result",)),), ""),
     Panel("From accepted to findable", "seconds", _quantiles("teal_ingest_freshness_seconds"), "95 % within 5 min are promised."),
-    Panel("Passages written", "per second", (Line("rate", "teal_ingest_passages_total"),), ""),
-    Panel("Embedding", "cores", (Line("rate", "teal_ingest_embedding_seconds_total"),), "Almost all of ingestion's work."),
-    Panel("Waits for a part", "number", (Line("highest", "teal_ingest_waiting"),), "1 while writing waits."),
-    Panel("Jobs found without a holder", "per second", (Line("rate", "teal_ingest_rescued_total", ("how",)),), "After a crash some; always some is a fault."),
+    Panel("Passages written", "per second", (Series("rate", "teal_ingest_passages_total"),), ""),
+    Panel("Embedding", "cores", (Series("rate", "teal_ingest_embedding_seconds_total"),), "Almost all of ingestion's work."),
+    Panel("Waits for a part", "number", (Series("highest", "teal_ingest_waiting"),), "1 while writing waits."),
+    Panel("Jobs found without a holder", "per second", (Series("rate", "teal_ingest_rescued_total", ("how",)),), "After a crash some; always some is a fault."),
 ))  # fmt: skip
 
 RELEASE: Final = Dashboard("release", "Release", (
-    Panel("Processes", "number", (Line("total", "teal_build_info", ("color", "release")),), "Which release runs in which color."),
-    Panel("Requests", "per second", (Line("rate", _REQUESTS, ("color",), _PEOPLE),), "The share that each color gets."),
-    Panel("Errors", "share", (Line("ratio", _REQUESTS, ("color",), _FAILED, _REQUESTS, _PEOPLE),), "A release's first gate."),
+    Panel("Processes", "number", (Series("total", "teal_build_info", ("color", "release")),), "Which release runs in which color."),
+    Panel("Requests", "per second", (Series("rate", _REQUESTS, ("color",), _PEOPLE),), "The share that each color gets."),
+    Panel("Errors", "share", (Series("ratio", _REQUESTS, ("color",), _FAILED, _REQUESTS, _PEOPLE),), "A release's first gate."),
     Panel("Time", "seconds", _quantiles(_SECONDS, "color", where=_PEOPLE), "Slower than 1 s is its second."),
-    Panel("Found nothing", "share", (Line("ratio", "teal_retrieval_empty_total", ("color",), per="teal_retrievals_total"),), "The third."),
-    Panel("429 of the model", "per second", (Line("rate", "teal_model_rate_limited_total", ("color",)),), "The fourth."),
-    Panel("Broken streams", "share", (Line("ratio", "teal_streams_broken_total", ("color",), per="teal_streams_total"),), "The fifth."),
-    Panel("Cache", "share", (Line("ratio", "teal_cache_lookups_total", ("color",), {"outcome": "hit.*"}, "teal_cache_lookups_total"),), "A new color begins cold."),
+    Panel("Found nothing", "share", (Series("ratio", "teal_retrieval_empty_total", ("color",), per="teal_retrievals_total"),), "The third."),
+    Panel("429 of the model", "per second", (Series("rate", "teal_model_rate_limited_total", ("color",)),), "The fourth."),
+    Panel("Broken streams", "share", (Series("ratio", "teal_streams_broken_total", ("color",), per="teal_streams_total"),), "The fifth."),
+    Panel("Cache", "share", (Series("ratio", "teal_cache_lookups_total", ("color",), {"outcome": "hit.*"}, "teal_cache_lookups_total"),), "A new color begins cold."),
 ))  # fmt: skip
 
 CAPACITY: Final = Dashboard("capacity", "Capacity and cost", (
-    Panel("CPU", "cores", (Line("rate", "process_cpu_seconds_total", ("component", "color")),), ""),
-    Panel("Memory", "bytes", (Line("total", "process_resident_memory_bytes", ("component", "color")),), ""),
-    Panel("Open files", "number", (Line("highest", "process_open_fds", ("component", "color")),), ""),
-    Panel("Free disk", "bytes", (Line("lowest", "teal_disk_free_bytes"),), "Of the processes' own data."),
-    Panel("Database", "bytes", (Line("highest", "teal_database_bytes"),), ""),
-    Panel("Database connections", "number", (Line("highest", "teal_postgres_connections", name="open"), Line("highest", "teal_postgres_connections_limit", name="limit")), ""),
-    Panel("Long transactions", "seconds", (Line("highest", "teal_postgres_longest_transaction_seconds"),), "They hold locks and keep dead rows."),
-    Panel("Slow statements", "number", (Line("highest", "teal_postgres_slow_statements"),), "Running for more than 1 s now."),
-    Panel("Dead rows", "share", (Line("highest", "teal_postgres_dead_rows_share", ("table",)),), "Bloat: 0.2 is where autovacuum acts."),
-    Panel("Redis memory", "bytes", (Line("highest", "teal_redis_memory_bytes", name="used"), Line("highest", "teal_redis_memory_limit_bytes", name="limit")), ""),
-    Panel("Redis", "per second", (Line("rate", "teal_redis_lookups_total", ("outcome",)), Line("rate", "teal_redis_evicted_keys_total", name="evicted")), ""),
-    Panel("What models bill", "per second", (Line("rate", "teal_model_tokens_total", ("kind",), name="tokens"),), "Prices: `teal cost`."),
-    Panel("Pods", "number", (Line("query", 'sum by (namespace) (kube_pod_status_phase{phase="Running",namespace=~"teal.*"})', ("namespace",)),), "What the cluster bills."),
+    Panel("CPU", "cores", (Series("rate", "process_cpu_seconds_total", ("component", "color")),), ""),
+    Panel("Memory", "bytes", (Series("total", "process_resident_memory_bytes", ("component", "color")),), ""),
+    Panel("Open files", "number", (Series("highest", "process_open_fds", ("component", "color")),), ""),
+    Panel("Free disk", "bytes", (Series("lowest", "teal_disk_free_bytes"),), "Of the processes' own data."),
+    Panel("Database", "bytes", (Series("highest", "teal_database_bytes"),), ""),
+    Panel("Database connections", "number", (Series("highest", "teal_postgres_connections", name="open"), Series("highest", "teal_postgres_connections_limit", name="limit")), ""),
+    Panel("Long transactions", "seconds", (Series("highest", "teal_postgres_longest_transaction_seconds"),), "They hold locks and keep dead rows."),
+    Panel("Slow statements", "number", (Series("highest", "teal_postgres_slow_statements"),), "Running for more than 1 s now."),
+    Panel("Dead rows", "share", (Series("highest", "teal_postgres_dead_rows_share", ("table",)),), "Bloat: 0.2 is where autovacuum acts."),
+    Panel("Redis memory", "bytes", (Series("highest", "teal_redis_memory_bytes", name="used"), Series("highest", "teal_redis_memory_limit_bytes", name="limit")), ""),
+    Panel("Redis", "per second", (Series("rate", "teal_redis_lookups_total", ("outcome",)), Series("rate", "teal_redis_evicted_keys_total", name="evicted")), ""),
+    Panel("What models bill", "per second", (Series("rate", "teal_model_tokens_total", ("kind",), name="tokens"),), "Prices: `teal cost`."),
+    Panel("Pods", "number", (Series("query", 'sum by (namespace) (kube_pod_status_phase{phase="Running",namespace=~"teal.*"})', ("namespace",)),), "What the cluster bills."),
 ))  # fmt: skip
 
 
-def _asked(promql: str, *by: str, name: str = "") -> Line:
-    return Line("query", promql, by, name=name)
+def _asked(promql: str, *by: str, name: str = "") -> Series:
+    return Series("query", promql, by, name=name)
 
 
 # Locust's page exposes what begins with load_ (loadtests/page.py); the service's own lines lie over it, so that cause and effect share an axis.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.observability.signals.panels import Line, Where
+from app.observability.signals.panels import Series, Where
 
 RATE_WINDOW: Final = "$__rate_interval"  # Grafana's: four scrape intervals or the graph's step, whichever is longer
 _GAUGES: Final = {"highest": "max", "lowest": "min", "total": "sum"}
 
 
-def query(line: Line, window: str = RATE_WINDOW) -> str:
+def query(line: Series, window: str = RATE_WINDOW) -> str:
     """The query that Prometheus answers with the points of this line."""
     match line.kind:
         case "query":

@@ -7,15 +7,15 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from typing import Final
 
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats.format import Format
 from app.text.formats.html import FORMAT as HTML
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _SHOWN: Final = ("From", "To", "Cc", "Date")
 
 
-def read(body: bytes, filename: str | None) -> Parsed:
+def read(body: bytes, filename: str | None) -> ParsedDocument:
     """The subject is the title. Attachments are named in a warning, not read."""
     try:
         message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(body)
@@ -31,10 +31,10 @@ def read(body: bytes, filename: str | None) -> Parsed:
         TypeError,
         KeyError,
     ) as error:  # odd headers raise many things
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     warnings = (f"Its attachments were not read: {', '.join(attached)[:300]}. Send them by themselves.",) if attached else ()
     lines = [f"Subject: {subject}", *head] if subject else head
-    return Parsed(subject or None, "\n".join(lines) + f"\n\n{text}", warnings=warnings)
+    return ParsedDocument(subject or None, "\n".join(lines) + f"\n\n{text}", warnings=warnings)
 
 
 def _text(message: EmailMessage, filename: str | None) -> str:

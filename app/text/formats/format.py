@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 
 # Titles that programs write when nobody gave one: their own words, and the file's old name.
 NO_TITLE: Final = re.compile(
     r"\A(?:microsoft (?:word|powerpoint|excel) - .{0,200}|(?:untitled|unbenannt).{0,20}|(?:document|dokument)\d{0,4})",
     re.IGNORECASE,
 )
-Read = Callable[[bytes, str | None], Parsed]
+Read = Callable[[bytes, str | None], ParsedDocument]
 
 
 @dataclass(frozen=True, slots=True)

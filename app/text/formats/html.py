@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from app.text.document import Parsed
-from app.text.encoding import decoded
+from app.text.document import ParsedDocument
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _INLINE: Final = ("a", "strong", "em", "b", "i", "u", "mark", "small", "del", "ins", "sub", "sup", "font", "span", "abbr", "cite")
 _NOT_THE_TEXT: Final = (
@@ -26,7 +26,7 @@ _IMAGE: Final = re.compile(r"!\[([^\[\]\n]{0,400})\]\([^()\s]{0,2000}(?: \"[^\"\
 _HEAD_BYTES: Final = 4096  # HTML wants the declaration within the first 1024
 
 
-def read(body: bytes, filename: str | None) -> Parsed:
+def read(body: bytes, filename: str | None) -> ParsedDocument:
     """The page's title, or its first heading, and its text as Markdown."""
     import html_to_markdown
 
@@ -37,11 +37,11 @@ def read(body: bytes, filename: str | None) -> Parsed:
     try:
         found = html_to_markdown.convert(_text(body, filename), options)
     except Exception as error:  # the library's own errors, and panics of what it is made of
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
     title = found.metadata.document.title if found.metadata else None
     heading = next((line.lstrip("# ") for line in text.split("\n") if line.startswith("#")), None)
-    return Parsed(title or heading, _IMAGE.sub(r"\1", text).replace("\u00ad", ""))
+    return ParsedDocument(title or heading, _IMAGE.sub(r"\1", text).replace("\u00ad", ""))
 
 
 def _text(body: bytes, filename: str | None) -> str:
@@ -53,7 +53,7 @@ def _text(body: bytes, filename: str | None) -> str:
             return body.decode({"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}.get(name, name))
         except (LookupError, UnicodeDecodeError):
             pass  # a page that is mistaken about itself
-    return decoded(body, filename)
+    return decode_text(body, filename)
 
 
 def _without_front_matter(text: str) -> str:

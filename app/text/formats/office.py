@@ -8,9 +8,9 @@ import zipfile
 from typing import Any, Final
 
 from app.text.blocks import headings
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Read
-from app.text.rejection import broken, called
+from app.text.rejection import broken_file, called
 
 LIBRARY: Final = "kreuzberg"
 # A text of 10 MB is at the limit of a document; a real office file of 50 MB unpacks to some 300 MB, most of it pictures.
@@ -22,10 +22,10 @@ _BOLD: Final = re.compile(r"\*\*([^*\n]{1,500})\*\*")
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|~<>])")
 
 
-def office(media_type: str) -> Read:
+def office_reader(media_type: str) -> Read:
     """The reader of one office format."""
 
-    def read(body: bytes, filename: str | None) -> Parsed:
+    def read(body: bytes, filename: str | None) -> ParsedDocument:
         import kreuzberg
 
         if body.startswith(b"PK"):
@@ -34,11 +34,11 @@ def office(media_type: str) -> Read:
         try:
             found = kreuzberg.extract_bytes_sync(body, media_type, settings)
         except Exception as error:  # the library wraps what dozens of readers raise, and panics too
-            raise broken(filename, error) from error
+            raise broken_file(filename, error) from error
         metadata: dict[str, Any] = dict(found.metadata or {})
         title = str(metadata.get("title") or "").strip()
         text = _BOLD.sub(r"\1", _EMPTY_LINK.sub("", _ESCAPED.sub(r"\1", found.content)))
-        return Parsed(
+        return ParsedDocument(
             title if title and title.casefold() not in _UNTOLD and not NO_TITLE.fullmatch(title) else next(headings(text), None),
             text,
         )
@@ -51,9 +51,9 @@ def refuse_bomb(body: bytes, filename: str | None) -> None:
     try:
         entries = zipfile.ZipFile(io.BytesIO(body)).infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > MOST_UNPACKED_BYTES or len(entries) > MOST_ENTRIES:
-        raise broken(filename, f"it unpacks to {unpacked} bytes in {len(entries)} parts, more than any document needs")
+        raise broken_file(filename, f"it unpacks to {unpacked} bytes in {len(entries)} parts, more than any document needs")
     if any(entry.flag_bits & 1 for entry in entries):
-        raise broken(filename, f"{called(filename)} is encrypted: send it without a password")
+        raise broken_file(filename, f"{called(filename)} is encrypted: send it without a password")

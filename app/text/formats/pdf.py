@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from app.errors import DocumentRejected
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Format
-from app.text.rejection import broken, called
+from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
 _HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
@@ -50,14 +50,14 @@ _FILE_SUFFIXES: Final = frozenset("doc docx xls xlsx ppt pptx odt rtf tex dvi in
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PdfLine:
     """One line of a page. `at_edge`: it stands where running heads, feet and page numbers do."""
 
     text: str
     at_edge: bool = False
 
 
-def read(body: bytes, filename: str | None) -> Parsed:
+def read(body: bytes, filename: str | None) -> ParsedDocument:
     """Title and text; `pages` says where each begins. Pages without text are named in a warning when others have some."""
     import pypdfium2
 
@@ -68,23 +68,23 @@ def read(body: bytes, filename: str | None) -> Parsed:
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise DocumentRejected(f"{called(filename)} is encrypted: send it without a password.") from error
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     heads = running_heads(lines)
-    text, starts = joined([_without(page, heads) for page in lines])
+    text, starts = join_pages([_without(page, heads) for page in lines])
     empty = [number for number, page in enumerate(lines, 1) if not page]
     warnings = (_said(empty, len(lines)),) if empty and len(empty) < len(lines) else ()
-    return Parsed(title, text, starts, warnings)
+    return ParsedDocument(title, text, starts, warnings)
 
 
-def _lines(page: Any) -> list[Line]:
+def _lines(page: Any) -> list[PdfLine]:
     words = page.get_textpage()
     text, height = words.get_text_range(), page.get_height()
     exact = len(text) == words.count_chars()  # else places in the text are not places on the page
-    found, place = list[Line](), 0
+    found, place = list[PdfLine](), 0
     for piece in text.split("\n"):
         line = piece.translate(_LIGATURES).strip()
         if line:
-            found.append(Line(line, exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)))
+            found.append(PdfLine(line, exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)))
         place += len(piece) + 1
     words.close()
     page.close()
@@ -100,20 +100,20 @@ def _shape(line: str) -> str:
     return _DIGITS.sub("#", line)
 
 
-def running_heads(pages: Sequence[Sequence[Line]]) -> frozenset[str]:
+def running_heads(pages: Sequence[Sequence[PdfLine]]) -> frozenset[str]:
     """Lines, with numbers as `#`, that stand at the edge of many pages."""
     counts = Counter(shape for lines in pages for shape in {_shape(line.text) for line in lines if line.at_edge})
     enough = max(_HEAD_PAGES, _HEAD_SHARE * len(pages))
     return frozenset(shape for shape, count in counts.items() if count >= enough)
 
 
-def _without(lines: Sequence[Line], heads: frozenset[str]) -> list[str]:
+def _without(lines: Sequence[PdfLine], heads: frozenset[str]) -> list[str]:
     return [
         line.text for line in lines if not (line.at_edge and (_shape(line.text) in heads or _PAGE_NUMBER.fullmatch(line.text)))
     ]
 
 
-def joined(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
+def join_pages(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
     """(text, start of each page in it). A sentence that goes on over the page's end goes on in the text."""
     known = Counter(word for lines in pages for line in lines for word in line.split())
     parts, starts, size = list[str](), list[int](), 0

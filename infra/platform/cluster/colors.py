@@ -64,7 +64,7 @@ class ColorsArgs:
     operator_secrets: Mapping[str, Reference]
     probe_secret_arns: Mapping[str, pulumi.Input[str]]
     repository: str
-    reach: network.Reach
+    reach: network.NetworkReach
     kms_key_arn: pulumi.Input[str]
     model_ids: Sequence[str] = ()
     ready: Sequence[pulumi.Resource] = ()

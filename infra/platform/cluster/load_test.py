@@ -40,7 +40,7 @@ class LoadTestArgs:
     ready: Sequence[pulumi.Resource] = ()
 
 
-class LoadTest(pulumi.ComponentResource):
+class LocustDeployment(pulumi.ComponentResource):
     """One master and `workers` workers, idle until somebody starts a shape on the master's page. Cost: a core each, even idle."""
 
     def __init__(self, name: str, args: LoadTestArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -40,7 +40,7 @@ class WatchdogArgs:
     logs_key_arn: pulumi.Input[str]
 
 
-class Watchdog(pulumi.ComponentResource):
+class WatchdogFunction(pulumi.ComponentResource):
     """A function, its log and its clock. Cost: 43,800 short calls a month."""
 
     function_name: str

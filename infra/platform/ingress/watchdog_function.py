@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from contract.watchdog import Users, given_back, reason
+from contract.watchdog import UserOutcomes, given_back, reason_to_return
 
 LATELY: Final = timedelta(minutes=3)  # the load balancer's counts come by the minute, and a minute late
 BEFORE: Final = timedelta(hours=1)  # of the active color, up to the release: what its users had to bear anyway
@@ -22,7 +22,7 @@ NAMESPACE: Final = "Teal/Watchdog"
 
 
 @dataclass(frozen=True)
-class Place:
+class WatchedStack:
     """Where one stack's record and its shares are. `target_groups` by color: ARN, and the suffix that its metrics have."""
 
     stack: str
@@ -33,7 +33,7 @@ class Place:
     target_groups: Mapping[str, tuple[str, str]]
 
 
-def look(client: Callable[[str], Any], place: Place, now: datetime) -> str | None:
+def watch_once(client: Callable[[str], Any], place: WatchedStack, now: datetime) -> str | None:
     """One look: why the traffic was given back, or None. Raises what AWS refuses with; the next minute looks again."""
     s3, balancer = client("s3"), client("elbv2")
     try:
@@ -49,7 +49,7 @@ def look(client: Callable[[str], Any], place: Place, now: datetime) -> str | Non
     metrics, suffix = client("cloudwatch"), place.target_groups[active][1]
     lately = _users(metrics, place.load_balancer, suffix, max(began, now - LATELY), now)
     before = _users(metrics, place.load_balancer, suffix, began - BEFORE, began)
-    why = reason(record, share, now, lately, before)
+    why = reason_to_return(record, share, now, lately, before)
     if why is None:
         return None
     _give(balancer, place, active)  # first: everything else may wait
@@ -63,7 +63,7 @@ def look(client: Callable[[str], Any], place: Place, now: datetime) -> str | Non
     return why
 
 
-def _share(balancer: Any, place: Place, color: str) -> int:
+def _share(balancer: Any, place: WatchedStack, color: str) -> int:
     """Percent of the requests that the color gets."""
     (rule,) = balancer.describe_rules(RuleArns=[place.rule_arn])["Rules"]
     forward = [each for each in rule["Actions"] if each["Type"] == "forward"]
@@ -73,14 +73,14 @@ def _share(balancer: Any, place: Place, color: str) -> int:
     return round(100 * held.get(place.target_groups[color][0], 0) / max(1, sum(held.values())))
 
 
-def _give(balancer: Any, place: Place, active: str) -> None:
+def _give(balancer: Any, place: WatchedStack, active: str) -> None:
     """All requests to the active color: the same action that `teal rollback` sets (teal/aws/traffic.py)."""
     groups = [{"TargetGroupArn": arn, "Weight": 100 if color == active else 0} for color, (arn, _) in place.target_groups.items()]
     forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
     balancer.modify_rule(RuleArn=place.rule_arn, Actions=[{"Type": "forward", "ForwardConfig": forward}])
 
 
-def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime, until: datetime) -> Users:
+def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime, until: datetime) -> UserOutcomes:
     """Requests of a color in that time, as its target group counted them. Probes are among them."""
     dimensions = [{"Name": "LoadBalancer", "Value": load_balancer}, {"Name": "TargetGroup", "Value": target_group}]
 
@@ -91,10 +91,10 @@ def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime,
     queries = [query("asked", "RequestCount"), query("failed", "HTTPCode_Target_5XX_Count")]
     answer = metrics.get_metric_data(MetricDataQueries=queries, StartTime=since, EndTime=until)
     sums = {each["Id"]: int(sum(each["Values"])) for each in answer["MetricDataResults"]}
-    return Users(sums.get("failed", 0), sums.get("asked", 0))
+    return UserOutcomes(sums.get("failed", 0), sums.get("asked", 0))
 
 
-def told(stack: str, why: str | None, now: datetime) -> str:
+def log_line(stack: str, why: str | None, now: datetime) -> str:
     """The line of the log. CloudWatch makes the alarm's metric of it (embedded metric format), so that the role needs no right for that."""
     counted = {"Namespace": NAMESPACE, "Dimensions": [["Stack"]], "Metrics": [{"Name": METRIC, "Unit": "Count"}]}
     described = {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [counted]}
@@ -102,10 +102,10 @@ def told(stack: str, why: str | None, now: datetime) -> str:
 
 
 def handle(_event: object, _context: object) -> None:
-    """Lambda's entry: `PLACE` is a `Place` as JSON."""
+    """Lambda's entry: `PLACE` is a `WatchedStack` as JSON."""
     import boto3
 
-    place = Place(**json.loads(os.environ["PLACE"]))
+    place = WatchedStack(**json.loads(os.environ["PLACE"]))
     now = datetime.now(UTC)
-    why = look(lambda service: boto3.client(service), place, now)
-    print(told(place.stack, why, now))  # noqa: T201
+    why = watch_once(lambda service: boto3.client(service), place, now)
+    print(log_line(place.stack, why, now))  # noqa: T201

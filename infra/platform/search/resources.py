@@ -8,6 +8,7 @@ from typing import Any, Final
 import pulumi
 
 from contract import quantities
+from infra.config import search_size
 from infra.config.sections import SearchConfig
 from infra.platform.cluster.objects import POOL_LABEL, SEARCH_POOL
 
@@ -17,8 +18,6 @@ SERVICE_ACCOUNT: Final = "elasticsearch"
 URL: Final = f"https://{NAME}-es-http.{NAMESPACE}.svc:9200"  # ECK's service; its certificate names it
 CA_SECRET: Final = f"{NAME}-es-http-certs-public"  # ECK's name for it; key `ca.crt`
 USER: Final = 1000  # `elasticsearch` of Elastic's image
-LARGEST_HEAP_MIB: Final = 31 * 1024  # above it, object pointers take 8 bytes instead of 4
-GIB_PER_CPU: Final = 8  # memory-heavy: vectors want page cache
 # Elasticsearch 8.19 reads the service account's token from exactly this folder, and from nowhere else.
 # Source: elastic/docs-content, "Manage snapshot repositories in ECK", IAM roles for service accounts.
 TOKEN_FOLDER: Final = "/usr/share/elasticsearch/config/repository-s3"  # noqa: S105  # a folder
@@ -37,11 +36,6 @@ class ClusterShape:
     role_arn: pulumi.Input[str]
     user_secrets: tuple[str, ...]
     roles_secret: str
-
-
-def heap_mib(memory_gib: int) -> int:
-    """Half of the pod's memory, because Lucene wants the other half as page cache; at most 31 GiB."""
-    return min(memory_gib * 1024 // 2, LARGEST_HEAP_MIB)
 
 
 def zones(config: SearchConfig, network_zones: int) -> int:
@@ -96,7 +90,7 @@ def elasticsearch(shape: ClusterShape) -> dict[str, Any]:
 
 def _pod(shape: ClusterShape) -> dict[str, Any]:
     config = shape.config
-    heap, cpu = heap_mib(config.memory_gib), max(1, config.memory_gib // GIB_PER_CPU)
+    heap, cpu = search_size.heap_mib(config.memory_gib), search_size.cpus(config.memory_gib)
     memory = quantities.memory(1024 * config.memory_gib)
     environment: dict[str, pulumi.Input[str]] = {
         "ES_JAVA_OPTS": f"-Xms{heap}m -Xmx{heap}m",

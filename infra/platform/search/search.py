@@ -28,7 +28,7 @@ from infra.platform.search.resources import (
     zones,
 )
 from infra.platform.search.setup import REPOSITORY, files, job, job_name, requests
-from infra.platform.search.snapshots import Snapshots, SnapshotsArgs
+from infra.platform.search.snapshots import SnapshotBucket, SnapshotsArgs
 
 ROLES_SECRET: Final = "teal-roles"  # noqa: S105  # a name
 RECOVERY_DAYS: Final = 0  # as the cache's: the value is made again, and the name is free for the next `up`
@@ -75,7 +75,7 @@ class Search(pulumi.ComponentResource):
         super().__init__("teal:infra:Search", name, None, opts)
         self._name, self._args = name, args
         self.url, self.ca_secret, self.namespace, self.repository = URL, CA_SECRET, NAMESPACE, REPOSITORY
-        snapshots = Snapshots(
+        snapshots = SnapshotBucket(
             name,
             SnapshotsArgs(args.prefix, args.account_id, args.kms_key_arn, args.oidc_provider_arn, args.oidc_issuer),
             pulumi.ResourceOptions(parent=self),

@@ -28,7 +28,7 @@ DEADLINE_SECONDS: Final = 2400  # machine 3 min, disk 1 min, image 2 min, electi
 RECOVERY_PRIORITY: Final = 100  # after a restart these indices open first; 0 is everybody else's
 
 
-class Request(NamedTuple):
+class ElasticsearchRequest(NamedTuple):
     """One call of Elasticsearch's REST interface. `path` begins with a slash; no `body`: none is sent."""
 
     method: str
@@ -36,16 +36,18 @@ class Request(NamedTuple):
     body: dict[str, Any] | None = None
 
 
-def requests(config: SearchConfig, bucket: str) -> list[Request]:
+def requests(config: SearchConfig, bucket: str) -> list[ElasticsearchRequest]:
     """All of them, in the order in which they depend on each other."""
     return [
-        Request("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository(bucket)),
-        Request("POST", f"/_snapshot/{REPOSITORY}/_verify"),  # again, from every node: a wrong role shows here, not at night
-        Request("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
-        Request("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
-        Request("PUT", f"/_index_template/{TEMPLATE}", template(config)),
+        ElasticsearchRequest("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository(bucket)),
+        ElasticsearchRequest(
+            "POST", f"/_snapshot/{REPOSITORY}/_verify"
+        ),  # again, from every node: a wrong role shows here, not at night
+        ElasticsearchRequest("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
+        ElasticsearchRequest("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
+        ElasticsearchRequest("PUT", f"/_index_template/{TEMPLATE}", template(config)),
         # The template is for indices to come; these are for those that are there. None yet is no fault.
-        Request("PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", settings(config)),
+        ElasticsearchRequest("PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", settings(config)),
     ]
 
 
@@ -88,7 +90,7 @@ def template(config: SearchConfig) -> dict[str, Any]:
     return {"index_patterns": [PATTERN], "priority": 100, "template": {"settings": {"index": index}}}
 
 
-def files(sent: Sequence[Request]) -> dict[str, str]:
+def files(sent: Sequence[ElasticsearchRequest]) -> dict[str, str]:
     """The ConfigMap's files: the script, the list of requests (method, path, body's file or -), and the bodies."""
     lines: list[str] = []
     content: dict[str, str] = {}

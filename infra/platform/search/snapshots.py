@@ -28,7 +28,7 @@ class SnapshotsArgs:
     oidc_issuer: pulumi.Input[str]
 
 
-class Snapshots(pulumi.ComponentResource):
+class SnapshotBucket(pulumi.ComponentResource):
     """A versioned, encrypted, TLS-only bucket and a role for Elasticsearch's pods that reaches it and nothing else. Cost: storage and requests.
 
     The role is by web identity (IRSA): Elasticsearch 8.19 does not know Pod Identity.

@@ -22,7 +22,7 @@ TOKEN_CHARACTERS: Final = 64  # ElastiCache takes 16 to 128; letters and digits 
 RECOVERY_DAYS: Final = 0  # Pulumi makes the value again; a name that waits for its deletion would refuse the next `up`
 
 
-class Parameter(NamedTuple):
+class CacheParameter(NamedTuple):
     """One engine setting and its reason."""
 
     name: str
@@ -31,9 +31,9 @@ class Parameter(NamedTuple):
 
 
 PARAMETERS: Final = (
-    Parameter("maxmemory-policy", "allkeys-lfu", "a full cache drops what is asked for least, instead of refusing writes"),
-    Parameter("timeout", "600", "s; connections of pods that died without closing go away"),
-    Parameter("tcp-keepalive", "60", "s; notices peers that vanished"),
+    CacheParameter("maxmemory-policy", "allkeys-lfu", "a full cache drops what is asked for least, instead of refusing writes"),
+    CacheParameter("timeout", "600", "s; connections of pods that died without closing go away"),
+    CacheParameter("tcp-keepalive", "60", "s; notices peers that vanished"),
 )
 
 
@@ -49,7 +49,7 @@ class CacheArgs:
     kms_key_arn: pulumi.Input[str]
 
 
-class Cache(pulumi.ComponentResource):
+class CacheReplicationGroup(pulumi.ComponentResource):
     """One shard with `replicas` in other zones, TLS only, a token, failover by itself when there is a replica. No snapshots: it is a cache.
 
     Cost: the node's price times 1 + `replicas`.

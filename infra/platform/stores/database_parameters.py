@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 
-class Parameter(NamedTuple):
+class DatabaseParameter(NamedTuple):
     """One setting. `value` is in PostgreSQL's own unit of it, named in `why`; `pending-reboot` waits for a restart."""
 
     name: str
@@ -14,32 +14,34 @@ class Parameter(NamedTuple):
     apply_method: Literal["immediate", "pending-reboot"] = "immediate"
 
 
-def parameters() -> tuple[Parameter, ...]:
+def parameters() -> tuple[DatabaseParameter, ...]:
     """All of them. RDS's own begin with `rds.`."""
     return (
-        Parameter("rds.force_ssl", "1", "no password or document crosses the network in the clear"),
-        Parameter(
+        DatabaseParameter("rds.force_ssl", "1", "no password or document crosses the network in the clear"),
+        DatabaseParameter(
             "log_min_duration_statement", "500", "ms; the service's slowest own statement takes tens of ms, so these are news"
         ),
-        Parameter("log_lock_waits", "1", "a migration that waits for a lock holds up everybody behind it"),
-        Parameter("log_temp_files", "10240", "kB; sorts that spill to disk want an index or memory"),
-        Parameter("log_autovacuum_min_duration", "1000", "ms; shows whether vacuum keeps up"),
-        Parameter("log_connections", "1", "who connected, when something was changed by hand"),
-        Parameter("track_io_timing", "1", "tells waiting for the disk from waiting for the CPU"),
+        DatabaseParameter("log_lock_waits", "1", "a migration that waits for a lock holds up everybody behind it"),
+        DatabaseParameter("log_temp_files", "10240", "kB; sorts that spill to disk want an index or memory"),
+        DatabaseParameter("log_autovacuum_min_duration", "1000", "ms; shows whether vacuum keeps up"),
+        DatabaseParameter("log_connections", "1", "who connected, when something was changed by hand"),
+        DatabaseParameter("track_io_timing", "1", "tells waiting for the disk from waiting for the CPU"),
         # Jobs are rows that change state a few times and are then deleted: dead rows are many and the table is small.
-        Parameter(
+        DatabaseParameter(
             "autovacuum_vacuum_scale_factor",
             "0.05",
             "share of dead rows; the default of 0.2 lets the queue's table grow fourfold",
         ),
-        Parameter(
+        DatabaseParameter(
             "autovacuum_analyze_scale_factor", "0.02", "share of changed rows; stale counts choose full scans of the queue"
         ),
-        Parameter(
+        DatabaseParameter(
             "autovacuum_vacuum_insert_scale_factor",
             "0.1",
             "share of new rows; after a large ingestion the visibility map is soon whole",
         ),
-        Parameter("autovacuum_naptime", "15", "s; a full queue turns over in less than the default minute"),
-        Parameter("idle_in_transaction_session_timeout", "60000", "ms; a pod that hangs in a transaction must not stop vacuum"),
+        DatabaseParameter("autovacuum_naptime", "15", "s; a full queue turns over in less than the default minute"),
+        DatabaseParameter(
+            "idle_in_transaction_session_timeout", "60000", "ms; a pod that hangs in a transaction must not stop vacuum"
+        ),
     )

@@ -30,7 +30,7 @@ def settings() -> Mapping[str, Any]:
     return read
 
 
-class Embedder:
+class OnnxEmbedder:
     """The same ONNX file by the same runtime with the same options, so the model costs everyone the same.
 
     It keeps the vectors of texts it has seen, as Teal's cache does: without it nobody could be asked anything with the vector known.
@@ -65,8 +65,8 @@ class Embedder:
 
 
 @lru_cache(maxsize=1)
-def embedder() -> Embedder:
-    return Embedder()
+def embedder() -> OnnxEmbedder:
+    return OnnxEmbedder()
 
 
 def stems(text: str) -> str:

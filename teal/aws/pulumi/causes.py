@@ -14,7 +14,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class PulumiErrorCause:
     """`words`: a pattern in Pulumi's output. `next` may say {stack}."""
 
     words: str
@@ -23,26 +23,26 @@ class Cause:
 
 
 CAUSES: Final = (
-    Cause(r"NoSuchBucket|bucket s3://\S+ is not accessible", "The bucket of Pulumi's state is not there yet", "teal bootstrap {stack}"),
-    Cause(r"no stack named|no previous deployment", "Pulumi's state knows no such stack", "teal bootstrap {stack}"),
-    Cause(r"unknown (?:shorthand )?flag|unknown command", "The pulumi command is too old for this", "teal doctor --stack {stack}"),
-    Cause(
+    PulumiErrorCause(r"NoSuchBucket|bucket s3://\S+ is not accessible", "The bucket of Pulumi's state is not there yet", "teal bootstrap {stack}"),
+    PulumiErrorCause(r"no stack named|no previous deployment", "Pulumi's state knows no such stack", "teal bootstrap {stack}"),
+    PulumiErrorCause(r"unknown (?:shorthand )?flag|unknown command", "The pulumi command is too old for this", "teal doctor --stack {stack}"),
+    PulumiErrorCause(
         r"passphrase must be set|incorrect passphrase",
         "The stack's secrets are not encrypted by the key that `teal bootstrap` makes",
         "teal bootstrap {stack}",
     ),
-    Cause(
+    PulumiErrorCause(
         r"ExpiredToken|RequestExpired|InvalidClientTokenId|InvalidAccessKeyId|no EC2 IMDS role found|failed to refresh cached credentials",
         "Pulumi has no valid AWS credentials",
         "teal doctor --stack {stack}",
     ),
-    Cause(
+    PulumiErrorCause(
         r"the stack is currently locked", "Another Pulumi operation holds the stack, or one ended without giving it back",
         "pulumi cancel --stack {stack}, once nobody runs one (runbooks/stuck-pulumi-state.md)",
     ),
 )  # fmt: skip
 
 
-def cause(said: str) -> Cause | None:
+def cause(said: str) -> PulumiErrorCause | None:
     """The first cause whose words are in Pulumi's output."""
     return next((one for one in CAUSES if re.search(one.words, said, re.IGNORECASE)), None)

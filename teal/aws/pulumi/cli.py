@@ -19,7 +19,7 @@ _UNREACHABLE: Final = "configured Kubernetes cluster is unreachable"  # pulumi-k
 _LAST_LINES: Final = 15
 
 
-class PulumiFailed(OperatorError):
+class PulumiCommandFailed(OperatorError):
     """Pulumi ended with an error. What it had done by then is in its state: the same command goes on from there."""
 
     code = "pulumi-failed"
@@ -113,7 +113,7 @@ class PulumiCli:
             self._run("state", "unprotect", urn, "--stack", stack, "--yes")
 
     def preview(self, stack: str, policies: Path, save: Path | None = None) -> Preview:
-        """Plan, and check the plan by a policy pack. Nothing is changed. `save`: a file for the plan, for `up --plan`. Raises PulumiFailed when the program fails."""
+        """Plan, and check the plan by a policy pack. Nothing is changed. `save`: a file for the plan, for `up --plan`. Raises PulumiCommandFailed when the program fails."""
         with tempfile.TemporaryDirectory() as scratch:
             log = Path(scratch) / "events.jsonl"  # the JSON of a preview says that policies failed, and not which (3.260)
             options = ("--save-plan", str(save)) if save else ()
@@ -185,8 +185,8 @@ class PulumiCli:
         last = "\n".join(said.splitlines()[-_LAST_LINES:])
         if known := cause(said):
             stack = arguments[arguments.index("--stack") + 1] if "--stack" in arguments else "STACK"
-            return PulumiFailed(f"{known.what}. Pulumi says:\n{last}", where=where, next=known.next.format(stack=stack))
-        return PulumiFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")
+            return PulumiCommandFailed(f"{known.what}. Pulumi says:\n{last}", where=where, next=known.next.format(stack=stack))
+        return PulumiCommandFailed(f"Pulumi failed:\n{last}", where=where, next="correct that, then run the same command again")
 
 
 def _violation(event: Mapping[str, Any]) -> str:

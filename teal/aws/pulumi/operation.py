@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from teal.errors import Held, OperatorError
+from teal.errors import HeldByAnother, OperatorError
 from teal.events import Event
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ NOTICE_SECONDS: Final = 1.0  # for Pulumi to say that a Ctrl-C of the terminal r
 _END_SECONDS: Final = 120.0  # for Pulumi to write down what it was doing, once it was told to stop
 
 
-class PulumiFailed(OperatorError):
+class PulumiOperationFailed(OperatorError):
     """A Pulumi operation of a color's stack ended with an error."""
 
     code = "pulumi-failed"
@@ -39,7 +39,7 @@ class Operation:
         self._thread = threading.Thread(target=self._work, name=f"pulumi-{name}", daemon=True)
 
     def events(self) -> Iterator[Event]:
-        """Each resource as it is done. Raises Held when another operation runs, or PulumiFailed. Closed early: Pulumi is told to stop."""
+        """Each resource as it is done. Raises HeldByAnother when another operation runs, or PulumiOperationFailed. Closed early: Pulumi is told to stop."""
         yield Event(self._step, "start", self._name)
         atexit.register(self.end)  # a command that ends with an error may not have closed us
         self._thread.start()
@@ -103,9 +103,9 @@ class Operation:
 
         where = f"stack {self._name}"
         if isinstance(error, auto.ConcurrentUpdateError):
-            return Held("Another Pulumi operation holds the color's stack", where=where, next="teal repair")
+            return HeldByAnother("Another Pulumi operation holds the color's stack", where=where, next="teal repair")
         said = "; ".join(dict.fromkeys(errors[:SHOWN])) or last_line(error)
-        return PulumiFailed(f"{self._step} failed: {said}", where=where, next="teal repair")
+        return PulumiOperationFailed(f"{self._step} failed: {said}", where=where, next="teal repair")
 
 
 def last_line(error: BaseException) -> str:

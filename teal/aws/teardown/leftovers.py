@@ -9,7 +9,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from teal.aws.names import STACK_TAG, STATE_TAG, prefix
-from teal.aws.session import Aws, missing, told
+from teal.aws.session import Aws, is_missing, translate_aws_errors
 
 _CLUSTER_TAG: Final = "eks:eks-cluster-name"  # on the machines, volumes and load balancers that Auto Mode makes
 # Free of charge while nothing uses them. Whatever is not here is called billable: better one too many than one too few.
@@ -25,7 +25,7 @@ _HOLDS_DATA: Final = ("s3:", "rds:db", "rds:snapshot", "ec2:volume", "ec2:snapsh
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingResource:
     """One resource that is still there."""
 
     arn: str
@@ -39,10 +39,10 @@ class Left:
                 "state_of_pulumi": self.state_of_pulumi}  # fmt: skip
 
 
-def left(aws: Aws, stack: str) -> tuple[Left, ...]:
+def remaining_resources(aws: Aws, stack: str) -> tuple[RemainingResource, ...]:
     """Everything tagged as this environment's. AWS may list what was deleted within the last hour; machines, keys and gateways are asked."""
     found: dict[str, Mapping[str, str]] = {}
-    with told("Asking AWS what is left"):
+    with translate_aws_errors("Asking AWS what is left"):
         for key, value in ((STACK_TAG, stack), (_CLUSTER_TAG, prefix(stack))):
             pages = aws.tagging.get_paginator("get_resources").paginate(TagFilters=[{"Key": key, "Values": [value]}])
             for page in pages:
@@ -59,13 +59,13 @@ def kind_of(arn: str) -> str:
     return f"{service}:{head if found else ''}"
 
 
-def _judged(aws: Aws, found: Mapping[str, Mapping[str, str]]) -> Iterator[Left]:
+def _judged(aws: Aws, found: Mapping[str, Mapping[str, str]]) -> Iterator[RemainingResource]:
     for arn, tags in found.items():
         kind = kind_of(arn)
         if _gone(aws, kind, arn):
             continue
         state = tags.get(STATE_TAG) == "true"
-        yield Left(arn, kind, kind not in _FREE, any(kind.startswith(prefix) for prefix in _HOLDS_DATA), state)
+        yield RemainingResource(arn, kind, kind not in _FREE, any(kind.startswith(prefix) for prefix in _HOLDS_DATA), state)
 
 
 def _gone(aws: Aws, kind: str, arn: str) -> bool:
@@ -82,7 +82,7 @@ def _gone(aws: Aws, kind: str, arn: str) -> bool:
             rows = [row for reservation in answer["Reservations"] for row in reservation["Instances"]]
             return all(row["State"]["Name"] == "terminated" for row in rows)
     except ClientError as error:
-        if missing(error):
+        if is_missing(error):
             return True
         raise
     return False

@@ -31,7 +31,7 @@ FIRST = ("topics/db/queries.txt", "intro/tutorial02.txt", "topics/db/models.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class CorpusDocument:
     """One document of the corpus. `source` is its path inside the distribution."""
 
     title: str
@@ -47,7 +47,7 @@ class Corpus:
     name: str
     licence: str
     question: str
-    texts: tuple[Text, ...]
+    texts: tuple[CorpusDocument, ...]
     reduced: str | None = None
 
 
@@ -114,7 +114,7 @@ def reason_in_words(stderr: str) -> str:
     return (errors[0] if errors else "pip could not download it")[:200]
 
 
-def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[Text]:
+def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[CorpusDocument]:
     """The wanted texts. Nothing is extracted to disk."""
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
@@ -132,14 +132,14 @@ def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[Text]:
             if file is None:
                 continue
             source = file.read().decode("utf-8", "replace")
-            yield Text(rest_text.title(source) or inside.stem, rest_text.clean(source), str(path))
+            yield CorpusDocument(rest_text.title(source) or inside.stem, rest_text.clean(source), str(path))
 
 
 def python_topics(reason: str) -> Corpus:
     """The language reference's topics from the standard library's `pydoc_data`."""
     from pydoc_data.topics import topics
 
-    texts = tuple(Text(rest_text.title(text) or name, rest_text.clean(text), f"pydoc_data/topics/{name}") for name, text in
+    texts = tuple(CorpusDocument(rest_text.title(text) or name, rest_text.clean(text), f"pydoc_data/topics/{name}") for name, text in
                   sorted(topics.items(), key=lambda item: (item[0] not in ("with", "compound", "context-managers"), item[0])))  # fmt: skip
     name = f"Python {sys.version_info.major}.{sys.version_info.minor}'s language topics"
     return Corpus("python-topics", name, "PSF-2.0", FALLBACK_QUESTION, texts, reduced=reason)

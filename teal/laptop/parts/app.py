@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import cast
 
 from teal.laptop import health
-from teal.laptop.parts.part import Part, Place
+from teal.laptop.parts.part import Part, PartContext
 from teal.laptop.program import Program
 from teal.record.model import Color
 
 STOP_SECONDS = 30  # answers that are being streamed may finish
 
 
-class App(Part):
+class AppPart(Part):
     """The app processes of both colors, APP_PROCESSES in each."""
 
     name = "app"
 
-    def color_programs(self, place: Place, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
+    def color_programs(self, place: PartContext, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
         found = []
         for number, port in enumerate(place.state.ports.apps(color)):
             argv = (python, "-m", "app.main", "--host", "127.0.0.1", "--port", str(port))
@@ -29,10 +29,10 @@ class App(Part):
     def owns(self, program: str) -> bool:
         return "-app-" in program
 
-    def ready(self, place: Place, program: str) -> tuple[bool, str]:
+    def ready(self, place: PartContext, program: str) -> tuple[bool, str]:
         return health.http_ok(f"{url(place, program)}/readyz")
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         base = url(place, program)
         good, said = health.http_ok(f"{base}/healthz")
         if good:
@@ -40,7 +40,7 @@ class App(Part):
         return good, said
 
 
-def url(place: Place, program: str) -> str:
+def url(place: PartContext, program: str) -> str:
     """Where the process listens."""
     color, _, slot = program.partition("-app-")
     return f"http://127.0.0.1:{place.state.ports.apps(cast('Color', color))[int(slot)]}"

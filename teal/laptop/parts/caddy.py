@@ -11,12 +11,12 @@ from pathlib import Path
 
 from teal.errors import BadInput
 from teal.events import Event
-from teal.laptop.address import address, answers
+from teal.laptop.address import address, probe_address
 from teal.laptop.caddyfile import max_body_bytes, render
 from teal.laptop.certificates import REFUSED, certificate, damaged_authority, remove_damaged
 from teal.laptop.layout import Layout
-from teal.laptop.loopback import described, holders, hosts, is_free
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.loopback import described, hosts, is_free, listeners_on
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import PLAIN, Program, shell_env
 from teal.laptop.reap import is_ours
 from teal.laptop.secrets import probe_secret
@@ -26,12 +26,12 @@ PAGES = ("unavailable.html", "not-found.html")
 STOP_SECONDS = 25  # its own grace period is 20 s
 
 
-class Caddy(Part):
+class CaddyPart(Part):
     """HTTPS for people. Without it nothing is reached, so `teal up` refuses to start where it is missing."""
 
     name = "caddy"
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         binary = place.find(self.name)
         if binary is None:
             raise BadInput("Caddy is missing from this environment", where=str(Path(sys.executable).parent), next="make up")
@@ -40,7 +40,7 @@ class Caddy(Part):
         argv = (binary, "run", "--adapter", "caddyfile", "--config", str(layout.conf / "Caddyfile"))
         return (Program(self.name, argv, env, str(layout.home), stop_seconds=STOP_SECONDS),)
 
-    def files(self, place: Place) -> Mapping[Path, str]:
+    def files(self, place: PartContext) -> Mapping[Path, str]:
         text = render(
             place.layout,
             place.state,
@@ -50,59 +50,59 @@ class Caddy(Part):
         )
         return {place.layout.conf / "Caddyfile": text}
 
-    def broken(self, place: Place) -> str | None:
+    def broken(self, place: PartContext) -> str | None:
         _, problem = certificate(place.state.ports.public, place.layout.ca)
         return problem if problem and problem.startswith(REFUSED) else None
 
-    def before_start(self, place: Place) -> Iterator[Event]:
+    def before_start(self, place: PartContext) -> Iterator[Event]:
         write_pages(place.layout.pages)
         # Caddy loads a certificate that has expired and renews it minutes later; it makes a new one at once where there is none.
         shutil.rmtree(place.layout.caddy / "certificates", ignore_errors=True)
         yield from remove_damaged(place.layout)
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
-        return answers(address(place.layout, {}))
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
+        return probe_address(address(place.layout, {}))
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         rows = [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
         if name := damaged_authority(place.layout):
             said = f"{name}.crt and {name}.key in {place.layout.ca.parent} do not belong together: Caddy cannot start anew or renew with them"
-            rows.append(Row("authority", False, said, "teal down, then teal up (it makes new ones)"))
+            rows.append(CheckRow("authority", False, said, "teal down, then teal up (it makes new ones)"))
         return rows
 
-    def doctor(self, place: Place) -> list[Row]:
+    def doctor(self, place: PartContext) -> list[CheckRow]:
         binary = place.find(self.name)
         return [
-            Row("caddy", bool(binary), binary or "missing: no HTTPS", "" if binary else "make up"),
+            CheckRow("caddy", bool(binary), binary or "missing: no HTTPS", "" if binary else "make up"),
             port_row(place.layout, place.state.ports.public),
             trust_row(place.layout),
         ]
 
 
-def certificate_row(end: float | None, problem: str | None, now: float) -> Row:
+def certificate_row(end: float | None, problem: str | None, now: float) -> CheckRow:
     """How long the served certificate is valid. Caddy renews one after two thirds of its life."""
     if end is None:
-        return Row("certificate", False, problem or "nobody serves one", "teal up (it makes a new one)")
-    return Row("certificate", True, f"valid for {(end - now) / 3600:.1f} h more")
+        return CheckRow("certificate", False, problem or "nobody serves one", "teal up (it makes a new one)")
+    return CheckRow("certificate", True, f"valid for {(end - now) / 3600:.1f} h more")
 
 
-def port_row(layout: Layout, port: int) -> Row:
+def port_row(layout: Layout, port: int) -> CheckRow:
     """Whether the public port is free, or already this stack's own."""
     if all(is_free(port, host) for host in hosts()):
-        return Row("port", True, f"{port} is free")
-    found = holders(port)
+        return CheckRow("port", True, f"{port} is free")
+    found = listeners_on(port)
     foreign = next((process for process in found if not is_ours(layout, process)), None)
     if found and foreign is None:
-        return Row("port", True, f"{port} is ours")
-    return Row("port", False, f"{port} is in use{described(foreign)}", f"teal up --port {port + 1}")
+        return CheckRow("port", True, f"{port} is ours")
+    return CheckRow("port", False, f"{port} is in use{described(foreign)}", f"teal up --port {port + 1}")
 
 
-def trust_row(layout: Layout) -> Row:
+def trust_row(layout: Layout) -> CheckRow:
     """A hint, never a fault: the browser warns once because the certificate is the stack's own."""
     ca = layout.ca
     if not ca.is_file():
-        return Row("browser", True, "the certificate is made at the first start")
-    return Row("browser", True, f"to have no warning, import {ca} into the browser's authorities; for curl: --cacert {ca}")
+        return CheckRow("browser", True, "the certificate is made at the first start")
+    return CheckRow("browser", True, f"to have no warning, import {ca} into the browser's authorities; for curl: --cacert {ca}")
 
 
 def write_pages(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from teal.errors import OperatorError
 from teal.laptop import admin
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 
 # The longest that a worker may be at one document without progress: 10 MB take 15 minutes from beginning to end, and progress is noted on the way
 STUCK_SECONDS = 900.0
@@ -15,32 +15,32 @@ WAITING_SECONDS = 60.0  # a document that waits while none is in work: an idle w
 WRITE_SECONDS = 2.0  # to begin a transaction: a thousand times what it takes
 
 
-class Catalog(Part):
+class CatalogPart(Part):
     """Whether it takes a write, and how far the documents in it are."""
 
     name = "catalog"
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         try:
             lines = {str(line.get("kind")): line for line in admin.run_on(place.layout, ("activity",))}
         except OperatorError as error:
             if error.code == "invalid-request":
-                return [Row(self.name, True, "the version that runs does not tell what it last did")]
-            return [Row(self.name, False, error.what, error.next)]
+                return [CheckRow(self.name, True, "the version that runs does not tell what it last did")]
+            return [CheckRow(self.name, False, error.what, error.next)]
         return [write_row(lines.get("write", {})), *work_rows(lines.get("catalog", {}))]
 
 
-def write_row(line: Mapping[str, Any]) -> Row:
+def write_row(line: Mapping[str, Any]) -> CheckRow:
     """Whether the catalog took a write just now."""
     if not line.get("ok"):
         said = str(line.get("detail", "it did not say whether it takes a write"))
-        return Row("catalog", False, f"takes no write: {said}", "end what holds it, then teal status")
+        return CheckRow("catalog", False, f"takes no write: {said}", "end what holds it, then teal status")
     seconds = float(line["seconds"])
     slow = seconds > WRITE_SECONDS
-    return Row("catalog", not slow, f"took a write in {seconds:.2f} s", "teal logs worker" if slow else "")
+    return CheckRow("catalog", not slow, f"took a write in {seconds:.2f} s", "teal logs worker" if slow else "")
 
 
-def work_rows(found: Mapping[str, Any]) -> list[Row]:
+def work_rows(found: Mapping[str, Any]) -> list[CheckRow]:
     """The document that is longest in work or waits longest, and what each index is owed. No row when no document is being processed or waits."""
     rows = []
     working, waiting = found.get("processing"), found.get("queued")
@@ -48,11 +48,11 @@ def work_rows(found: Mapping[str, Any]) -> list[Row]:
         age = float(working["age_seconds"])
         good = age < STUCK_SECONDS
         said = f"the worker has been at {working['document']} for {age:.0f} s without progress"
-        rows.append(Row("work", good, said, "" if good else "teal logs worker"))
+        rows.append(CheckRow("work", good, said, "" if good else "teal logs worker"))
     if waiting:
         age = float(waiting["age_seconds"])
         good = bool(working) or age < WAITING_SECONDS
-        rows.append(Row("queue", good, f"the oldest document has waited {age:.0f} s", "" if good else "teal logs worker"))
+        rows.append(CheckRow("queue", good, f"the oldest document has waited {age:.0f} s", "" if good else "teal logs worker"))
     for owed in found.get("owed", ()):
-        rows.append(Row("index outbox", True, f"index {owed['index']} is owed {owed['documents']} documents"))
+        rows.append(CheckRow("index outbox", True, f"index {owed['index']} is owed {owed['documents']} documents"))
     return rows

@@ -20,10 +20,10 @@ from teal.errors import BadInput, FetchFailed
 from teal.events import Event
 from teal.laptop.artifacts import ELASTICSEARCH
 from teal.laptop.fetch import resolve
-from teal.laptop.files import damaged, flush_tree, note_digests
+from teal.laptop.files import first_damaged_file, flush_tree, note_digests
 from teal.laptop.java import Java, find_java
 from teal.laptop.layout import Layout
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import Program
 from teal.laptop.state import LaptopState
 
@@ -34,7 +34,7 @@ ANSWER_SECONDS = 3.0
 BIG_MEMORY_BYTES = 8 << 30  # from here on a 1 GiB heap is no burden
 
 
-class Elasticsearch(Part):
+class ElasticsearchPart(Part):
     """Our own node, when Elasticsearch is wanted and ELASTICSEARCH_URL names no other."""
 
     name = "elasticsearch"
@@ -42,50 +42,50 @@ class Elasticsearch(Part):
     before_schema = True
     ready_seconds = BOOT_SECONDS
 
-    def settle(self, place: Place) -> LaptopState:
+    def settle(self, place: PartContext) -> LaptopState:
         if not _is_own(place):
             return place.state
         return place.state.model_copy(update={"elasticsearch_home": choose_home(place.layout, place.state.elasticsearch_home)})
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         return (program(_home(place), find_java(place.environ)),) if _is_own(place) else ()
 
-    def service_env(self, place: Place) -> Mapping[str, str]:
+    def service_env(self, place: PartContext) -> Mapping[str, str]:
         return {"ELASTICSEARCH_URL": url(place)} if place.state.search == "elasticsearch" else {}
 
-    def before_start(self, place: Place) -> Iterator[Event]:
+    def before_start(self, place: PartContext) -> Iterator[Event]:
         home = _home(place)
         doing = "starting" if home.is_dir() else "fetching 107 MB, unpacking and starting"
         yield Event(self.name, "start", f"{doing}; security is off, it listens on loopback only")
         install(place.state, home)
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
-        return answers(url(place))
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
+        return probe_elasticsearch(url(place))
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         if place.state.search != "elasticsearch":
             return []
         rows = []
         if self.name not in known:
-            good, said = answers(url(place))
+            good, said = probe_elasticsearch(url(place))
             mend = "" if good else "start it, or `teal up --search embedded`"
-            rows.append(Row(self.name, good, f"ELASTICSEARCH_URL {said}", mend))
+            rows.append(CheckRow(self.name, good, f"ELASTICSEARCH_URL {said}", mend))
         if blocked := write_blocks(url(place)):
             said = f"{', '.join(blocked)} take no write: the disk passed Elasticsearch's flood stage, or a person blocked them"
             rows.append(
-                Row("index", False, said, "free disk space; Elasticsearch lifts the block by itself. runbooks/disk-full.md")
+                CheckRow("index", False, said, "free disk space; Elasticsearch lifts the block by itself. runbooks/disk-full.md")
             )
         return rows
 
-    def doctor(self, place: Place) -> list[Row]:
+    def doctor(self, place: PartContext) -> list[CheckRow]:
         return [java_row(place.environ, needed=_is_own(place))]
 
 
-def _is_own(place: Place) -> bool:
+def _is_own(place: PartContext) -> bool:
     return place.state.search == "elasticsearch" and not place.environ.get("ELASTICSEARCH_URL")
 
 
-def _home(place: Place) -> Path:
+def _home(place: PartContext) -> Path:
     return place.state.elasticsearch_home or choose_home(place.layout, None)
 
 
@@ -135,7 +135,7 @@ def install(state: LaptopState, home: Path) -> Path:
     # The user it runs as must reach the program through this folder; the data folders below stay closed.
     home.chmod(0o755 if run_as() else 0o700)
     note = home / f"{program.name}.sha256.json"
-    if program.is_dir() and damaged(program, note):
+    if program.is_dir() and first_damaged_file(program, note):
         shutil.rmtree(program)
     if not program.is_dir():
         _unpack(resolve(ELASTICSEARCH), home, program)
@@ -189,12 +189,12 @@ def program(home: Path, java: Java) -> Program:
     return Program("elasticsearch", argv, env, str(home), user=run_as(), stop_seconds=STOP_SECONDS)
 
 
-def url(place: Place) -> str:
+def url(place: PartContext) -> str:
     """Where the service finds it: ELASTICSEARCH_URL, else our own node."""
     return place.environ.get("ELASTICSEARCH_URL") or f"http://127.0.0.1:{place.state.ports.elasticsearch}"
 
 
-def answers(url: str) -> tuple[bool, str]:
+def probe_elasticsearch(url: str) -> tuple[bool, str]:
     """Whether the cluster answers and is not red. (The reduced distribution has no `GET /`.)"""
     try:
         answer = httpx.get(f"{url.rstrip('/')}/_cluster/health", timeout=ANSWER_SECONDS, trust_env=False)
@@ -223,10 +223,10 @@ def write_blocks(url: str) -> list[str]:
     )
 
 
-def java_row(environ: Mapping[str, str], *, needed: bool) -> Row:
+def java_row(environ: Mapping[str, str], *, needed: bool) -> CheckRow:
     """Whether there is a JDK that Elasticsearch can run on."""
     try:
         java = find_java(environ)
     except BadInput as error:
-        return Row("jdk", not needed, f"{error.what} (only for --search elasticsearch)", error.next if needed else "")
-    return Row("jdk", True, f"{java.version} at {java.home} (only for --search elasticsearch)")
+        return CheckRow("jdk", not needed, f"{error.what} (only for --search elasticsearch)", error.next if needed else "")
+    return CheckRow("jdk", True, f"{java.version} at {java.home} (only for --search elasticsearch)")

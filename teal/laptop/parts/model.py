@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from teal.events import Event
 from teal.laptop import fetch, health
 from teal.laptop.layout import Layout
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import NETWORK, PLAIN, Program, shell_env
 from teal.laptop.state import LaptopState
 from teal.record.model import COLORS
@@ -19,26 +19,26 @@ WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts with words alone and t
 STEP_SECONDS = 0.2
 
 
-class Model(Part):
+class ModelPart(Part):
     """Fetched once, verified, then only read."""
 
     name = "model"
     ends_by_itself = True
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         home = str(place.layout.home)
         argv = (sys.executable, "-m", "teal.laptop.fetch", home)
         return (Program(self.name, argv, shell_env(place.environ, VARIABLES), home, once=True),)
 
-    def needed(self, place: Place) -> bool:
+    def needed(self, place: PartContext) -> bool:
         wanted = fetch.wanted_model(place.environ)
         return wanted is not None and not fetch.has_model(place.layout, wanted)
 
-    def before_start(self, place: Place) -> Iterator[Event]:
+    def before_start(self, place: PartContext) -> Iterator[Event]:
         wanted = str(fetch.wanted_model(place.environ))
         yield Event(self.name, "start", f"fetching {wanted}: it {fetch.model_problem(place.layout, wanted)}")
 
-    def started(self, place: Place, runs: Callable[[], bool]) -> Iterator[Event]:
+    def started(self, place: PartContext, runs: Callable[[], bool]) -> Iterator[Event]:
         model = fetch.wanted_model(place.environ)
         if model is None:
             return
@@ -55,25 +55,25 @@ class Model(Part):
             time.sleep(STEP_SECONDS)
         yield Event(self.name, "ok", f"{model} is here, verified")
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         return [model_row(place.layout, place.environ, _lacking(place.state))]
 
-    def doctor(self, place: Place) -> list[Row]:
+    def doctor(self, place: PartContext) -> list[CheckRow]:
         return [model_row(place.layout, place.environ)]
 
 
-def model_row(layout: Layout, env: Mapping[str, str], lacking: str | None = None) -> Row:
+def model_row(layout: Layout, env: Mapping[str, str], lacking: str | None = None) -> CheckRow:
     """Whether passages can be embedded; words alone still search, so the detail says what is lost. `lacking`: what an app process says."""
     name = fetch.wanted_model(env)
     problem = fetch.model_problem(layout, name) if name else None
     if lacking and problem is None:
-        return Row("model", False, lacking, "teal up; teal logs app")
+        return CheckRow("model", False, lacking, "teal up; teal logs app")
     if name is None:
-        return Row("model", True, f"embedding is {env.get('TEAL_EMBEDDING')}")
+        return CheckRow("model", True, f"embedding is {env.get('TEAL_EMBEDDING')}")
     if problem is None:
-        return Row("model", True, f"{name} is here, verified")
+        return CheckRow("model", True, f"{name} is here, verified")
     reason = fetch.last_failure(layout)
-    return Row(
+    return CheckRow(
         "model",
         False,
         f"{name} {problem}{f' ({reason})' if reason else ''}: search is lexical only",

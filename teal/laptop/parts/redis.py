@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from teal.laptop.layout import Layout
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import PLAIN, Program, shell_env
 from teal.laptop.secrets import kept_secret
 from teal.laptop.state import LaptopState
@@ -17,49 +17,49 @@ MAX_MEMORY = "128mb"  # a laptop's share; the least used entries go first beyond
 ANSWER_SECONDS = 3.0
 
 
-class Redis(Part):
+class RedisPart(Part):
     """Our own server, unless REDIS_URL names another; without either each process caches alone."""
 
     name = "redis"
     ports = ("redis",)
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         binary = place.find(BINARY)
         if binary is None or place.environ.get("REDIS_URL"):
             return ()
         configuration = str(place.layout.conf / "redis.conf")
         return (Program(self.name, (binary, configuration), shell_env(place.environ, PLAIN), str(place.layout.home)),)
 
-    def files(self, place: Place) -> Mapping[Path, str]:
+    def files(self, place: PartContext) -> Mapping[Path, str]:
         return {place.layout.conf / "redis.conf": render(place.layout, place.state, password(place.layout))}
 
-    def service_env(self, place: Place) -> Mapping[str, str]:
+    def service_env(self, place: PartContext) -> Mapping[str, str]:
         found = url(place)
         return {"REDIS_URL": found} if found else {}
 
-    def absent(self, place: Place) -> str | None:
+    def absent(self, place: PartContext) -> str | None:
         return None if url(place) else "no redis-server on this machine: each process caches alone (`make up` installs it)"
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
-        return answers(url(place) or "")
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
+        return probe_redis(url(place) or "")
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         if self.name in known:
             return []
         outside = place.environ.get("REDIS_URL")
         if not outside:
-            return [Row("redis", False, "none: each process caches alone", "make up")]
-        good, said = answers(outside)
-        return [Row("redis", good, f"REDIS_URL {said}", "" if good else "start it, or unset REDIS_URL and `teal up`")]
+            return [CheckRow("redis", False, "none: each process caches alone", "make up")]
+        good, said = probe_redis(outside)
+        return [CheckRow("redis", good, f"REDIS_URL {said}", "" if good else "start it, or unset REDIS_URL and `teal up`")]
 
-    def doctor(self, place: Place) -> list[Row]:
+    def doctor(self, place: PartContext) -> list[CheckRow]:
         if place.environ.get("REDIS_URL"):
-            return [Row("redis", True, "REDIS_URL is used")]
+            return [CheckRow("redis", True, "REDIS_URL is used")]
         binary = place.find(BINARY)
-        return [Row("redis", bool(binary), binary or "missing: each process caches alone", "" if binary else "make up")]
+        return [CheckRow("redis", bool(binary), binary or "missing: each process caches alone", "" if binary else "make up")]
 
 
-def url(place: Place) -> str | None:
+def url(place: PartContext) -> str | None:
     """Where the service finds Redis: REDIS_URL, else our own, else nowhere."""
     if given := place.environ.get("REDIS_URL"):
         return given
@@ -72,7 +72,7 @@ def password(layout: Layout) -> str:
     return kept_secret(layout.redis_password, lambda: secrets.token_urlsafe(32), "[A-Za-z0-9_-]{43}")
 
 
-def answers(url: str) -> tuple[bool, str]:
+def probe_redis(url: str) -> tuple[bool, str]:
     """Whether Redis answers PING."""
     import redis
 

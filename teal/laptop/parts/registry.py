@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from teal.laptop.parts.app import App
-from teal.laptop.parts.caddy import Caddy
-from teal.laptop.parts.catalog import Catalog
-from teal.laptop.parts.elasticsearch import Elasticsearch
-from teal.laptop.parts.model import Model
+from teal.laptop.parts.app import AppPart
+from teal.laptop.parts.caddy import CaddyPart
+from teal.laptop.parts.catalog import CatalogPart
+from teal.laptop.parts.elasticsearch import ElasticsearchPart
+from teal.laptop.parts.model import ModelPart
 from teal.laptop.parts.part import Part
-from teal.laptop.parts.redis import Redis
-from teal.laptop.parts.snapshots import Snapshots
-from teal.laptop.parts.watchdog import Watchdog
-from teal.laptop.parts.worker import Worker
+from teal.laptop.parts.redis import RedisPart
+from teal.laptop.parts.snapshots import SnapshotsPart
+from teal.laptop.parts.watchdog import WatchdogPart
+from teal.laptop.parts.worker import WorkerPart
 
 # The load balancer: once it answers, people are served.
-FRONT: Part = Caddy()
-PARTS: tuple[Part, ...] = (Redis(), FRONT, Model(), Elasticsearch(), Worker(), App(), Catalog(), Snapshots(), Watchdog())
+FRONT: Part = CaddyPart()
+PARTS: tuple[Part, ...] = (
+    RedisPart(),
+    FRONT,
+    ModelPart(),
+    ElasticsearchPart(),
+    WorkerPart(),
+    AppPart(),
+    CatalogPart(),
+    SnapshotsPart(),
+    WatchdogPart(),
+)
 
 
 def owner(program: str) -> Part:

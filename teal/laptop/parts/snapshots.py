@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 
 MANIFEST = "manifest.json"  # as in app/backup/manifest.py
 # As `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
@@ -22,19 +22,19 @@ AHEAD_SECONDS = 300.0  # between two clocks, as in app/backup/clock.py
 TRIAL_BYTES = 4096  # one block: a full disk often still takes an empty file
 
 
-class Snapshots(Part):
+class SnapshotsPart(Part):
     """The folder and the newest snapshot in it."""
 
     name = "snapshots"
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         folder = place.layout.backups
-        problem = unwritable(folder)
+        problem = unwritable_reason(folder)
         if problem:
-            return [Row(self.name, False, f"none can be taken: {problem}", f"free or mend {folder}, then teal snapshot")]
+            return [CheckRow(self.name, False, f"none can be taken: {problem}", f"free or mend {folder}, then teal snapshot")]
         if (said := key_problem(place.layout.backup_key)) and any(folder.glob(f"*/{MANIFEST}")):
             return [
-                Row(
+                CheckRow(
                     self.name,
                     False,
                     f"none that is here can be opened, and none taken: {said}",
@@ -44,7 +44,7 @@ class Snapshots(Part):
         return [age_row(folder, datetime.now(UTC))]
 
 
-def unwritable(folder: Path) -> str | None:
+def unwritable_reason(folder: Path) -> str | None:
     """Why nothing can be written there, tried with a real file; None when it can be."""
     trial = folder / f".trial-{secrets.token_hex(4)}"
     try:
@@ -70,7 +70,7 @@ def key_problem(key: Path) -> str | None:
     return None if any(line.startswith(KEY_BEGINS) for line in lines) else f"{key} holds no key"
 
 
-def age_row(folder: Path, now: datetime) -> Row:
+def age_row(folder: Path, now: datetime) -> CheckRow:
     """How old the newest snapshot is that could be restored: one from the future counts as none, and one that lacks a copy is named."""
     ages, cannot, newest_damaged = list[float](), list[str](), False
     for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
@@ -92,11 +92,11 @@ def age_row(folder: Path, now: datetime) -> Row:
     if not ages:
         if cannot:
             # The worker takes one within minutes, since these count as none: a fault only where what was there was damaged.
-            return Row("snapshots", not newest_damaged, f"none that can be restored{besides}", f"teal snapshot; {RUNBOOK}")
-        return Row("snapshots", True, "none yet: the worker takes the first when documents are indexed")
+            return CheckRow("snapshots", not newest_damaged, f"none that can be restored{besides}", f"teal snapshot; {RUNBOOK}")
+        return CheckRow("snapshots", True, "none yet: the worker takes the first when documents are indexed")
     hours = min(ages) / 3600
     bad = hours > LATE_HOURS or newest_damaged
-    return Row("snapshots", not bad, f"the newest is {hours:.1f} h old{besides}", f"teal snapshot; {RUNBOOK}" if bad else "")
+    return CheckRow("snapshots", not bad, f"the newest is {hours:.1f} h old{besides}", f"teal snapshot; {RUNBOOK}" if bad else "")
 
 
 def incomplete(folder: Path, manifest: Mapping[str, Any]) -> str | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from teal.laptop.parts.part import Part, Place
+from teal.laptop.parts.part import Part, PartContext
 from teal.laptop.program import PLAIN, Program, shell_env
 
 
-class Watchdog(Part):
+class WatchdogPart(Part):
     """One for the stack, whatever is released: it must not end with a color."""
 
     name = "watchdog"
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         home = str(place.layout.home)
         env = {**shell_env(place.environ, PLAIN), "TEAL_HOME": home, "PYTHONUNBUFFERED": "1"}
         return (Program(self.name, (sys.executable, "-m", "teal.release.watchdog"), env, home),)

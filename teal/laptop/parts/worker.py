@@ -9,7 +9,7 @@ from typing import cast
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from teal.laptop.parts.part import Part, Place
+from teal.laptop.parts.part import Part, PartContext
 from teal.laptop.program import Program
 from teal.laptop.secrets import metrics_headers
 from teal.record.model import Color
@@ -25,12 +25,12 @@ AGE = "teal_worker_round_age_seconds"  # by the monotonic clock: whoever sets th
 STARTED = "process_start_time_seconds"
 
 
-class Worker(Part):
+class WorkerPart(Part):
     """One for each color. That its process exists says nothing: what counts is when it last went round its loop."""
 
     name = "worker"
 
-    def color_programs(self, place: Place, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
+    def color_programs(self, place: PartContext, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
         argv = (python, "-m", "app.worker", "--metrics-port", str(place.state.ports.worker(color)))
         environment = {**env, "TEAL_SLOT": "0"}
         home = str(place.layout.home)
@@ -39,10 +39,10 @@ class Worker(Part):
     def owns(self, program: str) -> bool:
         return program.endswith("-worker")
 
-    def ready(self, place: Place, program: str) -> tuple[bool, str]:
+    def ready(self, place: PartContext, program: str) -> tuple[bool, str]:
         return True, "running"  # it takes its first job when there is one
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         port = place.state.ports.worker(cast("Color", program.removesuffix("-worker")))
         try:
             answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=ANSWER_SECONDS, trust_env=False,

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from teal.release.probes.visit import Misbehaved, Probe, Visit, answered, streamed
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered, ask_streamed
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     for question in visit.questions:
-        events = streamed(visit.writer, question)
+        events = ask_streamed(visit.writer, question)
         hits = [hit for name, data in events if name == "retrieval" for hit in data.get("hits", ())]
         retrieved = {_key(hit) for hit in hits}
         cited = [one for name, data in events for one in ([data] if name == "citation" else data.get("citations", ()))]
         for one in cited:
             if _key(one) not in retrieved:
-                raise Misbehaved(
+                raise WrongBehaviour(
                     f"an answer to {question!r} cites a passage of {one.get('title')!r} that was not retrieved for it"
                 )
         _as_search_has_them(visit, question, hits)
 
 
-def _as_search_has_them(visit: Visit, question: str, hits: list[dict[str, Any]]) -> None:
+def _as_search_has_them(visit: ProbeVisit, question: str, hits: list[dict[str, Any]]) -> None:
     """The same passages by the other way: one that was changed on its way to the answer is not among what search finds in its document."""
     for hit in hits[:1]:
         body = {"query": hit["passage"][:500], "top_k": 50, "filters": {"document_ids": [hit["document_id"]]}}
         found = answered(visit.writer, "POST", "/v1/search", json=body)["hits"]
         if found and hit["passage"] not in [one["passage"] for one in found]:
-            raise Misbehaved(f"a passage of {hit.get('title')!r} that was retrieved for {question!r} is not in that document")
+            raise WrongBehaviour(f"a passage of {hit.get('title')!r} that was retrieved for {question!r} is not in that document")
 
 
 def _key(passage: dict[str, Any]) -> tuple[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from teal.client.probe import ProbeFailed
-from teal.release.probes.visit import COLLECTION, Misbehaved, Probe, Visit, answered
+from teal.release.probes.visit import COLLECTION, Probe, ProbeVisit, WrongBehaviour, answered
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     text = f"The {visit.mark} is a machine that Teal checks itself with. The {visit.mark} weighs seven grams."
     sent = answered(
         visit.writer,
@@ -26,25 +26,25 @@ def ask(visit: Visit) -> None:
         _until(visit, lambda: sent["id"] in _found(visit), "what was uploaded is not found by search")
         cited = answered(visit.writer, "POST", "/v1/ask", json=_question(visit))["citations"]
         if sent["id"] not in [one["document_id"] for one in cited]:
-            raise Misbehaved("what was uploaded is found by search and not cited by an answer about it")
+            raise WrongBehaviour("what was uploaded is found by search and not cited by an answer about it")
     finally:
         visit.writer.call("DELETE", path)
     _until(visit, lambda: sent["id"] not in _found(visit), "what was deleted is still found by search")
 
 
-def _question(visit: Visit) -> dict[str, Any]:
+def _question(visit: ProbeVisit) -> dict[str, Any]:
     return {"question": f"What does the {visit.mark} weigh?", "filters": {"collections": [COLLECTION]}}
 
 
-def _found(visit: Visit) -> list[str]:
+def _found(visit: ProbeVisit) -> list[str]:
     body = {"query": visit.mark, "filters": {"collections": [COLLECTION]}}
     return [str(one["document_id"]) for one in answered(visit.writer, "POST", "/v1/search", json=body)["hits"]]
 
 
-def _until(visit: Visit, there: Any, otherwise: str) -> None:
+def _until(visit: ProbeVisit, there: Any, otherwise: str) -> None:
     while not there():
         if not visit.wait():
-            raise Misbehaved(otherwise)
+            raise WrongBehaviour(otherwise)
 
 
 DOCUMENT: Final = Probe("document", "an uploaded file is found, cited, and gone when it is deleted", ask, again=False)

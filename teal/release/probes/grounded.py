@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from teal.release.probes.visit import Misbehaved, Probe, Visit, answered
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered
 
 LEAST: Final = 0.5  # of an answer's words stand in what it cites: a writer may add how it says it, not what
 FEWEST: Final = 5  # words that tell
@@ -13,14 +13,14 @@ _WORD: Final = re.compile(r"[^\W\d_]{5,}")
 STEM: Final = 5  # letters: "caches" and "cached" are one word here
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     for question in visit.questions:
         answer = answered(visit.writer, "POST", "/v1/ask", json={"question": question})
         if not answer.get("grounded") or not answer["citations"]:
             continue
         said, held = _words(answer["answer"]), _words(question).union(*(_of(one) for one in answer["citations"]))
         if len(said) >= FEWEST and len(said & held) < LEAST * len(said):
-            raise Misbehaved(f"the answer to {question!r} is not what it cites: {answer['answer'][:100]!r}")
+            raise WrongBehaviour(f"the answer to {question!r} is not what it cites: {answer['answer'][:100]!r}")
 
 
 def _of(passage: dict[str, Any]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from teal.release.probes.visit import Misbehaved, Probe, Visit, answered
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered
 
 SEARCHES: Final = 20  # of one run; three runs, so that what is filled once (caches, pools) is not taken for a leak
 # By each request, and in both of the later runs. A file for every fifth request ends a process after a day of one request a second; a
@@ -13,7 +13,7 @@ SEARCHES: Final = 20  # of one run; three runs, so that what is filled once (cac
 MOST: Final = {"open files": 0.2, "bytes of memory": 200_000.0}
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     if visit.held is None or not visit.questions:
         return
     seen = []
@@ -28,7 +28,7 @@ def ask(visit: Visit) -> None:
             continue
         grown = min(later - earlier for earlier, later in pairwise(held)) / SEARCHES
         if grown > most:
-            raise Misbehaved(f"its processes hold {grown:,.1f} more {name} after each search")
+            raise WrongBehaviour(f"its processes hold {grown:,.1f} more {name} after each search")
 
 
 GROWTH: Final = Probe("growth", "open files and memory do not grow with each request", ask, again=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from teal.release.probes.visit import Misbehaved, Probe, Visit
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     """The bound key was sent with every request of another tenant; what is written of a request is written when it is over."""
     if visit.logged is None or not visit.secret:
         return
@@ -15,7 +15,7 @@ def ask(visit: Visit) -> None:
     visit.bound.call("GET", "/v1/documents")
     visit.wait()
     if visit.logged(visit.secret):
-        raise Misbehaved("the key of a request stands in its logs")
+        raise WrongBehaviour("the key of a request stands in its logs")
 
 
 LOGS: Final = Probe("logs", "no key of a request is written to the logs", ask, always=True, again=False)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from teal.release.probes.visit import Misbehaved, Probe, Visit
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour
 
 TYPES: Final = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _NAMED: Final = re.compile(r"""(?:src|href)="(/[^"#?]+)"|from "(\./[^"]+)"|import "(\./[^"]+)\"""")
 MOST: Final = 50  # a page of twenty files names each some times
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     wanted, seen = ["/"], {"/"}
     while wanted:
         path = wanted.pop()
@@ -20,7 +20,7 @@ def ask(visit: Visit) -> None:
         kind = "text/html" if path == "/" else next((said for end, said in TYPES.items() if path.endswith(end)), "")
         said = found.headers.get("content-type", "nothing")
         if found.status_code != 200 or kind not in said or not found.content:
-            raise Misbehaved(f"the page's {path} is {found.status_code}, {said}, {len(found.content)} bytes")
+            raise WrongBehaviour(f"the page's {path} is {found.status_code}, {said}, {len(found.content)} bytes")
         if kind not in ("text/html", "javascript"):
             continue
         for match in _NAMED.finditer(found.text):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from teal.release.probes.visit import COLLECTION, Misbehaved, Probe, Visit, answered
+from teal.release.probes.visit import COLLECTION, Probe, ProbeVisit, WrongBehaviour, answered
 
 MODES: Final = ("hybrid", "lexical", "semantic")
 TIMES: Final = 2  # each question in each mode: of a fault in one search of five, 30 searches miss 0.1 %
 
 
-def ask(visit: Visit) -> None:
+def ask(visit: ProbeVisit) -> None:
     for question in visit.questions * TIMES:
         for mode in MODES:
             found = visit.bound.call("POST", "/v1/search", json={"query": question, "mode": mode})
@@ -20,14 +20,16 @@ def ask(visit: Visit) -> None:
         _refuse(answered(visit.bound, "POST", "/v1/ask", json={"question": question})["citations"], f"an answer to {question!r}")
     for one in answered(visit.bound, "GET", "/v1/documents")["items"]:
         if one["collection"] != COLLECTION:
-            raise Misbehaved(f"a key of {COLLECTION} alone is shown a document of {one['collection']}")
+            raise WrongBehaviour(f"a key of {COLLECTION} alone is shown a document of {one['collection']}")
 
 
 def _refuse(passages: Iterable[Mapping[str, Any]], what: str) -> None:
     """The collection is empty but for the probes' own document, which holds none of these questions' words: nothing may be found."""
     for one in passages:
         if one.get("collection", "") != COLLECTION and one.get("title") != COLLECTION:
-            raise Misbehaved(f"a key of {COLLECTION} alone gets a passage of another collection ({one.get('title')!r}) in {what}")
+            raise WrongBehaviour(
+                f"a key of {COLLECTION} alone gets a passage of another collection ({one.get('title')!r}) in {what}"
+            )
 
 
 TENANTS: Final = Probe("tenants", "a key of one collection sees no other", ask, always=True)

@@ -15,7 +15,7 @@ from teal.errors import OperatorError
 COLLECTION: Final = "teal-probe"  # the probes' own documents; nobody else's are there
 
 
-class Misbehaved(OperatorError):
+class WrongBehaviour(OperatorError):
     """A color answers, and wrongly."""
 
     code = "misbehaved"
@@ -25,7 +25,7 @@ class Misbehaved(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ProbeVisit:
     """One visit to one color. `writer` sees everything; `bound` is the key of another tenant, who has `COLLECTION` and nothing else.
 
     `mark` is a word that nobody ever wrote. `wait` sleeps a moment and says whether there is time left.
@@ -45,13 +45,13 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`ask` raises Misbehaved when the color is wrong, and ProbeFailed when it does not answer. `always`: a color that misbehaves so is refused
+    """`ask` raises WrongBehaviour when the color is wrong, and ProbeFailed when it does not answer. `always`: a color that misbehaves so is refused
     although the active one does it too; else it is not the new version's doing. `again`: also after each shift.
     The page's files and a color's worker are the same for every share, and an upload takes a second; its users' uploads have a gate."""
 
     name: str
     says: str
-    ask: Callable[[Visit], None]
+    ask: Callable[[ProbeVisit], None]
     always: bool = False
     again: bool = True
 
@@ -62,7 +62,7 @@ def answered(prober: Prober, method: str, path: str, expected: int = 200, **opti
     return found.json() if found.content else None
 
 
-def streamed(prober: Prober, question: str) -> list[tuple[str, dict[str, Any]]]:
+def ask_streamed(prober: Prober, question: str) -> list[tuple[str, dict[str, Any]]]:
     """The events of a streamed answer, as they came. A stream that breaks off ends the list. Raises ProbeFailed when none begins."""
     return list(_events(_called(prober, "POST", "/v1/ask", 200, json={"question": question, "stream": True}).text))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from teal.release.senders.sender import NotSent, Sender
+from teal.release.senders.sender import NotificationNotSent, Sender
 
 _TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):\d{12}:[\w-]{1,256}")
 _SUBJECT_CHARACTERS: Final = 99  # SNS API Reference, Publish: a subject has fewer than 100 ASCII characters and begins with one
 
 
-def refuses(to: str) -> str:
+def invalid_address(to: str) -> str:
     return "" if _TOPIC.fullmatch(to) else "it is no ARN of an SNS topic"
 
 
@@ -22,7 +22,7 @@ def send(address: str, text: str, seconds: float) -> None:
 
     found = _TOPIC.fullmatch(address)
     if found is None:
-        raise NotSent("it is no ARN of an SNS topic")
+        raise NotificationNotSent("it is no ARN of an SNS topic")
     half = seconds / 2  # to connect and to wait for the answer
     settings = Config(connect_timeout=half, read_timeout=half, retries={"total_max_attempts": 1})
     subject = text.splitlines()[0].encode("ascii", "replace").decode()[:_SUBJECT_CHARACTERS]
@@ -31,9 +31,9 @@ def send(address: str, text: str, seconds: float) -> None:
             TopicArn=address, Subject=subject, Message=text
         )
     except ClientError as error:
-        raise NotSent(f"SNS refused it: {error.response.get('Error', {}).get('Code')}") from None
+        raise NotificationNotSent(f"SNS refused it: {error.response.get('Error', {}).get('Code')}") from None
     except BotoCoreError as error:
-        raise NotSent(f"SNS did not answer: {type(error).__name__}") from None
+        raise NotificationNotSent(f"SNS did not answer: {type(error).__name__}") from None
 
 
-SNS: Final = Sender("sns", refuses, send)
+SNS: Final = Sender("sns", invalid_address, send)

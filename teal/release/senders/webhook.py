@@ -10,12 +10,12 @@ from typing import Final
 
 import httpx
 
-from teal.release.senders.sender import NotSent, Sender
+from teal.release.senders.sender import NotificationNotSent, Sender
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def refuses(to: str) -> str:
+def invalid_address(to: str) -> str:
     """An address of a webhook is itself the secret, so it is given by reference alone."""
     given = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].+", to)
     return (
@@ -25,16 +25,16 @@ def refuses(to: str) -> str:
 
 def send(address: str, text: str, seconds: float) -> None:
     if not address.startswith(("https://", "http://")):
-        raise NotSent("what the reference holds is no address of a webhook")
+        raise NotificationNotSent("what the reference holds is no address of a webhook")
     escaped = "".join(_ENTITIES.get(character, character) for character in text)
     try:
         own = not _is_loopback(address)
         with httpx.stream("POST", address, json={"text": escaped}, timeout=seconds, trust_env=own) as answer:
             taken, status = answer.is_success, answer.status_code  # its body is nobody's: one without an end must not hold us
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NotSent(f"the webhook did not answer: {type(error).__name__}") from None
+        raise NotificationNotSent(f"the webhook did not answer: {type(error).__name__}") from None
     if not taken:
-        raise NotSent(f"the webhook refused it with {status}")
+        raise NotificationNotSent(f"the webhook refused it with {status}")
 
 
 def _is_loopback(address: str) -> bool:
@@ -42,4 +42,4 @@ def _is_loopback(address: str) -> bool:
     return httpx.URL(address).host in ("127.0.0.1", "localhost", "::1")
 
 
-WEBHOOK: Final = Sender("webhook", refuses, send)
+WEBHOOK: Final = Sender("webhook", invalid_address, send)

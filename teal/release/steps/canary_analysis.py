@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from typing import Final
 
 from teal.events import Event
-from teal.ports.traffic import shifted
+from teal.ports.traffic import weights_after_shift
 from teal.record.releases import PlannedStep
 from teal.release import canary
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.steps.step import Step
 from teal.release.steps.traffic import give_back
 
 
-def analyse(run: Run, step: PlannedStep) -> Iterator[Event]:
-    weights = shifted(run.new, step.percent or 0)
+def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+    weights = weights_after_shift(run.new, step.percent or 0)
     if run.target.traffic.read() != weights:  # a releaser before this one died between setting the shares and comparing
         run.set_shares(weights)
     yield from canary.analyse(run, step)
 
 
-def pause(run: Run, step: PlannedStep) -> Iterator[Event]:
+def pause(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     said = f"paused at {step.percent} % as you asked"
     yield from canary.wait_for_person(run, step, said, about=f"the pause at {step.percent} %")
 

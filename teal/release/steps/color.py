@@ -9,12 +9,12 @@ from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.model import Color, ColorState, Record
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.steps.jobs import give_jobs, transfer
 from teal.release.steps.step import Step
 
 
-def raise_floor(run: Run, step: PlannedStep) -> Iterator[Event]:
+def raise_floor(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """The old color carries the load of now with what runs now: the new one must be able to before it meets any of it."""
     runs = run.target.runtime.replicas(run.old) if run.old else 0
     floor = max(run.plan.state.replica_floor, runs)
@@ -24,13 +24,13 @@ def raise_floor(run: Run, step: PlannedStep) -> Iterator[Event]:
     yield Event(step.name, "progress", f"at least {floor} processes")
 
 
-def deploy(run: Run, step: PlannedStep) -> Iterator[Event]:
+def deploy(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     for event in run.target.runtime.deploy(run.new, run.state()):
         run.lease.keep()
         yield event
 
 
-def undo_deploy(run: Run) -> Iterator[Event]:
+def undo_deploy(run: ReleaseRun) -> Iterator[Event]:
     """Jobs first, and again when nothing of the color is left that could add one."""
     yield from give_jobs(run, run.new, run.old, run.plan.id)
     for event in run.target.runtime.retire(run.new):
@@ -39,7 +39,7 @@ def undo_deploy(run: Run) -> Iterator[Event]:
     yield from give_jobs(run, run.new, run.old, run.plan.id)
 
 
-def ready(run: Run, step: PlannedStep) -> Iterator[Event]:
+def ready(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     clock = run.target.clock
     deadline = clock.monotonic() + run.target.rules.ready_seconds
     while not (found := run.target.runtime.readiness(run.new)).complete:
@@ -51,7 +51,7 @@ def ready(run: Run, step: PlannedStep) -> Iterator[Event]:
         run.wait()
 
 
-def retire(run: Run, step: PlannedStep) -> Iterator[Event]:
+def retire(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     if run.old is None:
         return
     if share := run.target.traffic.read().of(run.old):  # a rollback gives the traffic back before it can write that it did

@@ -8,11 +8,11 @@ from typing import Final
 from teal.events import Event
 from teal.record.model import Color, ColorState
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.steps.step import Step
 
 
-def build_index(run: Run, step: PlannedStep) -> Iterator[Event]:
+def build_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """The service builds for some seconds at a time and says what is left. In between the lease is prolonged. From the first call on,
     documents that users send are put into both indexes, and a release that is resumed goes on with what is left."""
     state, done = run.state(), 0
@@ -25,25 +25,25 @@ def build_index(run: Run, step: PlannedStep) -> Iterator[Event]:
         run.wait()
 
 
-def undo_build_index(run: Run) -> Iterator[Event]:
+def undo_build_index(run: ReleaseRun) -> Iterator[Event]:
     """Nobody reads it; but as long as it is registered the worker would have to put every new document into it."""
     if run.old is not None and (staying := run.lease.check().color(run.old)) is not None:
         yield from remove_index(run, staying, run.old, run.plan.state.index)
 
 
-def verify_index(run: Run, step: PlannedStep) -> Iterator[Event]:
+def verify_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     state = run.state()
     against = ("--against", run.plan.replaces.index) if run.plan.replaces else ()
     for row in run.admin(state, run.new, "index", "verify", "--name", state.index, *against):
         yield Event(step.name, "progress", str(row["detail"]))
 
 
-def drop_index(run: Run, step: PlannedStep) -> Iterator[Event]:
+def drop_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     if run.plan.replaces is not None:
         yield from remove_index(run, run.state(), run.new, run.plan.replaces.index)
 
 
-def remove_index(run: Run, state: ColorState, color: Color, index: str) -> Iterator[Event]:
+def remove_index(run: ReleaseRun, state: ColorState, color: Color, index: str) -> Iterator[Event]:
     """By the color that stays, which does not read it."""
     row = run.admin(state, color, "index", "drop", "--name", index)[-1]
     yield Event("index", "progress", f"{index} is removed" if row["dropped"] else f"{index} was not there")

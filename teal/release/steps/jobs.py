@@ -10,17 +10,17 @@ from teal.errors import AdminFailed, NeedsHuman
 from teal.events import Event
 from teal.record.model import Color
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.job_transfer import transfer_jobs
 from teal.release.steps.step import Step
 
 
-def transfer(run: Run, step: PlannedStep) -> Iterator[Event]:
+def transfer(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     if run.old is not None and run.plan.replaces is not None:
         yield from give_jobs(run, run.old, run.new, run.plan.replaces.release_id)
 
 
-def give_jobs(run: Run, leaving: Color, staying: Color | None, release_id: str) -> Iterator[Event]:
+def give_jobs(run: ReleaseRun, leaving: Color, staying: Color | None, release_id: str) -> Iterator[Event]:
     """Every job of a release to the color that stays, until none is left. Raises NeedsHuman after `jobs_seconds`."""
     record = run.lease.check()
     state = record.color(staying) if staying else None

@@ -8,20 +8,20 @@ from typing import Final
 
 from teal.events import Event
 from teal.load import run as runs
-from teal.load.place import Place
+from teal.load.place import LoadTarget
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.steps.step import Step
 
 FOLDER: Final = Path("artifacts/load")
 
 
-def load(run: Run, step: PlannedStep) -> Iterator[Event]:
-    """Golden questions through the load balancer, with the new color's header. Raises Breached; NeedsHuman for too few samples, which are no pass."""
+def load(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+    """Golden questions through the load balancer, with the new color's header. Raises ThresholdBreached; NeedsHuman for too few samples, which are no pass."""
     runs.require_installed()
     entry = run.target.traffic.entry(run.new)
     key = run.target.probe_headers["Authorization"].removeprefix("Bearer ")
-    place = Place(
+    place = LoadTarget(
         entry.url,
         (key,),
         Path(entry.ca) if entry.ca else None,

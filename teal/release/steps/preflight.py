@@ -13,7 +13,7 @@ from teal.ports.target import Target
 from teal.ports.traffic import all_to
 from teal.record.model import Color, Record
 from teal.record.releases import PlannedStep
-from teal.release.context import Run, shares
+from teal.release.context import ReleaseRun, shares
 from teal.release.steps.step import Step
 
 NAME: Final = "preflight"
@@ -22,8 +22,8 @@ _PAUSE_SECONDS: Final = 2.0
 Ask = Callable[..., list[dict[str, Any]]]
 
 
-def preflight(run: Run, step: PlannedStep) -> Iterator[Event]:
-    yield from examined(run.target, run.new, run.old)
+def preflight(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+    yield from examine_colors(run.target, run.new, run.old)
     record = run.lease.check()
     if run.old is None or (state := record.color(run.old)) is None:
         return
@@ -41,13 +41,13 @@ def rehearsed(target: Target, record: Record, new: Color) -> None:
     """What `preflight` would refuse now, without changing anything: for `--dry-run`. Raises what it raises."""
     if record.color(new) is not None:
         raise NeedsHuman(f"{new} should be empty and is in the record", where="the release record", next="teal repair")
-    for _ in examined(target, new, record.active):
+    for _ in examine_colors(target, new, record.active):
         pass
     if record.active is not None and (state := record.active_state) is not None:
         has_snapshot(target, partial(target.runtime.admin, state, record.active))  # where there is none, a release takes one
 
 
-def examined(target: Target, new: Color, old: Color | None) -> Iterator[Event]:
+def examine_colors(target: Target, new: Color, old: Color | None) -> Iterator[Event]:
     """The colors and the shares, asked of themselves. Raises NeedsHuman, OperatorError."""
     for color in (new, *((old,) if old else ())):
         if pending := target.runtime.pending(color):

@@ -11,11 +11,11 @@ from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.model import Color
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.steps.step import Step
 
 
-def warm(run: Run, step: PlannedStep) -> Iterator[Event]:
+def warm(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     asked = probe.golden(run.target.golden)
     with run.prober(run.new) as prober:
         answered = prober.warm(asked)
@@ -23,7 +23,7 @@ def warm(run: Run, step: PlannedStep) -> Iterator[Event]:
     yield Event(step.name, "progress", "questions asked", done=answered, total=len(asked))
 
 
-def golden(run: Run, step: PlannedStep) -> Iterator[Event]:
+def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
     clock, wrong, counted = run.target.clock, [], 0
     for question in probe.golden(run.target.golden):
@@ -55,7 +55,7 @@ def golden(run: Run, step: PlannedStep) -> Iterator[Event]:
     yield Event(step.name, "progress", "a probe document was indexed by the new worker")
 
 
-def _caches_apart(run: Run, first: Color, second: Color) -> None:
+def _caches_apart(run: ReleaseRun, first: Color, second: Color) -> None:
     """A search that nobody ever sent: once one color answered it, the other must not find it in a cache."""
     query = f"cache probe {secrets.token_hex(8)}"
     for color in (first, second):
@@ -65,7 +65,7 @@ def _caches_apart(run: Run, first: Color, second: Color) -> None:
     run.lease.keep()
 
 
-def undo_golden(run: Run) -> Iterator[Event]:
+def undo_golden(run: ReleaseRun) -> Iterator[Event]:
     """A releaser that was killed left its document; a release is not kept from its undoing by that."""
     try:
         with run.prober(run.old or run.new) as prober:

@@ -9,23 +9,25 @@ from teal.errors import NeedsHuman, OperatorError
 from teal.events import Event
 from teal.record.model import ColorState
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.probes.registry import PROBES
 from teal.release.schema import covers
-from teal.release.steps.behaviour import asked
+from teal.release.steps.behaviour import probe_results
 from teal.release.steps.step import Step
 
 
-def expand_schema(run: Run, step: PlannedStep) -> Iterator[Event]:
+def expand_schema(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """The migrations; then the *active* color is asked what it is asked before a release's users are: what it did well before and does wrong
     now is the new schema's doing, which is then taken back. Raises OperatorError when that mended it, NeedsHuman when it did not."""
     state = run.state()
     before = _schema(run, state)
     expands = bool(before.get("expand"))
-    well = [probe for probe, said in asked(run, PROBES, run.old) if not said] if run.old is not None and expands else []
+    well = [probe for probe, said in probe_results(run, PROBES, run.old) if not said] if run.old is not None and expands else []
     run.admin(state, run.new, "migrate", "--expand")
     revision = str((_schema(run, state) if expands or before["revision"] is None else before)["revision"])
-    suffers = {probe.name: said for probe, said in asked(run, well, run.old) if said} if run.old is not None and well else {}
+    suffers = (
+        {probe.name: said for probe, said in probe_results(run, well, run.old) if said} if run.old is not None and well else {}
+    )
     if suffers:
         yield from _taken_back(
             run, state, str(before["revision"]), revision, "; ".join(f"{name}: {said}" for name, said in suffers.items())
@@ -44,15 +46,15 @@ def expand_schema(run: Run, step: PlannedStep) -> Iterator[Event]:
     )
 
 
-def _schema(run: Run, state: ColorState) -> dict[str, Any]:
+def _schema(run: ReleaseRun, state: ColorState) -> dict[str, Any]:
     return run.admin(state, run.new, "schema")[0]
 
 
-def _taken_back(run: Run, state: ColorState, before: str, revision: str, suffers: str) -> Iterator[Event]:
+def _taken_back(run: ReleaseRun, state: ColorState, before: str, revision: str, suffers: str) -> Iterator[Event]:
     """Back to the schema of before by the revisions' own downgrades; then the active color is asked again. Always raises."""
     yield Event("expand-schema", "warn", f"{run.old} suffers from schema {revision}: {suffers}")
     run.admin(state, run.new, "migrate", "--back", before)
-    still = [said for _, said in asked(run, PROBES, run.old) if said] if run.old is not None else []
+    still = [said for _, said in probe_results(run, PROBES, run.old) if said] if run.old is not None else []
     said = f"Schema {revision} made {run.old} fail ({suffers}); it was taken back to {before}"
     if still:
         raise NeedsHuman(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from teal.events import Event
-from teal.ports.target import Rules
+from teal.ports.target import ReleaseRules
 from teal.record.model import Color
 from teal.record.releases import PlannedStep
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Intent:
 
     target: Color
     active: Color | None
-    rules: Rules
+    rules: ReleaseRules
     reindex: bool
 
 
-def nothing(run: Run) -> Iterator[Event]:
+def undo_nothing(run: ReleaseRun) -> Iterator[Event]:
     """The undo of a step that changes nothing, or whose change ends with another step's undo."""
     yield from ()
 
@@ -40,9 +40,9 @@ class Step:
 
     name: str
     says: str
-    do: Callable[[Run, PlannedStep], Iterator[Event]]
+    do: Callable[[ReleaseRun, PlannedStep], Iterator[Event]]
     takes_back: str = "nothing was changed"
-    undo: Callable[[Run], Iterator[Event]] = nothing
+    undo: Callable[[ReleaseRun], Iterator[Event]] = undo_nothing
     reversible: bool = True
     leaves_on_failure: bool = False
     formerly: tuple[str, ...] = ()

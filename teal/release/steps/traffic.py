@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from teal.events import Event
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.file import StoreFailed
 from teal.record.releases import PlannedStep
-from teal.release.context import Run, shares
+from teal.release.context import ReleaseRun, shares
 from teal.release.steps.step import Step
 
 
-def shift(run: Run, step: PlannedStep) -> Iterator[Event]:
-    weights = shifted(run.new, step.percent or 0)
+def shift(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+    weights = weights_after_shift(run.new, step.percent or 0)
     run.set_shares(weights)
     yield Event(step.name, "progress", f"{step.percent} % to {run.new}", data=shares(weights))
 
 
-def give_back(run: Run) -> Iterator[Event]:
+def give_back(run: ReleaseRun) -> Iterator[Event]:
     """All requests to the old color. Also when the store is down, as long as nobody can have taken the lease."""
     if run.old is None:
         return
@@ -32,12 +32,12 @@ def give_back(run: Run) -> Iterator[Event]:
     yield Event("give-back", "warn", f"all requests to {run.old}", data=shares(all_to(run.old)))
 
 
-def promote(run: Run, step: PlannedStep) -> Iterator[Event]:
+def promote(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     run.lease.change(lambda record: record.model_copy(update={"active": run.new}), generation=True)
     yield Event(step.name, "progress", f"{run.new} is active")
 
 
-def undo_promote(run: Run) -> Iterator[Event]:
+def undo_promote(run: ReleaseRun) -> Iterator[Event]:
     run.lease.change(lambda record: record.model_copy(update={"active": run.old}), generation=True)
     yield Event("promote", "warn", f"{run.old or 'no color'} is active again")
 

@@ -21,7 +21,7 @@ from app.models.port import Embedder, Stamp, Vector
 from app.search.engines import open_writer
 from app.settings import Settings, settings
 from app.text.apart import READERS, Wanted
-from app.text.document import CutDocument, Cutting
+from app.text.document import ChunkLimits, CutDocument
 
 STAMP = Stamp("fast", "0" * 64, 8)
 
@@ -49,9 +49,9 @@ class Fast:
         return True
 
 
-def misbehaving(state: Path) -> worker.Read:
+def misbehaving(state: Path) -> worker.DocumentReader:
     def read(
-        body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: Wanted | None = None, /
+        body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None, /
     ) -> CutDocument:
         if (state / "poison").exists():
             if b"KILL" in body:
@@ -71,7 +71,7 @@ def main() -> None:
         return None if (state / "no-model").exists() else Fast(state, seconds)
 
     worker.MODEL_CHECK_SECONDS = 1.0  # type: ignore[misc]
-    worker.main(sys.argv[1:], worker.Parts(open_writer, open_embedder, lambda _: STAMP, misbehaving(state)))
+    worker.main(sys.argv[1:], worker.WorkerDependencies(open_writer, open_embedder, lambda _: STAMP, misbehaving(state)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from teal.backup import flow
-from teal.backup.flow import Work
+from teal.backup.flow import DataOperation
 from teal.clock import SystemClock
 from teal.events import Event
 from tests.parts.app.service import Service
@@ -29,9 +29,9 @@ WAIT_SECONDS = 60
 KILLED_AFTER_SECONDS = (0.6, 1.2)  # starting Python takes 0.3 to 1 s of it
 
 
-def work(service: Service) -> Work:
+def work(service: Service) -> DataOperation:
     """An operator's work on a service without a load balancer and a record."""
-    return Work(service.admin, "teal", SystemClock(), poll_seconds=0.2)
+    return DataOperation(service.admin, "teal", SystemClock(), poll_seconds=0.2)
 
 
 class Kept(Service):

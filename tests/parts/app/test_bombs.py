@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from app.errors import DocumentRejected
-from app.text.apart import Readers
-from app.text.document import Cutting
+from app.text.apart import ReaderProcesses
+from app.text.document import ChunkLimits
 from app.text.formats import FORMATS
 from app.text.parse import MOST_CHARACTERS
 from tests.parts.app.bombs import BOMBS, SOUND
@@ -24,7 +24,7 @@ SECONDS: Final = 1
 MEMORY_BYTES: Final = 400_000_000
 LATE_SECONDS: Final = 8.0  # beyond its seconds of CPU: making the child, and sending it 10 MB, on a busy machine
 LARGEST_BYTES: Final = 10_000_000  # of a document, by default
-CUTTING: Final = Cutting(180, 30)
+CUTTING: Final = ChunkLimits(180, 30)
 # The reasons that a client is told, each of which says what to do or what is wrong.
 REASONS: Final = ("is broken: ", "has no text: ", "characters of text, more than", "is encrypted", "is empty")
 # Of the fast ones one for each way to hurt stays in the ordinary tests.
@@ -36,13 +36,13 @@ ORDINARY: Final = frozenset({
 
 
 @pytest.fixture(scope="module")
-def readers() -> Iterator[Readers]:
-    made = Readers(seconds=SECONDS, memory_bytes=MEMORY_BYTES)
+def readers() -> Iterator[ReaderProcesses]:
+    made = ReaderProcesses(seconds=SECONDS, memory_bytes=MEMORY_BYTES)
     yield made
     made.close()
 
 
-def test_every_format_has_a_bomb_and_each_makers_sound_file_is_read(readers: Readers) -> None:
+def test_every_format_has_a_bomb_and_each_makers_sound_file_is_read(readers: ReaderProcesses) -> None:
     formats = {one.suffixes[0] for one in FORMATS}
     assert {name.partition(" ")[0] for name in BOMBS} == formats == set(SOUND)
     for suffix, make in SOUND.items():
@@ -51,7 +51,7 @@ def test_every_format_has_a_bomb_and_each_makers_sound_file_is_read(readers: Rea
 
 
 @pytest.mark.parametrize("name", [name if name in ORDINARY else pytest.param(name, marks=pytest.mark.long) for name in BOMBS])
-def test_a_bomb_ends_within_its_limits_and_harms_nobody(readers: Readers, name: str) -> None:
+def test_a_bomb_ends_within_its_limits_and_harms_nobody(readers: ReaderProcesses, name: str) -> None:
     body = BOMBS[name]()
     assert len(body) <= LARGEST_BYTES
     before, stop, peak = psutil.Process().memory_info().rss, threading.Event(), [0]
@@ -80,7 +80,7 @@ def test_a_bomb_ends_within_its_limits_and_harms_nobody(readers: Readers, name: 
     assert readers.read(b"words", "text/plain", None, CUTTING).chunks[0].text == "words"
 
 
-def test_other_documents_are_read_while_one_explodes(readers: Readers) -> None:
+def test_other_documents_are_read_while_one_explodes(readers: ReaderProcesses) -> None:
     body, refused = BOMBS["csv width"](), list[str]()
 
     def explode() -> None:
@@ -101,7 +101,7 @@ def test_other_documents_are_read_while_one_explodes(readers: Readers) -> None:
 
 def test_a_text_is_never_longer_than_ten_thousand_pages() -> None:
     """Each passage costs an embedding and a place in the index: 60 KB of zip must not become an hour of work for everybody."""
-    patient = Readers(seconds=30)
+    patient = ReaderProcesses(seconds=30)
     with pytest.raises(DocumentRejected, match="characters of text, more than the 20000000"):
         patient.read(BOMBS["odt a small file, a long text"](), MEDIA_TYPES["odt"], "a.odt", CUTTING)
     patient.close()

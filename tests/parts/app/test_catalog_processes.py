@@ -33,7 +33,7 @@ class ProcessPromises:
         assert sum(one.created for one in accepted) == 20
 
 
-def _send_all(url: str) -> list[documents.Accepted]:
+def _send_all(url: str) -> list[documents.AcceptedDocument]:
     catalog = Catalog(url)
     try:
         return [accept(catalog, f"words {number}") for number in range(20)]

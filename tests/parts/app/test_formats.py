@@ -11,16 +11,16 @@ import pytest
 
 from app.errors import DocumentRejected, UnsupportedMedia
 from app.text.apart import READERS
-from app.text.document import CutDocument, Cutting, Parsed
+from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from app.text.formats import FORMATS
 from app.text.media_type import detect_media_type
 from app.text.parse import parse
 
 FILES = Path(__file__).parents[2] / "quality" / "files"
-CUTTING = Cutting(180, 30)
+CUTTING = ChunkLimits(180, 30)
 
 
-def read(name: str) -> Parsed:
+def read(name: str) -> ParsedDocument:
     body = (FILES / name).read_bytes()
     return parse(body, detect_media_type(name, None, body[:4096]), name)
 

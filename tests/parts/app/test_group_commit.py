@@ -22,8 +22,8 @@ from app.ingestion.processor import Ingestion
 from app.models.port import Stamp
 from app.search.port import Passage
 from app.search.sqlite.engine import EmbeddedWriter
-from app.text.chunk import cut
-from app.text.document import CutDocument, Cutting, Parsed
+from app.text.chunk import cut_into_passages
+from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 
 WAIT_SECONDS = 20.0
@@ -194,8 +194,8 @@ def test_nothing_is_written_after_a_write_that_failed(catalog: Catalog, engine: 
 def ingestion(catalog: Catalog, group_commit: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> Ingestion:
     monkeypatch.setattr("app.ingestion.processor.RETRY_SECONDS", 0.0)
 
-    def read(body: bytes, media_type: str, filename: str | None, cutting: Cutting, wanted: object = None, /) -> CutDocument:
-        return cut(Parsed(None, body.decode()), cutting)
+    def read(body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: object = None, /) -> CutDocument:
+        return cut_into_passages(ParsedDocument(None, body.decode()), cutting)
 
     return Ingestion(catalog, group_commit, read, lambda: None, IngestSettings(200, 20, 3, 2), threading.Event())
 

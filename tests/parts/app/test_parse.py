@@ -11,8 +11,8 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.errors import DocumentRejected
-from app.text.apart import READERS, NoLongerWanted, Readers
-from app.text.document import Cutting, Parsed
+from app.text.apart import READERS, NoLongerWanted, ReaderProcesses
+from app.text.document import ChunkLimits, ParsedDocument
 from app.text.parse import parse
 from tests.unit.app.text.test_parse import HTML, PDF, TEXT
 
@@ -44,11 +44,17 @@ def pdf(text: str | None, *, title: str | None = None, password: str | None = No
 
 def test_html_in_a_child_process_gives_the_same() -> None:
     page = "<h1>Überschrift</h1><p>Wörter.".encode()
-    assert READERS.parse(page, HTML, "a.html") == parse(page, HTML, "a.html") == Parsed("Überschrift", "# Überschrift\n\nWörter.")
+    assert (
+        READERS.parse(page, HTML, "a.html")
+        == parse(page, HTML, "a.html")
+        == ParsedDocument("Überschrift", "# Überschrift\n\nWörter.")
+    )
 
 
 def test_pdf_gives_title_and_words() -> None:
-    assert READERS.parse(pdf("Words on a page", title="A title"), PDF, "a.pdf") == Parsed("A title", "Words on a page", (0,))
+    assert READERS.parse(pdf("Words on a page", title="A title"), PDF, "a.pdf") == ParsedDocument(
+        "A title", "Words on a page", (0,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def test_file_that_cannot_be_indexed_says_why(body: bytes, media_type: str, reas
 
 
 def test_file_that_takes_too_long_is_rejected_and_harms_nobody() -> None:
-    readers = Readers(seconds=1)
+    readers = ReaderProcesses(seconds=1)
     with pytest.raises(DocumentRejected, match="more than 1 s"):
         readers.parse(b'{"a": [1, {"b": 2}]}\n' * 450_000, "application/json", "long.jsonl")
     assert readers.parse(b"words", TEXT, "a.txt").text == "words"
@@ -78,7 +84,7 @@ def test_file_that_takes_too_long_is_rejected_and_harms_nobody() -> None:
 
 
 def test_file_that_eats_memory_is_rejected_and_harms_nobody() -> None:
-    readers = Readers(memory_bytes=150_000_000)
+    readers = ReaderProcesses(memory_bytes=150_000_000)
     with pytest.raises(DocumentRejected, match="broken"):
         readers.parse(b"<p>x</p>" * 1_000_000, HTML, "wide.html")
     assert readers.parse(b"words", TEXT, "a.txt").text == "words"
@@ -86,21 +92,21 @@ def test_file_that_eats_memory_is_rejected_and_harms_nobody() -> None:
 
 
 def test_a_file_that_is_no_longer_wanted_is_not_read_to_its_end() -> None:
-    readers, asked = Readers(), list[float]()
+    readers, asked = ReaderProcesses(), list[float]()
 
     def wanted() -> bool:
         asked.append(time.monotonic())
         return len(asked) < 2
 
     with pytest.raises(NoLongerWanted):
-        readers.read(b'{"a": [1, {"b": 2}]}\n' * 450_000, "application/json", "long.jsonl", Cutting(180, 30), wanted)
+        readers.read(b'{"a": [1, {"b": 2}]}\n' * 450_000, "application/json", "long.jsonl", ChunkLimits(180, 30), wanted)
     assert len(asked) == 2
     readers.close()
 
 
 def test_the_reading_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAL_TEST_SECRET", "x")
-    readers = Readers()
+    readers = ReaderProcesses()
     readers.parse(b"words", TEXT, "name-of-a-client.txt")
     (child,) = readers._idle
     process = psutil.Process(child.pid)

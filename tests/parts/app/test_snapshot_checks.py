@@ -9,7 +9,7 @@ import pytest
 
 from app.backup import check, snapshot
 from app.backup.adapters import open_store
-from app.backup.schedule import AGE, VERIFY_AGAIN, Schedule, next_to_verify
+from app.backup.schedule import AGE, VERIFY_AGAIN, BackupSchedule, next_to_verify
 from app.catalog import documents, snapshot_checks
 from app.commands import backup as admin_backup
 from app.errors import SnapshotRefused
@@ -28,7 +28,7 @@ def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> 
     done = check.verify(service.settings, made, service.source)
     assert (done.documents, done.sampled, done.found) == (12, 12, 12)
     with service.catalog.read() as session:
-        assert list(snapshot_checks.verified(session)) == [made.id]
+        assert list(snapshot_checks.last_passed(session)) == [made.id]
     left = [path.name for path in service.settings.state_dir.glob("search*")] + [
         path.name for path in service.settings.backup_dir.glob("checking*")
     ]
@@ -61,7 +61,7 @@ def test_old_snapshots_go_but_never_the_newest_that_was_verified(service: Servic
 
 
 def test_what_an_empty_stack_keeps_neither_ages_the_last_good_one_out_nor_holds_the_first_real_one_up(service: Service) -> None:
-    schedule = Schedule(service.settings, service.catalog)
+    schedule = BackupSchedule(service.settings, service.catalog)
     schedule.keep_up()
     (empty,) = open_store(service.settings).snapshots()
     schedule.keep_up()
@@ -84,7 +84,7 @@ def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_
     store = open_store(service.settings)
     ahead = wrong.model_copy(update={"finished_at": datetime.now(UTC) + timedelta(days=400)})
     store.keep(ahead)
-    Schedule(service.settings, service.catalog).keep_up()
+    BackupSchedule(service.settings, service.catalog).keep_up()
     [kept, taken] = store.snapshots()
     assert kept == ahead
     assert next(iter(AGE.collect())).samples[0].value >= 0
@@ -100,7 +100,7 @@ def test_a_snapshot_of_before_seals_leaves_the_next_one_due_and_is_kept(service:
     service.add("x")
     store = open_store(service.settings)
     store.keep(old := snapshot.take(service.settings).model_copy(update={"seal": ""}))
-    schedule = Schedule(service.settings, service.catalog)
+    schedule = BackupSchedule(service.settings, service.catalog)
     schedule.keep_up()
     assert store.snapshots()[1:] == [old]
     schedule.keep_up()
@@ -115,10 +115,10 @@ def test_older_snapshots_are_tested_too_and_again_after_a_week(service: Service)
     assert next_to_verify(known, {new.id: now}, now) == old
     assert next_to_verify(known, {new.id: now, old.id: now}, now) is None
     assert next_to_verify(known, {new.id: now, old.id: now - VERIFY_AGAIN - timedelta(1)}, now) == old
-    Schedule(service.settings, service.catalog).keep_up()
-    Schedule(service.settings, service.catalog).keep_up()
+    BackupSchedule(service.settings, service.catalog).keep_up()
+    BackupSchedule(service.settings, service.catalog).keep_up()
     with service.catalog.read() as session:
-        assert set(snapshot_checks.verified(session)) == {old.id, new.id}
+        assert set(snapshot_checks.last_passed(session)) == {old.id, new.id}
 
 
 def test_one_bad_snapshot_does_not_keep_the_others_from_their_test(service: Service) -> None:
@@ -126,9 +126,9 @@ def test_one_bad_snapshot_does_not_keep_the_others_from_their_test(service: Serv
     old, new = snapshot.take(service.settings), snapshot.take(service.settings)
     assert new.search.copy_of is not None
     (service.settings.backup_dir / new.id / new.search.copy_of.file).write_bytes(b"harmed")
-    schedule = Schedule(service.settings, service.catalog)
+    schedule = BackupSchedule(service.settings, service.catalog)
     with pytest.raises(SnapshotRefused):
         schedule.keep_up()
     schedule.keep_up()
     with service.catalog.read() as session:
-        assert set(snapshot_checks.verified(session)) == {old.id}
+        assert set(snapshot_checks.last_passed(session)) == {old.id}

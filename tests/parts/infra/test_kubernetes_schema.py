@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 
 from infra.config.read import load
-from infra.evaluation.evaluate import Registered, stack_values
+from infra.evaluation.evaluate import RegisteredResource, stack_values
 from tests.parts.infra import definitions
 from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate
 
@@ -43,7 +43,7 @@ def schemas_are_read_once() -> Iterator[None]:
         yield
 
 
-def objects(program: Program, stack: Stack) -> Iterator[Registered]:
+def objects(program: Program, stack: Stack) -> Iterator[RegisteredResource]:
     for one in evaluate(program, stack).resources:
         if one.type.startswith("kubernetes:") and one.type not in APART:
             yield one

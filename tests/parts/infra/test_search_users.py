@@ -14,7 +14,7 @@ from elasticsearch import AuthorizationException, Elasticsearch
 from app.models.port import Stamp
 from app.search.elasticsearch.reader import ElasticsearchReader
 from app.search.engines import open_writer
-from app.search.port import Passage, Query
+from app.search.port import Passage, SearchQuery
 from app.settings import Settings
 from infra.config.sections import SearchConfig
 from infra.platform.search import setup, users
@@ -63,12 +63,11 @@ def secure_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It would write the built-in roles into an index that needs analyzers which this distribution has not.
         return {**environment, "ES_JAVA_OPTS": f"{environment['ES_JAVA_OPTS']} -Des.queryable_built_in_roles_enabled=false"}
 
-    with pytest.MonkeyPatch.context() as patch:
-        configuration = elasticsearch_process.CONFIGURATION.replace("xpack.security.enabled: false\n", SECURE)
-        patch.setattr(elasticsearch_process, "CONFIGURATION", configuration)
-        patch.setattr(elasticsearch_process, "environment", with_users)
-        with elasticsearch_process.start(archive, tmp_path_factory.mktemp("secure")) as url:
-            yield url
+    configuration = elasticsearch_process.CONFIGURATION.replace("xpack.security.enabled: false\n", SECURE)
+    with elasticsearch_process.start(
+        archive, tmp_path_factory.mktemp("secure"), configuration=configuration, variables=with_users
+    ) as url:
+        yield url
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ async def test_the_services_user_can_do_all_that_the_service_does(secure_url: st
         writer.ensure(STAMP)
         writer.put([Passage("d:0", "d", 0, "Tides", "a tide table", "default")])
         writer.refresh()
-        assert list((await reader.candidates(Query("tide", None, 10))).lexical) == ["d:0"]
+        assert list((await reader.candidates(SearchQuery("tide", None, 10))).lexical) == ["d:0"]
         assert (await reader.status()).passages == 1
         assert writer.delete_document("d") == 1
     finally:

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.platform.ingress.watchdog_function import Place, look, told
+from infra.platform.ingress.watchdog_function import WatchedStack, log_line, watch_once
 
 REGION = "eu-central-1"
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -19,7 +19,7 @@ BUCKET = "releases"
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedStack]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mock_aws():
@@ -40,7 +40,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             Conditions=[{"Field": "path-pattern", "Values": ["/*"]}],
             Actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": weighted(groups, blue=75)}}],
         )["Rules"][0]["RuleArn"]
-        yield Place(
+        yield WatchedStack(
             "test",
             BUCKET,
             "record.json",
@@ -58,7 +58,7 @@ def weighted(groups: dict[str, str], blue: int) -> list[dict[str, Any]]:
     return [{"TargetGroupArn": groups["blue"], "Weight": blue}, {"TargetGroupArn": groups["green"], "Weight": 100 - blue}]
 
 
-def blue_share(place: Place) -> int:
+def blue_share(place: WatchedStack) -> int:
     (rule,) = client("elbv2").describe_rules(RuleArns=[place.rule_arn])["Rules"]
     held = {each["TargetGroupArn"]: each["Weight"] for each in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]}
     return int(held[place.target_groups["blue"][0]])
@@ -84,7 +84,7 @@ def dead() -> dict[str, Any]:
     return {"holder": "somebody", "token": "t", "expires_at": (NOW - timedelta(seconds=1)).isoformat()}
 
 
-def count(place: Place, color: str, at: datetime, asked: int, failed: int) -> None:
+def count(place: WatchedStack, color: str, at: datetime, asked: int, failed: int) -> None:
     suffix = place.target_groups[color][1]
     dimensions = [{"Name": "LoadBalancer", "Value": place.load_balancer}, {"Name": "TargetGroup", "Value": suffix}]
     client("cloudwatch").put_metric_data(
@@ -96,55 +96,55 @@ def count(place: Place, color: str, at: datetime, asked: int, failed: int) -> No
     )
 
 
-def test_the_traffic_of_a_dead_releaser_goes_back_and_the_record_says_why(place: Place) -> None:
+def test_the_traffic_of_a_dead_releaser_goes_back_and_the_record_says_why(place: WatchedStack) -> None:
     keep(lease=dead())
-    why = look(client, place, NOW)
+    why = watch_once(client, place, NOW)
     assert why is not None
     assert "gave no sign of life while green had 25 %" in why
     assert blue_share(place) == 100
     record = kept()
     assert (record["generation"], record["lease"], record["release"]["phase"]) == (8, None, "RollingBack")
     assert record["release"]["note"] == f"watchdog: {why}"
-    assert look(client, place, NOW + timedelta(minutes=1)) is None
+    assert watch_once(client, place, NOW + timedelta(minutes=1)) is None
 
 
-def test_a_living_releaser_is_left_alone(place: Place) -> None:
+def test_a_living_releaser_is_left_alone(place: WatchedStack) -> None:
     keep()
     count(place, "blue", NOW - timedelta(minutes=1), asked=900, failed=1)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
     assert (blue_share(place), kept()["generation"]) == (75, 7)
 
 
-def test_users_that_suffer_since_the_release_began_get_their_color_back_though_the_releaser_lives(place: Place) -> None:
+def test_users_that_suffer_since_the_release_began_get_their_color_back_though_the_releaser_lives(place: WatchedStack) -> None:
     keep()
     count(place, "blue", NOW - timedelta(minutes=30), asked=1000, failed=10)
     count(place, "blue", NOW - timedelta(minutes=1), asked=300, failed=200)
-    why = look(client, place, NOW)
+    why = watch_once(client, place, NOW)
     assert why is not None
     assert "200 of 300 requests to blue failed" in why
     assert blue_share(place) == 100
     assert kept()["generation"] == 8  # its releaser finds another generation and stops
 
 
-def test_a_service_that_was_broken_before_may_be_mended_by_a_release(place: Place) -> None:
+def test_a_service_that_was_broken_before_may_be_mended_by_a_release(place: WatchedStack) -> None:
     keep()
     count(place, "blue", NOW - timedelta(minutes=30), asked=1000, failed=700)
     count(place, "blue", NOW - timedelta(minutes=1), asked=300, failed=200)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
 
 
 @pytest.mark.parametrize(
     "record", [None, {"release": None}, {"active": "green", "lease": dead()}, {"active": None, "lease": dead()}]
 )
-def test_what_is_nobodys_emergency_is_not_touched(place: Place, record: dict[str, Any] | None) -> None:
+def test_what_is_nobodys_emergency_is_not_touched(place: WatchedStack, record: dict[str, Any] | None) -> None:
     if record is not None:
         keep(**record)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
     assert blue_share(place) == 75
 
 
 def test_the_log_line_is_the_alarms_metric() -> None:
-    line = json.loads(told("prod", "users suffered", NOW))
+    line = json.loads(log_line("prod", "users suffered", NOW))
     (metric,) = line["_aws"]["CloudWatchMetrics"]
     assert (metric["Namespace"], line["Stack"], line["TrafficGivenBack"]) == ("Teal/Watchdog", "prod", 1)
-    assert json.loads(told("prod", None, NOW))["TrafficGivenBack"] == 0
+    assert json.loads(log_line("prod", None, NOW))["TrafficGivenBack"] == 0

@@ -21,10 +21,10 @@ from locust.env import Environment  # noqa: E402
 
 import loadtests.locustfile  # noqa: E402, F401 - its listeners add the options
 from loadtests import evaluate, options, report, thresholds  # noqa: E402
-from loadtests.generator import Gathered  # noqa: E402
+from loadtests.generator import GatheredCounts  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
-from loadtests.shapes import Shape, Stage  # noqa: E402
+from loadtests.shapes import Shape, ShapeStage  # noqa: E402
 from loadtests.users import Source  # noqa: E402
 
 SILENCE_SECONDS = 1.0
@@ -36,12 +36,12 @@ def main(url: str, seeds: int, per_second: int, seconds: float) -> None:
     for seed in range(seeds):
         urllib.request.urlopen(urllib.request.Request(f"{url}/seed/{seed}", method="POST")).read()
         environment = Environment(user_classes=[Source], host=url, parsed_options=given, stop_timeout=5.0)
-        shape = Shape("release", "arrivals", "", (Stage(seconds, per_second),), {"search": 0.6, "ask": 0.4})
+        shape = Shape("release", "arrivals", "", (ShapeStage(seconds, per_second),), {"search": 0.6, "ask": 0.4})
         options.resolve(environment, shape)
         runner = environment.create_local_runner()
         METER.reset()
         Source.until = time.perf_counter() + seconds
-        recorder = Recorder(environment, shape, Gathered(environment), Source.sends, lambda _: None)
+        recorder = Recorder(environment, shape, GatheredCounts(environment), Source.sends, lambda _: None)
         recorder.start()
         runner.start(per_second, per_second)
         gevent.sleep(seconds)
@@ -51,7 +51,7 @@ def main(url: str, seeds: int, per_second: int, seconds: float) -> None:
         counts = json.loads(urllib.request.urlopen(f"{url}/counts").read())
         sys.stdout.write(json.dumps({
             "seed": seed, "server": counts, "exceptions": [one.model_dump() for one in result.exceptions],
-            "sent": {one.name: [one.sent, one.answered, one.unanswered] for one in report.sent(result)},
+            "sent": {one.name: [one.sent, one.answered, one.unanswered] for one in report.request_totals(result)},
             "totals": {name: [count.requests, count.failed] for name, count in result.totals.items()},
             "failures": {f"{one.requests}: {one.reason}": one.count for one in result.failures},
             "slow_searches": result.totals["search"].later_than(250),

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from loadtests.__main__ import main
-from loadtests.measured import Count, Result, Window
-from loadtests.shapes import Stage
+from loadtests.measured import Count, LoadTestResult, MeasuredWindow
+from loadtests.shapes import ShapeStage
 from tests.services.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120)]
@@ -54,8 +54,8 @@ def load(folder: Path, url: str, shape: str, *options: str) -> tuple[int, list[d
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def result(folder: Path) -> Result:
-    return Result.model_validate_json((folder / "result.json").read_bytes())
+def result(folder: Path) -> LoadTestResult:
+    return LoadTestResult.model_validate_json((folder / "result.json").read_bytes())
 
 
 def test_a_good_service_is_kept_with_a_page_and_every_story_is_told(tmp_path: Path) -> None:
@@ -112,8 +112,10 @@ def test_the_same_measurements_are_judged_again_by_other_thresholds(
 ) -> None:
     """Too few samples (100 of 299) are exit 4: no pass."""
     counts = {"search": Count(requests=100, failed=failed, ms={12: 100})}
-    window = Window(from_seconds=0, to_seconds=10, stage=0, users=5, counts=counts)
-    measured = Result(shape="smoke", kind="users", plan=(Stage(10, 5),), host="h", began=0.0, seconds=10.0, windows=[window])
+    window = MeasuredWindow(from_seconds=0, to_seconds=10, stage=0, users=5, counts=counts)
+    measured = LoadTestResult(
+        shape="smoke", kind="users", plan=(ShapeStage(10, 5),), host="h", began=0.0, seconds=10.0, windows=[window]
+    )
     (tmp_path / "measured.json").write_text(measured.model_dump_json())
     (tmp_path / "thresholds.yaml").write_text(f"thresholds: [{{requests: search, at_most_percent: {percent}, why: test}}]")
     assert main(["report", "--out", str(tmp_path), "--thresholds", str(tmp_path / "thresholds.yaml")]) == code

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.measured import Result
+from loadtests.measured import LoadTestResult
 from tests.conftest import free_port
 from tests.parts.loadtests.waiting import until_it_listens
 
@@ -65,10 +65,10 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def results(folder: Path) -> list[Result]:
+def results(folder: Path) -> list[LoadTestResult]:
     found = sorted((folder / "runs").glob("*/result.json"))
     assert all(path.with_name("index.html").is_file() for path in found)
-    return [Result.model_validate_json(path.read_bytes()) for path in found]
+    return [LoadTestResult.model_validate_json(path.read_bytes()) for path in found]
 
 
 def test_plain_locust_with_users_rate_time_and_a_class_ends_with_a_result_and_its_own_files(tmp_path: Path, url: str) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 from teal.record.file import FileStore
 from teal.record.model import LostRace, Store
-from teal.record.s3 import S3Store, client_config
+from teal.record.s3 import S3RecordStore, client_config
 from tests.services.aws_server import AwsServer
 
 
 def open_store(spec: dict[str, Any]) -> Store:
     if spec["kind"] == "file":
         return FileStore(Path(spec["folder"]))
-    return S3Store(AwsServer(spec["url"]).client("s3", client_config()), spec["bucket"], "teal/")
+    return S3RecordStore(AwsServer(spec["url"]).client("s3", client_config()), spec["bucket"], "teal/")
 
 
 def main(spec: str, wins: int) -> None:

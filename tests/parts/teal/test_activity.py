@@ -12,12 +12,12 @@ from teal.errors import AdminFailed
 from teal.laptop import admin
 from teal.laptop.layout import Layout
 from teal.laptop.parts import catalog, elasticsearch, snapshots, worker
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.state import UpOptions, choose
 
 
-def _place(tmp_path: Path) -> Place:
-    return Place(Layout(tmp_path), choose(None, UpOptions(search="elasticsearch")), {})
+def _place(tmp_path: Path) -> PartContext:
+    return PartContext(Layout(tmp_path), choose(None, UpOptions(search="elasticsearch")), {})
 
 
 def test_a_worker_whose_process_does_not_answer_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_a_worker_whose_process_does_not_answer_is_frozen(tmp_path: Path, monkey
         raise httpx.ReadTimeout("")
 
     monkeypatch.setattr(httpx, "get", silent)
-    good, said = worker.Worker().health(_place(tmp_path), "blue-worker")
+    good, said = worker.WorkerPart().health(_place(tmp_path), "blue-worker")
     assert not good
     assert "frozen" in said
 
@@ -35,14 +35,14 @@ def test_a_version_without_the_command_is_no_fault(tmp_path: Path, monkeypatch: 
         raise AdminFailed("activity", code="invalid-request", detail="invalid choice", action="", bad_input=True)
 
     monkeypatch.setattr(admin, "run_on", unknown)
-    assert [row.ok for row in catalog.Catalog().status(_place(tmp_path), ())] == [True]
+    assert [row.ok for row in catalog.CatalogPart().status(_place(tmp_path), ())] == [True]
 
 
 def test_a_snapshot_folder_is_tried_with_a_real_file(tmp_path: Path) -> None:
-    assert snapshots.unwritable(tmp_path / "new") is None
+    assert snapshots.unwritable_reason(tmp_path / "new") is None
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").write_text("")
-    (row,) = snapshots.Snapshots().status(Place(Layout(tmp_path / "file"), choose(None, UpOptions()), {}), ())
+    (row,) = snapshots.SnapshotsPart().status(PartContext(Layout(tmp_path / "file"), choose(None, UpOptions()), {}), ())
     assert not row.ok
     assert "none can be taken" in row.detail
 
@@ -55,6 +55,6 @@ def test_an_index_that_takes_no_write_is_named(tmp_path: Path, monkeypatch: pyte
     }
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, json=body))
     assert elasticsearch.write_blocks("http://x") == ["teal-1"]
-    (row,) = elasticsearch.Elasticsearch().status(_place(tmp_path), ("elasticsearch",))
+    (row,) = elasticsearch.ElasticsearchPart().status(_place(tmp_path), ("elasticsearch",))
     assert not row.ok
     assert "teal-1 take no write" in row.detail

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from contract.http import NOT_RELEASED
-from teal.aws.traffic import Alb, TrafficFailed, client_config
+from teal.aws.traffic import Alb, AlbTrafficFailed, client_config
 from teal.ports.traffic import Weights
 from teal.record.model import Color
 from tests.services import aws_server
@@ -135,12 +135,12 @@ def test_the_page_before_the_first_release_is_read_as_all_to_blue(aws: AwsServer
 
 def test_a_rule_that_was_edited_by_hand_is_said_in_words(aws: AwsServer, traffic: Alb, balancer: LoadBalancer) -> None:
     _by_hand(aws, balancer, {"blue": 0, "green": 0})
-    with pytest.raises(TrafficFailed, match="both shares are 0"):
+    with pytest.raises(AlbTrafficFailed, match="both shares are 0"):
         traffic.read()
     aws.client("elbv2").modify_rule(
         RuleArn=balancer.rule_arn, Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
     )
-    with pytest.raises(TrafficFailed, match="does not forward"):
+    with pytest.raises(AlbTrafficFailed, match="does not forward"):
         traffic.read()
     traffic.set(Weights(100, 0))  # a rollback works on any rule: it does not read first
     assert traffic.read() == Weights(100, 0)
@@ -153,13 +153,13 @@ def test_somebody_elses_change_between_setting_and_reading_back_is_an_error(aws:
                 _by_hand(aws, balancer, {"blue": 10, "green": 90})
             return super().__getattr__(name)
 
-    with pytest.raises(TrafficFailed, match="blue 10 %, green 90 % after blue 100 %"):
+    with pytest.raises(AlbTrafficFailed, match="blue 10 %, green 90 % after blue 100 %"):
         alb(Meddled(aws.client("elbv2")), balancer).set(Weights(100, 0))
 
 
 def test_a_rule_that_is_gone_names_the_rule(aws: AwsServer, balancer: LoadBalancer) -> None:
     gone = LoadBalancer(balancer.listener_arn, balancer.rule_arn[:-4] + "0000", balancer.target_group_arns)
-    with pytest.raises(TrafficFailed, match=r"RuleNotFound") as caught:
+    with pytest.raises(AlbTrafficFailed, match=r"RuleNotFound") as caught:
         alb(aws.client("elbv2"), gone).set(Weights(100, 0))
     assert caught.value.where == gone.rule_arn
 
@@ -171,7 +171,7 @@ def test_an_aws_that_does_not_answer_is_given_up_before_the_fence_ends(balancer:
 
     nobody = AwsServer(f"http://127.0.0.1:{free_port()}")
     began = monotonic()
-    with pytest.raises(TrafficFailed, match="Could not connect"):
+    with pytest.raises(AlbTrafficFailed, match="Could not connect"):
         alb(nobody.client("elbv2", client_config()), balancer).set(Weights(100, 0))
     assert monotonic() - began < 10
     config = client_config()

@@ -18,7 +18,7 @@ from teal.aws import alert as aws_alert
 from teal.aws.session import AwsFailed
 from teal.cli import run
 from teal.laptop.layout import Layout
-from teal.ports.alert import Sent
+from teal.ports.alert import SentMessage
 from tests.services import aws_server
 from tests.services.ports import free_port
 from tests.unit.teal.test_alert import MESSAGE
@@ -93,7 +93,9 @@ def test_on_aws_the_topic_s_subscriber_receives_it(
             monkeypatch.setenv(name, value)
         # moto keeps no history of an alarm's actions; tests/unit/teal/aws/test_protection.py drives one.
         driven: list[tuple[str, str]] = []
-        monkeypatch.setattr(aws_alert, "drive", lambda _client, alarm, to: driven.append((alarm, to)) or Sent("alarm", alarm))
+        monkeypatch.setattr(
+            aws_alert, "drive", lambda _client, alarm, to: driven.append((alarm, to)) or SentMessage("alarm", alarm)
+        )
         assert run(["alert", "test", "--stack", "dev", "--json"]) == 0
         assert driven == [("teal-dev-BackupFailed", topic)]
         (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]

@@ -21,7 +21,7 @@ from teal.aws.target import assemble, job_settings
 from teal.aws.target import aws as aws_target
 from teal.errors import BadInput, NeedsHuman
 from teal.ports.traffic import Weights
-from teal.record.model import ColorState, Record, Underway
+from teal.record.model import ColorState, Record, ReleaseUnderway
 from tests.services import aws_server
 from tests.services.aws_server import AwsServer
 from tests.services.cluster_server import ClusterServer
@@ -188,7 +188,7 @@ def test_a_key_for_probes_is_made_once_by_the_color_being_released_and_ends_by_i
         calls.append((color, *arguments))
         return [{"id": "1", "key": "made"}]
 
-    underway = Underway(id="r-1", target="green", step="golden", phase="Progressing", started_at=datetime.now(UTC))
+    underway = ReleaseUnderway(id="r-1", target="green", step="golden", phase="Progressing", started_at=datetime.now(UTC))
     headers = ProbeHeaders(lambda: Record(active="blue", blue=STATE, green=STATE, release=underway), admin, None)
     assert [dict(headers), dict(headers)] == [{"Authorization": "Bearer made"}] * 2
     assert len(calls) == 1

@@ -24,7 +24,7 @@ from teal.metrics.scrape import ScrapeMetrics
 from teal.ports.target import GOLDEN
 from teal.release.analysis import Analysis
 from teal.release.probes.registry import PROBES
-from teal.release.probes.visit import COLLECTION, Misbehaved, Visit
+from teal.release.probes.visit import COLLECTION, ProbeVisit, WrongBehaviour
 from tests.parts.app.service import Service, add
 from tests.services.ports import free_port
 from tests.services.releasing import tree
@@ -106,7 +106,7 @@ def prober(address: str, key: str) -> Prober:
 
 
 @contextmanager
-def visiting(service: Service, address: str, keys: tuple[str, str]) -> Iterator[Visit]:
+def visiting(service: Service, address: str, keys: tuple[str, str]) -> Iterator[ProbeVisit]:
     inside, began = LaptopInside(lambda _: [f"{address}/metrics"], service.folder), time.monotonic()
 
     def wait() -> bool:
@@ -114,7 +114,7 @@ def visiting(service: Service, address: str, keys: tuple[str, str]) -> Iterator[
         return time.monotonic() < began + 40
 
     with prober(address, keys[0]) as writer, prober(address, keys[1]) as bound:
-        yield Visit(writer, bound, tuple(one.question for one in QUESTIONS) * TIMES, "zmarkword", wait, keys[1],
+        yield ProbeVisit(writer, bound, tuple(one.question for one in QUESTIONS) * TIMES, "zmarkword", wait, keys[1],
                     lambda: inside.held("green"), lambda text: inside.logged("green", text))  # fmt: skip
 
 
@@ -126,12 +126,12 @@ def test_a_process_that_does_not_answer_leaves_the_sum_of_a_color_unsaid(service
     assert LaptopInside(lambda _: [one, f"http://127.0.0.1:{free_port()}/metrics"], service.folder).held("blue") == {}
 
 
-def failed_probes(visit: Visit, *names: str) -> dict[str, str]:
+def failed_probes(visit: ProbeVisit, *names: str) -> dict[str, str]:
     found = {}
     for probe in [one for one in PROBES if not names or one.name in names]:
         try:
             probe.ask(visit)
-        except (Misbehaved, ProbeFailed) as error:
+        except (WrongBehaviour, ProbeFailed) as error:
             found[probe.name] = error.what
     return found
 

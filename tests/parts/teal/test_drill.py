@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from teal import runbook
-from teal.drill.measure import Target
+from teal.drill.measure import DrillLimits
 from teal.drill.run import go_through
 from teal.drill.scene import Drill, Scene, Whole
 from teal.drill.stack import DrillStack
-from teal.drill.users import Users
+from teal.drill.users import SimulatedUsers
 
 BOOK = runbook.parse(
     "# T\n\n## Meaning\n\n## Impact\n\n## Diagnosis\n\n```bash name=look\nexit 7\n```\n\n## Mitigation\n\n"
@@ -29,7 +29,7 @@ class _Stage:
     def __init__(self, folder: Path) -> None:
         self.undone = False
         stack = DrillStack(folder / ".teal", 1)
-        self.scene = Scene(stack, Users("https://localhost:1", ("k",), None, per_second=1), BOOK, folder, "k", "1")
+        self.scene = Scene(stack, SimulatedUsers("https://localhost:1", ("k",), None, per_second=1), BOOK, folder, "k", "1")
 
     def play(self, *blocks: str, whole_seconds: float = 0.5, **options: object) -> tuple[float, str]:
         @contextmanager
@@ -41,7 +41,7 @@ class _Stage:
                 self.undone = True
 
         drill = Drill("test", "a fault", "test", cause, blocks, **options)  # type: ignore[arg-type]
-        return go_through(drill, self.scene, Target(answered_seconds=1, whole_seconds=whole_seconds))
+        return go_through(drill, self.scene, DrillLimits(answered_seconds=1, whole_seconds=whole_seconds))
 
 
 @pytest.fixture

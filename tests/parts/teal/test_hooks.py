@@ -17,7 +17,7 @@ import pytest
 
 from contract.steering import Hook
 from teal.errors import BadInput
-from teal.release.hooks import Said, perform
+from teal.release.hooks import HookResult, perform
 
 TOLD = {"release": "r1", "step": "shift-5"}
 SECRET = "geheim-1234"  # pragma: allowlist secret
@@ -31,7 +31,7 @@ def command(script: str, **given: Any) -> Hook:
     return Hook(name="h", before="deploy", run=(sys.executable, "-c", script), **given)
 
 
-def done(hook: Hook, **environ: str) -> Said:
+def done(hook: Hook, **environ: str) -> HookResult:
     return perform(hook, TOLD, {"PATH": os.environ["PATH"], **environ}, nothing, 0.05)
 
 
@@ -73,7 +73,7 @@ def service(
 
 def test_a_command_is_told_what_is_released_on_its_standard_input() -> None:
     said = done(command("import sys, json; print(json.load(sys.stdin)['step'])"))
-    assert said == Said(ok=True, late=False, text="shift-5")
+    assert said == HookResult(ok=True, late=False, text="shift-5")
 
 
 def test_a_command_gets_its_secrets_in_its_environment_alone_and_nothing_else_of_the_shell(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_command_gets_its_secrets_in_its_environment_alone_and_nothing_else_of
 
 
 def test_a_command_that_fails_or_is_not_there_says_why() -> None:
-    assert done(command("import sys; print('no room \\x1b[31m'); sys.exit(3)")) == Said(
+    assert done(command("import sys; print('no room \\x1b[31m'); sys.exit(3)")) == HookResult(
         ok=False, late=False, text="no room \\x1b[31m"
     )
     assert (
@@ -140,7 +140,7 @@ def test_the_lease_is_kept_while_a_hook_runs_and_losing_it_ends_the_hook() -> No
 def test_a_post_has_the_release_as_its_body_and_secrets_as_headers() -> None:
     with service(body=b"fine") as (address, received):
         said = done(Hook(name="h", after="hold", post=address, secrets={"Authorization": "env:T"}), T=f"Bearer {SECRET}")
-    assert said == Said(ok=True, late=False, text="200 fine")
+    assert said == HookResult(ok=True, late=False, text="200 fine")
     ((headers, body),) = received
     assert body == TOLD
     assert headers["Authorization"] == f"Bearer {SECRET}"
@@ -149,7 +149,7 @@ def test_a_post_has_the_release_as_its_body_and_secrets_as_headers() -> None:
 def test_a_post_that_is_refused_says_with_what_and_never_shows_a_secret_address() -> None:
     with service(status=503, body=f"no {SECRET}".encode()) as (address, _):
         said = done(Hook(name="h", after="hold", post="env:WHERE", secrets={"X-Token": "env:T"}), WHERE=address, T=SECRET)
-    assert said == Said(ok=False, late=False, text="503 no ***")
+    assert said == HookResult(ok=False, late=False, text="503 no ***")
     gone = done(Hook(name="h", after="hold", post="env:WHERE"), WHERE=address)  # nobody listens any more
     assert not gone.ok
     assert "127.0.0.1" not in gone.text

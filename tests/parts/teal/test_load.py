@@ -14,8 +14,8 @@ from teal import cli
 from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.load import run as runs
-from teal.load.place import Place, anywhere
-from teal.load.run import Breached, Interrupted, LoadFailed, LoadTest
+from teal.load.place import LoadTarget, anywhere
+from teal.load.run import Interrupted, LoadFailed, LoadTest, ThresholdBreached
 
 RUNNING = {"step": "running", "done": 2, "total": 5, "users": 3, "questions_per_second": 1.5, "failed": 0, "search_p95_ms": 12.0,
            "first_event_p95_ms": None}  # fmt: skip
@@ -41,14 +41,16 @@ def ended(outcome: str) -> dict[str, Any]:
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Event]]:
     """Runs a mock of `loadtests`, in a real process, which says these rows and ends with this code."""
 
-    def run(*rows: dict[str, Any], code: int = 0, source: str = "", place: Place | None = None) -> list[Event]:
+    def run(*rows: dict[str, Any], code: int = 0, source: str = "", place: LoadTarget | None = None) -> list[Event]:
         (tmp_path / "loadtests").mkdir()
         (tmp_path / "loadtests" / "__init__.py").touch()
         (tmp_path / "loadtests" / "__main__.py").write_text(
             f"{source}\nimport sys\nprint({chr(10).join(map(json.dumps, rows))!r})\nsys.exit({code})"
         )
         monkeypatch.chdir(tmp_path)
-        return list(runs.run(place or Place("https://h", ("k1", "k2")), LoadTest("smoke", tmp_path / "out", ("--scale", "2"))))
+        return list(
+            runs.run(place or LoadTarget("https://h", ("k1", "k2")), LoadTest("smoke", tmp_path / "out", ("--scale", "2")))
+        )
 
     return run
 
@@ -62,7 +64,7 @@ def test_progress_and_verdicts_are_events(program: Callable[..., list[Event]]) -
 
 
 @pytest.mark.parametrize(
-    ("outcome", "code", "error", "exit_code"), [("breached", 1, Breached, 1), ("too few", 4, NeedsHuman, 4)], ids=["breached", "too few"]
+    ("outcome", "code", "error", "exit_code"), [("breached", 1, ThresholdBreached, 1), ("too few", 4, NeedsHuman, 4)], ids=["breached", "too few"]
 )  # fmt: skip
 def test_a_breach_is_exit_1_and_too_few_samples_need_a_human(
     program: Callable[..., list[Event]], outcome: str, code: int, error: type[OperatorError], exit_code: int
@@ -105,7 +107,7 @@ def test_the_service_is_looked_at_meanwhile_and_a_failed_look_stops_nothing(
 
     # The program ends when the third look is written, so nothing here waits longer than it must.
     wait = "import time\nwhile open('out/seen.jsonl').read().count('weights') < 2: time.sleep(0.01)"
-    program(ended("kept"), source=wait, place=Place("https://h", ("k",), look=look, look_seconds=0.02))
+    program(ended("kept"), source=wait, place=LoadTarget("https://h", ("k",), look=look, look_seconds=0.02))
     seen = [json.loads(line) for line in (tmp_path / "out" / "seen.jsonl").read_text().splitlines()]
     assert [row["weights"] for row in seen] == [{"blue": 100}, {"blue": 95}]
     assert seen[1]["at"] > seen[0]["at"]

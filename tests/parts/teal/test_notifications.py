@@ -10,9 +10,9 @@ import pytest
 
 from contract.steering import Notification, Steering
 from teal.release.announce import announce, finish
-from teal.release.context import Run
+from teal.release.context import ReleaseRun
 from teal.release.runner import ReleaseRequest, release
-from teal.release.senders.sender import NotSent
+from teal.release.senders.sender import NotificationNotSent
 from teal.release.senders.sns import send as to_sns
 from teal.release.senders.webhook import send as to_webhook
 from tests.parts.teal.test_alert import webhook
@@ -88,7 +88,7 @@ def _announced(to: str, seconds: float) -> tuple[str, ...]:
     target = made.process().target
     plan = read_plan(target.store, made.load())
     lease = LeaseHolder.take(target.store, target.clock, 10, lambda record: record, force=True)
-    run = Run(
+    run = ReleaseRun(
         target, lease, plan, steering=Steering(notifications=(Notification(send="webhook", to=to, timeout_seconds=seconds),))
     )
     announce(run, "start", "begins")
@@ -112,5 +112,5 @@ def test_sns_gets_the_text_and_a_subject_that_it_takes(monkeypatch: pytest.Monke
         assert body["Message"] == text
         assert body["Subject"].startswith("teal prod: r1 is being undone: ???")
         assert len(body["Subject"]) < 100
-        with pytest.raises(NotSent, match="SNS refused it: NotFound"):
+        with pytest.raises(NotificationNotSent, match="SNS refused it: NotFound"):
             to_sns(topic.replace("releases", "nobody"), text, 10)

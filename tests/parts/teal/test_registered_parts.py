@@ -9,7 +9,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.parts import redis, registry
 from teal.laptop.program import Program, file_of, render
 from teal.laptop.state import UpOptions, choose, save
-from teal.laptop.supervisor import Process
+from teal.laptop.supervisor import SupervisedProcess
 from tests.unit.teal.laptop import test_parts
 
 layout = test_parts.layout
@@ -20,8 +20,8 @@ def test_a_registered_part_is_in_status_with_its_own_health_and_lines(layout: La
     file = file_of(layout, "toy")  # as `teal up` leaves it
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(render(Program("toy", ("/bin/toy",)), layout))
-    monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": Process("toy", "RUNNING", 7, "")})
-    monkeypatch.setattr(redis, "answers", lambda _: (True, "PONG"))
+    monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": SupervisedProcess("toy", "RUNNING", 7, "")})
+    monkeypatch.setattr(redis, "probe_redis", lambda _: (True, "PONG"))
     found = {row.part: row for row in status.status(layout, {"TEAL_EMBEDDING": "none"}).rows}
     assert (found["toy"].ok, found["toy"].detail) == (False, "the toy is broken (pid 7)")
     assert found["toys"].detail == "known: True"

@@ -11,9 +11,9 @@ import psutil
 from teal import runbook
 
 
-def _run(text: str, tmp_path: Path, timeout_seconds: float = 20, **environ: str) -> runbook.Ran:
+def _run(text: str, tmp_path: Path, timeout_seconds: float = 20, **environ: str) -> runbook.BlockResult:
     return runbook.run(
-        runbook.Block("b", "Mitigation", text, 1), {**os.environ, **environ}, tmp_path, timeout_seconds=timeout_seconds
+        runbook.CommandBlock("b", "Mitigation", text, 1), {**os.environ, **environ}, tmp_path, timeout_seconds=timeout_seconds
     )
 
 

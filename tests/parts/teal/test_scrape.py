@@ -15,7 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from app.observability import metrics as service_metrics
 from teal.errors import OperatorError
 from teal.metrics import gates
-from teal.metrics.counters import BUCKETS_SECONDS, Total
+from teal.metrics.counters import BUCKETS_SECONDS, CounterTotal
 from teal.metrics.gates import GATES, USER_ROUTES, Gate, counters
 from teal.metrics.scrape import FrontErrors, ScrapeMetrics
 from teal.ports.metrics import Counts
@@ -121,7 +121,7 @@ def test_a_new_gate_is_added_up_over_all_processes_without_another_line_of_code(
     uploads = Counter("teal_uploads_total", "-", ("route",), registry=process.registry)
     Counter("teal_uploads_failed_total", "-", registry=process.registry).inc(30)
     uploads.labels("/v1/documents/upload").inc(60)
-    gate = Gate("uploads", gates.Counter("failed_uploads", Total("teal_uploads_failed")), gates.Counter("uploads", Total("teal_uploads")),
+    gate = Gate("uploads", gates.Counter("failed_uploads", CounterTotal("teal_uploads_failed")), gates.Counter("uploads", CounterTotal("teal_uploads")),
                 margin=0.01, limit=0.05)  # fmt: skip
     found = ScrapeMetrics(lambda _: [url, url], gates=(*GATES, gate)).read("blue")
     assert (found["uploads"], found["failed_uploads"]) == (120, 60)

@@ -11,7 +11,7 @@ from typing import Literal, cast
 import pytest
 
 from infra.evaluation import evaluate as evaluation
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 
 Program = Literal["platform", "service"]
 Stack = str
@@ -45,7 +45,7 @@ def variant() -> Evaluation:
     return evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "a" * 20, values)
 
 
-def of_type(result: Evaluation, kind: str) -> list[Registered]:
+def of_type(result: Evaluation, kind: str) -> list[RegisteredResource]:
     """The resources of one type, in the order of registration."""
     return [each for each in result.resources if each.type == kind]
 

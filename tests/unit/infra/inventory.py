@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from tests.unit.infra.conftest import STACKS, evaluate
 
 FOLDER = Path(__file__).parent / "inventory"
@@ -28,11 +28,11 @@ def lines(result: Evaluation) -> list[str]:
     return sorted(_line(each) for each in result.resources)
 
 
-def _line(resource: Registered) -> str:
+def _line(resource: RegisteredResource) -> str:
     return " ".join([resource.type, resource.name, *_options(resource)])
 
 
-def _options(resource: Registered) -> Iterator[str]:
+def _options(resource: RegisteredResource) -> Iterator[str]:
     for key in SHOWN.get(resource.type, ()):
         yield f"{key}={resource.inputs[key]}"
     if resource.protect:

@@ -8,12 +8,12 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.settings import configure
 from pulumi.runtime.stack import run_in_stack
 
-from infra.evaluation.evaluate import Mocks, Monitor, Registered, alone
+from infra.evaluation.evaluate import Mocks, Monitor, RegisteredResource, run_isolated
 
-__all__ = ["Registered", "run"]
+__all__ = ["RegisteredResource", "run"]
 
 
-def run(program: Callable[[], object], region: str = "eu-central-1") -> list[Registered]:
+def run(program: Callable[[], object], region: str = "eu-central-1") -> list[RegisteredResource]:
     """What `program` registers, in the engine's order. About 2 ms a resource."""
     monitor = Monitor(Mocks(region, {}))
 
@@ -36,5 +36,5 @@ def run(program: Callable[[], object], region: str = "eu-central-1") -> list[Reg
 
         await run_in_stack(made)
 
-    alone(evaluate())
+    run_isolated(evaluate())
     return monitor.registered

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from infra.delivery.policies import UNLIMITED, UNLIMITED_UP
-from infra.evaluation.evaluate import Evaluation, Registered, stack_values
+from infra.evaluation.evaluate import Evaluation, RegisteredResource, stack_values
 from infra.observability.alerts import ALERTS
 from infra.policy.stateful import PROTECTED
 from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate, of_type
@@ -42,7 +42,7 @@ OPEN = {
 WORLD = ("0.0.0.0/0", "::/0")
 
 
-def policies(result: Evaluation) -> Iterator[tuple[Registered, dict[str, Any]]]:
+def policies(result: Evaluation) -> Iterator[tuple[RegisteredResource, dict[str, Any]]]:
     for resource in result.resources:
         for key in ("policy", "inlinePolicy", "accessPolicy"):
             text = resource.inputs.get(key)
@@ -56,7 +56,7 @@ def as_list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
 
 
-def _pods(resource: Registered) -> Iterator[dict[str, Any]]:
+def _pods(resource: RegisteredResource) -> Iterator[dict[str, Any]]:
     spec = resource.inputs.get("spec") or {}
     match resource.type.rsplit(":", 1)[-1]:
         case "Deployment" | "StatefulSet" | "Job" | "DaemonSet":
@@ -100,7 +100,7 @@ def test_every_bucket_is_private_encrypted_tls_only_and_kept(platform: Evaluatio
     buckets = {each.inputs["bucket"] for each in of_type(platform, "aws:s3/bucket:Bucket")}
     assert len(buckets) >= 3  # access logs, releases, search snapshots
 
-    def by_bucket(kind: str) -> dict[str, Registered]:
+    def by_bucket(kind: str) -> dict[str, RegisteredResource]:
         return {each.inputs["bucket"]: each for each in of_type(platform, kind)}
 
     blocks = by_bucket("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from infra.evaluation import mocks
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 
 PASSWORD = "random:index/randomPassword:RandomPassword"  # a type's name  # pragma: allowlist secret
@@ -20,7 +20,7 @@ def made(result: Evaluation) -> Mapping[str, str]:
     return {one.name: str(mocks.resource(one.type, one.name, one.inputs, "eu-central-1")[1]["result"]) for one in found}
 
 
-def holding(result: Evaluation, words: Mapping[str, str]) -> list[tuple[Registered, str]]:
+def holding(result: Evaluation, words: Mapping[str, str]) -> list[tuple[RegisteredResource, str]]:
     """Every input that has one of the passwords in it, somewhere."""
     return [
         (one, name)

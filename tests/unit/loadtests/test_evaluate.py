@@ -9,22 +9,22 @@ import pytest
 
 from loadtests import bottleneck, compare, evaluate, history, report
 from loadtests.goodput import interval
-from loadtests.measured import SEARCH, Caught, Count, Generator, Result, Seen, Window
-from loadtests.shapes import Stage
-from loadtests.thresholds import BaselineLimit, Rules, Threshold
+from loadtests.measured import SEARCH, Count, GeneratorHealth, LoadTestResult, MeasuredWindow, ServiceObservation, TaskException
+from loadtests.shapes import ShapeStage
+from loadtests.thresholds import BaselineLimit, Threshold, ThresholdFile
 
-RULES = Rules(thresholds=(Threshold(requests=SEARCH, at_most_percent=5, later_than_ms=500, why="test"),))
+RULES = ThresholdFile(thresholds=(Threshold(requests=SEARCH, at_most_percent=5, later_than_ms=500, why="test"),))
 
 
-def run(*stages: tuple[int, Generator], ms: int = 20, repeat: int = 1, **fields: Any) -> Result:
+def run(*stages: tuple[int, GeneratorHealth], ms: int = 20, repeat: int = 1, **fields: Any) -> LoadTestResult:
     """Each stage is 20 windows of a second with ten searches; `stages`: its level and what the generator did in each of them."""
-    windows, at = list[Window](), 0
+    windows, at = list[MeasuredWindow](), 0
     for repetition in range(repeat):
         for number, (_, own) in enumerate(stages):
             for _ in range(20):
                 counts = {SEARCH: Count(requests=10, ms={ms: 10})}
                 windows.append(
-                    Window(
+                    MeasuredWindow(
                         from_seconds=at,
                         to_seconds=at + 1,
                         stage=number,
@@ -35,14 +35,14 @@ def run(*stages: tuple[int, Generator], ms: int = 20, repeat: int = 1, **fields:
                     )
                 )
                 at += 1
-    plan = tuple(Stage(20, level) for level, _ in stages)
-    measured = Result(shape="step", kind="arrivals", plan=plan, host="h", began=1_000.0, seconds=float(at), windows=windows, repeat=repeat,
+    plan = tuple(ShapeStage(20, level) for level, _ in stages)
+    measured = LoadTestResult(shape="step", kind="arrivals", plan=plan, host="h", began=1_000.0, seconds=float(at), windows=windows, repeat=repeat,
                       **{"each_stage": True, **fields})  # fmt: skip
     return evaluate.evaluate(measured, RULES, measured.seen, {})
 
 
-ON_TIME = Generator(late_ms={1: 10}, lag_ms={2: 20}, good=9, sent={SEARCH: 10}, answered={SEARCH: 10})
-LATE = Generator(late_ms={1: 10}, lag_ms={130: 20}, good=9)
+ON_TIME = GeneratorHealth(late_ms={1: 10}, lag_ms={2: 20}, good=9, sent={SEARCH: 10}, answered={SEARCH: 10})
+LATE = GeneratorHealth(late_ms={1: 10}, lag_ms={130: 20}, good=9)
 
 
 def test_a_stage_with_a_late_generator_is_void_and_never_the_limit_of_the_service() -> None:
@@ -59,7 +59,7 @@ def test_a_run_that_is_no_search_for_the_limit_is_void_as_a_whole() -> None:
 
 
 def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
-    found = run((10, Generator(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
+    found = run((10, GeneratorHealth(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
     assert (found.outcome, found.stages[0].why) == (
         "void",
         "the generator could not send: 40 x search: EMFILE: Too many open files",
@@ -68,7 +68,7 @@ def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"exceptions": [Caught(message="KeyError", count=2)]}, {"lost_workers": 1}],
+    [{"exceptions": [TaskException(message="KeyError", count=2)]}, {"lost_workers": 1}],
 )
 def test_a_run_in_which_the_load_test_itself_broke_has_failed_whatever_it_counted(fields: dict[str, Any]) -> None:
     assert run((10, ON_TIME), **fields).outcome == "failed"
@@ -101,12 +101,12 @@ def test_sentences_agree_with_the_tables() -> None:
     ("now_ms", "then_ms", "outcome"), [(20, 20, "kept"), (25, 20, "kept"), (27, 20, "breached"), (10, 20, "kept")]
 )
 def test_a_baseline_gates_at_1_3_times_its_p95(now_ms: int, then_ms: int, outcome: str) -> None:
-    (verdict,) = compare.against(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
+    (verdict,) = compare.compare_runs(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
     assert verdict.outcome == outcome
 
 
 def test_another_shape_is_no_baseline() -> None:
-    (verdict,) = compare.against(run((10, ON_TIME), ms=900), run((20, ON_TIME)), BaselineLimit())
+    (verdict,) = compare.compare_runs(run((10, ON_TIME), ms=900), run((20, ON_TIME)), BaselineLimit())
     assert verdict.outcome == "too few"
 
 
@@ -117,16 +117,16 @@ def test_fisher_s_test_is_exact() -> None:
 
 
 def test_a_difference_that_chance_may_make_is_no_breach() -> None:
-    def one(late: int) -> Result:
+    def one(late: int) -> LoadTestResult:
         result = run((10, ON_TIME))
         late_window = result.windows[0].model_copy(update={"counts": {SEARCH: Count(requests=late, ms={100: late})}})
         return result.model_copy(update={"windows": [*result.windows[1:], late_window]})
 
     then = run((10, ON_TIME))
-    (few,) = compare.against(one(11), then, BaselineLimit())
+    (few,) = compare.compare_runs(one(11), then, BaselineLimit())
     assert few.bad > 0.05 * few.samples
     assert few.outcome == "breached"  # none of the baseline's 200 was late: eleven are no chance
-    (none,) = compare.against(one(9), then, BaselineLimit())
+    (none,) = compare.compare_runs(one(9), then, BaselineLimit())
     assert none.outcome == "kept"
 
 
@@ -143,7 +143,9 @@ def test_a_history_keeps_one_line_a_run_and_gives_those_of_the_same_shape_and_pl
 
 def test_the_part_whose_cpu_is_full_is_named_with_its_number() -> None:
     looks = [
-        Seen(at=1_000.0 + second, replicas=2, cpu_seconds=1.9 * second, cpu={"app": 1.9 * second, "redis": 0.1 * second})
+        ServiceObservation(
+            at=1_000.0 + second, replicas=2, cpu_seconds=1.9 * second, cpu={"app": 1.9 * second, "redis": 0.1 * second}
+        )
         for second in range(21)
     ]
     assert run((10, ON_TIME), seen=looks).bottleneck == "the CPU of app: 0.95 cores a process at 10 requests a second"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from loadtests import evaluate
-from loadtests.measured import FIRST_EVENT, SEARCH, Count, Result, Sample, Seen, total, windows
-from loadtests.shapes import SETTLE_SECONDS, Stage
-from loadtests.thresholds import Rules, Threshold
+from loadtests.measured import FIRST_EVENT, SEARCH, Count, LoadTestResult, RunSample, ServiceObservation, total, windows
+from loadtests.shapes import SETTLE_SECONDS, ShapeStage
+from loadtests.thresholds import Threshold, ThresholdFile
 
-RULES = Rules(thresholds=(Threshold(requests=SEARCH, at_most_percent=5, later_than_ms=500, why="test"),))
+RULES = ThresholdFile(thresholds=(Threshold(requests=SEARCH, at_most_percent=5, later_than_ms=500, why="test"),))
 
 
-def samples(*levels: int, seconds: int = 20, late_from: int = 1_000) -> list[Sample]:
+def samples(*levels: int, seconds: int = 20, late_from: int = 1_000) -> list[RunSample]:
     """One a second; `levels`: searches a second of each stage. From `late_from` seconds on, all are late."""
-    found, counted, at = [Sample(at_seconds=0, stage=0, users=1, counts={})], Count(), 0
+    found, counted, at = [RunSample(at_seconds=0, stage=0, users=1, counts={})], Count(), 0
     for stage, per_second in enumerate(levels):
         for _ in range(seconds):
             at += 1
@@ -23,13 +23,13 @@ def samples(*levels: int, seconds: int = 20, late_from: int = 1_000) -> list[Sam
             ended = at == seconds * (stage + 1)
             following = stage + 1 if ended else stage
             found.append(
-                Sample(at_seconds=at, stage=following if following < len(levels) else None, users=1, counts={SEARCH: counted})
+                RunSample(at_seconds=at, stage=following if following < len(levels) else None, users=1, counts={SEARCH: counted})
             )
     return found
 
 
-def result(*levels: int, shape: str = "step", seen: tuple[Seen, ...] = (), **options: int) -> Result:
-    measured = Result(shape=shape, kind="arrivals", plan=tuple(Stage(20, level) for level in levels), host="h", began=1_000.0,
+def result(*levels: int, shape: str = "step", seen: tuple[ServiceObservation, ...] = (), **options: int) -> LoadTestResult:
+    measured = LoadTestResult(shape=shape, kind="arrivals", plan=tuple(ShapeStage(20, level) for level in levels), host="h", began=1_000.0,
                       seconds=20.0 * len(levels), windows=windows(samples(*levels, **options)), each_stage=shape == "step")  # fmt: skip
     return evaluate.evaluate(measured, RULES, seen, {})
 
@@ -69,8 +69,8 @@ def test_a_step_run_that_found_its_limit_is_kept_and_one_that_kept_nothing_is_br
 
 
 def test_asks_are_questions_once_each_by_their_first_event() -> None:
-    measured = Result(
-        shape="step", kind="arrivals", plan=(Stage(20, 10),), host="h", began=0.0, seconds=20.0, windows=windows(samples(7))
+    measured = LoadTestResult(
+        shape="step", kind="arrivals", plan=(ShapeStage(20, 10),), host="h", began=0.0, seconds=20.0, windows=windows(samples(7))
     )
     for window in measured.windows:
         window.counts[FIRST_EVENT] = Count(requests=3, ms={5: 3})
@@ -78,12 +78,15 @@ def test_asks_are_questions_once_each_by_their_first_event() -> None:
 
 
 def test_cpu_of_a_replica_is_what_all_used_in_the_stage() -> None:
-    looks = tuple(Seen(at=1_000.0 + second, replicas=2, cpu_seconds=100 + 0.8 * second) for second in range(41))
+    looks = tuple(ServiceObservation(at=1_000.0 + second, replicas=2, cpu_seconds=100 + 0.8 * second) for second in range(41))
     assert [stage.cpu_per_replica for stage in result(10, 20, seen=looks).stages] == [pytest.approx(0.4)] * 2
 
 
 def test_cpu_is_unknown_where_processes_changed_or_nobody_looked() -> None:
-    looks = tuple(Seen(at=1_000.0 + second, replicas=2 if second < 10 else 4, cpu_seconds=float(second)) for second in range(41))
+    looks = tuple(
+        ServiceObservation(at=1_000.0 + second, replicas=2 if second < 10 else 4, cpu_seconds=float(second))
+        for second in range(41)
+    )
     assert [(stage.cpu_per_replica is None, stage.replicas) for stage in result(10, 20, seen=looks).stages] == [
         (True, 4),
         (False, 4),

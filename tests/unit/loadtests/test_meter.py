@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from loadtests.measured import Generator
+from loadtests.measured import GeneratorHealth
 from loadtests.meter import Meter
 
 
 def test_news_is_what_was_counted_since_the_last_time_and_together_everything() -> None:
-    meter, gathered = Meter(), Generator()
+    meter, gathered = Meter(), GeneratorHealth()
     for late_seconds in (0.001, 0.2, None):
         meter.sent("search", late_seconds)
         meter.token(0.02)
-        gathered = Generator.model_validate(meter.news()).plus(gathered)
+        gathered = GeneratorHealth.model_validate(meter.news()).plus(gathered)
     assert gathered == meter.counted
     assert (gathered.sent, gathered.late_ms, gathered.tokens) == ({"search": 3}, {1: 1, 200: 1}, 3)
-    assert Generator.model_validate(meter.news()).sent == {}
+    assert GeneratorHealth.model_validate(meter.news()).sent == {}
 
 
 def test_what_could_not_be_sent_was_not_sent() -> None:

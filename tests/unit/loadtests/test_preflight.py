@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from loadtests import preflight
-from loadtests.questions import Question
+from loadtests.questions import LoadQuestion
 
 REAL = httpx.Client
 
@@ -19,7 +19,7 @@ REAL = httpx.Client
 def test_questions_about_other_documents_are_refused_before_they_count_as_failures(
     monkeypatch: pytest.MonkeyPatch, known: int, refused: bool
 ) -> None:
-    asked = [Question(text=f"question {number}") for number in range(10)]
+    asked = [LoadQuestion(text=f"question {number}") for number in range(10)]
     answered = {one.text for one in asked[:known]}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -45,7 +45,7 @@ def client(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx.Request], ht
 
 def test_a_degraded_service_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """One bad answer of twenty, and one question that is never answered."""
-    asked = [Question(text=f"question {number}") for number in range(20)]
+    asked = [LoadQuestion(text=f"question {number}") for number in range(20)]
     seen = count()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -63,4 +63,4 @@ def test_a_wrong_key_and_a_service_that_answers_nothing_are_refused(
 ) -> None:
     client(monkeypatch, lambda _: httpx.Response(status))
     with pytest.raises(preflight.NotReady, match=said):
-        preflight.check("http://x", None, {}, [Question(text="q")] * 5)
+        preflight.check("http://x", None, {}, [LoadQuestion(text="q")] * 5)

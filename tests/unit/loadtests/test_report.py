@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from loadtests import evaluate, report
-from loadtests.measured import FIRST_EVENT, SEARCH, Count, Failure, Result, Seen, Window, total
+from loadtests.measured import FIRST_EVENT, SEARCH, Count, FailureCount, LoadTestResult, MeasuredWindow, ServiceObservation, total
 from loadtests.plots import merged
-from loadtests.shapes import Stage
-from loadtests.thresholds import Rules, Threshold
+from loadtests.shapes import ShapeStage
+from loadtests.thresholds import Threshold, ThresholdFile
 
-RULES = Rules(
+RULES = ThresholdFile(
     thresholds=(
         Threshold(requests=SEARCH, at_most_percent=5, why="a test's"),
         Threshold(requests=FIRST_EVENT, at_most_percent=5, why="a test's"),
@@ -23,14 +23,14 @@ RULES = Rules(
 )
 
 
-def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> Result:
+def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> LoadTestResult:
     counts: Mapping[str, Count] = {SEARCH: Count(requests=10, failed=1, ms={taken_ms: 10})}
     parts = [
-        Window(from_seconds=at, to_seconds=at + 1, stage=0 if at < 15 else 1, users=5, counts=dict(counts))
+        MeasuredWindow(from_seconds=at, to_seconds=at + 1, stage=0 if at < 15 else 1, users=5, counts=dict(counts))
         for at in range(seconds)
     ]
-    measured = Result(shape="spike", kind="arrivals", plan=(Stage(15, 5), Stage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
-                      windows=parts, failures=[Failure(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
+    measured = LoadTestResult(shape="spike", kind="arrivals", plan=(ShapeStage(15, 5), ShapeStage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
+                      windows=parts, failures=[FailureCount(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
     return evaluate.evaluate(measured, RULES, measured.seen, {"where": "laptop"})
 
 
@@ -64,7 +64,9 @@ def test_a_page_runs_and_loads_nothing() -> None:
 
 
 def test_the_load_balancer_s_shares_are_drawn_where_they_were_seen() -> None:
-    looks = [Seen(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)]
+    looks = [
+        ServiceObservation(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)
+    ]
     with_shares = Text(report.page(result(seen=looks)))
     without = Text(report.page(result()))
     assert with_shares.tags.count("svg") == without.tags.count("svg") + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, Stage, find
+from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, ShapeStage, find_shape
 
 
 def test_the_shapes_that_people_and_workflows_name_are_there() -> None:
@@ -26,7 +26,7 @@ def test_a_shape_has_a_level_until_its_end_and_none_after(shape: Shape) -> None:
 
 
 def test_a_stage_holds_its_level_and_a_ramp_grows_evenly_from_the_one_before() -> None:
-    shape = Shape("x", "users", "", (Stage(10, 20), Stage(10, 40, ramp=True)))
+    shape = Shape("x", "users", "", (ShapeStage(10, 20), ShapeStage(10, 40, ramp=True)))
     assert [shape.level(at) for at in (0, 9.9, 10, 15, 19.9)] == [(0, 20), (0, 20), (1, 20), (1, 30), (1, 40)]
 
 
@@ -49,20 +49,20 @@ def test_the_spike_is_five_times_as_much() -> None:
 def test_a_yaml_file_adds_shapes_and_says_which_field_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "shapes.yaml"
     path.write_text("shapes: {lunch: {kind: users, mix: {HotKey: 2}, stages: [{seconds: 60, level: 7}]}}")
-    found = find("lunch", path)
+    found = find_shape("lunch", path)
     assert (found.peak, found.mix) == (7, {"HotKey": 2.0})
     path.write_text("shapes: {lunch: {kind: users, stages: [{seconds: 60, level: 0}]}}")
     with pytest.raises(ValueError, match=r"shapes\.lunch\.stages\.0\.level"):
-        find("lunch", path)
+        find_shape("lunch", path)
 
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match=r"There is no shape 'stairs'\. There are: smoke, .*, none"):
-        find("stairs")
+        find_shape("stairs")
 
 
 def test_repetitions_and_a_warm_up_are_passes_through_the_same_stages() -> None:
-    shape = replace(Shape("x", "arrivals", "", (Stage(10, 5), Stage(10, 50))), warm_up_seconds=4, repeat=2)
+    shape = replace(Shape("x", "arrivals", "", (ShapeStage(10, 5), ShapeStage(10, 50))), warm_up_seconds=4, repeat=2)
     assert shape.seconds == 44
     assert [shape.where(at) for at in (0, 4, 14, 24, 34, 44)] == [(0, None), (0, 0), (0, 1), (1, 0), (1, 1), (0, None)]
     assert [shape.level(at) for at in (0, 23.9, 24, 44)] == [(0, 5), (1, 50), (0, 5), None]

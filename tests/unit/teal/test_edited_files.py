@@ -16,13 +16,13 @@ from loadtests import questions, shapes, thresholds
 from teal import runbook
 from teal.aws.stack_file import put_back, read_stack_file, write_key
 from teal.client.probe import golden
-from teal.drill.measure import targets
+from teal.drill.measure import read_limits
 from teal.laptop.address import kept_admin_key
 from teal.laptop.layout import Layout
 from teal.laptop.parts.snapshots import key_problem
 from teal.laptop.secrets import kept_secret
-from teal.record.person import who
-from teal.release.steering import resolved
+from teal.record.person import person_name
+from teal.release.steering import resolve_secret
 
 ROOT = Path(__file__).parents[3]
 KEY = "teal_0123456789ab_abcdef"  # pragma: allowlist secret
@@ -66,7 +66,7 @@ def _admin_key(file: Path) -> object:
 
 def _person(file: Path) -> object:
     file.rename(file.parent / ".gitconfig")
-    return who({}, home=file.parent)
+    return person_name({}, home=file.parent)
 
 
 SHAPES = "shapes:\n  mine:\n    kind: users\n    stages:\n      - {seconds: 10, level: 5}\n"
@@ -75,7 +75,7 @@ READERS: tuple[tuple[str, str, Callable[[Path], object]], ...] = (
     ("questions of a load", '{"question": "When?"}\n\n{"question": "Who?", "source": "x"}\n', questions.load),
     ("shapes of load", SHAPES, lambda file: shapes.load(file)["mine"]),
     ("thresholds", (ROOT / "loadtests" / "thresholds.yaml").read_text(), thresholds.read_rules),
-    ("a hook's secret", "s3cret\n", lambda file: resolved(f"file:{file}", {}, "hook x")),
+    ("a hook's secret", "s3cret\n", lambda file: resolve_secret(f"file:{file}", {}, "hook x")),
     ("the stack's admin key", f"{KEY}\n", _admin_key),
     ("a secret of the stack", "0123456789abcdef\n", lambda file: kept_secret(file, lambda: "made anew", "[0-9a-f]{16}")),
     ("the snapshots' key as status reads it", f"# a comment\n{AGE}\n", key_problem),
@@ -83,7 +83,7 @@ READERS: tuple[tuple[str, str, Callable[[Path], object]], ...] = (
     ("git's own settings", "[user]\n\tname = A B\n\temail = a@b.test\n", _person),
     ("a plan of Pulumi", json.dumps({"steps": []}), read_preview),
     ("a stack's settings", STACK, read_values),
-    ("targets of drills", "worker:\n  answered_seconds: 1\n  whole_seconds: 2\n", targets),
+    ("targets of drills", "worker:\n  answered_seconds: 1\n  whole_seconds: 2\n", read_limits),
 )
 
 
@@ -103,10 +103,9 @@ def test_a_file_saved_by_an_editor_on_windows_reads_as_any_other(
     assert read(edited) == wanted
 
 
-def test_a_page_of_an_editor_on_windows_gives_the_same_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_an_editor_on_windows_gives_the_same_commands(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_bytes(b"\xef\xbb\xbf" + PAGE.replace("\n", "\r\n").encode())
-    monkeypatch.setattr(runbook, "folder", lambda: tmp_path)
-    assert runbook.read_runbook("page") == runbook.parse(PAGE, "page")
+    assert runbook.read_runbook("page", tmp_path) == runbook.parse(PAGE, "page")
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])

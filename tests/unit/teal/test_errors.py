@@ -7,11 +7,11 @@ from teal.errors import (
     AdminFailed,
     BadInput,
     FetchFailed,
-    Held,
+    HeldByAnother,
     NeedsHuman,
     OperatorError,
     PartFailed,
-    Refused,
+    ServiceRefused,
     StackDown,
     Unreachable,
 )
@@ -19,7 +19,7 @@ from teal.errors import (
 ALL = [
     (OperatorError("w", where="x", next="teal up"), 1),
     (BadInput("w", where="x", next="teal up"), 2),
-    (Held("w", where="x", next="teal up"), 3),
+    (HeldByAnother("w", where="x", next="teal up"), 3),
     (NeedsHuman("w", where="x", next="teal up"), 4),
     (StackDown("x"), 1),
     (PartFailed("caddy", "r", log="x"), 1),
@@ -44,6 +44,6 @@ def test_every_error_says_what_where_and_the_next_command(error: OperatorError, 
     ("status", "code"), [(401, errors.BAD_INPUT), (413, errors.BAD_INPUT), (429, errors.FAILED), (503, errors.FAILED)]
 )
 def test_a_refusal_is_bad_input_only_when_sending_it_again_cannot_help(status: int, code: int) -> None:
-    found = Refused("GET /x", status=status, code="c", title="T", detail="D", action="A", request_id="r1")
+    found = ServiceRefused("GET /x", status=status, code="c", title="T", detail="D", action="A", request_id="r1")
     assert found.exit_code == code
     assert "r1" in str(found)

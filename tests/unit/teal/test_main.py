@@ -15,12 +15,12 @@ def test_what_the_shell_says_to_python_is_forgotten_and_nothing_else() -> None:
         "PYTHONIOENCODING": "ascii", "PYTHONDONTWRITEBYTECODE": "1", "PYTHON_VERSION_OF_MINE": "3", "HOME": "/home/me", "TEAL_HOME": "/t",
     }  # fmt: skip
     path = ["/env/bin", "/opt/other/packages", own, "/usr/lib/python3", "/env/site-packages"]
-    entry.forget(environ, path)
+    entry.remove_python_settings(environ, path)
     assert environ == {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home/me", "TEAL_HOME": "/t"}
     assert path == ["/env/bin", own, "/usr/lib/python3", "/env/site-packages"], "this code's own folder stays"
 
 
 def test_a_shell_that_says_nothing_to_python_changes_nothing() -> None:
     environ, path = {"HOME": "/home/me"}, ["", "/usr/lib/python3"]
-    entry.forget(environ, path)
+    entry.remove_python_settings(environ, path)
     assert (environ, path) == ({"HOME": "/home/me"}, ["", "/usr/lib/python3"])

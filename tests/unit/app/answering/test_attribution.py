@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.answer import Done, PromptedWriter, answer
-from app.answering.prompt import DONT_KNOW, Source
+from app.answering.prompt import DONT_KNOW, PromptSource
 from app.answering.question import read_question
 from app.answering.reasoning import Reasoning
 from tests.unit.app.answering.test_answer import ScriptedModel
@@ -15,9 +15,9 @@ from tests.unit.app.answering.test_answer import ScriptedModel
 pytestmark = pytest.mark.anyio
 
 SOURCES = [
-    Source(1, "Drill", "The drill has a warranty of 55 months. It weighs 2,400 grams."),
-    Source(2, "Saw", "The saw has a warranty of thirty months. Run `saw --check` before use, approx. once a week."),
-    Source(3, "Yard", "The yard opens at nine."),
+    PromptSource(1, "Drill", "The drill has a warranty of 55 months. It weighs 2,400 grams."),
+    PromptSource(2, "Saw", "The saw has a warranty of thirty months. Run `saw --check` before use, approx. once a week."),
+    PromptSource(3, "Yard", "The yard opens at nine."),
 ]
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.answering.cache import Cache, Fleeting
+from app.answering.cache import Cache, NotCacheable
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def test_work_stops_when_the_last_caller_leaves_and_not_before() -> None:
 
 
 async def test_fleeting_values_are_given_but_not_kept() -> None:
-    cache, work = _cache(), Work(Fleeting(b"now"))
+    cache, work = _cache(), Work(NotCacheable(b"now"))
     work.release.set()
     await cache.get_or_compute("search", "k", work)
     await cache.get_or_compute("search", "k", work)

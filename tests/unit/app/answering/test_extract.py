@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answering.extract import ExtractiveWriter, chosen, extract
-from app.answering.prompt import Source
+from app.answering.extract import ExtractiveWriter, extract, select_pieces
+from app.answering.prompt import PromptSource
 from app.answering.question import read_question
 from app.answering.quotable import quotable
 from app.text.chunk import chunk
@@ -14,13 +14,13 @@ from app.text.chunk import chunk
 pytestmark = pytest.mark.anyio
 
 
-def _sources(*documents: tuple[str, str]) -> list[Source]:
+def _sources(*documents: tuple[str, str]) -> list[PromptSource]:
     """Every passage of small documents, cut as the worker cuts them."""
-    found: list[Source] = []
+    found: list[PromptSource] = []
     for number, (title, text) in enumerate(documents):
         passages = [one.whole for one in chunk(text, target_tokens=180, overlap_tokens=30)]
         found += [
-            Source(len(found) + place, title, passage, str(number), lead=passages[0][:400])
+            PromptSource(len(found) + place, title, passage, str(number), lead=passages[0][:400])
             for place, passage in enumerate(passages, 1)
         ]
     return found
@@ -29,7 +29,7 @@ def _sources(*documents: tuple[str, str]) -> list[Source]:
 async def _quoted(question: str, *documents: tuple[str, str]) -> list[str]:
     """What words alone find."""
     found = await extract(read_question(question), _sources(*documents), None)
-    return [one.piece.text for one in chosen(read_question(question), found)]
+    return [one.piece.text for one in select_pieces(read_question(question), found)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def _quoted(question: str, *documents: tuple[str, str]) -> list[str]:
     ],
 )
 def test_sentences_items_rows_and_lines_of_keys_and_values_stand_alone(text: str, expected: list[str]) -> None:
-    assert [piece.text for piece in quotable(Source(1, "t", text)) if not piece.leads] == expected
+    assert [piece.text for piece in quotable(PromptSource(1, "t", text)) if not piece.leads] == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_sentences_items_rows_and_lines_of_keys_and_values_stand_alone(text: str
     ],
 )
 def test_a_line_that_breaks_inside_a_sentence_is_no_heading_and_no_piece(text: str, expected: list[str]) -> None:
-    assert [piece.text for piece in quotable(Source(1, "t", text))] == expected
+    assert [piece.text for piece in quotable(PromptSource(1, "t", text))] == expected
 
 
 async def test_the_same_sentence_from_two_sources_is_said_once() -> None:
@@ -159,8 +159,8 @@ async def test_a_row_says_the_columns_that_were_asked_for_and_its_heading() -> N
 
 
 async def test_conflicting_documents_are_both_told_the_newest_first_with_their_dates() -> None:
-    old = Source(1, "Memo", "The notice period is 30 days.", "a", "2021-03-01", "2021-03-01")
-    new = Source(2, "Memo of 2024", "The notice period is 45 days.", "b", "2024", "2024")
+    old = PromptSource(1, "Memo", "The notice period is 30 days.", "a", "2021-03-01", "2021-03-01")
+    new = PromptSource(2, "Memo of 2024", "The notice period is 45 days.", "b", "2024", "2024")
     question = read_question("How long is the notice period?")
     claims = [claim async for claim in ExtractiveWriter(None).write(question, [old, new], None)]
     assert [claim.text.strip() for claim in claims] == [
@@ -242,8 +242,8 @@ On 1 March 2025 Otto wrote:
 """
 
 
-def _mail(text: str) -> list[Source]:
-    return [Source(1, "Re: Painting the boathouse", text, "m", lead=text[:400])]
+def _mail(text: str) -> list[PromptSource]:
+    return [PromptSource(1, "Re: Painting the boathouse", text, "m", lead=text[:400])]
 
 
 class Near:

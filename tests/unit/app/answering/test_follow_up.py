@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from app.answering.follow_up import MOST_TURN_CHARACTERS, MOST_TURNS, Turn, with_model, with_terms
+from app.answering.follow_up import MOST_TURN_CHARACTERS, MOST_TURNS, ConversationTurn, with_model, with_terms
 from app.errors import ModelUnavailable
 
 pytestmark = pytest.mark.anyio
 
 TALK = (
-    Turn("user", "Who keeps the light of Skerry?"),
-    Turn("assistant", "The light of Skerry is kept by Tom Arnold. [1]"),
+    ConversationTurn("user", "Who keeps the light of Skerry?"),
+    ConversationTurn("assistant", "The light of Skerry is kept by Tom Arnold. [1]"),
 )
 
 
@@ -27,7 +27,7 @@ def test_a_pronoun_stands_for_a_name_of_the_talk() -> None:
 
 
 def test_the_same_is_asked_of_another() -> None:
-    whole = with_terms("And for Cedar?", [Turn("user", "How long is the warranty of machine Alder?")])
+    whole = with_terms("And for Cedar?", [ConversationTurn("user", "How long is the warranty of machine Alder?")])
     assert {term.text for term in whole.asked} == {"Cedar", "warranty", "machine"}
     assert whole.any_of == ()
 
@@ -38,7 +38,7 @@ def test_a_question_that_stands_alone_is_left_alone() -> None:
 
 
 def test_not_knowing_names_nobody() -> None:
-    talk = (TALK[0], Turn("assistant", "I don't know: the documents I can see do not answer this."))
+    talk = (TALK[0], ConversationTurn("assistant", "I don't know: the documents I can see do not answer this."))
     assert {term.text for term in with_terms("What is his cat called?", talk).any_of} == {"Skerry"}
 
 
@@ -81,7 +81,10 @@ async def test_a_model_that_only_thinks_is_left_in_time() -> None:
 
 
 def test_what_a_client_says_was_said_before_takes_no_time() -> None:
-    talk = [TALK[0], *(Turn("assistant", "[source" + " " * (MOST_TURN_CHARACTERS - 8) + "x") for _ in range(MOST_TURNS - 1))]
+    talk = [
+        TALK[0],
+        *(ConversationTurn("assistant", "[source" + " " * (MOST_TURN_CHARACTERS - 8) + "x") for _ in range(MOST_TURNS - 1)),
+    ]
     began = time.process_time()
     with_terms("And what is his cat called?", talk)
     assert time.process_time() - began < 1  # a mark with gaps of any length took a second for each turn

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.answering.nearest import MOST_PASSAGES, Near, nearest
-from app.answering.prompt import Source
+from app.answering.nearest import MOST_PASSAGES, NearestSentence, nearest
+from app.answering.prompt import PromptSource
 from app.answering.question import read_question
 from app.errors import ModelUnavailable
 from app.models.port import Vector
@@ -34,14 +34,17 @@ class Devices:
         return [np.array([1.0, 0.0] if "devices" in text or "stolen" in text else [0.0, 1.0], dtype=np.float32) for text in texts]
 
 
-def source(n: int, text: str) -> Source:
-    return Source(n, "Handbook", text, f"d{n}", "", "", "", "")
+def source(n: int, text: str) -> PromptSource:
+    return PromptSource(n, "Handbook", text, f"d{n}", "", "", "", "")
 
 
 @pytest.mark.anyio
 async def test_the_sentence_nearest_in_meaning_is_told_of_each_passage() -> None:
     told = await nearest(STOLEN, [source(1, HANDBOOK), source(2, "Lunch is at noon. Lost devices cost 90 euros.")], Devices())
-    assert told == [Near(1, "Report lost devices to the service desk within two hours."), Near(2, "Lost devices cost 90 euros.")]
+    assert told == [
+        NearestSentence(1, "Report lost devices to the service desk within two hours."),
+        NearestSentence(2, "Lost devices cost 90 euros."),
+    ]
 
 
 @pytest.mark.anyio
@@ -49,7 +52,7 @@ async def test_the_sentence_nearest_in_meaning_is_told_of_each_passage() -> None
 async def test_words_decide_where_no_model_can(meaning: Devices | None) -> None:
     asked = read_question("At which desk are lost devices reported?")
     assert await nearest(asked, [source(1, HANDBOOK)], meaning) == [
-        Near(1, "Report lost devices to the service desk within two hours.")
+        NearestSentence(1, "Report lost devices to the service desk within two hours.")
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidRequest, RateLimited
 from app.http.fast_path import role_rules
-from app.http.json_body import MAX_VALUES, Room, check_values
+from app.http.json_body import MAX_VALUES, BodyMemory, check_values
 from app.main import ROUTERS
 
 LARGEST_BYTES = 20_000_000
@@ -52,7 +52,7 @@ def test_as_many_values_as_a_request_may_have_pass_and_one_more_does_not() -> No
 
 
 def test_large_bodies_share_a_room_that_questions_never_wait_for() -> None:
-    room = Room()
+    room = BodyMemory()
     with room.keep(LARGEST_BYTES), room.keep(LARGEST_BYTES), room.keep(LARGEST_BYTES):
         with pytest.raises(RateLimited), room.keep(LARGEST_BYTES):
             raise AssertionError("there is no room for a fourth")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.ingestion.exclusive_semaphore import Closed, ExclusiveSemaphore
+from app.ingestion.exclusive_semaphore import ExclusiveSemaphore, SemaphoreClosed
 
 WAIT_SECONDS = 10.0
 
@@ -45,5 +45,5 @@ def test_closed_gate_turns_away_and_waits_for_those_inside() -> None:
         leave.set()
         assert gate.close(WAIT_SECONDS)
         done.result()
-    with pytest.raises(Closed), gate.enter(alone=False):
+    with pytest.raises(SemaphoreClosed), gate.enter(alone=False):
         pass

@@ -32,15 +32,15 @@ def test_a_worker_whose_clock_is_wrong_lives_while_it_beats_and_is_gone_a_minute
     clocks = Clocks()
     observer = clocks.observer()
     for _ in range(5):
-        observer.of({ONE: clocks.day + wrong}, within_seconds=GONE_SECONDS)
+        observer.live_workers({ONE: clocks.day + wrong}, within_seconds=GONE_SECONDS)
         clocks.pass_(3)
     last = clocks.day + wrong
-    assert observer.of({ONE: last}, within_seconds=GONE_SECONDS) == {ONE}
+    assert observer.live_workers({ONE: last}, within_seconds=GONE_SECONDS) == {ONE}
     clocks.pass_(59)
-    assert observer.of({ONE: last}, within_seconds=GONE_SECONDS) == {ONE}
+    assert observer.live_workers({ONE: last}, within_seconds=GONE_SECONDS) == {ONE}
     clocks.pass_(2)
-    assert observer.of({ONE: last}, within_seconds=GONE_SECONDS) == set()
-    assert observer.of({ONE: last + timedelta(seconds=1)}, within_seconds=GONE_SECONDS) == {ONE}, "it came back"
+    assert observer.live_workers({ONE: last}, within_seconds=GONE_SECONDS) == set()
+    assert observer.live_workers({ONE: last + timedelta(seconds=1)}, within_seconds=GONE_SECONDS) == {ONE}, "it came back"
 
 
 @pytest.mark.parametrize("hours", [-26, -2, 2, 26])
@@ -48,15 +48,17 @@ def test_setting_the_time_of_day_makes_nobody_gone_and_keeps_nobody(hours: int) 
     clocks = Clocks()
     observer = clocks.observer()
     beat = {ONE: clocks.day, TWO: clocks.day}
-    assert observer.of(beat, within_seconds=GONE_SECONDS) == {ONE, TWO}
+    assert observer.live_workers(beat, within_seconds=GONE_SECONDS) == {ONE, TWO}
     clocks.day += timedelta(hours=hours)
-    assert observer.of(beat, within_seconds=GONE_SECONDS) == {ONE, TWO}
+    assert observer.live_workers(beat, within_seconds=GONE_SECONDS) == {ONE, TWO}
     clocks.pass_(61)
-    assert observer.of({ONE: clocks.day, TWO: beat[TWO]}, within_seconds=GONE_SECONDS) == {ONE}
+    assert observer.live_workers({ONE: clocks.day, TWO: beat[TWO]}, within_seconds=GONE_SECONDS) == {ONE}
 
 
 def test_at_the_first_look_a_worker_long_gone_is_known_as_such_and_one_that_is_removed_is_forgotten() -> None:
     clocks = Clocks()
     observer = clocks.observer()
-    assert observer.of({ONE: NOON - timedelta(minutes=5), TWO: NOON - timedelta(seconds=5)}, within_seconds=GONE_SECONDS) == {TWO}
-    assert observer.of({}, within_seconds=GONE_SECONDS) == set()
+    assert observer.live_workers(
+        {ONE: NOON - timedelta(minutes=5), TWO: NOON - timedelta(seconds=5)}, within_seconds=GONE_SECONDS
+    ) == {TWO}
+    assert observer.live_workers({}, within_seconds=GONE_SECONDS) == set()

@@ -14,7 +14,7 @@ import app.ingestion.processor
 import app.statistics.exposed
 import app.worker  # noqa: F401  - these register metrics
 from app.observability.signals import grafana, live
-from app.observability.signals.panels import DASHBOARDS, Line
+from app.observability.signals.panels import DASHBOARDS, Series
 from app.observability.signals.promql import query
 from tests.unit.infra.observability.test_alerts import own_metrics
 
@@ -45,18 +45,18 @@ def test_rates_are_of_counters_and_the_others_of_gauges() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (Line("rate", "a_total", ("route",), {"status": "5.."}), 'sum by (route) (rate(a_total{status=~"5.."}[5m]))'),
-        (Line("highest", "g"), "max (g)"),
-        (Line("total", "g", ("color",)), "sum by (color) (g)"),
+        (Series("rate", "a_total", ("route",), {"status": "5.."}), 'sum by (route) (rate(a_total{status=~"5.."}[5m]))'),
+        (Series("highest", "g"), "max (g)"),
+        (Series("total", "g", ("color",)), "sum by (color) (g)"),
         (
-            Line("ratio", "bad_total", per="all_total"),
+            Series("ratio", "bad_total", per="all_total"),
             "(sum (rate(bad_total[5m])) or 0 * sum (rate(all_total[5m]))) / sum (rate(all_total[5m]))",
         ),
-        (Line("quantile", "s", ("color",), quantile=0.99), "histogram_quantile(0.99, sum by (color, le) (rate(s_bucket[5m])))"),
-        (Line("query", "anything"), "anything"),
+        (Series("quantile", "s", ("color",), quantile=0.99), "histogram_quantile(0.99, sum by (color, le) (rate(s_bucket[5m])))"),
+        (Series("query", "anything"), "anything"),
     ],
 )
-def test_a_line_as_promql(line: Line, expected: str) -> None:
+def test_a_line_as_promql(line: Series, expected: str) -> None:
     assert query(line, "5m") == expected
 
 
@@ -67,7 +67,7 @@ def test_panels_of_a_dashboard_do_not_overlap() -> None:
         assert all(x + width <= 24 for x, _, width, _ in places)
 
 
-def exposed(color: str, ok: int, failed: int, *, worker: bool = False) -> live.Process:
+def exposed(color: str, ok: int, failed: int, *, worker: bool = False) -> live.ProcessMetrics:
     registry = CollectorRegistry()
     Gauge("teal_build_info", "", ("release", "color"), registry=registry).labels("r1", color).set(1)
     requests = Counter("requests", "", ("status",), registry=registry)
@@ -85,32 +85,32 @@ def exposed(color: str, ok: int, failed: int, *, worker: bool = False) -> live.P
 def test_points_are_summed_over_processes_and_split_by_their_labels() -> None:
     both = [exposed("blue", 8, 0), exposed("blue", 2, 1), exposed("green", 4, 2, worker=True)]
     assert [one.component for one in both] == ["app", "app", "worker"]
-    failed = Line("ratio", "requests_total", ("color",), {"status": "5.."}, "requests_total")
+    failed = Series("ratio", "requests_total", ("color",), {"status": "5.."}, "requests_total")
     assert live.points(failed, both) == [
         {"labels": ["blue"], "value": 1.0, "per": 11.0},
         {"labels": ["green"], "value": 2.0, "per": 6.0},
     ]
-    assert live.points(Line("rate", "requests_total", ("status",)), both) == [
+    assert live.points(Series("rate", "requests_total", ("status",)), both) == [
         {"labels": ["200"], "value": 14.0},
         {"labels": ["503"], "value": 3.0},
     ]
-    assert live.points(Line("highest", "queue"), both) == [{"labels": [], "value": 8.0}]
-    assert live.points(Line("lowest", "queue"), both) == [{"labels": [], "value": 2.0}]
-    assert live.points(Line("total", "queue", ("component",)), both) == [
+    assert live.points(Series("highest", "queue"), both) == [{"labels": [], "value": 8.0}]
+    assert live.points(Series("lowest", "queue"), both) == [{"labels": [], "value": 2.0}]
+    assert live.points(Series("total", "queue", ("component",)), both) == [
         {"labels": ["app"], "value": 10.0},
         {"labels": ["worker"], "value": 4.0},
     ]
-    assert live.points(Line("quantile", "seconds", quantile=0.5), both) == [
+    assert live.points(Series("quantile", "seconds", quantile=0.5), both) == [
         {"labels": [], "buckets": [[0.1, 14.0], [1.0, 14.0], [None, 14.0]]}
     ]
 
 
 def test_what_a_process_does_not_have_is_no_point_and_all_of_it_is_json() -> None:
     nothing = live.process(generate_latest(CollectorRegistry()).decode())
-    assert live.points(Line("rate", "requests_total"), [nothing]) == []
+    assert live.points(Series("rate", "requests_total"), [nothing]) == []
     odd = CollectorRegistry()
     Gauge("queue", "", registry=odd).set(math.nan)
-    assert live.points(Line("highest", "queue"), [live.process(generate_latest(odd).decode())]) == []
+    assert live.points(Series("highest", "queue"), [live.process(generate_latest(odd).decode())]) == []
     drawn = live.dashboards([nothing])
     assert [one["slug"] for one in drawn] == [one.slug for one in DASHBOARDS]
     json.dumps(drawn, allow_nan=False)

@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import ModelUnavailable, SearchUnavailable
 from app.models.port import Stamp, Vector
-from app.search.port import Candidates, Filters, Passage, Query, SearchReader
+from app.search.port import Candidates, Filters, Passage, SearchQuery, SearchReader
 from app.search.retrieve import NO_EMBEDDER, NO_VECTORS, RetrievalRequest, retrieve
 from app.search.sqlite.engine import EmbeddedReader, EmbeddedWriter
 
@@ -114,7 +114,7 @@ async def test_a_passage_removed_between_ranking_and_reading_is_left_out(reader:
     class Removing:
         """The reader, with a passage removed by somebody else just after it was found."""
 
-        async def candidates(self, query: Query) -> Candidates:
+        async def candidates(self, query: SearchQuery) -> Candidates:
             found = await reader.candidates(query)
             return Candidates({"gone:0": 99.0, **found.lexical}, found.semantic)
 

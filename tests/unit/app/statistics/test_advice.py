@@ -9,26 +9,33 @@ import pytest
 
 from app.statistics import advice
 from app.statistics.advice import Advice
-from app.statistics.elasticsearch import Engine, Node, SearchIndex, index, node, seconds
-from app.statistics.postgres import Index, Postgres, Table
+from app.statistics.elasticsearch import (
+    ElasticsearchStatistics,
+    NodeStatistics,
+    SearchIndex,
+    index_statistics,
+    node_statistics,
+    seconds,
+)
+from app.statistics.postgres import IndexStatistics, PostgresStatistics, TableStatistics
 
 GIB = 1024**3
-NODE = Node("es-0", heap_used_bytes=GIB, heap_limit_bytes=2 * GIB, memory_bytes=8 * GIB, disk_bytes=100 * GIB, disk_free_bytes=60 * GIB, rejected=0)  # fmt: skip
+NODE = NodeStatistics("es-0", heap_used_bytes=GIB, heap_limit_bytes=2 * GIB, memory_bytes=8 * GIB, disk_bytes=100 * GIB, disk_free_bytes=60 * GIB, rejected=0)  # fmt: skip
 INDEX = SearchIndex("teal-000001", shards=1, replicas=1, bytes=20 * GIB, documents=5_000_000, deleted=10_000, refresh_seconds=1,
                     refreshes=50_000, spent_refreshing_seconds=250, queries=10, spent_querying_seconds=1)  # fmt: skip
-ENGINE = Engine("green", data_nodes=3, unassigned_shards=0, nodes=(NODE,), index=INDEX)
-TABLE = Table("public.documents", live_rows=100_000, dead_rows=5_000, bytes=GIB, sequential_scans=3, sequential_rows=300_000,
+ENGINE = ElasticsearchStatistics("green", data_nodes=3, unassigned_shards=0, nodes=(NODE,), index=INDEX)
+TABLE = TableStatistics("public.documents", live_rows=100_000, dead_rows=5_000, bytes=GIB, sequential_scans=3, sequential_rows=300_000,
               index_scans=900_000, vacuumed_at=None)  # fmt: skip
-USED = Index("public.documents_status", "public.documents", scans=40, bytes=50_000_000, constraint=False, valid=True)
-DATABASE = Postgres(bytes=GIB, connections=20, connections_limit=100, longest_transaction_seconds=0.2, slow_statements=0,
+USED = IndexStatistics("public.documents_status", "public.documents", scans=40, bytes=50_000_000, constraint=False, valid=True)
+DATABASE = PostgresStatistics(bytes=GIB, connections=20, connections_limit=100, longest_transaction_seconds=0.2, slow_statements=0,
                     counted_days=30, tables=(TABLE,), indexes=(USED,))  # fmt: skip
 
 
-def with_index(**changes: Any) -> Engine:
+def with_index(**changes: Any) -> ElasticsearchStatistics:
     return replace(ENGINE, index=replace(INDEX, **changes))
 
 
-def with_node(**changes: Any) -> Engine:
+def with_node(**changes: Any) -> ElasticsearchStatistics:
     return replace(ENGINE, nodes=(replace(NODE, **changes),))
 
 
@@ -56,14 +63,14 @@ NOTHING = [
 
 
 @pytest.mark.parametrize(("engine", "wanted"), SEARCH, ids=[wanted for _, wanted in SEARCH])
-def test_advice_for_elasticsearch(engine: Engine, wanted: str) -> None:
+def test_advice_for_elasticsearch(engine: ElasticsearchStatistics, wanted: str) -> None:
     (found,) = advice.elasticsearch(engine)
     assert wanted in f"{found.do} "
     complete(found)
 
 
 @pytest.mark.parametrize("engine", NOTHING)
-def test_a_well_kept_elasticsearch_gets_none(engine: Engine) -> None:
+def test_a_well_kept_elasticsearch_gets_none(engine: ElasticsearchStatistics) -> None:
     assert list(advice.elasticsearch(engine)) == []
 
 
@@ -91,14 +98,14 @@ CALM = [
 
 
 @pytest.mark.parametrize(("database", "wanted"), DATABASES, ids=[wanted for _, wanted in DATABASES])
-def test_advice_for_postgres(database: Postgres, wanted: str) -> None:
+def test_advice_for_postgres(database: PostgresStatistics, wanted: str) -> None:
     (found,) = advice.postgres(database)
     assert wanted in found.do
     complete(found)
 
 
 @pytest.mark.parametrize("database", CALM)
-def test_a_well_kept_postgres_gets_none(database: Postgres) -> None:
+def test_a_well_kept_postgres_gets_none(database: PostgresStatistics) -> None:
     assert list(advice.postgres(database)) == []
 
 
@@ -113,7 +120,7 @@ def test_intervals_as_elasticsearch_writes_them(interval: str, expected: float) 
 
 def test_statistics_from_elasticsearch_s_own_answers() -> None:
     """The forms of `_nodes/stats`, `_stats` and `_settings`, cut to what is read."""
-    found = node(
+    found = node_statistics(
         {
             "name": "es-0",
             "jvm": {"mem": {"heap_used_in_bytes": 5, "heap_max_in_bytes": 10}},
@@ -122,7 +129,7 @@ def test_statistics_from_elasticsearch_s_own_answers() -> None:
             "thread_pool": {"search": {"rejected": 2}, "write": {"rejected": 1}, "get": {"rejected": 9}},
         }
     )
-    assert found == Node("es-0", 5, 10, 40, 100, 60, 3)
+    assert found == NodeStatistics("es-0", 5, 10, 40, 100, 60, 3)
     stats = {
         "store": {"size_in_bytes": 7}, "docs": {"count": 3, "deleted": 1}, "refresh": {"total": 4, "total_time_in_millis": 500},
         "search": {"query_total": 8, "query_time_in_millis": 250},
@@ -131,6 +138,6 @@ def test_statistics_from_elasticsearch_s_own_answers() -> None:
         "settings": {"index.number_of_shards": "1", "index.number_of_replicas": "0"},
         "defaults": {"index.refresh_interval": "1s"},
     }
-    assert index("teal-000001", {"primaries": stats, "total": stats}, described) == SearchIndex(
+    assert index_statistics("teal-000001", {"primaries": stats, "total": stats}, described) == SearchIndex(
         "teal-000001", 1, 0, 7, 3, 1, 1.0, 4, 0.5, 8, 0.25
     )

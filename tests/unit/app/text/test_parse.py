@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import UnsupportedMedia
-from app.text.document import Parsed
+from app.text.document import ParsedDocument
 from app.text.formats.html import FORMAT as HTML_FORMAT
 from app.text.formats.markdown import FORMAT as MARKDOWN_FORMAT
 from app.text.formats.pdf import FORMAT as PDF_FORMAT
@@ -17,7 +17,7 @@ HTML, MARKDOWN, PDF, TEXT = (one.media_type for one in (HTML_FORMAT, MARKDOWN_FO
 
 
 def test_plain_text_is_kept() -> None:
-    assert parse("One.\r\n\r\n\r\n\r\nTwo. Grüße".encode(), TEXT, "a.txt") == Parsed(None, "One.\n\nTwo. Grüße")
+    assert parse("One.\r\n\r\n\r\n\r\nTwo. Grüße".encode(), TEXT, "a.txt") == ParsedDocument(None, "One.\n\nTwo. Grüße")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])

@@ -18,7 +18,7 @@ from botocore.stub import Stubber
 
 from infra.config.read import Config, load
 from infra.cost import capacity, extract_prices, prices, report
-from infra.cost.capacity import Machines, Need, machines
+from infra.cost.capacity import Machines, PodNeed, machines
 from infra.cost.price_refresh import query, refresh
 from infra.cost.prices import Price, RefreshError
 from infra.cost.report import Bill, monthly_cost
@@ -142,12 +142,12 @@ def test_replicas_stop_at_their_maximum() -> None:
 
 def test_the_cheapest_machines_that_carry_the_pods_are_taken() -> None:
     hourly = {"m7i.large": 0.10, "m7i.xlarge": 0.20, "c7i.large": 0.09, "r7i.large": 0.13}
-    assert machines(Need("x", 4, 0.5, 1.0, "cmr"), hourly) == Machines(Need("x", 4, 0.5, 1.0, "cmr"), "c7i.large", 2)
-    spread = replace(Need("x", 1, 0.5, 1.0, "cmr"), spread=3)
+    assert machines(PodNeed("x", 4, 0.5, 1.0, "cmr"), hourly) == Machines(PodNeed("x", 4, 0.5, 1.0, "cmr"), "c7i.large", 2)
+    spread = replace(PodNeed("x", 1, 0.5, 1.0, "cmr"), spread=3)
     assert machines(spread, hourly) == Machines(spread, "c7i.large", 3)
-    memory = Need("x", 1, 1, 12.0, "mr", alone=True)
+    memory = PodNeed("x", 1, 1, 12.0, "mr", alone=True)
     assert machines(memory, hourly) == Machines(memory, "r7i.large", 1)
-    assert machines(Need("x", 1, 1, 500, "cmr"), hourly) is None
+    assert machines(PodNeed("x", 1, 1, 500, "cmr"), hourly) is None
 
 
 def test_a_plan_above_the_budget_is_refused_and_one_within_it_is_not() -> None:
@@ -281,7 +281,7 @@ def test_a_part_without_a_price_is_refused_and_never_counts_as_within_the_budget
 ) -> None:
     from infra.cost import report
 
-    line = report.Line(
+    line = report.BillLine(
         "database", "rds:db.x9.large", "rds:db.x9.large: 1 x db.x9.large", 730, "", None, None, False, "unknown", ""
     )
     monkeypatch.setattr(report, "bill", lambda stack, multiple=1: report.Bill(stack, "eu-central-1", multiple, (line,), 700, 1))
@@ -294,7 +294,7 @@ def test_a_part_without_a_price_is_refused_and_never_counts_as_within_the_budget
 
 def test_a_node_keeps_room_for_what_runs_on_every_node() -> None:
     """Pods that fill a machine to the last would wait for ever: agents and drivers ask for up to 0.42 CPU of each."""
-    need = capacity.Need("service", 2, 0.8, 1.0, "m")
+    need = capacity.PodNeed("service", 2, 0.8, 1.0, "m")
     found = capacity.machines(need, {"m7i.large": 1.0})
     assert found is not None
     assert found.count == 2  # 1.6 of 2 CPUs would leave 0.4

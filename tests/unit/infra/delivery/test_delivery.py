@@ -13,16 +13,16 @@ import pytest
 
 from infra.delivery import preview_access
 from infra.delivery.github_roles import KINDS, GithubRoles, GithubRolesArgs, subjects
-from infra.delivery.policies import UNLIMITED, UNLIMITED_UP, Where
+from infra.delivery.policies import UNLIMITED, UNLIMITED_UP, StateLocation
 from infra.delivery.registry import GROUPS, Delivery, DeliveryArgs
 from infra.evaluation.evaluate import ROOT
 from infra.platform import boundary
 from infra.platform.boundary import PASSED_TO
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 from tests.unit.infra.delivery.provider_reads import LEFT_OUT, READ_CALLS
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
-WHERE = Where(
+WHERE = StateLocation(
     stack="prod",
     prefix="teal-prod",
     region="eu-central-1",
@@ -53,7 +53,7 @@ SAME_OPERATION = {"s3:ListBucket": "ListObjectsV2", "s3:ListBucketVersions": "Li
 
 
 @cache
-def registered() -> tuple[Registered, ...]:
+def registered() -> tuple[RegisteredResource, ...]:
     def program() -> None:
         roles = GithubRoles("github", GithubRolesArgs(prefix="teal-prod", repository="example/teal", environment="prod"))
         Delivery(

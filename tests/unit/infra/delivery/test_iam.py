@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from infra.delivery.policies import Where, up
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.delivery.policies import StateLocation, up
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from infra.platform.boundary import UNBOUNDED
 from tests.unit.infra.conftest import Stack, evaluate, of_type
 
 
-def named(platform: Evaluation, kind: str, name: str) -> Registered:
+def named(platform: Evaluation, kind: str, name: str) -> RegisteredResource:
     (found,) = [one for one in of_type(platform, kind) if one.name == name]
     return found
 
@@ -60,7 +60,7 @@ WIDE = {
 
 
 def test_every_whole_service_is_held_to_the_program_s_names_or_has_a_reason() -> None:
-    where = Where("prod", "teal-prod", "eu-central-1", "123456789012", "bucket", "alias/a", "alias/b")
+    where = StateLocation("prod", "teal-prod", "eu-central-1", "123456789012", "bucket", "alias/a", "alias/b")
     wide: set[str] = set()
     for statement in up(where, ["arn:aws:kms:eu-central-1:123456789012:key/1"], "Z1"):
         if statement["Effect"] == "Allow" and any(action.endswith(":*") for action in statement["Action"]):

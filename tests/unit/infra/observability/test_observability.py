@@ -14,7 +14,7 @@ import yaml
 from contract import scrape
 from infra.config.sections import DatabaseConfig
 from infra.observability import alarms
-from infra.observability.alarms import Watched
+from infra.observability.alarms import WatchedResources
 from infra.observability.alerts import ALERTS
 from infra.observability.monitoring import Observability, ObservabilityArgs, topic_policy
 from infra.observability.prometheus import alert_manager, scrape_configuration
@@ -23,14 +23,14 @@ from infra.platform.search import exporter, users
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
 ACCOUNT = "123456789012"
 KEEPS_DAYS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
 
 @cache
-def registered(database_class: str = "db.t4g.small", email: str | None = "oncall@example.com") -> tuple[Registered, ...]:
+def registered(database_class: str = "db.t4g.small", email: str | None = "oncall@example.com") -> tuple[RegisteredResource, ...]:
     def program() -> None:
         Observability(
             "observability",
@@ -46,7 +46,7 @@ def registered(database_class: str = "db.t4g.small", email: str | None = "oncall
                 cluster_arn="arn:cluster",
                 cluster_security_group_id="sg-1",
                 subnet_ids=["subnet-a", "subnet-b"],
-                watched=Watched(
+                watched=WatchedResources(
                     load_balancer_suffix="app/teal/1",
                     target_group_suffixes={"blue": "targetgroup/blue/1", "green": "targetgroup/green/1"},
                     database_id="teal-dev",
@@ -69,7 +69,7 @@ def of(kind: str, found: Sequence[Any]) -> list[Any]:
     return [each for each in found if each.type == kind]
 
 
-def one(kind: str, found: tuple[Registered, ...]) -> dict[str, Any]:
+def one(kind: str, found: tuple[RegisteredResource, ...]) -> dict[str, Any]:
     (only,) = of(kind, found)
     return only.inputs
 

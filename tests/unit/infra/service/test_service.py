@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from contract.http import DEREGISTRATION_SECONDS
 from contract.jobs import count_waiting
 from contract.quantities import millicores
-from infra.evaluation.evaluate import Evaluation, Registered
+from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from infra.service.inputs import InputError, parse
 from infra.service.pods import APP_GRACE_SECONDS, PRE_STOP_SECONDS
 from tests.unit.infra import service_program
@@ -33,7 +33,7 @@ def color(request: pytest.FixtureRequest) -> Evaluation:
     return evaluated(*request.param)
 
 
-def one(result: Evaluation, kind: str) -> Registered:
+def one(result: Evaluation, kind: str) -> RegisteredResource:
     (found,) = [each for each in result.resources if each.type.endswith(f":{kind}")]
     return found
 

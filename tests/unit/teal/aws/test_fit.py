@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from teal.aws import fit, plan
 from teal.aws.session import Aws
-from teal.events import Row
+from teal.events import CheckRow
 
 REGION = "eu-central-1"
 NEEDS: dict[str, Any] = {
@@ -42,9 +42,9 @@ class Answers:
             stubber.activate()
             self.clients[service] = client
 
-    def look(self, check: str, needs: dict[str, Any] = NEEDS) -> list[Row]:
+    def look(self, check: str, needs: dict[str, Any] = NEEDS) -> list[CheckRow]:
         aws = Aws(self.clients.__getitem__, REGION)
-        return list(fit.look(aws, "dev", needs, {check: fit.CHECKS[check]}))
+        return list(fit.check_fit(aws, "dev", needs, {check: fit.CHECKS[check]}))
 
 
 def machine(kind: str, cores: int, **tags: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 import stamina
 
-from teal.aws.jobs import JobSettings, manifest, run, why
-from teal.aws.kubernetes import Cluster, EksToken, KubernetesFailed
+from teal.aws.jobs import JobSettings, manifest, pod_failure, run
+from teal.aws.kubernetes import EksToken, KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import ColorState
 from tests.services.cluster_server import ClusterServer
@@ -160,7 +160,7 @@ def test_one_answer_that_is_lost_is_asked_for_again_and_nothing_is_made_twice() 
         asked.append(request.method)
         raise httpx.ConnectError("nobody", request=request)
 
-    cluster = Cluster(httpx.Client(transport=httpx.MockTransport(away), base_url="https://c.example"), "teal-prod")
+    cluster = KubernetesClient(httpx.Client(transport=httpx.MockTransport(away), base_url="https://c.example"), "teal-prod")
     with stamina.set_testing(True, attempts=3):
         for call in (lambda: cluster.job("teal-blue", "x"), lambda: cluster.create_job("teal-blue", {})):
             with pytest.raises(KubernetesFailed, match="nobody"):
@@ -175,14 +175,14 @@ def test_an_answer_counts_also_when_its_job_could_not_be_removed() -> None:
     def keeps(request: httpx.Request) -> httpx.Response:
         return httpx.Response(403, json={"message": "no"}) if request.method == "DELETE" else inner(request)
 
-    cluster = Cluster(httpx.Client(transport=httpx.MockTransport(keeps), base_url="https://c.example"), "teal-prod")
+    cluster = KubernetesClient(httpx.Client(transport=httpx.MockTransport(keeps), base_url="https://c.example"), "teal-prod")
     assert run(cluster, "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 0}]
 
 
 def test_a_refusal_names_the_call_and_what_to_look_at() -> None:
     refused = httpx.MockTransport(lambda _: httpx.Response(403, json={"message": "jobs.batch is forbidden"}))
     with pytest.raises(KubernetesFailed, match="forbidden") as caught:
-        Cluster(httpx.Client(transport=refused, base_url="https://c.example"), "teal-prod").job("teal-blue", "x")
+        KubernetesClient(httpx.Client(transport=refused, base_url="https://c.example"), "teal-prod").job("teal-blue", "x")
     assert "teal-prod" in caught.value.where
     assert caught.value.next == "aws sts get-caller-identity"
 
@@ -200,8 +200,8 @@ def test_a_refusal_names_the_call_and_what_to_look_at() -> None:
     ],
 )  # fmt: skip
 def test_what_keeps_a_pod_from_running_is_said_in_kubernetes_words(status: dict[str, Any], words: str) -> None:
-    assert words in why({"status": status})
-    assert bool(words) == bool(why({"status": status}))
+    assert words in pod_failure({"status": status})
+    assert bool(words) == bool(pod_failure({"status": status}))
 
 
 def test_a_token_is_a_signed_question_who_i_am_for_this_cluster_only() -> None:

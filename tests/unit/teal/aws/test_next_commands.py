@@ -20,8 +20,8 @@ from botocore.exceptions import (
 
 from teal.aws import doctor, stack_file, tools
 from teal.aws.pulumi.cli import PulumiCli
-from teal.aws.session import Aws, AwsFailed, told
-from teal.aws.tools import Found, too_old
+from teal.aws.session import Aws, AwsFailed, translate_aws_errors
+from teal.aws.tools import InstalledTool, too_old
 from teal.errors import BadInput, OperatorError
 
 STACK_FILE = "config:\n  aws:region: eu-central-1\n"
@@ -61,13 +61,13 @@ def refusal(code: str) -> ClientError:
 def test_credentials_that_are_missing_or_old_name_the_way_to_new_ones(
     error: Exception, environ: dict[str, str], next_: str
 ) -> None:
-    with pytest.raises(OperatorError) as raised, told("Asking AWS who this is", environ=environ):
+    with pytest.raises(OperatorError) as raised, translate_aws_errors("Asking AWS who this is", environ=environ):
         raise error
     assert raised.value.next == next_
 
 
 def test_a_region_that_does_not_answer_is_no_matter_of_credentials() -> None:
-    with pytest.raises(AwsFailed, match="Could not connect") as raised, told("Asking"):
+    with pytest.raises(AwsFailed, match="Could not connect") as raised, translate_aws_errors("Asking"):
         raise EndpointConnectionError(endpoint_url="https://sts.eu-centrl-1.amazonaws.com")
     assert "aws:region" in raised.value.next
 
@@ -148,8 +148,8 @@ class Account:
 
 
 def examined(folder: Path, account: Account, version: str = "3.274.1") -> dict[str, tuple[bool, str]]:
-    def find(tool: tools.Tool, _environ: object) -> Found:
-        return Found(tool, "/bin/it", version if tool == tools.PULUMI else "2.15.0")
+    def find(tool: tools.Tool, _environ: object) -> InstalledTool:
+        return InstalledTool(tool, "/bin/it", version if tool == tools.PULUMI else "2.15.0")
 
     rows = doctor.examine("dev", {"TEAL_ROOT": str(folder)}, lambda region: Aws(lambda _service: account, region), find)
     return {row.part: (row.ok, row.mend) for row in rows}

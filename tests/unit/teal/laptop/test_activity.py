@@ -11,7 +11,7 @@ import pytest
 
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.parts import caddy, catalog, snapshots, worker
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.state import UpOptions, choose
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -126,12 +126,12 @@ def test_what_counts_as_no_snapshot_is_named(tmp_path: Path) -> None:
 def test_snapshots_without_the_key_that_opens_them_are_a_fault(tmp_path: Path, content: bytes | None) -> None:
     home = Layout(tmp_path / ".teal")
     prepare(home)
-    place = Place(home, choose(None, UpOptions(port=9443)), {})
-    assert snapshots.Snapshots().status(place, ())[0].ok, "no snapshot was taken yet, so there is no key"
+    place = PartContext(home, choose(None, UpOptions(port=9443)), {})
+    assert snapshots.SnapshotsPart().status(place, ())[0].ok, "no snapshot was taken yet, so there is no key"
     _snapshot(home.backups, "s1", 1.0, WHOLE)
     if content is not None:
         home.backup_key.write_bytes(content)
-    (row,) = snapshots.Snapshots().status(place, ())
+    (row,) = snapshots.SnapshotsPart().status(place, ())
     assert (row.ok, "backup.key" in row.detail, "copy" in row.mend) == (False, True, True)
     home.backup_key.write_text("# public key: age1x\nAGE-SECRET-KEY-1ABC\n")
     assert snapshots.key_problem(home.backup_key) is None

@@ -13,7 +13,7 @@ from teal.errors import BadInput, PartFailed
 from teal.laptop import causes, doctor, limits, supervisor, waiting
 from teal.laptop.causes import explain
 from teal.laptop.layout import Layout
-from teal.laptop.supervisor import Process
+from teal.laptop.supervisor import SupervisedProcess
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_program_that_keeps_ending_is_not_waited_for(tmp_path: Path, monkeypat
     layout.logs.mkdir()
     (layout.logs / "toy.out.log").write_text("OSError: [Errno 28] No space left on device\n")
     pids = iter(range(1, 100))
-    monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": Process("toy", "STARTING", next(pids), "")})
+    monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": SupervisedProcess("toy", "STARTING", next(pids), "")})
     monkeypatch.setattr(waiting, "STEP_SECONDS", 0.0)
     with pytest.raises(PartFailed) as caught:
         list(waiting.until(layout, "toy", lambda: (False, ""), 90.0))

@@ -27,11 +27,11 @@ from teal.laptop.address import kept_admin_key
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.parts import redis
 from teal.laptop.parts.model import model_row
-from teal.laptop.parts.part import Place
-from teal.laptop.parts.worker import Worker
+from teal.laptop.parts.part import PartContext
+from teal.laptop.parts.worker import WorkerPart
 from teal.laptop.program import Program, file_of, render
 from teal.laptop.state import UpOptions, choose, is_damaged, load, save
-from teal.laptop.supervisor import Process
+from teal.laptop.supervisor import SupervisedProcess
 
 NAME = "all-minilm-l6-v2-q"
 
@@ -367,17 +367,17 @@ def test_a_damaged_file_of_the_worker_hides_nothing_of_the_stack(home: Layout, c
         admin.service_environment(home)
     written(home, "blue-app-0")
     assert admin.service_environment(home)["TEAL_STATE_DIR"] == "/data"
-    (row,) = (status.program_row(place(home), Process(name, "RUNNING", 1, "")) for name in ("blue-worker",))
+    (row,) = (status.program_row(place(home), SupervisedProcess(name, "RUNNING", 1, "")) for name in ("blue-worker",))
     assert (row.ok, "could not be started again" in row.detail, row.mend) == (False, True, "teal up")
 
 
-def place(home: Layout) -> Place:
-    return Place(home, choose(None, UpOptions(port=9443)), {})
+def place(home: Layout) -> PartContext:
+    return PartContext(home, choose(None, UpOptions(port=9443)), {})
 
 
 def test_a_worker_that_does_not_know_the_kept_token_is_named_with_its_file(home: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(401))
-    good, said = Worker().health(place(home), "blue-worker")
+    good, said = WorkerPart().health(place(home), "blue-worker")
     assert (good, "metrics.token" in said, "teal up" in said) == (False, True, True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from teal.laptop import plan
 from teal.laptop.layout import Layout
 from teal.laptop.parts import registry
-from teal.laptop.parts.part import Part, Place, Row
+from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import Program
 from teal.laptop.state import UpOptions, choose
 from teal.record.model import Record
@@ -23,17 +23,17 @@ class Toy(Part):
     name = "toy"
     ports = ("toy", "toy_inner")
 
-    def programs(self, place: Place) -> tuple[Program, ...]:
+    def programs(self, place: PartContext) -> tuple[Program, ...]:
         return (Program("toy", ("/bin/toy", "--port", str(place.state.ports.of("toy")))),)
 
-    def health(self, place: Place, program: str) -> tuple[bool, str]:
+    def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         return False, "the toy is broken"
 
-    def status(self, place: Place, known: Collection[str]) -> list[Row]:
-        return [Row("toys", True, f"known: {'toy' in known}")]
+    def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
+        return [CheckRow("toys", True, f"known: {'toy' in known}")]
 
-    def doctor(self, place: Place) -> list[Row]:
-        return [Row("toy", False, "no toy on this machine", "buy one")]
+    def doctor(self, place: PartContext) -> list[CheckRow]:
+        return [CheckRow("toy", False, "no toy on this machine", "buy one")]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_registered_part_gets_its_ports_and_keeps_them(layout: Layout) -> None
 
 def test_a_registered_part_is_in_supervisords_configuration_and_has_its_file(layout: Layout) -> None:
     state = choose(None, UpOptions(), registry.port_names())
-    found = plan.plan(Place(layout, state, {}, {"caddy": "/bin/caddy"}.get), Record())
+    found = plan.plan(PartContext(layout, state, {}, {"caddy": "/bin/caddy"}.get), Record())
     text = found.files[layout.conf / "supervisord.conf"]
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(text)

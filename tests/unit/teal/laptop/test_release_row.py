@@ -10,7 +10,7 @@ import pytest
 from teal.clock import SystemClock
 from teal.laptop.status import release_row
 from teal.ports.traffic import Weights, all_to
-from teal.record.model import ColorState, Lease, Record, Underway
+from teal.record.model import ColorState, Lease, Record, ReleaseUnderway
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATE = ColorState(release_id="r1", image="i", index="teal", schema_min="0001", schema_max="0001", replica_floor=2)
@@ -22,7 +22,7 @@ class Stopped(SystemClock):
 
 
 def record(phase: Any = None, lease_seconds: float | None = None) -> Record:
-    release = Underway(id="r2", target="green", step="analyse-25", phase=phase, started_at=NOW) if phase else None
+    release = ReleaseUnderway(id="r2", target="green", step="analyse-25", phase=phase, started_at=NOW) if phase else None
     until = None if lease_seconds is None else NOW + timedelta(seconds=lease_seconds)
     lease = Lease(holder="h", token="t", expires_at=until) if until else None
     return Record(active="blue", blue=STATE, release=release, lease=lease)

@@ -9,9 +9,9 @@ import pytest
 from teal.laptop import runtime
 from teal.laptop.configuration import color_programs
 from teal.laptop.layout import Layout
-from teal.laptop.parts.part import Place
+from teal.laptop.parts.part import PartContext
 from teal.laptop.state import LaptopState, Ports
-from teal.laptop.supervisor import Process
+from teal.laptop.supervisor import SupervisedProcess
 from teal.record.model import ColorState
 
 PORTS = Ports(public=1, blue=(2, 3), green=(4, 5), redis=6, elasticsearch=7, elasticsearch_transport=8)
@@ -35,12 +35,12 @@ def test_the_next_process_starts_when_the_one_before_answers_or_has_ended(
         return happened.count(happened[-1]) == 2, ""  # at the second look
 
     monkeypatch.setattr(runtime, "load", lambda _: stack)
-    monkeypatch.setattr(runtime, "programs_of", lambda *_: color_programs(Place(layout, stack, {}), "green", {}, "python"))
+    monkeypatch.setattr(runtime, "programs_of", lambda *_: color_programs(PartContext(layout, stack, {}), "green", {}, "python"))
     monkeypatch.setattr(runtime, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(runtime.health, "http_ok", answers)
     monkeypatch.setattr(runtime.supervisor, "start_part", start)
-    names = [program.name for program in color_programs(Place(layout, stack, {}), "green", {}, "python")]
-    monkeypatch.setattr(runtime.supervisor, "processes", lambda _: {name: Process(name, state if happened else "STOPPED", 0, "") for name in names})  # fmt: skip
+    names = [program.name for program in color_programs(PartContext(layout, stack, {}), "green", {}, "python")]
+    monkeypatch.setattr(runtime.supervisor, "processes", lambda _: {name: SupervisedProcess(name, state if happened else "STOPPED", 0, "") for name in names})  # fmt: skip
 
     for _ in runtime.SupervisorRuntime(layout).deploy("green", STATE):
         pass

@@ -10,16 +10,27 @@ import pytest
 
 from teal import cli
 from teal.errors import BadInput
-from teal.load.capacity import Capacity, Run, Stage, capacity, read_run, replicas_for, target_cpu_percent, usd_per_million
+from teal.load.capacity import (
+    Capacity,
+    CapacityRun,
+    MeasuredStage,
+    capacity,
+    read_run,
+    replicas_for,
+    target_cpu_percent,
+    usd_per_million,
+)
 
 
-def stage(level: int, outcome: str = "kept", answered: float | None = None, **fields: Any) -> Stage:
+def stage(level: int, outcome: str = "kept", answered: float | None = None, **fields: Any) -> MeasuredStage:
     rate = float(level) if answered is None else answered
-    return Stage(level=level, offered_per_second=level, questions_per_second=rate, outcome=outcome, **{"replicas": 2, **fields})
+    return MeasuredStage(
+        level=level, offered_per_second=level, questions_per_second=rate, outcome=outcome, **{"replicas": 2, **fields}
+    )
 
 
-def run(*stages: Stage) -> Run:
-    return Run(shape="step", stages=stages)
+def run(*stages: MeasuredStage) -> CapacityRun:
+    return CapacityRun(shape="step", stages=stages)
 
 
 def test_the_last_stage_before_the_first_that_was_not_kept_counts() -> None:

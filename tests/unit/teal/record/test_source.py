@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from teal.record.source import Source, differences
+from teal.record.source import ReleaseSource, differences
 
 
 def test_a_commit_with_changes_says_so() -> None:
-    made = Source(commit="0123456789abcdef", dirty=True, branch="main", author="Ann")
+    made = ReleaseSource(commit="0123456789abcdef", dirty=True, branch="main", author="Ann")
     assert made.said() == "0123456789ab+changes, branch main, by Ann"
-    assert Source(branch="main").said() == "branch main"
-    assert Source().said() == ""
+    assert ReleaseSource(branch="main").said() == "branch main"
+    assert ReleaseSource().said() == ""
 
 
 def test_what_is_new_gone_or_other_is_named_and_what_is_the_same_is_not() -> None:

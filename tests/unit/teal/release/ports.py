@@ -15,18 +15,18 @@ from typing import Any, Literal
 
 import httpx
 
-from teal.client.entry import BYPASS_HEADER, Entry
+from teal.client.entry import BYPASS_HEADER, ColorEndpoint
 from teal.errors import AdminFailed, BadInput, OperatorError
 from teal.events import Event
 from teal.metrics.gates import GATES, counters
 from teal.ports.metrics import Counts
 from teal.ports.runtime import Readiness
-from teal.ports.target import Image, Rules, Target
+from teal.ports.target import Image, ReleaseRules, Target
 from teal.ports.traffic import Weights, all_to
 from teal.record.file import StoreFailed
 from teal.record.model import Color, ColorState, LostRace, Record, Version
 
-RULES = Rules(analysis_seconds=10, minimum_samples=50, hold_seconds=10, lease_seconds=100, fence_seconds=10, ready_seconds=30,
+RULES = ReleaseRules(analysis_seconds=10, minimum_samples=50, hold_seconds=10, lease_seconds=100, fence_seconds=10, ready_seconds=30,
               jobs_seconds=20, ingest_seconds=20, paused_seconds=60, poll_seconds=5, probes_per_poll=10)  # fmt: skip
 Mode = Literal["raise", "crash", "kill-before", "kill-after"]
 
@@ -204,7 +204,7 @@ class Process:
             raise Killed(name)
         return found
 
-    def client(self, entry: Entry) -> httpx.Client:
+    def client(self, entry: ColorEndpoint) -> httpx.Client:
         def answer(request: httpx.Request) -> httpx.Response:
             return self.call("http", lambda: serve(self.world, entry, request))
 
@@ -298,8 +298,8 @@ class Shares:
         self._world.weights = weights
         self._world.shares_seen.append(weights)
 
-    def entry(self, color: Color) -> Entry:
-        return Entry(f"https://{color}.test", {"X-Color": color})
+    def entry(self, color: Color) -> ColorEndpoint:
+        return ColorEndpoint(f"https://{color}.test", {"X-Color": color})
 
 
 class Colors:
@@ -452,7 +452,7 @@ class Registry:
         return "teal"
 
 
-def serve(world: World, entry: Entry, request: httpx.Request) -> httpx.Response:
+def serve(world: World, entry: ColorEndpoint, request: httpx.Request) -> httpx.Response:
     """What a color answers to a probe; counted as any request is."""
     color: Color = "blue" if entry.headers["X-Color"] == "blue" else "green"
     state = world.running.get(color)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teal.metrics.counters import Total
+from teal.metrics.counters import CounterTotal
 from teal.metrics.gates import GATES, USER_ROUTES, Counter, Gate
 from teal.ports.metrics import Counts
 from teal.release.analysis import BUDGET, Analysis, Judgement, overall
@@ -112,7 +112,7 @@ def test_a_kind_of_request_that_nobody_sends_is_left_out() -> None:
     assert overall(judged) == "Successful"
 
 
-UPLOADS = Gate("uploads", Counter("failed_uploads", Total("teal_uploads_failed")), Counter("uploads", Total("teal_uploads")),
+UPLOADS = Gate("uploads", Counter("failed_uploads", CounterTotal("teal_uploads_failed")), Counter("uploads", CounterTotal("teal_uploads")),
                margin=0.01, limit=0.05)  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from contract.steering import MOMENTS, Moment, Notification, Steering
 from teal.release import announce
 from teal.release.canary import Undecided
 from teal.release.runner import ReleaseFailed, ReleaseRequest, release
-from teal.release.senders.sender import NotSent, Sender
+from teal.release.senders.sender import NotificationNotSent, Sender
 from tests.unit.teal.release.ports import Behaviour, Process, World
 
 NEW = ReleaseRequest(Path("new"))
@@ -30,7 +30,7 @@ class Receiver:
         if self._gate is not None:
             self._gate.wait()
         if self.tries <= self._refusals:
-            raise NotSent("it is full")
+            raise NotificationNotSent("it is full")
         self.texts.append(text)
 
 

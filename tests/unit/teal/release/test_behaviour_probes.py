@@ -20,7 +20,7 @@ from teal.release.probes.page import PAGE
 from teal.release.probes.registry import PROBES
 from teal.release.probes.streams import STREAMS
 from teal.release.probes.tenants import TENANTS
-from teal.release.probes.visit import COLLECTION, Misbehaved, Probe, Visit
+from teal.release.probes.visit import COLLECTION, Probe, ProbeVisit, WrongBehaviour
 
 PASSAGE = {"document_id": "d1", "title": "Caching", "passage": "Use cache_page.", "collection": "default"}
 FILES = {
@@ -95,7 +95,7 @@ class Service:
         return self.writes_keys and text == "bound"
 
 
-def visit(service: Service) -> Visit:
+def visit(service: Service) -> ProbeVisit:
     def prober(key: str) -> Prober:
         client = httpx.Client(base_url="https://color.test", transport=httpx.MockTransport(service.answer))
         return Prober(client, {"Authorization": f"Bearer {key}"})
@@ -106,7 +106,7 @@ def visit(service: Service) -> Visit:
         left[0] -= 1
         return left[0] > 0
 
-    return Visit(
+    return ProbeVisit(
         prober("writer"),
         prober("bound"),
         ("How do I cache?", "How do I filter?"),
@@ -127,29 +127,29 @@ def test_a_service_that_does_well_passes(probe: Probe) -> None:
 
 INVENTED = "The governor announced yesterday that every bridge between islands would remain closed throughout winter."
 BAD: tuple[tuple[Probe, Callable[[], Service], type[Exception], str], ...] = (
-    (TENANTS, lambda: Service(leaks=True), Misbehaved, "gets a passage of another collection"),
-    (TENANTS, lambda: Service(lists_all=True), Misbehaved, "is shown a document of default"),
+    (TENANTS, lambda: Service(leaks=True), WrongBehaviour, "gets a passage of another collection"),
+    (TENANTS, lambda: Service(lists_all=True), WrongBehaviour, "is shown a document of default"),
     (DOCUMENT, lambda: Service(upload_status=500), ProbeFailed, "/v1/documents/upload: 500"),
     (DOCUMENT, lambda: Service(indexes=False), ProbeFailed, "was not indexed"),
-    (DOCUMENT, lambda: Service(finds=False), Misbehaved, "is not found by search"),
-    (DOCUMENT, lambda: Service(cites=False), Misbehaved, "not cited"),
-    (DOCUMENT, lambda: Service(forgets=False), Misbehaved, "deleted is still found"),
-    (STREAMS, lambda: Service(last="citation"), Misbehaved, "ended with citation, not with done"),
-    (STREAMS, lambda: Service(last="error"), Misbehaved, "ended with error"),
-    (CITATIONS, lambda: Service(cited=PASSAGE | {"passage": "Use cache_page."[::-1]}), Misbehaved, "not retrieved for it"),
-    (CITATIONS, lambda: Service(cited=PASSAGE | {"document_id": "d2"}), Misbehaved, "not retrieved for it"),
-    (GROUNDED, lambda: Service(says=INVENTED), Misbehaved, "is not what it cites"),
-    (GROWTH, lambda: Service(leaves_open=1.0), Misbehaved, "1.0 more open files"),
-    (GROWTH, lambda: Service(keeps=1e6), Misbehaved, "1,000,000.0 more bytes of memory"),
-    (LOGS, lambda: Service(writes_keys=True), Misbehaved, "stands in its logs"),
-    (PAGE, lambda: Service(files={"/": FILES["/"]}), Misbehaved, "/static/"),
+    (DOCUMENT, lambda: Service(finds=False), WrongBehaviour, "is not found by search"),
+    (DOCUMENT, lambda: Service(cites=False), WrongBehaviour, "not cited"),
+    (DOCUMENT, lambda: Service(forgets=False), WrongBehaviour, "deleted is still found"),
+    (STREAMS, lambda: Service(last="citation"), WrongBehaviour, "ended with citation, not with done"),
+    (STREAMS, lambda: Service(last="error"), WrongBehaviour, "ended with error"),
+    (CITATIONS, lambda: Service(cited=PASSAGE | {"passage": "Use cache_page."[::-1]}), WrongBehaviour, "not retrieved for it"),
+    (CITATIONS, lambda: Service(cited=PASSAGE | {"document_id": "d2"}), WrongBehaviour, "not retrieved for it"),
+    (GROUNDED, lambda: Service(says=INVENTED), WrongBehaviour, "is not what it cites"),
+    (GROWTH, lambda: Service(leaves_open=1.0), WrongBehaviour, "1.0 more open files"),
+    (GROWTH, lambda: Service(keeps=1e6), WrongBehaviour, "1,000,000.0 more bytes of memory"),
+    (LOGS, lambda: Service(writes_keys=True), WrongBehaviour, "stands in its logs"),
+    (PAGE, lambda: Service(files={"/": FILES["/"]}), WrongBehaviour, "/static/"),
     (
         PAGE,
         lambda: Service(files=FILES | {"/static/api.js": ("text/plain", "x")}),
-        Misbehaved,
+        WrongBehaviour,
         "/static/api.js is 200, text/plain",
     ),
-    (PAGE, lambda: Service(files=FILES | {"/static/style.css": ("text/css", "")}), Misbehaved, "0 bytes"),
+    (PAGE, lambda: Service(files=FILES | {"/static/style.css": ("text/css", "")}), WrongBehaviour, "0 bytes"),
 )
 
 

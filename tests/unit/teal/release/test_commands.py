@@ -13,7 +13,7 @@ from teal import cli, errors
 from teal.errors import NeedsHuman, OperatorError
 from teal.events import Event
 from teal.ports.traffic import Weights, all_to
-from teal.record.source import Source
+from teal.record.source import ReleaseSource
 from teal.release import commands
 from teal.release.runner import ReleaseRequest, release
 from teal.terminal import progress
@@ -119,7 +119,10 @@ def test_history_lists_releases_and_how_they_ended(world: World, capsys: pytest.
 
 def test_a_release_says_what_it_is_made_from_and_its_evidence_keeps_it(world: World) -> None:
     told = list(
-        release(world.process().target, ReleaseRequest(commands.Path("new"), source=Source(commit="abc123", packages={"a": "1"})))
+        release(
+            world.process().target,
+            ReleaseRequest(commands.Path("new"), source=ReleaseSource(commit="abc123", packages={"a": "1"})),
+        )
     )
     assert next(event.detail for event in told if event.step == "source").startswith("abc123")
     kept = json.loads(next(body for key, body in world.objects.items() if key.endswith("release.json")))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teal.errors import BadInput, Held
+from teal.errors import BadInput, HeldByAnother
 from teal.release.freeze import freeze, unfreeze
 from teal.release.rollback import rollback
 from teal.release.runner import ReleaseFailed, ReleaseRequest, preview, release
@@ -21,7 +21,7 @@ NEW = ReleaseRequest(Path("new"))
 def test_a_freeze_refuses_every_release_with_its_message_and_builds_nothing(world: World) -> None:
     list(freeze(world.process().target, "the fair is on until Monday"))
     for attempt in (lambda: run(world.process()), lambda: preview(world.process().target, NEW)):
-        with pytest.raises(Held, match="the fair is on until Monday"):
+        with pytest.raises(HeldByAnother, match="the fair is on until Monday"):
             attempt()
     assert world.calls == []
     list(unfreeze(world.process().target))
@@ -35,7 +35,7 @@ def test_a_freeze_outlives_a_rollback_and_does_not_keep_anybody_from_it(world: W
     assert "under way at hold" in said[-1]
     list(rollback(world.process().target))
     world.assert_whole()
-    with pytest.raises(Held, match="stop"):
+    with pytest.raises(HeldByAnother, match="stop"):
         run(world.process())
 
 

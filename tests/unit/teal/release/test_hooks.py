@@ -14,13 +14,13 @@ from contract.steering import Hook, Notification, Steering
 from teal import cli, errors
 from teal.errors import BadInput, NeedsHuman
 from teal.release import commands, hooks
-from teal.release.hooks import Said, cleaned
+from teal.release.hooks import HookResult, cleaned
 from teal.release.rollback import rollback
 from teal.release.runner import ReleaseFailed, ReleaseRequest, release, resume
 from tests.unit.teal.release.ports import Killed, World
 
 NEW = ReleaseRequest(Path("new"))
-DONE = Said(ok=True, late=False, text="")
+DONE = HookResult(ok=True, late=False, text="")
 
 
 def steered(*found: Hook) -> Callable[[], Steering]:
@@ -36,7 +36,7 @@ def performed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What hooks were told, in order; each ends well."""
     told: list[dict[str, Any]] = []
 
-    def perform(_hook: Hook, document: dict[str, Any], *_: object) -> Said:
+    def perform(_hook: Hook, document: dict[str, Any], *_: object) -> HookResult:
         told.append(document)
         return DONE
 
@@ -44,7 +44,7 @@ def performed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return told
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, said: Said) -> None:
+def answers(monkeypatch: pytest.MonkeyPatch, said: HookResult) -> None:
     monkeypatch.setattr(hooks, "perform", lambda *_: said)
 
 
@@ -61,7 +61,7 @@ def test_hooks_run_before_and_after_their_step_and_a_kind_means_each_share(world
 
 
 def test_a_hook_that_fails_undoes_the_release_and_its_words_are_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, Said(ok=False, late=False, text="the budget is used up"))
+    answers(monkeypatch, HookResult(ok=False, late=False, text="the budget is used up"))
     with pytest.raises(ReleaseFailed, match="Hook h after shift-25 failed: the budget is used up"):
         list(release(world.process(steering=steered(hook(after="shift-25"))).target, NEW))
     world.assert_whole()
@@ -70,7 +70,7 @@ def test_a_hook_that_fails_undoes_the_release_and_its_words_are_the_reason(world
 
 
 def test_a_late_hook_undoes_the_release_where_that_is_what_late_means(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, Said(ok=False, late=True, text=""))
+    answers(monkeypatch, HookResult(ok=False, late=True, text=""))
     with pytest.raises(ReleaseFailed, match="Hook h before shift-5 did not end within 30 s"):
         list(release(world.process(steering=steered(hook(before="shift-5"))).target, NEW))
     world.assert_whole()
@@ -79,7 +79,7 @@ def test_a_late_hook_undoes_the_release_where_that_is_what_late_means(world: Wor
 
 
 def test_a_late_hook_is_said_and_left_behind_where_that_is_what_late_means(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, Said(ok=False, late=True, text="still at it"))
+    answers(monkeypatch, HookResult(ok=False, late=True, text="still at it"))
     told = list(release(world.process(steering=steered(hook(before="shift-5", on_timeout="continue"))).target, NEW))
     world.assert_whole()
     assert world.load().active == "green"
@@ -91,7 +91,7 @@ def test_a_late_hook_is_said_and_left_behind_where_that_is_what_late_means(world
 def test_a_hook_after_the_old_color_began_to_go_leaves_the_release_for_resume(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers(monkeypatch, Said(ok=False, late=False, text="no"))
+    answers(monkeypatch, HookResult(ok=False, late=False, text="no"))
     with pytest.raises(NeedsHuman, match="serves everybody, but retire failed") as said:
         list(release(world.process(steering=steered(hook(after="retire"))).target, NEW))
     assert said.value.next == "teal resume"

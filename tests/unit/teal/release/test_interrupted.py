@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from teal.errors import Held, NeedsHuman, OperatorError
+from teal.errors import HeldByAnother, NeedsHuman, OperatorError
 from teal.ports.traffic import all_to
 from teal.record.lease import Superseded
 from teal.release.plan import UnknownStep
@@ -192,7 +192,7 @@ def test_resume_and_repair_wait_for_a_living_releaser() -> None:
         lambda: examine(made.process().target),
         lambda: finish(made.process(), PLANS["next"]),
     ):
-        with pytest.raises(Held) as said:
+        with pytest.raises(HeldByAnother) as said:
             refused()
         assert said.value.exit_code == 3
     drain(running)

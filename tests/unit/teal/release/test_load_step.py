@@ -11,8 +11,8 @@ import pytest
 from teal.errors import NeedsHuman, OperatorError
 from teal.events import Event
 from teal.load import run as runs
-from teal.load.place import Place
-from teal.load.run import Breached, LoadTest
+from teal.load.place import LoadTarget
+from teal.load.run import LoadTest, ThresholdBreached
 from teal.ports.traffic import all_to
 from teal.release.runner import ReleaseFailed, preview, release
 from tests.unit.teal.release.ports import RULES, Process, World
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the load test was asked for; `ends` is raised at its end."""
     found: dict[str, Any] = {"ends": None}
 
-    def run(place: Place, test: LoadTest) -> Iterator[Event]:
+    def run(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
         found.update(place=place, test=test)
         yield Event("running", "progress", "3 users", 1, 2)
         if found["ends"]:
@@ -57,7 +57,7 @@ def test_load_comes_before_the_first_user_and_reaches_the_new_color_alone(proces
 
 @pytest.mark.parametrize(
     ("ends", "error"),
-    [(Breached("search: at most 5 % failed", where="p", next="n"), ReleaseFailed), (NeedsHuman("Too few samples", where="p", next="n"), NeedsHuman)],
+    [(ThresholdBreached("search: at most 5 % failed", where="p", next="n"), ReleaseFailed), (NeedsHuman("Too few samples", where="p", next="n"), NeedsHuman)],
 )  # fmt: skip
 def test_a_color_that_does_not_carry_it_meets_nobody(
     process: Process, asked: dict[str, Any], ends: OperatorError, error: type[OperatorError]

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from teal.client.entry import BYPASS_HEADER, Entry
-from teal.client.probe import Golden, ProbeFailed, Prober, golden, open_client
+from teal.client.entry import BYPASS_HEADER, ColorEndpoint
+from teal.client.probe import GoldenQuestion, ProbeFailed, Prober, golden, open_client
 from teal.errors import BadInput
 from teal.ports.target import GOLDEN
 from teal.release.evidence.folder import page
@@ -36,13 +36,13 @@ ANSWER = {"answer": "Use the Cache_Page decorator.", "citations": [{"title": "Ca
 @pytest.mark.parametrize(
     ("asked", "passed", "why"),
     [
-        (Golden("q", ("cache_page",)), True, ""),
-        (Golden("q", ("seconds",), "Caching"), True, ""),
-        (Golden("q", ("cache_page", "absent")), False, "nothing about absent"),
-        (Golden("q", (), "Sessions"), False, "Sessions is not cited"),
+        (GoldenQuestion("q", ("cache_page",)), True, ""),
+        (GoldenQuestion("q", ("seconds",), "Caching"), True, ""),
+        (GoldenQuestion("q", ("cache_page", "absent")), False, "nothing about absent"),
+        (GoldenQuestion("q", (), "Sessions"), False, "Sessions is not cited"),
     ],
 )
-def test_a_golden_answer_holds_its_words_and_cites_its_title(asked: Golden, passed: bool, why: str) -> None:
+def test_a_golden_answer_holds_its_words_and_cites_its_title(asked: GoldenQuestion, passed: bool, why: str) -> None:
     found, said = answering(ANSWER).passes(asked)
     assert found is passed
     assert why in said
@@ -51,7 +51,7 @@ def test_a_golden_answer_holds_its_words_and_cites_its_title(asked: Golden, pass
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 def test_an_error_is_no_answer(status: int) -> None:
     with pytest.raises(ProbeFailed, match=str(status)):
-        answering({"title": "no"}, status).passes(Golden("q"))
+        answering({"title": "no"}, status).passes(GoldenQuestion("q"))
 
 
 def test_no_answer_at_all_is_said_in_words() -> None:
@@ -59,7 +59,7 @@ def test_no_answer_at_all_is_said_in_words() -> None:
         raise httpx.ConnectError("refused", request=request)
 
     with pytest.raises(ProbeFailed, match="No answer: refused"):
-        prober(refuse).passes(Golden("q"))
+        prober(refuse).passes(GoldenQuestion("q"))
     prober(refuse).sample((), 3, 0)  # samples are for counting: a failure is told by the analysis
 
 
@@ -71,9 +71,9 @@ def test_golden_questions_and_samples_bypass_the_caches_and_warming_does_not() -
         return httpx.Response(200, json=ANSWER)
 
     asking = prober(note)
-    asking.passes(Golden("q"))
-    asking.sample((Golden("q"),), 3, 0)
-    asking.warm((Golden("q"),))
+    asking.passes(GoldenQuestion("q"))
+    asking.sample((GoldenQuestion("q"),), 3, 0)
+    asking.warm((GoldenQuestion("q"),))
     assert [BYPASS_HEADER in request.headers for request in seen] == [True, True, True, True, False]
     assert [request.url.path for request in seen[1:4]] == ["/v1/search", "/v1/ask", "/v1/ask"]
     assert json.loads(seen[3].content)["stream"] is True
@@ -87,7 +87,7 @@ def test_samples_of_streams_alone_are_streams() -> None:
         seen.append(request)
         return httpx.Response(200, json=ANSWER)
 
-    prober(note).sample((Golden("q"),), 4, 0, streams_only=True)
+    prober(note).sample((GoldenQuestion("q"),), 4, 0, streams_only=True)
     assert [json.loads(request.content).get("stream") for request in seen] == [True] * 4
 
 
@@ -99,7 +99,7 @@ def test_samples_end_with_the_first_request_that_nobody_answers() -> None:
         seen.append(request.url.path)
         raise httpx.ReadTimeout("no answer", request=request)
 
-    prober(hangs).sample((Golden("q"),), 20, 0)
+    prober(hangs).sample((GoldenQuestion("q"),), 20, 0)
     assert seen == ["/v1/search"]
 
 
@@ -117,7 +117,7 @@ def test_a_probe_document_is_deleted_also_when_it_was_never_indexed() -> None:
 
 
 def test_a_client_sends_the_entry_s_headers_to_its_address() -> None:
-    with open_client(Entry("https://color.test", {"X-Teal-Probe": "s"})) as client:
+    with open_client(ColorEndpoint("https://color.test", {"X-Teal-Probe": "s"})) as client:
         assert client.headers["X-Teal-Probe"] == "s"
         assert str(client.base_url) == "https://color.test"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from teal import cli, errors
-from teal.errors import BadInput, Held
-from teal.ports.traffic import all_to, shifted
+from teal.errors import BadInput, HeldByAnother
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.releases import past_releases
 from teal.release import commands
 from teal.release.freeze import freeze
@@ -38,7 +38,7 @@ def test_going_back_releases_the_recorded_unit_again_step_by_step(world: World, 
     told = list(rollback_to(world.process().target, first))
     world.assert_whole()
     assert "is released again, step by step" in told[0].detail
-    assert world.shares_seen == [shifted("green", percent) for percent in (5, 25, 50, 100)]
+    assert world.shares_seen == [weights_after_shift("green", percent) for percent in (5, 25, 50, 100)]
     state = world.load().active_state
     assert state is not None
     assert (state.image, state.index) == ("first", "teal")
@@ -85,7 +85,7 @@ def test_a_version_that_became_bad_is_stopped_by_the_gates_on_its_way_back_too(w
 
 def test_a_freeze_stops_releases_and_lets_one_go_back(world: World, two: tuple[str, str]) -> None:
     list(freeze(world.process().target, "the fair is on"))
-    with pytest.raises(Held):
+    with pytest.raises(HeldByAnother):
         released(world, "new")
     told = list(rollback_to(world.process().target, two[0]))
     assert "the fair is on" in told[1].detail

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from teal.release import simulate
-from teal.release.sequential import Block, Comparison, advance, begin, log_evidence, log_over_limit, worse_than
+from teal.release.sequential import SequentialTest, WindowCounts, advance, begin, log_evidence, log_over_limit, worse_than
 
 
 def _pmf(bad: int, total: int, share: float) -> float:
     return math.comb(total, bad) * share**bad * (1 - share) ** (total - bad)
 
 
-def _capital(block: Block, before: Block | None = None) -> list[float]:
-    comparison = begin(Comparison(planned=1))
+def _capital(block: WindowCounts, before: WindowCounts | None = None) -> list[float]:
+    comparison = begin(SequentialTest(planned=1))
     if before is not None:
         comparison = advance(comparison, before)
     held = comparison.begun[0].log_capitals
@@ -34,7 +34,9 @@ def test_no_bet_can_expect_to_win_while_the_new_color_is_not_worse(
     expected = np.zeros(6)
     for bad, reference_bad in product(range(total + 1), range(reference_total + 1)):
         chance = _pmf(bad, total, target) * _pmf(reference_bad, reference_total, active)
-        expected += chance * np.array(_capital(Block(bad, total, reference_bad, reference_total), before=Block(2, 20, 1, 40)))
+        expected += chance * np.array(
+            _capital(WindowCounts(bad, total, reference_bad, reference_total), before=WindowCounts(2, 20, 1, 40))
+        )
     assert (expected <= 1 + 1e-9).all()
 
 
@@ -44,23 +46,23 @@ def test_a_bet_on_what_is_true_expects_to_win() -> None:
     growth = 0.0
     for bad, reference_bad in product(range(13), range(13)):
         chance = _pmf(bad, 12, target) * _pmf(reference_bad, 12, share)
-        growth += chance * math.log(_capital(Block(bad, 12, reference_bad, 12))[3])
+        growth += chance * math.log(_capital(WindowCounts(bad, 12, reference_bad, 12))[3])
     assert growth > 0.1
 
 
 def test_without_requests_of_one_color_nothing_is_learned() -> None:
-    assert _capital(Block(5, 5, 0, 0)) == pytest.approx([1.0] * 6)
-    assert _capital(Block(0, 0, 5, 5)) == pytest.approx([1.0] * 6)
+    assert _capital(WindowCounts(5, 5, 0, 0)) == pytest.approx([1.0] * 6)
+    assert _capital(WindowCounts(0, 0, 5, 5)) == pytest.approx([1.0] * 6)
 
 
 def test_a_fault_that_appears_late_is_found_as_soon_as_one_that_was_there_from_the_beginning() -> None:
     def requests_until_found(good_windows: int) -> int:
-        comparison = begin(Comparison(planned=2))
+        comparison = begin(SequentialTest(planned=2))
         for _ in range(good_windows):
-            comparison = advance(comparison, Block(0, 25, 25, 475))  # the active color gives 5 % bad, the new one none
+            comparison = advance(comparison, WindowCounts(0, 25, 25, 475))  # the active color gives 5 % bad, the new one none
         comparison = begin(comparison)
         for window in range(1, 200):
-            comparison = advance(comparison, Block(8, 50, 3, 50))
+            comparison = advance(comparison, WindowCounts(8, 50, 3, 50))
             if log_evidence(comparison) >= math.log(400):
                 return window * 50
         raise AssertionError("never found")

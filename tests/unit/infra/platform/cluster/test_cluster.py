@@ -10,7 +10,7 @@ import pytest
 
 from infra.compose.foundation import admins, check_deployer
 from infra.config.read import ConfigError, load
-from infra.evaluation.evaluate import ROOT, Evaluation, Registered
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
 from infra.evaluation.evaluate import evaluate as evaluate_program
 from infra.platform.cluster.kubeconfig import kubeconfig
 from infra.platform.cluster.objects import NODE_LIFE_HOURS, search_pool
@@ -18,7 +18,7 @@ from tests.unit.infra.config.test_config import edited
 from tests.unit.infra.conftest import evaluate, of_type, variant
 
 
-def _one(result: Evaluation, kind: str, name: str | None = None) -> Registered:
+def _one(result: Evaluation, kind: str, name: str | None = None) -> RegisteredResource:
     (found,) = [each for each in of_type(result, kind) if name in (None, each.name)]
     return found
 

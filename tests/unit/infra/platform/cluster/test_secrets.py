@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from contract.pods import secrets_volume
-from infra.evaluation.evaluate import Registered
+from infra.evaluation.evaluate import RegisteredResource
 from infra.platform.cluster.secrets import ADDON, Reference, objects, provider_class
 from tests.unit.infra.conftest import STACKS, Stack, evaluate, of_type
 from tests.unit.infra.mocks import run
@@ -16,7 +16,7 @@ from tests.unit.infra.mocks import run
 ARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x"
 
 
-def driver(stack: Stack) -> list[Registered]:
+def driver(stack: Stack) -> list[RegisteredResource]:
     return [one for one in of_type(evaluate("platform", stack), "aws:eks/addon:Addon") if one.inputs["addonName"] == ADDON]
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.compose.settings import outside
+from infra.compose.settings import outside_ports
 from infra.config.read import load
 from infra.evaluation.evaluate import Evaluation, stack_values
 from infra.platform.cluster import autoscaling
 from infra.platform.network import addresses, namespaces, rules
-from infra.platform.network.namespaces import Reach
+from infra.platform.network.namespaces import NetworkReach
 from infra.platform.stores import database_maintenance
 from tests.unit.infra.conftest import of_type
 
@@ -103,7 +103,7 @@ def test_only_who_must_reaches_the_internet_and_on_443_alone(platform: Evaluatio
         assert all("169.254.0.0/16" in peer["ipBlock"]["except"] for peer in rule["to"]), namespace
 
 
-REACH = Reach(CIDR, "teal-search", (443,))
+REACH = NetworkReach(CIDR, "teal-search", (443,))
 
 
 def test_only_the_resolvers_are_asked_for_names(platform: Evaluation) -> None:
@@ -167,7 +167,7 @@ def test_everything_is_denied_that_no_rule_allows() -> None:
 
 
 def test_a_color_without_models_elsewhere_and_the_operator_reach_no_internet() -> None:
-    assert "0.0.0.0/0" not in json.dumps(namespaces.color("green", Reach(CIDR, "teal-search")))
+    assert "0.0.0.0/0" not in json.dumps(namespaces.color("green", NetworkReach(CIDR, "teal-search")))
     assert "0.0.0.0/0" not in json.dumps(namespaces.operator(REACH))
 
 
@@ -185,4 +185,4 @@ def test_pods_may_call_the_collector_of_traces_and_the_models_that_are_configure
     values: dict[str, Any], expected: list[int]
 ) -> None:
     config = load({**stack_values("dev"), **values}, "dev", "x")
-    assert outside(config) == expected
+    assert outside_ports(config) == expected

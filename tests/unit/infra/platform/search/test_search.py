@@ -9,20 +9,21 @@ from typing import Any
 import pulumi
 import pytest
 
+from infra.config.search_size import LARGEST_HEAP_MIB, heap_mib
 from infra.config.sections import SearchConfig
 from infra.platform.search import setup, users
 from infra.platform.search.network import policies
-from infra.platform.search.resources import LARGEST_HEAP_MIB, NAMESPACE, SERVICE_ACCOUNT, heap_mib, zones
+from infra.platform.search.resources import NAMESPACE, SERVICE_ACCOUNT, zones
 from infra.platform.search.search import Search, SearchArgs
 from infra.platform.search.snapshots import policy, trust
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
 ISSUER = "oidc.example/id/1"
 ELASTICSEARCH = "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch"
 
 
-def registered(config: SearchConfig, network_zones: int = 3) -> list[Registered]:
+def registered(config: SearchConfig, network_zones: int = 3) -> list[RegisteredResource]:
     def program() -> None:
         import pulumi_kubernetes
 
@@ -46,7 +47,7 @@ def registered(config: SearchConfig, network_zones: int = 3) -> list[Registered]
     return run(program)
 
 
-def only(found: list[Registered], kind: str) -> Registered:
+def only(found: list[RegisteredResource], kind: str) -> RegisteredResource:
     (one,) = [each for each in found if each.type == kind]
     return one
 

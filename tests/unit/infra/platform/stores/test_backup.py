@@ -12,13 +12,13 @@ from infra.evaluation import evaluate as evaluation
 from infra.evaluation.evaluate import Evaluation, stack_values
 from infra.platform.stores.backup import DAILY_DAYS, Backup, BackupArgs
 from tests.unit.infra.conftest import of_type
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
 DATABASE = "arn:aws:rds:eu-central-1:111122223333:db:teal-prod-db"
 
 
-def registered() -> dict[str, Registered]:
+def registered() -> dict[str, RegisteredResource]:
     found = run(lambda: Backup("backup", BackupArgs("teal-prod", "eu-central-1", "111122223333", [DATABASE], KEY)))
     return {one.type.rsplit(":", 1)[-1]: one for one in found}
 

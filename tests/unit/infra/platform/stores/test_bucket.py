@@ -7,12 +7,12 @@ import json
 import pytest
 
 from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs, lifecycle, policy
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
 
 
-def made(args: PrivateBucketArgs) -> dict[str, Registered]:
+def made(args: PrivateBucketArgs) -> dict[str, RegisteredResource]:
     return {one.type.rsplit(":", 1)[-1]: one for one in run(lambda: PrivateBucket("b", args))}
 
 

@@ -11,7 +11,7 @@ import pytest
 from redis.connection import parse_url
 
 from infra.config.sections import CacheConfig
-from infra.platform.stores.cache import ENGINE, FAMILY, PARAMETERS, Cache, CacheArgs
+from infra.platform.stores.cache import ENGINE, FAMILY, PARAMETERS, CacheArgs, CacheReplicationGroup
 from tests.unit.infra.mocks import run
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
@@ -19,7 +19,7 @@ KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
 
 def registered(replicas: int) -> dict[str, Mapping[str, Any]]:
     config = CacheConfig(replicas=replicas)
-    found = run(lambda: Cache("cache", CacheArgs("teal-prod", config, "vpc-1", ["subnet-1"], "sg-pods", KEY)))
+    found = run(lambda: CacheReplicationGroup("cache", CacheArgs("teal-prod", config, "vpc-1", ["subnet-1"], "sg-pods", KEY)))
     return {one.type.rsplit(":", 1)[-1]: one.inputs for one in found}
 
 

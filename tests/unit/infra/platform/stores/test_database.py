@@ -12,22 +12,22 @@ from infra.config.sections import DatabaseConfig, RestoreConfig
 from infra.platform.stores.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database, DatabaseArgs, generation
 from infra.platform.stores.database_maintenance import cron, pod
 from infra.platform.stores.database_parameters import parameters
-from tests.unit.infra.mocks import Registered, run
+from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
 SNAPSHOT = RestoreConfig(snapshot="rds:teal-prod-db-2026-11-01")
 MOMENT = RestoreConfig(source="teal-prod-db", time="2026-11-20T10:00:00Z")
 
 
-def registered(config: DatabaseConfig) -> list[Registered]:
+def registered(config: DatabaseConfig) -> list[RegisteredResource]:
     return run(lambda: Database("database", DatabaseArgs("teal-prod", config, "vpc-1", ["subnet-1", "subnet-2"], "sg-pods", KEY)))
 
 
-def instances(config: DatabaseConfig) -> dict[str, Registered]:
+def instances(config: DatabaseConfig) -> dict[str, RegisteredResource]:
     return {one.inputs["identifier"]: one for one in registered(config) if one.type == "aws:rds/instance:Instance"}
 
 
-def only(found: list[Registered], kind: str) -> Mapping[str, Any]:
+def only(found: list[RegisteredResource], kind: str) -> Mapping[str, Any]:
     (one,) = [each for each in found if each.type == kind]
     return one.inputs
 
