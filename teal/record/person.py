@@ -32,7 +32,7 @@ def lease_holder() -> str:
 def _by_git(home: Path) -> str:
     """Name and address as git signs commits; empty when it is told neither. The file alone is read: no process is started for a name."""
     try:
-        lines = (home / ".gitconfig").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (home / ".gitconfig").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return ""
     section, user = "", {}
