@@ -44,13 +44,12 @@ def read_values(path: Path) -> dict[str, Any]:
         for event in yaml.parse(
             text, Strict
         ):  # before anything is made of it: depth ends the interpreter, and ten names a gigabyte
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent):
-                raise NotAStackFile(
-                    f"line {event.start_mark.line + 1}: *{event.anchor} stands for what is written elsewhere; write it out"
-                )
+                raise NotAStackFile(f"line {line}: *{event.anchor} stands for what is written elsewhere; write it out")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
-                raise NotAStackFile(f"line {event.start_mark.line + 1}: more than {MOST_DEPTH} lists and mappings in one another")
+                raise NotAStackFile(f"line {line}: more than {MOST_DEPTH} lists and mappings in one another")
         document: object = yaml.load(text, Strict)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
