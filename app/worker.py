@@ -205,7 +205,7 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
 def _registered(catalog: Catalog, index: str) -> bool:
     """Register the index as serving: from now on a document counts as indexed only when this index has it too, whichever color ingested it."""
     with catalog.write() as session:
-        return index_outbox.register(session, index, serving=True).serving
+        return index_outbox.register_index(session, index, serving=True).serving
 
 
 def _schema_is_ready(settings: Settings) -> bool:

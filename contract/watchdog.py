@@ -43,7 +43,7 @@ class UserOutcomes:
 NOBODY: Final = UserOutcomes(0, 0)
 
 
-def suffering(now: UserOutcomes, before: UserOutcomes) -> bool:
+def users_fail_more(now: UserOutcomes, before: UserOutcomes) -> bool:
     """Whether the active color's users fail now as they did not before the release."""
     return now.failed >= FAILED_LEAST and now.share >= FAILED_SHARE and now.share >= before.share + WORSE_BY
 
@@ -65,7 +65,7 @@ def is_promoted(record: Mapping[str, Any]) -> bool:
     return release is not None and record.get("active") == release["target"]
 
 
-def reason(
+def reason_to_return(
     record: Mapping[str, Any], new_share: int, now: datetime, users: UserOutcomes = NOBODY, before: UserOutcomes = NOBODY
 ) -> str | None:
     """Why all requests must go back to the active color at once; None while they need not.
@@ -78,7 +78,7 @@ def reason(
     at = f"{release['id']} at {release['step']}"
     if is_unheld(record, now) and new_share > 0:
         return f"the releaser of {at} gave no sign of life while {release['target']} had {new_share} % of the requests"
-    if release["phase"] != "RollingBack" and suffering(users, before):
+    if release["phase"] != "RollingBack" and users_fail_more(users, before):
         return f"{users.failed} of {users.asked} requests to {active} failed during {at}"
     return None
 

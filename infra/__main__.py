@@ -19,5 +19,5 @@ public = ingress.build(config, base)  # certificate, load balancer, firewall
 data = stores.build(config, base)  # search, database, cache, release record, backups
 ops = operations.build(config, base, public, data)  # colors, autoscaling, images, alerts
 
-for name, value in outputs.of(config, base, public, data, ops).items():
+for name, value in outputs.stack_outputs(config, base, public, data, ops).items():
     pulumi.export(name, value)

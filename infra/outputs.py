@@ -15,7 +15,7 @@ from infra.compose.stores import Stores
 from infra.config.read import Config
 
 
-def of(
+def stack_outputs(
     config: Config, base: Foundation, ingress: Ingress, stores: Stores, operations: Operations
 ) -> Mapping[str, pulumi.Input[Any]]:
     """Outputs by name; `app_environment` and `app_secrets` go into every release's record."""

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import gevent
 from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
+from locust.user.task import LOCUST_STATE_WAITING
 
 from loadtests import measured
 from loadtests.meter import METER
-from loadtests.streams import Stream, follow
+from loadtests.streams import Stream, read_stream
 
 INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
 POLL_SECONDS: Final = 1.0
@@ -50,6 +51,17 @@ class LoadUser(FastHttpUser):
     abstract = True
     sends: tuple[str, ...] = ()
     limits: Limits
+    leaves_now = False
+
+    def stop(self, force: bool = False) -> bool:
+        """Locust kills a user who waits. One whose wait ends at that very moment would still send a request, and be killed in the middle of it."""
+        self.leaves_now = self._state in (None, LOCUST_STATE_WAITING)
+        return bool(super().stop(force))
+
+    def leave_if_killed(self, due: float | None) -> None:
+        """Asked before each request. Raises GreenletExit where the user is being killed; what was due at a time of its own is sent all the same."""
+        if self.leaves_now and due is None:
+            raise gevent.GreenletExit
 
 
 def search(user: LoadUser, question: str, due: float | None = None) -> None:
@@ -64,6 +76,7 @@ def search(user: LoadUser, question: str, due: float | None = None) -> None:
 
 def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
     """POST /v1/ask as a stream. Each event is counted when it happens; who `leaves` closes the connection."""
+    user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
     found, answer, booking = Stream(), None, None
@@ -76,7 +89,7 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
             _count(user, answer, time.perf_counter() - since, refused)
             return found
         booking = _Booking(user, answer)
-        found = follow(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
+        found = read_stream(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
         if found.first_event is None:
             _count(user, answer, time.perf_counter() - since, UnexpectedAnswer(found.broken or "no event"))
             return found
@@ -147,6 +160,7 @@ def call(
     due: float | None = None,
 ) -> bytes | None:
     """One request, counted. Its body when the answer is what was wanted and passes `check`, else None."""
+    user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
     METER.sent(name, None if due is None else began - since)
@@ -178,7 +192,7 @@ def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -
         METER.answered(name)
         if answer.headers is not None and (timing := answer.headers.get("server-timing")):
             METER.timed(str(timing))
-    return refusal(answer, wanted)
+    return unexpected_answer(answer, wanted)
 
 
 def own_fault(error: BaseException | None) -> str | None:
@@ -249,7 +263,7 @@ def event(user: LoadUser, name: str, seconds: float, error: Exception | None = N
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
 
-def refusal(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
+def unexpected_answer(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
     """Why this is not the answer; None when it is. The service's own code, where it said one (RFC 9457)."""
     if answer.status_code == 0:
         return UnexpectedAnswer(f"no answer: {_innermost(getattr(answer, 'error', None))}")

@@ -12,7 +12,7 @@ TAIL: Final = 0.05  # what p95 leaves out
 LEAST_SAMPLES: Final = 59  # on both sides: fewer say nothing about a p95 (docs/load.md)
 
 
-def against(now: LoadTestResult, then: LoadTestResult, limit: BaselineLimit) -> tuple[Verdict, ...]:
+def compare_runs(now: LoadTestResult, then: LoadTestResult, limit: BaselineLimit) -> tuple[Verdict, ...]:
     """A verdict for each name of requests that both runs have. Another shape or plan compares nothing: too few."""
     same = (now.shape, now.plan) == (then.shape, then.plan)
     before = then.totals

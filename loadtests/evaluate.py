@@ -15,11 +15,11 @@ from loadtests.measured import (
     Outcome,
     ServiceObservation,
     StageResult,
-    generated,
+    generator_health,
     total,
 )
 from loadtests.shapes import SETTLE_SECONDS
-from loadtests.thresholds import Threshold, ThresholdFile, Verdict, judge, worst, worst_of
+from loadtests.thresholds import Threshold, ThresholdFile, Verdict, judge_thresholds, worst, worst_of
 
 
 def evaluate(
@@ -34,10 +34,11 @@ def evaluate(
     stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
     best = knee(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
-    verdicts = judge(rows, total(judged))
-    compared = compare.against(measured, baseline, rules.baseline) if baseline is not None else ()
+    verdicts = judge_thresholds(rows, total(judged))
+    compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
-    passes = [[one for one in judged if one.repetition == number] for number in range(measured.repeat)]
+    # Without the wait for the last answers, which is no part of any pass: its seconds would make goodput look smaller.
+    passes = [[one for one in judged if one.repetition == number and one.stage is not None] for number in range(measured.repeat)]
     found = measured.model_copy(
         update={
             "verdicts": [asdict(one) for one in (*verdicts, *compared)],
@@ -67,7 +68,7 @@ def knee(stages: Sequence[StageResult]) -> int | None:
 def _judged(measured: LoadTestResult, stages: Sequence[StageResult], best: int | None) -> list[MeasuredWindow]:
     """What the verdicts are about: a search for the limit is judged where it found it; every other run as a whole, without void stages."""
     if best is not None:
-        return settled(measured.windows, best)
+        return windows_after_settling(measured.windows, best)
     void = {number for number, stage in enumerate(stages) if stage.outcome == "void"}
     return [one for one in measured.windows if not one.warm_up and one.stage not in void]
 
@@ -90,7 +91,7 @@ def _outcome(
     return worst(verdicts), ""
 
 
-def settled(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWindow]:
+def windows_after_settling(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWindow]:
     """A stage's windows without the first seconds of each repetition."""
     found: list[MeasuredWindow] = []
     own = [one for one in windows if one.stage == number]
@@ -103,11 +104,11 @@ def settled(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWind
 def _stage(
     measured: LoadTestResult, number: int, rules: ThresholdFile, rows: Sequence[Threshold], seen: Sequence[ServiceObservation]
 ) -> StageResult:
-    stage, parts = measured.plan[number], settled(measured.windows, number)
-    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generated(parts)
+    stage, parts = measured.plan[number], windows_after_settling(measured.windows, number)
+    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generator_health(parts)
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
-    verdicts = judge(rows, counts)
+    verdicts = judge_thresholds(rows, counts)
     outcome, why = _void(measured, number, rules.generator.late_p99_ms) or (worst(verdicts), _why(verdicts))
     passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
@@ -129,9 +130,9 @@ def _stage(
 def _void(measured: LoadTestResult, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
     """A stage in which the generator was late, or could not send: it says nothing about the service."""
     windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
-    settled_ones = settled(measured.windows, number)
-    own = generated(settled_ones or windows)
-    if reasons := generated(windows).not_sent:
+    settled_ones = windows_after_settling(measured.windows, number)
+    own = generator_health(settled_ones or windows)
+    if reasons := generator_health(windows).not_sent:
         said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
         return "void", f"the generator could not send: {said}"
     late = own.late_p99_ms

@@ -228,9 +228,14 @@ class LoadTestResult(_Data):
         return total(one for one in self.windows if not one.warm_up)
 
     @property
+    def judged_seconds(self) -> float:
+        """How long that took, without the wait for the last answers."""
+        return max(0.0, self.seconds - sum(one.seconds for one in self.windows if one.warm_up))
+
+    @property
     def generator(self) -> GeneratorHealth:
         """What the generator did in the whole run, the warm-up included: a server that counts has seen that, too."""
-        return generated(self.windows)
+        return generator_health(self.windows)
 
 
 BOUNDARY_SECONDS: Final = 0.05  # a sample is taken that near to the moment it was meant for
@@ -248,7 +253,7 @@ def windows(samples: Sequence[RunSample], warm_up_seconds: float = 0.0) -> list[
     return found
 
 
-def generated(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
+def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
     """What the generator did in many windows together; its CPU is the highest of them."""
     found, busiest = GeneratorHealth(), 0.0
     for part in parts:

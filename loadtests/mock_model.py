@@ -56,7 +56,7 @@ def behaviour(model: str) -> MockBehaviour:
     return wanted
 
 
-def fate(wanted: MockBehaviour, chance: random.Random) -> str:
+def outcome_of_call(wanted: MockBehaviour, chance: random.Random) -> str:
     """What becomes of one call: `limited`, `failed`, `broken`, or `answered`."""
     drawn = chance.random() * 100
     for name in ("limited", "failed", "broken"):
@@ -95,7 +95,7 @@ def create_app() -> Starlette:
             wanted = behaviour(model)
         except ValueError as error:
             return _error(404, str(error))
-        happens = fate(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - which calls fail, no secret
+        happens = outcome_of_call(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - which calls fail, no secret
         if happens == "limited":
             return _error(429, "too many requests, as the model's name asks for")
         if happens == "failed":

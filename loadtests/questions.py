@@ -26,7 +26,9 @@ class LoadQuestion:
 def load(path: Path) -> tuple[LoadQuestion, ...]:
     """Lines {"question", "source"?}. Raises ValueError with the line that is none, or when there are none."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             found.append(LoadQuestion(str(row["question"]), str(row.get("source") or "")))
@@ -37,6 +39,6 @@ def load(path: Path) -> tuple[LoadQuestion, ...]:
     return tuple(found)
 
 
-def worded(question: LoadQuestion, chance: random.Random) -> str:
+def with_wording(question: LoadQuestion, chance: random.Random) -> str:
     """The question word for word, or, seven times in ten, with a number of its own, which no cache has seen."""
     return question.text if chance.random() < REPEATED else f"{question.text} ({chance.randrange(10**9)})"

@@ -91,7 +91,9 @@ class Shape:
         return found
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
-        """The same form with `level` times the load, and each pass `seconds` long."""
+        """The same form with `level` times the load, and each pass `seconds` long. Raises ValueError for what is not above 0."""
+        if level <= 0 or (seconds is not None and seconds <= 0):
+            raise ValueError(f"{self.name}: the scale and the seconds must be above 0, and are {level:g} and {seconds or 0:g}")
         stretch = seconds / self.pass_seconds if seconds else 1.0
         stages = (
             replace(stage, level=max(1, round(stage.level * level)), seconds=stage.seconds * stretch) for stage in self.stages
@@ -180,7 +182,7 @@ def load(path: Path | None) -> dict[str, Shape]:
     return {**SHAPES, **own}
 
 
-def find(name: str, path: Path | None = None) -> Shape:
+def find_shape(name: str, path: Path | None = None) -> Shape:
     """Raises ValueError with the names that there are."""
     known = load(path)
     if name not in known:
@@ -188,6 +190,6 @@ def find(name: str, path: Path | None = None) -> Shape:
     return known[name]
 
 
-def plain(users: int, run_seconds: float | None) -> Shape:
+def plain_shape(users: int, run_seconds: float | None) -> Shape:
     """What Locust's own -u and -t ask for: so many users, until the time is over or somebody stops the run."""
     return Shape(NONE, "users", "Locust's own -u, -r and -t", (ShapeStage(run_seconds or float(10**9), users),))

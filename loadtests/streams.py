@@ -28,7 +28,7 @@ def _stays(_: Stream) -> bool:
     return False
 
 
-def follow(
+def read_stream(
     lines: Iterable[bytes],
     elapsed: Callable[[], float],
     leaves: Callable[[Stream], bool] = _stays,

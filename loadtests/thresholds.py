@@ -104,7 +104,7 @@ def load(path: Path, shape: str) -> tuple[Threshold, ...]:
     return read_rules(path).of(shape)
 
 
-def judge(rows: Sequence[Threshold], counts: Mapping[str, Count]) -> tuple[Verdict, ...]:
+def judge_thresholds(rows: Sequence[Threshold], counts: Mapping[str, Count]) -> tuple[Verdict, ...]:
     """A verdict for each row, in order."""
     return tuple(_one(row, counts.get(row.requests) or Count()) for row in rows)
 

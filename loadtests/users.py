@@ -50,7 +50,7 @@ class TealUser(calls.LoadUser):
             self.default_headers["Host"] = given.load_host_header
         self.ssl_context_factory = lambda: trust(given.load_ca)
         self.network_timeout = given.load_silence_seconds
-        self.limits = calls.Limits(options.resolved(given.load_resolved).slos)
+        self.limits = calls.Limits(options.resolved_options(given.load_resolved).slos)
         super().__init__(environment)
         self.asked = questions.load(Path(given.load_questions))
 
@@ -58,7 +58,7 @@ class TealUser(calls.LoadUser):
         return self.chance.choice(keys)
 
     def question(self) -> str:
-        return questions.worded(self.chance.choice(self.asked), self.chance)
+        return questions.with_wording(self.chance.choice(self.asked), self.chance)
 
 
 class Searcher(TealUser):
@@ -144,7 +144,7 @@ class Source(TealUser):
 
     def on_start(self) -> None:
         given: Any = self.environment.parsed_options
-        found = options.resolved(given.load_resolved)
+        found = options.resolved_options(given.load_resolved)
         poisson = self.chance if found.arrivals == "poisson" else None
         self.schedule = ArrivalSchedule(1.0, time.perf_counter(), self.chance.random(), chance=poisson, until=type(self).until)
         self.mix = found.mix or ARRIVING

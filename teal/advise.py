@@ -25,15 +25,15 @@ def register(app: typer.Typer) -> None:
 
 def advise_(stack: Stack = None, as_json: Json = False) -> None:
     """Tuning advice from live statistics of Elasticsearch and PostgreSQL, each with its reason and source. Changes nothing."""
-    rows = asked(stack)
+    rows = ask_for_advice(stack)
     if as_json:
         for row in rows:
             say_json(row)
     else:
-        console(soft_wrap=True).print(shown(rows))
+        console(soft_wrap=True).print(advice_table(rows))
 
 
-def asked(stack: str | None) -> list[dict[str, Any]]:
+def ask_for_advice(stack: str | None) -> list[dict[str, Any]]:
     """The rows that the active color's image answers."""
     if stack is None:
         return admin.run_on(locate(os.environ), ("advise",))
@@ -47,7 +47,7 @@ def asked(stack: str | None) -> list[dict[str, Any]]:
     return target.runtime.admin(state, record.active, "advise")
 
 
-def shown(rows: Sequence[Mapping[str, Any]]) -> Group:
+def advice_table(rows: Sequence[Mapping[str, Any]]) -> Group:
     """One paragraph for each piece of advice, then what was looked at."""
     lines: list[str] = []
     for row in rows:

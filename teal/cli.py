@@ -187,7 +187,7 @@ def logs_(
     as_json: Json = False,
 ) -> None:
     """The last lines of the logs."""
-    paths = logs.files(here(), part)
+    paths = logs.log_files(here(), part)
 
     def show_line(path: Path, line: str) -> None:
         if as_json:
@@ -199,7 +199,7 @@ def logs_(
         for line in logs.tail(path, lines):
             show_line(path, line)
     try:
-        for path, line in logs.follow(paths) if follow else ():
+        for path, line in logs.new_lines(paths) if follow else ():
             show_line(path, line)
     except KeyboardInterrupt:
         return
@@ -253,14 +253,14 @@ def ingest_(
     sent: list[ingest.FileProgress] = []
     with Client(require_key(address(here(), os.environ, key))) as client, bar() as progress:
         suffixes = ingest.readable_suffixes(client)
-        files, left_out = ingest.collect(paths, suffixes), ingest.skipped(paths, suffixes)
+        files, left_out = ingest.files_to_send(paths, suffixes), ingest.skipped_files(paths, suffixes)
         progress.disable = as_json
         task = progress.add_task("sent", total=len(files), detail="")
-        for one in ingest.send(client, files, collection):
+        for one in ingest.send_files(client, files, collection):
             sent.append(one)
             progress.update(task, advance=1, detail=words(Path(one.path.name)))
         task = progress.add_task("indexed", total=len(files), detail="")
-        for one in ingest.follow(client, sent):
+        for one in ingest.wait_for_documents(client, sent):
             results.append(one)
             progress.update(task, advance=1, detail=words(Path(one.path.name)))
             if as_json:

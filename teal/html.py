@@ -26,7 +26,7 @@ def page(title: str, body: Sequence[str]) -> str:
     ])  # fmt: skip
 
 
-def top(lines: Mapping[str, Sequence[Point]], least: float = 0.1) -> float:
+def largest_value(lines: Mapping[str, Sequence[Point]], least: float = 0.1) -> float:
     """The largest value of all lines, for a chart's scale."""
     return max([least, *(value for line in lines.values() for _, value in line)])
 

@@ -44,7 +44,7 @@ def readable_suffixes(client: Client) -> tuple[str, ...]:
     return tuple(f".{suffix}" for one in client.get("/v1/formats")["items"] for suffix in one["suffixes"])
 
 
-def collect(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+def files_to_send(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """The files to send: those named, and those in named folders whose suffix can be read. Raises BadInput."""
     require_there(paths)
     found: list[Path] = []
@@ -66,14 +66,14 @@ def collect(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def skipped(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """The files in named folders that `collect` leaves out: of a kind that cannot be read, or hidden by a dot."""
-    taken = set(collect(paths, suffixes))
+def skipped_files(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The files in named folders that `files_to_send` leaves out: of a kind that cannot be read, or hidden by a dot."""
+    taken = set(files_to_send(paths, suffixes))
     inside = (each for path in paths if path.is_dir() for each in sorted(path.rglob("*")) if each.is_file())
     return [each for each in dict.fromkeys(inside) if each not in taken]
 
 
-def send(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[FileProgress]:
+def send_files(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[FileProgress]:
     """Upload each file; one result per file. An unreachable service or a refused key ends it with the error itself."""
     for path in files:
         try:
@@ -106,7 +106,7 @@ def _answers(client: Client) -> bool:
     return True
 
 
-def follow(
+def wait_for_documents(
     client: Client, sent: Sequence[FileProgress], *, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[FileProgress]:
     """Yield each document when it is finished. Ends when all are; raises NeedsHuman when for long none was."""

@@ -164,7 +164,7 @@ def _amount(question: Question, wanted: _Wanted, text: str) -> bool:
     return False
 
 
-def fits(question: Question, text: str) -> bool:
+def fits_answer_type(question: Question, text: str) -> bool:
     """Whether a piece holds something of the kind that the question asks for, and something beside the question's own words."""
     wanted = _wanted(question.text)
     if not _adds(question, text):

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.answering.cite import canonical, cited, is_code, without_marks
 from app.answering.function_words import FUNCTION_WORDS
-from app.answering.numbers import holds
+from app.answering.numbers import holds_numbers
 from app.answering.prompt import PromptSource
 from app.answering.question import words_of
 from app.text.analysis import query_words
@@ -73,7 +73,7 @@ class Attribution:
         bare = without_marks(text)
         if _DOES_NOT_KNOW.match(bare):
             return Claim("", ())
-        believed = holds(bare, "\n".join(self._texts[n] for n in numbers))
+        believed = holds_numbers(bare, "\n".join(self._texts[n] for n in numbers))
         return Claim(text, numbers if believed else ())
 
     def _believed(self, text: str, numbers: tuple[int, ...], *, behind: bool) -> Claim:
@@ -84,7 +84,7 @@ class Attribution:
         terms = {term for word, term in query_words(text) if word.lower() not in FUNCTION_WORDS["en"]}
         held = len(terms & words_of(passage).terms)
         enough = len(terms) >= (1 if behind or _goes_on(text) else _FEWEST_TERMS)
-        return Claim(text, numbers if enough and held >= _SUPPORT * len(terms) and holds(text, passage) else ())
+        return Claim(text, numbers if enough and held >= _SUPPORT * len(terms) and holds_numbers(text, passage) else ())
 
 
 def _ends_paragraph(sentence: str) -> bool:

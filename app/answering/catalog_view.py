@@ -61,14 +61,14 @@ class CatalogView:
 
         def ask() -> set[str]:
             with self._catalog.read() as session:
-                return visibility.deleted(session, document_ids)
+                return visibility.deleted_among(session, document_ids)
 
         return await to_thread.run_sync(ask)
 
     async def _look(self) -> None:
         def look() -> Visibility:
             with self._catalog.read() as session:
-                return visibility.look(session, self._index)
+                return visibility.read_visibility(session, self._index)
 
         began = self._clock()  # before the catalog is asked: what is committed later may be missing
         seen = await to_thread.run_sync(look)

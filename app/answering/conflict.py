@@ -33,7 +33,7 @@ class Statement:
     source: PromptSource
 
 
-def same(one: str, other: str) -> bool:
+def is_same_statement(one: str, other: str) -> bool:
     """Whether two pieces say the same: the same numbers, and nearly the same words."""
     return numbers_in(one) == numbers_in(other) and _common(one, other) >= _SAME and not _each_has_its_own(one, other)
 
@@ -60,7 +60,7 @@ def versions(one: PromptSource, other: PromptSource) -> bool:
     return len(few) >= _LEAST_TITLE and len(few & more) >= len(few)
 
 
-def told(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
+def conflicts_together(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
     """(text, source's number): as they come, but conflicting ones together, newest first, with their document and its date."""
     left = list(statements)
     while left:

@@ -24,7 +24,7 @@ _SAYS_DATE: Final = re.compile(
 _LONGEST_LINE: Final = 120
 
 
-def stated(title: str, source: str | None, metadata: Mapping[str, str], passage: str) -> str:
+def date_stated(title: str, source: str | None, metadata: Mapping[str, str], passage: str) -> str:
     """The date that a document gives itself, as YYYY, YYYY-MM or YYYY-MM-DD; "" when it gives none.
 
     Looked for in its metadata, then in its title and name, then in headings and in lines that say they are a date.
@@ -38,7 +38,7 @@ def stated(title: str, source: str | None, metadata: Mapping[str, str], passage:
     return next((found for place in places if (found := _date_in(place))), "")
 
 
-def added(document_id: str) -> str:
+def date_added(document_id: str) -> str:
     """The day a document was added: its id is a UUIDv7, which begins with the moment. "" for another id."""
     digits = document_id.replace("-", "")[:12]
     if len(document_id) != 36 or document_id[14:15] != "7":

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.answering.numbers import within
-from app.answering.question import Question, Term, contradicts, figure, share, words_of
+from app.answering.numbers import is_within
+from app.answering.question import Question, Term, contradicts, number_of, term_coverage, words_of
 
 # Whole passages, before a language model is asked.
 MIN_COSINE: Final = 0.40  # between the best unanswerable question (0.36) and the worst answerable one (0.44)
@@ -50,7 +50,7 @@ class Coverage:
     refused: bool
 
 
-def held(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Coverage:
+def coverage_of(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Coverage:
     """What of the question a piece holds, alone and with the words around it that belong to it.
 
     `lead`: what all of the document is about. A name that only this holds, or a word of its title lines (`head`), is neither for nor
@@ -61,18 +61,18 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     tongue = question.language
     total = covered = mine = asked = told_of = 0.0
     missing: list[Term] = []
-    refused = bool(question.any_of) and not any(share(term, whole | about, tongue=tongue) for term in question.any_of)
+    refused = bool(question.any_of) and not any(term_coverage(term, whole | about, tongue=tongue) for term in question.any_of)
     told = in_span = False  # `told`: by a word of its own
     for term in question.asked:
-        spanned = bool(cells) and bool(number := figure(term)) and any(within(number, cell) for cell in cells)
+        spanned = bool(cells) and bool(number := number_of(term)) and any(is_within(number, cell) for cell in cells)
         in_span = in_span or spanned
-        part = 1.0 if spanned else share(term, whole, tongue=tongue)
-        if part < 1.0 and head and share(term, top, tongue=tongue) == 1.0:
+        part = 1.0 if spanned else term_coverage(term, whole, tongue=tongue)
+        if part < 1.0 and head and term_coverage(term, top, tongue=tongue) == 1.0:
             continue
-        if part < 1.0 and lead and (term.naming or _is_name(term)) and share(term, about, tongue=tongue):
+        if part < 1.0 and lead and (term.naming or _is_name(term)) and term_coverage(term, about, tongue=tongue):
             continue
-        itself = (1.0 if spanned else share(term, inside, tongue=tongue)) if part else 0.0
-        if term.kind != "kind" and share(term, top, tongue=tongue) < 1.0:
+        itself = (1.0 if spanned else term_coverage(term, inside, tongue=tongue)) if part else 0.0
+        if term.kind != "kind" and term_coverage(term, top, tongue=tongue) < 1.0:
             asked, told_of = asked + term.weight, told_of + part * term.weight
         total, covered, mine = total + term.weight, covered + part * term.weight, mine + itself * term.weight
         told = told or (itself >= _MOST_OF_IT and term.kind != "kind")
@@ -90,7 +90,7 @@ def held(question: Question, own: str, around: str, lead: str = "", head: str = 
     )
 
 
-def answers(found: Coverage, similarity: float | None, gains: Sequence[float]) -> bool:
+def may_be_quoted(found: Coverage, similarity: float | None, gains: Sequence[float]) -> bool:
     """Whether a piece may be quoted. `similarity`: None where the model cannot read; `gains`: of each missing word."""
     if found.refused:
         return False
@@ -115,7 +115,7 @@ def answers_as_row(found: Coverage, gains: Sequence[float]) -> bool:
 
 def coverage(question: Question, passages: Sequence[str]) -> float:
     """Largest share, in [0, 1], of the question's terms that one passage contains."""
-    return max((held(question, passage, "").covered for passage in passages), default=0.0)
+    return max((coverage_of(question, passage, "").covered for passage in passages), default=0.0)
 
 
 def is_enough(question: Question, passages: Sequence[str], best_cosine: float | None) -> bool:
@@ -125,9 +125,9 @@ def is_enough(question: Question, passages: Sequence[str], best_cosine: float | 
     """
     identifiers = [term for term in question.asked if _is_identifier(term)]
     there = [words_of(passage) for passage in passages]
-    if any(all(not share(term, words, tongue=question.language) for words in there) for term in identifiers):
+    if any(all(not term_coverage(term, words, tongue=question.language) for words in there) for term in identifiers):
         return False
-    return accepts(best_cosine, coverage(question, passages))
+    return signals_suffice(best_cosine, coverage(question, passages))
 
 
 def _is_name(term: Term) -> bool:
@@ -138,7 +138,7 @@ def _is_identifier(term: Term) -> bool:
     return term.kind == "exact" and any(map(str.isdigit, term.text)) and any(map(str.isalpha, term.text))
 
 
-def accepts(best_cosine: float | None, covered: float) -> bool:
+def signals_suffice(best_cosine: float | None, covered: float) -> bool:
     """The rule itself, on the two signals."""
     if best_cosine is None:
         return covered >= MIN_COVERAGE_ALONE

@@ -10,7 +10,7 @@ from typing import Final
 from app.answering import evidence
 from app.answering.evidence import Coverage
 from app.answering.prompt import PromptSource
-from app.answering.question import Question, share, words_of
+from app.answering.question import Question, term_coverage, words_of
 from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import row_text
 
@@ -30,13 +30,15 @@ def under_heading(question: Question, sources: Sequence[PromptSource]) -> Iterat
     if asks is None or not exact:
         return
     generic = words_of(asks.group())
-    rest = [term for term in question.asked if term.kind != "kind" and share(term, generic, tongue=question.language) < 1.0]
+    rest = [
+        term for term in question.asked if term.kind != "kind" and term_coverage(term, generic, tongue=question.language) < 1.0
+    ]
     for piece in candidates(sources):
         heading, around = words_of(piece.heading), words_of(f"{piece.context}\n{piece.text}")
-        if any(share(term, heading, tongue=question.language) for term in exact) and all(
-            share(term, around, tongue=question.language) == 1.0 for term in rest
+        if any(term_coverage(term, heading, tongue=question.language) for term in exact) and all(
+            term_coverage(term, around, tongue=question.language) == 1.0 for term in rest
         ):
-            yield piece, evidence.held(question, piece.text, piece.context)
+            yield piece, evidence.coverage_of(question, piece.text, piece.context)
 
 
 def with_value(question: Question, sources: Sequence[PromptSource]) -> Iterator[tuple[Quotable, Coverage]]:
@@ -45,21 +47,23 @@ def with_value(question: Question, sources: Sequence[PromptSource]) -> Iterator[
     if not _ASKS_WHICH.match(question.text) or not exact:
         return
     for piece in records(sources):
-        found = evidence.held(question, piece.text, piece.context, piece.lead, piece.head)
-        own = [term for term in exact if share(term, words_of(piece.text), tongue=question.language)]
+        found = evidence.coverage_of(question, piece.text, piece.context, piece.lead, piece.head)
+        own = [term for term in exact if term_coverage(term, words_of(piece.text), tongue=question.language)]
         values = (words_of(value) for _, value in piece.cells[1:])
-        named = bool(own) and any(all(share(term, value, tongue=question.language) for term in own) for value in values)
+        named = bool(own) and any(all(term_coverage(term, value, tongue=question.language) for term in own) for value in values)
         if named and evidence.answers_as_row(found, ()):
             yield piece, found
 
 
-def shortened(question: Question, piece: Quotable) -> str:
+def shorten_record(question: Question, piece: Quotable) -> str:
     """A record by its first two lines, which say what it is, and those whose key or value holds something of the question."""
     tongue = question.language
     kept = [
         (head, value)
         for place, (head, value) in enumerate(piece.cells)
         if place < 2
-        or any(term.kind != "kind" and share(term, words_of(f"{head}: {value}"), tongue=tongue) for term in question.asked)
+        or any(
+            term.kind != "kind" and term_coverage(term, words_of(f"{head}: {value}"), tongue=tongue) for term in question.asked
+        )
     ]
     return row_text(kept)

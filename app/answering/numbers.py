@@ -58,31 +58,31 @@ _HAN_SCALES: Final = {"十": 10, "百": 100, "千": 1000}
 def numbers_in(text: str) -> frozenset[str]:
     """Every number, in one spelling: no thousands separators, a point before decimals, no leading zeros. Words for numbers count."""
     text = unicodedata.normalize("NFKC", text)
-    found = {spelt(one) for one in _NUMBER.findall(text)}
+    found = {normalized_number(one) for one in _NUMBER.findall(text)}
     return frozenset(found | set(map(str, _said(text))) | {str(_han(one)) for one in _HAN.findall(text)})
 
 
 def claimed(text: str) -> frozenset[str]:
     """The numbers that a sentence states in digits, without the number of a list's item."""
-    return frozenset(spelt(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
+    return frozenset(normalized_number(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
 
 
-def within(number: str, cell: str) -> bool:
+def is_within(number: str, cell: str) -> bool:
     """Whether a number is in the span that a cell of a table gives."""
     cell = unicodedata.normalize("NFKC", cell)
     try:
-        asked = float(spelt(number))
+        asked = float(normalized_number(number))
         if found := _BETWEEN.match(cell):
-            return float(spelt(found[1])) <= asked <= float(spelt(found[2]))
+            return float(normalized_number(found[1])) <= asked <= float(normalized_number(found[2]))
         if found := _UP_TO.match(cell):
-            return asked <= float(spelt(found[1]))
+            return asked <= float(normalized_number(found[1]))
         found = _ABOVE.match(cell)
-        return found is not None and asked >= float(spelt(found[1]))
+        return found is not None and asked >= float(normalized_number(found[1]))
     except ValueError:  # a date or a version has more than one point
         return False
 
 
-def holds(sentence: str, passage: str) -> bool:
+def holds_numbers(sentence: str, passage: str) -> bool:
     """Whether every number of the sentence is in the passage."""
     stated = claimed(sentence)
     if not stated:
@@ -97,7 +97,7 @@ def holds(sentence: str, passage: str) -> bool:
     return all(one in there or one in parts for one in stated)
 
 
-def spelt(number: str) -> str:
+def normalized_number(number: str) -> str:
     """A number in the one spelling of `numbers_in`."""
     number = number.rstrip(".,'’\u00a0\u202f")
     if _GROUPED.fullmatch(number):

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Final, Literal
 
 from app.answering.function_words import ANSWER_KIND_WORDS, DENSE_FORMS, FUNCTION_WORDS, language
-from app.answering.numbers import spelt
+from app.answering.numbers import normalized_number
 from app.answering.word_forms import ALIKE
 from app.text.analysis import compounds, runs, stems, word_terms
 from app.text.folding import fold
@@ -174,23 +174,23 @@ def _of_background(asked: Sequence[Term], text: str, tongue: str) -> Iterator[Te
         yield replace(term, told=True) if whole and term.kind == "word" and term.folded not in last else term
 
 
-def settled(question: Question, held: TextTerms) -> Question:
+def question_for_document(question: Question, held: TextTerms) -> Question:
     """The question for a document that holds these words: what was told before it and the document does not speak of at all is background."""
     if not any(term.told for term in question.asked):
         return question
     asked = [
-        replace(term, kind="kind") if term.told and not share(term, held, tongue=question.language) else term
+        replace(term, kind="kind") if term.told and not term_coverage(term, held, tongue=question.language) else term
         for term in question.asked
     ]
     return replace(question, asked=tuple(asked))
 
 
-def figure(term: Term) -> str:
+def number_of(term: Term) -> str:
     """The number that a term is, or ""."""
-    return spelt(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
+    return normalized_number(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
 
 
-def share(term: Term, held: TextTerms, *, tongue: str) -> float:
+def term_coverage(term: Term, held: TextTerms, *, tongue: str) -> float:
     """How much of a term a text holds, in [0, 1]. A name or number is held whole or not at all."""
     if term.kind == "dense":
         return _dense_share(term.folded, held)

@@ -31,7 +31,7 @@ def row_text(cells: Cells) -> str:
     return ", ".join(f"{head}: {cell}" if head else cell for head, cell in cells)
 
 
-def narrowed(cells: Cells, wanted: Callable[[str], float]) -> str:
+def narrow_row(cells: Cells, wanted: Callable[[str], float]) -> str:
     """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
     columns whose head is asked for the ones that hold most of it."""
     heads = [wanted(head) for head, _ in cells]

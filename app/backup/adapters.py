@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.backup.clock import credible
 from app.backup.manifest import Manifest
-from app.backup.port import SearchCopies, SnapshotSource, SnapshotStore, missing
+from app.backup.port import SearchCopies, SnapshotSource, SnapshotStore, snapshot_not_found
 from app.providers import SEARCH_COPIES, SNAPSHOT_STORES, load
 from app.settings import Settings
 
@@ -23,7 +23,7 @@ def own_source(settings: Settings) -> SnapshotSource:
     return SnapshotSource(open_store(settings), settings.backup_key)
 
 
-def choose(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Manifest:
+def choose_snapshot(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Manifest:
     """The one named, else the newest that was finished at `at` or before, else the newest; one
     from the future only by its name. Raises NotFound."""
     if id is not None:
@@ -31,7 +31,7 @@ def choose(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Mani
     known = credible(store.snapshots())
     fitting = [one for one in known if at is None or one.finished_at <= at]
     if not fitting:
-        raise missing("snapshot" if at is None else f"snapshot from before {at:%Y-%m-%d %H:%M:%S} UTC", known)
+        raise snapshot_not_found("snapshot" if at is None else f"snapshot from before {at:%Y-%m-%d %H:%M:%S} UTC", known)
     return fitting[0]
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.backup import encryption, postgres
-from app.backup.contents import indexed
+from app.backup.contents import count_indexed
 from app.backup.manifest import Manifest
 from app.backup.port import SnapshotSource
 from app.backup.restore import search_beside, writer_of
@@ -33,7 +33,7 @@ class SnapshotCheck:
     noted: bool = False
 
 
-def recent(found: Manifest, hours: float) -> None:
+def require_recent(found: Manifest, hours: float) -> None:
     """Raises SnapshotRefused when the snapshot is older."""
     age = datetime.now(UTC) - found.finished_at
     if age > timedelta(hours=hours):
@@ -50,13 +50,13 @@ def verify(settings: Settings, found: Manifest, source: SnapshotSource) -> Snaps
         checked = _test(settings, found, source)
     except SnapshotRefused:
         with suppress(CatalogUnavailable), running.write() as session:
-            snapshot_checks.forget(session, found.id)
+            snapshot_checks.forget_check(session, found.id)
         raise
     else:
         noted = False
         with suppress(CatalogUnavailable):
             with running.write() as session:
-                snapshot_checks.passed(session, found.id, checked.found)
+                snapshot_checks.record_passed(session, found.id, checked.found)
             noted = True
         return replace(checked, noted=noted)
     finally:
@@ -71,7 +71,7 @@ def _test(settings: Settings, found: Manifest, source: SnapshotSource) -> Snapsh
             with writer_of(other) as writer:
                 documents = _complete(catalog, writer, found)
             asked = list(spot_check.questions(catalog, before=found.started_at))
-            seen = spot_check.found(other, asked, with_meaning=True)
+            seen = spot_check.count_found(other, asked, with_meaning=True)
         finally:
             with writer_of(other) as writer:
                 writer.drop()
@@ -124,7 +124,7 @@ def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Ite
 
 def _at_its_count(url: str, found: Manifest) -> Iterator[Catalog]:
     migrate(url)
-    if (holds := indexed(url)) != found.catalog.documents:
+    if (holds := count_indexed(url)) != found.catalog.documents:
         raise SnapshotRefused(
             f"The catalog of snapshot {found.id} should hold {found.catalog.documents} documents and holds {holds}."
         )

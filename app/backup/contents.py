@@ -6,7 +6,7 @@ from app.catalog import documents
 from app.catalog.engine import Catalog
 
 
-def indexed(url: str) -> int:
+def count_indexed(url: str) -> int:
     """Documents that the catalog at this URL calls indexed."""
     catalog = Catalog(url)
     try:

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from app.backup.contents import indexed
+from app.backup.contents import count_indexed
 from app.backup.manifest import Manifest, SearchCopy
 from app.backup.port import SearchCopies, SnapshotSource
 from app.errors import BackupFailed, NotFound, SnapshotRefused
-from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.connection import client_options, map_client_errors
 from app.search.elasticsearch.mappings import first_index, stamp_of
 from app.settings import Settings
 
@@ -29,14 +29,14 @@ POLL_SECONDS: Final = 0.5
 def connected(settings: Settings) -> Iterator[Elasticsearch]:
     """A client whose errors are the service's own."""
     options = client_options(settings, timeout_seconds=CALL_SECONDS)
-    with mapped(settings.elasticsearch_url, settings.index), Elasticsearch(**options) as client:
+    with map_client_errors(settings.elasticsearch_url, settings.index), Elasticsearch(**options) as client:
         yield client
 
 
 def take(settings: Settings, id: str, _folder: Path) -> SearchCopy:
     """Snapshot the index behind the alias under the name `id`; how many documents the catalog has is noted in it. Raises BackupFailed when a
     shard is missing."""
-    documents = indexed(settings.sqlalchemy_url())
+    documents = count_indexed(settings.sqlalchemy_url())
     with connected(settings) as client:
         _ensure_repository(client, settings)
         index, _ = stamp_of(dict(client.indices.get_mapping(index=settings.index)), settings.index)
@@ -89,7 +89,7 @@ def in_use(settings: Settings) -> list[str]:
         return list(found) if found.meta.status == 200 else []
 
 
-def listed(settings: Settings) -> list[dict[str, Any]]:
+def list_snapshots(settings: Settings) -> list[dict[str, Any]]:
     """Every snapshot in the repository, SLM's too: name, state, indices, when it ended. Empty where there is no repository yet."""
     with connected(settings) as client:
         try:

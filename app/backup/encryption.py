@@ -28,7 +28,7 @@ def identity(key: Path, *, create: bool) -> pyrage.x25519.Identity:
         text = f"# public key: {made.to_public()}\n# Without this file no snapshot can be read: keep a copy of it somewhere else.\n{made}\n"
         _put(key, text)
     try:
-        lines = [line for line in key.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for line in key.read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
         return pyrage.x25519.Identity.from_str(lines[0].strip())
     except FileNotFoundError as error:
         raise BackupFailed(
@@ -69,7 +69,7 @@ def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:
     return EncryptedFile(file=encrypted.name, sha256=sha256(encrypted), bytes=encrypted.stat().st_size)
 
 
-def sealed(made: Manifest, key: Path) -> Manifest:
+def with_seal(made: Manifest, key: Path) -> Manifest:
     """With its seal: HMAC-SHA256 over all else that it says, by the key that opens the copies. Encrypting takes only that key's public half."""
     # Without defaults: a field that a later version adds must not break the seals of before.
     content = made.model_copy(update={"seal": ""}).model_dump_json(exclude_defaults=True).encode()
@@ -80,7 +80,7 @@ def sealed(made: Manifest, key: Path) -> Manifest:
 def require_seal(found: Manifest, source: SnapshotSource) -> None:
     """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
     identity(source.key, create=False)
-    if not hmac.compare_digest(found.seal, sealed(found, source.key).seal):
+    if not hmac.compare_digest(found.seal, with_seal(found, source.key).seal):
         raise SnapshotRefused(
             f"Snapshot {found.id} is not sealed with the key {source.key}: it was changed, or made with another key or by a version without seals.",
             action="`teal snapshots`, and restore another one; one of an earlier version is restored by that version (`teal release --image`).",

@@ -52,7 +52,7 @@ class SearchCopy(_Frozen):
 
 class Manifest(_Frozen):
     """Search was copied at `started_at` or later, the catalog after it: what the catalog calls indexed before `started_at` is in both.
-    `seal` says that it was written by somebody who has the snapshots' key (`encryption.sealed`): whoever can only write into the folder or
+    `seal` says that it was written by somebody who has the snapshots' key (`encryption.with_seal`): whoever can only write into the folder or
     bucket cannot make one. What a snapshot holds is executed when it is put back (SQL of a dump, keys of a catalog)."""
 
     format: Literal[1] = FORMAT

@@ -105,7 +105,7 @@ class SearchCopies:
     exact: bool
 
 
-def missing(wanted: str, known: list[Manifest], *, action: str | None = None) -> NotFound:
+def snapshot_not_found(wanted: str, known: list[Manifest], *, action: str | None = None) -> NotFound:
     """The error of a snapshot that is not there: it names the newest ones."""
     newest = ", ".join(one.id for one in known[:3]) or "none"
     return NotFound(f"There is no {wanted}; the newest: {newest}.", action=action or (LIST if known else MAKE))

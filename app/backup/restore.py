@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, make_url, select, update
 
 from app.backup import encryption, postgres
 from app.backup.adapters import search_copies
-from app.backup.contents import indexed
+from app.backup.contents import count_indexed
 from app.backup.manifest import Manifest
 from app.backup.port import SnapshotSource
 from app.catalog import index_outbox, index_state, sqlite_copy
@@ -56,7 +56,7 @@ def begin_search(settings: Settings, other: Settings, found: Manifest, source: S
     catalog = Catalog(settings.sqlalchemy_url())
     try:
         with catalog.write() as session:  # first: what is finished while the copy is opened is owed to it
-            index_outbox.register(session, other.index, serving=False, seeded=True)
+            index_outbox.register_index(session, other.index, serving=False, seeded=True)
         search_beside(settings, other, found, source)
         with writer_of(other) as writer:
             return reconcile(catalog, writer, other.index, changed_since=found.started_at)
@@ -69,7 +69,7 @@ def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: 
     if named or found.catalog.documents:
         return
     with suppress(CatalogUnavailable):  # none can be read: there is nothing to lose
-        if holds := indexed(settings.sqlalchemy_url()):
+        if holds := count_indexed(settings.sqlalchemy_url()):
             raise SnapshotRefused(
                 f"Snapshot {found.id} has no documents and the catalog in use has {holds}. Next: `teal snapshots`, then "
                 f"`teal restore --snapshot ID` of an older one, or of this one if it is meant."
@@ -124,7 +124,7 @@ def _ready(beside: str, found: Manifest) -> None:
     if schema_revision(beside) is None:
         raise SnapshotRefused(f"The catalog of snapshot {found.id} has no schema: it is empty.")
     migrate(beside)
-    if (holds := indexed(beside)) != found.catalog.documents:
+    if (holds := count_indexed(beside)) != found.catalog.documents:
         raise SnapshotRefused(
             f"The catalog of snapshot {found.id} should hold {found.catalog.documents} documents and holds {holds}."
         )
@@ -140,7 +140,7 @@ def carry_over(running: str, restored: str, index: str) -> int | None:
         with suppress(CatalogUnavailable), running_catalog.read() as session:
             table = KeyRow.__table__
             rows = [dict(row) for row in session.execute(select(table)).mappings()]
-            names = sorted({index, *(one.name for one in index_outbox.registered(session))})
+            names = sorted({index, *(one.name for one in index_outbox.registered_indexes(session))})
             generation = index_state.generation(session)
             keys = rows
         with target.write() as session:

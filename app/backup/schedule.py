@@ -69,7 +69,7 @@ class BackupSchedule:
         if self._settings.backup_hours:
             self.keep_up()
         with self._catalog.read() as session:
-            proven = snapshot_checks.verified(session)
+            proven = snapshot_checks.last_passed(session)
         if proven:
             VERIFIED.set(max(proven.values()).timestamp())
 
@@ -90,7 +90,7 @@ class BackupSchedule:
         newest = known[0]
         AGE.set((datetime.now(UTC) - newest.finished_at).total_seconds())
         with self._catalog.read() as session:
-            proven = snapshot_checks.verified(session)
+            proven = snapshot_checks.last_passed(session)
         wanted = next_to_verify([one for one in known if one.id not in self._refused], proven, datetime.now(UTC))
         if wanted is None:
             return

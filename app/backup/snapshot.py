@@ -10,7 +10,7 @@ from typing import Final
 from app.backup import encryption, postgres
 from app.backup.adapters import open_store, search_copies
 from app.backup.clock import credible
-from app.backup.contents import indexed
+from app.backup.contents import count_indexed
 from app.backup.manifest import CatalogCopy, Manifest, new_id
 from app.backup.port import SnapshotStore
 from app.catalog import snapshot_checks, sqlite_copy
@@ -42,7 +42,7 @@ def take(settings: Settings) -> Manifest:
                 raise BackupFailed(
                     f"The search index is empty and the catalog has {catalog.documents} documents. Next: `teal rebuild`."
                 )
-            made = encryption.sealed(made, settings.backup_key)
+            made = encryption.with_seal(made, settings.backup_key)
             store.keep(made)
         except BaseException:
             _forget(settings, store, id)
@@ -67,7 +67,7 @@ def _refuse_another_key(settings: Settings, store: SnapshotStore) -> None:
 def _catalog(settings: Settings, folder: Path) -> CatalogCopy:
     url = settings.sqlalchemy_url()
     if settings.environment != "laptop" and settings.database_url is not None:
-        return CatalogCopy(kind="external", revision=schema_revision(url) or "", documents=indexed(url))
+        return CatalogCopy(kind="external", revision=schema_revision(url) or "", documents=count_indexed(url))
     if settings.database_url is not None:
         plain = folder / "catalog.dump"
         counted = postgres.dump(url, plain, _COUNT)
@@ -81,7 +81,7 @@ def _catalog(settings: Settings, folder: Path) -> CatalogCopy:
     plain = folder / "catalog.db"
     sqlite_copy.copy(settings.state_dir.resolve() / "catalog.db", plain, "sqlite3")
     copied = f"sqlite:///{plain}"
-    revision, counted = schema_revision(copied) or "", indexed(copied)
+    revision, counted = schema_revision(copied) or "", count_indexed(copied)
     for suffix in ("-wal", "-shm"):
         plain.with_name(plain.name + suffix).unlink(missing_ok=True)
     return CatalogCopy(
@@ -96,7 +96,7 @@ def _retire(settings: Settings, store: SnapshotStore) -> None:
         return
     known, catalog = credible(store.snapshots()), Catalog(settings.sqlalchemy_url())
     with catalog.read() as session:
-        proven = snapshot_checks.verified(session)
+        proven = snapshot_checks.last_passed(session)
     newest_proven = next((one.id for one in known if one.id in proven and one.catalog.documents), None)
     for old in known[settings.backup_keep :]:
         if old.id != newest_proven:
@@ -104,7 +104,7 @@ def _retire(settings: Settings, store: SnapshotStore) -> None:
                 search_copies(settings).remove(settings, old.id)
             store.remove(old.id)
             with catalog.write() as session:
-                snapshot_checks.forget(session, old.id)
+                snapshot_checks.forget_check(session, old.id)
     catalog.close()
     for id in store.cut_off(datetime.now(UTC) - timedelta(hours=CUT_OFF_HOURS)):
         store.remove(id)

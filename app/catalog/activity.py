@@ -14,7 +14,7 @@ from app.catalog.tables import DocumentRow, OutboxRow, SnapshotCheckRow, WorkerR
 from app.errors import CatalogUnavailable
 
 
-def seen(session: Session) -> dict[str, Any]:
+def work_seen(session: Session) -> dict[str, Any]:
     """JSON-ready. Ages are seconds; None where there is nothing."""
     moment = now()
 

@@ -119,7 +119,7 @@ def delete(session: Session, document_id: str, collections: tuple[str, ...] | No
     live = versions.newest(session, document_id)
     if row.status != "failed":
         live += [one for newer in [*live] for one in versions.waiting_for(session, newer)]
-    return versions.hide(session, DocumentRow.id.in_(live), *_within(collections))
+    return versions.hide_documents(session, DocumentRow.id.in_(live), *_within(collections))
 
 
 def delete_many(
@@ -137,7 +137,7 @@ def delete_many(
     if source is not None:
         conditions.append(DocumentRow.source == source)
     some = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None), *conditions).limit(limit)
-    return versions.hide(session, DocumentRow.id.in_(session.scalars(some).all()))
+    return versions.hide_documents(session, DocumentRow.id.in_(session.scalars(some).all()))
 
 
 def put(session: Session, document_id: str, submission: Submission, collections: tuple[str, ...] | None) -> AcceptedDocument:
@@ -153,7 +153,7 @@ def put(session: Session, document_id: str, submission: Submission, collections:
     accepted = accept(session, submission, key_id="", idempotency_key=None)
     if accepted.id == row.id:
         return _described_anew(session, row, submission, accepted)
-    versions.succeed(session, accepted.id, [one for one in versions.newest(session, document_id) if one != accepted.id])
+    versions.supersede(session, accepted.id, [one for one in versions.newest(session, document_id) if one != accepted.id])
     return accepted
 
 
@@ -217,7 +217,7 @@ def _within(collections: tuple[str, ...] | None) -> tuple[ColumnElement[bool], .
 def _not_yet(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those of these that are not indexed for everybody: one of two indexes in service has yet to take them over, or an older version is
     still shown."""
-    return index_outbox.awaited(session, document_ids) | versions.replacing(session, document_ids)
+    return index_outbox.waiting_for_serving_index(session, document_ids) | versions.replacing(session, document_ids)
 
 
 def _document(row: DocumentRow, awaited: Set[str]) -> Document:

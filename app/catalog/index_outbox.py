@@ -41,7 +41,7 @@ class RegisteredIndex:
     seeded: bool
 
 
-def register(session: Session, name: str, *, serving: bool, seeded: bool = False) -> RegisteredIndex:
+def register_index(session: Session, name: str, *, serving: bool, seeded: bool = False) -> RegisteredIndex:
     """Keep this index up from now on; one that is known already only begins to serve, never stops to. `seeded`: it is filled by other means."""
     index_state.bump(session)
     row = session.get(SearchIndexRow, name)
@@ -55,13 +55,13 @@ def register(session: Session, name: str, *, serving: bool, seeded: bool = False
     return RegisteredIndex(row.name, row.serving, row.seeded)
 
 
-def registered(session: Session) -> tuple[RegisteredIndex, ...]:
+def registered_indexes(session: Session) -> tuple[RegisteredIndex, ...]:
     """Every index that is kept up, oldest first."""
     rows = session.scalars(select(SearchIndexRow).order_by(SearchIndexRow.created_at, SearchIndexRow.name)).all()
     return tuple(RegisteredIndex(row.name, row.serving, row.seeded) for row in rows)
 
 
-def drop(session: Session, name: str) -> None:
+def unregister_index(session: Session, name: str) -> None:
     """Keep this index up no longer, and forget what it is owed."""
     index_state.bump(session)
     session.execute(delete(SearchIndexRow).where(SearchIndexRow.name == name))
@@ -72,10 +72,10 @@ def owe_others(session: Session, name: str, document_ids: Sequence[str]) -> None
     """Owe documents that `name` has just taken over, or removed, to every other index. The generation was raised in this transaction."""
     others = session.scalars(select(SearchIndexRow.name).where(SearchIndexRow.name != name)).all()
     for other in others:
-        owe(session, other, document_ids)
+        add_entries(session, other, document_ids)
 
 
-def owe(session: Session, name: str, document_ids: Iterable[str]) -> None:
+def add_entries(session: Session, name: str, document_ids: Iterable[str]) -> None:
     """Owe documents to one index; what was owed already is owed anew."""
     wanted = sorted(set(document_ids))
     if not wanted:
@@ -85,7 +85,7 @@ def owe(session: Session, name: str, document_ids: Iterable[str]) -> None:
     session.execute(insert(OutboxRow), rows)
 
 
-def seed(session: Session, name: str, *, after: str | None, limit: int) -> list[str]:
+def add_all_indexed(session: Session, name: str, *, after: str | None, limit: int) -> list[str]:
     """Owe the next `limit` indexed documents in order of id; at the end of them the index is marked seeded. Returns their ids.
     Those still in work are owed when they are finished."""
     query = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed")
@@ -93,13 +93,13 @@ def seed(session: Session, name: str, *, after: str | None, limit: int) -> list[
         query = query.where(DocumentRow.id > after)
     ids = list(session.scalars(query.order_by(DocumentRow.id).limit(limit)))
     index_state.bump(session)
-    owe(session, name, ids)
+    add_entries(session, name, ids)
     if len(ids) < limit:
         session.execute(update(SearchIndexRow).where(SearchIndexRow.name == name).values(seeded=True))
     return ids
 
 
-def take(session: Session, name: str, *, limit: int, attempts: int) -> list[OutboxEntry]:
+def next_entries(session: Session, name: str, *, limit: int, attempts: int) -> list[OutboxEntry]:
     """The next documents to take over: those that never failed first, oldest first; one that failed `attempts` times is left."""
     query = (
         select(OutboxRow)
@@ -110,7 +110,7 @@ def take(session: Session, name: str, *, limit: int, attempts: int) -> list[Outb
     return [OutboxEntry(row.document_id, row.stamp, row.attempts) for row in session.scalars(query)]
 
 
-def settle(session: Session, name: str, dues: Sequence[OutboxEntry]) -> None:
+def remove_entries(session: Session, name: str, dues: Sequence[OutboxEntry]) -> None:
     """These are taken over; one that was owed again meanwhile stays."""
     for due in dues:
         session.execute(delete(OutboxRow).where(*_same(name, due)))
@@ -122,24 +122,24 @@ def defer(session: Session, name: str, due: OutboxEntry, error: str | None = Non
     session.execute(update(OutboxRow).where(*_same(name, due)).values(values))
 
 
-def owed(session: Session, name: str, document_ids: Sequence[str]) -> set[str]:
+def entries_among(session: Session, name: str, document_ids: Sequence[str]) -> set[str]:
     """Those of these documents that the index is owed."""
     query = select(OutboxRow.document_id).where(OutboxRow.index_name == name, OutboxRow.document_id.in_(document_ids))
     return set(session.scalars(query)) if document_ids else set()
 
 
-def left(session: Session, name: str) -> int:
+def entries_left(session: Session, name: str) -> int:
     """How many documents the index is owed."""
     return session.scalar(select(func.count()).where(OutboxRow.index_name == name)) or 0
 
 
-def failed(session: Session, name: str, attempts: int) -> list[tuple[str, str]]:
+def failed_entries(session: Session, name: str, attempts: int) -> list[tuple[str, str]]:
     """(document id, reason) of those that failed too often to be tried again."""
     query = select(OutboxRow.document_id, OutboxRow.error).where(OutboxRow.index_name == name, OutboxRow.attempts >= attempts)
     return [(document_id, error or "") for document_id, error in session.execute(query)]
 
 
-def awaited(session: Session, document_ids: Sequence[str]) -> set[str]:
+def waiting_for_serving_index(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those of these documents that an index in service has yet to take over: some users would not find them. One that was owed
     AWAITED_SECONDS ago is not waited for any more: no consumer runs for that index, which has an alert of its own."""
     oldest = oldest_id(now() - timedelta(seconds=AWAITED_SECONDS))
@@ -160,8 +160,8 @@ def hand_over(session: Session, source: str, target: str) -> None:
     """What `source` is owed is owed to `target`, and `source` is no longer kept up: it was put in the place of `target`."""
     index_state.bump(session)
     ids = list(session.scalars(select(OutboxRow.document_id).where(OutboxRow.index_name == source)))
-    owe(session, target, ids)
-    drop(session, source)
+    add_entries(session, target, ids)
+    unregister_index(session, source)
 
 
 def _same(name: str, due: OutboxEntry) -> tuple[ColumnElement[bool], ...]:

@@ -114,7 +114,7 @@ def verify(session: Session, presented: str) -> Principal:
     row = session.get(KeyRow, match[1]) if match else None
     expected = row.secret_sha256 if row else _NOBODY
     right = hmac.compare_digest(_hash(match[2] if match else presented), expected)
-    if row is None or not right or not usable(row):
+    if row is None or not right or not is_usable(row):
         raise Unauthenticated("The key is unknown, revoked or expired.")
     return principal(row)
 
@@ -133,7 +133,7 @@ def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datet
     key that has ended or was replaced already: a second new key would leave the first one unused and valid.
     """
     row = _row(session, key_id, alone=True)
-    if not usable(row):
+    if not is_usable(row):
         raise InvalidRequest(f"The key {row.id} has ended.", action="`teal keys create` makes a new one.")
     if row.replaced_by is not None:
         raise InvalidRequest(f"The key {row.id} was replaced by {row.replaced_by} already; rotate that one.")
@@ -162,7 +162,7 @@ def list_keys(session: Session) -> list[KeyInfo]:
     return [_info(row) for row in session.scalars(select(KeyRow).order_by(KeyRow.created_at, KeyRow.id))]
 
 
-def usable(row: KeyRow) -> bool:
+def is_usable(row: KeyRow) -> bool:
     """True while the key is neither revoked nor expired."""
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > now())
 

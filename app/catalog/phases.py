@@ -43,7 +43,7 @@ def require_expanding() -> None:
             expanding.check(script.revision, script.module.upgrade)
 
 
-def pending(known: Sequence[Revision], at: str | None) -> tuple[Revision, ...]:
+def pending_revisions(known: Sequence[Revision], at: str | None) -> tuple[Revision, ...]:
     """Revisions after `at`; none when the database is ahead of this code."""
     ids = [revision.id for revision in known]
     if at is None:
@@ -59,7 +59,7 @@ def expandable(known: Sequence[Revision], at: str | None, *, oldest: str | None 
     """
     if at is None:
         return known[-1].id
-    waiting = pending(known, at)
+    waiting = pending_revisions(known, at)
     first = next((n for n, revision in enumerate(waiting) if revision.phase == "contract"), len(waiting))
     behind = [
         revision.id for revision in waiting[first:] if revision.phase == "expand" or revision.id == (oldest or OLDEST_REVISION)
@@ -83,7 +83,7 @@ def take_back(url: str, at: str | None, to: str) -> str:
     known = revisions()
     if at not in [one.id for one in known] or to not in [one.id for one in known]:
         raise MigrationRefused(f"The schema is at {at}; this code cannot take it back to {to}.")
-    between = [one for one in pending(known, to) if one not in pending(known, at)]
+    between = [one for one in pending_revisions(known, to) if one not in pending_revisions(known, at)]
     if contracted := [one.id for one in between if one.phase == "contract"]:
         raise MigrationRefused(f"Revision {contracted[0]} contracted the schema: only a snapshot brings back what it took.")
     return migrate(url, to=to, back=True) if between else to

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app.catalog.keys import Principal, principal, usable
+from app.catalog.keys import Principal, is_usable, principal
 from app.catalog.tables import KeyRow, SessionRow, now
 from app.errors import Unauthenticated
 
@@ -32,7 +32,7 @@ def session_principal(session: Session, token: str) -> Principal:
     """Who is signed in; raises `Unauthenticated` when the session ended or its key was revoked."""
     row = session.get(SessionRow, _hash(token))
     key = session.get(KeyRow, row.key_id) if row else None
-    if row is None or key is None or row.expires_at <= now() or not usable(key):
+    if row is None or key is None or row.expires_at <= now() or not is_usable(key):
         raise Unauthenticated("The session has ended. Sign in again.")
     return principal(key)
 

@@ -10,19 +10,19 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import SnapshotCheckRow, now
 
 
-def passed(session: Session, snapshot_id: str, sampled: int) -> datetime:
+def record_passed(session: Session, snapshot_id: str, sampled: int) -> datetime:
     """Note that this snapshot was restored for a test now and answered; returns the moment."""
-    forget(session, snapshot_id)
+    forget_check(session, snapshot_id)
     moment = now()
     session.add(SnapshotCheckRow(snapshot_id=snapshot_id, verified_at=moment, sampled=sampled))
     return moment
 
 
-def forget(session: Session, snapshot_id: str) -> None:
+def forget_check(session: Session, snapshot_id: str) -> None:
     """The snapshot failed its test, or is gone."""
     session.execute(delete(SnapshotCheckRow).where(SnapshotCheckRow.snapshot_id == snapshot_id))
 
 
-def verified(session: Session) -> dict[str, datetime]:
+def last_passed(session: Session) -> dict[str, datetime]:
     """Snapshot id to the moment of its last passed test."""
     return dict(session.execute(select(SnapshotCheckRow.snapshot_id, SnapshotCheckRow.verified_at)).tuples().all())

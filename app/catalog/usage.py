@@ -24,7 +24,7 @@ def reserve(session: Session, key_id: str, what: Counted, day: date, *, count: i
     return granted
 
 
-def used(session: Session, day: date) -> dict[str, dict[Counted, int]]:
+def used_on_day(session: Session, day: date) -> dict[str, dict[Counted, int]]:
     """What was counted on this day, by key id."""
     rows = session.scalars(select(KeyUsageRow).where(KeyUsageRow.day == day))
     return {row.key_id: {"requests": row.requests, "questions": row.questions} for row in rows}

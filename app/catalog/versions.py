@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, TextClause, bindparam, func, or_, select, 
 from sqlalchemy.orm import Session
 
 from app.catalog import index_outbox, index_state
-from app.catalog.tables import ORIGIN_START, DocumentRow, now
+from app.catalog.tables import AHEAD, ORIGIN_START, DocumentRow, now
 
 _ORIGIN_START_CHARACTERS: Final = 200  # as in ORIGIN_START
 _LONGEST_CHAIN: Final = 10_000  # versions of one document that an old id is followed through, one look-up each
@@ -48,10 +48,10 @@ def take_place(session: Session, document_id: str, collection: str, of: str) -> 
             DocumentRow.id != document_id,
         )
     ).all()
-    succeed(session, document_id, others)
+    supersede(session, document_id, others)
 
 
-def succeed(session: Session, document_id: str, others: Collection[str]) -> None:
+def supersede(session: Session, document_id: str, others: Collection[str]) -> None:
     """These documents make way for `document_id`, which itself makes way for none of them any more."""
     if not others:
         return
@@ -77,13 +77,13 @@ def make_way(session: Session, document_ids: Collection[str]) -> list[str]:
             )
         )
     )
-    ready -= index_outbox.awaited(session, sorted(ready))
+    ready -= index_outbox.waiting_for_serving_index(session, sorted(ready))
     if not ready:
         return []
-    return hide(session, _WAITING, DocumentRow.replaced_by.in_(ready))
+    return hide_documents(session, _WAITING, DocumentRow.replaced_by.in_(ready))
 
 
-def hide(session: Session, *conditions: ColumnElement[bool] | TextClause) -> list[str]:
+def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClause) -> list[str]:
     """Mark as deleted what is live and fits; passages and bodies are removed by the worker. Returns the ids."""
     moment = now()
     gone = session.scalars(
@@ -140,8 +140,12 @@ def waiting_for(session: Session, document_id: str) -> list[str]:
 
 def replacing(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those of these documents whose older version may still be shown somewhere: they are not indexed for everybody yet."""
+    present = now()
     query = select(DocumentRow.replaced_by).where(
         DocumentRow.replaced_by.in_(document_ids),
-        or_(DocumentRow.deleted_at.is_(None), DocumentRow.deleted_at > now() - timedelta(seconds=_SHOWN_SECONDS)),
+        or_(
+            DocumentRow.deleted_at.is_(None),
+            DocumentRow.deleted_at.between(present - timedelta(seconds=_SHOWN_SECONDS), present + AHEAD),
+        ),
     )
     return {one for one in session.scalars(query) if one is not None} if document_ids else set()

@@ -36,7 +36,7 @@ class Visibility:
     complete: bool
 
 
-def look(session: Session, index: str) -> Visibility:
+def read_visibility(session: Session, index: str) -> Visibility:
     """The generation of this index, and the deleted documents of which it may still hold passages: those that are not purged, or were purged
     less than LATE_WRITE_SECONDS ago. While the outbox still owes this index something, the list is not complete."""
     generation, owed = session.execute(_STATE, {"index": index}).one()
@@ -45,7 +45,7 @@ def look(session: Session, index: str) -> Visibility:
     return Visibility(generation or 0, frozenset(gone), not owed and len(gone) <= MOST_REMEMBERED)
 
 
-def deleted(session: Session, document_ids: Collection[str]) -> set[str]:
+def deleted_among(session: Session, document_ids: Collection[str]) -> set[str]:
     """Those of these documents that were deleted."""
     query = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), DocumentRow.deleted_at.is_not(None))
     return set(session.scalars(query)) if document_ids else set()

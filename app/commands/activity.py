@@ -22,7 +22,7 @@ def activity(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     catalog = Catalog(settings.sqlalchemy_url())
     try:
         with catalog.read() as session:
-            yield {"kind": "catalog", **read.seen(session)}
+            yield {"kind": "catalog", **read.work_seen(session)}
         try:
             yield {"kind": "write", "ok": True, "seconds": read.try_write(catalog)}
         except TealError as error:

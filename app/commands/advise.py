@@ -28,7 +28,7 @@ def advise(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 def _search(settings: Settings) -> Iterator[JsonLine]:
     from app.statistics import advice, elasticsearch
 
-    engine = elasticsearch.collect(settings)
+    engine = elasticsearch.collect_elasticsearch(settings)
     found = [asdict(one) for one in advice.elasticsearch(engine)]
     yield from found
     index = f"index {engine.index.name}" if engine.index else "no index"
@@ -41,7 +41,7 @@ def _database(settings: Settings) -> Iterator[JsonLine]:
 
     catalog = Catalog(settings.sqlalchemy_url())
     with catalog.read() as session:
-        database = postgres.collect(session.connection())
+        database = postgres.collect_postgres(session.connection())
     catalog.close()
     found = [asdict(one) for one in advice.postgres(database)]
     yield from found

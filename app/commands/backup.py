@@ -40,7 +40,7 @@ def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
     proven: dict[str, datetime] | None = None
     with suppress(CatalogUnavailable), Catalog(settings.sqlalchemy_url()).read() as session:
-        proven = snapshot_checks.verified(session)
+        proven = snapshot_checks.last_passed(session)
     kept = open_store(settings).kept()
     for one in kept.snapshots:
         yield {**_line(one, (proven or {}).get(one.id)), "verified_known": proven is not None, "from_the_future": is_ahead(one)}
@@ -53,13 +53,13 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine
     from dataclasses import asdict
 
     from app.backup import check
-    from app.backup.adapters import choose
+    from app.backup.adapters import choose_snapshot
 
     source = _source(settings, options)
-    found = choose(source.store, id=options.snapshot, at=None)
+    found = choose_snapshot(source.store, id=options.snapshot, at=None)
     oldest = options.max_age_hours or LATE_SHARE * settings.backup_hours
     if options.snapshot is None and oldest:
-        check.recent(found, oldest)
+        check.require_recent(found, oldest)
     done = check.verify(settings, found, source)
     noted = "" if done.noted else f"; {LOST}"
     yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found{noted}"}
@@ -89,9 +89,9 @@ def restore_catalog(settings: Settings, options: argparse.Namespace) -> Iterator
 
 
 def _chosen(settings: Settings, options: argparse.Namespace) -> Manifest:
-    from app.backup.adapters import choose
+    from app.backup.adapters import choose_snapshot
 
-    return choose(_source(settings, options).store, id=options.snapshot, at=options.at)
+    return choose_snapshot(_source(settings, options).store, id=options.snapshot, at=options.at)
 
 
 def _source(settings: Settings, options: argparse.Namespace) -> SnapshotSource:

@@ -29,7 +29,7 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
     from app.models.embed import open_embedder, stamp
     from app.text.apart import READERS
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.ensure(stamp(named))
         seed(catalog, options.name)
         embedder = open_embedder(named)
@@ -38,8 +38,8 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
         )
         with catalog.read() as session:
             left, failed = (
-                index_outbox.left(session, options.name),
-                index_outbox.failed(session, options.name, named.ingest_attempts),
+                index_outbox.entries_left(session, options.name),
+                index_outbox.failed_entries(session, options.name, named.ingest_attempts),
             )
         yield {"index": options.name, "done": done.done, "left": left - len(failed), "failed": len(failed),
                "detail": f"{left - len(failed)} documents left" + _said(failed)}  # fmt: skip
@@ -52,11 +52,11 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Js
     from app.indexing import spot_check
     from app.indexing.reconcile import reconcile
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.refresh()
         found = reconcile(catalog, writer, options.name)
         with catalog.read() as session:
-            failed = index_outbox.failed(session, options.name, named.ingest_attempts)
+            failed = index_outbox.failed_entries(session, options.name, named.ingest_attempts)
         if found.missing or found.extra or failed:
             raise IndexIncomplete(
                 f"The index {options.name} differs from the catalog: of {found.documents} documents {found.missing} are missing, "
@@ -64,12 +64,12 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Js
             )
         questions = list(spot_check.questions(catalog))
         with catalog.read() as session:  # what was finished since the index was filled is owed to it and not lost
-            owed = index_outbox.owed(session, options.name, [document_id for document_id, _ in questions])
+            owed = index_outbox.entries_among(session, options.name, [document_id for document_id, _ in questions])
         questions = [one for one in questions if one[0] not in owed]
-        seen = spot_check.found(named, questions, with_meaning=True)
+        seen = spot_check.count_found(named, questions, with_meaning=True)
         wanted = len(questions)
         if options.against is not None:
-            wanted = spot_check.found(with_index(settings, options.against), questions, with_meaning=False)
+            wanted = spot_check.count_found(with_index(settings, options.against), questions, with_meaning=False)
     if seen < spot_check.FOUND_SHARE * wanted:
         raise IndexIncomplete(
             f"Of {len(questions)} documents the index {options.name} found {seen} by words of their own, not {wanted}."
@@ -85,9 +85,9 @@ def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Json
 
     if options.name == settings.index:
         raise InvalidRequest(f"The index {options.name} is the one that this release reads.")
-    with opened(settings, options.name) as (_, catalog, writer):
+    with open_index(settings, options.name) as (_, catalog, writer):
         with catalog.write() as session:
-            index_outbox.drop(session, options.name)
+            index_outbox.unregister_index(session, options.name)
         yield {"index": options.name, "dropped": writer.drop()}
 
 
@@ -97,7 +97,7 @@ def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Json
     from app.search.engines import engine
     from app.search.port import kept_name
 
-    with opened(settings, options.name) as (named, catalog, writer):
+    with open_index(settings, options.name) as (named, catalog, writer):
         writer.refresh()
         writer.close()
         kept = engine(settings).swap(settings, named)
@@ -118,11 +118,11 @@ def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator
     from app.indexing.reconcile import reconcile
 
     name = options.name or settings.index
-    with opened(settings, name) as (_, catalog, writer):
+    with open_index(settings, name) as (_, catalog, writer):
         writer.refresh()
         found = reconcile(catalog, writer, name)
         with catalog.read() as session:
-            left = index_outbox.left(session, name)
+            left = index_outbox.entries_left(session, name)
     yield {
         "index": name,
         **asdict(found),
@@ -139,7 +139,10 @@ def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     from app.catalog.engine import Catalog
 
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        lines = [{**asdict(one), "left": index_outbox.left(session, one.name)} for one in index_outbox.registered(session)]
+        lines = [
+            {**asdict(one), "left": index_outbox.entries_left(session, one.name)}
+            for one in index_outbox.registered_indexes(session)
+        ]
     yield from lines
 
 
@@ -170,7 +173,7 @@ def with_index(settings: Settings, name: str) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
+def open_index(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
     """Settings that name this index, the catalog, and the index's writer."""
     from app.catalog.engine import Catalog
     from app.search.engines import open_writer
@@ -189,11 +192,11 @@ def seed(catalog: Catalog, name: str) -> None:
     from app.catalog import index_outbox
 
     with catalog.write() as session:
-        seeded = index_outbox.register(session, name, serving=False).seeded
+        seeded = index_outbox.register_index(session, name, serving=False).seeded
     after: str | None = None
     while not seeded:
         with catalog.write() as session:
-            ids = index_outbox.seed(session, name, after=after, limit=PAGE)
+            ids = index_outbox.add_all_indexed(session, name, after=after, limit=PAGE)
         seeded, after = len(ids) < PAGE, ids[-1] if ids else None
 
 

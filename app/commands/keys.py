@@ -55,7 +55,7 @@ def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
     moment = datetime.now(UTC)
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        used = usage.used(session, moment.date())
+        used = usage.used_on_day(session, moment.date())
         lines = [
             _line(info) | {"used_today": used.get(info.id, {}), "ends_soon": info.ends_soon(moment)}
             for info in keys.list_keys(session)

@@ -46,7 +46,7 @@ def schema(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     known = phases.revisions()
     phases.require_expanding()  # a version is asked this when it is built: one that lies about its revisions is none
     at = _revision(settings)
-    waiting = phases.pending(known, at)
+    waiting = phases.pending_revisions(known, at)
     yield {
         "revision": at,
         "min": phases.OLDEST_REVISION,
@@ -68,9 +68,9 @@ def _revision(settings: Settings) -> str | None:
 
 def jobs_left(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """How many jobs of a release nobody has finished."""
-    from app.ingestion.job_transfer import left
+    from app.ingestion.job_transfer import unfinished_jobs
 
-    yield {"left": left(settings, options.release)}
+    yield {"left": unfinished_jobs(settings, options.release)}
 
 
 def jobs_transfer(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:

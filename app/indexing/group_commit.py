@@ -22,7 +22,7 @@ from app.catalog import index_outbox, index_state, ingestion_queries, versions
 from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job, Progress
 from app.errors import Unavailable
-from app.observability.tracing import here, span
+from app.observability.tracing import current_span_context, span
 from app.search.port import Passage, SearchWriter
 
 TICK_SECONDS: Final = 0.2  # a person does not notice; a refresh of a few ms stays below 5 % of the time
@@ -44,7 +44,7 @@ class _Write:
     passages: Sequence[Passage]
     keep_below: int | None
     after: Future[bool] | None
-    origin: SpanContext = field(default_factory=here)  # the document's span: many are written by one call
+    origin: SpanContext = field(default_factory=current_span_context)  # the document's span: many are written by one call
     outcome: Future[bool] = field(default_factory=Future)
 
 

@@ -53,7 +53,7 @@ class OutboxConsumer:
     def consume(self, limit: int = PAGE) -> TakeoverResult:
         """Take over up to `limit` documents and make them visible together. Raises `Unavailable`; then nothing is settled."""
         with self._catalog.read() as session:
-            dues = index_outbox.take(session, self._index, limit=limit, attempts=self._shape.attempts)
+            dues = index_outbox.next_entries(session, self._index, limit=limit, attempts=self._shape.attempts)
         if not dues:
             return TakeoverResult()
         settled, deferred, failed = list[OutboxEntry](), list[OutboxEntry](), list[tuple[OutboxEntry, str]]()
@@ -70,7 +70,7 @@ class OutboxConsumer:
         with self._catalog.write() as session:
             if settled:
                 index_state.bump(session)
-            index_outbox.settle(session, self._index, settled)
+            index_outbox.remove_entries(session, self._index, settled)
             for due in deferred:
                 index_outbox.defer(session, self._index, due)
             for due, reason in failed:
@@ -89,7 +89,7 @@ class OutboxConsumer:
             try:
                 taken = self.consume()
                 with self._catalog.read() as session:
-                    LEFT.set(index_outbox.left(session, self._index))
+                    LEFT.set(index_outbox.entries_left(session, self._index))
                 pause = FIRST_PAUSE_SECONDS
                 if taken.done + taken.failed == 0:
                     stop.wait(POLL_SECONDS)
@@ -111,7 +111,7 @@ class OutboxConsumer:
     def _take_over(self, due: OutboxEntry) -> bool:
         """Make the index hold what the catalog says of the document; False while it is in work, for then it will be owed again."""
         with self._catalog.read() as session:
-            task = ingestion_queries.indexed(session, due.document_id)
+            task = ingestion_queries.indexed_task(session, due.document_id)
             busy = task is None and ingestion_queries.in_work(session, due.document_id)
         if busy:
             return False

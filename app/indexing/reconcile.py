@@ -61,6 +61,6 @@ def _owe(catalog: Catalog, index: str, document_ids: list[str]) -> int:
         return 0
     with catalog.write() as session:
         index_state.bump(session)
-        new = set(document_ids) - index_outbox.owed(session, index, document_ids)
-        index_outbox.owe(session, index, new)
+        new = set(document_ids) - index_outbox.entries_among(session, index, document_ids)
+        index_outbox.add_entries(session, index, new)
     return len(new)

@@ -29,7 +29,7 @@ def questions(catalog: Catalog, before: datetime | None = None) -> Iterator[tupl
         ids = ingestion_queries.spread(session, SAMPLES, before)
     for document_id in ids:
         with catalog.read() as session:
-            task = ingestion_queries.indexed(session, document_id)
+            task = ingestion_queries.indexed_task(session, document_id)
         if task is None:
             continue
         try:
@@ -40,7 +40,7 @@ def questions(catalog: Catalog, before: datetime | None = None) -> Iterator[tupl
         yield document_id, " ".join(words[first : first + _WORDS])
 
 
-def found(settings: Settings, asked: list[tuple[str, str]], *, with_meaning: bool) -> int:
+def count_found(settings: Settings, asked: list[tuple[str, str]], *, with_meaning: bool) -> int:
     """How many of these documents are among the first hits for their words. Without meaning, another model's index can be asked too."""
     return asyncio.run(_found(settings, asked, with_meaning=with_meaning))
 

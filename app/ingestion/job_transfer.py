@@ -18,7 +18,7 @@ from app.settings import Settings
 _ROUNDS: Final = 5  # an app of the leaving release may still have enqueued while a round ran
 
 
-def left(settings: Settings, release_id: str) -> int:
+def unfinished_jobs(settings: Settings, release_id: str) -> int:
     """Jobs of the release that nobody finished."""
     jobs = Jobs(settings)
     try:

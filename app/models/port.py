@@ -38,13 +38,13 @@ class Embedder(Protocol):
 
 
 class CrossEncoder(Protocol):
-    """Reads a question and a text together. Thread-safe and blocking: call it in a thread. `digest`: the SHA-256 of the model's file."""
+    """Tells whether a text answers a question. Thread-safe; loads its files at the first call. `digest`: the SHA-256 of its weights.
+    Raises `app.errors.ModelUnavailable` when they are missing or damaged."""
 
     digest: str
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One raw logit for each text. Raises `app.errors.ModelUnavailable` when the model cannot be used."""
-        ...
+        """One logit for each text: above 0 it rather answers the question, below it rather does not."""
 
 
 class Generator(Protocol):

@@ -33,7 +33,7 @@ def add(name: str, seconds: float) -> None:
 
 
 @contextmanager
-def part(name: str) -> Iterator[None]:
+def time_part(name: str) -> Iterator[None]:
     """Adds the block's time to a part."""
     began = time.perf_counter()
     try:

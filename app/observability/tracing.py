@@ -105,14 +105,14 @@ def span(name: str, attributes: Mapping[str, str | int] | None = None, links: Se
         yield begun
 
 
-def here() -> SpanContext:
+def current_span_context() -> SpanContext:
     """The context of the span that is open now, for links to it."""
     return trace.get_current_span().get_span_context()
 
 
-def carried() -> Context | None:
+def context_to_store() -> Context | None:
     """The trace context to store with a job, so that its worker continues this trace; None when nothing is traced here."""
-    return get_current() if here().is_valid else None
+    return get_current() if current_span_context().is_valid else None
 
 
 class ModelCall:

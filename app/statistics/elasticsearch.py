@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
-from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.connection import client_options, map_client_errors
 from app.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0  # nodes that are busy answer late, and nobody waits for this
@@ -59,10 +59,10 @@ class ElasticsearchStatistics:
     index: SearchIndex | None
 
 
-def collect(settings: Settings) -> ElasticsearchStatistics:
+def collect_elasticsearch(settings: Settings) -> ElasticsearchStatistics:
     """All of it, as of now. Raises `SearchUnavailable`."""
     with (
-        mapped(settings.elasticsearch_url, settings.index),
+        map_client_errors(settings.elasticsearch_url, settings.index),
         Elasticsearch(**client_options(settings, timeout_seconds=TIMEOUT_SECONDS)) as client,
     ):
         health = client.cluster.health()
@@ -75,12 +75,12 @@ def collect(settings: Settings) -> ElasticsearchStatistics:
         status=str(health["status"]),
         data_nodes=int(health["number_of_data_nodes"]),
         unassigned_shards=int(health["unassigned_shards"]),
-        nodes=tuple(node(one) for one in nodes["nodes"].values()),
-        index=next((index(name, stats[name], one) for name, one in found.items() if name in stats), None),
+        nodes=tuple(node_statistics(one) for one in nodes["nodes"].values()),
+        index=next((index_statistics(name, stats[name], one) for name, one in found.items() if name in stats), None),
     )
 
 
-def node(one: Mapping[str, Any]) -> NodeStatistics:
+def node_statistics(one: Mapping[str, Any]) -> NodeStatistics:
     """From one node of the answer of `GET _nodes/stats`."""
     memory = one["jvm"]["mem"]
     disk = one["fs"]["total"]
@@ -95,7 +95,7 @@ def node(one: Mapping[str, Any]) -> NodeStatistics:
     )
 
 
-def index(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
+def index_statistics(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
     """From one index of `GET alias/_stats` and of `GET alias/_settings?flat_settings&include_defaults`."""
     own, all_ = stats["primaries"], stats["total"]
     given = {**described.get("defaults", {}), **described["settings"]}

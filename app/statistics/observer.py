@@ -59,11 +59,11 @@ class Observer(threading.Thread):
     def _elasticsearch(self) -> None:
         from app.statistics import elasticsearch  # only where it runs: its client is not loaded beside another engine's
 
-        self._exposed.search(elasticsearch.collect(self._settings))
+        self._exposed.search(elasticsearch.collect_elasticsearch(self._settings))
 
     def _postgres(self) -> None:
         with self._engine.connect() as connection:
-            self._exposed.postgres(postgres.collect(connection))
+            self._exposed.postgres(postgres.collect_postgres(connection))
 
     def _redis(self, url: str) -> None:
         with Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS) as client:

@@ -80,7 +80,7 @@ _INDEXES: Final = text("""
     FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) ORDER BY 1""")
 
 
-def collect(connection: Connection) -> PostgresStatistics:
+def collect_postgres(connection: Connection) -> PostgresStatistics:
     """All of it, as of now."""
     database = connection.execute(_DATABASE).one()
     sessions = connection.execute(_SESSIONS, {"slow": SLOW_SECONDS}).one()

@@ -46,14 +46,14 @@ STOP_WORDS: Final = frozenset(
 _local = threading.local()
 
 
-def storable(text: str) -> str:
+def storable_text(text: str) -> str:
     """The same text in characters every engine can store: no lone surrogates (JSON may carry them), no NUL."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def stems(text: str) -> list[str]:
     """Every term to index for a text, in order."""
-    return [term for _, _, term in _terms(storable(text), indexing=True)]
+    return [term for _, _, term in _terms(storable_text(text), indexing=True)]
 
 
 def query_words(text: str) -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def query_words(text: str) -> list[tuple[str, str]]:
 
     An engine that stems by itself takes the words: Porter's stem of a stem can be another one ("lighthouse", "lighthous", "lighthou").
     """
-    text = storable(text)
+    text = storable_text(text)
     words = [(text[start:end], term) for start, end, term in _terms(text, indexing=False)]
     telling = [pair for pair in words if pair[0].lower() not in STOP_WORDS]
     return (telling or words)[:MAX_QUERY_WORDS]
@@ -87,7 +87,7 @@ def runs(compound: str) -> Iterator[tuple[str, bool]]:
 
 def highlight(text: str, wanted: Collection[str]) -> str:
     """`text` as HTML: words with a wanted term in <mark>, everything else escaped."""
-    text, done, parts = storable(text), 0, list[str]()
+    text, done, parts = storable_text(text), 0, list[str]()
     for start, end, term in sorted(_terms(text, indexing=False)):
         if term in wanted and end > done:
             start = max(start, done)

@@ -91,7 +91,7 @@ def _limited(request: dict[str, Any], body: bytes) -> bytes:
 
 def _answer(request: dict[str, Any], body: bytes) -> dict[str, Any]:
     from app.errors import DocumentRejected
-    from app.text.chunk import cut
+    from app.text.chunk import cut_into_passages
     from app.text.document import ChunkLimits
     from app.text.parse import parse
 
@@ -99,7 +99,7 @@ def _answer(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         parsed = parse(body, request["media_type"], request["filename"])
         if request["cutting"] is None:
             return asdict(parsed)
-        return asdict(cut(parsed, ChunkLimits(*request["cutting"])))
+        return asdict(cut_into_passages(parsed, ChunkLimits(*request["cutting"])))
     except DocumentRejected as rejection:
         return {"rejected": rejection.detail}
     except MemoryError:

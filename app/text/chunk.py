@@ -41,7 +41,7 @@ def count_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
-def cut(parsed: ParsedDocument, cutting: ChunkLimits) -> CutDocument:
+def cut_into_passages(parsed: ParsedDocument, cutting: ChunkLimits) -> CutDocument:
     """A file that was read, as passages."""
     chunks = chunk(parsed.text, target_tokens=cutting.target_tokens, overlap_tokens=cutting.overlap_tokens, pages=parsed.pages)
     return CutDocument(parsed.title, tuple(chunks), parsed.warnings)

@@ -25,7 +25,7 @@ _CYRILLIC: Final = ("cp1251", "koi8-r", "cp866", "iso8859-5")
 _DOUBLE_BYTE: Final = ("euc_jp", "shift_jis", "euc_kr", "gb2312", "big5", "gb18030")
 
 
-def decoded(body: bytes, filename: str | None) -> str:
+def decode_text(body: bytes, filename: str | None) -> str:
     """The text. Raises `DocumentRejected` when no encoding is likely enough."""
     for bom, encoding in _BOMS:
         if body.startswith(bom):

@@ -74,6 +74,6 @@ def _suffix(filename: str | None) -> str:
     return (filename or "").rpartition(".")[2].lower() if "." in (filename or "") else ""
 
 
-def known(media_type: str) -> bool:
+def is_readable(media_type: str) -> bool:
     """Whether a document of this type can be read."""
     return media_type in BY_MEDIA_TYPE

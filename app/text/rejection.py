@@ -10,6 +10,6 @@ def called(filename: str | None) -> str:
     return f"The file {filename[:100]!r}" if filename else "The document"
 
 
-def broken(filename: str | None, why: object) -> DocumentRejected:
+def broken_file(filename: str | None, why: object) -> DocumentRejected:
     """The rejection of a damaged file; `why` is the reader's own word, shortened."""
     return DocumentRejected(f"{called(filename)} is broken: {str(why)[:300] or type(why).__name__}.")

@@ -9,7 +9,7 @@ from pulumi_aws import Provider, get_caller_identity, iam
 
 from contract import names
 from infra.config import examples
-from infra.config.read import Config, refused
+from infra.config.read import Config, settings_error
 from infra.config.rules import UP, Refusal, role_name
 from infra.delivery import github_roles
 from infra.delivery.github_roles import GithubRoles, GithubRolesArgs, Kind
@@ -121,7 +121,7 @@ def check_deployer(config: Config, account_id: str, deployer: str) -> None:
     """Raises ConfigError when `deployer` could not reach the cluster that it is about to make, or an example that the committed file
     came with is left in it. GitHub's preview role only looks, through an entry of its own.
     """
-    found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.refusals(config.document()))
+    found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.leftover_examples(config.document()))
     if deployer not in {*admins(config, account_id).values(), github_role(config, account_id, "preview")}:
         problem = f"{deployer} runs this program and is not listed, so it could not reach the cluster"
         fix = (
@@ -131,4 +131,4 @@ def check_deployer(config: Config, account_id: str, deployer: str) -> None:
         )
         found.append(Refusal("cluster.admin_role_arns", problem, fix))
     if found:
-        raise refused(found, f"Pulumi.{config.stack}.yaml")
+        raise settings_error(found, f"Pulumi.{config.stack}.yaml")

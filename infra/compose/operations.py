@@ -39,7 +39,7 @@ class Operations:
 def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) -> Operations:
     """Make them. It is called last, because it needs what the other modules of this folder made."""
     cluster, database = base.cluster, stores.database
-    settings = service_settings.of(config, stores)
+    settings = service_settings.pod_settings(config, stores)
     colors = Colors(
         "colors",
         ColorsArgs(
@@ -107,7 +107,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
     delivery = Delivery(
         "delivery",
         DeliveryArgs(
-            where=where(config, base.account_id),
+            where=state_location(config, base.account_id),
             roles=base.github,
             images_key_arn=base.keys.images_arn,
             data_key_arn=base.keys.data_arn,
@@ -135,7 +135,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
     return Operations(colors, delivery, observability, settings)
 
 
-def where(config: Config, account_id: str) -> StateLocation:
+def state_location(config: Config, account_id: str) -> StateLocation:
     """The state's bucket and keys, by the names that `teal bootstrap` gives them (teal/aws/names.py; a test holds the two together)."""
     return StateLocation(
         stack=config.stack,

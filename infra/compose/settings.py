@@ -29,7 +29,7 @@ class PodSettings:
     ports: Sequence[int]
 
 
-def of(config: Config, stores: Stores) -> PodSettings:
+def pod_settings(config: Config, stores: Stores) -> PodSettings:
     """A release may change plain settings in its record; secrets are the platform's."""
     database, models = stores.database, config.models
     plain: dict[str, pulumi.Input[str]] = {
@@ -70,10 +70,10 @@ def of(config: Config, stores: Stores) -> PodSettings:
         "TEAL_ELASTICSEARCH_USERNAME": Reference(stores.search.operator_secret_arn, "username"),
         "TEAL_ELASTICSEARCH_PASSWORD": Reference(stores.search.operator_secret_arn, "password"),
     }
-    return PodSettings(plain, secret, operator, outside(config))
+    return PodSettings(plain, secret, operator, outside_ports(config))
 
 
-def outside(config: Config) -> list[int]:
+def outside_ports(config: Config) -> list[int]:
     """Ports on the internet that this configuration calls: Bedrock, a collector of traces, and those that the file names."""
     ports = set(config.network.egress_ports)
     if config.models.generation or config.models.embedding:

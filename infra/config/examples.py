@@ -27,7 +27,7 @@ _PATTERNS: Final = (
 )
 
 
-def refusals(values: Mapping[str, Any]) -> Iterator[Refusal]:
+def leftover_examples(values: Mapping[str, Any]) -> Iterator[Refusal]:
     """Every example that is left in a configuration, by key. Ask for it once the account is known to be a real one."""
     for key, value in _leaves("", values):
         for pattern, problem, fix in _PATTERNS:

@@ -27,7 +27,7 @@ class ClusterComponent(NamedTuple):
 COMPONENTS: Final = (ClusterComponent("ECK 3.5", "1.32", "1.36"), ClusterComponent("KEDA 2.20", "1.33", "1.35"))
 
 
-def problem(version: str) -> str:
+def unsupported_reason(version: str) -> str:
     """Why a cluster of this version cannot be built; empty when it can."""
     for part in COMPONENTS:
         if not _number(part.oldest) <= _number(version) <= _number(part.newest):
@@ -37,9 +37,9 @@ def problem(version: str) -> str:
     return ""
 
 
-def allowed() -> tuple[str, ...]:
+def supported_versions() -> tuple[str, ...]:
     """Every version without a problem, the oldest first."""
-    return tuple(sorted((one for one in STANDARD_SUPPORT_ENDS if not problem(one)), key=_number))
+    return tuple(sorted((one for one in STANDARD_SUPPORT_ENDS if not unsupported_reason(one)), key=_number))
 
 
 def _number(version: str) -> tuple[int, ...]:

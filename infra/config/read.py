@@ -86,10 +86,10 @@ def load(values: Mapping[str, object], stack: str, file: str) -> Config:
     """
     region = values.get("aws:region")
     if not isinstance(region, str) or not region:
-        raise refused([Refusal("aws:region", "it is not set", "write a region such as eu-central-1")], file)
+        raise settings_error([Refusal("aws:region", "it is not set", "write a region such as eu-central-1")], file)
     if region not in regions():
         close = difflib.get_close_matches(region, regions(), 1)
-        raise refused(
+        raise settings_error(
             [
                 Refusal(
                     "aws:region", f"AWS has no region {region}", f"write {close[0] if close else 'a region such as eu-central-1'}"
@@ -102,10 +102,10 @@ def load(values: Mapping[str, object], stack: str, file: str) -> Config:
         # As JSON, because there a list is a tuple and everything else still has to have its exact type.
         document = StackSettings.model_validate_json(json.dumps(own))
     except ValidationError as error:
-        raise refused([_refusal(dict(each)) for each in error.errors()], file) from None
+        raise settings_error([_refusal(dict(each)) for each in error.errors()], file) from None
     refusals = list(check(document, stack))
     if refusals:
-        raise refused(refusals, file)
+        raise settings_error(refusals, file)
     return Config(stack=stack, region=region, **{name: getattr(document, name) for name in StackSettings.model_fields})
 
 
@@ -196,7 +196,7 @@ _WORDS: Final = (
 )
 
 
-def refused(refusals: Sequence[Refusal], file: str = "The stack's file") -> ConfigError:
+def settings_error(refusals: Sequence[Refusal], file: str = "The stack's file") -> ConfigError:
     """The error that says all of `refusals`. A program that finds one while it runs may not know the file."""
     lines = [f"  {key if ':' in key else f'{NAMESPACE}:{key}'}: {problem}. To mend it: {fix}." for key, problem, fix in refusals]
     return ConfigError("\n".join([f"{file} cannot be built:", *lines]))

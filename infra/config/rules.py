@@ -90,8 +90,8 @@ def _network(document: StackSettings) -> Iterator[Refusal]:
 
 
 def _cluster(document: StackSettings) -> Iterator[Refusal]:
-    if said := kubernetes.problem(document.cluster.version):
-        yield Refusal("cluster.version", said, f"write {' or '.join(kubernetes.allowed())}")
+    if said := kubernetes.unsupported_reason(document.cluster.version):
+        yield Refusal("cluster.version", said, f"write {' or '.join(kubernetes.supported_versions())}")
     arns = document.cluster.admin_role_arns
     if not arns:
         yield Refusal(

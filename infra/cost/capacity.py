@@ -69,7 +69,7 @@ def replicas(config: Config, load: float) -> tuple[int, int]:
     return web, min(service.worker_max, math.ceil(max(service.worker_min, 1) * load))
 
 
-def needs(config: Config, load: float) -> tuple[PodNeed, ...]:
+def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     """The pods of a stack with one color active. Search does not grow by itself: its size is configuration."""
     web, workers = replicas(config, load)
     service, search = config.service, config.search

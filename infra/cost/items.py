@@ -67,7 +67,7 @@ def items(resources: Sequence[PricedResource], config: Config, hourly: Mapping[s
 
 
 def _machines(config: Config, hourly: Mapping[str, float], load: float) -> Iterator[Item]:
-    for need in capacity.needs(config, load):
+    for need in capacity.pod_needs(config, load):
         found = capacity.machines(need, hourly)
         if found is None:
             yield Item(

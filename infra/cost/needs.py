@@ -40,11 +40,13 @@ class StackNeeds:
     expected_per_second: float | None
 
 
-def needs(resources: Sequence[PricedResource], config: Config, hourly: Mapping[str, float]) -> StackNeeds:
+def stack_needs(resources: Sequence[PricedResource], config: Config, hourly: Mapping[str, float]) -> StackNeeds:
     """Of one evaluation. `hourly`: prices of machines by type, because the cheapest that fit are taken."""
-    wanted = capacity.needs(config, 1)
+    wanted = capacity.pod_needs(config, 1)
     twice = tuple(replace(need, pods=2 * need.pods) if need.name == "service" else need for need in wanted)
-    smallest, largest = (carried(config, pods) for pods in (config.service.min_replicas, config.service.max_replicas))
+    smallest, largest = (
+        capacity_questions_per_second(config, pods) for pods in (config.service.min_replicas, config.service.max_replicas)
+    )
     expected = config.expected_load
     return StackNeeds(
         vcpus=_vcpus(wanted, hourly),
@@ -65,7 +67,7 @@ def needs(resources: Sequence[PricedResource], config: Config, hourly: Mapping[s
     )
 
 
-def carried(config: Config, pods: int) -> int:
+def capacity_questions_per_second(config: Config, pods: int) -> int:
     """Questions a second of so many pods, at the CPU share where the autoscaler adds another."""
     return int(pods * capacity.pod_cpu(config) * config.service.target_cpu_percent / 100 / CPU_SECONDS_A_QUESTION)
 

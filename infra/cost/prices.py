@@ -103,12 +103,12 @@ def load(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
     """All prices known for a region, by key. A key that is not there has no known price, and is shown so."""
     at_home = {price.key: price for price in (*_TABLE, *_machines())}
     if region != HOME:
-        at_home = {key: stand_in(price, region) for key, price in at_home.items()}
+        at_home = {key: assumed_price(price, region) for key, price in at_home.items()}
     own = {price.key: price for price in _ELSEWHERE.get(region, ())}
     return {**at_home, **own, **_kept(region, refreshed)}
 
 
-def stand_in(price: Price, region: str) -> Price:
+def assumed_price(price: Price, region: str) -> Price:
     """The price of us-east-1 where another region's is not known: a number to begin with, never a verified one."""
     return replace(price, source=f"{price.source}; of {HOME}, not of {region}", verified=False)
 

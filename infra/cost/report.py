@@ -22,7 +22,7 @@ from infra.config.read import Config, ConfigError, load
 from infra.config.rules import Refusal
 from infra.cost import capacity, prices
 from infra.cost.items import DOES_NOT_SCALE, SCALES, Item, PricedResource, items
-from infra.cost.needs import StackNeeds, needs
+from infra.cost.needs import StackNeeds, stack_needs
 from infra.cost.prices import Price
 
 _SURGE: Final = "a release doubles the service's pods for its duration; that is not in here"
@@ -128,9 +128,16 @@ def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None 
     resources, known = platform(stack, values).resources, prices.load(config.region)
     lines = monthly_cost(resources, config, known, multiple)
     pods = capacity.replicas(config, multiple)[0]
-    wanted = needs(resources, config, _hourly(known))
+    wanted = stack_needs(resources, config, _hourly(known))
     return Bill(
-        stack, config.region, multiple, lines, config.budget_usd, pods, wanted, tuple(examples.refusals(config.document()))
+        stack,
+        config.region,
+        multiple,
+        lines,
+        config.budget_usd,
+        pods,
+        wanted,
+        tuple(examples.leftover_examples(config.document())),
     )
 
 
@@ -187,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.refresh:
             _refresh(options.stack, options.load)
-        settings = json.loads(options.settings.read_text(encoding="utf-8")) if options.settings else None
+        settings = json.loads(options.settings.read_text(encoding="utf-8-sig")) if options.settings else None
         found = bill(options.stack, options.load, settings) if settings else bill(options.stack, options.load)
         today = bill(options.stack) if options.check and options.load != 1 else found
     except FileNotFoundError:

@@ -67,7 +67,7 @@ class RoleGain:
     how: str
 
 
-def allowed(account: Account, role: IamRole, action: str, resource: str, context: Context | None = None) -> bool:
+def is_allowed(account: Account, role: IamRole, action: str, resource: str, context: Context | None = None) -> bool:
     """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
@@ -78,17 +78,17 @@ def allowed(account: Account, role: IamRole, action: str, resource: str, context
 
 def _fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
     if "NotAction" in statement:
-        if any(_like(action.lower(), one.lower()) for one in listed(statement["NotAction"])):
+        if any(_like(action.lower(), one.lower()) for one in as_texts(statement["NotAction"])):
             return False
-    elif not any(_like(action.lower(), one.lower()) for one in listed(statement["Action"])):
+    elif not any(_like(action.lower(), one.lower()) for one in as_texts(statement["Action"])):
         return False
     if "NotResource" in statement:
-        if any(_like(resource, one) for one in listed(statement["NotResource"])):
+        if any(_like(resource, one) for one in as_texts(statement["NotResource"])):
             return False
-    elif not any(_like(resource, one) for one in listed(statement.get("Resource", "*"))):
+    elif not any(_like(resource, one) for one in as_texts(statement.get("Resource", "*"))):
         return False
     denies = statement["Effect"] == "Deny"
-    tests = [(how, key, listed(values)) for how, keys in statement.get("Condition", {}).items() for key, values in keys.items()]
+    tests = [(how, key, as_texts(values)) for how, keys in statement.get("Condition", {}).items() for key, values in keys.items()]
     return all(_met(how, key, values, context, unknown=not denies) for how, key, values in tests)
 
 
@@ -119,7 +119,7 @@ def _glob(value: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
-def listed(value: Any) -> list[str]:
+def as_texts(value: Any) -> list[str]:
     """IAM takes one text, or a list of them."""
     return [value] if isinstance(value, str) else list(cast(Iterable[str], value))
 
@@ -137,7 +137,7 @@ def ways(account: Account, start: IamRole) -> dict[str, tuple[str, ...]]:
         seen.add(state)
         if steps and held.arn != start.arn:
             found.setdefault(held.name, steps)
-        if allowed(then, held, "iam:CreateUser", "*", {}) and allowed(then, held, "iam:AttachUserPolicy", "*", {}):
+        if is_allowed(then, held, "iam:CreateUser", "*", {}) and is_allowed(then, held, "iam:AttachUserPolicy", "*", {}):
             found.setdefault(ADMINISTRATOR, (*steps, f"{held.name} may do anything to identities"))
         for way in WAYS:
             for gain, after in way(then, held):
@@ -151,9 +151,9 @@ Step = Iterator[tuple[RoleGain, Account]]
 def _takes(account: Account, held: IamRole) -> Step:
     """sts:AssumeRole, where the other's trust names the account or this role."""
     for other in account.roles.values():
-        named = [principal for one in other.trust for principal in listed(dict(one.get("Principal", {})).get("AWS", []))]
+        named = [principal for one in other.trust for principal in as_texts(dict(one.get("Principal", {})).get("AWS", []))]
         direct = held.arn in named or "*" in named
-        whole = any(one.endswith(":root") for one in named) and allowed(account, held, "sts:AssumeRole", other.arn)
+        whole = any(one.endswith(":root") for one in named) and is_allowed(account, held, "sts:AssumeRole", other.arn)
         if other.arn != held.arn and (direct or whole):
             yield RoleGain(other, f"takes {other.name}, which trusts it"), account
 
@@ -161,14 +161,14 @@ def _takes(account: Account, held: IamRole) -> Step:
 def _opens(account: Account, held: IamRole) -> Step:
     """iam:UpdateAssumeRolePolicy: it writes itself into the trust of another."""
     for other in account.roles.values():
-        if other.arn != held.arn and allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
+        if other.arn != held.arn and is_allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
             yield RoleGain(other, f"changes who may take {other.name}"), account
 
 
 def _gives(account: Account, held: IamRole) -> Step:
     """iam:PutRolePolicy and the like: more rights for a role that it holds, itself among them."""
     for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy"):
-        if EVERYTHING not in held.policies and allowed(account, held, action, held.arn, _bound(held.boundary)):
+        if EVERYTHING not in held.policies and is_allowed(account, held, action, held.arn, _bound(held.boundary)):
             more = replace(held, policies=(*held.policies, EVERYTHING))
             yield RoleGain(more, f"gives itself all rights by {action}"), account
 
@@ -178,23 +178,23 @@ def _unbinds(account: Account, held: IamRole) -> Step:
     if held.boundary is None:
         return
     free = replace(held, boundary=None)
-    if allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
+    if is_allowed(account, held, "iam:DeleteRolePermissionsBoundary", held.arn, _bound(held.boundary)):
         yield RoleGain(free, "takes its own boundary away"), account
     other = "arn:aws:iam::aws:policy/AdministratorAccess"
-    if allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
+    if is_allowed(account, held, "iam:PutRolePermissionsBoundary", held.arn, _bound(other)):
         yield RoleGain(free, "exchanges its own boundary"), account
 
 
 def _makes(account: Account, held: IamRole) -> Step:
     """A new role with all rights, that it may take, under every boundary that it may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
-    for pattern in {one for statement in held.granted for one in listed(statement.get("Resource", [])) if ":role/" in one} | {
+    for pattern in {one for statement in held.granted for one in as_texts(statement.get("Resource", [])) if ":role/" in one} | {
         f"{name}made"
     }:
         new = pattern.replace("*", "made")
         for boundary in (None, *account.boundaries, "arn:aws:iam::aws:policy/AdministratorAccess"):
-            gives = any(allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
-            if gives and allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
+            gives = any(is_allowed(account, held, f"iam:{one}RolePolicy", new, _bound(boundary)) for one in ("Put", "Attach"))
+            if gives and is_allowed(account, held, "iam:CreateRole", new, _bound(boundary)):
                 made = IamRole(new, policies=(EVERYTHING,), boundary=boundary if boundary in account.boundaries else None)
                 yield RoleGain(made, f"makes {made.name} under {(boundary or 'no boundary').rsplit('/', 1)[-1]}"), account
 
@@ -202,7 +202,7 @@ def _makes(account: Account, held: IamRole) -> Step:
 def _rewrites(account: Account, held: IamRole) -> Step:
     """A new version of a policy that is a boundary: whatever it bounds is then bound by nothing."""
     for arn in account.boundaries:
-        if EVERYTHING not in account.boundaries[arn] and allowed(account, held, "iam:CreatePolicyVersion", arn):
+        if EVERYTHING not in account.boundaries[arn] and is_allowed(account, held, "iam:CreatePolicyVersion", arn):
             open_ = replace(account, boundaries={**account.boundaries, arn: (EVERYTHING,)})
             yield RoleGain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
 
@@ -244,7 +244,7 @@ def _passes(account: Account, held: IamRole) -> Step:
     for other in account.roles.values():
         for service in _trusted(other):
             starts = [one for one in _COMPUTE.get(service, ()) if _somewhere(account, held, one)]
-            if starts and allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
+            if starts and is_allowed(account, held, "iam:PassRole", other.arn, {"iam:PassedToService": service}):
                 yield RoleGain(other, f"passes {other.name} by {starts[0]}"), account
 
 
@@ -256,7 +256,7 @@ def _enters(account: Account, held: IamRole) -> Step:
                 one
                 for one in _RUNNING.get(service, ())
                 if (
-                    any(allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
+                    any(is_allowed(account, held, one, thing, _OF_OTHERS) for thing in other.runs_as)
                     if other.runs_as
                     else _somewhere(account, held, one)
                 )
@@ -269,16 +269,16 @@ def _forges(account: Account, held: IamRole) -> Step:
     """The provider whose tokens a role trusts is changed, so that the attacker's own tokens are taken."""
     for other in account.roles.values():
         for statement in other.trust:
-            for provider in listed(dict(statement.get("Principal", {})).get("Federated", [])):
+            for provider in as_texts(dict(statement.get("Principal", {})).get("Federated", [])):
                 for action in ("iam:UpdateOpenIDConnectProviderThumbprint", "iam:DeleteOpenIDConnectProvider"):
-                    if other.arn != held.arn and allowed(account, held, action, provider):
+                    if other.arn != held.arn and is_allowed(account, held, action, provider):
                         yield RoleGain(other, f"forges tokens for {other.name} by {action}"), account
 
 
 def _users(account: Account, held: IamRole) -> Step:
     """A user of the account, an administrator perhaps, gets a key or a password that the attacker knows."""
     for action in ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"):
-        if allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
+        if is_allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
             yield (
                 RoleGain(
                     IamRole("arn:aws:iam::123456789012:user/administrator", policies=(EVERYTHING,)), f"signs in by {action}"
@@ -289,7 +289,7 @@ def _users(account: Account, held: IamRole) -> Step:
 
 def _runs(account: Account, held: IamRole) -> Step:
     """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
-    if account.images and allowed(account, held, "ecr:PutImage", account.images):
+    if account.images and is_allowed(account, held, "ecr:PutImage", account.images):
         for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
             yield RoleGain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
 
@@ -297,7 +297,7 @@ def _runs(account: Account, held: IamRole) -> Step:
 def _steers(account: Account, held: IamRole) -> Step:
     """The state that another role acts on is written."""
     for file, arn in account.steers.items():
-        if held.arn != arn and allowed(account, held, "s3:PutObject", file):
+        if held.arn != arn and is_allowed(account, held, "s3:PutObject", file):
             yield RoleGain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
 
 
@@ -311,15 +311,15 @@ def _bound(boundary: str | None) -> Context:
 
 
 def _trusted(role: IamRole) -> set[str]:
-    return {service for one in role.trust for service in listed(dict(one.get("Principal", {})).get("Service", []))}
+    return {service for one in role.trust for service in as_texts(dict(one.get("Principal", {})).get("Service", []))}
 
 
 def _somewhere(account: Account, held: IamRole, action: str) -> bool:
     """Whether it may do it to anything at all."""
     patterns = {
-        one for statement in held.granted if statement["Effect"] == "Allow" for one in listed(statement.get("Resource", "*"))
+        one for statement in held.granted if statement["Effect"] == "Allow" for one in as_texts(statement.get("Resource", "*"))
     }
-    return any(allowed(account, held, action, one) for one in patterns)
+    return any(is_allowed(account, held, action, one) for one in patterns)
 
 
 # Identities that many accounts have besides the stack's; none of them may be reached.

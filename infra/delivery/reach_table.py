@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from infra.delivery.reach import OTHERS, Account, IamRole, Statement, listed, statements, ways
+from infra.delivery.reach import OTHERS, Account, IamRole, Statement, as_texts, statements, ways
 from infra.evaluation import evaluate
 from infra.evaluation.evaluate import Evaluation
 
@@ -100,11 +100,11 @@ def _takers(role: IamRole) -> str:
     found: list[str] = []
     for statement in role.trust:
         principal: dict[str, Any] = dict(statement["Principal"])
-        found += [one.removesuffix(".amazonaws.com") for one in listed(principal.get("Service", []))]
+        found += [one.removesuffix(".amazonaws.com") for one in as_texts(principal.get("Service", []))]
         for conditions in statement.get("Condition", {}).values() if "Federated" in principal else ():
-            found += [f"`{one}`" for key, values in conditions.items() if key.endswith(":sub") for one in listed(values)]
+            found += [f"`{one}`" for key, values in conditions.items() if key.endswith(":sub") for one in as_texts(values)]
             found += [
-                _file(one) for key, values in conditions.items() if key.endswith(":job_workflow_ref") for one in listed(values)
+                _file(one) for key, values in conditions.items() if key.endswith(":job_workflow_ref") for one in as_texts(values)
             ]
     return "<br>".join(found)
 
@@ -116,9 +116,9 @@ def _file(reference: str) -> str:
 def _changes(role: IamRole) -> str:
     lines: list[str] = []
     for statement in role.policies:
-        actions = [one for one in listed(statement["Action"]) if not _only_looks(one)]
+        actions = [one for one in as_texts(statement["Action"]) if not _only_looks(one)]
         if statement["Effect"] == "Allow" and actions:
-            where = ", ".join(f"`{_short(one)}`" for one in sorted(set(listed(statement["Resource"]))))
+            where = ", ".join(f"`{_short(one)}`" for one in sorted(set(as_texts(statement["Resource"]))))
             what = ", ".join(actions) if len(actions) <= 6 else f"{', '.join(actions[:4])} and {len(actions) - 4} more"
             lines.append(f"{what}: {where}" + (" (under a condition)" if "Condition" in statement else ""))
     return "<br>".join(lines) or ("by AWS' own policies alone" if not role.policies else "nothing")
@@ -136,7 +136,7 @@ def _short(arn: str) -> str:
     return re.sub(r"(?<=[-/])[0-9a-f]{6,12}$", "ID", own)
 
 
-def written(page: str, account: Account, stack: str) -> str:
+def page_with_table(page: str, account: Account, stack: str) -> str:
     """The page with the table in its place."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -145,5 +145,5 @@ def written(page: str, account: Account, stack: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(
-        written(PAGE.read_text(encoding="utf-8"), account_of(evaluate.platform(STACK), STACK), STACK), encoding="utf-8"
+        page_with_table(PAGE.read_text(encoding="utf-8"), account_of(evaluate.platform(STACK), STACK), STACK), encoding="utf-8"
     )

@@ -116,12 +116,12 @@ def evaluate(
         raw: dict[str, Any] = rpc.deserialize_properties(await rpc.serialize_properties(root.outputs, {}))
         return raw
 
-    outputs = alone(run())
+    outputs = run_isolated(run())
     secret = frozenset(name for name, value in outputs.items() if _holds_secret(value))
     return Evaluation(tuple(monitor.registered), _unwrap(outputs), secret)
 
 
-def alone(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_isolated(coroutine: Coroutine[Any, Any, T]) -> T:
     """What `coroutine` returns, in a context, an event loop and a thread of its own.
 
     The thread is for speed: Pulumi notes the whole call stack for each resource, and below a test runner that stack is three times as long

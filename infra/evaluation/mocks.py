@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from contract.names import EXAMPLE_ACCOUNT as ACCOUNT
-from infra.evaluation.ids import ARN_IS_ID, IDS, long, uuid, web_acl_arn
+from infra.evaluation.ids import ARN_IS_ID, IDS, hex_id, uuid, web_acl_arn
 
 _Outputs = Callable[[str, Mapping[str, Any], str, str], dict[str, Any]]  # physical name, inputs, region, hex of 12 characters
 
@@ -68,7 +68,7 @@ _OUTPUTS: dict[str, _Outputs] = {
         "arn": f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-{digest[:6]}"
     },
     "aws:secretsmanager/secretVersion:SecretVersion": lambda _n, _i, _r, digest: {"versionId": uuid(digest)},
-    "aws:ec2/vpc:Vpc": lambda _n, _i, _r, digest: {"defaultSecurityGroupId": f"sg-{long(digest)}"},
+    "aws:ec2/vpc:Vpc": lambda _n, _i, _r, digest: {"defaultSecurityGroupId": f"sg-{hex_id(digest)}"},
     "aws:ec2/eip:Eip": lambda _n, _i, _r, digest: {"publicIp": f"203.0.113.{int(digest[:2], 16)}"},
     "aws:eks/cluster:Cluster": lambda name, _i, region, digest: {
         "arn": f"arn:aws:eks:{region}:{ACCOUNT}:cluster/{name}",
@@ -76,23 +76,23 @@ _OUTPUTS: dict[str, _Outputs] = {
         "certificateAuthorities": [{"data": "Y2E="}],
         "certificateAuthority": {"data": "Y2E="},
         "identities": [{"oidcs": [{"issuer": f"https://oidc.eks.{region}.amazonaws.com/id/{digest.upper()}"}]}],
-        "vpcConfig": {**_i["vpcConfig"], "clusterSecurityGroupId": f"sg-{long(digest)}", "vpcId": f"vpc-{long(digest)}"},
+        "vpcConfig": {**_i["vpcConfig"], "clusterSecurityGroupId": f"sg-{hex_id(digest)}", "vpcId": f"vpc-{hex_id(digest)}"},
     },
     "aws:lb/loadBalancer:LoadBalancer": lambda name, _i, region, digest: {
-        "arn": f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:loadbalancer/app/{name}/{long(digest, 16)}",
-        "arnSuffix": f"app/{name}/{long(digest, 16)}",
+        "arn": f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:loadbalancer/app/{name}/{hex_id(digest, 16)}",
+        "arnSuffix": f"app/{name}/{hex_id(digest, 16)}",
         "dnsName": f"{name}-{digest}.{region}.elb.amazonaws.com",
         "zoneId": "Z215JYRZR1TBD5",
     },
     "aws:lb/targetGroup:TargetGroup": lambda name, _i, region, digest: {
-        "arn": f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:targetgroup/{name}/{long(digest, 16)}",
-        "arnSuffix": f"targetgroup/{name}/{long(digest, 16)}",
+        "arn": f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:targetgroup/{name}/{hex_id(digest, 16)}",
+        "arnSuffix": f"targetgroup/{name}/{hex_id(digest, 16)}",
     },
     "aws:lb/listener:Listener": lambda name, _i, region, digest: {
-        "arn": f"{str(_i['loadBalancerArn']).replace(':loadbalancer/', ':listener/')}/{long(digest, 16)}"
+        "arn": f"{str(_i['loadBalancerArn']).replace(':loadbalancer/', ':listener/')}/{hex_id(digest, 16)}"
     },
     "aws:lb/listenerRule:ListenerRule": lambda name, _i, region, digest: {
-        "arn": f"{str(_i['listenerArn']).replace(':listener/', ':listener-rule/')}/{long(digest, 16)}"
+        "arn": f"{str(_i['listenerArn']).replace(':listener/', ':listener-rule/')}/{hex_id(digest, 16)}"
     },
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": lambda name, inputs, region, _d: {
         "arn": f"arn:aws:aps:{region}:{ACCOUNT}:rulegroupsnamespace/{inputs['workspaceId']}/{name}"
@@ -117,7 +117,7 @@ _OUTPUTS: dict[str, _Outputs] = {
         "address": f"{name}.{digest}.{region}.rds.amazonaws.com",
         "endpoint": f"{name}.{digest}.{region}.rds.amazonaws.com:5432",
         "port": 5432,
-        "resourceId": f"db-{long(digest, 24).upper()}AB",
+        "resourceId": f"db-{hex_id(digest, 24).upper()}AB",
         "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:rds!db-{digest}"}],
     },
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name, _i, region, digest: {

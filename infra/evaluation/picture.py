@@ -62,11 +62,11 @@ def draw(evaluation: Evaluation) -> str:
     needs = {name: {each for each in found if each not in HIDDEN} for name, found in needs.items() if name not in HIDDEN}
     lines = ["flowchart LR", "  internet([internet]) --> web"]
     lines += [f'  {name}["{"<br/>".join([f"<b>{name}</b>", *_kinds(counted[name])])}"]' for name in sorted(needs)]
-    lines += [f"  {name} --> {other}" for name in sorted(needs) for other in sorted(direct(name, needs))]
+    lines += [f"  {name} --> {other}" for name in sorted(needs) for other in sorted(direct_needs(name, needs))]
     return "\n".join(lines)
 
 
-def direct(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+def direct_needs(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
     """What `name` needs and nothing else that it needs does: the arrows that say something."""
     own = set(needs[name])
     return own - {each for other in own for each in _reach(other, needs, {name})}
@@ -97,7 +97,7 @@ def _kinds(counted: Counter[str]) -> list[str]:
     return [kind if number == 1 else f"{number} x {kind}" for kind, number in sorted(counted.items())]
 
 
-def placed(page: str, picture: str) -> str:
+def page_with_picture(page: str, picture: str) -> str:
     """The page with the picture between its markers. Raises ValueError when the page has none."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -109,7 +109,7 @@ def placed(page: str, picture: str) -> str:
 def main(arguments: list[str], page: Path = PAGE) -> int:
     """Write the picture, or with --check say whether it is in step (exit code 1 when not)."""
     text = page.read_text()
-    drawn = placed(text, draw(platform(STACK)))
+    drawn = page_with_picture(text, draw(platform(STACK)))
     if "--check" in arguments:
         return int(drawn != text)
     page.write_text(drawn)

@@ -25,7 +25,7 @@ def table() -> str:
     return "| alert | severity | what it means | when | runbook |\n|---|---|---|---|---|\n" + "".join(rows)
 
 
-def written(page: str) -> str:
+def page_with_table(page: str) -> str:
     """The page with the table in its place."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -33,4 +33,4 @@ def written(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

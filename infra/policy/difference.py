@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, platform, stacks
-from infra.policy.guard import RefusedLoss, refused, report
+from infra.policy.guard import RefusedLoss, refused_losses, report
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 
@@ -75,7 +75,7 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def before(folder: Path, stack: str) -> list[ResourceData]:
+def resources_before(folder: Path, stack: str) -> list[ResourceData]:
     """The same of the checkout in `folder`, by its own code; nothing when it has no such stack. Raises OSError with what it said."""
     if not (folder / f"Pulumi.{stack}.yaml").is_file():
         return []
@@ -89,7 +89,7 @@ def before(folder: Path, stack: str) -> list[ResourceData]:
     return found
 
 
-def steps(old: Sequence[ResourceData], new: Sequence[ResourceData]) -> list[ResourceChange]:
+def changes_between(old: Sequence[ResourceData], new: Sequence[ResourceData]) -> list[ResourceChange]:
     """What is created, changed and deleted, in this order."""
     was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
     made = [ResourceChange("create", urn) for urn in now if urn not in was]
@@ -108,16 +108,18 @@ def _different(old: ResourceData, new: ResourceData) -> tuple[str, ...]:
     return (*inputs, *(["protect"] if old["protect"] != new["protect"] else []), *(["secret outputs"] if secret else []))
 
 
-def taken(found: Sequence[ResourceChange], old: Sequence[ResourceData], new: Sequence[ResourceData]) -> tuple[RefusedLoss, ...]:
+def losses_of_change(
+    found: Sequence[ResourceChange], old: Sequence[ResourceData], new: Sequence[ResourceData]
+) -> tuple[RefusedLoss, ...]:
     """What may not be taken away, by the rules that a plan on the branch is held to."""
     was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
     plan = {
         "steps": [{"op": one.op, "urn": one.urn, "oldState": was.get(one.urn), "newState": now.get(one.urn)} for one in found]
     }
-    return refused(plan)
+    return refused_losses(plan)
 
 
-def broken(stack: str, new: Sequence[ResourceData]) -> list[str]:
+def broken_rules(stack: str, new: Sequence[ResourceData]) -> list[str]:
     """Which rules the new program breaks."""
     resources = [Resource(one["type"], one["name"], one["inputs"], one["protect"], stack) for one in new]
     return [f"{rule.name}: {one.name}: {said}" for one in resources for rule in RULES for said in rule.check(one)]
@@ -136,12 +138,12 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(json.dumps(new))
         return 0
     try:
-        old = before(options.before, options.stack)
+        old = resources_before(options.before, options.stack)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    found = steps(old, new)
-    lost, rules = taken(found, old, new), broken(options.stack, new)
+    found = changes_between(old, new)
+    lost, rules = losses_of_change(found, old, new), broken_rules(options.stack, new)
     sys.stdout.write("".join(f"{one.line}\n" for one in found) or "nothing changes\n")
     sys.stdout.write("".join(f"refused: {one}\n" for one in rules) + (f"{report(lost)}\n" if lost else ""))
     return 1 if lost or rules else 0

@@ -47,7 +47,7 @@ class RefusedLoss:
     because: tuple[str, ...] = ()
 
 
-def refused(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[RefusedLoss, ...]:
+def refused_losses(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[RefusedLoss, ...]:
     """What the plan would take away and may not; each resource once. `allowed` are URNs of resources that somebody decided to give up.
 
     An operation that this table does not know counts as taking away: a newer Pulumi may have invented it.
@@ -108,7 +108,7 @@ def report(found: Sequence[RefusedLoss]) -> str:
 def read_preview(source: str) -> Mapping[str, Any]:
     """The plan in a file, or on standard input for `-`. Raises PlanError with what to do."""
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
         plan: object = json.loads(text)
     except OSError as error:
         raise PlanError(f"{source}: {error.strerror}; make it with: pulumi preview --json > {source}") from None
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--allow", action="append", default=[], metavar="URN", help="a resource to give up; may be repeated")
     options = parser.parse_args(arguments)
     try:
-        found = refused(read_preview(options.plan), options.allow)
+        found = refused_losses(read_preview(options.plan), options.allow)
     except PlanError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -19,7 +19,7 @@ def policies() -> list[ResourceValidationPolicy]:
 
 def _policy(rule: Rule) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        inputs = cast(dict[str, Any], plain(args.props))
+        inputs = cast(dict[str, Any], plain_value(args.props))
         stack = args.urn.split("::")[0].rsplit(":", 1)[-1]  # urn:pulumi:STACK::PROJECT::...
         for violation in rule.check(Resource(args.resource_type, args.name, inputs, bool(args.opts.protect), stack)):
             report(violation, None)
@@ -29,7 +29,7 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
     )
 
 
-def plain(value: object) -> object:
+def plain_value(value: object) -> object:
     """The value without the engine's wrapping, in which a list is no `list`, and to look at what is not known yet ends the whole rule."""
     if isinstance(value, Mapping):
         inside = cast(Mapping[str, object], value)
@@ -42,6 +42,6 @@ def plain(value: object) -> object:
 
 def _known(holder: Any, key: str | int) -> object:
     try:
-        return plain(holder[key])
+        return plain_value(holder[key])
     except UnknownValueError:
         return UNKNOWN

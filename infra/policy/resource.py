@@ -25,7 +25,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
 
 
-def listed(value: object) -> list[Mapping[str, Any]]:
+def as_objects(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; an object alone counts as a list of one."""
     if isinstance(value, Mapping):
         return [cast(Mapping[str, Any], value)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from infra.policy import workloads
-from infra.policy.resource import Resource, listed, mapping
+from infra.policy.resource import Resource, as_objects, mapping
 from infra.policy.stateful import PROTECTED
 
 Check = Callable[[Resource], Iterator[str]]
@@ -37,7 +37,7 @@ def exposure(resource: Resource) -> Iterator[str]:
             if world and (ports[0] != ports[1] or ports[0] not in _WEB_PORTS):
                 yield f"ports {ports[0]}-{ports[1]} are open to the world; only 80 and 443 of the load balancer may be"
         case "aws:ec2/securityGroup:SecurityGroup":
-            yield from _group_rules(listed(inputs.get("ingress")))
+            yield from _group_rules(as_objects(inputs.get("ingress")))
         case "aws:ec2/securityGroupRule:SecurityGroupRule" if inputs.get("type") == "ingress":
             yield from _group_rules([inputs])
         case "aws:rds/instance:Instance" if inputs.get("publiclyAccessible"):
@@ -49,7 +49,7 @@ def exposure(resource: Resource) -> Iterator[str]:
         case "aws:s3/bucketAcl:BucketAcl" if str(inputs.get("acl", "")).startswith("public"):
             yield "the bucket's ACL is public"
         case "aws:lb/listener:Listener" if str(inputs.get("protocol")) == "HTTP":
-            actions = listed(inputs.get("defaultActions"))
+            actions = as_objects(inputs.get("defaultActions"))
             if any(action.get("type") != "redirect" for action in actions):
                 yield "the plain listener does more than redirect to HTTPS"
         case "kubernetes:core/v1:Service" if mapping(inputs.get("spec")).get("type") in {"LoadBalancer", "NodePort"}:
@@ -63,7 +63,7 @@ def encryption(resource: Resource) -> Iterator[str]:
     inputs = resource.inputs
     match resource.type:
         case "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration":
-            defaults = [mapping(one.get("applyServerSideEncryptionByDefault")) for one in listed(inputs.get("rules"))]
+            defaults = [mapping(one.get("applyServerSideEncryptionByDefault")) for one in as_objects(inputs.get("rules"))]
             if not defaults or not all(one.get("sseAlgorithm") for one in defaults):
                 yield "the bucket's default names no encryption"
         case "aws:s3/bucketPolicy:BucketPolicy":
@@ -78,7 +78,7 @@ def encryption(resource: Resource) -> Iterator[str]:
                     yield f"{switch} is not on"
         case "aws:sns/topic:Topic" if not inputs.get("kmsMasterKeyId"):
             yield "the topic has no key"
-        case "aws:ecr/repository:Repository" if not listed(inputs.get("encryptionConfigurations")):
+        case "aws:ecr/repository:Repository" if not as_objects(inputs.get("encryptionConfigurations")):
             yield "the repository has no encryption of its own"
         case "aws:cloudwatch/logGroup:LogGroup":
             if not inputs.get("kmsKeyId"):
@@ -134,7 +134,7 @@ def backups(resource: Resource) -> Iterator[str]:
     inputs = resource.inputs
     match resource.type:
         case "aws:backup/plan:Plan":
-            for rule in listed(inputs.get("rules")):
+            for rule in as_objects(inputs.get("rules")):
                 days = mapping(rule.get("lifecycle")).get("deleteAfter")
                 if isinstance(days, int | float) and days < KEPT_DAYS:
                     yield f"{rule.get('ruleName')} keeps recovery points for {days:g} days; {KEPT_DAYS} or more"
@@ -162,7 +162,7 @@ def least_privilege(resource: Resource) -> Iterator[str]:
         document = resource.inputs.get(key)
         if resource.type.startswith("aws:iam/") and isinstance(document, str) and document.startswith("{"):
             parsed: Mapping[str, Any] = json.loads(document)
-            for statement in listed(parsed.get("Statement")):
+            for statement in as_objects(parsed.get("Statement")):
                 yield from _statement(statement)
 
 
@@ -185,7 +185,7 @@ def _tls_only(document: Mapping[str, Any]) -> bool:
         and statement.get("Principal") in ("*", {"AWS": "*"})
         and statement.get("Action") == "s3:*"
         and mapping(mapping(statement.get("Condition")).get("Bool")).get("aws:SecureTransport") in ("false", False)
-        for statement in listed(document.get("Statement"))
+        for statement in as_objects(document.get("Statement"))
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from infra.policy.resource import UNKNOWN, Resource, listed, mapping
+from infra.policy.resource import UNKNOWN, Resource, as_objects, mapping
 
 _LONG_RUNNING: Final = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:apps/v1:DaemonSet")
 _POD_OWNERS: Final = (*_LONG_RUNNING, "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob", "kubernetes:core/v1:Pod")
@@ -33,7 +33,7 @@ def pod(resource: Resource) -> Mapping[str, Any]:
 def containers(resource: Resource) -> list[Mapping[str, Any]]:
     """Every container, those that only begin included."""
     spec = pod(resource)
-    return [*listed(spec.get("initContainers")), *listed(spec.get("containers"))]
+    return [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
 
 
 def namespace(resource: Resource) -> str:
@@ -67,10 +67,10 @@ def probes(resource: Resource) -> Iterator[str]:
     """A long-running container is restarted when it hangs; one behind a Service gets no request before it is ready."""
     if resource.type not in _LONG_RUNNING:
         return
-    for container in listed(pod(resource).get("containers")):
+    for container in as_objects(pod(resource).get("containers")):
         if not container.get("livenessProbe"):
             yield f"{container.get('name')}: no liveness probe"
-        serves = any(port.get("name") == "http" for port in listed(container.get("ports")))
+        serves = any(port.get("name") == "http" for port in as_objects(container.get("ports")))
         if serves and not container.get("readinessProbe"):
             yield f"{container.get('name')}: serves HTTP and has no readiness probe"
 
@@ -82,7 +82,7 @@ def restricted(resource: Resource) -> Iterator[str]:
     for switch in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(switch):
             yield f"{switch} is on"
-    if spec and any("hostPath" in volume for volume in listed(spec.get("volumes"))):
+    if spec and any("hostPath" in volume for volume in as_objects(spec.get("volumes"))):
         yield "a volume is a path of the node"
     for container in containers(resource):
         own = mapping(container.get("securityContext"))
@@ -118,7 +118,7 @@ def replicas(resource: Resource) -> Iterator[str]:
             if int(resource.inputs.get("numCacheClusters") or 1) > 1 and not resource.inputs.get("automaticFailoverEnabled"):
                 yield "there is a replica and nobody promotes it; set automatic_failover_enabled"
         case "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch":
-            nodes = sum(int(nodes.get("count") or 0) for nodes in listed(spec.get("nodeSets")))
+            nodes = sum(int(nodes.get("count") or 0) for nodes in as_objects(spec.get("nodeSets")))
             if nodes == 2:
                 yield "two nodes have no majority: one or at least three"
         case _:

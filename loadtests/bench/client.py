@@ -39,13 +39,13 @@ class ResponseTimes:
         self.last_body = body
 
 
-def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+def post_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     """The bytes of a request; made before the clock starts."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {path} HTTP/1.1\r\nHost: bench\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def get(path: str) -> bytes:
+def get_request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
@@ -94,7 +94,7 @@ class _Connection(asyncio.Protocol):
             self.answer.set_exception(Unanswered(f"the connection was closed: {error}"))
 
 
-async def run(port: int, requests: Sequence[bytes], *, per_second: float) -> ResponseTimes:
+async def run_open_loop(port: int, requests: Sequence[bytes], *, per_second: float) -> ResponseTimes:
     """Send `requests` to loopback at `per_second`; raises `Unanswered`."""
     loop = asyncio.get_running_loop()
     idle: deque[_Connection] = deque()
@@ -132,7 +132,7 @@ async def run(port: int, requests: Sequence[bytes], *, per_second: float) -> Res
     return sample
 
 
-async def closed(port: int, requests: Sequence[bytes], *, clients: int) -> ResponseTimes:
+async def run_closed_loop(port: int, requests: Sequence[bytes], *, clients: int) -> ResponseTimes:
     """Send `requests` to loopback by `clients` that each wait for their answer; raises `Unanswered`."""
     loop, left, sample = asyncio.get_running_loop(), iter(requests), ResponseTimes()
     start = time.perf_counter()

@@ -26,8 +26,8 @@ def ingest(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str
     goal = already["documents"]["indexed"] + len(documents)
     worker = stack.running["worker"].pid
     before, began = cpu(worker), time.perf_counter()
-    posts = [client.post("/v1/documents", body, headers) for body in bodies]
-    sample = asyncio.run(client.run(port, posts, per_second=SENT_PER_SECOND))
+    posts = [client.post_request("/v1/documents", body, headers) for body in bodies]
+    sample = asyncio.run(client.run_open_loop(port, posts, per_second=SENT_PER_SECOND))
     if set(sample.statuses) != {202}:
         raise RuntimeError(f"documents were answered with {sample.statuses}: {sample.last_body[:500]!r}")
     while (now := _status(port, key))["documents"]["indexed"] < goal:

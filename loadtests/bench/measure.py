@@ -64,7 +64,7 @@ class Bench:
 
     def _post(self, path: str, body: Mapping[str, object]) -> bytes:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        return client.post(path, json.dumps(body).encode(), headers)
+        return client.post_request(path, json.dumps(body).encode(), headers)
 
     def warm_up(self) -> None:
         """Thousands of requests, of every kind that is measured."""
@@ -82,7 +82,7 @@ class Bench:
         cycle = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(SATURATED.count)]
         texts = list(islice(self.fresh, max(SEARCH.count, ALONE.count, SATURATED_NEW.count)))
         rows = {"idle": self._idle()}
-        rows["healthz"] = self._measure([client.get("/healthz")] * FAST.count, FAST, rows["idle"])
+        rows["healthz"] = self._measure([client.get_request("/healthz")] * FAST.count, FAST, rows["idle"])
         rows["search, cached in process"] = self._measure(cycle, FAST, rows["idle"], tier="hit-process")
         rows["the same, saturated"] = self._measure(cycle, SATURATED, rows["idle"], tier="hit-process")
         if self.redis:
@@ -143,18 +143,18 @@ class Bench:
 
     def _engine(self, texts: list[str]) -> Row:
         if self.engine_port is None:
-            found = straight.embedded(self.stack.env(), texts)
+            found = straight.search_embedded(self.stack.env(), texts)
             return {"others_cpu_ms": 1000 * found["cpu_seconds"] / len(texts), **_latency(found["done_ms"])}
         bodies = straight.elasticsearch_bodies(self.stack.env(), texts)
         headers = {"Content-Type": "application/x-ndjson"}
-        posts = [client.post("/_msearch", body, headers) for body in bodies]
+        posts = [client.post_request("/_msearch", body, headers) for body in bodies]
         return _latency(self._send(self.engine_port, posts, ALONE).done_ms)
 
     def _send(self, port: int, requests: Sequence[bytes], load: Load, *, strict: bool = True) -> client.ResponseTimes:
         if load.clients:
-            sample = asyncio.run(client.closed(port, requests, clients=load.clients))
+            sample = asyncio.run(client.run_closed_loop(port, requests, clients=load.clients))
         else:
-            sample = asyncio.run(client.run(port, requests, per_second=load.per_second))
+            sample = asyncio.run(client.run_open_loop(port, requests, per_second=load.per_second))
         if strict and set(sample.statuses) != {200}:
             raise WrongAnswer(f"statuses {sample.statuses}; the last body: {sample.last_body[:500]!r}")
         return sample

@@ -92,7 +92,7 @@ def elasticsearch_bodies(env: Mapping[str, str], queries: Sequence[str]) -> list
     return [body.encode() for body in _run(_BODIES, env, queries)]
 
 
-def embedded(env: Mapping[str, str], queries: Sequence[str]) -> dict[str, Any]:
+def search_embedded(env: Mapping[str, str], queries: Sequence[str]) -> dict[str, Any]:
     """Both lists of each query from the file itself, one query after the other, vectors made before: {done_ms, cpu_seconds}."""
     measured: dict[str, Any] = _run(_EMBEDDED, env, queries)[0]
     return measured

@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def spent(pids: Sequence[int]) -> Cpu:
+def cpu_of(pids: Sequence[int]) -> Cpu:
     """CPU of some processes together."""
     used = [cpu(pid) for pid in pids]
     return Cpu(sum(one.loop for one in used), sum(one.others for one in used))
@@ -60,21 +60,21 @@ def listener(port: int) -> int:
     return int(found.pid)
 
 
-async def offer(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.ResponseTimes]:
+async def requests_at_rate(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.ResponseTimes]:
     """The requests at `rate` a second in all, dealt out to the processes in turn."""
     parts = [requests[at :: len(ports)] for at in range(len(ports))]
     return await asyncio.gather(
-        *(client.run(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
+        *(client.run_open_loop(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
     )
 
 
-def settle(engine_pid: int) -> None:
+def wait_for_idle_engine(engine_pid: int) -> None:
     """Wait until the engine is done with what it does by itself: merging, compiling."""
     began = time.monotonic()
     while time.monotonic() - began < SETTLE_SECONDS:
-        before = spent([engine_pid])
+        before = cpu_of([engine_pid])
         time.sleep(1.0)
-        used = spent([engine_pid]) - before
+        used = cpu_of([engine_pid]) - before
         if used.loop + used.others < QUIET:
             return
 
@@ -82,15 +82,15 @@ def settle(engine_pid: int) -> None:
 def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
     """Bytes of the index's first copy on disk, when the engine has written and merged what it wants to."""
     search.call("POST", f"/{index}/_flush")
-    settle(engine_pid)
+    wait_for_idle_engine(engine_pid)
     return int(search.call("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
 def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
-    before, engine_before = spent(pids), spent([engine_pid])
-    samples = asyncio.run(offer(ports, requests, rate))
-    used, engine_used = spent(pids) - before, spent([engine_pid]) - engine_before
+    before, engine_before = cpu_of(pids), cpu_of([engine_pid])
+    samples = asyncio.run(requests_at_rate(ports, requests, rate))
+    used, engine_used = cpu_of(pids) - before, cpu_of([engine_pid]) - engine_before
     statuses = {status for one in samples for status in one.statuses}
     tiers = {tier for one in samples for tier in one.tiers}
     if statuses != {200} or tiers != {"miss"}:
@@ -115,8 +115,8 @@ def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[byte
     for name, port in zip(names, ports, strict=True):
         stack.app(name, port)
     pids, found = [stack.running[name].pid for name in names], list[RateStep]()
-    asyncio.run(offer(ports, list(islice(searches, WARM_UP)), RATES[1]))
-    settle(engine_pid)
+    asyncio.run(requests_at_rate(ports, list(islice(searches, WARM_UP)), RATES[1]))
+    wait_for_idle_engine(engine_pid)
     for rate in RATES:
         found.append(step(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
         if knee(found):
@@ -137,7 +137,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     first = ingest(port, key, documents)
     stack.end("worker")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    searches = (client.post("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
+    searches = (client.post_request("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
     search, engine_pid, found, now = (
         ElasticsearchClient(address),
         listener(urlsplit(address).port or 80),
@@ -145,7 +145,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
         1,
     )
     passages = list(search.documents("bench"))
-    answers = asyncio.run(client.closed(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
+    answers = asyncio.run(client.run_closed_loop(port, list(islice(searches, ENGINE_WARM_UP)), clients=4))
     about = {
         "answer_bytes": len(answers.last_body),
         "body_bytes_a_passage": sum(len(text.encode()) for _, text in documents) / first,

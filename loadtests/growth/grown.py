@@ -33,11 +33,11 @@ def copies(passages: Sequence[dict[str, Any]], count: int, seed: int) -> Iterato
             "document_id": document_id,
             "ordinal": 0,
             "words": " ".join(words),
-            "vector": moved(original["vector"], chance),
+            "vector": nearby_vector(original["vector"], chance),
         }
 
 
-def moved(vector: Sequence[float], chance: random.Random) -> list[float]:
+def nearby_vector(vector: Sequence[float], chance: random.Random) -> list[float]:
     """A unit vector near `vector`."""
     noisy = [value + chance.gauss(0, NOISE) for value in vector]
     length = math.sqrt(sum(value * value for value in noisy))

@@ -29,14 +29,14 @@ class RateStep:
         return self.loop_ms + self.others_ms
 
 
-def holds(step: RateStep, first: RateStep) -> bool:
+def keeps_up(step: RateStep, first: RateStep) -> bool:
     """Whether the step is served like the first one."""
     return step.p50_ms <= SLOWER * first.p50_ms and step.answered >= KEPT_UP * step.offered
 
 
 def knee(steps: Sequence[RateStep]) -> RateStep | None:
     """The first step that no longer holds, lowest rate first; None when all do."""
-    return next((step for step in steps if not holds(step, steps[0])), None)
+    return next((step for step in steps if not keeps_up(step, steps[0])), None)
 
 
 def used_up(step: RateStep, processes: int, cores: int) -> str:

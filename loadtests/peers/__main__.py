@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shared(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
+def common_work(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
     """What the peers must do as Teal does, from Teal itself."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", _SHARED], env=stack.env(), capture_output=True, text=True, timeout=60, check=True
@@ -91,7 +91,7 @@ def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure
     raise TimeoutError(f"{contender.name} did not answer within {READY_SECONDS:.0f} s ({problem}); its log ends:\n{tail}")
 
 
-def answerable(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
+def answerable_queries(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
     """Queries that Teal gives to the model: to others it says that it does not know, which takes no time."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for text in fresh:
@@ -121,7 +121,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     search = ElasticsearchClient(address)
     for lean in (False, True):
         copy_for_haystack(search, "bench", "peers-haystack-lean" if lean else "peers-haystack", returns_vectors=not lean)
-    common = shared(stack, address, model_port)
+    common = common_work(stack, address, model_port)
     running = [measure.RunningContender(teal(key), stack.running["teal"].pid, port)]
     for contender in peers():
         running.append(start(stack, contender, common))
@@ -134,7 +134,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     ratios.demand_same_work(overlaps)
     rows, load = [], []
     for number in range(options.repetitions):
-        asked = list(islice(answerable(port, key, fresh), measure.QUESTIONS))
+        asked = list(islice(answerable_queries(port, key, fresh), measure.QUESTIONS))
         load.append(os.getloadavg()[0])
         rows.append(measure.repetition(running, fresh, asked, number))
         say(f"repetition {number + 1} of {options.repetitions}, load average {load[-1]:.1f}")

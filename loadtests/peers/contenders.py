@@ -35,18 +35,18 @@ class Contender:
 
 
 def _post(path: str, body: Mapping[str, Any]) -> bytes:
-    return client.post(path, json.dumps(body).encode(), JSON)
+    return client.post_request(path, json.dumps(body).encode(), JSON)
 
 
 def teal(key: str) -> Contender:
     headers = {**JSON, "Authorization": f"Bearer {key}"}
 
     def search(query: str, top_k: int) -> bytes:
-        return client.post("/v1/search", json.dumps({"query": query, "top_k": top_k}).encode(), headers)
+        return client.post_request("/v1/search", json.dumps({"query": query, "top_k": top_k}).encode(), headers)
 
     def ask(question: str) -> bytes:
         body = {"question": question, "top_k": SEARCH_TOP_K, "stream": True}
-        return client.post("/v1/ask", json.dumps(body).encode(), headers)
+        return client.post_request("/v1/ask", json.dumps(body).encode(), headers)
 
     def ids(body: bytes) -> list[str]:
         return [f"{hit['document_id']}:{hit['ordinal']}" for hit in json.loads(body)["hits"]]

@@ -19,8 +19,8 @@ _INGEST_SECONDS: Final = 300.0
 def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     """Send the documents to Teal and wait until all are findable; the number of passages."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    posts = [client.post("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
-    sample = asyncio.run(client.closed(port, posts, clients=1))
+    posts = [client.post_request("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
+    sample = asyncio.run(client.run_closed_loop(port, posts, clients=1))
     if set(sample.statuses) != {202}:
         raise RuntimeError(f"documents were answered with {sample.statuses}: {sample.last_body[:500]!r}")
     began = time.monotonic()

@@ -56,7 +56,7 @@ class RunningContender:
     def send(self, queries: Sequence[str], top_k: int, clients: int) -> client.ResponseTimes:
         """Raises `WrongAnswer` unless every answer is 200."""
         requests = [self.contender.search(query, top_k) for query in queries]
-        sample = asyncio.run(client.closed(self.port, requests, clients=clients))
+        sample = asyncio.run(client.run_closed_loop(self.port, requests, clients=clients))
         if set(sample.statuses) != {200}:
             raise WrongAnswer(f"{self.contender.name} answered {sample.statuses}: {sample.last_body[:500]!r}")
         return sample

@@ -13,7 +13,7 @@ from typing import Any, Final
 from teal.aws import platform as outputs
 from teal.aws import stack_file
 from teal.aws.names import StateNames
-from teal.aws.session import open_aws, told
+from teal.aws.session import open_aws, translate_aws_errors
 from teal.errors import BadInput, OperatorError
 from teal.ports.alert import NAME, RUNBOOK, SentMessage
 
@@ -55,7 +55,7 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
     The alarm is put back at once; CloudWatch looks again by itself within its period. Raises NotPublished.
     """
     since = datetime.now(UTC)
-    with told("Driving the alarm", alarm):
+    with translate_aws_errors("Driving the alarm", alarm):
         cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason=f"A test of the alert channel. {RUNBOOK}")
         try:
             for _ in range(_LOOKS):
@@ -82,7 +82,7 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
 def publish(sns: Any, topic_arn: str) -> SentMessage:
     """In the form that managed Prometheus gives its messages (infra/observability/prometheus.py)."""
     text = f"A test of the alert channel from {socket.gethostname()}. Nothing is wrong. - {RUNBOOK}\n"
-    with told("Publishing the alert", topic_arn):
+    with translate_aws_errors("Publishing the alert", topic_arn):
         answer = sns.publish(
             TopicArn=topic_arn,
             Subject=f"firing: {NAME}",

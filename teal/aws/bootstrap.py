@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from teal.aws.names import SCOPES, STACK_TAG, STATE_TAG, Scope, StateNames
 from teal.aws.pulumi.cli import PulumiCli
-from teal.aws.session import Aws, missing, told
-from teal.aws.stack_file import StackFile, put_back, write_key
+from teal.aws.session import Aws, is_missing, translate_aws_errors
+from teal.aws.stack_file import StackFile, put_back, read_unchanged, write_key
 from teal.errors import NeedsHuman
 from teal.events import Event
 
@@ -58,7 +58,7 @@ def survey(aws: Aws, file: StackFile, connect: Callable[[Path, str], PulumiCli] 
     wanted = names.secrets_provider("platform")
     if file.secrets_provider is not None and file.secrets_provider != wanted and file.encrypted_key:
         raise _another_key(file.secrets_provider, wanted, str(file.path), file.stack)
-    with told("Looking at the state bucket", names.bucket):
+    with translate_aws_errors("Looking at the state bucket", names.bucket):
         steps = [*_bucket_steps(aws, names), *(_key_step(aws, names, scope) for scope in SCOPES)]
     return Survey(names, (*steps, _stack_step(pulumi, names, file, look=steps[0].done)))  # no bucket: no stack to look for
 
@@ -67,7 +67,7 @@ def apply(found: Survey) -> Iterator[Event]:
     """Do what is missing, one event each. Stopped half way, the next run goes on from there."""
     for step in found.steps:
         if not step.done:
-            with told(f"Making sure that {step.wanted}", step.name):
+            with translate_aws_errors(f"Making sure that {step.wanted}", step.name):
                 step.do()
         yield Event(step.name, "ok", step.wanted if step.done else f"{step.wanted}: done now", data={"changed": not step.done})
 
@@ -192,7 +192,7 @@ def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: 
 
     def make() -> None:
         pulumi.login()
-        made, before = held, file.path.read_text(encoding="utf-8")
+        made, before = held, read_unchanged(file.path)
         if made is None:
             try:
                 pulumi.create(file.stack, wanted)
@@ -244,7 +244,7 @@ def _asked(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except ClientError as error:
-        if missing(error):
+        if is_missing(error):
             return None
         raise
 

@@ -117,7 +117,7 @@ def destroy_(
     aws = open_aws(file.region)
     names = StateNames(stack, aws.account_id(), file.region)
     found = destroy.programs(file.path.parent.resolve(), names)
-    plan = destroy.look(found, names, destroy.DestroyRequest(stack, delete_data, cluster_gone))
+    plan = destroy.plan_destroy(found, names, destroy.DestroyRequest(stack, delete_data, cluster_gone))
     fate = "deleted for good" if delete_data else "kept"
     lines = [f"Account {names.account_id}, {names.region}: {plan.resources} resources of {stack}"]
     lines += [f"  color stack {color}" for color in plan.colors]

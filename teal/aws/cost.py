@@ -53,7 +53,7 @@ def cost_(
 ) -> None:  # fmt: skip
     """The monthly price of an environment, line by line, before it exists; unconfirmed prices are marked, unknown ones are said."""
     options = [*(("--refresh",) if refresh else ()), "--load", f"{load:g}"]
-    found = ask(project, stack, options, as_json=as_json)
+    found = ask_bill(project, stack, options, as_json=as_json)
     say(found)
     if check:
         refuse_over_budget(project, stack, allow_unpriced=allow_unpriced)
@@ -61,10 +61,10 @@ def cost_(
 
 def refuse_over_budget(project: Path, stack: str, *, allow_unpriced: bool = False) -> None:
     """Raise OverBudget when the stack at today's traffic costs more than its `budget_usd`, or nobody knows; before anything is created."""
-    judge(stack, bill(project, stack), allow_unpriced=allow_unpriced)
+    check_budget(stack, bill(project, stack), allow_unpriced=allow_unpriced)
 
 
-def judge(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool = False) -> None:
+def check_budget(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool = False) -> None:
     """Raise OverBudget for a bill at today's traffic that is above the budget, or that nobody can sum up."""
     if found["unpriced"] and not allow_unpriced:
         raise OverBudget(
@@ -89,7 +89,7 @@ def bill(project: Path, stack: str, load: float = 1.0, settings: Mapping[str, An
             file = Path(scratch) / "settings.json"
             file.write_text(json.dumps(settings), encoding="utf-8")
             options = (*options, "--settings", str(file))
-        text = ask(project, stack, options, as_json=True)
+        text = ask_bill(project, stack, options, as_json=True)
     try:
         found: Mapping[str, Any] = json.loads(text)
     except ValueError:
@@ -97,7 +97,7 @@ def bill(project: Path, stack: str, load: float = 1.0, settings: Mapping[str, An
     return found
 
 
-def ask(project: Path, stack: str, options: Sequence[str], *, as_json: bool) -> str:
+def ask_bill(project: Path, stack: str, options: Sequence[str], *, as_json: bool) -> str:
     """What `python -m infra.cost` prints. Raises BadInput for a wrong stack or a missing program, CostFailed otherwise."""
     command = [sys.executable, "-m", "infra.cost", stack, *options, *(("--json",) if as_json else ())]
     try:

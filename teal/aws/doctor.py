@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from teal.aws import cost, stack_file, tools
 from teal.aws.names import StateNames
-from teal.aws.session import Aws, missing, open_aws, told
+from teal.aws.session import Aws, is_missing, open_aws, translate_aws_errors
 from teal.aws.stack_file import StackFile
 from teal.errors import OperatorError
 from teal.events import CheckRow
@@ -23,7 +23,7 @@ def examine(
     stack: str,
     environ: Mapping[str, str],
     connect: Callable[[str], Aws] = open_aws,
-    find: Callable[[tools.Tool, Mapping[str, str]], tools.InstalledTool] = tools.find,
+    find: Callable[[tools.Tool, Mapping[str, str]], tools.InstalledTool] = tools.find_tool,
 ) -> tuple[CheckRow, ...]:
     """Every check: packages, commands and their versions, the stack's file, the account, the state. A later one is left out when it
     could only repeat what an earlier one said."""
@@ -73,11 +73,11 @@ def tool_row(found: tools.InstalledTool) -> CheckRow:
 
 
 def _state(aws: Aws, file: StackFile, names: StateNames) -> CheckRow:
-    with told("Looking at the state bucket", names.bucket):
+    with translate_aws_errors("Looking at the state bucket", names.bucket):
         try:
             aws.s3.head_bucket(Bucket=names.bucket, ExpectedBucketOwner=names.account_id)
         except ClientError as error:
-            if not missing(error):
+            if not is_missing(error):
                 raise
             return CheckRow("state", False, f"bucket {names.bucket} is not there", f"teal bootstrap {file.stack}")
     if not file.encrypted_key:

@@ -25,7 +25,7 @@ _OFFERED: Final = "STANDARD_SUPPORT"
 Check = Callable[[Aws, str, Mapping[str, Any]], Iterator[CheckRow]]
 
 
-def look(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[str, Check] | None = None) -> Iterator[CheckRow]:
+def check_fit(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[str, Check] | None = None) -> Iterator[CheckRow]:
     """Every check, one row each and more: what does not fit has a command that mends it."""
     for name, check in (CHECKS if checks is None else checks).items():
         try:

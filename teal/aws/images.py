@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from teal.aws.platform import Platform
-from teal.aws.session import missing, told
+from teal.aws.session import is_missing, translate_aws_errors
 from teal.errors import BadInput
 from teal.ports.target import Image
 from teal.record.model import ColorState
@@ -48,11 +48,11 @@ class RegistryImages:
         wanted = id.removeprefix(f"{repository}@").removeprefix(f"{repository}:")
         image_id: Any = {"imageDigest": wanted} if _DIGEST.match(wanted) else {"imageTag": wanted}
         name = repository.partition("/")[2]
-        with told("DescribeImages", repository):
+        with translate_aws_errors("DescribeImages", repository):
             try:
                 found = self.ecr.describe_images(repositoryName=name, imageIds=[image_id])["imageDetails"][0]
             except ClientError as error:
-                if missing(error) or error.response.get("Error", {}).get("Code") == "InvalidParameterException":
+                if is_missing(error) or error.response.get("Error", {}).get("Code") == "InvalidParameterException":
                     raise BadInput(
                         f"There is no image {id}", where=repository, next=f"aws ecr describe-images --repository-name {name}"
                     ) from error
@@ -67,7 +67,7 @@ class RegistryImages:
         """The current version's id of each secret, by its ARN."""
         found = {}
         for arn in sorted({each.secret_arn for each in self.platform.app_secrets.values()}):
-            with told("DescribeSecret", arn):
+            with translate_aws_errors("DescribeSecret", arn):
                 stages = self.secrets.describe_secret(SecretId=arn).get("VersionIdsToStages", {})
             found[arn] = next((version for version, held in stages.items() if "AWSCURRENT" in held), "")
         return found

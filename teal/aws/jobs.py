@@ -132,12 +132,12 @@ def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> 
         return rows
     said = problem or {}
     ended = [each.get("state", {}).get("terminated", {}) for each in pod.get("status", {}).get("containerStatuses", [])]
-    last = (log.strip().splitlines() or [why(pod) or "it said nothing before its end"])[-1]
+    last = (log.strip().splitlines() or [pod_failure(pod) or "it said nothing before its end"])[-1]
     raise AdminFailed(command, code=str(said.get("code", "admin-failed")), detail=str(said.get("detail", last)),
                       action=str(said.get("action", "teal repair")), bad_input=any(each.get("exitCode") == 2 for each in ended))  # fmt: skip
 
 
-def why(pod: Mapping[str, Any]) -> str:
+def pod_failure(pod: Mapping[str, Any]) -> str:
     """What keeps a pod from running, in Kubernetes' words; empty when nothing does."""
     status = pod.get("status", {})
     for each in status.get("containerStatuses", []):

@@ -62,7 +62,7 @@ def run(
     refused: list[str] = []
     bill = cost.bill(project, stack)
     try:
-        cost.judge(stack, bill, allow_unpriced=accepted.unpriced)
+        cost.check_budget(stack, bill, allow_unpriced=accepted.unpriced)
         yield Event("price", "ok", "within budget_usd at today's traffic")
     except cost.OverBudget as error:
         refused.append("price")
@@ -83,7 +83,7 @@ def run(
         refused.append("policies")
     else:
         yield Event("policies", "ok", "every rule holds")
-    taken = guard(project, found.document, accepted.urns)
+    taken = refused_by_guard(project, found.document, accepted.urns)
     yield Event("guard", "warn" if taken else "ok", taken or "nothing is taken away that cannot be made again")
     if taken:
         refused.append("guard")
@@ -100,7 +100,7 @@ def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterato
     aws, number = account
     for left in () if number == EXAMPLE_ACCOUNT else bill["examples"]:
         yield CheckRow("examples", False, left, f"edit Pulumi.{stack}.yaml")
-    yield from fit.look(aws, stack, bill["needs"])
+    yield from fit.check_fit(aws, stack, bill["needs"])
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
@@ -142,7 +142,7 @@ def _told(rows: Iterable[CheckRow], refused: list[str]) -> Iterator[Event]:
         yield Event(row.part, "ok" if row.ok else "warn", row.detail if row.ok else f"{row.detail}. To mend it: {row.mend}")
 
 
-def guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
+def refused_by_guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
     """What `python -m infra.policy.guard` refuses in a preview's JSON, in its words; empty when nothing."""
     options = [part for urn in allowed for part in ("--allow", urn)]
     ended = subprocess.run(  # noqa: S603 - a fixed command

@@ -119,7 +119,7 @@ class PulumiRuntime:
             return ()
         with self._said(color):
             operations = (stack.export_stack().deployment or {}).get("pending_operations") or []
-        held = locks.holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
+        held = locks.lock_holders(self.service.env.get("PULUMI_BACKEND_URL", ""), PROJECT, self._name(color))
         return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
 
     def mend(self, color: Color) -> Iterator[Event]:
@@ -211,5 +211,5 @@ class PulumiRuntime:
 
     def _reason(self, color: Color, unhealthy: list[str]) -> str:
         pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
-        reasons = dict.fromkeys([*filter(None, map(jobs.why, pods)), *unhealthy])
+        reasons = dict.fromkeys([*filter(None, map(jobs.pod_failure, pods)), *unhealthy])
         return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"

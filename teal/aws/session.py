@@ -86,7 +86,7 @@ class Aws:
 
     def account_id(self) -> str:
         """The account these credentials belong to."""
-        with told("Asking AWS who this is"):
+        with translate_aws_errors("Asking AWS who this is"):
             return self.sts.get_caller_identity()["Account"]
 
 
@@ -99,7 +99,7 @@ def open_aws(region: str) -> Aws:
 
 
 @contextmanager
-def told(doing: str, where: str = "AWS", environ: Mapping[str, str] | None = None) -> Iterator[None]:
+def translate_aws_errors(doing: str, where: str = "AWS", environ: Mapping[str, str] | None = None) -> Iterator[None]:
     """Turn what AWS says into one failure in words. `environ`: where the credentials come from; default: this process's own."""
     shell = os.environ if environ is None else environ
     try:
@@ -138,7 +138,7 @@ def sign_in(environ: Mapping[str, str]) -> str:
     return f"unset {' '.join(held)}; then {login}" if held else login
 
 
-def missing(error: ClientError) -> bool:
+def is_missing(error: ClientError) -> bool:
     """Whether AWS said that the thing is not there."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code == "404" or code.startswith("NoSuch") or "NotFound" in code

@@ -19,7 +19,7 @@ from teal.aws.names import StateNames
 from teal.aws.platform import Platform
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.runtime import ServiceProgram
-from teal.aws.session import told
+from teal.aws.session import translate_aws_errors
 from teal.aws.tools import AWS, PULUMI
 from teal.aws.traffic import client_config as traffic_config
 from teal.client.probe import golden
@@ -53,7 +53,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     root = Path(environ.get("TEAL_ROOT", ".")).resolve()
     file = stack_file.read_stack_file(root, stack)
     session = boto3.Session(region_name=file.region)
-    with told("Asking AWS who this is"):
+    with translate_aws_errors("Asking AWS who this is"):
         # The record's time limits: this stands before every rollback, and botocore's own are minutes.
         account = session.client("sts", config=store_config()).get_caller_identity()["Account"]
     names = StateNames(stack, account, file.region)
@@ -89,7 +89,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
     @cache  # every probe asks for its color's secret; AWS is asked once
     def secret(color: Color) -> str:
         arn = platform.probe_secret_arns[color]
-        with told("GetSecretValue", arn):
+        with translate_aws_errors("GetSecretValue", arn):
             return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
 
     store = S3RecordStore(connect("s3", config=store_config()), platform.release_bucket)

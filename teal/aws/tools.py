@@ -58,10 +58,10 @@ def require(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
 
 def require_versions(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
     """Raises BadInput that names each command that is not on PATH or too old. Runs each to hear its version."""
-    _refuse([found for tool in tools if (found := find(tool, environ)).problem])
+    _refuse([found for tool in tools if (found := find_tool(tool, environ)).problem])
 
 
-def find(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
+def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
     """Ask the command itself."""
     shell = os.environ if environ is None else environ
     path = shutil.which(tool.command, path=shell.get("PATH"))
@@ -73,7 +73,7 @@ def find(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return InstalledTool(tool, path)
-    said = re.search(r"\d+(?:\.\d+)+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
+    said = re.search(r"\d{1,9}(?:\.\d{1,9})+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
     return InstalledTool(tool, path, said[0] if said and ended.returncode == 0 else "")
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from teal.backup import flow
-from teal.backup.files import CATALOG, lost, restarted
+from teal.backup.files import CATALOG, lost_files, restart_color
 from teal.errors import BadInput, NeedsHuman
 from teal.events import Event
 from teal.laptop.layout import Layout, locate
@@ -22,7 +22,7 @@ from teal.laptop.target import laptop
 from teal.ports.target import Target
 from teal.targets import open_target
 from teal.terminal.options import Json, Stack, Yes
-from teal.terminal.progress import follow
+from teal.terminal.progress import show_events
 from teal.terminal.writer import console, say, say_json
 
 Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
@@ -126,16 +126,16 @@ def restore_(
             "What was accepted after the snapshot will not be in the catalog any more (the catalog of now is kept beside it). Restore?",
             abort=True,
         )
-    follow(_restore(target, which, only, place), as_json)
+    show_events(_restore(target, which, only, place), as_json)
 
 
 def _restore(target: Target, which: list[str], only: RestoredStore | None, place: Layout | None) -> Iterator[Event]:
-    with flow.holding(target) as work:
-        gone = lost(place, work.index) if place is not None else ()
+    with flow.hold_record(target) as work:
+        gone = lost_files(place, work.index) if place is not None else ()
         if only is not RestoredStore.search:
             yield from flow.restore_catalog(work, which)
             if place is not None and CATALOG in gone:  # at once: what is accepted until then is in a file without a name
-                yield from restarted(target, place, work, gone)
+                yield from restart_color(target, place, work, gone)
                 gone = ()
         if only is not RestoredStore.database:
             yield from flow.restore_search(work, which)
@@ -148,7 +148,7 @@ def _restore(target: Target, which: list[str], only: RestoredStore | None, place
 def _begun_anew(target: Target, place: Layout | None, work: flow.DataOperation, gone: Sequence[str]) -> Iterator[Event]:
     """Restarted where files were lost; what the worker wrote into the deleted one meanwhile is taken over from the catalog."""
     if place is not None and gone:
-        yield from restarted(target, place, work, gone)
+        yield from restart_color(target, place, work, gone)
         yield from flow.reconcile(work)
 
 
@@ -180,12 +180,12 @@ def database_on_aws(
 
 def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
     """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
-    follow(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
+    show_events(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
 
 
 def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
-    with flow.holding(target) as work:
-        gone = lost(place, work.index) if place is not None else ()
+    with flow.hold_record(target) as work:
+        gone = lost_files(place, work.index) if place is not None else ()
         yield from flow.rebuild(work)
         yield from _begun_anew(target, place, work, gone)
     yield Event("done", "ok", "rebuilt")

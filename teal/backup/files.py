@@ -21,7 +21,7 @@ from teal.ports.target import Target
 CATALOG = "catalog.db"
 
 
-def lost(layout: Layout, index: str) -> tuple[str, ...]:
+def lost_files(layout: Layout, index: str) -> tuple[str, ...]:
     """Names of the files that are not there, or that a process of the stack has open although they were deleted (on Linux, which shows that).
     A PostgreSQL catalog has none."""
     state = load(layout)
@@ -32,7 +32,7 @@ def lost(layout: Layout, index: str) -> tuple[str, ...]:
     return tuple(name for name in wanted if not (layout.data / name).exists() or str(layout.data / name) in held)
 
 
-def restarted(target: Target, layout: Layout, work: DataOperation, gone: Sequence[str]) -> Iterator[Event]:
+def restart_color(target: Target, layout: Layout, work: DataOperation, gone: Sequence[str]) -> Iterator[Event]:
     """Begin the color's processes anew, because files were lost: only after an exchange of files that are there do they see it themselves."""
     color, state = active(target)
     yield Event("restart", "start", f"{', '.join(gone)} had been lost: processes still had the deleted files open")

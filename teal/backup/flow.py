@@ -43,7 +43,7 @@ def active(target: Target) -> tuple[Color, ColorState]:
 
 
 @contextmanager
-def holding(target: Target) -> Iterator[DataOperation]:
+def hold_record(target: Target) -> Iterator[DataOperation]:
     """Hold the record. Raises HeldByAnother, and NeedsHuman while a release was left unfinished."""
     color, state = active(target)
 

@@ -92,7 +92,7 @@ class Client:
             ) as answer:
                 if answer.status_code >= 400:
                     answer.read()
-                    raise refused(answer)
+                    raise service_refused(answer)
                 yield events(answer.iter_lines())
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url}/v1/ask", _reason(error)) from error
@@ -112,7 +112,7 @@ class Client:
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url}{path}", _reason(error)) from error
         if answer.status_code >= 400:
-            raise refused(answer)
+            raise service_refused(answer)
         return answer.json() if answer.content else None
 
 
@@ -127,7 +127,7 @@ def _busy_seconds(error: Exception) -> bool | float:
     return False
 
 
-def refused(answer: httpx.Response) -> ServiceRefused:
+def service_refused(answer: httpx.Response) -> ServiceRefused:
     """The service's problem as an error; also when a proxy answered something that is no problem document."""
     try:
         body = answer.json()

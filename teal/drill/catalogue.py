@@ -19,7 +19,7 @@ DRILLS = (
     Drill("key-rotation", "the users' key is replaced while they use it", "key-rotation", faults.old_key,
           ("look", "rotate", "end", "verify"), after=(("rotate", faults.use_new_key),), destructive=False),
     Drill("worker", "kill -9 of the worker", "worker-gone", faults.process("{active}-worker"), MENDED),
-    Drill("frozen-worker", "the worker stands still, and its process is there (SIGSTOP)", "worker-gone", faults.frozen("{active}-worker"),
+    Drill("frozen-worker", "the worker stands still, and its process is there (SIGSTOP)", "worker-gone", faults.frozen_process("{active}-worker"),
           ("look", "kill", "verify")),
     Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.process("{active}-app-0"), MENDED),
     Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.process("caddy"), MENDED),
@@ -27,10 +27,10 @@ DRILLS = (
     Drill("supervisor", "kill -9 of supervisord, and every part with it", "service-absent", faults.supervisor, MENDED),
     Drill("certificate", "the load balancer's certificate expires", "certificate-expiry", faults.expired_certificate,
           ("look", "renew", "verify"), keep_alive=False),
-    Drill("restore-search", "the search index is deleted", "restore-search", faults.lost("search*.db*"), ("look", "restore", "verify")),
-    Drill("rebuild", "the search index is deleted, and no snapshot is used", "restore-search", faults.lost("search*.db*", snapshot=False),
+    Drill("restore-search", "the search index is deleted", "restore-search", faults.lost_files("search*.db*"), ("look", "restore", "verify")),
+    Drill("rebuild", "the search index is deleted, and no snapshot is used", "restore-search", faults.lost_files("search*.db*", snapshot=False),
           ("look", "rebuild", "verify")),
-    Drill("restore-database", "the catalog is deleted", "restore-database", faults.lost("catalog.db*"), ("look", "restore", "verify")),
+    Drill("restore-database", "the catalog is deleted", "restore-database", faults.lost_files("catalog.db*"), ("look", "restore", "verify")),
     Drill("disk-full", "the stack's disk is full to the last byte", "disk-full", faults.full_disk, ("look", "room", "verify"),
           ground="small disk"),
     Drill("full-snapshots", "the folder of snapshots is full to the last byte", "snapshot-stale", file_faults.full_snapshots,
@@ -41,15 +41,15 @@ DRILLS = (
 )  # fmt: skip
 
 
-def selected(names: Sequence[str], *, every: bool, without: Sequence[str]) -> tuple[Drill, ...]:
+def select_drills(names: Sequence[str], *, every: bool, without: Sequence[str]) -> tuple[Drill, ...]:
     """The drills of these names, or all but those left out. Raises BadInput for a name that is none, and for both ways at once."""
     if every == bool(names) or (without and not every):
         raise BadInput("Name a drill, or say --all, which alone can leave some out", where="teal drill", next="teal drill --list")
-    named, left_out = [find(name) for name in names], [find(name) for name in without]
+    named, left_out = [find_drill(name) for name in names], [find_drill(name) for name in without]
     return tuple(drill for drill in DRILLS if (every and drill not in left_out) or drill in named)
 
 
-def find(name: str) -> Drill:
+def find_drill(name: str) -> Drill:
     """A drill by its name. Raises BadInput with the names there are."""
     for drill in DRILLS:
         if drill.name == name:

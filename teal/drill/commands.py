@@ -51,19 +51,21 @@ def drill_(
     """Cause a fault under load, follow its runbook, measure RTO and RPO. Exit 1: past a target in runbooks/targets.yaml; 4: could not run."""
     from teal import runbook
     from teal.drill import report
-    from teal.drill.catalogue import DRILLS, selected
-    from teal.drill.measure import DrillResult, targets
+    from teal.drill.catalogue import DRILLS, select_drills
+    from teal.drill.measure import DrillResult, read_limits
     from teal.drill.run import DrillRequest, rehearse
     from teal.load import bystander
 
     condition = bystander.parse(stop_when) if stop_when is not None else None
-    aims = targets(runbook.folder() / "targets.yaml")
+    aims = read_limits(runbook.runbooks_folder() / "targets.yaml")
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
-        raise BadInput(f"No target for {', '.join(lacking)}", where=str(runbook.folder() / "targets.yaml"), next="add them")
+        raise BadInput(
+            f"No target for {', '.join(lacking)}", where=str(runbook.runbooks_folder() / "targets.yaml"), next="add them"
+        )
     if listed:
         _list(DRILLS, aims, as_json)
         return
-    wanted = selected(names or (), every=every, without=without or ())
+    wanted = select_drills(names or (), every=every, without=without or ())
     layout = locate(os.environ)
     request = DrillRequest(per_second, _here(layout, wanted, yes) if here else None, condition)
     results = []

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from teal.drill import disk
-from teal.drill.findable import finds
-from teal.drill.scene import DrillFailed, Scene, Whole, until
+from teal.drill.findable import every_question_finds_something
+from teal.drill.scene import DrillFailed, Scene, Whole, wait_until
 from teal.drill.stack import DrillStack
 from teal.errors import ServiceRefused
 from teal.laptop import health, status
@@ -40,7 +40,7 @@ def process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
     return killed
 
 
-def frozen(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
+def frozen_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
     """SIGSTOP to a part: its process is there, and does nothing. Whole when another one works in its place."""
 
     @contextmanager
@@ -50,7 +50,7 @@ def frozen(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
         scene.strike()
         still = stack.kill(name, signal.SIGSTOP)
         try:
-            until(lambda: names(stack, name), what=f"`teal status` to name {name}", seconds=NAMED_SECONDS)
+            wait_until(lambda: names(stack, name), what=f"`teal status` to name {name}", seconds=NAMED_SECONDS)
             yield lambda: bool(stack.pids(name) - still) and not still & stack.pids(name) and stack.healthy()
         finally:
             for pid in still & stack.pids(name):
@@ -106,12 +106,12 @@ def expired_certificate(scene: Scene) -> Iterator[Whole]:
         write_private(configuration, short)
         shutil.rmtree(layout.caddy / "certificates", ignore_errors=True)
         stack.kill("caddy")
-        until(lambda: _handshake(stack) == "", what="Caddy to serve the short certificate", seconds=CADDY_SECONDS)
+        wait_until(lambda: _handshake(stack) == "", what="Caddy to serve the short certificate", seconds=CADDY_SECONDS)
     finally:
         write_private(configuration, text)
-    until(lambda: "expired" in _handshake(stack), what="the certificate to expire", seconds=CADDY_SECONDS)
+    wait_until(lambda: "expired" in _handshake(stack), what="the certificate to expire", seconds=CADDY_SECONDS)
     scene.strike()
-    until(lambda: names(stack, "certificate"), what="`teal status` to name the certificate", seconds=NAMED_SECONDS)
+    wait_until(lambda: names(stack, "certificate"), what="`teal status` to name the certificate", seconds=NAMED_SECONDS)
     try:
         yield lambda: _handshake(stack) == "" and stack.healthy()
     finally:
@@ -148,7 +148,7 @@ def use_new_key(scene: Scene, ran: BlockResult) -> None:
     scene.users.use((scene.key,))
 
 
-def lost(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
+def lost_files(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
     """Files of the stack's data are gone, with the processes that had them open. With `snapshot`, one was taken just before."""
 
     @contextmanager
@@ -162,7 +162,7 @@ def lost(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractCont
             path.unlink()
         for part in (f"{color}-worker", f"{color}-app-0", f"{color}-app-1"):
             stack.kill(part)
-        yield lambda: stack.healthy() and finds(stack.url, scene.key, stack.layout.ca)
+        yield lambda: stack.healthy() and every_question_finds_something(stack.url, scene.key, stack.layout.ca)
 
     return gone
 

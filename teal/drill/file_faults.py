@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from teal.drill import disk
 from teal.drill.faults import NAMED_SECONDS, names
-from teal.drill.scene import Scene, Whole, until
+from teal.drill.scene import Scene, Whole, wait_until
 from teal.drill.stack import CommandFailed, DrillStack
 from teal.laptop import admin, fetch
 
@@ -25,7 +25,7 @@ def full_snapshots(scene: Scene) -> Iterator[Whole]:
         old = folder / str(stack.must("snapshot")[-1]["id"])
         disk.fill(old / "more.age")
         scene.strike()
-        until(lambda: names(stack, "snapshots"), what="`teal status` to name the folder", seconds=NAMED_SECONDS)
+        wait_until(lambda: names(stack, "snapshots"), what="`teal status` to name the folder", seconds=NAMED_SECONDS)
         yield lambda: any(path.parent != old for path in folder.glob("*/manifest.json")) and stack.healthy()
 
 
@@ -44,7 +44,7 @@ def damaged_model(scene: Scene) -> Iterator[Whole]:
         os.truncate(file, kept.stat().st_size // 3)
         for part in (f"{color}-worker", f"{color}-app-0"):
             stack.kill(part)
-        until(lambda: names(stack, "model"), what="`teal status` to name the model", seconds=NAMED_SECONDS)
+        wait_until(lambda: names(stack, "model"), what="`teal status` to name the model", seconds=NAMED_SECONDS)
         yield lambda: fetch.has_model(stack.layout, name) and stack.healthy()
     finally:
         if not fetch.has_model(stack.layout, name):

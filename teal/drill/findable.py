@@ -11,7 +11,7 @@ import httpx
 from teal.drill.users import QUESTIONS, REQUEST_SECONDS
 
 
-def missing(url: str, key: str, ca: Path | None, accepted: dict[str, str], *, seconds: float) -> dict[str, str]:
+def documents_not_found(url: str, key: str, ca: Path | None, accepted: dict[str, str], *, seconds: float) -> dict[str, str]:
     """Accepted documents that a search for their own word does not find within `seconds`: id -> word. Polls."""
     left, deadline = dict(accepted), time.monotonic() + seconds
     with _client(url, key, ca) as http:
@@ -25,7 +25,7 @@ def missing(url: str, key: str, ca: Path | None, accepted: dict[str, str], *, se
     return left
 
 
-def finds(url: str, key: str, ca: Path | None) -> bool:
+def every_question_finds_something(url: str, key: str, ca: Path | None) -> bool:
     """Whether every question finds something. Asked before the fault, so that one that finds nothing afterwards shows a loss."""
     with _client(url, key, ca) as http:
         return all(_found(http, question) for question in QUESTIONS)

@@ -65,7 +65,7 @@ class DrillResult:
         return asdict(self)
 
 
-def targets(path: Path) -> dict[str, DrillLimits]:
+def read_limits(path: Path) -> dict[str, DrillLimits]:
     """Targets by drill from a YAML file. Raises BadInput that names what is wrong."""
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def reached_back(requests: Sequence[UserRequest], missing: Collection[str], faul
     return max(0.0, fault_at - min(lost)) if lost else 0.0
 
 
-def past(found: DrillResult, target: DrillLimits) -> tuple[str, ...]:
+def exceeded_limits(found: DrillResult, target: DrillLimits) -> tuple[str, ...]:
     """What is more than the target allows, in words; empty when all is within."""
 
     def late(what: str, seconds: float | None, most: float) -> str:

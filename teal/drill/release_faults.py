@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from teal.drill.scene import DrillFailed, Scene, Whole, until
+from teal.drill.scene import DrillFailed, Scene, Whole, wait_until
 from teal.drill.stack import another_version
 from teal.errors import HELD
 from teal.ports.traffic import all_to
@@ -38,12 +38,12 @@ def unwanted_release(scene: Scene) -> Iterator[Whole]:
         raise DrillFailed("No color is active", where=str(stack.home), next="teal up")
     # The rollback window stays open while the runbook is followed.
     with _releasing(scene, "drill-rollback", {"steps": [100], "hold_seconds": 120}) as releaser:
-        until(
+        wait_until(
             lambda: stack.weights().of(was) == 0, what="the release to have all requests", seconds=READY_SECONDS, alive=releaser
         )
         scene.strike()
         yield lambda: stack.weights() == all_to(was)
-        until(lambda: stack.record().release is None, what="the release to be undone", seconds=READY_SECONDS)
+        wait_until(lambda: stack.record().release is None, what="the release to be undone", seconds=READY_SECONDS)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def dead_releaser(scene: Scene) -> Iterator[Whole]:
     stack = scene.stack
     was = stack.record().active
     with _releasing(scene, "drill-stuck", {"steps": [25, 100], "lease_seconds": 15}) as releaser:
-        until(
+        wait_until(
             lambda: 0 < stack.weights().blue < 100,
             what="the release to have some requests",
             seconds=READY_SECONDS,
@@ -72,7 +72,7 @@ def dead_releaser(scene: Scene) -> Iterator[Whole]:
             yield whole
         finally:
             if stack.record().release is not None:
-                until(lambda: stack.teal("repair", "--yes")[0] != HELD, what="the dead lease to end", seconds=READY_SECONDS)
+                wait_until(lambda: stack.teal("repair", "--yes")[0] != HELD, what="the dead lease to end", seconds=READY_SECONDS)
     if stack.record().active != was:
         raise DrillFailed("The unfinished release was not undone", where=str(stack.home), next="teal history")
 

@@ -127,9 +127,9 @@ def _drill(found: DrillResult) -> list[str]:
         lines, slowest = _per_second(found.timeline)
         failed = sum(not good for _, _, good in found.timeline)
         label = f"Requests a second by the moment they were due: {len(found.timeline) - failed} answered (green), {failed} failed (red)"
-        parts.append(html.chart(lines, html.top(lines), _COLORS, label, found.marks))
+        parts.append(html.chart(lines, html.largest_value(lines), _COLORS, label, found.marks))
         label = f"Seconds of the slowest request due in each half second; p50 {found.p50_seconds:.3f}, p99 {found.p99_seconds:.3f} since the fault, sent late by {found.p99_late_seconds:.3f} at p99"
-        parts.append(html.chart(slowest, html.top(slowest), _COLORS, label, found.marks))
+        parts.append(html.chart(slowest, html.largest_value(slowest), _COLORS, label, found.marks))
     if found.failures:
         parts.append(f"<details><summary>the first failures</summary><pre>{escape(chr(10).join(found.failures))}</pre></details>")
     for ran in found.blocks:

@@ -16,8 +16,8 @@ from pathlib import Path
 from teal import runbook
 from teal.drill import disk
 from teal.drill.file_faults import model_of
-from teal.drill.findable import finds, missing
-from teal.drill.measure import DrillLimits, DrillResult, answered_again, past, reached_back
+from teal.drill.findable import documents_not_found, every_question_finds_something
+from teal.drill.measure import DrillLimits, DrillResult, answered_again, exceeded_limits, reached_back
 from teal.drill.scene import CouldNotRun, Drill, Ground, RecoveryProbe, Scene
 from teal.drill.stack import DrillStack, own
 from teal.drill.users import UserResults, percentile
@@ -61,7 +61,7 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
                     while waiting:
                         drill = waiting.pop(0)
                         yield Event(drill.name, "start", drill.fault)
-                        yield (found := one(drill, stack, targets[drill.name], request))
+                        yield (found := run_drill(drill, stack, targets[drill.name], request))
                         if found.verdict == "failed" and request.here is None:
                             break  # what it left is not looked at: the next one gets a new stack
             except CouldNotRun as error:
@@ -72,7 +72,7 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
                 waiting = []
 
 
-def one(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
+def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
     """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed."""
     began, clock = datetime.now(UTC), time.monotonic()
     told = DrillResult(
@@ -82,7 +82,7 @@ def one(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequ
         try:
             book = runbook.read_runbook(drill.runbook)
             key, key_id = stack.new_key(name=f"drill {drill.name}")
-            expect_hits = finds(stack.url, key, stack.layout.ca)
+            expect_hits = every_question_finds_something(stack.url, key, stack.layout.ca)
         except OperatorError as error:
             return replace(told, reasons=(error.what,))
         users = stack.users((key,), per_second=request.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
@@ -159,7 +159,7 @@ def _measured(
     first = min((request.at for request in met.requests), default=fault_at)
     left = dict(met.accepted)
     with suppress(OperatorError, OSError):
-        left = missing(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
+        left = documents_not_found(scene.stack.url, scene.key, scene.stack.layout.ca, met.accepted, seconds=FIND_SECONDS)
     found = replace(
         told,
         answered_seconds=answered_again(met.requests, fault_at),
@@ -180,8 +180,8 @@ def _measured(
         timeline=tuple((round(one.at - first, 3), round(one.seconds, 4), one.good) for one in sorted(met.requests, key=lambda one: one.at)),
     )  # fmt: skip
     if failure:
-        return replace(found, reasons=(failure, *past(found, target)))
-    reasons = past(found, target)
+        return replace(found, reasons=(failure, *exceeded_limits(found, target)))
+    reasons = exceeded_limits(found, target)
     return replace(found, verdict="past" if reasons else "within", reasons=reasons)
 
 

@@ -102,7 +102,7 @@ class Drill:
     keep_alive: bool = True  # False: users open a connection for each request
 
 
-def holds(there: Whole) -> bool:
+def condition_holds(there: Whole) -> bool:
     """Whether the condition holds. When what it looks at cannot be reached, it does not."""
     try:
         return there()
@@ -110,10 +110,10 @@ def holds(there: Whole) -> bool:
         return False
 
 
-def until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
+def wait_until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
     """Ask again and again until the condition holds. Raises DrillFailed when the time is over, or when the process that should make it hold has ended."""
     deadline = time.monotonic() + seconds
-    while not holds(there):
+    while not condition_holds(there):
         if alive is not None and alive.poll() is not None:
             raise DrillFailed(
                 f"Waiting for {what}: the command ended with {alive.returncode}", where="the drill", next="teal history"
@@ -134,7 +134,7 @@ class RecoveryProbe(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):
-            if holds(self._whole):
+            if condition_holds(self._whole):
                 self.at = time.time()
                 return
 

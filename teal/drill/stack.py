@@ -176,7 +176,7 @@ def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
     state = record.active_state
     if state is None:
         raise CommandFailed("No version is active", where=str(stack.home), next="teal up")
-    version = versions.find(stack.layout, state.image)
+    version = versions.find_version(stack.layout, state.image)
     made = folder / label
     shutil.rmtree(made, ignore_errors=True)
     for package in ("app", "contract"):

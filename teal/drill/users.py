@@ -203,7 +203,7 @@ class SimulatedUsers(threading.Thread):
         return document, ""
 
 
-def said(met: UserResults) -> str:
+def as_json_line(met: UserResults) -> str:
     """The numbers as one JSON line."""
     return json.dumps(
         {

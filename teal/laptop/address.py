@@ -23,13 +23,13 @@ def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) 
 def kept_admin_key(layout: Layout) -> str | None:
     """The admin key that `teal up` made; None where there is none, or the file holds something that no key is: it is damaged."""
     try:
-        found = layout.admin_key.read_text(encoding="utf-8", errors="replace").strip()
+        found = layout.admin_key.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError:
         return None
     return found if found and found.isascii() and found.isprintable() else None
 
 
-def answers(where: Address) -> tuple[bool, str]:
+def probe_address(where: Address) -> tuple[bool, str]:
     """Whether the load balancer answers over HTTPS with a certificate that its own CA signed, and whether an app stands behind it."""
     try:
         with Client(where) as client:

@@ -36,7 +36,7 @@ def die_with_parent() -> bool:
     return int(prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)) == 0
 
 
-def orphaned(pidfile: str) -> bool:
+def is_orphaned(pidfile: str) -> bool:
     """Whether supervisord died before the request above took effect: then no signal will ever come."""
     try:
         return os.getppid() != int(Path(pidfile).read_text())
@@ -46,7 +46,7 @@ def orphaned(pidfile: str) -> bool:
 
 def main(path: str) -> None:
     part: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    is_orphan = orphaned(part["pidfile"])  # read while still allowed to
+    is_orphan = is_orphaned(part["pidfile"])  # read while still allowed to
     parent = os.getppid()
     os.chdir(part["cwd"])
     os.nice(part.get("nice", 0))  # a file that was written before this setting existed has none

@@ -91,6 +91,6 @@ def metrics(state: LaptopState) -> tuple[str, ...]:
     return tuple(f"http://127.0.0.1:{port}/metrics" for port in ports)
 
 
-def slots(place: PartContext) -> tuple[Program, ...]:
+def declared_programs(place: PartContext) -> tuple[Program, ...]:
     """Both colors' programs as supervisord must know them before it starts; what they run is written at each deploy."""
     return tuple(program for color in COLORS for program in color_programs(place, color, {}, sys.executable))

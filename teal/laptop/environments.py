@@ -22,7 +22,7 @@ INSTALL_SECONDS: Final = 900.0  # a minute from a near index; our locks name whe
 GENTLY: Final = ("nice", "-n", "10")  # on a busy processor a build gets a tenth of the time that a request gets
 _WHOLE: Final = ".whole"
 _PACKAGE: Final = re.compile(
-    r"[A-Za-z0-9._-]{1,200}(?:\[[A-Za-z0-9._,-]{1,200}\])?==[A-Za-z0-9.+!_-]{1,100}(?: {0,9};[^@#-]{1,500})?(?: {1,9}--hash=sha256:[0-9a-f]{64}){0,2000}"
+    r"[A-Za-z0-9._-]{1,100}(?:\[[A-Za-z0-9._,-]{1,200}\])?==[A-Za-z0-9.+!_-]{1,100}(?: {0,9};[^@#-]{1,500})?(?: {1,9}--hash=sha256:[0-9a-f]{64}){0,2000}"
 )
 _SHOWN: Final = 300  # characters of pip's reason
 
@@ -38,7 +38,7 @@ def project() -> Path:
     return Path(teal.__file__).resolve().parents[1]
 
 
-def known(layout: Layout, lock: bytes) -> str | None:
+def existing_interpreter(layout: Layout, lock: bytes) -> str | None:
     """The interpreter whose packages are the lock's, if there is one: this command's own, or one that was made. Makes nothing."""
     here = project() / LOCK
     if not lock or not here.is_file() or here.read_bytes() == lock:
@@ -47,14 +47,14 @@ def known(layout: Layout, lock: bytes) -> str | None:
     return str(_python(folder)) if (folder / _WHOLE).is_file() else None
 
 
-def ready(layout: Layout, lock: bytes) -> str:
-    """As `known`, and made when there is none. Raises BuildFailed, and then nothing is left of it."""
-    if found := known(layout, lock):
+def ensure_interpreter(layout: Layout, lock: bytes) -> str:
+    """As `existing_interpreter`, and made when there is none. Raises BuildFailed, and then nothing is left of it."""
+    if found := existing_interpreter(layout, lock):
         return found
     layout.environments.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = _folder(layout, lock)
     with _alone(folder):
-        if found := known(layout, lock):  # somebody else made it while we waited
+        if found := existing_interpreter(layout, lock):  # somebody else made it while we waited
             return found
         shutil.rmtree(folder, ignore_errors=True)  # an unfinished one: the process that made it was killed
         try:
@@ -130,13 +130,13 @@ def run_command(command: tuple[str, ...], folder: Path) -> None:
         ) from error
     if done.returncode != 0:
         raise BuildFailed(
-            f"Its requirements could not be installed: {reason(done.stderr)}",
+            f"Its requirements could not be installed: {pip_failure(done.stderr)}",
             where=LOCK,
             next=f"mend {LOCK}, then teal release PATH",
         )
 
 
-def reason(said: str) -> str:
+def pip_failure(said: str) -> str:
     """What pip says went wrong: the last line marked ERROR, and the package it names in the next one (a wrong hash has it there)."""
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     marked = [number for number, line in enumerate(lines) if line.startswith("ERROR:")]

@@ -51,7 +51,7 @@ def note_digests(folder: Path, files: Iterable[Path], note: Path) -> None:
     write_private(note, json.dumps({str(file.relative_to(folder)): digest(file) for file in sorted(files)}, indent=0) + "\n")
 
 
-def damaged(folder: Path, note: Path) -> str | None:
+def first_damaged_file(folder: Path, note: Path) -> str | None:
     """The first file that is not what the note says, in words; None when all are, or when there is no note (an earlier version wrote none)."""
     try:
         wanted = json.loads(note.read_text(encoding="utf-8"))

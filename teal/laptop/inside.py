@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from teal.metrics.scrape import fetch
+from teal.metrics.scrape import fetch_page
 from teal.record.model import Color
 
 NAMES: Final = {"process_open_fds": "open files", "process_resident_memory_bytes": "bytes of memory"}
@@ -34,7 +34,7 @@ class LaptopInside:
     def held(self, color: Color) -> Mapping[str, float]:
         found: dict[str, float] = {}
         for url in self._urls(color):
-            text = fetch(url, self._headers)
+            text = fetch_page(url, self._headers)
             if text is None:  # a sum without one of them would say that they hold less: nothing is said
                 return {}
             for family in text_string_to_metric_families(text):

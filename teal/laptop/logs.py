@@ -13,7 +13,7 @@ from teal.laptop.layout import Layout
 POLL_SECONDS = 0.3
 
 
-def files(layout: Layout, part: str | None) -> list[Path]:
+def log_files(layout: Layout, part: str | None) -> list[Path]:
     """Log files of one part (`app` means every app process), or of all. Raises BadInput with the names there are."""
     have = sorted(layout.logs.glob("*.log"))
     names = sorted({path.name.removesuffix(".log").removesuffix(".out") for path in have})
@@ -38,7 +38,7 @@ def tail(path: Path, count: int) -> list[str]:
         return []
 
 
-def follow(paths: list[Path], *, pause: Callable[[float], None] = time.sleep) -> Iterator[tuple[Path, str]]:
+def new_lines(paths: list[Path], *, pause: Callable[[float], None] = time.sleep) -> Iterator[tuple[Path, str]]:
     """New lines of all files, for ever; a rotated file is read on from its new beginning."""
     seen = {path: path.stat().st_size for path in paths if path.exists()}
     inodes = {path: path.stat().st_ino for path in seen}

@@ -39,7 +39,7 @@ def hosts() -> tuple[str, ...]:
     return ("127.0.0.1", "::1") if socket.has_ipv6 and is_free(0, "::1") else ("127.0.0.1",)
 
 
-def holders(port: int) -> list[psutil.Process]:
+def listeners_on(port: int) -> list[psutil.Process]:
     """The processes that listen on this port, on any address, where the system lets this user see them."""
     try:
         rows = psutil.net_connections(kind="inet")
@@ -49,9 +49,9 @@ def holders(port: int) -> list[psutil.Process]:
         return []
 
 
-def holder(port: int) -> psutil.Process | None:
+def first_listener(port: int) -> psutil.Process | None:
     """The first of them."""
-    return next(iter(holders(port)), None)
+    return next(iter(listeners_on(port)), None)
 
 
 def described(process: psutil.Process | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teal.laptop import supervisor, versions
-from teal.laptop.configuration import color_env, color_programs, config_of, secrets_of, service_env, slots
+from teal.laptop.configuration import color_env, color_programs, config_of, declared_programs, secrets_of, service_env
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import PartContext
 from teal.laptop.program import Program, file_of, render
@@ -37,13 +37,13 @@ def plan(place: PartContext, record: Record) -> LaptopPlan:
     record = configured(record, config_of(env))
     running: list[Program] = []
     for color, release in releases(record):
-        version = versions.find(layout, release.image)
+        version = versions.find_version(layout, release.image)
         whole = color_env(color, release, secrets_of(env), code=version.code, probe_secret=probe_secret(layout, color),
                           metrics_token=metrics_token(layout))  # fmt: skip
         running += color_programs(place, color, whole, version.python)
     files = {file_of(layout, program.name): render(program, layout) for program in (*programs, *running) if not program.once}
     once = {file_of(layout, program.name): render(program, layout) for program in programs if program.once}
-    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *slots(place)))
+    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *declared_programs(place)))
     for part in registry.PARTS:
         files |= part.files(place)
     return LaptopPlan(place, programs, tuple(running), record, files, once, secrets_of(env))

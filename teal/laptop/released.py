@@ -17,7 +17,7 @@ from teal.laptop.state import APP_PROCESSES
 from teal.ports.traffic import all_to
 from teal.record.file import FileStore
 from teal.record.model import COLORS, Color, ColorState, Record, Store, Version
-from teal.record.person import who
+from teal.record.person import person_name
 from teal.record.releases import ReleaseOutcome, ReleasePlan, outcome_key, plan_key
 
 
@@ -48,9 +48,17 @@ def write_first(store: Store, record: Record) -> None:
         return
     id, now = found.release_id, datetime.now(UTC)
     document = ReleasePlan(
-        id=id, target="blue", previous=None, state=found, replaces=None, reindex=False, steps=(), who=who(), started_at=now
+        id=id,
+        target="blue",
+        previous=None,
+        state=found,
+        replaces=None,
+        reindex=False,
+        steps=(),
+        who=person_name(),
+        started_at=now,
     )
-    outcome = ReleaseOutcome(id=id, phase="Healthy", reason="the first, by `teal up`", who=who(), ended_at=now)
+    outcome = ReleaseOutcome(id=id, phase="Healthy", reason="the first, by `teal up`", who=person_name(), ended_at=now)
     store.create(plan_key(id), document.model_dump_json(indent=1).encode())
     store.create(outcome_key(id), outcome.model_dump_json(indent=1).encode())
 

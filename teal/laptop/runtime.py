@@ -9,14 +9,14 @@ from typing import Any
 from teal.errors import PartFailed, StackDown
 from teal.events import Event
 from teal.laptop import admin, health, supervisor
-from teal.laptop.configuration import color_env, color_programs, slots
+from teal.laptop.configuration import color_env, color_programs, declared_programs
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
 from teal.laptop.parts.part import PartContext
 from teal.laptop.program import Program, changed, file_of, render
 from teal.laptop.secrets import metrics_token, probe_secret, service_secrets
 from teal.laptop.state import LaptopState, load
-from teal.laptop.versions import find
+from teal.laptop.versions import find_version
 from teal.ports.runtime import Readiness
 from teal.record.model import Color, ColorState
 
@@ -79,7 +79,7 @@ class SupervisorRuntime:
         return sum(process.state == "RUNNING" for name, process in processes.items() if name.startswith(f"{color}-app-"))
 
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
-        version = find(self._layout, state.image)
+        version = find_version(self._layout, state.image)
         return admin.run(arguments, environment(self._layout, color, state), python=version.python, cwd=self._layout.home)
 
     def retire(self, color: Color) -> Iterator[Event]:
@@ -143,12 +143,12 @@ class SupervisorRuntime:
 
     def _names(self, stack: LaptopState, color: Color) -> Sequence[str]:
         place = PartContext(self._layout, stack, {})
-        return [program.name for program in slots(place) if program.name.startswith(f"{color}-")]
+        return [program.name for program in declared_programs(place) if program.name.startswith(f"{color}-")]
 
 
 def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
     """What the color's processes see: the release's configuration and today's secrets."""
-    code = find(layout, state.image).code
+    code = find_version(layout, state.image).code
     return color_env(color, state, service_secrets(layout), code=code, probe_secret=probe_secret(layout, color),
                      metrics_token=metrics_token(layout))  # fmt: skip
 
@@ -156,5 +156,5 @@ def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str,
 def programs_of(layout: Layout, stack: LaptopState, color: Color, state: ColorState) -> tuple[Program, ...]:
     """The color's programs when it is `state`. Raises BadInput when its version is not here."""
     return color_programs(
-        PartContext(layout, stack, {}), color, environment(layout, color, state), find(layout, state.image).python
+        PartContext(layout, stack, {}), color, environment(layout, color, state), find_version(layout, state.image).python
     )

@@ -22,7 +22,7 @@ from teal.laptop.program import file_of, read_program
 from teal.laptop.released import open_store, releases
 from teal.laptop.state import is_damaged, load
 from teal.ports.traffic import Weights, all_to
-from teal.record.lease import expired
+from teal.record.lease import is_expired
 from teal.record.model import COLORS, Color, Record
 
 NO_ROOM_BYTES: Final = 16_000_000  # SQLite's logs alone grow to 4 MB each; a drill's whole disk is 250 MB
@@ -125,7 +125,7 @@ def release_row(record: Record, weights: Weights, clock: Clock) -> CheckRow:
     said = f"{record.active} serves {state.release_id}" if state else "none"
     going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
     shares = "" if 100 in (weights.blue, weights.green) else f"; blue has {weights.blue} %, green {weights.green} %"
-    if record.release is not None and expired(record.lease, clock):
+    if record.release is not None and is_expired(record.lease, clock):
         next = will_do(record.model_dump(mode="json"), weights.of(record.release.target))
         left = f"{said}{going_on}, and its releaser is gone{shares}; {next}"
         return CheckRow("release", False, left, "teal rollback gives the traffic back; teal resume goes on")

@@ -10,13 +10,13 @@ from dataclasses import replace
 from teal.errors import BadInput, HeldByAnother
 from teal.events import Event
 from teal.laptop import admin, reap, revive, supervisor, versions
-from teal.laptop.address import address, answers
+from teal.laptop.address import address, probe_address
 from teal.laptop.databases import set_aside_damaged
 from teal.laptop.environments import project
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.lock import exclusive
-from teal.laptop.loopback import described, holder, hosts, is_free
+from teal.laptop.loopback import described, first_listener, hosts, is_free
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import Part, PartContext
 from teal.laptop.plan import LaptopPlan, plan
@@ -35,7 +35,7 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
     with exclusive(layout):
         check_folder(layout)
         prepare(layout)
-        place = settled(PartContext(layout, choose(load(layout), options, registry.port_names()), environ))
+        place = complete_context(PartContext(layout, choose(load(layout), options, registry.port_names()), environ))
         for part in registry.PARTS:
             part.programs(place)  # a part that cannot run on this machine says so before anything is built
         running = supervisor.is_up(layout)
@@ -102,7 +102,7 @@ def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
         yield Event("version", "ok", f"{color}'s code is whole again")
 
 
-def settled(place: PartContext) -> PartContext:
+def complete_context(place: PartContext) -> PartContext:
     """The place, completed with what each part chooses at its first start and keeps from then on."""
     for part in registry.PARTS:
         place = replace(place, state=part.settle(place))
@@ -118,7 +118,7 @@ def check_folder(layout: Layout) -> None:
 def check_nobody_serves(layout: Layout) -> None:
     """Raises HeldByAnother when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
     left = [one for one in reap.leftovers(layout) if one.part != revive.KEEPER]
-    if left and layout.ca.is_file() and load(layout) and answers(address(layout, {}))[0]:
+    if left and layout.ca.is_file() and load(layout) and probe_address(address(layout, {}))[0]:
         pids = ", ".join(str(one.pid) for one in left)
         raise HeldByAnother(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
                    next="`teal down` ends it for certain, then `teal up`")  # fmt: skip
@@ -130,7 +130,9 @@ def check_public_port(state: LaptopState) -> None:
     for host in hosts():  # IPv6's too: a program on ::1 alone would get the browsers' requests, and Caddy could not start
         if not is_free(port, host):
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise BadInput(f"Port {port} is in use{described(holder(port))}", where=where, next=f"teal up --port {port + 1}")
+            raise BadInput(
+                f"Port {port} is in use{described(first_listener(port))}", where=where, next=f"teal up --port {port + 1}"
+            )
 
 
 def _start(wanted: LaptopPlan) -> Iterator[Event]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from teal.errors import BadInput
 from teal.laptop import environments
 from teal.laptop.environments import GENTLY, LOCK, BuildFailed, project
-from teal.laptop.files import damaged, flush_folder, flush_tree, note_digests, write_private
+from teal.laptop.files import first_damaged_file, flush_folder, flush_tree, note_digests, write_private
 from teal.laptop.layout import Layout
 
 BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
@@ -83,7 +83,7 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         folder = layout.versions / identity
         if _read(folder) is not None and problem(folder) is None:
             return use(layout, identity)
-        python = environments.ready(layout, lock)
+        python = environments.ensure_interpreter(layout, lock)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(making / "whole" / "code")
         least, most = _schema(making / "whole" / "code", python)
@@ -99,7 +99,7 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
     return version
 
 
-def find(layout: Layout, identity: str) -> Version:
+def find_version(layout: Layout, identity: str) -> Version:
     """A version by its id, the beginning of it, or its label. Raises BadInput with the versions there are."""
     have = _all(layout)
     fitting = [one for one in have if identity and (one.id.startswith(identity) or one.label == identity)]
@@ -108,26 +108,26 @@ def find(layout: Layout, identity: str) -> Version:
         raise BadInput(f"{'Several versions are' if fitting else 'No version is'} called {identity[:64] or 'nothing'}; there are: {known}",
                        where=str(layout.versions), next="teal release PATH")  # fmt: skip
     (found,) = fitting
-    return replace(found, python=environments.known(layout, _lock_of(found)) or found.python)
+    return replace(found, python=environments.existing_interpreter(layout, _lock_of(found)) or found.python)
 
 
 def use(layout: Layout, identity: str) -> Version:
-    """As `find`, for a release: its packages are there, installed again where they are gone, and it counts as the newest."""
-    found = find(layout, identity)
+    """As `find_version`, for a release: its packages are there, installed again where they are gone, and it counts as the newest."""
+    found = find_version(layout, identity)
     if said := problem(Path(found.folder)):
         raise BadInput(
             f"Version {found.id[:12]} is damaged: {said}",
             where=found.folder,
             next="teal release PATH, with the tree it came from",
         )
-    python = environments.ready(layout, _lock_of(found))
+    python = environments.ensure_interpreter(layout, _lock_of(found))
     os.utime(found.folder)
     return replace(found, python=python)
 
 
 def problem(folder: Path) -> str | None:
     """What is wrong with a version's code, held against what was unpacked; None when nothing is. Takes 10 ms."""
-    return damaged(folder / "code", folder / DIGESTS)
+    return first_damaged_file(folder / "code", folder / DIGESTS)
 
 
 def problem_of(layout: Layout, identity: str) -> str | None:
@@ -147,7 +147,7 @@ def mend_note(layout: Layout, identity: str, label: str) -> bool:
         or problem(folder) is not None
     ):
         return False
-    python = environments.ready(layout, (folder / LOCK).read_bytes())
+    python = environments.ensure_interpreter(layout, (folder / LOCK).read_bytes())
     least, most = _schema(folder / "code", python)
     _write_note(folder, Version(identity, str(folder), python, label, least, most))
     return True

@@ -49,17 +49,17 @@ class ScrapeMetrics:
     def read(self, color: Color) -> Counts:
         urls = self._urls(color)
         with ThreadPoolExecutor(max(1, len(urls))) as pool:
-            texts = [text for text in pool.map(partial(fetch, headers=self._headers), urls) if text is not None]
+            texts = [text for text in pool.map(partial(fetch_page, headers=self._headers), urls) if text is not None]
         if not texts:
             raise NobodyAnswers(f"No process of {color} says what it counted", where=", ".join(urls) or color, next="teal status")
-        found = added([counts(text, self._counters, slow_seconds=self._slow_seconds) for text in texts])
+        found = summed([counts_on_page(text, self._counters, slow_seconds=self._slow_seconds) for text in texts])
         unserved = self._front.read()[color] if self._front else 0
         for counter in (REQUESTS, ERRORS):
             found[counter.name] = found.get(counter.name, 0) + unserved
         return Counts(found)
 
 
-def fetch(url: str, headers: Mapping[str, str]) -> str | None:
+def fetch_page(url: str, headers: Mapping[str, str]) -> str | None:
     """A process's page of metrics; None when it does not answer with one."""
     try:
         answer = httpx.get(url, timeout=SCRAPE_SECONDS, trust_env=False, headers=headers)
@@ -68,14 +68,14 @@ def fetch(url: str, headers: Mapping[str, str]) -> str | None:
     return answer.text if answer.status_code == 200 else None
 
 
-def counts(text: str, wanted: Iterable[Counter], *, slow_seconds: float = SLOW_SECONDS) -> dict[str, int]:
+def counts_on_page(text: str, wanted: Iterable[Counter], *, slow_seconds: float = SLOW_SECONDS) -> dict[str, int]:
     """One process's page as numbers by counter; what the process does not have is left out."""
     found = page(text_string_to_metric_families(text))
     numbers = {counter.name: counter.read.of(found, slow_seconds) for counter in wanted}
     return {name: int(number) for name, number in numbers.items() if number is not None}
 
 
-def added(processes: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def summed(processes: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sum of every number that any process has."""
     found: dict[str, int] = {}
     for one in processes:

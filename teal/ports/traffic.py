@@ -29,7 +29,7 @@ def all_to(color: Color) -> Weights:
     return Weights(100, 0) if color == "blue" else Weights(0, 100)
 
 
-def shifted(target: Color, percent: int) -> Weights:
+def weights_after_shift(target: Color, percent: int) -> Weights:
     """`percent` of the requests to the target, the rest to the other color."""
     return Weights(percent, 100 - percent) if target == "blue" else Weights(100 - percent, percent)
 

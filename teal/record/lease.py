@@ -32,7 +32,7 @@ class Superseded(OperatorError):
         )
 
 
-def expired(lease: Lease | None, clock: Clock) -> bool:
+def is_expired(lease: Lease | None, clock: Clock) -> bool:
     """Whether nobody holds it any more, also when the clock was set back since it was written."""
     return lease is None or is_over(lease.expires_at, clock.now())
 
@@ -65,7 +65,7 @@ class LeaseHolder:
     ) -> LeaseHolder:
         """Take the lease and begin a new generation with what `decide` makes of the record. Raises HeldByAnother while another's lease lives;
         with `force` it is taken from them."""
-        holder = person.holder()
+        holder = person.lease_holder()
         token = secrets.token_hex(8)
         lease = Lease(holder=holder, token=token, expires_at=clock.now() + timedelta(seconds=seconds))
 
@@ -146,7 +146,7 @@ class LeaseHolder:
 
 def refuse_held(record: Record, clock: Clock) -> None:
     """Raises HeldByAnother while the lease of another lives."""
-    if record.lease is not None and not expired(record.lease, clock):
+    if record.lease is not None and not is_expired(record.lease, clock):
         what = f"{record.release.id} at {record.release.step}" if record.release else "the record"
         raise HeldByAnother(f"{record.lease.holder} holds {what}, until {record.lease.expires_at:%H:%M:%S} UTC at the latest",
                    where="the release record", next="teal rollback takes it without asking; else wait")  # fmt: skip

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 WHO_VARIABLE: Final = "TEAL_WHO"
-_SECTION: Final = re.compile(r"\[\s*(\w+)[^\]]*\]")
+_SECTION: Final = re.compile(r"\[\s{0,80}(\w{1,80})[^\]]{0,200}\]")
 
 
-def who(environ: Mapping[str, str] | None = None, home: Path | None = None) -> str:
+def person_name(environ: Mapping[str, str] | None = None, home: Path | None = None) -> str:
     """TEAL_WHO, else the person who started GitHub's run, else the name and address in ~/.gitconfig, else the account and machine."""
     said = os.environ if environ is None else environ
     if named := said.get(WHO_VARIABLE, "").strip():
@@ -24,15 +24,15 @@ def who(environ: Mapping[str, str] | None = None, home: Path | None = None) -> s
     return _by_git(Path.home() if home is None else home) or f"{_account()}@{socket.gethostname()}"
 
 
-def holder() -> str:
+def lease_holder() -> str:
     """The person, and the process that acts for them."""
-    return f"{who()}, process {os.getpid()} on {socket.gethostname()}"
+    return f"{person_name()}, process {os.getpid()} on {socket.gethostname()}"
 
 
 def _by_git(home: Path) -> str:
     """Name and address as git signs commits; empty when it is told neither. The file alone is read: no process is started for a name."""
     try:
-        lines = (home / ".gitconfig").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (home / ".gitconfig").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return ""
     section, user = "", {}

@@ -56,7 +56,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator
             yield f"{name} {old} -> {new}" if old and new else f"{name} {new} is new" if new else f"{name} {old} is gone"
 
 
-def compared(plan: ReleasePlan, source: ReleaseSource | None, before: ReleaseSource | None) -> dict[str, Any]:
+def compare_sources(plan: ReleasePlan, source: ReleaseSource | None, before: ReleaseSource | None) -> dict[str, Any]:
     """What a release is made from, and how its packages and configuration differ from what it replaces, which was made from `before`."""
     return {
         "source": source.model_dump(exclude={"packages"}) if source else None,

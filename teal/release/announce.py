@@ -15,8 +15,8 @@ from teal.errors import OperatorError
 from teal.release.context import ReleaseRun
 from teal.release.senders.registry import SENDERS
 from teal.release.senders.sender import NotificationNotSent
-from teal.release.steering import resolved
-from teal.terminal.writer import plain
+from teal.release.steering import resolve_secret
+from teal.terminal.writer import visible_text
 
 MOST_CHARACTERS: Final = 1_500  # a reason may carry a server's answer; people read this on a telephone
 
@@ -33,7 +33,7 @@ class PendingNotification:
 
 def announce(run: ReleaseRun, moment: Moment, text: str) -> None:
     """Send it to whoever wants to hear of this moment. Returns at once and never raises."""
-    whole = plain(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
+    whole = visible_text(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
         :MOST_CHARACTERS
     ]
     for notification in run.steering.notifications:
@@ -70,7 +70,7 @@ def _deliver(message: PendingNotification, text: str, environ: Mapping[str, str]
     to = message.notification.to
     try:
         if to.startswith(("env:", "file:")):
-            to = resolved(to, environ, message.notification.send)
+            to = resolve_secret(to, environ, message.notification.send)
         for tries_left in (2, 1):
             try:
                 left = message.deadline - time.monotonic()

@@ -24,7 +24,7 @@ from teal.release import watch as watches
 from teal.release.source import source_of
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
-from teal.terminal.progress import follow
+from teal.terminal.progress import show_events
 from teal.terminal.writer import console, say, say_json
 
 
@@ -82,7 +82,7 @@ def release_(
     if dry_run:
         show_plan(runner.preview(target, request), as_json, target.steering().hooks)
         return
-    follow(runner.release(target, request), as_json)
+    show_events(runner.release(target, request), as_json)
 
 
 def _place(to: str | None) -> str | None:
@@ -106,24 +106,24 @@ def rollback_(
     """Give all requests back to the color of before, at once, then undo the release. Asks nobody, waits for nobody."""
     target = open_target(stack)
     if to is None or to in COLORS:
-        follow(rollback.rollback(target, None if to is None else "blue" if to == "blue" else "green"), as_json)
+        show_events(rollback.rollback(target, None if to is None else "blue" if to == "blue" else "green"), as_json)
     else:
-        follow(return_to.rollback_to(target, to), as_json)
+        show_events(return_to.rollback_to(target, to), as_json)
 
 
 def abort_(stack: Stack = None, as_json: Json = False) -> None:
     """Undo a release that is not promoted yet, whoever runs it."""
-    follow(rollback.abort(open_target(stack)), as_json)
+    show_events(rollback.abort(open_target(stack)), as_json)
 
 
 def resume_(stack: Stack = None, as_json: Json = False) -> None:
     """Go on with a release that is paused, or whose releaser died."""
-    follow(runner.resume(open_target(stack)), as_json)
+    show_events(runner.resume(open_target(stack)), as_json)
 
 
 def contract_(dry_run: DryRun = False, stack: Stack = None, as_json: Json = False) -> None:
     """Take away what only older releases needed of the schema. Refused while a color or a rollback window needs it."""
-    follow(contracts.contract(open_target(stack), dry_run=dry_run), as_json)
+    show_events(contracts.contract(open_target(stack), dry_run=dry_run), as_json)
 
 
 def freeze_(
@@ -132,17 +132,17 @@ def freeze_(
     as_json: Json = False,
 ) -> None:
     """Let no release begin until `teal unfreeze`. One that is under way goes on; rollback, abort and repair always work."""
-    follow(freezes.freeze(open_target(stack), message), as_json)
+    show_events(freezes.freeze(open_target(stack), message), as_json)
 
 
 def unfreeze_(stack: Stack = None, as_json: Json = False) -> None:
     """Let releases begin again."""
-    follow(freezes.unfreeze(open_target(stack)), as_json)
+    show_events(freezes.unfreeze(open_target(stack)), as_json)
 
 
 def watch_(stack: Stack = None, as_json: Json = False) -> None:
     """Follow a release that another terminal makes, to its end. Ctrl-C ends the looking, not the release."""
-    follow(watches.watch(open_target(stack)), as_json)
+    show_events(watches.watch(open_target(stack)), as_json)
 
 
 def history_(stack: Stack = None, as_json: Json = False) -> None:
@@ -207,7 +207,7 @@ def repair_(yes: Yes = False, stack: Stack = None, as_json: Json = False) -> Non
         else:
             say(f"found: {finding.what}\n  will: {finding.will}")
         if yes or (not as_json and typer.confirm("Do it?")):
-            follow(work, as_json)
+            show_events(work, as_json)
         else:
             left += 1
     if left:

@@ -9,7 +9,7 @@ from teal.events import Event
 from teal.ports.target import Target
 from teal.record.lease import change
 from teal.record.model import Freeze, Record
-from teal.record.person import who
+from teal.record.person import person_name
 
 
 def freeze(target: Target, message: str) -> Iterator[Event]:
@@ -18,7 +18,7 @@ def freeze(target: Target, message: str) -> Iterator[Event]:
         raise BadInput(
             "A freeze says why, for whoever wants to release", where="teal freeze", next='teal freeze -m "why, and until when"'
         )
-    made = Freeze(message=message.strip(), who=who(), since=target.clock.now())
+    made = Freeze(message=message.strip(), who=person_name(), since=target.clock.now())
     record, _ = change(target.store, lambda found: found.model_copy(update={"freeze": made}))
     yield Event("freeze", "ok", f"no release begins: {made.message}")
     if record.release is not None:

@@ -21,8 +21,8 @@ from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.releases import PlannedStep
 from teal.release.context import ReleaseRun
-from teal.release.steering import resolved
-from teal.terminal.writer import plain
+from teal.release.steering import resolve_secret
+from teal.terminal.writer import visible_text
 
 MOST_CHARACTERS: Final = 2_000  # of a hook's output; its end says what went wrong
 MOST_BYTES: Final = 65_536  # of an answer to a POST that are looked at
@@ -75,14 +75,14 @@ def perform(
 ) -> HookResult:
     """Run it to its end or its timeout; `keep` is called meanwhile, and what that raises ends the hook too. Raises BadInput for a secret that
     is not there."""
-    secrets = {name: resolved(reference, environ, f"hook {hook.name}: {name}") for name, reference in hook.secrets.items()}
+    secrets = {name: resolve_secret(reference, environ, f"hook {hook.name}: {name}") for name, reference in hook.secrets.items()}
     body = json.dumps(told).encode()
     if hook.run:
         ok, late, raw = _command(hook, body, secrets, environ, keep, keep_seconds)
     else:
         post = hook.post or ""
         hidden = not post.startswith("http")
-        address = resolved(post, environ, f"hook {hook.name}: post") if hidden else post
+        address = resolve_secret(post, environ, f"hook {hook.name}: post") if hidden else post
         ok, late, raw = _posted(hook, address, body, secrets, keep, keep_seconds)
         secrets = {**secrets, **({"post": address} if hidden else {})}
     return HookResult(ok, late, cleaned(raw, secrets.values()))
@@ -93,7 +93,7 @@ def cleaned(raw: bytes, secrets: Any = ()) -> str:
     text = raw.decode("utf-8", "replace")
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _MASK)
-    return plain(text.strip())[-MOST_CHARACTERS:]
+    return visible_text(text.strip())[-MOST_CHARACTERS:]
 
 
 def _command(hook: Hook, body: bytes, secrets: Mapping[str, str], environ: Mapping[str, str], keep: Callable[[], object],

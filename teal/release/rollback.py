@@ -13,9 +13,9 @@ from teal.record.lease import LeaseHolder, Superseded
 from teal.record.model import Color, Record, other
 from teal.record.releases import ReleasePlan, read_plan, require_same
 from teal.release.context import ReleaseRun, shares
-from teal.release.evidence.folder import evident
+from teal.release.evidence.folder import record_evidence
 from teal.release.plan import is_reversible, position_of
-from teal.release.runner import undone
+from teal.release.runner import undo_steps
 from teal.release.steering import without_store_errors
 from teal.release.steps.color import RETIRE
 
@@ -78,7 +78,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         raise _unrecorded(back, error) from error
     run = ReleaseRun(target, lease, plan, steering=without_store_errors(target.store, plan.id))
     yield Event("fence", "ok", f"generation {lease.generation}: any other releaser stops")
-    yield from evident(run, "rollback", _give_up(run, back))
+    yield from record_evidence(run, "rollback", _give_up(run, back))
 
 
 def _give_up(run: ReleaseRun, back: Color | None) -> Iterator[Event]:
@@ -88,7 +88,7 @@ def _give_up(run: ReleaseRun, back: Color | None) -> Iterator[Event]:
     # Where the releaser was when it was fenced, which may be further than when we first looked.
     release = run.lease.check().release
     step, note = (release.step, release.note) if release else ("", "")
-    yield from undone(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
+    yield from undo_steps(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
 
 
 def _assert(target: Target, back: Color, run: ReleaseRun | None = None) -> Iterator[Event]:

@@ -15,9 +15,9 @@ from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.ports.target import Image, Target
 from teal.record.file import StoreFailed
-from teal.record.lease import LeaseHolder, Superseded, change, expired, refuse_held, refuse_unfinished, require_underway
+from teal.record.lease import LeaseHolder, Superseded, change, is_expired, refuse_held, refuse_unfinished, require_underway
 from teal.record.model import ColorState, Record, ReleaseUnderway
-from teal.record.person import who
+from teal.record.person import person_name
 from teal.record.releases import (
     PlannedStep,
     ReleaseOutcome,
@@ -28,17 +28,17 @@ from teal.record.releases import (
     read_plan,
     require_same,
 )
-from teal.record.source import ReleaseSource, compared, read_source, source_key, source_of_image
+from teal.record.source import ReleaseSource, compare_sources, read_source, source_key, source_of_image
 from teal.release.announce import announce
 from teal.release.canary import phase
 from teal.release.context import ReleaseRun
-from teal.release.evidence.excerpt import excerpt
-from teal.release.evidence.folder import evident
+from teal.release.evidence.excerpt import error_excerpt
+from teal.release.evidence.folder import record_evidence
 from teal.release.freeze import refuse_frozen
 from teal.release.hooks import hooks_of
 from teal.release.plan import UnknownStep, all_of, find, idle, planned_steps, position_of
-from teal.release.serving import NEXT, silence
-from teal.release.steering import checked, keep, kept
+from teal.release.serving import NEXT, reason_not_serving
+from teal.release.steering import read_steering_file, read_stored, store_steering
 from teal.release.steps.canary_analysis import PAUSE
 from teal.release.steps.preflight import rehearsed
 from teal.release.steps.traffic import give_back
@@ -73,7 +73,7 @@ def preview(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
     record, _ = target.store.read()
     refuse_frozen(record)
     refuse_unfinished(record, target.clock)
-    checked(target, os.environ)
+    read_steering_file(target, os.environ)
     if request.image is not None:
         target.images.known(request.image)
     rehearsed(target, record, idle(record))
@@ -87,7 +87,7 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
     if request.returns_to is None:
         refuse_frozen(record)
     refuse_unfinished(record, target.clock)
-    steering = checked(target, os.environ)
+    steering = read_steering_file(target, os.environ)
     if known := request.returns_to.image if request.returns_to else request.image:
         image = target.images.known(known)
     else:
@@ -101,21 +101,21 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
         )
     yield from _said_of(target, request, plan)
     run = _begin(target, plan, steering, although_frozen=request.returns_to is not None)
-    yield from evident(run, "release", _walk(run, 0))
+    yield from record_evidence(run, "release", _walk(run, 0))
 
 
 def resume(target: Target) -> Iterator[Event]:
     """Go on: a paused release that still runs is told to; one whose releaser died is continued where it was, or undone if it was being."""
     record, _ = target.store.read()
     require_underway(record)
-    if record.release is not None and record.release.phase == "Paused" and not expired(record.lease, target.clock):
+    if record.release is not None and record.release.phase == "Paused" and not is_expired(record.lease, target.clock):
         change(target.store, partial(_unpaused, id=record.release.id))
         yield Event("resume", "ok", "the releaser that waits was told to go on")
         return
     refuse_held(record, target.clock)
     plan = read_plan(target.store, record)
     all_of(plan, plan.steps)  # refused now, not in the middle
-    steering = kept(target.store, plan.id)
+    steering = read_stored(target.store, plan.id)
 
     def take(found: Record) -> Record:
         require_same(found, plan)
@@ -129,13 +129,13 @@ def resume(target: Target) -> Iterator[Event]:
         raise Superseded(run.lease.check())
     position = position_of(plan, now.step)
     if now.phase == "RollingBack":
-        yield from evident(run, "resume", undone(run, position, now.note or "it was being undone"))
+        yield from record_evidence(run, "resume", undo_steps(run, position, now.note or "it was being undone"))
         return
     if now.phase == "Paused" and find(plan, plan.steps[position]) is PAUSE:
         position += 1  # whoever resumes has decided
     run.lease.change(lambda found: phase(found, "Progressing"))
     yield Event("resume", "ok", f"{plan.id} from {now.step}")
-    yield from evident(run, "resume", _walk(run, position))
+    yield from record_evidence(run, "resume", _walk(run, position))
 
 
 def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan) -> Iterator[Event]:
@@ -147,7 +147,7 @@ def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan) -> Iter
     if source is not None:
         target.store.create(source_key(plan.id), source.model_dump_json(indent=1).encode())
     before = read_source(target.store, plan.replaces.release_id) if plan.replaces else None
-    made = compared(plan, source, before)
+    made = compare_sources(plan, source, before)
     said = [source.said() or "no commit is known" if source else "nothing is known of what it was made from"]
     said += [
         f"{name}: {'; '.join(found[:MOST_SAID])}{', ...' if found[MOST_SAID:] else ''}"
@@ -185,13 +185,13 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
         replica_floor=active.replica_floor if active else target.rules.first_floor,
     )  # fmt: skip
     return ReleasePlan(id=id, target=idle(record), previous=record.active, state=state, replaces=active, reindex=request.reindex,
-                    steps=planned_steps(record, target.rules, reindex=request.reindex), who=who(), started_at=now)  # fmt: skip
+                    steps=planned_steps(record, target.rules, reindex=request.reindex), who=person_name(), started_at=now)  # fmt: skip
 
 
 def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_frozen: bool) -> ReleaseRun:
     """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
     target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
-    keep(target.store, plan.id, steering)
+    store_steering(target.store, plan.id, steering)
 
     def take(record: Record) -> Record:
         if not although_frozen:
@@ -226,7 +226,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
     steps, reached, over = run.plan.steps, position, False
     try:
         for reached, step in enumerate(steps[position:], position):  # noqa: B007 - failures below say where
-            run.lease.change(partial(at, step=step.name))
+            run.lease.change(partial(record_at_step, step=step.name))
             yield run.told(Event(step.name, "start", step.says))
             for event in _with_hooks(run, step):
                 if event.data.get("phase") == "Paused":
@@ -234,7 +234,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
                 yield run.told(event)
             yield run.told(Event(step.name, "ok"))
         over = True
-        yield from ended(run, "Healthy", "every step passed")
+        yield from close_release(run, "Healthy", "every step passed")
         return
     except Superseded:
         raise
@@ -244,7 +244,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
             _leave(run)
         elif not over:
             with suppress(Superseded):
-                list(undone(run, reached, "the releaser was stopped"))
+                list(undo_steps(run, reached, "the releaser was stopped"))
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, users come first
         failure = error
@@ -254,7 +254,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
         _leave(run)
         raise NeedsHuman(f"{run.plan.target} serves everybody, but {steps[reached].name} failed: {reason}",
                          where=run.plan.id, next="teal resume") from failure  # fmt: skip
-    yield from undone(run, reached, reason)  # traffic first, words after
+    yield from undo_steps(run, reached, reason)  # traffic first, words after
     if not run.stopped:
         yield said
     if isinstance(failure, NeedsHuman | BadInput):
@@ -276,7 +276,7 @@ def _leave(run: ReleaseRun) -> None:
         run.lease.drop(lambda record: phase(record, "Degraded"))
 
 
-def undone(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
+def undo_steps(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
     """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is,
     and when the color of before does not answer afterwards: then nothing is said to be undone."""
     work = _undo(run, position, reason)
@@ -296,8 +296,8 @@ def undone(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
         raise NeedsHuman(
             f"Undoing {run.plan.id} ({reason}) stopped: {error.what}", where=error.where, next="teal repair"
         ) from error
-    said = silence(run.target, run.old) if run.old else ""
-    for event in ended(run, "Degraded", f"{reason}; afterwards {run.old} did not answer: {said}" if said else reason):
+    said = reason_not_serving(run.target, run.old) if run.old else ""
+    for event in close_release(run, "Degraded", f"{reason}; afterwards {run.old} did not answer: {said}" if said else reason):
         if not run.stopped:
             yield event
     if said:
@@ -314,14 +314,14 @@ def _undo(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
     if any(step.undo is give_back for step in begun):
         yield from give_back(run)
     announce(run, "undo", f"is being undone: {reason}")
-    yield from excerpt(run)  # now, while what it wrote is there
+    yield from error_excerpt(run)  # now, while what it wrote is there
     run.lease.change(lambda record: phase(record, "RollingBack"))
     for step in reversed(begun):
         if step.undo is not give_back:
             yield from step.undo(run)
 
 
-def ended(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
+def close_release(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
     """Close the record; how it ended is kept beside the plan."""
     leaving = run.new if how == "Degraded" else None
     run.lease.end(lambda record: record.model_copy(update={leaving: None}) if leaving else record)
@@ -329,7 +329,7 @@ def ended(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
         id=run.plan.id,
         phase="Healthy" if how == "Healthy" else "Degraded",
         reason=reason,
-        who=who(),
+        who=person_name(),
         evidence=run.evidence,
         ended_at=run.target.clock.now(),
     )
@@ -347,7 +347,7 @@ def ended(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
                          data={"phase": how, "release": run.plan.id}))  # fmt: skip
 
 
-def at(record: Record, step: str) -> Record:
+def record_at_step(record: Record, step: str) -> Record:
     """The record with its release at that step, going on."""
     if record.release is None:
         return record

@@ -13,7 +13,7 @@ TRIES: Final = 3  # one answer may be lost while processes of the other color en
 NEXT: Final = "teal status; then runbooks/error-rate.md"
 
 
-def silence(target: Target, color: Color) -> str:
+def reason_not_serving(target: Target, color: Color) -> str:
     """Why the color answers no search; empty when it does. Costs one search, or three and two polls."""
     said = ""
     for tried in range(TRIES):
@@ -31,5 +31,5 @@ def silence(target: Target, color: Color) -> str:
 
 def require_answer(target: Target, color: Color | None, done: str) -> None:
     """Raises NeedsHuman when the active color does not answer although `done`. Before the first release nobody serves."""
-    if color is not None and (said := silence(target, color)):
+    if color is not None and (said := reason_not_serving(target, color)):
         raise NeedsHuman(f"{done}, but {color} does not answer: {said}", where=color, next=NEXT)

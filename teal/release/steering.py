@@ -25,7 +25,7 @@ def steering_key(id: str) -> str:
     return f"releases/{id}.steering.json"
 
 
-def checked(target: Target, environ: Mapping[str, str]) -> Steering:
+def read_steering_file(target: Target, environ: Mapping[str, str]) -> Steering:
     """What the target's file says. Raises BadInput for a step or a sender that there is not, a secret that cannot be read, and one that
     is written out where everybody sees it."""
     found = target.steering()
@@ -35,10 +35,10 @@ def checked(target: Target, environ: Mapping[str, str]) -> Steering:
             close = difflib.get_close_matches(hook.step, known, 1)
             raise _wrong(f"hook {hook.name}: no release has a step {hook.step}", f"write {close[0] if close else known[0]}")
         for name, reference in hook.secrets.items():
-            resolved(reference, environ, f"hook {hook.name}: {name}")
+            resolve_secret(reference, environ, f"hook {hook.name}: {name}")
         _refuse_secrets(hook.name, (*hook.run, hook.post or ""), environ)
         if hook.post and not hook.post.startswith("http"):
-            resolved(hook.post, environ, f"hook {hook.name}: post")
+            resolve_secret(hook.post, environ, f"hook {hook.name}: post")
     for number, notification in enumerate(found.notifications):
         sender = SENDERS.get(notification.send)
         if sender is None:
@@ -48,7 +48,7 @@ def checked(target: Target, environ: Mapping[str, str]) -> Steering:
         if said := sender.refuses(notification.to):
             raise _wrong(f"notifications.{number}: {said}", "correct its `to`")
         if notification.to.startswith(("env:", "file:")):
-            resolved(notification.to, environ, f"notifications.{number}")
+            resolve_secret(notification.to, environ, f"notifications.{number}")
     return found
 
 
@@ -58,25 +58,25 @@ def step_names(rules: ReleaseRules) -> tuple[str, ...]:
     return (*kinds, *(f"{kind}-{percent}" for kind in _SHARED for percent in rules.steps))
 
 
-def keep(store: Store, id: str, steering: Steering) -> None:
+def store_steering(store: Store, id: str, steering: Steering) -> None:
     """Beside the plan, so that whoever resumes or undoes the release asks and tells the same; nothing where nothing is to be kept."""
     if steering != Steering():
         store.create(steering_key(id), steering.model_dump_json(indent=1).encode())
 
 
-def kept(store: Store, id: str) -> Steering:
+def read_stored(store: Store, id: str) -> Steering:
     """Raises StoreFailed when it cannot be read: a release must not go on without a hook that would have stopped it."""
     return read_kept(Steering, store, steering_key(id)) or Steering()
 
 
-def resolved(reference: str, environ: Mapping[str, str], whose: str) -> str:
+def resolve_secret(reference: str, environ: Mapping[str, str], whose: str) -> str:
     """The secret itself. Raises BadInput when it is not there."""
     kind, _, place = reference.partition(":")
     if kind == "env":
         value = environ.get(place, "")
     else:
         try:
-            value = Path(place).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            value = Path(place).expanduser().read_text(encoding="utf-8-sig").rstrip("\r\n")
         except (OSError, UnicodeDecodeError, RuntimeError) as error:
             raise _wrong(f"{whose}: {reference} cannot be read ({type(error).__name__})", f"ls -l {place}") from None
     if not value:
@@ -100,8 +100,8 @@ def _wrong(what: str, next: str) -> BadInput:
 
 
 def without_store_errors(store: Store, id: str) -> Steering:
-    """As `kept`, for who undoes: giving users back waits for no file of a store."""
+    """As `read_stored`, for who undoes: giving users back waits for no file of a store."""
     try:
-        return kept(store, id)
+        return read_stored(store, id)
     except OperatorError:
         return Steering()

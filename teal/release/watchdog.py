@@ -14,7 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contract.watchdog import END_SECONDS, NOBODY, UserOutcomes, given_back, is_promoted, is_unheld, patience_seconds, reason
+from contract.watchdog import (
+    END_SECONDS,
+    NOBODY,
+    UserOutcomes,
+    given_back,
+    is_promoted,
+    is_unheld,
+    patience_seconds,
+    reason_to_return,
+)
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.metrics.gates import ERRORS, REQUESTS
@@ -53,7 +62,7 @@ class Watchdog:
             self.unheld, self.release, self.pause = None, "", 0.0
             return
         said, share = _said(record), self.target.traffic.read().of(record.release.target)
-        if why := reason(said, share, self.target.clock.now(), self._lately(record, now), self.before):
+        if why := reason_to_return(said, share, self.target.clock.now(), self._lately(record, now), self.before):
             yield from self._give_back(record, why)
             return
         if not is_unheld(said, self.target.clock.now()):

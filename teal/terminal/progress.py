@@ -15,7 +15,7 @@ from teal.terminal.view import View
 from teal.terminal.writer import console, say, say_json
 
 
-def follow(events: Iterator[Event], as_json: bool) -> None:
+def show_events(events: Iterator[Event], as_json: bool) -> None:
     """Show what happens until it is over. Ctrl-C and SIGTERM undo, and that is shown too; a second one leaves it to `teal repair`."""
     if as_json:
         with asked_to_stop():

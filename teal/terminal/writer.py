@@ -20,7 +20,7 @@ from rich.segment import Segment
 _ORDERS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def plain(text: str) -> str:
+def visible_text(text: str) -> str:
     """The text with every character that is an order shown by its number, as Python writes it."""
     return _ORDERS.sub(_shown, text)
 
@@ -32,7 +32,7 @@ def _shown(found: re.Match[str]) -> str:
 
 def say(text: object = "", *, error: bool = False, end: str = "\n") -> None:
     """Write text for people, on standard output or standard error."""
-    print(plain(str(text)), end=end, file=sys.stderr if error else sys.stdout, flush=True)
+    print(visible_text(str(text)), end=end, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def say_json(value: object) -> None:
@@ -46,7 +46,7 @@ class _Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             harmless = segment.control or not _ORDERS.search(segment.text)
-            yield segment if harmless else Segment(plain(segment.text), segment.style)
+            yield segment if harmless else Segment(visible_text(segment.text), segment.style)
 
 
 def console(**options: Any) -> Console:

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from app.backup.adapters import choose, open_store
+from app.backup.adapters import choose_snapshot, open_store
 from app.backup.manifest import MANIFEST, CatalogCopy, EncryptedFile, Manifest, SearchCopy
 from app.backup.port import SnapshotStore
 from app.backup.stores.folder import FolderStore
@@ -55,9 +55,9 @@ def test_a_snapshot_is_there_from_its_manifest_on(store: SnapshotStore) -> None:
 def test_the_newest_is_first_and_is_chosen(store: SnapshotStore) -> None:
     old, new = keep(store, "s1-a"), keep(store, "s2-b", hours=2)
     assert store.snapshots() == [new, old]
-    assert choose(store, id=None, at=None) == new
-    assert choose(store, id=None, at=MOMENT + timedelta(hours=1)) == old
-    assert choose(store, id="s1-a", at=None) == old
+    assert choose_snapshot(store, id=None, at=None) == new
+    assert choose_snapshot(store, id=None, at=MOMENT + timedelta(hours=1)) == old
+    assert choose_snapshot(store, id="s1-a", at=None) == old
 
 
 def test_a_snapshot_that_is_not_there_is_named_with_those_that_are(store: SnapshotStore) -> None:
@@ -105,9 +105,9 @@ def test_a_snapshot_from_the_future_is_chosen_only_by_its_name(store: SnapshotSt
     made = keep(store, "s1-a")
     years = 24 * 365 * 30
     ahead = keep(store, "s2-b", hours=years)
-    assert choose(store, id=None, at=None) == made
-    assert choose(store, id=None, at=MOMENT + timedelta(hours=2 * years)) == made
-    assert choose(store, id="s2-b", at=None) == ahead
+    assert choose_snapshot(store, id=None, at=None) == made
+    assert choose_snapshot(store, id=None, at=MOMENT + timedelta(hours=2 * years)) == made
+    assert choose_snapshot(store, id="s2-b", at=None) == ahead
 
 
 def replace_manifest(store: SnapshotStore, id: str, text: str) -> None:

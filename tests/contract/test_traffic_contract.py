@@ -19,7 +19,7 @@ from teal.aws.traffic import Alb, client_config
 from teal.client.entry import ColorEndpoint
 from teal.errors import OperatorError
 from teal.laptop.traffic import CaddyTraffic
-from teal.ports.traffic import Traffic, Weights, all_to, shifted
+from teal.ports.traffic import Traffic, Weights, all_to, weights_after_shift
 from teal.record.model import COLORS, Color
 from tests.services import aws_server
 from tests.services.aws_server import AwsServer, LoadBalancer
@@ -53,15 +53,15 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
 @pytest.mark.parametrize("percent", [0, 1, 5, 25, 50, 99, 100])
 def test_what_was_set_is_what_is_read_by_anybody(opened: Open, percent: int) -> None:
-    for weights in (shifted("green", percent), shifted("blue", percent)):
+    for weights in (weights_after_shift("green", percent), weights_after_shift("blue", percent)):
         opened().set(weights)
         assert opened().read() == weights
 
 
 def test_setting_the_same_again_changes_nothing(opened: Open) -> None:
     traffic = opened()
-    traffic.set(shifted("green", 5))
-    traffic.set(shifted("green", 5))
+    traffic.set(weights_after_shift("green", 5))
+    traffic.set(weights_after_shift("green", 5))
     assert traffic.read() == Weights(95, 5)
 
 
@@ -93,7 +93,7 @@ def test_each_color_has_its_own_way_in(opened: Open) -> None:
 def test_a_set_overtaken_after_its_check_fails_and_the_later_one_stays(tmp_path: Path) -> None:
     """Caddy alone: the rename of a releaser that slept finds nothing to rename."""
     releaser, operator = CaddyTraffic(tmp_path, {}), CaddyTraffic(tmp_path, {})
-    operator.set(shifted("green", 25))
+    operator.set(weights_after_shift("green", 25))
     with pytest.raises(OperatorError):
-        releaser.set(shifted("green", 50), check=lambda: operator.set(all_to("blue")))
+        releaser.set(weights_after_shift("green", 50), check=lambda: operator.set(all_to("blue")))
     assert operator.read() == all_to("blue")

@@ -145,7 +145,7 @@ def test_without_data_the_database_stays_and_the_cluster_goes(engine: Engine, pr
 
 
 def test_destroy_goes_from_the_inside_out_and_leaves_nothing(engine: Engine, programs: destroy.Programs, aws: Aws) -> None:
-    plan = destroy.look(programs, NAMES, destroy.DestroyRequest(STACK, delete_data=True))
+    plan = destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK, delete_data=True))
     assert plan.colors == ()
     kinds = {phase.name: {urn.split("::")[2].rsplit("$", 1)[-1] for urn in phase.targets} for phase in plan.phases}
     engine.cloud.done.clear()

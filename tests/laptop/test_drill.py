@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill.catalogue import find
+from teal.drill.catalogue import find_drill
 from teal.drill.measure import DrillLimits
-from teal.drill.run import RULES, DrillRequest, one
-from teal.drill.scene import until
+from teal.drill.run import RULES, DrillRequest, run_drill
+from teal.drill.scene import wait_until
 from teal.drill.stack import DrillStack, own
 from teal.laptop import reap
 from teal.laptop.program import find_program
@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrillStack]:
 
 
 def test_a_drill_tells_what_users_met_and_loses_no_document(stack: DrillStack) -> None:
-    found = one(find("caddy"), stack, EASY, REQUEST)
+    found = run_drill(find_drill("caddy"), stack, EASY, REQUEST)
     assert (found.verdict, found.reasons) == ("within", ())
     assert found.failed_requests > 0  # nobody listens for a moment
     assert found.answered_seconds is not None
@@ -52,7 +52,9 @@ def test_a_drill_tells_what_users_met_and_loses_no_document(stack: DrillStack) -
 
 
 def test_a_drill_past_its_target_says_so_and_leaves_the_stack_whole(stack: DrillStack) -> None:
-    found = one(find("key-rotation"), stack, DrillLimits(answered_seconds=0, whole_seconds=0.001, failed_requests=0), REQUEST)
+    found = run_drill(
+        find_drill("key-rotation"), stack, DrillLimits(answered_seconds=0, whole_seconds=0.001, failed_requests=0), REQUEST
+    )
     assert found.verdict == "past"
     assert [reason.partition(" after ")[0] for reason in found.reasons] == ["whole again"]
     assert (found.failed_requests, found.answered_seconds) == (0, 0.0)  # neither key ever failed anybody
@@ -62,9 +64,9 @@ def test_a_drill_past_its_target_says_so_and_leaves_the_stack_whole(stack: Drill
 def test_a_page_that_is_missing_fails_the_drill_and_touches_nothing(
     stack: DrillStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("teal.runbook.folder", lambda: tmp_path)
+    monkeypatch.setattr("teal.runbook.runbooks_folder", lambda: tmp_path)
     before = stack.processes()
-    found = one(find("supervisor"), stack, EASY, REQUEST)
+    found = run_drill(find_drill("supervisor"), stack, EASY, REQUEST)
     assert (found.verdict, found.reasons) == ("failed", ("There is no runbook service-absent",))
     assert stack.processes() == before
 
@@ -75,8 +77,8 @@ def test_a_drill_ends_and_mends_what_it_broke_when_a_user_outside_suffers(
     monkeypatch.setattr(
         bystander, "ASK_SECONDS", 0.2
     )  # ten questions in the calm before the fault: the drill ends before its first block
-    found = one(find("caddy"), stack, EASY, replace(REQUEST, stop_when=bystander.parse("p95 > 0 ms")))
+    found = run_drill(find_drill("caddy"), stack, EASY, replace(REQUEST, stop_when=bystander.parse("p95 > 0 ms")))
     assert found.verdict == "failed"
     assert found.reasons[0] == "users outside suffered: p95 > 0 ms in their last 10 questions"
     assert found.blocks == ()
-    until(stack.healthy, what="the stack to be whole", seconds=30)
+    wait_until(stack.healthy, what="the stack to be whole", seconds=30)

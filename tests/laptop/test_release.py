@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill.findable import missing
-from teal.drill.users import said
+from teal.drill.findable import documents_not_found
+from teal.drill.users import as_json_line
 from teal.ports.traffic import all_to
 from tests.services.releasing import ReleaseStack, tree
 from tests.services.secrets_at_rest import leaks, secrets
@@ -68,12 +68,12 @@ def test_twenty_thousand_requests_through_a_release_and_a_rollback_and_none_fail
 
     users.join(300)
     met = users.stop()
-    print(said(met))
+    print(as_json_line(met))
     assert met.sent >= REQUESTS
     assert (met.failed, met.broken_streams) == (0, 0), met.failures
     assert met.answered == met.sent
     assert met.streams > REQUESTS / 10
-    assert missing(stack.url, keys[0], stack.layout.ca, met.accepted, seconds=90) == {}
+    assert documents_not_found(stack.url, keys[0], stack.layout.ca, met.accepted, seconds=90) == {}
     assert last - shifted < 0.2  # nobody is given to the bad color once the command has said so
     assert last - commanded < startup + 1.0
     held = secrets(stack.layout) | {f"key {number}": key for number, key in enumerate(keys)}

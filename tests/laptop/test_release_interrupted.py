@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from tests.services.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(500)]
@@ -69,7 +69,7 @@ def test_a_killed_releaser_leaves_what_one_command_finishes(
     os.kill(releaser.pid, signal.SIGKILL)
     releaser.wait(10)
     shares = stack.weights()
-    assert shares in (all_to(old), all_to(new), shifted(new, 25))  # type: ignore[arg-type]
+    assert shares in (all_to(old), all_to(new), weights_after_shift(new, 25))  # type: ignore[arg-type]
     code, said = _after_the_lease(stack, *command)
     assert code == 0, said[-3:]
     active, gone = (new, old) if goes_on else (old, new)

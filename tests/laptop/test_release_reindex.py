@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teal.drill.findable import missing
+from teal.drill.findable import documents_not_found
 from teal.ports.traffic import all_to
 from tests.services.releasing import ReleaseStack, tree
 
@@ -57,4 +57,4 @@ def test_a_release_with_an_index_of_its_own_loses_nothing_in_either_direction(st
     met = users.stop()
     assert (met.failed, met.broken_streams) == (0, 0), met.failures
     assert len(met.accepted) > 10
-    assert missing(stack.url, key, stack.layout.ca, met.accepted, seconds=60) == {}
+    assert documents_not_found(stack.url, key, stack.layout.ca, met.accepted, seconds=60) == {}

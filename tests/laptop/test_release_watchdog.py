@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contract.watchdog import END_SECONDS
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from tests.services.releasing import ReleaseStack, tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(400)]
@@ -32,7 +32,7 @@ def test_a_killed_releasers_users_are_back_in_15_s_and_the_service_is_whole_with
     users.start()
     to = tmp_path / "said.jsonl"
     releaser = stack.start("release", str(tree(tmp_path, text="unwatched")), "--version", "unwatched", "--json", to=to)
-    _until(lambda: stack.weights() == shifted("green", 25), 120, to)
+    _until(lambda: stack.weights() == weights_after_shift("green", 25), 120, to)
     os.kill(releaser.pid, signal.SIGKILL)
     killed = time.monotonic()
     releaser.wait(10)

@@ -17,7 +17,7 @@ import pytest
 from contract.http import SESSION_COOKIE
 from teal.client.entry import PROBE_HEADER
 from teal.laptop.traffic import SESSIONS
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.model import COLORS
 from tests.services import caddy_process
 from tests.services.caddy_process import Front
@@ -38,7 +38,7 @@ def _colors(http: httpx.Client, count: int) -> Counter[str]:
 
 @pytest.mark.parametrize("percent", [5, 25, 50])
 def test_a_share_is_met_within_what_chance_allows(front: Front, percent: int) -> None:
-    front.traffic.set(shifted("green", percent))
+    front.traffic.set(weights_after_shift("green", percent))
     with front.client() as http:
         green = _colors(http, REQUESTS)["green"]
     share = round(256 * percent / 100) / 256
@@ -60,7 +60,7 @@ def test_who_is_signed_in_and_met_the_new_color_stays_with_it_while_its_share_gr
     before: set[str] = set()
     with front.client() as http:
         for percent in (5, 25, 50, 100):
-            front.traffic.set(shifted("green", percent))
+            front.traffic.set(weights_after_shift("green", percent))
             before = met(http)
             share = round(SESSIONS * percent / 100) / SESSIONS
             assert abs(share - percent / 100) <= 0.5 / SESSIONS
@@ -71,7 +71,7 @@ def test_who_is_signed_in_and_met_the_new_color_stays_with_it_while_its_share_gr
 
 
 def test_a_cookie_that_is_no_token_is_drawn_as_any_other_request(front: Front) -> None:
-    front.traffic.set(shifted("green", 50))
+    front.traffic.set(weights_after_shift("green", 50))
     for cookie in ("", "=A", "../session-00", "%41"):
         with front.client(headers={"Cookie": f"{SESSION_COOKIE}={cookie}"}) as http:
             assert set(_colors(http, 60)) == {"blue", "green"}  # one color alone: once in 2^59 runs
@@ -85,7 +85,7 @@ def test_all_means_all_and_at_the_next_request(front: Front) -> None:
 
 
 def test_a_probe_reaches_its_color_whatever_the_share_and_nobody_else_can(front: Front) -> None:
-    for weights in (all_to("blue"), all_to("green"), shifted("green", 50)):
+    for weights in (all_to("blue"), all_to("green"), weights_after_shift("green", 50)):
         front.traffic.set(weights)
         for color in COLORS:
             with front.client(headers=dict(front.traffic.entry(color).headers)) as http:
@@ -114,7 +114,7 @@ def test_no_request_fails_while_shares_change_under_load(front: Front, http2: bo
     for thread in threads:
         thread.start()
     for change in range(40):
-        front.traffic.set(shifted("green", (0, 5, 25, 50, 100)[change % 5]))
+        front.traffic.set(weights_after_shift("green", (0, 5, 25, 50, 100)[change % 5]))
         time.sleep(0.05)  # seconds: forty changes in two
     stop.set()
     for thread in threads:

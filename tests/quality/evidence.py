@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from app.answering.evidence import accepts, coverage
+from app.answering.evidence import coverage, signals_suffice
 from app.answering.question import read_question
 from tests.quality import stack
 
@@ -60,8 +60,8 @@ def main() -> int:
     high = min(one.cosine for one in chosen_on if one.answerable)
     print(json.dumps({"chosen on": len(chosen_on), "highest unanswerable cosine": low, "lowest answerable cosine": high}))
     for name, part in (("chosen on", chosen_on), ("reported on", reported_on)):
-        meaning = errors(part, lambda one: accepts(one.cosine, one.covered))
-        words = errors(part, lambda one: accepts(None, one.covered))
+        meaning = errors(part, lambda one: signals_suffice(one.cosine, one.covered))
+        words = errors(part, lambda one: signals_suffice(None, one.covered))
         print(json.dumps({"part": name, "questions": len(part), "with vectors": meaning, "by words alone": words}))
     return 0
 

@@ -60,7 +60,7 @@ def build(settings: Settings, passages: int) -> None:
     catalog, writer = Catalog(settings.sqlalchemy_url()), open_writer(settings)
     writer.ensure(Stamp("none", "none", DIMENSIONS))
     with catalog.write() as session:
-        index_outbox.register(session, settings.index, serving=True)
+        index_outbox.register_index(session, settings.index, serving=True)
     for first in range(0, passages, 5_000):
         rows, bodies, made = [], [], []
         for _ in range(first, min(first + 5_000, passages), PER_DOCUMENT):

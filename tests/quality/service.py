@@ -102,7 +102,7 @@ def running(settings: Settings) -> Iterator[Running]:
     stop, catalog, writer = threading.Event(), Catalog(settings.sqlalchemy_url()), open_writer(settings)
     writer.ensure(stamp(settings))
     with catalog.write() as session:
-        index_outbox.register(session, settings.index, serving=True)
+        index_outbox.register_index(session, settings.index, serving=True)
     embedder = open_embedder(settings)
     group_commit = GroupCommit(writer, catalog, stop, settings.index)
     group_commit.start()

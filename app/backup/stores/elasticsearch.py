@@ -9,7 +9,7 @@ from typing import Any
 
 from app.backup import elasticsearch
 from app.backup.manifest import CatalogCopy, Manifest, SearchCopy
-from app.backup.port import LIST, StoredSnapshots, missing
+from app.backup.port import LIST, StoredSnapshots, snapshot_not_found
 from app.backup.stores.folder import FolderStore
 from app.settings import Settings
 
@@ -26,7 +26,7 @@ class RepositoryStore(FolderStore):
 
     def snapshots(self) -> list[Manifest]:
         now = elasticsearch.in_use(self._settings)
-        listed = elasticsearch.listed(self._settings)
+        listed = elasticsearch.list_snapshots(self._settings)
         found = [_manifest(self._settings, one, now) for one in listed if one["state"] == "SUCCESS"]
         return sorted((one for one in found if one), key=lambda one: one.finished_at, reverse=True)
 
@@ -39,7 +39,7 @@ class RepositoryStore(FolderStore):
         for one in known:
             if one.id == id:
                 return one
-        raise missing(f"snapshot {id[:64]}", known, action=LIST)
+        raise snapshot_not_found(f"snapshot {id[:64]}", known, action=LIST)
 
 
 def _manifest(settings: Settings, found: Mapping[str, Any], in_use: Sequence[str]) -> Manifest | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, parsed
-from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, missing, sorted_out
+from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, snapshot_not_found, sorted_out
 from app.errors import BackupFailed, SnapshotRefused
 from app.settings import Settings
 
@@ -39,7 +39,7 @@ class FolderStore:
         try:
             return parsed(_own_bytes(path), str(path), id)
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-            raise missing(f"snapshot {id[:64]} in {self.home}", self.snapshots(), action=LIST) from error
+            raise snapshot_not_found(f"snapshot {id[:64]} in {self.home}", self.snapshots(), action=LIST) from error
 
     def _read(self) -> Iterator[Manifest | UnreadableSnapshot]:
         for path in sorted(self.home.glob(f"*/{MANIFEST}")):

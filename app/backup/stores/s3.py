@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, parsed
-from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, missing, sorted_out
+from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, snapshot_not_found, sorted_out
 from app.backup.stores.folder import FolderStore
 from app.errors import BackupFailed, SnapshotRefused
 from app.settings import Settings
@@ -49,7 +49,7 @@ class S3SnapshotStore:
                 body = self._client.get_object(Bucket=self._bucket, Key=f"{id}/{MANIFEST}")["Body"].read(MOST_BYTES + 1)
             except self._client.exceptions.NoSuchKey as error:
                 known = sorted((key.partition("/")[0] for key in self._keys() if key.endswith(MANIFEST)), reverse=True)
-                raise missing(
+                raise snapshot_not_found(
                     f"snapshot {id[:64]} in the bucket {self._bucket} ({', '.join(known[:3]) or 'it has none'})", [], action=LIST
                 ) from error
         return parsed(body, f"s3://{self._bucket}/{id}/{MANIFEST}", id)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
-from app.search.elasticsearch.connection import client_options, mapped
+from app.search.elasticsearch.connection import client_options, map_client_errors
 from app.search.elasticsearch.reader import ElasticsearchReader
 from app.search.elasticsearch.writer import WRITE_CALL_SECONDS, ElasticsearchWriter
 from app.search.port import SearchEngine, kept_name
@@ -17,7 +17,7 @@ def swap(settings: Settings, other: Settings) -> bool:
     """The aliases change places in one call of the engine."""
     kept = kept_name(settings)
     with (
-        mapped(settings.elasticsearch_url, other.index),
+        map_client_errors(settings.elasticsearch_url, other.index),
         Elasticsearch(**client_options(settings, timeout_seconds=WRITE_CALL_SECONDS)) as client,
     ):
         (wanted,) = client.indices.get_alias(name=other.index)

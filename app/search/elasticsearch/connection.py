@@ -70,7 +70,7 @@ def _with_port(url: str) -> str:
     return url if parts.port else urlunsplit(parts._replace(netloc=f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"))
 
 
-def passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the failure is transient, so that the same call may succeed soon: no connection, no answer in time, or an engine that says it is busy."""
     if isinstance(error, ApiError):
         return error.status_code in PASSING_STATUS
@@ -82,13 +82,13 @@ def breaker(name: str) -> CircuitBreaker:
     return CircuitBreaker(
         FAILURES_TO_OPEN,
         OPEN_SECONDS,
-        expected_exception=lambda kind, error: isinstance(error, Exception) and passing(error),
+        expected_exception=lambda kind, error: isinstance(error, Exception) and is_transient(error),
         name=name,
     )
 
 
 @contextmanager
-def mapped(url: str, index: str) -> Iterator[None]:
+def map_client_errors(url: str, index: str) -> Iterator[None]:
     """Turns everything the client raises into `SearchUnavailable`."""
     try:
         yield
@@ -112,8 +112,8 @@ def mapped(url: str, index: str) -> Iterator[None]:
 
 
 @contextmanager
-def refusals(index: str) -> Iterator[None]:
-    """Turns a write that the engine refuses however often it is sent into `PassageRefused`; inside `mapped`."""
+def map_refused_writes(index: str) -> Iterator[None]:
+    """Turns a write that the engine refuses however often it is sent into `PassageRefused`; inside `map_client_errors`."""
     try:
         yield
     except BulkIndexError as error:

@@ -10,7 +10,7 @@ from app.errors import SearchUnavailable
 from app.models.port import Stamp
 from app.search.port import Filters, Passage, SearchQuery
 from app.settings import Settings
-from app.text.analysis import query_stems, stems, storable
+from app.text.analysis import query_stems, stems, storable_text
 
 FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
@@ -93,12 +93,12 @@ def stamp_of(mapping: dict[str, Any], alias: str) -> tuple[str, Stamp]:
 
 
 def label(key: str, value: str) -> str:
-    return json.dumps([storable(key), storable(value)], ensure_ascii=False)
+    return json.dumps([storable_text(key), storable_text(value)], ensure_ascii=False)
 
 
 def document_body(passage: Passage) -> dict[str, Any]:
     """The body stored for a passage."""
-    title, text = storable(passage.title), storable(passage.text)
+    title, text = storable_text(passage.title), storable_text(passage.text)
     body: dict[str, Any] = {
         "document_id": passage.document_id,
         "ordinal": passage.ordinal,
@@ -106,11 +106,11 @@ def document_body(passage: Passage) -> dict[str, Any]:
         "text": text,
         "words": " ".join((*stems(title), *stems(text))),
         "collection": passage.collection,
-        "metadata": {storable(key): storable(value) for key, value in passage.metadata.items()},
+        "metadata": {storable_text(key): storable_text(value) for key, value in passage.metadata.items()},
         "labels": [label(key, value) for key, value in passage.metadata.items()],
     }
     if passage.source is not None:
-        body["source"] = storable(passage.source)
+        body["source"] = storable_text(passage.source)
     if passage.vector is not None:
         body["vector"] = passage.vector.tolist()
     return body
@@ -120,7 +120,7 @@ def conditions(filters: Filters) -> list[dict[str, Any]]:
     """Filter clauses: all hold, any value of each will do."""
     sets = (("collection", filters.collections), ("document_id", filters.document_ids), ("source", filters.sources))
     return [
-        *({"terms": {field: [storable(value) for value in values]}} for field, values in sets if values is not None),
+        *({"terms": {field: [storable_text(value) for value in values]}} for field, values in sets if values is not None),
         *({"term": {"labels": label(key, value)}} for key, value in filters.metadata),
     ]
 

@@ -13,7 +13,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Connect
 
 from app.errors import IndexMismatch
 from app.models.port import Stamp
-from app.search.elasticsearch.connection import FastJson, FastLines, breaker, client_options, mapped, passing
+from app.search.elasticsearch.connection import FastJson, FastLines, breaker, client_options, is_transient, map_client_errors
 from app.search.elasticsearch.mappings import SHOWN, passage, scores, searches, stamp_of
 from app.search.port import Candidates, IndexStatus, Passage, SearchQuery, check_stamp
 from app.settings import Settings
@@ -47,7 +47,7 @@ class ElasticsearchReader:
         self._known: tuple[str, Stamp] | None = None
 
     async def candidates(self, query: SearchQuery) -> Candidates:
-        with mapped(self._url, self._alias):
+        with map_client_errors(self._url, self._alias):
             _, stamp = self._known or await self._identify()
             if query.vector is not None and stamp.dimensions and query.vector.size != stamp.dimensions:
                 raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")
@@ -67,7 +67,7 @@ class ElasticsearchReader:
     async def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
         if not ids:
             return {}
-        with mapped(self._url, self._alias):
+        with map_client_errors(self._url, self._alias):
             answer = await self._call(
                 # Not `realtime`: that would refresh the index for a passage that was overwritten a moment ago.
                 lambda client: client.mget(
@@ -77,7 +77,7 @@ class ElasticsearchReader:
         return {one["_id"]: passage(one) for one in answer.get("docs", []) if "_source" in one}
 
     async def status(self) -> IndexStatus:
-        with mapped(self._url, self._alias):
+        with map_client_errors(self._url, self._alias):
             index, stamp = await self._identify()
             count = {"size": 0, "track_total_hits": True}
             lines: list[dict[str, Any]] = [
@@ -112,9 +112,9 @@ class ElasticsearchReader:
         try:
             found: T = await self._guarded(work, deadline)
         except Exception as error:
-            if not passing(error) or time.monotonic() >= deadline:
+            if not is_transient(error) or time.monotonic() >= deadline:
                 raise
-            found = await self._retry(passing, self._guarded, work, deadline)
+            found = await self._retry(is_transient, self._guarded, work, deadline)
         return found
 
     async def _try(self, work: Callable[[AsyncElasticsearch], Awaitable[T]], deadline: float) -> T:

@@ -11,7 +11,7 @@ from elasticsearch.helpers import BulkIndexError, streaming_bulk
 
 from app.errors import SearchUnavailable
 from app.models.port import Stamp
-from app.search.elasticsearch.connection import breaker, client_options, mapped, passing, refusals
+from app.search.elasticsearch.connection import breaker, client_options, is_transient, map_client_errors, map_refused_writes
 from app.search.elasticsearch.mappings import document_body, first_index, index_mappings, stamp_of, template
 from app.search.port import Passage, check_stamp
 from app.settings import Settings
@@ -40,7 +40,7 @@ class ElasticsearchWriter:
         )
 
     def ensure(self, stamp: Stamp) -> str:
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             self._call(
                 lambda: self._client.indices.put_index_template(name=f"{self._alias}-passages", **template(self._settings))
             )
@@ -56,14 +56,14 @@ class ElasticsearchWriter:
             {"_op_type": "index", "_index": self._alias, "_id": passage.id, "_source": document_body(passage)}
             for passage in passages
         ]
-        with mapped(self._settings.elasticsearch_url, self._alias), refusals(self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias), map_refused_writes(self._alias):
             self._call(lambda: self._bulk(actions))
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
         # By search and bulk: `_delete_by_query` belongs to a module that not every distribution has.
         query = {"bool": {"filter": [{"term": {"document_id": document_id}}, {"range": {"ordinal": {"gte": keep_below}}}]}}
         removed = 0
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             while True:
                 self.refresh()  # a search sees only what was refreshed, and the passages may be a moment old
                 found = self._call(lambda: self._client.search(index=self._alias, query=query, size=DELETE_ITEMS, source=False))
@@ -75,12 +75,12 @@ class ElasticsearchWriter:
                     return removed
 
     def refresh(self) -> None:
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             self._call(lambda: self._client.indices.refresh(index=self._alias))
 
     def count(self, document_id: str | None = None) -> int:
         query = {"match_all": {}} if document_id is None else {"term": {"document_id": document_id}}
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             return int(self._call(lambda: self._client.count(index=self._alias, query=query))["count"])
 
     def document_ids(self, *, after: str | None, limit: int) -> list[str]:
@@ -99,7 +99,7 @@ class ElasticsearchWriter:
 
     def drop(self) -> bool:
         gone = self._client.options(ignore_status=404)
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             behind = self._call(lambda: gone.indices.get_alias(name=self._alias))
             names = list(behind) if behind.meta.status == 200 else []
             if names:
@@ -111,7 +111,7 @@ class ElasticsearchWriter:
         self._client.close()
 
     def _buckets(self, aggregation: dict[str, Any], query: dict[str, Any] | None = None) -> list[Any]:
-        with mapped(self._settings.elasticsearch_url, self._alias):
+        with map_client_errors(self._settings.elasticsearch_url, self._alias):
             found = self._call(
                 lambda: self._client.search(index=self._alias, size=0, query=query, aggregations={"found": aggregation})
             )
@@ -159,4 +159,4 @@ class ElasticsearchWriter:
 
     def _call(self, work: Callable[[], T]) -> T:
         guarded: Callable[[], T] = self.breaker.decorate(lambda: work())
-        return self._retry(passing, guarded)
+        return self._retry(is_transient, guarded)

@@ -22,13 +22,13 @@ from app.search.sqlite.schema import (
     analysed,
     connect,
     files,
-    mapped,
+    filter_conditions,
+    map_refused_passage,
+    map_sqlite_errors,
     quantized,
     read_stamp,
-    refusals,
-    where,
 )
-from app.text.analysis import query_words, stems, storable
+from app.text.analysis import query_words, stems, storable_text
 
 T = TypeVar("T")
 READER_THREADS: Final = 4  # SQLite reads release the interpreter lock; more threads than cores only queue
@@ -65,7 +65,7 @@ class EmbeddedReader:
     @contextmanager
     def _snapshot(self) -> Iterator[tuple[apsw.Connection, Stamp]]:
         """One consistent view of the file, for both lists."""
-        with mapped(self._path):
+        with map_sqlite_errors(self._path):
             connection = self._connection()
             with connection:
                 stamp = read_stamp(connection)
@@ -103,7 +103,7 @@ class EmbeddedReader:
     def _lexical(
         self, connection: apsw.Connection, query: SearchQuery, words: Sequence[tuple[str, str]]
     ) -> list[tuple[str, float]]:
-        conditions, parameters = where(query.filters)
+        conditions, parameters = filter_conditions(query.filters)
         # Words hold no quotation mark and are quoted, so no text of a user is FTS5 syntax.
         ours = analysed(connection)
         match = " OR ".join(f'"{term if ours else word}"' for word, term in words)
@@ -114,7 +114,7 @@ class EmbeddedReader:
         assert query.vector is not None  # noqa: S101
         if query.vector.size != stamp.dimensions:
             raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")
-        conditions, parameters = where(query.filters)
+        conditions, parameters = filter_conditions(query.filters)
         within = f"AND rowid IN (SELECT p.number FROM passage AS p WHERE {' AND '.join(conditions)})" if conditions else ""  # noqa: S608
         sql = f"SELECT p.id, 1 - v.distance FROM (SELECT rowid, distance FROM vectors WHERE vector MATCH vec_int8(?) AND k = ? {within}) AS v JOIN passage AS p ON p.number = v.rowid ORDER BY v.distance, p.id"  # noqa: S608
         given = (quantized(query.vector), min(query.limit, MOST_NEIGHBOURS), *parameters)
@@ -134,7 +134,7 @@ class EmbeddedWriter:
         self._path = path
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mapped(path):
+        with map_sqlite_errors(path):
             self._connection = connect(path, write=True)
 
     def ensure(self, stamp: Stamp) -> str:
@@ -157,7 +157,7 @@ class EmbeddedWriter:
                     raise IndexMismatch(
                         f"Passage {passage.id} has {passage.vector.size} dimensions, the index {stamp.dimensions}."
                     )
-                with refusals(passage.id):
+                with map_refused_passage(passage.id):
                     self._remove(connection, "id = ?", (passage.id,))
                     _insert(connection, passage)
 
@@ -168,11 +168,11 @@ class EmbeddedWriter:
 
     def refresh(self) -> None:
         """Commits are visible at once; this moves them into the main file, so that the journal stays short."""
-        with self._lock, mapped(self._path):
+        with self._lock, map_sqlite_errors(self._path):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def count(self, document_id: str | None = None) -> int:
-        with self._lock, mapped(self._path):
+        with self._lock, map_sqlite_errors(self._path):
             self._made(self._connection)
             condition, parameters = ("WHERE document_id = ?", (document_id,)) if document_id is not None else ("", ())
             return cast("int", self._connection.execute(f"SELECT count(*) FROM passage {condition}", parameters).fetchall()[0][0])  # noqa: S608
@@ -188,7 +188,7 @@ class EmbeddedWriter:
         return dict(cast("list[tuple[str, int]]", self._rows(sql, (json.dumps(list(document_ids)),))))
 
     def drop(self) -> bool:
-        with self._lock, mapped(self._path):
+        with self._lock, map_sqlite_errors(self._path):
             there = read_stamp(self._connection) is not None
             self._connection.close()
             for path in files(self._path):
@@ -200,13 +200,13 @@ class EmbeddedWriter:
             self._connection.close()
 
     def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, mapped(self._path):
+        with self._lock, map_sqlite_errors(self._path):
             self._made(self._connection)
             return cast("list[tuple[Any, ...]]", self._connection.execute(sql, parameters).fetchall())
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
-        with self._lock, mapped(self._path):
+        with self._lock, map_sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -239,8 +239,8 @@ class EmbeddedWriter:
 
 
 def _insert(connection: apsw.Connection, passage: Passage) -> None:
-    title, text = storable(passage.title), storable(passage.text)
-    metadata = json.dumps({storable(key): storable(value) for key, value in passage.metadata.items()})
+    title, text = storable_text(passage.title), storable_text(passage.text)
+    metadata = json.dumps({storable_text(key): storable_text(value) for key, value in passage.metadata.items()})
     number = connection.execute(
         "INSERT INTO passage (id, document_id, ordinal, title, text, collection, source, metadata, embedded) VALUES (?,?,?,?,?,?,?,?,?) RETURNING number",
         (

@@ -62,7 +62,7 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def mapped(path: Path) -> Iterator[None]:
+def map_sqlite_errors(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into the service's own."""
     try:
         yield
@@ -77,8 +77,8 @@ def mapped(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def refusals(passage_id: str) -> Iterator[None]:
-    """Turns errors that one passage causes, while the file is sound, into `PassageRefused`; it is used inside `mapped`."""
+def map_refused_passage(passage_id: str) -> Iterator[None]:
+    """Turns errors that one passage causes, while the file is sound, into `PassageRefused`; it is used inside `map_sqlite_errors`."""
     try:
         yield
     except (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError) as error:
@@ -107,7 +107,7 @@ def quantized(vector: Vector) -> bytes:
     return np.round(np.asarray(vector, dtype=np.float32) / largest * 127).astype(np.int8).tobytes()
 
 
-def where(filters: Filters) -> tuple[list[str], list[Any]]:
+def filter_conditions(filters: Filters) -> tuple[list[str], list[Any]]:
     """SQL conditions on `passage p` and their parameters; sets travel as JSON, so their size is not limited."""
     conditions, parameters = list[str](), list[Any]()
     for column, values in (

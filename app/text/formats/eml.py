@@ -10,7 +10,7 @@ from typing import Final
 from app.text.document import ParsedDocument
 from app.text.formats.format import Format
 from app.text.formats.html import FORMAT as HTML
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _SHOWN: Final = ("From", "To", "Cc", "Date")
 
@@ -31,7 +31,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         TypeError,
         KeyError,
     ) as error:  # odd headers raise many things
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     warnings = (f"Its attachments were not read: {', '.join(attached)[:300]}. Send them by themselves.",) if attached else ()
     lines = [f"Subject: {subject}", *head] if subject else head
     return ParsedDocument(subject or None, "\n".join(lines) + f"\n\n{text}", warnings=warnings)

@@ -6,9 +6,9 @@ import re
 from typing import Final
 
 from app.text.document import ParsedDocument
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _INLINE: Final = ("a", "strong", "em", "b", "i", "u", "mark", "small", "del", "ins", "sub", "sup", "font", "span", "abbr", "cite")
 _NOT_THE_TEXT: Final = (
@@ -37,7 +37,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
     try:
         found = html_to_markdown.convert(_text(body, filename), options)
     except Exception as error:  # the library's own errors, and panics of what it is made of
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
     title = found.metadata.document.title if found.metadata else None
     heading = next((line.lstrip("# ") for line in text.split("\n") if line.startswith("#")), None)
@@ -53,7 +53,7 @@ def _text(body: bytes, filename: str | None) -> str:
             return body.decode({"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}.get(name, name))
         except (LookupError, UnicodeDecodeError):
             pass  # a page that is mistaken about itself
-    return decoded(body, filename)
+    return decode_text(body, filename)
 
 
 def _without_front_matter(text: str) -> str:

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from app.text.document import ParsedDocument
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _TITLES: Final = ("title", "name")
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
     """`key.key: value` lines; objects of a list are paragraphs of their own. JSON Lines is read as a list."""
-    text = decoded(body, filename)
+    text = decode_text(body, filename)
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         try:
             data = [json.loads(line) for line in text.splitlines() if line.strip()]
         except (ValueError, RecursionError):
-            raise broken(filename, error) from error
+            raise broken_file(filename, error) from error
     title = next((data[key] for key in _TITLES if isinstance(data.get(key), str)), None) if isinstance(data, dict) else None
     return ParsedDocument(title, "\n".join(_lines(data)))
 

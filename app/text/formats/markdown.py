@@ -7,7 +7,7 @@ from typing import Final
 
 from app.text.blocks import headings
 from app.text.document import ParsedDocument
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
 
 _FRONT_LINES: Final = 200  # a longer block between two rules is text
@@ -16,7 +16,7 @@ _TITLE: Final = re.compile(r"title[ \t]{0,8}[:=][ \t]{0,8}(\S.{0,400})")
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
     """Title from the front matter, or else the first heading."""
-    front, text = _parted(decoded(body, filename).replace("\r\n", "\n"))
+    front, text = _parted(decode_text(body, filename).replace("\r\n", "\n"))
     named = (found[1].strip().strip("\"'") for line in front if (found := _TITLE.match(line)))
     return ParsedDocument(next(named, None) or next(headings(text), None), text)
 

@@ -8,22 +8,22 @@ from typing import Any, Final
 
 from app.text.blocks import headings
 from app.text.document import ParsedDocument
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
-from app.text.rejection import broken, called
+from app.text.rejection import broken_file, called
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
     """Cells in order; the title is the first heading."""
     try:
-        notebook = json.loads(decoded(body, filename))
+        notebook = json.loads(decode_text(body, filename))
         cells = notebook["cells"]
         language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "")
         text = "\n\n".join(part for cell in cells for part in _parts(cell, str(language)))
     except (ValueError, RecursionError) as error:
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise broken(filename, f"{called(filename)} is not a notebook of version 4") from error
+        raise broken_file(filename, f"{called(filename)} is not a notebook of version 4") from error
     return ParsedDocument(next(headings(text), None), text)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from app.text.blocks import headings
 from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Read
-from app.text.rejection import broken, called
+from app.text.rejection import broken_file, called
 
 LIBRARY: Final = "kreuzberg"
 # A text of 10 MB is at the limit of a document; a real office file of 50 MB unpacks to some 300 MB, most of it pictures.
@@ -22,7 +22,7 @@ _BOLD: Final = re.compile(r"\*\*([^*\n]{1,500})\*\*")
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|~<>])")
 
 
-def office(media_type: str) -> Read:
+def office_reader(media_type: str) -> Read:
     """The reader of one office format."""
 
     def read(body: bytes, filename: str | None) -> ParsedDocument:
@@ -34,7 +34,7 @@ def office(media_type: str) -> Read:
         try:
             found = kreuzberg.extract_bytes_sync(body, media_type, settings)
         except Exception as error:  # the library wraps what dozens of readers raise, and panics too
-            raise broken(filename, error) from error
+            raise broken_file(filename, error) from error
         metadata: dict[str, Any] = dict(found.metadata or {})
         title = str(metadata.get("title") or "").strip()
         text = _BOLD.sub(r"\1", _EMPTY_LINK.sub("", _ESCAPED.sub(r"\1", found.content)))
@@ -51,9 +51,9 @@ def refuse_bomb(body: bytes, filename: str | None) -> None:
     try:
         entries = zipfile.ZipFile(io.BytesIO(body)).infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > MOST_UNPACKED_BYTES or len(entries) > MOST_ENTRIES:
-        raise broken(filename, f"it unpacks to {unpacked} bytes in {len(entries)} parts, more than any document needs")
+        raise broken_file(filename, f"it unpacks to {unpacked} bytes in {len(entries)} parts, more than any document needs")
     if any(entry.flag_bits & 1 for entry in entries):
-        raise broken(filename, f"{called(filename)} is encrypted: send it without a password")
+        raise broken_file(filename, f"{called(filename)} is encrypted: send it without a password")

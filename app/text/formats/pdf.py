@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.errors import DocumentRejected
 from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Format
-from app.text.rejection import broken, called
+from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
 _HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
@@ -68,9 +68,9 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise DocumentRejected(f"{called(filename)} is encrypted: send it without a password.") from error
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     heads = running_heads(lines)
-    text, starts = joined([_without(page, heads) for page in lines])
+    text, starts = join_pages([_without(page, heads) for page in lines])
     empty = [number for number, page in enumerate(lines, 1) if not page]
     warnings = (_said(empty, len(lines)),) if empty and len(empty) < len(lines) else ()
     return ParsedDocument(title, text, starts, warnings)
@@ -113,7 +113,7 @@ def _without(lines: Sequence[PdfLine], heads: frozenset[str]) -> list[str]:
     ]
 
 
-def joined(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
+def join_pages(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
     """(text, start of each page in it). A sentence that goes on over the page's end goes on in the text."""
     known = Counter(word for lines in pages for line in lines for word in line.split())
     parts, starts, size = list[str](), list[int](), 0

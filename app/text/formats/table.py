@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.text.document import ParsedDocument
-from app.text.encoding import decoded
+from app.text.encoding import decode_text
 from app.text.formats.format import Format
-from app.text.rejection import broken
+from app.text.rejection import broken_file
 
 _SAMPLE_CHARACTERS: Final = 20_000
 _LONGEST_FIELD: Final = 10_000_000  # a whole document in one field is odd, not wrong
@@ -19,12 +19,12 @@ _DELIMITERS: Final = ",;\t|"
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
     """Rows as a table; the delimiter is the one that most of the first lines agree on."""
-    text = decoded(body, filename)
+    text = decode_text(body, filename)
     csv.field_size_limit(_LONGEST_FIELD)
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)) if any(map(str.strip, row))]
     except csv.Error as error:
-        raise broken(filename, error) from error
+        raise broken_file(filename, error) from error
     return ParsedDocument(None, "\n".join(markdown_table(rows)))
 
 

@@ -106,7 +106,7 @@ class EksCluster(pulumi.ComponentResource):
     def _reached(self, name: str, endpoint: str, ca_data: str) -> str:
         """The kubeconfig, once the API answers with it: every user of the provider waits for this. A preview changes nothing and asks once."""
         if self._args.awaited and not pulumi.runtime.is_dry_run():
-            reachable.wait(self._args.region, name, endpoint, ca_data)
+            reachable.wait_for_api(self._args.region, name, endpoint, ca_data)
         return kubeconfig(self._args.region, name, endpoint, ca_data)
 
     def _cluster(self, name: str, nodes: iam.Role, joined: Sequence[pulumi.Resource]) -> eks.Cluster:

@@ -30,7 +30,7 @@ _QUESTION: Final = "/api/v1/namespaces/kube-system"  # needs a right, so an entr
 Ask = Callable[[str, str, str, str], str]
 
 
-def wait(
+def wait_for_api(
     region: str,
     name: str,
     endpoint: str,
@@ -40,7 +40,7 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Return when the API has answered; raise RunError with its last answer and what to do after WAIT_SECONDS."""
-    asked, begin = ask or answer, clock()
+    asked, begin = ask or api_failure, clock()
     while last := asked(region, name, endpoint, ca_data):
         if clock() - begin >= WAIT_SECONDS:
             raise RunError(
@@ -51,7 +51,7 @@ def wait(
         sleep(_POLL_SECONDS)
 
 
-def answer(region: str, name: str, endpoint: str, ca_data: str) -> str:
+def api_failure(region: str, name: str, endpoint: str, ca_data: str) -> str:
     """Empty when the API answered; else why it did not."""
     try:
         token = _token(region, name)

@@ -145,8 +145,8 @@ def _sizes(first: int) -> list[Rule]:
     writes: Statement = {"or_statement": {"statements": [_method(one) for one in ("POST", "PUT", "PATCH")]}}
     found: list[tuple[str, int, list[Statement]]] = [
         ("small-bodies", 413, [elsewhere, _longer({"body": {"oversize_handling": "MATCH"}}, SMALL_BYTES)]),
-        ("question-bodies", 413, [questions, _declares(above(QUESTION_BYTES))]),
-        ("document-bodies", 413, [documents, _declares(above(document_body_bytes(DOCUMENT_BYTES)))]),
+        ("question-bodies", 413, [questions, _declares(numbers_above_pattern(QUESTION_BYTES))]),
+        ("document-bodies", 413, [documents, _declares(numbers_above_pattern(document_body_bytes(DOCUMENT_BYTES)))]),
         ("undeclared-bodies", 411, [larger, writes, undeclared]),
     ]
     return [
@@ -161,7 +161,7 @@ def _sizes(first: int) -> list[Rule]:
     ]
 
 
-def above(limit: int) -> str:
+def numbers_above_pattern(limit: int) -> str:
     """A regular expression for the whole numbers above `limit`, as a header writes them: WAF compares lengths and texts, and no numbers."""
     digits = str(limit)
     larger = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from contract.watchdog import UserOutcomes, given_back, reason
+from contract.watchdog import UserOutcomes, given_back, reason_to_return
 
 LATELY: Final = timedelta(minutes=3)  # the load balancer's counts come by the minute, and a minute late
 BEFORE: Final = timedelta(hours=1)  # of the active color, up to the release: what its users had to bear anyway
@@ -33,7 +33,7 @@ class WatchedStack:
     target_groups: Mapping[str, tuple[str, str]]
 
 
-def look(client: Callable[[str], Any], place: WatchedStack, now: datetime) -> str | None:
+def watch_once(client: Callable[[str], Any], place: WatchedStack, now: datetime) -> str | None:
     """One look: why the traffic was given back, or None. Raises what AWS refuses with; the next minute looks again."""
     s3, balancer = client("s3"), client("elbv2")
     try:
@@ -49,7 +49,7 @@ def look(client: Callable[[str], Any], place: WatchedStack, now: datetime) -> st
     metrics, suffix = client("cloudwatch"), place.target_groups[active][1]
     lately = _users(metrics, place.load_balancer, suffix, max(began, now - LATELY), now)
     before = _users(metrics, place.load_balancer, suffix, began - BEFORE, began)
-    why = reason(record, share, now, lately, before)
+    why = reason_to_return(record, share, now, lately, before)
     if why is None:
         return None
     _give(balancer, place, active)  # first: everything else may wait
@@ -94,7 +94,7 @@ def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime,
     return UserOutcomes(sums.get("failed", 0), sums.get("asked", 0))
 
 
-def told(stack: str, why: str | None, now: datetime) -> str:
+def log_line(stack: str, why: str | None, now: datetime) -> str:
     """The line of the log. CloudWatch makes the alarm's metric of it (embedded metric format), so that the role needs no right for that."""
     counted = {"Namespace": NAMESPACE, "Dimensions": [["Stack"]], "Metrics": [{"Name": METRIC, "Unit": "Count"}]}
     described = {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [counted]}
@@ -107,5 +107,5 @@ def handle(_event: object, _context: object) -> None:
 
     place = WatchedStack(**json.loads(os.environ["PLACE"]))
     now = datetime.now(UTC)
-    why = look(lambda service: boto3.client(service), place, now)
-    print(told(place.stack, why, now))  # noqa: T201
+    why = watch_once(lambda service: boto3.client(service), place, now)
+    print(log_line(place.stack, why, now))  # noqa: T201

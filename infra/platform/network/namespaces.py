@@ -51,7 +51,7 @@ def color(own: Color, reach: NetworkReach) -> Specs:
     web, worker = ({"matchLabels": pods.labels(own, component)} for component in ("app", "worker"))
     vpc = block(reach.cidr)
     return {
-        "deny": rules.closed(),
+        "deny": rules.deny_all(),
         "web": rules.ingress([{"from": vpc, "ports": tcp(POD_PORT)}], web),
         "worker": rules.ingress([{"from": vpc, "ports": tcp(WORKER_METRICS_PORT)}], worker),
         "all": rules.egress(reach.egress(), {"matchLabels": {pods.NAME_LABEL: pods.SERVICE}}),
@@ -60,19 +60,19 @@ def color(own: Color, reach: NetworkReach) -> Specs:
 
 def operator(reach: NetworkReach) -> Specs:
     """Jobs that snapshot and restore: nobody reaches them, and they reach the stores and search. No model, so nothing on the internet."""
-    return {"deny": rules.closed(), "jobs": rules.egress(NetworkReach(reach.cidr, reach.search_namespace).egress())}
+    return {"deny": rules.deny_all(), "jobs": rules.egress(NetworkReach(reach.cidr, reach.search_namespace).egress())}
 
 
 def maintenance(cidr: str) -> Specs:
     """The weekly job asks for a name and speaks to PostgreSQL. Its secret is brought by the node's driver, not by the pod."""
-    return {"default": rules.closed(), "job": rules.egress([rules.names(cidr), rules.stores(cidr, POSTGRES)])}
+    return {"default": rules.deny_all(), "job": rules.egress([rules.names(cidr), rules.stores(cidr, POSTGRES)])}
 
 
 def keda(cidr: str) -> Specs:
     """The API server, which has addresses in the VPC and no pod, asks the adapter and the webhook; KEDA asks it, AWS and PostgreSQL."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     return {
-        "default": rules.closed(),
+        "default": rules.deny_all(),
         "asked": rules.ingress(
             [{"from": block(cidr), "ports": tcp(KEDA_WEBHOOK, KEDA_METRICS)}, {"from": own, "ports": tcp(KEDA_GRPC)}]
         ),
@@ -92,7 +92,7 @@ def keda(cidr: str) -> Specs:
 def search_operator(cidr: str, search_namespace: str) -> Specs:
     """ECK's operator asks Kubernetes and the Elasticsearch that it runs; Kubernetes asks its webhook. Nothing on the internet: telemetry is off."""
     return {
-        "default": rules.closed(),
+        "default": rules.deny_all(),
         "asked": rules.ingress([{"from": block(cidr), "ports": tcp(ECK_WEBHOOK)}]),
         "asking": rules.egress(
             [
@@ -108,7 +108,7 @@ def load_test(cidr: str) -> Specs:
     """Workers reach their master, and all of it the service by its public address. `kubectl port-forward` needs no rule."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     return {
-        "default": rules.closed(),
+        "default": rules.deny_all(),
         "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
         "asking": rules.egress([rules.names(cidr), {"to": own, "ports": tcp(LOCUST)}, {"to": rules.world(), "ports": tcp(443)}]),
     }

@@ -18,7 +18,7 @@ LINK_LOCAL: Final = "169.254.0.0/16"  # the node's metadata, and with it the nod
 Rule = dict[str, Any]
 
 
-def closed() -> dict[str, Any]:
+def deny_all() -> dict[str, Any]:
     """No pod of the namespace is reached, and none reaches anything."""
     return {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 from pulumi_aws import cloudwatch, ec2, get_availability_zones, iam
 
-from infra.config.read import refused
+from infra.config.read import settings_error
 from infra.config.rules import Refusal
 from infra.platform.network.addresses import subnets
 
@@ -49,7 +49,7 @@ class Network(pulumi.ComponentResource):
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],  # leaves out local zones
             opts=pulumi.InvokeOptions(parent=self),
         )
-        self.zones = zones = chosen(found.names, args.zones, args.region)
+        self.zones = zones = choose_zones(found.names, args.zones, args.region)
         vpc = ec2.Vpc(
             name, cidr_block=args.cidr, enable_dns_support=True, enable_dns_hostnames=True, tags=self._named(""), opts=self._child
         )
@@ -185,9 +185,11 @@ class Network(pulumi.ComponentResource):
         )
 
 
-def chosen(found: Sequence[str], wanted: int, region: str) -> list[str]:
+def choose_zones(found: Sequence[str], wanted: int, region: str) -> list[str]:
     """The first zones by name, the same at each run. Raises ConfigError when the region has fewer than `wanted`."""
     if len(found) < wanted:
         problem = f"{region} has {len(found)} usable zones ({', '.join(sorted(found)) or 'none'}), and {wanted} are asked for"
-        raise refused([Refusal("network.zones", problem, "write as many as it has, at least 2, or choose another aws:region")])
+        raise settings_error(
+            [Refusal("network.zones", problem, "write as many as it has, at least 2, or choose another aws:region")]
+        )
     return sorted(found)[:wanted]

@@ -24,7 +24,7 @@ def policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str,
     search = {"matchLabels": {"common.k8s.elastic.co/type": "elasticsearch"}}
     return {
         "default": {
-            **rules.closed(),
+            **rules.deny_all(),
             "egress": [rules.names(cidr), {"to": own, "ports": tcp(HTTP, TRANSPORT, KIBANA)}],
         },
         "elasticsearch": {

@@ -71,8 +71,8 @@ class Database(pulumi.ComponentResource):
         settings = rds.ParameterGroup(
             name,
             # RDS cannot change a group's family, so a major version has a group of its own.
-            name=f"{args.prefix}-{family(args.config.engine_version)}",
-            family=family(args.config.engine_version),
+            name=f"{args.prefix}-{parameter_family(args.config.engine_version)}",
+            family=parameter_family(args.config.engine_version),
             parameters=[{"name": one.name, "value": one.value, "apply_method": one.apply_method} for one in parameters()],
             opts=child,
         )
@@ -161,7 +161,7 @@ class Database(pulumi.ComponentResource):
         )
 
 
-def family(engine_version: str) -> str:
+def parameter_family(engine_version: str) -> str:
     """RDS's name of a major version's parameters."""
     return f"postgres{engine_version.split('.', 1)[0]}"
 

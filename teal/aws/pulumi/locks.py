@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from teal.aws.session import told
+from teal.aws.session import translate_aws_errors
 
 _FOLDER: Final = ".pulumi/locks/organization"
 
 
-def holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
+def lock_holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
     """One line for each lock: who, and since when. Empty: nobody, or a backend that keeps its locks elsewhere."""
     folder = f"{_FOLDER}/{project}/{stack}"
     match urlsplit(backend_url).scheme:
@@ -44,7 +44,7 @@ def _in_s3(url: str, folder: str) -> Iterator[bytes]:
     place = urlsplit(url)
     region = parse_qs(place.query).get("region", [None])[0]
     prefix = "/".join(part for part in (place.path.strip("/"), folder) if part)
-    with told("Looking for the stack's locks", url):
+    with translate_aws_errors("Looking for the stack's locks", url):
         client = boto3.client("s3", region_name=region)
         for row in client.list_objects_v2(Bucket=place.netloc, Prefix=f"{prefix}/").get("Contents", []):
             try:

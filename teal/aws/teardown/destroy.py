@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from teal.aws.names import StateNames
 from teal.aws.pulumi.cli import PulumiCli
-from teal.aws.session import Aws, missing, told
+from teal.aws.session import Aws, is_missing, translate_aws_errors
 from teal.aws.teardown import emptying, final_copies, leftovers, order
 from teal.errors import NeedsHuman
 from teal.events import Event
@@ -69,7 +69,7 @@ def programs(root: Path, names: StateNames) -> Programs:
     return Programs(PulumiCli(root, names.backend_url), PulumiCli(root / "infra" / "service", names.backend_url))
 
 
-def look(found: Programs, names: StateNames, request: DestroyRequest) -> DestroyPlan:
+def plan_destroy(found: Programs, names: StateNames, request: DestroyRequest) -> DestroyPlan:
     """Read both states; nothing is changed."""
     resources = found.platform.resources(request.stack) if request.stack in found.platform.stacks() else ()
     return DestroyPlan(
@@ -78,7 +78,7 @@ def look(found: Programs, names: StateNames, request: DestroyRequest) -> Destroy
         order.color_stacks(request.stack, found.service.stacks()),
         order.phases(resources),
         len(resources),
-        tuple(f"{one.name} ({one.type})" for one in order.data(resources)),
+        tuple(f"{one.name} ({one.type})" for one in order.resources_with_data(resources)),
     )
 
 
@@ -114,13 +114,13 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
         )
     if request.delete_data:
         yield Event("data", "start", f"emptying {len(plan.data)} stores")
-        emptying.open_up(aws, order.data(resources))
+        emptying.open_up(aws, order.resources_with_data(resources))
         final_copies.delete_final_snapshots(aws, plan.names)  # an earlier environment's has the name that this one's will need
         yield Event("data", "ok", "stores are empty and may be deleted")
     emptying.take_protection_off(aws, resources)
     found.platform.unprotect(stack, order.to_unprotect(resources, delete_data=request.delete_data))
     if not request.delete_data:
-        found.platform.protect(stack, order.guards(plan.phases, resources))
+        found.platform.protect(stack, order.guards_of_data(plan.phases, resources))
     for phase in plan.phases:
         known = {one.urn for one in found.platform.resources(stack)}
         targets = [urn for urn in phase.targets if urn in known]  # an earlier phase may have taken dependents with it
@@ -143,7 +143,7 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
 
 def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
     """One event for each resource that is left; raises BillableLeft."""
-    found = leftovers.left(aws, stack)
+    found = leftovers.remaining_resources(aws, stack)
     billable = [one for one in found if one.billable and not one.state_of_pulumi]
     for one in found:
         what = "billable" if one.billable else "free"
@@ -163,11 +163,11 @@ def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
 
 def cluster_is_gone(aws: Aws, name: str, ask: Callable[[], str] | None = None) -> bool:
     """Whether AWS knows no working cluster of this name, so that nothing in it can be deleted any more."""
-    with told("Asking for the cluster", name):
+    with translate_aws_errors("Asking for the cluster", name):
         try:
             status = ask() if ask else str(aws.eks.describe_cluster(name=name)["cluster"]["status"])
         except ClientError as error:
-            if missing(error):
+            if is_missing(error):
                 return True
             raise
     return status in _GONE

@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from teal.aws.pulumi.cli import StateResource
-from teal.aws.session import Aws, missing, told
+from teal.aws.session import Aws, is_missing, translate_aws_errors
 from teal.errors import NeedsHuman
 
 _ASK_AGAIN_SECONDS: Final = 10.0
@@ -27,11 +27,11 @@ def open_up(aws: Aws, resources: Iterable[StateResource], pause: Pause = time.sl
     for resource in resources:
         act = _ACTS.get(resource.type)
         if act is not None:
-            with told(f"Emptying {resource.name}", resource.id):
+            with translate_aws_errors(f"Emptying {resource.name}", resource.id):
                 try:
                     act(aws, resource, pause)
                 except ClientError as error:
-                    if not missing(error):
+                    if not is_missing(error):
                         raise
 
 
@@ -93,7 +93,7 @@ def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
 def take_protection_off(aws: Aws, resources: Iterable[StateResource]) -> None:
     """AWS's own protection from deletion, of what holds no data. A tear-down that somebody asked for has to be able to end."""
     for resource in resources:
-        with told(f"Taking the protection from {resource.name}", resource.id):
+        with translate_aws_errors(f"Taking the protection from {resource.name}", resource.id):
             try:
                 if resource.type == "aws:lb/loadBalancer:LoadBalancer":
                     off = [{"Key": "deletion_protection.enabled", "Value": "false"}]
@@ -101,7 +101,7 @@ def take_protection_off(aws: Aws, resources: Iterable[StateResource]) -> None:
                 elif resource.type == "aws:eks/cluster:Cluster":
                     aws.eks.update_cluster_config(name=resource.id, deletionProtection=False)
             except ClientError as error:
-                if not missing(error):
+                if not is_missing(error):
                     raise
 
 

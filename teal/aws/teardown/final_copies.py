@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from teal.aws.names import StateNames
-from teal.aws.session import Aws, missing, told
+from teal.aws.session import Aws, is_missing, translate_aws_errors
 
 
 def delete_final_snapshots(aws: Aws, names: StateNames) -> tuple[str, ...]:
@@ -18,7 +18,7 @@ def delete_final_snapshots(aws: Aws, names: StateNames) -> tuple[str, ...]:
     """
     rds = aws.connect("rds")
     deleted: list[str] = []
-    with told("Deleting final snapshots", names.database):
+    with translate_aws_errors("Deleting final snapshots", names.database):
         for page in rds.get_paginator("describe_db_snapshots").paginate(SnapshotType="manual"):
             for row in page["DBSnapshots"]:
                 name = str(row["DBSnapshotIdentifier"])
@@ -32,7 +32,7 @@ def delete_retained_backups(aws: Aws, names: StateNames) -> tuple[str, ...]:
     """Delete the automated backups of databases that are gone; their ARNs. Those of a running database go with it and are left."""
     rds = aws.connect("rds")
     deleted: list[str] = []
-    with told("Deleting retained backups", names.database):
+    with translate_aws_errors("Deleting retained backups", names.database):
         for page in rds.get_paginator("describe_db_instance_automated_backups").paginate():
             for row in page["DBInstanceAutomatedBackups"]:
                 if _ours(row, names) and row["Status"] == "retained":
@@ -52,5 +52,5 @@ def _unless_gone(delete: Any, **arguments: str) -> None:
     try:
         delete(**arguments)
     except ClientError as error:
-        if not missing(error):
+        if not is_missing(error):
             raise

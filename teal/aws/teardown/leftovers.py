@@ -9,7 +9,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from teal.aws.names import STACK_TAG, STATE_TAG, prefix
-from teal.aws.session import Aws, missing, told
+from teal.aws.session import Aws, is_missing, translate_aws_errors
 
 _CLUSTER_TAG: Final = "eks:eks-cluster-name"  # on the machines, volumes and load balancers that Auto Mode makes
 # Free of charge while nothing uses them. Whatever is not here is called billable: better one too many than one too few.
@@ -39,10 +39,10 @@ class RemainingResource:
                 "state_of_pulumi": self.state_of_pulumi}  # fmt: skip
 
 
-def left(aws: Aws, stack: str) -> tuple[RemainingResource, ...]:
+def remaining_resources(aws: Aws, stack: str) -> tuple[RemainingResource, ...]:
     """Everything tagged as this environment's. AWS may list what was deleted within the last hour; machines, keys and gateways are asked."""
     found: dict[str, Mapping[str, str]] = {}
-    with told("Asking AWS what is left"):
+    with translate_aws_errors("Asking AWS what is left"):
         for key, value in ((STACK_TAG, stack), (_CLUSTER_TAG, prefix(stack))):
             pages = aws.tagging.get_paginator("get_resources").paginate(TagFilters=[{"Key": key, "Values": [value]}])
             for page in pages:
@@ -82,7 +82,7 @@ def _gone(aws: Aws, kind: str, arn: str) -> bool:
             rows = [row for reservation in answer["Reservations"] for row in reservation["Instances"]]
             return all(row["State"]["Name"] == "terminated" for row in rows)
     except ClientError as error:
-        if missing(error):
+        if is_missing(error):
             return True
         raise
     return False

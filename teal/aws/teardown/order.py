@@ -76,12 +76,12 @@ def to_unprotect(resources: Iterable[StateResource], *, delete_data: bool) -> tu
     return tuple(one.urn for one in resources if one.protect and (delete_data or one.type not in DATA_TYPES))
 
 
-def data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
+def resources_with_data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
     """What holds data."""
     return tuple(one for one in resources if one.type in DATA_TYPES)
 
 
-def guards(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[str, ...]:
+def guards_of_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[str, ...]:
     """What has to stay with data that stays, because it keeps others out of it."""
     going = {urn for phase in planned for urn in phase.targets}
     return tuple(one.urn for one in resources if _GUARDS.match(one.type) and one.urn not in going)
@@ -90,7 +90,7 @@ def guards(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tupl
 def bound_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
     """Data that a phase would have to take along, because it needs one of the phase's targets."""
     going = {urn for phase in planned for urn in phase.targets}
-    return tuple(one for one in data(resources) if one.urn in going)
+    return tuple(one for one in resources_with_data(resources) if one.urn in going)
 
 
 def color_stacks(stack: str, known: Sequence[str]) -> tuple[str, ...]:

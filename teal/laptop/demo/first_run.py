@@ -21,7 +21,7 @@ def run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *, with_
     """Start what does not run, then make sure of key and corpus. The corpus is fetched while the parts start."""
     started = time.monotonic()
     prepare(layout)
-    sent = seed.receipt(layout)
+    sent = seed.finished_seed(layout)
     fetched = _in_background(layout) if with_corpus and sent is None else None
     yield from up(layout, options, environ)
     key = seed.admin_key(layout, environ)

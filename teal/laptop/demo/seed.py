@@ -42,7 +42,7 @@ def admin_key(layout: Layout, environ: Mapping[str, str]) -> str:
     return key
 
 
-def receipt(layout: Layout) -> dict[str, Any] | None:
+def finished_seed(layout: Layout) -> dict[str, Any] | None:
     """What was sent completely by an earlier run; None when nothing was."""
     try:
         found = json.loads((layout.corpus / "sent.json").read_text(encoding="utf-8"))
@@ -79,14 +79,14 @@ def fill(
         first_id = first_id or str(accepted["id"])
         yield Event("send", "progress", done=number + 1, total=len(found.texts))
         if not answered and clock() - looked > LOOK_SECONDS:
-            looked, answered = clock(), answerable(client, client.get("/v1/status"), first_id)
+            looked, answered = clock(), can_answer_first_question(client, client.get("/v1/status"), first_id)
             if answered:
                 yield first_answer(client, found.question, seconds=clock() - started)
     if not found.reduced:
         write_private(layout.corpus / "sent.json", json.dumps({"collection": found.collection, "documents": len(found.texts)}))
     for event in follow_indexing(client, clock=clock):
         status = event.data["status"]
-        if not answered and (event.done == event.total or answerable(client, status, first_id)):
+        if not answered and (event.done == event.total or can_answer_first_question(client, status, first_id)):
             answered = True
             yield first_answer(client, found.question, seconds=clock() - started)
         yield Event("index", "progress", f"{status['search']['passages']} passages", event.done, event.total)
@@ -99,7 +99,7 @@ def fill(
     )
 
 
-def answerable(client: Client, status: Mapping[str, Any], first_id: str) -> bool:
+def can_answer_first_question(client: Client, status: Mapping[str, Any], first_id: str) -> bool:
     """Whether 300 passages are indexed, those of the question's own document among them."""
     if int(status["search"]["passages"] or 0) < FIRST_PASSAGES:
         return False

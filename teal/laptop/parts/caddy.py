@@ -11,11 +11,11 @@ from pathlib import Path
 
 from teal.errors import BadInput
 from teal.events import Event
-from teal.laptop.address import address, answers
+from teal.laptop.address import address, probe_address
 from teal.laptop.caddyfile import max_body_bytes, render
 from teal.laptop.certificates import REFUSED, certificate, damaged_authority, remove_damaged
 from teal.laptop.layout import Layout
-from teal.laptop.loopback import described, holders, hosts, is_free
+from teal.laptop.loopback import described, hosts, is_free, listeners_on
 from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import PLAIN, Program, shell_env
 from teal.laptop.reap import is_ours
@@ -61,7 +61,7 @@ class CaddyPart(Part):
         yield from remove_damaged(place.layout)
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
-        return answers(address(place.layout, {}))
+        return probe_address(address(place.layout, {}))
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         rows = [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
@@ -90,7 +90,7 @@ def port_row(layout: Layout, port: int) -> CheckRow:
     """Whether the public port is free, or already this stack's own."""
     if all(is_free(port, host) for host in hosts()):
         return CheckRow("port", True, f"{port} is free")
-    found = holders(port)
+    found = listeners_on(port)
     foreign = next((process for process in found if not is_ours(layout, process)), None)
     if found and foreign is None:
         return CheckRow("port", True, f"{port} is ours")

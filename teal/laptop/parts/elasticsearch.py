@@ -20,7 +20,7 @@ from teal.errors import BadInput, FetchFailed
 from teal.events import Event
 from teal.laptop.artifacts import ELASTICSEARCH
 from teal.laptop.fetch import resolve
-from teal.laptop.files import damaged, flush_tree, note_digests
+from teal.laptop.files import first_damaged_file, flush_tree, note_digests
 from teal.laptop.java import Java, find_java
 from teal.laptop.layout import Layout
 from teal.laptop.parts.part import CheckRow, Part, PartContext
@@ -60,14 +60,14 @@ class ElasticsearchPart(Part):
         install(place.state, home)
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
-        return answers(url(place))
+        return probe_elasticsearch(url(place))
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         if place.state.search != "elasticsearch":
             return []
         rows = []
         if self.name not in known:
-            good, said = answers(url(place))
+            good, said = probe_elasticsearch(url(place))
             mend = "" if good else "start it, or `teal up --search embedded`"
             rows.append(CheckRow(self.name, good, f"ELASTICSEARCH_URL {said}", mend))
         if blocked := write_blocks(url(place)):
@@ -135,7 +135,7 @@ def install(state: LaptopState, home: Path) -> Path:
     # The user it runs as must reach the program through this folder; the data folders below stay closed.
     home.chmod(0o755 if run_as() else 0o700)
     note = home / f"{program.name}.sha256.json"
-    if program.is_dir() and damaged(program, note):
+    if program.is_dir() and first_damaged_file(program, note):
         shutil.rmtree(program)
     if not program.is_dir():
         _unpack(resolve(ELASTICSEARCH), home, program)
@@ -194,7 +194,7 @@ def url(place: PartContext) -> str:
     return place.environ.get("ELASTICSEARCH_URL") or f"http://127.0.0.1:{place.state.ports.elasticsearch}"
 
 
-def answers(url: str) -> tuple[bool, str]:
+def probe_elasticsearch(url: str) -> tuple[bool, str]:
     """Whether the cluster answers and is not red. (The reduced distribution has no `GET /`.)"""
     try:
         answer = httpx.get(f"{url.rstrip('/')}/_cluster/health", timeout=ANSWER_SECONDS, trust_env=False)

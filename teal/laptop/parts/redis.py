@@ -41,7 +41,7 @@ class RedisPart(Part):
         return None if url(place) else "no redis-server on this machine: each process caches alone (`make up` installs it)"
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
-        return answers(url(place) or "")
+        return probe_redis(url(place) or "")
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         if self.name in known:
@@ -49,7 +49,7 @@ class RedisPart(Part):
         outside = place.environ.get("REDIS_URL")
         if not outside:
             return [CheckRow("redis", False, "none: each process caches alone", "make up")]
-        good, said = answers(outside)
+        good, said = probe_redis(outside)
         return [CheckRow("redis", good, f"REDIS_URL {said}", "" if good else "start it, or unset REDIS_URL and `teal up`")]
 
     def doctor(self, place: PartContext) -> list[CheckRow]:
@@ -72,7 +72,7 @@ def password(layout: Layout) -> str:
     return kept_secret(layout.redis_password, lambda: secrets.token_urlsafe(32), "[A-Za-z0-9_-]{43}")
 
 
-def answers(url: str) -> tuple[bool, str]:
+def probe_redis(url: str) -> tuple[bool, str]:
     """Whether Redis answers PING."""
     import redis
 

@@ -29,7 +29,7 @@ class SnapshotsPart(Part):
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
         folder = place.layout.backups
-        problem = unwritable(folder)
+        problem = unwritable_reason(folder)
         if problem:
             return [CheckRow(self.name, False, f"none can be taken: {problem}", f"free or mend {folder}, then teal snapshot")]
         if (said := key_problem(place.layout.backup_key)) and any(folder.glob(f"*/{MANIFEST}")):
@@ -44,7 +44,7 @@ class SnapshotsPart(Part):
         return [age_row(folder, datetime.now(UTC))]
 
 
-def unwritable(folder: Path) -> str | None:
+def unwritable_reason(folder: Path) -> str | None:
     """Why nothing can be written there, tried with a real file; None when it can be."""
     trial = folder / f".trial-{secrets.token_hex(4)}"
     try:
@@ -64,7 +64,7 @@ def unwritable(folder: Path) -> str | None:
 def key_problem(key: Path) -> str | None:
     """Why the file holds no key that opens snapshots; None when it looks like one, as `age-keygen` writes it."""
     try:
-        lines = key.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = key.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         return f"{key}: {error.strerror or error}"
     return None if any(line.startswith(KEY_BEGINS) for line in lines) else f"{key} holds no key"

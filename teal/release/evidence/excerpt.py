@@ -9,7 +9,7 @@ from typing import Final
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.release.context import ReleaseRun
-from teal.terminal.writer import plain
+from teal.terminal.writer import visible_text
 
 LINES: Final = 20  # the newest; a failure that repeats itself says the same in each
 SHORTEST: Final = 12  # characters of a secret of ours; a shorter value may be a plain word
@@ -24,17 +24,17 @@ _SECRETS: Final = (
 )
 
 
-def masked(text: str, secrets: Iterable[str] = ()) -> str:
+def mask_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     """Known secrets by their value, others by how they look."""
     text = text[: 8 * MOST_CHARACTERS]  # a line without an end is not searched for minutes
     for secret in sorted({one for one in secrets if len(one) >= SHORTEST}, key=len, reverse=True):
         text = text.replace(secret, _MASK)
     for pattern in _SECRETS:
         text = pattern.sub(_MASK, text)
-    return plain(text)[:MOST_CHARACTERS]
+    return visible_text(text)[:MOST_CHARACTERS]
 
 
-def excerpt(run: ReleaseRun) -> Iterable[Event]:
+def error_excerpt(run: ReleaseRun) -> Iterable[Event]:
     """The new color's last errors, for the evidence; none where nobody sees inside (AWS), or nothing was written. Never raises OperatorError."""
     if run.target.inside is None:
         return
@@ -45,7 +45,7 @@ def excerpt(run: ReleaseRun) -> Iterable[Event]:
         return
     keys = [value.removeprefix("Bearer ") for value in run.target.probe_headers.values()]
     if lines:
-        told = [masked(line, (*held, *keys, run.bound_key or "")) for line in lines]
+        told = [mask_secrets(line, (*held, *keys, run.bound_key or "")) for line in lines]
         yield Event(
             "logs", "warn", f"{len(told)} lines of {run.new} tell of errors; the last: {told[-1][:200]}", data={"log": told}
         )

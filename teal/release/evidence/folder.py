@@ -9,8 +9,8 @@ from typing import Any
 
 from teal.errors import OperatorError
 from teal.events import Event
-from teal.record.person import who
-from teal.record.source import compared, read_source
+from teal.record.person import person_name
+from teal.record.source import compare_sources, read_source
 from teal.release.announce import finish
 from teal.release.context import ReleaseRun
 from teal.release.evidence import page
@@ -20,12 +20,12 @@ def page_key(run: ReleaseRun, verb: str, began: datetime) -> str:
     return f"evidence/{run.plan.id}/{verb}-{began:%Y%m%dT%H%M%S%f}/index.html"
 
 
-def keep(run: ReleaseRun, verb: str, began: datetime, failure: str) -> Event:
+def write_evidence(run: ReleaseRun, verb: str, began: datetime, failure: str) -> Event:
     """Write `evidence/<id>/<verb>-<time>/release.json` and `index.html`; the event says where. Never raises OperatorError: the release
     itself is over."""
     now = run.target.clock.now()
     key = page_key(run, verb, began)
-    whole = gathered(run, verb, began, now, failure)
+    whole = gather_evidence(run, verb, began, now, failure)
     try:
         run.target.store.create(
             f"{key.removesuffix('index.html')}release.json", json.dumps(whole, indent=1, default=str).encode()
@@ -37,13 +37,13 @@ def keep(run: ReleaseRun, verb: str, began: datetime, failure: str) -> Event:
     return Event("evidence", "ok", url, data={"url": url, "key": key})
 
 
-def gathered(run: ReleaseRun, verb: str, began: datetime, ended: datetime, failure: str) -> dict[str, Any]:
+def gather_evidence(run: ReleaseRun, verb: str, began: datetime, ended: datetime, failure: str) -> dict[str, Any]:
     """Everything as plain data: the plan, who, when, digests, and each event with its time."""
     return {
         "release": run.plan.model_dump(mode="json"),
         "target": run.target.name,
         "verb": verb,
-        "who": who(),
+        "who": person_name(),
         "began": began.isoformat(),
         "ended": ended.isoformat(),
         "failure": failure,
@@ -62,10 +62,10 @@ def made_from(run: ReleaseRun) -> dict[str, Any]:
         before = read_source(run.target.store, replaces.release_id) if replaces else None
     except OperatorError:
         source = before = None
-    return {"made_from": source.said() if source else "", **compared(run.plan, source, before)}
+    return {"made_from": source.said() if source else "", **compare_sources(run.plan, source, before)}
 
 
-def evident(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iterator[Event]:
+def record_evidence(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iterator[Event]:
     """The events, and the evidence after the last one, whatever it was."""
     began = run.target.clock.now()
     run.evidence = page_key(run, verb, began)
@@ -73,13 +73,13 @@ def evident(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iterator[Eve
         yield from events
     except BaseException as error:
         _unsent(run)
-        event = keep(run, verb, began, getattr(error, "what", type(error).__name__))
+        event = write_evidence(run, verb, began, getattr(error, "what", type(error).__name__))
         if not run.stopped and not isinstance(error, GeneratorExit):
             yield event
         raise
     for event in _unsent(run):
         yield event
-    yield keep(run, verb, began, "")
+    yield write_evidence(run, verb, began, "")
 
 
 def _unsent(run: ReleaseRun) -> list[Event]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, Final
 
-from teal.html import Point, chart, page, table, top
+from teal.html import Point, chart, largest_value, page, table
 
 _COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
 
@@ -22,7 +22,7 @@ def render(whole: Mapping[str, Any]) -> str:
         f'<p class="{"good" if good else "bad"}">{escape(verdict)}</p>',
         _facts(whole),
         "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
-        "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), top(rates)),
+        "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), largest_value(rates)),
         *_gate_charts(events, begin),
         "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), *_log(events), "<h2>What happened</h2>", _events(events),
     ])  # fmt: skip
@@ -61,7 +61,7 @@ def _gate_charts(events: Sequence[Mapping[str, Any]], begin: datetime) -> Iterat
     gates = {gate["gate"]: gate for event in events for gate in event.get("gates", ()) if gate["target_total"]}
     for name, gate in gates.items():
         yield f"<h2>{escape(name.capitalize())}, % of {escape(gate['total'].replace('_', ' '))}</h2>"
-        yield _chart(lines := _rates(events, begin, gate["bad"], gate["total"]), top(lines, 1.0))
+        yield _chart(lines := _rates(events, begin, gate["bad"], gate["total"]), largest_value(lines, 1.0))
 
 
 def _rates(events: Sequence[Mapping[str, Any]], begin: datetime, bad: str | None, total: str) -> dict[str, list[Point]]:

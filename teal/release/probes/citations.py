@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered, streamed
+from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered, ask_streamed
 
 
 def ask(visit: ProbeVisit) -> None:
     for question in visit.questions:
-        events = streamed(visit.writer, question)
+        events = ask_streamed(visit.writer, question)
         hits = [hit for name, data in events if name == "retrieval" for hit in data.get("hits", ())]
         retrieved = {_key(hit) for hit in hits}
         cited = [one for name, data in events for one in ([data] if name == "citation" else data.get("citations", ()))]

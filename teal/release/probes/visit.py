@@ -62,7 +62,7 @@ def answered(prober: Prober, method: str, path: str, expected: int = 200, **opti
     return found.json() if found.content else None
 
 
-def streamed(prober: Prober, question: str) -> list[tuple[str, dict[str, Any]]]:
+def ask_streamed(prober: Prober, question: str) -> list[tuple[str, dict[str, Any]]]:
     """The events of a streamed answer, as they came. A stream that breaks off ends the list. Raises ProbeFailed when none begins."""
     return list(_events(_called(prober, "POST", "/v1/ask", 200, json={"question": question, "stream": True}).text))
 

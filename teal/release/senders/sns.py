@@ -11,7 +11,7 @@ _TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]+):\d{12}:[\w-]{1,256}
 _SUBJECT_CHARACTERS: Final = 99  # SNS API Reference, Publish: a subject has fewer than 100 ASCII characters and begins with one
 
 
-def refuses(to: str) -> str:
+def invalid_address(to: str) -> str:
     return "" if _TOPIC.fullmatch(to) else "it is no ARN of an SNS topic"
 
 
@@ -36,4 +36,4 @@ def send(address: str, text: str, seconds: float) -> None:
         raise NotificationNotSent(f"SNS did not answer: {type(error).__name__}") from None
 
 
-SNS: Final = Sender("sns", refuses, send)
+SNS: Final = Sender("sns", invalid_address, send)

@@ -15,7 +15,7 @@ from teal.release.senders.sender import NotificationNotSent, Sender
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def refuses(to: str) -> str:
+def invalid_address(to: str) -> str:
     """An address of a webhook is itself the secret, so it is given by reference alone."""
     given = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].+", to)
     return (
@@ -42,4 +42,4 @@ def _is_loopback(address: str) -> bool:
     return httpx.URL(address).host in ("127.0.0.1", "localhost", "::1")
 
 
-WEBHOOK: Final = Sender("webhook", refuses, send)
+WEBHOOK: Final = Sender("webhook", invalid_address, send)

@@ -25,7 +25,7 @@ WAIT_SECONDS: Final = 0.2  # between two looks at an uploaded document: a small 
 MARK_LETTERS: Final = 12  # letters alone, so that every analyser keeps it one word
 
 
-def behave(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+def check_behaviour(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """Every probe with every golden question; of a color that has users already, what can change with its share, with one question by turns.
 
     What the active color does wrong too is not the new version's doing, but for what nobody may do. Raises WrongBehaviour."""
@@ -34,7 +34,7 @@ def behave(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
         probes = tuple(probe for probe in PROBES if probe.again)
         questions = questions[run.visits % len(questions) :][:1] if questions else ()
         run.visits += 1
-    for probe, said in asked(run, probes, run.new, questions):
+    for probe, said in probe_results(run, probes, run.new, questions):
         if said and not probe.always and run.old is not None and _wrong(run, probe, run.old, questions):
             yield Event(step.name, "warn", f"{probe.name}: {said}, as {run.old} does too")
         elif said:
@@ -42,7 +42,7 @@ def behave(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     yield Event(step.name, "progress", f"{len(probes)} behaviour probes passed")
 
 
-def asked(
+def probe_results(
     run: ReleaseRun, probes: Iterable[Probe], color: Color, questions: tuple[str, ...] | None = None
 ) -> Iterator[tuple[Probe, str]]:
     """Each probe with what is wrong with how the color behaves: empty when nothing is. With all golden questions, or with these. A color
@@ -60,7 +60,7 @@ def _inside(run: ReleaseRun, color: Color) -> tuple[Callable[[], Mapping[str, fl
 
 
 def _wrong(run: ReleaseRun, probe: Probe, color: Color, questions: tuple[str, ...]) -> str:
-    return next(said for _, said in asked(run, (probe,), color, questions))
+    return next(said for _, said in probe_results(run, (probe,), color, questions))
 
 
 def _said(run: ReleaseRun, probe: Probe, visit: ProbeVisit) -> str:
@@ -106,7 +106,7 @@ def undo_behave(run: ReleaseRun) -> Iterator[Event]:
 BEHAVE: Final = Step(
     "behave",
     "ask {target} as users do: keys keep to their collections, uploads are found and cited, streams whole, citations true, the page loads",
-    behave,
+    check_behaviour,
     takes_back="the probes' documents are deleted",
     undo=undo_behave,
 )

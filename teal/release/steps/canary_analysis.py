@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from teal.events import Event
-from teal.ports.traffic import shifted
+from teal.ports.traffic import weights_after_shift
 from teal.record.releases import PlannedStep
 from teal.release import canary
 from teal.release.context import ReleaseRun
@@ -15,7 +15,7 @@ from teal.release.steps.traffic import give_back
 
 
 def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    weights = shifted(run.new, step.percent or 0)
+    weights = weights_after_shift(run.new, step.percent or 0)
     if run.target.traffic.read() != weights:  # a releaser before this one died between setting the shares and comparing
         run.set_shares(weights)
     yield from canary.analyse(run, step)

@@ -23,7 +23,7 @@ Ask = Callable[..., list[dict[str, Any]]]
 
 
 def preflight(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    yield from examined(run.target, run.new, run.old)
+    yield from examine_colors(run.target, run.new, run.old)
     record = run.lease.check()
     if run.old is None or (state := record.color(run.old)) is None:
         return
@@ -41,13 +41,13 @@ def rehearsed(target: Target, record: Record, new: Color) -> None:
     """What `preflight` would refuse now, without changing anything: for `--dry-run`. Raises what it raises."""
     if record.color(new) is not None:
         raise NeedsHuman(f"{new} should be empty and is in the record", where="the release record", next="teal repair")
-    for _ in examined(target, new, record.active):
+    for _ in examine_colors(target, new, record.active):
         pass
     if record.active is not None and (state := record.active_state) is not None:
         has_snapshot(target, partial(target.runtime.admin, state, record.active))  # where there is none, a release takes one
 
 
-def examined(target: Target, new: Color, old: Color | None) -> Iterator[Event]:
+def examine_colors(target: Target, new: Color, old: Color | None) -> Iterator[Event]:
     """The colors and the shares, asked of themselves. Raises NeedsHuman, OperatorError."""
     for color in (new, *((old,) if old else ())):
         if pending := target.runtime.pending(color):

@@ -12,7 +12,7 @@ from teal.record.releases import PlannedStep
 from teal.release.context import ReleaseRun
 from teal.release.probes.registry import PROBES
 from teal.release.schema import covers
-from teal.release.steps.behaviour import asked
+from teal.release.steps.behaviour import probe_results
 from teal.release.steps.step import Step
 
 
@@ -22,10 +22,12 @@ def expand_schema(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     state = run.state()
     before = _schema(run, state)
     expands = bool(before.get("expand"))
-    well = [probe for probe, said in asked(run, PROBES, run.old) if not said] if run.old is not None and expands else []
+    well = [probe for probe, said in probe_results(run, PROBES, run.old) if not said] if run.old is not None and expands else []
     run.admin(state, run.new, "migrate", "--expand")
     revision = str((_schema(run, state) if expands or before["revision"] is None else before)["revision"])
-    suffers = {probe.name: said for probe, said in asked(run, well, run.old) if said} if run.old is not None and well else {}
+    suffers = (
+        {probe.name: said for probe, said in probe_results(run, well, run.old) if said} if run.old is not None and well else {}
+    )
     if suffers:
         yield from _taken_back(
             run, state, str(before["revision"]), revision, "; ".join(f"{name}: {said}" for name, said in suffers.items())
@@ -52,7 +54,7 @@ def _taken_back(run: ReleaseRun, state: ColorState, before: str, revision: str, 
     """Back to the schema of before by the revisions' own downgrades; then the active color is asked again. Always raises."""
     yield Event("expand-schema", "warn", f"{run.old} suffers from schema {revision}: {suffers}")
     run.admin(state, run.new, "migrate", "--back", before)
-    still = [said for _, said in asked(run, PROBES, run.old) if said] if run.old is not None else []
+    still = [said for _, said in probe_results(run, PROBES, run.old) if said] if run.old is not None else []
     said = f"Schema {revision} made {run.old} fail ({suffers}); it was taken back to {before}"
     if still:
         raise NeedsHuman(

@@ -22,7 +22,7 @@ class Intent:
     reindex: bool
 
 
-def nothing(run: ReleaseRun) -> Iterator[Event]:
+def undo_nothing(run: ReleaseRun) -> Iterator[Event]:
     """The undo of a step that changes nothing, or whose change ends with another step's undo."""
     yield from ()
 
@@ -42,7 +42,7 @@ class Step:
     says: str
     do: Callable[[ReleaseRun, PlannedStep], Iterator[Event]]
     takes_back: str = "nothing was changed"
-    undo: Callable[[ReleaseRun], Iterator[Event]] = nothing
+    undo: Callable[[ReleaseRun], Iterator[Event]] = undo_nothing
     reversible: bool = True
     leaves_on_failure: bool = False
     formerly: tuple[str, ...] = ()

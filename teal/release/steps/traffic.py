@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from teal.events import Event
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.file import StoreFailed
 from teal.record.releases import PlannedStep
 from teal.release.context import ReleaseRun, shares
@@ -14,7 +14,7 @@ from teal.release.steps.step import Step
 
 
 def shift(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    weights = shifted(run.new, step.percent or 0)
+    weights = weights_after_shift(run.new, step.percent or 0)
     run.set_shares(weights)
     yield Event(step.name, "progress", f"{step.percent} % to {run.new}", data=shares(weights))
 

@@ -22,7 +22,7 @@ from app.ingestion.processor import Ingestion
 from app.models.port import Stamp
 from app.search.port import Passage
 from app.search.sqlite.engine import EmbeddedWriter
-from app.text.chunk import cut
+from app.text.chunk import cut_into_passages
 from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 
@@ -195,7 +195,7 @@ def ingestion(catalog: Catalog, group_commit: GroupCommit, monkeypatch: pytest.M
     monkeypatch.setattr("app.ingestion.processor.RETRY_SECONDS", 0.0)
 
     def read(body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: object = None, /) -> CutDocument:
-        return cut(ParsedDocument(None, body.decode()), cutting)
+        return cut_into_passages(ParsedDocument(None, body.decode()), cutting)
 
     return Ingestion(catalog, group_commit, read, lambda: None, IngestSettings(200, 20, 3, 2), threading.Event())
 

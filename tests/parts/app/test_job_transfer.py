@@ -11,7 +11,7 @@ from app.catalog.accept import Submission, accept
 from app.catalog.engine import Catalog, migrate
 from app.catalog.ingestion_queries import Job
 from app.ingestion.job_queue import Jobs, migrate_jobs
-from app.ingestion.job_transfer import left, transfer_jobs
+from app.ingestion.job_transfer import transfer_jobs, unfinished_jobs
 from app.settings import Settings
 
 
@@ -42,9 +42,9 @@ def test_every_job_moves_and_none_is_left(settings: Settings) -> None:
     removing = Jobs(settings)
     removing.remove("gone")
     removing.close()
-    assert left(settings, "old") == 4
+    assert unfinished_jobs(settings, "old") == 4
     assert transfer_jobs(settings, "old", "new") == 4
-    assert (left(settings, "old"), left(settings, "new")) == (0, 4)
+    assert (unfinished_jobs(settings, "old"), unfinished_jobs(settings, "new")) == (0, 4)
     assert transfer_jobs(settings, "old", "new") == 0
 
 
@@ -54,7 +54,7 @@ def test_a_document_that_is_done_meanwhile_is_not_ingested_again(settings: Setti
     with catalog.write() as session:
         ingestion_queries.record(session, [ingestion_queries.Progress(job, 1, 1, embedded=True, final=True)])
     assert transfer_jobs(settings, "old", "new") == 1
-    assert (left(settings, "old"), left(settings, "new")) == (0, 0)
+    assert (unfinished_jobs(settings, "old"), unfinished_jobs(settings, "new")) == (0, 0)
     with catalog.read() as session:
         assert documents.counts(session)["indexed"] == 1
     catalog.close()

@@ -28,7 +28,7 @@ def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> 
     done = check.verify(service.settings, made, service.source)
     assert (done.documents, done.sampled, done.found) == (12, 12, 12)
     with service.catalog.read() as session:
-        assert list(snapshot_checks.verified(session)) == [made.id]
+        assert list(snapshot_checks.last_passed(session)) == [made.id]
     left = [path.name for path in service.settings.state_dir.glob("search*")] + [
         path.name for path in service.settings.backup_dir.glob("checking*")
     ]
@@ -118,7 +118,7 @@ def test_older_snapshots_are_tested_too_and_again_after_a_week(service: Service)
     BackupSchedule(service.settings, service.catalog).keep_up()
     BackupSchedule(service.settings, service.catalog).keep_up()
     with service.catalog.read() as session:
-        assert set(snapshot_checks.verified(session)) == {old.id, new.id}
+        assert set(snapshot_checks.last_passed(session)) == {old.id, new.id}
 
 
 def test_one_bad_snapshot_does_not_keep_the_others_from_their_test(service: Service) -> None:
@@ -131,4 +131,4 @@ def test_one_bad_snapshot_does_not_keep_the_others_from_their_test(service: Serv
         schedule.keep_up()
     schedule.keep_up()
     with service.catalog.read() as session:
-        assert set(snapshot_checks.verified(session)) == {old.id}
+        assert set(snapshot_checks.last_passed(session)) == {old.id}

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.platform.ingress.watchdog_function import WatchedStack, look, told
+from infra.platform.ingress.watchdog_function import WatchedStack, log_line, watch_once
 
 REGION = "eu-central-1"
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -98,20 +98,20 @@ def count(place: WatchedStack, color: str, at: datetime, asked: int, failed: int
 
 def test_the_traffic_of_a_dead_releaser_goes_back_and_the_record_says_why(place: WatchedStack) -> None:
     keep(lease=dead())
-    why = look(client, place, NOW)
+    why = watch_once(client, place, NOW)
     assert why is not None
     assert "gave no sign of life while green had 25 %" in why
     assert blue_share(place) == 100
     record = kept()
     assert (record["generation"], record["lease"], record["release"]["phase"]) == (8, None, "RollingBack")
     assert record["release"]["note"] == f"watchdog: {why}"
-    assert look(client, place, NOW + timedelta(minutes=1)) is None
+    assert watch_once(client, place, NOW + timedelta(minutes=1)) is None
 
 
 def test_a_living_releaser_is_left_alone(place: WatchedStack) -> None:
     keep()
     count(place, "blue", NOW - timedelta(minutes=1), asked=900, failed=1)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
     assert (blue_share(place), kept()["generation"]) == (75, 7)
 
 
@@ -119,7 +119,7 @@ def test_users_that_suffer_since_the_release_began_get_their_color_back_though_t
     keep()
     count(place, "blue", NOW - timedelta(minutes=30), asked=1000, failed=10)
     count(place, "blue", NOW - timedelta(minutes=1), asked=300, failed=200)
-    why = look(client, place, NOW)
+    why = watch_once(client, place, NOW)
     assert why is not None
     assert "200 of 300 requests to blue failed" in why
     assert blue_share(place) == 100
@@ -130,7 +130,7 @@ def test_a_service_that_was_broken_before_may_be_mended_by_a_release(place: Watc
     keep()
     count(place, "blue", NOW - timedelta(minutes=30), asked=1000, failed=700)
     count(place, "blue", NOW - timedelta(minutes=1), asked=300, failed=200)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_service_that_was_broken_before_may_be_mended_by_a_release(place: Watc
 def test_what_is_nobodys_emergency_is_not_touched(place: WatchedStack, record: dict[str, Any] | None) -> None:
     if record is not None:
         keep(**record)
-    assert look(client, place, NOW) is None
+    assert watch_once(client, place, NOW) is None
     assert blue_share(place) == 75
 
 
 def test_the_log_line_is_the_alarms_metric() -> None:
-    line = json.loads(told("prod", "users suffered", NOW))
+    line = json.loads(log_line("prod", "users suffered", NOW))
     (metric,) = line["_aws"]["CloudWatchMetrics"]
     assert (metric["Namespace"], line["Stack"], line["TrafficGivenBack"]) == ("Teal/Watchdog", "prod", 1)
-    assert json.loads(told("prod", None, NOW))["TrafficGivenBack"] == 0
+    assert json.loads(log_line("prod", None, NOW))["TrafficGivenBack"] == 0

@@ -51,7 +51,7 @@ def main(url: str, seeds: int, per_second: int, seconds: float) -> None:
         counts = json.loads(urllib.request.urlopen(f"{url}/counts").read())
         sys.stdout.write(json.dumps({
             "seed": seed, "server": counts, "exceptions": [one.model_dump() for one in result.exceptions],
-            "sent": {one.name: [one.sent, one.answered, one.unanswered] for one in report.sent(result)},
+            "sent": {one.name: [one.sent, one.answered, one.unanswered] for one in report.request_totals(result)},
             "totals": {name: [count.requests, count.failed] for name, count in result.totals.items()},
             "failures": {f"{one.requests}: {one.reason}": one.count for one in result.failures},
             "slow_searches": result.totals["search"].later_than(250),

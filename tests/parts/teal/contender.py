@@ -20,7 +20,7 @@ from teal.clock import SystemClock
 from teal.errors import OperatorError
 from teal.laptop.traffic import CaddyTraffic
 from teal.ports.target import Target
-from teal.ports.traffic import Weights, shifted
+from teal.ports.traffic import Weights, weights_after_shift
 from teal.release.runner import ReleaseRequest, release
 from tests.parts.teal.racer import open_store
 from tests.unit.teal.release.ports import RULES, Time, World
@@ -46,7 +46,7 @@ class Freezing(CaddyTraffic):
         def checked() -> None:
             if check is not None:
                 check()
-            if self._percent is not None and weights == shifted("green", self._percent):
+            if self._percent is not None and weights == weights_after_shift("green", self._percent):
                 print("freezes", flush=True)
                 os.kill(os.getpid(), signal.SIGSTOP)
 

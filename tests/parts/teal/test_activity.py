@@ -39,7 +39,7 @@ def test_a_version_without_the_command_is_no_fault(tmp_path: Path, monkeypatch: 
 
 
 def test_a_snapshot_folder_is_tried_with_a_real_file(tmp_path: Path) -> None:
-    assert snapshots.unwritable(tmp_path / "new") is None
+    assert snapshots.unwritable_reason(tmp_path / "new") is None
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").write_text("")
     (row,) = snapshots.SnapshotsPart().status(PartContext(Layout(tmp_path / "file"), choose(None, UpOptions()), {}), ())

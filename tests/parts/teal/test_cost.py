@@ -10,7 +10,7 @@ import pytest
 
 from teal import cli
 from teal.aws import cost
-from teal.aws.cost import CostFailed, OverBudget, ask, refuse_over_budget
+from teal.aws.cost import CostFailed, OverBudget, ask_bill, refuse_over_budget
 from teal.errors import BadInput
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,9 @@ def test_a_stack_that_does_not_exist_is_bad_input(capsys: pytest.CaptureFixture[
 
 def test_options_reach_the_program(tmp_path: Path) -> None:
     folder = program(tmp_path, "import sys; print(sys.argv[1:])")
-    assert ask(folder, "prod", ["--refresh", "--load", "10"], as_json=True) == "['prod', '--refresh', '--load', '10', '--json']"
+    assert (
+        ask_bill(folder, "prod", ["--refresh", "--load", "10"], as_json=True) == "['prod', '--refresh', '--load', '10', '--json']"
+    )
 
 
 def test_a_plan_above_its_budget_is_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -66,13 +68,13 @@ def test_the_check_decides_the_exit_code(tmp_path: Path, over: bool, code: int, 
 
 def test_missing_packages_are_said_with_the_command_that_installs_them(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="pulumi_of_nobody") as missing:
-        ask(program(tmp_path, "import pulumi_of_nobody"), "dev", (), as_json=False)
+        ask_bill(program(tmp_path, "import pulumi_of_nobody"), "dev", (), as_json=False)
     assert missing.value.next == cost.INSTALL
 
 
 def test_a_crash_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(CostFailed, match="boom"):
-        ask(program(tmp_path, "raise RuntimeError('boom')"), "dev", (), as_json=False)
+        ask_bill(program(tmp_path, "raise RuntimeError('boom')"), "dev", (), as_json=False)
 
 
 def test_an_answer_that_is_not_json_is_a_failure(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_an_impossible_load_is_refused_before_anything_runs(load: str) -> None:
 def test_the_environment_passes_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "AWS_PROFILE", "somebody")
     folder = program(tmp_path, "import os; print(os.environ['AWS_PROFILE'])")
-    assert ask(folder, "dev", (), as_json=False) == "somebody"
+    assert ask_bill(folder, "dev", (), as_json=False) == "somebody"
 
 
 def test_a_part_without_a_price_is_no_plan_within_the_budget(tmp_path: Path) -> None:

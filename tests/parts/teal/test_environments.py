@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from teal.laptop import environments
-from teal.laptop.environments import BuildFailed, known, prune, ready, reason
+from teal.laptop.environments import BuildFailed, ensure_interpreter, existing_interpreter, pip_failure, prune
 from teal.laptop.layout import Layout
 
 
@@ -44,19 +44,19 @@ def folders(layout: Layout) -> list[str]:
 
 
 def test_a_lock_s_environment_has_its_packages_and_is_made_once(layout: Layout, lock: bytes) -> None:
-    assert known(layout, lock) is None
-    python = ready(layout, lock)
+    assert existing_interpreter(layout, lock) is None
+    python = ensure_interpreter(layout, lock)
     assert python != sys.executable
     said = subprocess.run([python, "-I", "-c", "import tiny; print(tiny.VALUE)"], capture_output=True, text=True, check=True)
     assert said.stdout == "7\n"
     made = Path(python).lstat()
-    assert (ready(layout, lock), known(layout, lock)) == (python, python)
+    assert (ensure_interpreter(layout, lock), existing_interpreter(layout, lock)) == (python, python)
     assert Path(python).lstat() == made
 
 
 def test_this_tree_s_own_lock_needs_no_other_environment(layout: Layout) -> None:
     own = (environments.project() / environments.LOCK).read_bytes()
-    assert ready(layout, own) == ready(layout, b"") == sys.executable
+    assert ensure_interpreter(layout, own) == ensure_interpreter(layout, b"") == sys.executable
     assert not layout.environments.exists()
 
 
@@ -69,7 +69,7 @@ def test_a_lock_that_cannot_be_installed_is_refused_in_pip_s_words_and_leaves_no
 ) -> None:
     assert lock  # the folder with the wheel
     with pytest.raises(BuildFailed, match=words) as caught:
-        ready(layout, lock_text.encode())
+        ensure_interpreter(layout, lock_text.encode())
     assert (caught.value.exit_code, "requirements.lock" in caught.value.next) == (1, True)
     assert folders(layout) == []
 
@@ -84,21 +84,21 @@ def test_an_interrupted_installation_leaves_nothing(layout: Layout, lock: bytes,
 
     monkeypatch.setattr(environments, "run_command", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        ready(layout, lock)
+        ensure_interpreter(layout, lock)
     assert folders(layout) == []
 
 
 def test_half_an_environment_of_a_killed_command_is_made_anew(layout: Layout, lock: bytes) -> None:
-    python = Path(ready(layout, lock))
+    python = Path(ensure_interpreter(layout, lock))
     (python.parents[1] / ".whole").unlink()
     (python.parents[1] / "litter").touch()
-    assert known(layout, lock) is None
-    assert ready(layout, lock) == str(python)
+    assert existing_interpreter(layout, lock) is None
+    assert ensure_interpreter(layout, lock) == str(python)
     assert not (python.parents[1] / "litter").exists()
 
 
 def test_what_no_lock_needs_is_removed_and_what_is_being_made_is_not(layout: Layout, lock: bytes) -> None:
-    python = ready(layout, lock)
+    python = ensure_interpreter(layout, lock)
     for name in ("unneeded", "unfinished"):
         (layout.environments / name).mkdir()
     with (layout.environments / ".unfinished.making").open("a") as guard:
@@ -119,4 +119,4 @@ def test_what_no_lock_needs_is_removed_and_what_is_being_made_is_not(layout: Lay
     ],
 )  # fmt: skip
 def test_pip_s_reason_is_one_line(said: str, words: str) -> None:
-    assert reason(said) == words
+    assert pip_failure(said) == words

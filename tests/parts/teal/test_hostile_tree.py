@@ -121,7 +121,7 @@ def test_a_lock_outside_of_the_tree_is_not_read(tree: Path, tmp_path: Path) -> N
 def test_a_lock_that_says_more_than_packages_is_refused_before_pip_sees_it(tmp_path: Path, line: str) -> None:
     layout = Layout(tmp_path / ".teal")
     with pytest.raises(BuildFailed, match="names no package with version and hashes"):
-        environments.ready(layout, f"tiny==1.0 --hash=sha256:{'0' * 64}\n{line}\n".encode())
+        environments.ensure_interpreter(layout, f"tiny==1.0 --hash=sha256:{'0' * 64}\n{line}\n".encode())
     assert not list(layout.environments.glob("[!.]*"))
 
 
@@ -146,5 +146,5 @@ def test_a_package_that_would_be_built_here_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")
     lock = f"evil==1.0 --hash=sha256:{hashlib.sha256(packed.read_bytes()).hexdigest()}\n".encode()
     with pytest.raises(BuildFailed, match="could not be installed"):
-        environments.ready(Layout(tmp_path / ".teal"), lock)
+        environments.ensure_interpreter(Layout(tmp_path / ".teal"), lock)
     assert not ran.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from teal.backup.files import lost
+from teal.backup.files import lost_files
 from teal.laptop.layout import Layout, prepare
 from teal.laptop.marks import HOME_MARK, PART_MARK
 from teal.laptop.state import LaptopState, Ports, save
@@ -48,20 +48,20 @@ def worker(layout: Layout) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_file_that_is_gone_is_lost_and_one_that_is_there_is_not(layout: Layout) -> None:
-    assert lost(layout, "teal") == ()
+    assert lost_files(layout, "teal") == ()
     (layout.data / "catalog.db").unlink()
-    assert lost(layout, "teal") == ("catalog.db",)
-    assert lost(layout, "teal-r1") == ("catalog.db", "search-teal-r1.db")
+    assert lost_files(layout, "teal") == ("catalog.db",)
+    assert lost_files(layout, "teal-r1") == ("catalog.db", "search-teal-r1.db")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows which deleted files are open")
 @pytest.mark.usefixtures("worker")
 def test_a_file_that_was_made_again_is_lost_while_a_process_has_the_deleted_one_open(layout: Layout) -> None:
     path = layout.data / "search.db"
-    assert lost(layout, "teal") == ()
+    assert lost_files(layout, "teal") == ()
     path.unlink()
     path.touch()  # by a restore that was cut off before it began the processes anew
-    assert lost(layout, "teal") == ("search.db",)
+    assert lost_files(layout, "teal") == ("search.db",)
 
 
 def test_an_empty_catalog_beside_snapshots_of_one_is_said_when_the_stack_starts(layout: Layout) -> None:

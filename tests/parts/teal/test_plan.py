@@ -42,7 +42,7 @@ def test_price_rules_and_guard_are_all_told_before_the_plan_is_refused(monkeypat
 
 def test_what_the_guard_cannot_read_is_not_called_safe() -> None:
     with pytest.raises(BadInput, match="could not be checked"):
-        plan.guard(ROOT, "no plan")
+        plan.refused_by_guard(ROOT, "no plan")
 
 
 def test_a_part_without_a_price_is_accepted_by_its_own_word(monkeypatch: pytest.MonkeyPatch) -> None:

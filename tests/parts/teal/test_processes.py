@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from teal.laptop.traffic import CaddyTraffic
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.model import Record
 from teal.release.rollback import rollback
 from tests.parts.teal.contender import made
@@ -101,7 +101,7 @@ def test_kill_9_at_a_shift_leaves_what_one_rollback_makes_whole(store: dict[str,
     releaser.go()
     assert [releaser.line(), releaser.line()] == ["deployed", "freezes"]
     os.waitpid(releaser.process.pid, os.WUNTRACED)
-    before = {5: all_to("blue"), 50: shifted("green", 25), 100: shifted("green", 50)}[percent]
+    before = {5: all_to("blue"), 50: weights_after_shift("green", 25), 100: weights_after_shift("green", 50)}[percent]
     assert shares.read() == before
     releaser.process.kill()
     releaser.process.communicate(timeout=30)
@@ -129,7 +129,7 @@ def test_a_process_frozen_before_its_call_never_shifts_again(store: dict[str, An
     assert releaser.line() == "freezes"
     pid, status = os.waitpid(releaser.process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
-    assert shares.read() == shifted("green", 5)
+    assert shares.read() == weights_after_shift("green", 5)
 
     world, target = made({**spec, "freeze": None})
     world.running["green"], world.replicas["green"] = world.running["blue"], 3

@@ -17,7 +17,7 @@ pytest.importorskip("pulumi.automation")
 from pulumi.automation import EngineEvent, StdoutEngineEvent
 
 from teal.aws.pulumi import operation as pulumi_operation
-from teal.aws.pulumi.locks import holders
+from teal.aws.pulumi.locks import lock_holders
 from teal.aws.pulumi.operation import Operation
 from tests.services import aws_server
 
@@ -115,6 +115,6 @@ def test_who_holds_a_stack_is_read_where_pulumi_writes_it(place: str, tmp_path: 
             (tmp_path / key).parent.mkdir(parents=True)
             (tmp_path / key).write_bytes(body)
             url = f"file://{tmp_path}"
-        assert holders(url, "teal-service", STACK) == ("locked by ann@runner (pid 7) since 2026-11-22T00:00:00Z",)
-        assert holders(url, "teal-service", "dev-blue") == ()
-    assert holders("https://api.example", "teal-service", STACK) == ()
+        assert lock_holders(url, "teal-service", STACK) == ("locked by ann@runner (pid 7) since 2026-11-22T00:00:00Z",)
+        assert lock_holders(url, "teal-service", "dev-blue") == ()
+    assert lock_holders("https://api.example", "teal-service", STACK) == ()

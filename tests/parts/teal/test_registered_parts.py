@@ -21,7 +21,7 @@ def test_a_registered_part_is_in_status_with_its_own_health_and_lines(layout: La
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(render(Program("toy", ("/bin/toy",)), layout))
     monkeypatch.setattr(supervisor, "processes", lambda _: {"toy": SupervisedProcess("toy", "RUNNING", 7, "")})
-    monkeypatch.setattr(redis, "answers", lambda _: (True, "PONG"))
+    monkeypatch.setattr(redis, "probe_redis", lambda _: (True, "PONG"))
     found = {row.part: row for row in status.status(layout, {"TEAL_EMBEDDING": "none"}).rows}
     assert (found["toy"].ok, found["toy"].detail) == (False, "the toy is broken (pid 7)")
     assert found["toys"].detail == "known: True"

@@ -76,9 +76,9 @@ def test_a_version_is_found_by_id_beginning_and_label_and_a_wrong_name_lists_the
     built: tuple[Layout, Path, versions.Version],
 ) -> None:
     layout, _, version = built
-    assert {versions.find(layout, name) for name in (version.id, version.id[:10], "first")} == {version}
+    assert {versions.find_version(layout, name) for name in (version.id, version.id[:10], "first")} == {version}
     with pytest.raises(BadInput, match=version.id[:12]):
-        versions.find(layout, "nobody")
+        versions.find_version(layout, "nobody")
 
 
 def test_a_folder_without_the_service_is_refused(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_a_version_whose_packages_are_gone_gets_them_again_when_it_is_released(
         asked.append(lock)
         return "/made/again"
 
-    monkeypatch.setattr(versions.environments, "ready", ready)
-    assert versions.find(layout, name).python == built[2].python
+    monkeypatch.setattr(versions.environments, "ensure_interpreter", ready)
+    assert versions.find_version(layout, name).python == built[2].python
     assert versions.use(layout, name).python == "/made/again"
     assert asked == [b"another lock"]
 
@@ -147,7 +147,7 @@ def test_a_version_with_a_damaged_note_holds_no_other_up_and_is_built_anew(built
     for damaged in ("", "{", "[]", '{"id": "x"}'):
         (Path(version.folder) / "version.json").write_text(damaged, encoding="utf-8")
         with pytest.raises(BadInput, match="No version is called"):
-            versions.find(layout, version.id)
+            versions.find_version(layout, version.id)
         versions.prune(layout, [version.id])
         assert versions.build(layout, tree, "first") == version
 
@@ -165,7 +165,7 @@ def test_a_version_that_another_process_takes_away_meanwhile_is_no_error(
         return real(path, **options)
 
     monkeypatch.setattr(Path, "read_text", read)
-    assert versions.find(layout, second).id == second
+    assert versions.find_version(layout, second).id == second
     versions.prune(layout, set())
     assert [path.name for path in layout.versions.iterdir()] == [second]
 
@@ -181,9 +181,9 @@ def test_a_lost_note_is_written_again_from_code_that_is_whole_and_from_no_other(
     assert not versions.mend_note(mine, version.id, "first"), "nothing is to be mended"
     (folder / versions.NOTE).write_text(content)
     with pytest.raises(BadInput):
-        versions.find(mine, version.id)
+        versions.find_version(mine, version.id)
     assert versions.mend_note(mine, version.id, "first")
-    assert versions.find(mine, version.id) == replace(version, folder=str(folder))
+    assert versions.find_version(mine, version.id) == replace(version, folder=str(folder))
     (folder / versions.NOTE).unlink()
     (folder / "code" / "app" / "main.py").write_text("print(")
     assert not versions.mend_note(mine, version.id, "first")

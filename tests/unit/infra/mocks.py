@@ -8,7 +8,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.settings import configure
 from pulumi.runtime.stack import run_in_stack
 
-from infra.evaluation.evaluate import Mocks, Monitor, RegisteredResource, alone
+from infra.evaluation.evaluate import Mocks, Monitor, RegisteredResource, run_isolated
 
 __all__ = ["RegisteredResource", "run"]
 
@@ -36,5 +36,5 @@ def run(program: Callable[[], object], region: str = "eu-central-1") -> list[Reg
 
         await run_in_stack(made)
 
-    alone(evaluate())
+    run_isolated(evaluate())
     return monitor.registered

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.settings import Settings
 from contract.pods import SECRETS_FOLDER
-from infra.compose.operations import where
+from infra.compose.operations import state_location
 from infra.config.read import load
 from infra.evaluation import evaluate as evaluation
 from infra.evaluation.evaluate import Evaluation
@@ -68,7 +68,7 @@ def test_pods_plain_settings_are_valid_together(platform: Evaluation, monkeypatc
 
 def test_the_state_is_where_bootstrap_puts_it_and_the_tag_is_the_one_by_which_destroy_finds_leftovers(stack: Stack) -> None:
     config = load(evaluation.stack_values(stack), stack, "x")
-    named, made = where(config, ACCOUNT), StateNames(stack, ACCOUNT, config.region)
+    named, made = state_location(config, ACCOUNT), StateNames(stack, ACCOUNT, config.region)
     assert named.state_bucket == made.bucket
     assert named.platform_key_alias == made.key_alias("platform")
     assert named.color_key_alias == made.key_alias("colors")

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from loadtests.growth.grown import copies, moved
+from loadtests.growth.grown import copies, nearby_vector
 from loadtests.growth.knee import RateStep, knee, used_up
 
 PASSAGE = {
@@ -29,7 +29,7 @@ def test_copies_differ_and_have_ids_of_their_own() -> None:
 
 
 def test_a_moved_vector_is_near_and_of_unit_length() -> None:
-    vector = moved(PASSAGE["vector"], random.Random(1))
+    vector = nearby_vector(PASSAGE["vector"], random.Random(1))
     assert math.hypot(*vector) == pytest.approx(1.0, abs=1e-4)
     assert 0.88 < vector[0] < 0.97
 

@@ -8,7 +8,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from loadtests.mock_model import MockBehaviour, behaviour, create_app, fate
+from loadtests.mock_model import MockBehaviour, behaviour, create_app, outcome_of_call
 
 ASKED = {"messages": [{"role": "user", "content": "?"}], "stream": True}
 
@@ -28,7 +28,7 @@ def test_another_name_is_refused_whole(name: str) -> None:
 
 def test_calls_fail_as_often_as_the_name_says() -> None:
     chance = random.Random(1)
-    drawn = Counter(fate(MockBehaviour(limited=10, failed=5, broken=20), chance) for _ in range(20_000))
+    drawn = Counter(outcome_of_call(MockBehaviour(limited=10, failed=5, broken=20), chance) for _ in range(20_000))
     assert drawn["limited"] / 20_000 == pytest.approx(0.10, abs=0.01)
     assert drawn["failed"] / 20_000 == pytest.approx(0.05, abs=0.01)
     assert drawn["broken"] / 20_000 == pytest.approx(0.20, abs=0.01)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, ShapeStage, find
+from loadtests.shapes import SETTLE_SECONDS, SHAPES, Shape, ShapeStage, find_shape
 
 
 def test_the_shapes_that_people_and_workflows_name_are_there() -> None:
@@ -41,6 +41,12 @@ def test_scaled_keeps_the_form() -> None:
     assert SHAPES["smoke"].scaled(0.001).peak == 1  # nobody at all would measure nothing
 
 
+@pytest.mark.parametrize(("level", "seconds"), [(0.0, None), (-1.0, None), (1.0, -4.0)])
+def test_no_load_and_no_time_are_refused_and_never_a_pass(level: float, seconds: float | None) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        SHAPES["smoke"].scaled(level, seconds)
+
+
 def test_the_spike_is_five_times_as_much() -> None:
     levels = [stage.level for stage in SHAPES["spike"].stages]
     assert levels[1] == 5 * levels[0] == 5 * levels[2]
@@ -49,16 +55,16 @@ def test_the_spike_is_five_times_as_much() -> None:
 def test_a_yaml_file_adds_shapes_and_says_which_field_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "shapes.yaml"
     path.write_text("shapes: {lunch: {kind: users, mix: {HotKey: 2}, stages: [{seconds: 60, level: 7}]}}")
-    found = find("lunch", path)
+    found = find_shape("lunch", path)
     assert (found.peak, found.mix) == (7, {"HotKey": 2.0})
     path.write_text("shapes: {lunch: {kind: users, stages: [{seconds: 60, level: 0}]}}")
     with pytest.raises(ValueError, match=r"shapes\.lunch\.stages\.0\.level"):
-        find("lunch", path)
+        find_shape("lunch", path)
 
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match=r"There is no shape 'stairs'\. There are: smoke, .*, none"):
-        find("stairs")
+        find_shape("stairs")
 
 
 def test_repetitions_and_a_warm_up_are_passes_through_the_same_stages() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from loadtests.streams import Stream, follow
+from loadtests.streams import Stream, read_stream
 
 WHOLE = [b"event: retrieval", b'data: {"hits": []}', b"", b": ping", b"", b"event: token", b'data: {"text": "a"}', b"",
          b"event: token", b'data: {"text": "b"}', b"", b"event: done", b'data: {"answer": "ab"}', b""]  # fmt: skip
@@ -27,7 +27,7 @@ class Ticking:
 
 def read(lines: Iterable[bytes], leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
     clock = Ticking(lines)
-    return follow(clock.lines(), lambda: clock.now, leaves)
+    return read_stream(clock.lines(), lambda: clock.now, leaves)
 
 
 def test_each_event_has_the_time_of_its_last_line_and_a_heartbeat_is_no_event() -> None:
@@ -82,7 +82,7 @@ def test_a_connection_that_dies_is_a_broken_stream_that_keeps_its_first_times(er
 def test_each_event_is_told_when_it_happens_and_not_at_the_end() -> None:
     told = list[tuple[float, bool, int]]()
     clock = Ticking(WHOLE)
-    follow(
+    read_stream(
         clock.lines(),
         lambda: clock.now,
         happened=lambda stream: told.append((clock.now, stream.first_token is not None, stream.tokens)),

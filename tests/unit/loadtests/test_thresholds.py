@@ -8,7 +8,7 @@ import pytest
 
 from loadtests.measured import Count
 from loadtests.shapes import SHAPES
-from loadtests.thresholds import DEFAULT, Threshold, ThresholdFile, chance_of_as_many, judge, load, read_rules, worst
+from loadtests.thresholds import DEFAULT, Threshold, ThresholdFile, chance_of_as_many, judge_thresholds, load, read_rules, worst
 
 FAILED = Threshold(requests="search", at_most_percent=5, why="test")
 LATE = Threshold(requests="search", at_most_percent=5, later_than_ms=500, why="test")
@@ -41,20 +41,20 @@ def test_the_minimum_is_the_published_one(percent: float, samples: int) -> None:
     ],
 )
 def test_a_row_is_kept_breached_or_not_to_be_said(row: Threshold, counted: Count, outcome: str) -> None:
-    (verdict,) = judge([row], {"search": counted})
+    (verdict,) = judge_thresholds([row], {"search": counted})
     assert (verdict.outcome, verdict.samples) == (outcome, counted.requests)
 
 
 def test_what_nobody_sent_is_too_few_and_not_kept() -> None:
-    (verdict,) = judge([FAILED], {})
+    (verdict,) = judge_thresholds([FAILED], {})
     assert (verdict.outcome, verdict.samples) == ("too few", 0)
 
 
 def test_a_breach_outweighs_too_few_and_too_few_outweigh_kept() -> None:
     rows = [FAILED, Threshold(requests="ask", at_most_percent=5, why="test")]
-    assert worst(judge(rows, {"search": count(100, failed=50)})) == "breached"
-    assert worst(judge(rows, {"search": count(100)})) == "too few"
-    assert worst(judge(rows, {"search": count(100), "ask": count(100)})) == "kept"
+    assert worst(judge_thresholds(rows, {"search": count(100, failed=50)})) == "breached"
+    assert worst(judge_thresholds(rows, {"search": count(100)})) == "too few"
+    assert worst(judge_thresholds(rows, {"search": count(100), "ask": count(100)})) == "kept"
     assert worst(()) == "too few"  # no row, no pass
 
 

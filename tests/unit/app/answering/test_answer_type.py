@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.answering.answer_type import fits
+from app.answering.answer_type import fits_answer_type
 from app.answering.question import read_question
 
 
@@ -39,4 +39,4 @@ from app.answering.question import read_question
     ],
 )
 def test_what_kind_of_answer_is_asked_for(question: str, piece: str, expected: bool) -> None:
-    assert fits(read_question(question), piece) is expected
+    assert fits_answer_type(read_question(question), piece) is expected

@@ -75,11 +75,11 @@ async def test_a_deletion_is_looked_for_until_the_index_can_no_longer_hold_it(ca
     assert await seen() == {document_id}  # a worker that was late may write it once more
     with catalog.write() as session:
         session.execute(update(DocumentRow).values(purged_at=long_ago))
-        index_outbox.register(session, "teal", serving=True)
-        index_outbox.owe(session, "teal", [document_id])
+        index_outbox.register_index(session, "teal", serving=True)
+        index_outbox.add_entries(session, "teal", [document_id])
     assert await seen() == {document_id}  # the other color's worker has; this index is owed it
     with catalog.write() as session:
-        index_outbox.settle(session, "teal", index_outbox.take(session, "teal", limit=9, attempts=9))
+        index_outbox.remove_entries(session, "teal", index_outbox.next_entries(session, "teal", limit=9, attempts=9))
     assert await seen() == set()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.answering.dates import added, stated
+from app.answering.dates import date_added, date_stated
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from app.answering.dates import added, stated
     ],
 )
 def test_a_document_says_its_date(title: str, source: str | None, metadata: dict[str, str], passage: str, expected: str) -> None:
-    assert stated(title, source, metadata, passage) == expected
+    assert date_stated(title, source, metadata, passage) == expected
 
 
 def test_an_id_says_when_its_document_was_added() -> None:
-    assert added("01890a5d-ac96-774b-bcce-b302099a8057")[:10] == "2023-06-30"
-    assert added("of another kind") == ""
+    assert date_added("01890a5d-ac96-774b-bcce-b302099a8057")[:10] == "2023-06-30"
+    assert date_added("of another kind") == ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answering.extract import ExtractiveWriter, chosen, extract
+from app.answering.extract import extract, select_pieces
+from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.prompt import PromptSource
 from app.answering.question import read_question
 from app.answering.quotable import quotable
@@ -29,7 +30,7 @@ def _sources(*documents: tuple[str, str]) -> list[PromptSource]:
 async def _quoted(question: str, *documents: tuple[str, str]) -> list[str]:
     """What words alone find."""
     found = await extract(read_question(question), _sources(*documents), None)
-    return [one.piece.text for one in chosen(read_question(question), found)]
+    return [one.piece.text for one in select_pieces(read_question(question), found)]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import apsw
 import pytest
 
 from app.backup import check, encryption, manifest, snapshot
-from app.backup.adapters import choose, open_store, own_source
-from app.backup.encryption import sealed
+from app.backup.adapters import choose_snapshot, open_store, own_source
+from app.backup.encryption import with_seal
 from app.backup.manifest import Manifest
 from app.backup.port import SnapshotSource
 from app.backup.restore import begin_search, put_catalog_in_place, refuse_nothing_for_something
@@ -29,7 +29,7 @@ from app.models.port import Stamp
 from app.search.engines import engine, open_writer
 from app.search.sqlite.schema import embedded_path
 from app.settings import Settings
-from app.text.chunk import cut
+from app.text.chunk import cut_into_passages
 from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 from tests.services.migrated import migrated
@@ -52,14 +52,14 @@ class Service:
         self.writer.ensure(Stamp("none", "none", 0))
         self.source = own_source(self.settings)
         with self.catalog.write() as session:
-            index_outbox.register(session, "teal", serving=True)
+            index_outbox.register_index(session, "teal", serving=True)
 
     def add(self, text: str) -> str:
         """Accepted, indexed, findable."""
         document = accept(self.catalog, text).id
         finish(self.catalog, document)
         with self.catalog.write() as session:
-            index_outbox.owe(session, "teal", [document])
+            index_outbox.add_entries(session, "teal", [document])
         self.follow("teal")
         return document
 
@@ -70,7 +70,7 @@ class Service:
         def read(
             body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: object = None, /
         ) -> CutDocument:
-            return cut(ParsedDocument(None, body.decode()), cutting)
+            return cut_into_passages(ParsedDocument(None, body.decode()), cutting)
 
         OutboxConsumer(self.catalog, writer, index, read, lambda: None, SHAPE).drain(20)
         writer.close()
@@ -81,7 +81,7 @@ class Service:
         begin_search(self.settings, other, found, self.source)
         admin_index.seed(self.catalog, "teal-b1")
         with self.catalog.read() as session:
-            owed = index_outbox.left(session, "teal-b1")
+            owed = index_outbox.entries_left(session, "teal-b1")
         self.follow("teal-b1")
         engine(self.settings).swap(self.settings, other)
         with self.catalog.write() as session:
@@ -165,13 +165,13 @@ def test_an_empty_snapshot_is_refused_when_it_is_taken_and_when_it_is_tested(ser
     with pytest.raises(BackupFailed, match="search index is empty and the catalog has 1"):
         snapshot.take(service.settings)
     assert open_store(service.settings).snapshots() == [made]
-    lying = sealed(
+    lying = with_seal(
         made.model_copy(update={"search": made.search.model_copy(update={"passages": 7})}), service.settings.backup_key
     )
     with pytest.raises(SnapshotRefused, match="should hold 7 passages and holds 1"):
         check.verify(service.settings, lying, service.source)
     with service.catalog.read() as session:
-        assert snapshot_checks.verified(session) == {}
+        assert snapshot_checks.last_passed(session) == {}
 
 
 def test_a_document_that_was_indexed_before_the_snapshot_and_is_not_in_it_fails_its_test(service: Service) -> None:
@@ -218,7 +218,7 @@ def test_search_goes_back_under_open_readers_and_ends_as_the_catalog_says(servic
     assert service.writer.tally([first, second, deleted]) == {first: 1, second: 1}  # seen by a connection from before
     assert (service.settings.state_dir / "search-teal-kept.db").is_file()
     with service.catalog.read() as session:
-        assert [one.name for one in index_outbox.registered(session)] == ["teal"]
+        assert [one.name for one in index_outbox.registered_indexes(session)] == ["teal"]
 
 
 def test_a_snapshot_of_another_engine_or_without_a_catalog_is_refused_in_words(service: Service) -> None:
@@ -244,15 +244,15 @@ def test_an_empty_snapshot_replaces_documents_only_when_it_is_named(service: Ser
 def test_a_time_chooses_the_newest_snapshot_of_before_it(service: Service) -> None:
     service.add("x")
     first, second = snapshot.take(service.settings), snapshot.take(service.settings)
-    assert choose(open_store(service.settings), id=None, at=None) == second
-    assert choose(open_store(service.settings), id=None, at=first.finished_at) == first
+    assert choose_snapshot(open_store(service.settings), id=None, at=None) == second
+    assert choose_snapshot(open_store(service.settings), id=None, at=first.finished_at) == first
     with pytest.raises(NotFound, match="no snapshot from before"):
-        choose(open_store(service.settings), id=None, at=first.finished_at - timedelta(seconds=1))
+        choose_snapshot(open_store(service.settings), id=None, at=first.finished_at - timedelta(seconds=1))
     with pytest.raises(NotFound, match=second.id):
-        choose(open_store(service.settings), id="s1", at=None)
-    check.recent(second, 1.0)
+        choose_snapshot(open_store(service.settings), id="s1", at=None)
+    check.require_recent(second, 1.0)
     with pytest.raises(SnapshotRefused, match=r"2.0 h old"):
-        check.recent(second.model_copy(update={"finished_at": datetime.now(UTC) - timedelta(hours=2)}), 1.0)
+        check.require_recent(second.model_copy(update={"finished_at": datetime.now(UTC) - timedelta(hours=2)}), 1.0)
 
 
 def test_two_snapshots_at_once_are_one(service: Service) -> None:
@@ -283,7 +283,7 @@ def test_a_manifest_that_is_none_is_said_and_hides_no_other(service: Service) ->
     os.utime(broken, (0, 0))
     assert open_store(service.settings).snapshots() == [made]
     with pytest.raises(SnapshotRefused, match="no manifest of this version"):
-        choose(open_store(service.settings), id=broken.name, at=None)
+        choose_snapshot(open_store(service.settings), id=broken.name, at=None)
 
 
 def test_a_lost_key_is_not_replaced_while_snapshots_need_it(service: Service) -> None:

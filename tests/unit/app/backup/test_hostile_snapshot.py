@@ -15,7 +15,7 @@ import pytest
 
 from app.backup import check, encryption, manifest, restore, snapshot
 from app.backup.adapters import open_store
-from app.backup.encryption import sealed
+from app.backup.encryption import with_seal
 from app.backup.manifest import MANIFEST, MOST_BYTES, Manifest, SearchCopy
 from app.backup.port import SearchCopies, SnapshotSource
 from app.backup.restore import begin_search, put_catalog_in_place
@@ -86,7 +86,7 @@ def test_the_engine_s_own_snapshot_is_chosen_by_a_sealed_manifest_alone(
 
     monkeypatch.setattr(restore, "search_copies", lambda _: SearchCopies(ask, ask, ask, exact=False))
     part = SearchCopy(kind="elasticsearch", index="teal-000002", passages=1, repository="teal", snapshot=made.id)
-    honest = sealed(made.model_copy(update={"search": part}), service.settings.backup_key)
+    honest = with_seal(made.model_copy(update={"search": part}), service.settings.backup_key)
     settings = service.settings.model_copy(update={"search": "elasticsearch"})
     other = settings.model_copy(update={"index": "teal-b1"})
     with pytest.raises(Asked, match="teal-000002"):
@@ -235,7 +235,9 @@ def test_a_database_that_calls_for_an_extension_is_not_obeyed(tmp_path: Path) ->
 
 def test_a_seal_holds_for_all_that_a_manifest_says(service: Service, made: Manifest) -> None:
     key = service.settings.backup_key
-    assert made.seal == sealed(made, key).seal != ""
+    assert made.seal == with_seal(made, key).seal != ""
     for changes in ({"id": "s2"}, {"release_id": "x"}, {"finished_at": made.started_at}):
-        assert sealed(made.model_copy(update=changes), key).seal != made.seal, changes
-    assert sealed(made.model_copy(update={"catalog": made.catalog.model_copy(update={"documents": 99})}), key).seal != made.seal
+        assert with_seal(made.model_copy(update=changes), key).seal != made.seal, changes
+    assert (
+        with_seal(made.model_copy(update={"catalog": made.catalog.model_copy(update={"documents": 99})}), key).seal != made.seal
+    )

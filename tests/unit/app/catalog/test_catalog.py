@@ -242,11 +242,11 @@ class Promises:
         with ThreadPoolExecutor(4) as pool:
             assert sum(pool.map(take, range(30))) == 50
         with catalog.write() as session:
-            assert usage.used(session, day) == {info.id: {"requests": 0, "questions": 50}}
+            assert usage.used_on_day(session, day) == {info.id: {"requests": 0, "questions": 50}}
             assert usage.reserve(session, info.id, "requests", day, count=1, limit=1) == 1  # each kind for itself
             assert usage.reserve(session, info.id, "questions", day + timedelta(days=1), count=1, limit=50) == 1
             assert usage.reserve(session, info.id, "questions", day + timedelta(days=99), count=1, limit=50) == 1
-            assert usage.used(session, day) == {}  # forgotten with the first of a day so much later
+            assert usage.used_on_day(session, day) == {}  # forgotten with the first of a day so much later
 
     def test_secrets_are_not_in_the_database(self, catalog: Catalog) -> None:
         with catalog.write() as session:
@@ -270,7 +270,11 @@ class Promises:
         new = accept(catalog, "nineteen barrels", filename="shed.md")
         assert index(catalog, new) == [old.id]
         with catalog.read() as session:
-            assert visibility.deleted(session, [old.id, new.id, other.id]) == visibility.look(session, "teal").deleted == {old.id}
+            assert (
+                visibility.deleted_among(session, [old.id, new.id, other.id])
+                == visibility.read_visibility(session, "teal").deleted
+                == {old.id}
+            )
             assert documents.get(session, old.id, None).id == new.id  # an id goes on to name the document
             assert documents.get(session, new.id, None).status == "processing"  # a process may still show the old one
             assert documents.get(session, other.id, None).status == "indexed"
@@ -288,15 +292,15 @@ class Promises:
     def test_a_version_waits_until_every_index_in_service_holds_the_newer(self, catalog: Catalog) -> None:
         with catalog.write() as session:
             for name in ("blue", "green"):
-                index_outbox.register(session, name, serving=True)
+                index_outbox.register_index(session, name, serving=True)
         old = accept(catalog, "one", source="s")
         index(catalog, old)
         new = accept(catalog, "two", source="s")
         with catalog.write() as session:
-            index_outbox.owe(session, "green", [new.id])
+            index_outbox.add_entries(session, "green", [new.id])
         assert index(catalog, new) == []
         with catalog.write() as session:
-            index_outbox.settle(session, "green", index_outbox.take(session, "green", limit=9, attempts=9))
+            index_outbox.remove_entries(session, "green", index_outbox.next_entries(session, "green", limit=9, attempts=9))
             assert versions.overdue(session, 9) == [new.id]
             assert versions.make_way(session, [new.id]) == [old.id]
             assert versions.overdue(session, 9) == []
@@ -308,7 +312,7 @@ class Promises:
         again = accept(catalog, "one", source="s")
         assert (again.id, again.created) == (old.id, False)
         with catalog.read() as session:
-            assert visibility.deleted(session, [old.id, newer.id]) == {newer.id}
+            assert visibility.deleted_among(session, [old.id, newer.id]) == {newer.id}
 
     def test_the_same_content_under_another_name_is_told_and_ends_what_that_name_held(self, catalog: Catalog) -> None:
         first = accept(catalog, "words", filename="a.txt")
@@ -318,7 +322,7 @@ class Promises:
         assert (again.id, again.created, again.known_as) == (first.id, False, "a.txt")
         assert accept(catalog, "words", filename="a.txt").known_as is None
         with catalog.read() as session:
-            assert visibility.deleted(session, [first.id, stale.id]) == {stale.id}
+            assert visibility.deleted_among(session, [first.id, stale.id]) == {stale.id}
 
     def test_a_deletion_takes_every_version_with_it(self, catalog: Catalog) -> None:
         old = accept(catalog, "one", source="s")
@@ -350,7 +354,7 @@ class Promises:
             made = list(pool.map(lambda number: accept(catalog, f"version {number}", source="s"), range(8)))
         index(catalog, *made)
         with catalog.read() as session:
-            assert len(visibility.deleted(session, [one.id for one in made])) == 7
+            assert len(visibility.deleted_among(session, [one.id for one in made])) == 7
 
     def test_many_are_deleted_by_ids_collection_and_source_within_what_the_key_sees(self, catalog: Catalog) -> None:
         a, b, c = (accept(catalog, word, source=word, collection=f"c{word}") for word in ("a", "b", "c"))
@@ -385,7 +389,7 @@ class Promises:
             (lambda s: versions.waited_for(s, ["x"]), ("documents_waiting", "documents_replaced")),
             (lambda s: versions.overdue(s, 9), ("documents_waiting", "documents_replaced")),
             (lambda s: versions.replacing(s, ["x"]), ("documents_replaced",)),
-            (lambda s: visibility.look(s, "teal"), ("documents_purged", "documents_to_purge")),
+            (lambda s: visibility.read_visibility(s, "teal"), ("documents_purged", "documents_to_purge")),
             (lambda s: documents.accept(s, submission("fresh"), key_id="k", idempotency_key=None), ()),
             (lambda s: s.execute(_by_content()), ("documents_content",)),
         ],

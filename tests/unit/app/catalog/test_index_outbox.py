@@ -22,7 +22,7 @@ from app.indexing.reconcile import IndexComparison, reconcile
 from app.models.port import Stamp
 from app.search.port import Passage
 from app.search.sqlite.engine import EmbeddedWriter
-from app.text.chunk import cut
+from app.text.chunk import cut_into_passages
 from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
 from tests.services.migrated import migrated
@@ -40,12 +40,12 @@ def finish(catalog: Catalog, document_id: str, index: str = "teal", revision: in
 
 def register(catalog: Catalog, name: str, *, serving: bool = True) -> None:
     with catalog.write() as session:
-        index_outbox.register(session, name, serving=serving)
+        index_outbox.register_index(session, name, serving=serving)
 
 
 def take(catalog: Catalog, name: str) -> list[OutboxEntry]:
     with catalog.read() as session:
-        return index_outbox.take(session, name, limit=100, attempts=2)
+        return index_outbox.next_entries(session, name, limit=100, attempts=2)
 
 
 def status(catalog: Catalog, document_id: str) -> str:
@@ -80,7 +80,7 @@ class OutboxPromises:
         assert {name: len(take(catalog, name)) for name in ("teal", "new", "restored")} == {"teal": 0, "new": 1, "restored": 1}
         assert status(catalog, document) == "processing"
         with catalog.write() as session:
-            index_outbox.settle(session, "new", take(catalog, "new"))
+            index_outbox.remove_entries(session, "new", take(catalog, "new"))
         assert status(catalog, document) == "indexed"  # nobody reads the restored one
 
     def test_an_index_that_nobody_feeds_holds_a_document_up_only_for_a_while(
@@ -105,7 +105,7 @@ class OutboxPromises:
             index_state.bump(session)
             index_outbox.owe_others(session, "teal", [document])
         with catalog.write() as session:
-            index_outbox.settle(session, "new", taken)
+            index_outbox.remove_entries(session, "new", taken)
         assert [due.document_id for due in take(catalog, "new")] == [document]
 
     def test_a_document_finished_while_an_index_is_registered_is_owed_or_seeded(self, catalog: Catalog) -> None:
@@ -125,7 +125,7 @@ class OutboxPromises:
             after: str | None = None
             while True:
                 with catalog.write() as session:
-                    page = index_outbox.seed(session, "new", after=after, limit=7)
+                    page = index_outbox.add_all_indexed(session, "new", after=after, limit=7)
                 if len(page) < 7:
                     break
                 after = page[-1]
@@ -133,7 +133,7 @@ class OutboxPromises:
                 one.result(60)
         assert {due.document_id for due in take(catalog, "new")} == set(ids)
         with catalog.read() as session:
-            assert [one.seeded for one in index_outbox.registered(session)] == [True, True]
+            assert [one.seeded for one in index_outbox.registered_indexes(session)] == [True, True]
 
     def test_a_dropped_index_is_owed_nothing_any_more(self, catalog: Catalog) -> None:
         register(catalog, "teal")
@@ -141,7 +141,7 @@ class OutboxPromises:
         document = accept(catalog, "a").id
         finish(catalog, document)
         with catalog.write() as session:
-            index_outbox.drop(session, "new")
+            index_outbox.unregister_index(session, "new")
         assert status(catalog, document) == "indexed"
         finish(catalog, accept(catalog, "b").id)
         assert take(catalog, "new") == []
@@ -155,7 +155,7 @@ class OutboxPromises:
             index_outbox.hand_over(session, "restored", "teal")
         assert [due.document_id for due in take(catalog, "teal")] == [document]
         with catalog.read() as session:
-            assert [one.name for one in index_outbox.registered(session)] == ["teal"]
+            assert [one.name for one in index_outbox.registered_indexes(session)] == ["teal"]
 
 
 class TestSqlite(OutboxPromises):
@@ -185,7 +185,7 @@ class Other:
             raise SearchUnavailable("the test's engine is away")
         if body == b"broken":
             raise DocumentRejected("nothing to read")
-        return cut(ParsedDocument(None, body.decode()), cutting)
+        return cut_into_passages(ParsedDocument(None, body.decode()), cutting)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_document_in_work_is_put_off_and_keeps_what_is_findable(other: Other) 
     other.consumer.consume()
     with other.catalog.write() as session:
         ingestion_queries.requeue_all(session, after=None, limit=10)
-        index_outbox.owe(session, "new", [document])
+        index_outbox.add_entries(session, "new", [document])
     assert other.consumer.consume() == TakeoverResult(deferred=1)
     assert other.writer.tally([document]) == {document: 1}
     finish(other.catalog, document, revision=2)
@@ -231,7 +231,7 @@ def test_a_document_that_fails_stops_no_other_and_is_given_up_with_its_reason(ot
     assert other.consumer.consume() == TakeoverResult(done=1, failed=1)
     assert other.consumer.drain(20.0).failed == 1
     with other.catalog.read() as session:
-        assert index_outbox.failed(session, "new", SHAPE.attempts) == [(broken, "DocumentRejected: nothing to read")]
+        assert index_outbox.failed_entries(session, "new", SHAPE.attempts) == [(broken, "DocumentRejected: nothing to read")]
     assert take(other.catalog, "new") == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.catalog import phases
-from app.catalog.phases import Revision, expandable, pending
+from app.catalog.phases import Revision, expandable, pending_revisions
 from app.errors import MigrationRefused
 
 E1, E2, C3, C4, E5 = (
@@ -28,7 +28,7 @@ def test_every_revision_says_its_phase_and_this_code_can_serve_its_own_schema() 
 def test_only_expanding_revisions_run_and_a_contraction_at_the_end_waits() -> None:
     assert expandable((E1, E2, C3, C4), "0001", oldest="0001") == "0002"
     assert expandable((E1, E2, C3, C4), "0002", oldest="0001") is None
-    assert pending((E1, E2, C3, C4), "0002") == (C3, C4)
+    assert pending_revisions((E1, E2, C3, C4), "0002") == (C3, C4)
 
 
 def test_an_expansion_behind_a_contraction_is_refused_by_name() -> None:

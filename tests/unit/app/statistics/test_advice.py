@@ -9,7 +9,14 @@ import pytest
 
 from app.statistics import advice
 from app.statistics.advice import Advice
-from app.statistics.elasticsearch import ElasticsearchStatistics, NodeStatistics, SearchIndex, index, node, seconds
+from app.statistics.elasticsearch import (
+    ElasticsearchStatistics,
+    NodeStatistics,
+    SearchIndex,
+    index_statistics,
+    node_statistics,
+    seconds,
+)
 from app.statistics.postgres import IndexStatistics, PostgresStatistics, TableStatistics
 
 GIB = 1024**3
@@ -113,7 +120,7 @@ def test_intervals_as_elasticsearch_writes_them(interval: str, expected: float) 
 
 def test_statistics_from_elasticsearch_s_own_answers() -> None:
     """The forms of `_nodes/stats`, `_stats` and `_settings`, cut to what is read."""
-    found = node(
+    found = node_statistics(
         {
             "name": "es-0",
             "jvm": {"mem": {"heap_used_in_bytes": 5, "heap_max_in_bytes": 10}},
@@ -131,6 +138,6 @@ def test_statistics_from_elasticsearch_s_own_answers() -> None:
         "settings": {"index.number_of_shards": "1", "index.number_of_replicas": "0"},
         "defaults": {"index.refresh_interval": "1s"},
     }
-    assert index("teal-000001", {"primaries": stats, "total": stats}, described) == SearchIndex(
+    assert index_statistics("teal-000001", {"primaries": stats, "total": stats}, described) == SearchIndex(
         "teal-000001", 1, 0, 7, 3, 1, 1.0, 4, 0.5, 8, 0.25
     )

@@ -24,8 +24,8 @@ from tests.unit.infra.conftest import of_type
     ],
 )
 def test_a_version_that_a_part_does_not_know_is_refused_by_that_parts_name(version: str, says: str) -> None:
-    assert kubernetes.problem(version).startswith(says)
-    assert bool(kubernetes.problem(version)) == bool(says)
+    assert kubernetes.unsupported_reason(version).startswith(says)
+    assert bool(kubernetes.unsupported_reason(version)) == bool(says)
 
 
 def test_the_ranges_are_those_of_the_versions_that_are_installed() -> None:
@@ -33,7 +33,7 @@ def test_the_ranges_are_those_of_the_versions_that_are_installed() -> None:
         f"ECK {operator.VERSION.rpartition('.')[0]}",
         f"KEDA {autoscaling.VERSION.rpartition('.')[0]}",
     ]
-    assert kubernetes.allowed()[-1] == "1.35"
+    assert kubernetes.supported_versions()[-1] == "1.35"
     assert kubernetes.STANDARD_SUPPORT_ENDS["1.35"] == date(2027, 3, 27)
 
 

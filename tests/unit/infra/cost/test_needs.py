@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from infra.config.read import Config, load
 from infra.cost import prices
-from infra.cost.needs import CPU_SECONDS_A_QUESTION, StackNeeds, carried, needs
+from infra.cost.needs import CPU_SECONDS_A_QUESTION, StackNeeds, capacity_questions_per_second, stack_needs
 from infra.evaluation.evaluate import stack_values
 from infra.platform.cluster import addons
 from tests.unit.infra.conftest import STACKS, evaluate
@@ -19,7 +19,7 @@ def config(stack: str, **more: object) -> Config:
 def needed(stack: str, **more: object) -> StackNeeds:
     made = config(stack, **more)
     hourly = {key.removeprefix("ec2:"): one.usd for key, one in prices.load("us-east-1").items() if key.startswith("ec2:")}
-    return needs(evaluate("platform", stack).resources, made, hourly)
+    return stack_needs(evaluate("platform", stack).resources, made, hourly)
 
 
 def test_dev_needs_more_vcpu_than_a_new_account_has_and_a_release_more_still() -> None:
@@ -40,9 +40,12 @@ def test_what_is_asked_for_is_what_the_program_registers() -> None:
 
 def test_capacity_grows_with_pods_and_is_what_was_measured_of_one_core() -> None:
     prod = config("prod")
-    assert carried(prod, 2) == 2 * carried(prod, 1) or carried(prod, 2) == 2 * carried(prod, 1) + 1  # whole questions
+    assert (
+        capacity_questions_per_second(prod, 2) == 2 * capacity_questions_per_second(prod, 1)
+        or capacity_questions_per_second(prod, 2) == 2 * capacity_questions_per_second(prod, 1) + 1
+    )  # whole questions
     whole = replace(prod, service=prod.service.model_copy(update={"cpu": "1", "target_cpu_percent": 100}))
-    assert carried(whole, 1) == int(1 / CPU_SECONDS_A_QUESTION)
+    assert capacity_questions_per_second(whole, 1) == int(1 / CPU_SECONDS_A_QUESTION)
 
 
 def test_the_expected_load_decides_how_many_tokens_are_asked_for() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from infra.delivery import reach_table
 from infra.delivery.github_roles import KINDS
-from infra.delivery.reach import ADMINISTRATOR, EVERYTHING, OTHERS, Account, IamRole, Statement, allowed, ways
+from infra.delivery.reach import ADMINISTRATOR, EVERYTHING, OTHERS, Account, IamRole, Statement, is_allowed, ways
 from infra.delivery.reach_table import account_of
 from infra.evaluation.evaluate import ROOT, stack_values
 from infra.platform.cluster.eks import limits
@@ -69,7 +69,7 @@ def test_the_boundary_lets_every_role_do_its_own_work(stack: Stack) -> None:
                     # The evaluation makes up the ARN of a rule from Pulumi's name; AWS has the load balancer's there.
                     at = resource.replace("/app/web-shares/", f"/app/teal-{stack}/")
                     bounded = IamRole(one.arn, policies=(EVERYTHING,), boundary=one.boundary)
-                    assert allowed(account(stack), bounded, action, at), f"{one.name}: {action} on {resource}"
+                    assert is_allowed(account(stack), bounded, action, at), f"{one.name}: {action} on {resource}"
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_a_role_with_all_rights_under_the_boundary_reaches_nothing_of_others(act
     (bound,) = account("prod").boundaries
     made = IamRole(f"{IAM}:role/teal-prod-made", policies=(EVERYTHING,), boundary=bound)
     context = {"kms:ResourceAliases": "alias/payroll"}
-    assert not allowed(account("prod"), made, action, resource, context)
-    assert not allowed(account("prod"), role("prod", "github-up"), action, resource, context)
+    assert not is_allowed(account("prod"), made, action, resource, context)
+    assert not is_allowed(account("prod"), role("prod", "github-up"), action, resource, context)
     state = "arn:aws:s3:::teal-prod-state-123456789012/.pulumi/stacks/teal/prod.json"
-    assert not allowed(account("prod"), made, "s3:GetObject", state)
+    assert not is_allowed(account("prod"), made, "s3:GetObject", state)
 
 
 def test_another_databases_password_is_nobodys() -> None:
@@ -104,10 +104,10 @@ def test_another_databases_password_is_nobodys() -> None:
     own, other = ({tag: f"arn:aws:rds:eu-central-1:123456789012:db:{name}"} for name in ("teal-prod-db", "payroll"))
     (bound,) = account("prod").boundaries
     made = IamRole(f"{IAM}:role/teal-prod-made", policies=(EVERYTHING,), boundary=bound)
-    assert allowed(account("prod"), made, "secretsmanager:GetSecretValue", secret, own)
-    assert not allowed(account("prod"), made, "secretsmanager:GetSecretValue", secret, other)
-    assert allowed(account("prod"), role("prod", "github-up"), "secretsmanager:RotateSecret", secret, own)
-    assert not allowed(account("prod"), role("prod", "github-up"), "secretsmanager:RotateSecret", secret, other)
+    assert is_allowed(account("prod"), made, "secretsmanager:GetSecretValue", secret, own)
+    assert not is_allowed(account("prod"), made, "secretsmanager:GetSecretValue", secret, other)
+    assert is_allowed(account("prod"), role("prod", "github-up"), "secretsmanager:RotateSecret", secret, own)
+    assert not is_allowed(account("prod"), role("prod", "github-up"), "secretsmanager:RotateSecret", secret, other)
 
 
 def allow(action: str | list[str], resource: str = "*", **condition: Mapping[str, Any]) -> Statement:
@@ -197,7 +197,7 @@ def test_who_is_the_cluster_has_no_machine_but_its_own(stack: Stack) -> None:
 def test_the_platform_role_passes_the_cluster_s_role_to_no_cluster_of_its_own(stack: Stack) -> None:
     for name in ("cluster-control", "github-up", "github-build"):
         arn = role(stack, name).arn
-        assert not allowed(
+        assert not is_allowed(
             account(stack), role(stack, "github-up"), "iam:PassRole", arn, {"iam:PassedToService": "eks.amazonaws.com"}
         )
 
@@ -222,11 +222,11 @@ def test_a_boundary_holds_while_it_is_demanded_and_cannot_be_rewritten(held: lis
 def test_a_denial_counts_and_one_under_a_condition_that_may_not_hold_does_not() -> None:
     deny: Statement = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
     start = IamRole(f"{IAM}:role/start", policies=(EVERYTHING, deny))
-    assert not allowed(Account({}), start, "iam:CreateUser", "*")
+    assert not is_allowed(Account({}), start, "iam:CreateUser", "*")
     maybe = {**deny, "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
-    assert allowed(Account({}), IamRole(start.arn, policies=(EVERYTHING, maybe)), "iam:CreateUser", "*")
+    assert is_allowed(Account({}), IamRole(start.arn, policies=(EVERYTHING, maybe)), "iam:CreateUser", "*")
 
 
 def test_the_page_on_security_says_what_each_role_can_reach() -> None:
     page = (ROOT / reach_table.PAGE).read_text(encoding="utf-8")
-    assert reach_table.written(page, account("prod"), "prod") == page, "python -m infra.delivery.reach_table"
+    assert reach_table.page_with_table(page, account("prod"), "prod") == page, "python -m infra.delivery.reach_table"

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.evaluation.picture import BEGIN, END, PAGE, direct, draw, main, placed
+from infra.evaluation.picture import BEGIN, END, PAGE, direct_needs, draw, main, page_with_picture
 from tests.unit.infra.conftest import evaluate
 
 
 def test_the_picture_is_in_step() -> None:
     page = PAGE.read_text()
-    assert placed(page, draw(evaluate("platform", "prod"))) == page, "run: .venv/bin/python -m infra.evaluation.picture"
+    assert page_with_picture(page, draw(evaluate("platform", "prod"))) == page, (
+        "run: .venv/bin/python -m infra.evaluation.picture"
+    )
 
 
 def test_it_shows_every_component_and_every_kind_that_readers_look_for() -> None:
@@ -26,12 +28,12 @@ def test_it_shows_every_component_and_every_kind_that_readers_look_for() -> None
 
 def test_an_arrow_that_follows_from_others_is_left_out() -> None:
     needs = {"a": {"b", "c"}, "b": {"c"}, "c": set[str]()}
-    assert direct("a", needs) == {"b"}
+    assert direct_needs("a", needs) == {"b"}
 
 
 def test_needs_in_a_circle_do_not_hang() -> None:
     needs = {"a": {"b"}, "b": {"c"}, "c": {"a"}}
-    assert direct("a", needs) == {"b"}
+    assert direct_needs("a", needs) == {"b"}
 
 
 def test_a_stale_picture_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,4 +49,4 @@ def test_a_stale_picture_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_page_without_a_place_for_it_is_an_error() -> None:
     with pytest.raises(ValueError, match="no place for the picture"):
-        placed("nothing here", "x")
+        page_with_picture("nothing here", "x")

@@ -122,7 +122,7 @@ def test_an_unknown_database_class_is_refused_by_name() -> None:
 
 def test_the_page_has_every_alert_as_it_is() -> None:
     page = (Path(__file__).resolve().parents[4] / alerts_table.PAGE).read_text(encoding="utf-8")
-    assert page == alerts_table.written(page), "run `.venv/bin/python -m infra.observability.alerts_table`"
+    assert page == alerts_table.page_with_table(page), "run `.venv/bin/python -m infra.observability.alerts_table`"
     for slo in SLOS:
         assert f"| {slo.name} | " in page
         assert f"| {slo.objective_percent:g} % | {'yes' if slo.wakes else 'no'} |" in page

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from infra.delivery.reach import EVERYTHING, Account, IamRole, allowed
+from infra.delivery.reach import EVERYTHING, Account, IamRole, is_allowed
 from infra.delivery.reach_table import account_of
 from tests.unit.infra.conftest import STACKS, Stack, evaluate, of_type
 
@@ -72,7 +72,7 @@ def test_what_a_policy_of_aws_grants_is_within_the_boundary(stack: Stack, policy
     bounded = IamRole(f"arn:aws:iam::{ACCOUNT}:role/teal-{stack}-any", policies=(EVERYTHING,), boundary=bound)
     for resource, actions in GRANTED[policy].items():
         for action in actions:
-            assert allowed(account(stack), bounded, action, resource.replace("STACK", stack)), f"{policy}: {action}"
+            assert is_allowed(account(stack), bounded, action, resource.replace("STACK", stack)), f"{policy}: {action}"
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -80,4 +80,4 @@ def test_what_no_role_needs_of_them_is_outside(stack: Stack) -> None:
     (bound,) = account(stack).boundaries
     bounded = IamRole(f"arn:aws:iam::{ACCOUNT}:role/teal-{stack}-any", policies=(EVERYTHING,), boundary=bound)
     for action in LEFT_OUT:
-        assert not allowed(account(stack), bounded, action, "*"), action
+        assert not is_allowed(account(stack), bounded, action, "*"), action

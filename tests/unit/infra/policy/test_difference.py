@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.policy import difference
-from infra.policy.difference import ResourceData, broken, steps, taken
+from infra.policy.difference import ResourceData, broken_rules, changes_between, losses_of_change
 from tests.unit.infra.conftest import evaluate
 
 
@@ -26,8 +26,8 @@ def named(held: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 def test_the_same_program_changes_nothing_and_keeps_every_rule(old: list[dict[str, Any]]) -> None:
-    assert steps(old, copy.deepcopy(old)) == []
-    assert broken("dev", old) == []
+    assert changes_between(old, copy.deepcopy(old)) == []
+    assert broken_rules("dev", old) == []
 
 
 def test_what_is_made_changed_and_taken_away_is_named_without_its_values(old: list[dict[str, Any]]) -> None:
@@ -36,7 +36,7 @@ def test_what_is_made_changed_and_taken_away_is_named_without_its_values(old: li
     new.remove(topic)
     named(new, "aws:eks/cluster:Cluster")["inputs"]["version"] = "9.99"
     new.append({**copy.deepcopy(topic), "urn": f"{topic['urn']}-2", "name": f"{topic['name']}-2"})
-    lines = [one.line for one in steps(old, new)]
+    lines = [one.line for one in changes_between(old, new)]
     assert [line.split()[:2] for line in lines] == [
         ["create", "aws:sns/topic:Topic"], ["update", "aws:eks/cluster:Cluster"], ["delete", "aws:sns/topic:Topic"],
     ]  # fmt: skip
@@ -49,10 +49,10 @@ def test_an_output_that_turns_secret_is_named() -> None:
     old = [difference.as_data(one) for one in plain.resources] + [difference.outputs_as_data("dev", plain)]
     new = copy.deepcopy(old)
     new[-1]["secret_outputs"].append("rule_arn")
-    assert [one.line for one in steps(old, new)] == ["update pulumi:pulumi:Stack outputs (secret outputs)"]
+    assert [one.line for one in changes_between(old, new)] == ["update pulumi:pulumi:Stack outputs (secret outputs)"]
     listed = next(one for one in new if one["secret_outputs"])
     listed["secret_outputs"].pop()
-    assert "secret outputs" in {change for one in steps(old, new) for change in one.changed}
+    assert "secret outputs" in {change for one in changes_between(old, new) for change in one.changed}
 
 
 @pytest.mark.parametrize("how", ["deleted", "unprotected"])
@@ -63,7 +63,7 @@ def test_what_cannot_be_made_again_is_not_taken_away(old: list[dict[str, Any]], 
         new.remove(database)
     else:
         database["protect"] = False
-    (refused,) = taken(steps(old, new), old, new)
+    (refused,) = losses_of_change(changes_between(old, new), old, new)
     assert (refused.urn, refused.what) == (database["urn"], how)
 
 
@@ -78,7 +78,7 @@ def test_a_change_that_breaks_a_rule_is_refused(
         asked.append(folder)
         return [*old]
 
-    monkeypatch.setattr(difference, "before", before)
+    monkeypatch.setattr(difference, "resources_before", before)
     monkeypatch.setattr(difference, "dump", lambda _: new)
     assert difference.main(["dev", "--before", "base"]) == 1
     said = capsys.readouterr().out

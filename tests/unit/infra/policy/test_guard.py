@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.policy import guard
-from infra.policy.guard import REMOVING, PlanError, refused, report
+from infra.policy.guard import REMOVING, PlanError, refused_losses, report
 from infra.policy.stateful import STATEFUL
 
 DATABASE = "aws:rds/instance:Instance"
@@ -30,21 +30,21 @@ def step(operation: str, kind: str, name: str = "it", **more: Any) -> dict[str, 
 @pytest.mark.parametrize("operation", sorted(REMOVING))
 @pytest.mark.parametrize("kind", [DATABASE, ELASTICSEARCH, CLAIM, "aws:s3/bucket:Bucket", "aws:eks/cluster:Cluster"])
 def test_every_way_to_take_away_is_refused(operation: str, kind: str) -> None:
-    (one,) = refused({"steps": [step(operation, kind)]})
+    (one,) = refused_losses({"steps": [step(operation, kind)]})
     assert (one.type, one.what) == (kind, REMOVING[operation])
     assert one.lost == STATEFUL[kind]
 
 
 @pytest.mark.parametrize("operation", ["same", "create", "update", "read", "refresh", "import"])
 def test_what_takes_nothing_away_passes(operation: str) -> None:
-    assert refused({"steps": [step(operation, DATABASE)]}) == ()
+    assert refused_losses({"steps": [step(operation, DATABASE)]}) == ()
 
 
 @pytest.mark.parametrize(
     "kind", ["aws:ec2/subnet:Subnet", "kubernetes:apps/v1:Deployment", "aws:cloudwatch/metricAlarm:MetricAlarm"]
 )
 def test_what_can_be_made_again_may_be_deleted(kind: str) -> None:
-    assert refused({"steps": [step("delete", kind), step("replace", kind)]}) == ()
+    assert refused_losses({"steps": [step("delete", kind), step("replace", kind)]}) == ()
 
 
 def test_a_replacement_is_told_once_with_the_property_that_forces_it() -> None:
@@ -55,33 +55,33 @@ def test_a_replacement_is_told_once_with_the_property_that_forces_it() -> None:
             step("delete-replaced", DATABASE),
         ]
     }
-    (one,) = refused(plan)
+    (one,) = refused_losses(plan)
     assert one.because == ("storageEncrypted",)
     assert "replaced (forced by storageEncrypted)" in report([one])
 
 
 def test_an_operation_nobody_knows_yet_is_refused() -> None:
-    assert [one.what for one in refused({"steps": [step("vaporise", DATABASE)]})] == ["vaporise"]
+    assert [one.what for one in refused_losses({"steps": [step("vaporise", DATABASE)]})] == ["vaporise"]
 
 
 def test_taking_off_the_protection_is_refused_before_the_deletion_comes() -> None:
     bare = step("update", DATABASE)
     bare["newState"]["protect"] = False
-    assert [one.what for one in refused({"steps": [bare]})] == ["unprotected"]
+    assert [one.what for one in refused_losses({"steps": [bare]})] == ["unprotected"]
 
 
 def test_a_type_is_read_from_the_urn_when_there_is_no_state() -> None:
-    (one,) = refused({"steps": [{"op": "delete", "urn": urn(ELASTICSEARCH, "search")}]})
+    (one,) = refused_losses({"steps": [{"op": "delete", "urn": urn(ELASTICSEARCH, "search")}]})
     assert (one.type, one.name) == (ELASTICSEARCH, "search")
 
 
 def test_one_named_resource_may_be_given_up_and_no_other() -> None:
     plan = {"steps": [step("delete", DATABASE, "old"), step("delete", DATABASE, "new")]}
-    assert [one.name for one in refused(plan, [urn(DATABASE, "old")])] == ["new"]
+    assert [one.name for one in refused_losses(plan, [urn(DATABASE, "old")])] == ["new"]
 
 
 def test_the_report_says_what_is_lost_and_how_to_do_it_on_purpose() -> None:
-    text = report(refused({"steps": [step("delete", CLAIM, "data-0")]}))
+    text = report(refused_losses({"steps": [step("delete", CLAIM, "data-0")]}))
     assert "data-0: deleted" in text
     assert "the disk and what is on it" in text
     assert "--allow URN" in text

@@ -291,4 +291,4 @@ def test_what_keeps_others_out_of_a_bucket_stays_with_it() -> None:
     block = resource("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "releases")
     bound = resource("aws:s3/bucketPolicy:BucketPolicy", "logs")
     going = (teardown.Phase("cluster", "", (bound.urn,)),)
-    assert teardown.guards(going, (*PLATFORM, block, bound)) == (block.urn,)
+    assert teardown.guards_of_data(going, (*PLATFORM, block, bound)) == (block.urn,)

@@ -44,7 +44,7 @@ class Answers:
 
     def look(self, check: str, needs: dict[str, Any] = NEEDS) -> list[CheckRow]:
         aws = Aws(self.clients.__getitem__, REGION)
-        return list(fit.look(aws, "dev", needs, {check: fit.CHECKS[check]}))
+        return list(fit.check_fit(aws, "dev", needs, {check: fit.CHECKS[check]}))
 
 
 def machine(kind: str, cores: int, **tags: str) -> dict[str, Any]:

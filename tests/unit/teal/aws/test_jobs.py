@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import stamina
 
-from teal.aws.jobs import JobSettings, manifest, run, why
+from teal.aws.jobs import JobSettings, manifest, pod_failure, run
 from teal.aws.kubernetes import EksToken, KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import ColorState
@@ -200,8 +200,8 @@ def test_a_refusal_names_the_call_and_what_to_look_at() -> None:
     ],
 )  # fmt: skip
 def test_what_keeps_a_pod_from_running_is_said_in_kubernetes_words(status: dict[str, Any], words: str) -> None:
-    assert words in why({"status": status})
-    assert bool(words) == bool(why({"status": status}))
+    assert words in pod_failure({"status": status})
+    assert bool(words) == bool(pod_failure({"status": status}))
 
 
 def test_a_token_is_a_signed_question_who_i_am_for_this_cluster_only() -> None:

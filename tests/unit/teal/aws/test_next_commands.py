@@ -20,7 +20,7 @@ from botocore.exceptions import (
 
 from teal.aws import doctor, stack_file, tools
 from teal.aws.pulumi.cli import PulumiCli
-from teal.aws.session import Aws, AwsFailed, told
+from teal.aws.session import Aws, AwsFailed, translate_aws_errors
 from teal.aws.tools import InstalledTool, too_old
 from teal.errors import BadInput, OperatorError
 
@@ -61,13 +61,13 @@ def refusal(code: str) -> ClientError:
 def test_credentials_that_are_missing_or_old_name_the_way_to_new_ones(
     error: Exception, environ: dict[str, str], next_: str
 ) -> None:
-    with pytest.raises(OperatorError) as raised, told("Asking AWS who this is", environ=environ):
+    with pytest.raises(OperatorError) as raised, translate_aws_errors("Asking AWS who this is", environ=environ):
         raise error
     assert raised.value.next == next_
 
 
 def test_a_region_that_does_not_answer_is_no_matter_of_credentials() -> None:
-    with pytest.raises(AwsFailed, match="Could not connect") as raised, told("Asking"):
+    with pytest.raises(AwsFailed, match="Could not connect") as raised, translate_aws_errors("Asking"):
         raise EndpointConnectionError(endpoint_url="https://sts.eu-centrl-1.amazonaws.com")
     assert "aws:region" in raised.value.next
 

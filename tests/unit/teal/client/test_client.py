@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from teal.client.service import Address, Client, events, refused, require_key, retry_after
+from teal.client.service import Address, Client, events, require_key, retry_after, service_refused
 from teal.errors import BadInput, ServiceRefused, Unreachable
 from teal.laptop.address import address
 from teal.laptop.files import write_private
@@ -74,7 +74,7 @@ def test_nobody_listening_is_said_in_words() -> None:
 
 
 def test_an_answer_that_is_no_problem_document_is_still_an_error_with_a_next_command() -> None:
-    found = refused(httpx.Response(502, text="<html>", request=httpx.Request("GET", "https://localhost/x")))
+    found = service_refused(httpx.Response(502, text="<html>", request=httpx.Request("GET", "https://localhost/x")))
     assert found.status == 502
     assert found.next == "teal status"
 

@@ -51,13 +51,13 @@ def test_folders_give_readable_files_once_and_in_order(tmp_path: Path) -> None:
     for name in ("b.md", "a.txt", "c.exe", ".hidden.txt", "sub/d.PDF", ".git/e.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert [path.name for path in ingest.collect([tmp_path, tmp_path / "a.txt"], SUFFIXES)] == ["a.txt", "b.md", "d.PDF"]
+    assert [path.name for path in ingest.files_to_send([tmp_path, tmp_path / "a.txt"], SUFFIXES)] == ["a.txt", "b.md", "d.PDF"]
 
 
 def test_a_folder_says_what_it_skipped(tmp_path: Path) -> None:
     for name in ("a.txt", "b.docx", "c.exe", ".hidden.txt"):
         (tmp_path / name).write_text("x")
-    assert [path.name for path in ingest.skipped([tmp_path], SUFFIXES)] == [".hidden.txt", "c.exe"]
+    assert [path.name for path in ingest.skipped_files([tmp_path], SUFFIXES)] == [".hidden.txt", "c.exe"]
 
 
 @pytest.mark.parametrize("name", ["missing", "c.exe", "empty"])
@@ -65,7 +65,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_sent(tmp_path: Path, 
     (tmp_path / "c.exe").write_text("x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput) as caught:
-        ingest.collect([tmp_path / name], SUFFIXES)
+        ingest.files_to_send([tmp_path / name], SUFFIXES)
     assert str(tmp_path / name) in caught.value.where
 
 
@@ -77,8 +77,8 @@ def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
             "3": [{"status": "failed", "error": {"detail": "no text", "action": "retry"}}],
         },
     )
-    sent = list(ingest.send(service, [Path("a.txt"), Path("b.pdf"), Path("c.txt")], None))  # type: ignore[arg-type]
-    results = list(ingest.follow(service, sent, pause=lambda _: None))  # type: ignore[arg-type]
+    sent = list(ingest.send_files(service, [Path("a.txt"), Path("b.pdf"), Path("c.txt")], None))  # type: ignore[arg-type]
+    results = list(ingest.wait_for_documents(service, sent, pause=lambda _: None))  # type: ignore[arg-type]
     found = ingest.summary(results)
     assert (found["files"], found["indexed"], found["failed"]) == (3, 1, 2)
     assert {one.path.name: one.reason for one in results if one.failed} == {"b.pdf": "T: D (415 c)", "c.txt": "no text"}
@@ -86,17 +86,17 @@ def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
 
 def test_waiting_ends_when_nothing_moves_and_says_that_nothing_is_lost() -> None:
     service = Service({"a.txt": {"id": "1", "status": "queued"}}, {"1": [{"status": "queued"}]})
-    sent = list(ingest.send(service, [Path("a.txt")], None))  # type: ignore[arg-type]
+    sent = list(ingest.send_files(service, [Path("a.txt")], None))  # type: ignore[arg-type]
     paused: list[float] = []
     with pytest.raises(NeedsHuman, match=r"1 of 1 are accepted and wait.*They are kept"):
-        list(ingest.follow(service, sent, pause=paused.append))  # type: ignore[arg-type]
+        list(ingest.wait_for_documents(service, sent, pause=paused.append))  # type: ignore[arg-type]
     assert sum(paused) == ingest.STALLED_SECONDS
 
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_a_failure_that_every_file_would_meet_ends_at_once(status: int) -> None:
     with pytest.raises(ServiceRefused):
-        list(ingest.send(Service({"a.txt": _refused(status)}, {}), [Path("a.txt")], None))  # type: ignore[arg-type]
+        list(ingest.send_files(Service({"a.txt": _refused(status)}, {}), [Path("a.txt")], None))  # type: ignore[arg-type]
 
 
 def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path
         odd.write_text("x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    (found,) = ingest.collect([tmp_path], SUFFIXES)
+    (found,) = ingest.files_to_send([tmp_path], SUFFIXES)
     assert words(found).encode("utf-8").endswith("/caf\N{REPLACEMENT CHARACTER}.txt".encode())
     assert json.dumps(ingest.summary([ingest.FileProgress(found, "refused")]), ensure_ascii=False).encode("utf-8")
 
@@ -115,6 +115,6 @@ def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path
 )
 def test_one_file_that_cannot_be_sent_never_ends_the_run(error: Exception) -> None:
     service = Service({"a.txt": error, "b.txt": {"id": "1", "status": "queued"}}, {})
-    sent = list(ingest.send(service, [Path("a.txt"), Path("b.txt")], None))  # type: ignore[arg-type]
+    sent = list(ingest.send_files(service, [Path("a.txt"), Path("b.txt")], None))  # type: ignore[arg-type]
     assert [one.status for one in sent] == ["refused", "queued"]
     assert sent[0].reason

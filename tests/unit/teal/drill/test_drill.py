@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from teal import runbook
 from teal.cli import app, run
 from teal.drill import faults, file_faults, report
-from teal.drill.catalogue import DRILLS, selected
-from teal.drill.measure import DrillLimits, DrillResult, answered_again, past, reached_back, targets
+from teal.drill.catalogue import DRILLS, select_drills
+from teal.drill.measure import DrillLimits, DrillResult, answered_again, exceeded_limits, reached_back, read_limits
 from teal.drill.scene import DrillFailed, Scene
 from teal.drill.users import UserRequest
 from teal.errors import BadInput, OperatorError
@@ -73,24 +73,24 @@ def test_what_is_lost_reaches_back_to_the_oldest_missing_acknowledgement() -> No
     ],
 )
 def test_everything_past_the_target_is_said(change: dict[str, object], said: tuple[str, ...]) -> None:
-    assert past(replace(FOUND, **change), TARGET) == said  # type: ignore[arg-type]
+    assert exceeded_limits(replace(FOUND, **change), TARGET) == said  # type: ignore[arg-type]
 
 
 def test_a_target_may_allow_what_was_acknowledged_after_a_snapshot() -> None:
     target = DrillLimits(answered_seconds=5, whole_seconds=10, lost_documents=None, rpo_seconds=30)
-    assert past(replace(FOUND, lost_documents=7, rpo_seconds=29.0), target) == ()
-    assert past(replace(FOUND, lost_documents=7, rpo_seconds=31.0), target) != ()
+    assert exceeded_limits(replace(FOUND, lost_documents=7, rpo_seconds=29.0), target) == ()
+    assert exceeded_limits(replace(FOUND, lost_documents=7, rpo_seconds=31.0), target) != ()
 
 
 @pytest.mark.parametrize("text", ["worker: {answered_seconds: 1}", "worker: {answered_seconds: 1, whole_seconds: 2, typo: 3}", "worker: [", "- 1"])  # fmt: skip
 def test_targets_that_are_none_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "targets.yaml").write_text(text)
     with pytest.raises(BadInput):
-        targets(tmp_path / "targets.yaml")
+        read_limits(tmp_path / "targets.yaml")
 
 
 def test_every_drill_has_a_target_and_a_page_with_its_blocks_and_no_target_is_left_over() -> None:
-    assert {drill.name for drill in DRILLS} == targets(runbook.folder() / "targets.yaml").keys()
+    assert {drill.name for drill in DRILLS} == read_limits(runbook.runbooks_folder() / "targets.yaml").keys()
     for drill in DRILLS:
         book = runbook.read_runbook(drill.runbook)
         sections = [book.blocks[name].section for name in drill.blocks]
@@ -99,7 +99,7 @@ def test_every_drill_has_a_target_and_a_page_with_its_blocks_and_no_target_is_le
 
 
 def test_every_number_among_the_targets_has_its_reason_beside_it() -> None:
-    for line in (runbook.folder() / "targets.yaml").read_text().splitlines():
+    for line in (runbook.runbooks_folder() / "targets.yaml").read_text().splitlines():
         if line.startswith("  "):
             assert "  # " in line, line
 
@@ -170,11 +170,11 @@ def test_a_wish_that_is_none_is_bad_input(arguments: list[str]) -> None:
 
 def test_drills_are_chosen_by_name_or_all_but_those_left_out() -> None:
     every = [drill.name for drill in DRILLS]
-    assert [drill.name for drill in selected((), every=True, without=())] == every
-    assert [drill.name for drill in selected((), every=True, without=("damaged-model",))] == [
+    assert [drill.name for drill in select_drills((), every=True, without=())] == every
+    assert [drill.name for drill in select_drills((), every=True, without=("damaged-model",))] == [
         name for name in every if name != "damaged-model"
     ]
-    assert [drill.name for drill in selected(("redis", "worker"), every=False, without=())] == ["worker", "redis"]
+    assert [drill.name for drill in select_drills(("redis", "worker"), every=False, without=())] == ["worker", "redis"]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_choice_of_drills_that_says_nothing_or_two_things_is_refused(
     names: tuple[str, ...], every: bool, without: tuple[str, ...]
 ) -> None:
     with pytest.raises(BadInput):
-        selected(names, every=every, without=without)
+        select_drills(names, every=every, without=without)
 
 
 @pytest.mark.parametrize("fault", ["frozen", "model"])
@@ -212,7 +212,7 @@ def test_what_a_fault_did_is_undone_when_status_never_names_it(
     for module in ("faults", "file_faults"):
         monkeypatch.setattr(f"teal.drill.{module}.NAMED_SECONDS", 0.0)
         monkeypatch.setattr(f"teal.drill.{module}.names", lambda *_: False)
-    cause = faults.frozen("{active}-worker") if fault == "frozen" else file_faults.damaged_model
+    cause = faults.frozen_process("{active}-worker") if fault == "frozen" else file_faults.damaged_model
     with pytest.raises(DrillFailed, match="to name"), cause(cast("Scene", scene)):
         raise AssertionError("it was never named, so nobody follows a page")
     assert sent == ([(7, signal.SIGCONT)] if fault == "frozen" else [])

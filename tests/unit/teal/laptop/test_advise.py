@@ -23,7 +23,7 @@ ROWS: list[dict[str, Any]] = [
 
 def test_advice_says_what_was_found_what_to_do_and_why() -> None:
     out = StringIO()
-    Console(file=out, width=200).print(advise.shown(ROWS))
+    Console(file=out, width=200).print(advise.advice_table(ROWS))
     said = out.getvalue()
     for text in (
         "public.bulky: 75 % of 40,000 rows are dead",

@@ -11,7 +11,7 @@ import pytest
 
 from teal.errors import BadInput
 from teal.laptop import caddyfile, java, supervisor
-from teal.laptop.configuration import color_env, color_programs, config_of, secrets_of, service_env, slots
+from teal.laptop.configuration import color_env, color_programs, config_of, declared_programs, secrets_of, service_env
 from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 from teal.laptop.parts import caddy, elasticsearch, redis, registry
@@ -74,7 +74,7 @@ def test_the_stack_is_two_apps_and_a_worker_of_a_color_caddy_redis_both_models_f
 
 def test_supervisord_knows_both_colors_from_its_start() -> None:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(supervisor.render(HOME, slots(_place())))
+    parser.read_string(supervisor.render(HOME, declared_programs(_place())))
     names = {f"program:{color}-{part}" for color in ("blue", "green") for part in ("worker", "app-0", "app-1")}
     assert names <= set(parser.sections())
     assert {parser[name]["autostart"] for name in names} == {"false"}

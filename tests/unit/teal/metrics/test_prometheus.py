@@ -18,7 +18,7 @@ from teal.errors import OperatorError
 from teal.metrics.counters import CounterTotal
 from teal.metrics.gates import GATES, Counter, Gate, counters
 from teal.metrics.prometheus import PrometheusMetrics, SigV4
-from teal.metrics.scrape import NobodyAnswers, counts
+from teal.metrics.scrape import NobodyAnswers, counts_on_page
 from teal.ports.metrics import Counts
 from teal.record.model import Color
 
@@ -99,7 +99,7 @@ def prometheus(seen: list[httpx.Request] | None = None, scraped: str = "teal-blu
 
 def test_prometheus_and_the_processes_themselves_give_the_same_counts() -> None:
     metrics = PrometheusMetrics("https://prometheus.example/workspaces/w/api/v1/query", SELECTORS, transport=prometheus())
-    assert metrics.read("blue") == Counts(counts(PAGE, counters(GATES)))
+    assert metrics.read("blue") == Counts(counts_on_page(PAGE, counters(GATES)))
 
 
 def test_a_metric_without_series_is_left_out_except_where_its_labels_explain_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from teal.errors import OperatorError
 from teal.record.model import Color
-from teal.release.evidence.excerpt import MOST_CHARACTERS, masked
+from teal.release.evidence.excerpt import MOST_CHARACTERS, mask_secrets
 from teal.release.runner import ReleaseFailed, ReleaseRequest, release
 from tests.unit.teal.release.ports import Behaviour, World
 
@@ -82,4 +82,4 @@ def test_logs_that_are_not_there_keep_no_release_from_being_undone(world: World,
     ],
 )
 def test_what_looks_like_a_secret_is_masked(line: str, shown: str) -> None:
-    assert masked(line) == shown
+    assert mask_secrets(line) == shown

@@ -11,7 +11,7 @@ import pytest
 from contract.watchdog import is_unheld
 from teal.clock import SystemClock
 from teal.record.file import FileStore
-from teal.record.lease import LeaseHolder, Superseded, expired, refuse_held
+from teal.record.lease import LeaseHolder, Superseded, is_expired, refuse_held
 from teal.record.model import Record, Version
 
 WAIT_SECONDS = 20.0
@@ -98,9 +98,9 @@ def test_a_dead_releaser_is_dead_whatever_the_clock_does(tmp_path: Path, jump: t
     store, clock = FileStore(tmp_path), SetClock()
     LeaseHolder.take(store, clock, 120.0, lambda record: record)
     record, _ = store.read()
-    assert not expired(record.lease, clock)
+    assert not is_expired(record.lease, clock)
     clock.off = jump
-    assert expired(record.lease, clock)
+    assert is_expired(record.lease, clock)
     refuse_held(record, clock)
     left = {
         "release": {"id": "r", "step": "s", "phase": "Progressing", "target": "green"},
@@ -115,6 +115,6 @@ def test_a_living_releaser_keeps_its_lease_whatever_the_clock_does(tmp_path: Pat
     mine = LeaseHolder.take(store, clock, 120.0, lambda record: record)
     clock.off = jump
     kept = mine.keep()
-    assert not expired(kept.lease, clock)
+    assert not is_expired(kept.lease, clock)
     assert kept.lease is not None
     assert 60 <= (kept.lease.expires_at - clock.now()).total_seconds() <= 120

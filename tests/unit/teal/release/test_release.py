@@ -13,7 +13,7 @@ import pytest
 
 from teal.errors import AdminFailed, BadInput, HeldByAnother, NeedsHuman, OperatorError
 from teal.events import Event
-from teal.ports.traffic import Weights, all_to, shifted
+from teal.ports.traffic import Weights, all_to, weights_after_shift
 from teal.record.lease import Superseded
 from teal.record.model import Record
 from teal.record.releases import past_releases
@@ -45,7 +45,7 @@ def test_a_release_moves_everything_to_the_new_color(world: World) -> None:
     run(world.process())
     world.assert_whole()
     assert world.load().active == "green"
-    assert world.shares_seen == [shifted("green", percent) for percent in (5, 25, 50, 100)]
+    assert world.shares_seen == [weights_after_shift("green", percent) for percent in (5, 25, 50, 100)]
     assert world.jobs[world.load().green.release_id] == 3  # type: ignore[union-attr]
 
 
@@ -305,7 +305,9 @@ def test_a_releaser_frozen_between_its_check_and_its_call_never_shifts_again(wor
     assert freezes.rolled_back
     assert world.load().active == "blue"
     assert world.weights == all_to("blue")
-    assert shifted("green", 25) in world_set[shifts_before:], "the call did arrive, on a load balancer that can not refuse it"
+    assert weights_after_shift("green", 25) in world_set[shifts_before:], (
+        "the call did arrive, on a load balancer that can not refuse it"
+    )
     assert world_set[-1] == all_to("blue"), "and was taken back at once"
 
 
@@ -336,7 +338,7 @@ def test_a_releaser_thawed_before_its_check_does_not_call_at_all(world: World) -
     with pytest.raises(Superseded):
         list(running)  # type: ignore[call-overload]
     world.assert_whole()
-    assert shifted("green", 25) not in world.shares_seen
+    assert weights_after_shift("green", 25) not in world.shares_seen
 
 
 def test_a_rollback_undoes_what_the_releaser_did_while_it_was_decided(world: World) -> None:
@@ -380,7 +382,7 @@ def test_a_color_that_was_given_requests_back_is_not_ended(world: World) -> None
 
 def test_a_late_call_of_a_fenced_releaser_is_set_again_within_the_fence(world: World) -> None:
     until(world.process(), "analyse-5")
-    late = [lambda: setattr(world, "weights", shifted("green", 25))]
+    late = [lambda: setattr(world, "weights", weights_after_shift("green", 25))]
 
     def arrive() -> None:
         if late and world.seconds > began + 4:
@@ -711,7 +713,7 @@ def test_a_release_that_was_asked_to_pause_keeps_its_share_until_a_person_resume
     _, running = paused_at(world, 25)
     for _ in range(4):
         next(running)
-    assert world.weights == shifted("green", 25)
+    assert world.weights == weights_after_shift("green", 25)
     release = world.load().release
     assert release is not None
     assert release.phase == "Paused"

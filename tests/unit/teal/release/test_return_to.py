@@ -10,7 +10,7 @@ import pytest
 
 from teal import cli, errors
 from teal.errors import BadInput, HeldByAnother
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.releases import past_releases
 from teal.release import commands
 from teal.release.freeze import freeze
@@ -38,7 +38,7 @@ def test_going_back_releases_the_recorded_unit_again_step_by_step(world: World, 
     told = list(rollback_to(world.process().target, first))
     world.assert_whole()
     assert "is released again, step by step" in told[0].detail
-    assert world.shares_seen == [shifted("green", percent) for percent in (5, 25, 50, 100)]
+    assert world.shares_seen == [weights_after_shift("green", percent) for percent in (5, 25, 50, 100)]
     state = world.load().active_state
     assert state is not None
     assert (state.image, state.index) == ("first", "teal")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.watchdog import ABANDONED_SECONDS, END_SECONDS, NOBODY, UserOutcomes, reason, suffering
+from contract.watchdog import ABANDONED_SECONDS, END_SECONDS, NOBODY, UserOutcomes, reason_to_return, users_fail_more
 from teal.errors import OperatorError
-from teal.ports.traffic import all_to, shifted
+from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.lease import Superseded
 from teal.record.releases import past_releases
 from teal.release.rollback import abort
@@ -45,10 +45,10 @@ def watchdog(world: World) -> Watchdog:
 
 def test_traffic_of_a_dead_releaser_goes_back_as_soon_as_its_lease_is_over_and_the_record_says_why(world: World) -> None:
     killed_at(world, "analyse-25")
-    assert world.weights == shifted("green", 25)
+    assert world.weights == weights_after_shift("green", 25)
     dog = watchdog(world)
     watch(world, dog, RULES.lease_seconds / 4)
-    assert world.weights == shifted("green", 25)  # it may be about to give a sign of life
+    assert world.weights == weights_after_shift("green", 25)  # it may be about to give a sign of life
     watch(world, dog, RULES.lease_seconds)
     assert world.weights == all_to("blue")
     record = world.load()
@@ -109,9 +109,9 @@ def test_a_release_under_which_the_active_colors_users_suffer_is_ended_though_it
 
 
 def test_a_release_that_mends_a_broken_service_is_not_stopped_for_what_was_broken_before() -> None:
-    assert not suffering(UserOutcomes(50, 100), before=UserOutcomes(4000, 8000))
-    assert suffering(UserOutcomes(50, 100), before=UserOutcomes(10, 8000))
-    assert not suffering(UserOutcomes(5, 5), before=NOBODY)
+    assert not users_fail_more(UserOutcomes(50, 100), before=UserOutcomes(4000, 8000))
+    assert users_fail_more(UserOutcomes(50, 100), before=UserOutcomes(10, 8000))
+    assert not users_fail_more(UserOutcomes(5, 5), before=NOBODY)
 
 
 def test_a_promoted_release_is_finished_and_not_taken_from_its_users(world: World) -> None:
@@ -127,7 +127,7 @@ def test_a_first_release_has_nobody_to_give_the_traffic_to() -> None:
         "lease": None,
         "release": {"id": "r1", "target": "blue", "step": "shift-100", "phase": "Progressing"},
     }
-    assert reason(record, 100, World().now()) is None
+    assert reason_to_return(record, 100, World().now()) is None
 
 
 @pytest.mark.parametrize("plan", EVERY_CALL)

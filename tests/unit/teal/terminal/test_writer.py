@@ -15,8 +15,8 @@ import teal
 from teal import cli, present
 from teal.errors import BadInput
 from teal.events import Event
-from teal.terminal.progress import follow
-from teal.terminal.writer import console, plain, say, say_json
+from teal.terminal.progress import show_events
+from teal.terminal.writer import console, say, say_json, visible_text
 
 SOURCE = Path(teal.__file__).parent
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"  # writes the clipboard of the terminal's owner
@@ -37,9 +37,9 @@ def orders(written: str) -> list[str]:
 
 
 def test_orders_are_shown_by_their_number_and_text_stays() -> None:
-    assert plain(HOSTILE) == r"a\u202e\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\x08\x0d\x7f\u2066\ud800b"
+    assert visible_text(HOSTILE) == r"a\u202e\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\x08\x0d\x7f\u2066\ud800b"
     for text in ("Überschrift\tund\nZeile", "مرحبا\u200fبك", "日本語 — …", ""):
-        assert plain(text) == text
+        assert visible_text(text) == text
 
 
 def test_what_is_said_is_plain_and_json_is_exact(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ def test_a_console_writes_its_own_colors_and_no_order_of_a_text(colors: bool) ->
 def test_errors_and_events_reach_the_terminal_plain(capsys: pytest.CaptureFixture[str]) -> None:
     error = BadInput(HOSTILE, where=HOSTILE, next="teal status")
     cli.fail(error.fields(), str(error), as_json=False)
-    follow(iter([Event(HOSTILE, "ok", HOSTILE)]), as_json=False)
+    show_events(iter([Event(HOSTILE, "ok", HOSTILE)]), as_json=False)
     written = capsys.readouterr()
     assert orders(written.out) == orders(written.err) == []
     assert r"\x1b]52" in written.out

@@ -9,7 +9,7 @@ import pytest
 from kubernetes_validate import validate
 
 from infra.config.read import ConfigError, load
-from infra.cost.capacity import needs
+from infra.cost.capacity import pod_needs
 from infra.evaluation.evaluate import ROOT, RegisteredResource, evaluate, stack_values
 from infra.platform.cluster.load_test import KEYS, MASTER, NAMESPACE, VARIABLE, WORKER
 from infra.platform.network import namespaces
@@ -83,5 +83,5 @@ def test_pods_reach_names_their_master_and_https_and_never_the_node_s_identity()
 
 
 def test_the_price_counts_its_machines() -> None:
-    assert [need.pods for need in needs(load(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
-    assert "load" not in [need.name for need in needs(load(stack_values("dev"), "dev", "x"), 1)]
+    assert [need.pods for need in pod_needs(load(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
+    assert "load" not in [need.name for need in pod_needs(load(stack_values("dev"), "dev", "x"), 1)]

@@ -23,14 +23,14 @@ class Clock:
 
 def test_an_access_entry_that_is_not_effective_yet_is_waited_for() -> None:
     clock, answers = Clock(), iter(["HTTP Error 401: Unauthorized", "HTTP Error 403: Forbidden", ""])
-    reachable.wait("eu-central-1", "teal-dev", "https://x", "", lambda *_: next(answers), clock.sleep, clock)
+    reachable.wait_for_api("eu-central-1", "teal-dev", "https://x", "", lambda *_: next(answers), clock.sleep, clock)
     assert clock.now == 10
 
 
 def test_an_api_that_never_answers_is_said_with_its_last_answer_and_what_to_do() -> None:
     clock = Clock()
     with pytest.raises(RunError, match="did not answer for 300 s: timed out") as raised:
-        reachable.wait("eu-central-1", "teal-dev", "https://x", "", lambda *_: "timed out", clock.sleep, clock)
+        reachable.wait_for_api("eu-central-1", "teal-dev", "https://x", "", lambda *_: "timed out", clock.sleep, clock)
     assert "kubectl get namespace kube-system" in str(raised.value)
     assert clock.now == reachable.WAIT_SECONDS
 

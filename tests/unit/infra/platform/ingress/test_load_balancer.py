@@ -17,7 +17,7 @@ from contract.http import NOT_RELEASED
 from infra.config.read import load
 from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
 from infra.evaluation.evaluate import evaluate as evaluate_program
-from infra.platform.ingress.firewall import FREE_TEXT_PATHS, above, rules
+from infra.platform.ingress.firewall import FREE_TEXT_PATHS, numbers_above_pattern, rules
 from infra.platform.ingress.load_balancer import DEREGISTRATION_SECONDS
 from tests.unit.infra.config.test_config import edited
 from tests.unit.infra.conftest import evaluate, of_type
@@ -258,7 +258,7 @@ def test_a_body_that_declares_no_length_is_refused_where_the_declared_length_is_
 @given(st.integers(1, 10**9), st.integers(0, 10**12))
 def test_a_number_above_a_limit_is_told_from_one_that_is_not(limit: int, number: int) -> None:
     for one in (number, limit, limit + 1, limit - 1):
-        assert (re.search(above(limit), str(one)) is not None) is (one > limit)
+        assert (re.search(numbers_above_pattern(limit), str(one)) is not None) is (one > limit)
 
 
 def test_a_flood_from_one_address_is_answered_429() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.compose.settings import outside
+from infra.compose.settings import outside_ports
 from infra.config.read import load
 from infra.evaluation.evaluate import Evaluation, stack_values
 from infra.platform.cluster import autoscaling
@@ -185,4 +185,4 @@ def test_pods_may_call_the_collector_of_traces_and_the_models_that_are_configure
     values: dict[str, Any], expected: list[int]
 ) -> None:
     config = load({**stack_values("dev"), **values}, "dev", "x")
-    assert outside(config) == expected
+    assert outside_ports(config) == expected

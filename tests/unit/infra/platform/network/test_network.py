@@ -10,7 +10,7 @@ import pytest
 from infra.config.read import ConfigError
 from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from infra.platform.network.addresses import subnets
-from infra.platform.network.vpc import Network, NetworkArgs, chosen
+from infra.platform.network.vpc import Network, NetworkArgs, choose_zones
 from tests.unit.infra.conftest import evaluate, of_type
 from tests.unit.infra.mocks import run
 
@@ -38,8 +38,8 @@ def test_a_region_with_too_few_zones_is_refused_with_its_name_the_key_and_what_w
     with pytest.raises(
         ConfigError, match=r"teal:network\.zones: us-west-1 has 2 usable zones \(us-west-1a, us-west-1c\), and 3 are"
     ):
-        chosen(["us-west-1c", "us-west-1a"], 3, "us-west-1")
-    assert chosen(["c", "a", "b"], 2, "x") == ["a", "b"]
+        choose_zones(["us-west-1c", "us-west-1a"], 3, "us-west-1")
+    assert choose_zones(["c", "a", "b"], 2, "x") == ["a", "b"]
     with pytest.raises(ConfigError, match="eu-central-1 has 3 usable zones"):
         _network("single", zones=4)
 
