@@ -75,7 +75,10 @@ def _made_tables() -> list[str]:
 # Patterns that are put together while a function runs, by file and function: each as long as it becomes. A word in one is escaped.
 AT_WORK: Final[Mapping[str, Callable[[], list[str]]]] = {
     "app/answering/cite.py:_cut": lambda: [rf"\n[ \t]*{re.escape('`' * 20)}[^\n]*\n+", rf"\n[ \t]*{re.escape('~~~')}[^\n]*\n+"],
-    "app/answering/extract.py:_without": lambda: [rf"(?<!\w){re.escape(word)}(?!\w)" for word in ("a", "a" * 80)],
+    "app/answering/extract.py:without_word": lambda: [rf"(?<!\w){re.escape(word)}(?!\w)" for word in ("a", "a" * 80)],
+    "app/answering/relevance.py:_ends_a_name": lambda: [
+        rf"(?<=\s)[A-Z][\w'&-]+ +{re.escape(word)}\b" for word in ("a", "a" * 80)
+    ],
     "app/answering/question.py:_by_script": _dense,
     "app/catalog/expanding.py:destructive": _made_tables,
     "app/models/generate_openai.py:_open": lambda: [r"\bmax_completion_tokens\b"],

@@ -79,7 +79,7 @@ def test_the_patterns_are_found() -> None:
         "app/answering/cite.py:_MARK:",  # put together from pieces
         "app/catalog/expanding.py:FORBIDDEN:",  # held by an object in a tuple
         "app/answering/answer_type.py:_MEASURES:",  # in a tuple of tuples
-        "app/answering/extract.py:_without:",  # made while a question is read
+        "app/answering/extract.py:without_word:",  # made while a question is read
         "teal/laptop/causes.py:explain:",  # kept as a word in a table
         "app/web/markdown.js:",  # what runs in the browser
     ):  # fmt: skip
@@ -124,7 +124,9 @@ READS_FILES: Final = [
 def test_ten_megabytes_take_a_regular_expression_less_than_a_second(where: str) -> None:
     for name, unit in HOSTILE.items():
         text = unit * (10 * MEGABYTE // len(unit)) + "\n!"
-        seconds = min(taken(PATTERNS[where], text) for _ in range(2))
+        seconds = taken(PATTERNS[where], text)
+        if seconds >= SECONDS_FOR_10_MB:  # once more: a machine that other work slows down is no pattern that goes back
+            seconds = min(seconds, taken(PATTERNS[where], text), taken(PATTERNS[where], text))
         assert seconds < SECONDS_FOR_10_MB, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 10 MB of {name}"
 
 
