@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teal.drill import faults, file_faults, release_faults
+from teal.drill import faults, file_faults, part_faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
 
@@ -24,6 +24,8 @@ DRILLS = (
     Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.process("{active}-app-0"), MENDED),
     Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.process("caddy"), MENDED),
     Drill("redis", "kill -9 of Redis", "redis-failover", faults.process("redis"), MENDED),
+    Drill("demoted-redis", "Redis lives on as a replica of another server, and refuses writes", "redis-failover", part_faults.demoted_redis,
+          ("look", "restart", "verify")),
     Drill("supervisor", "kill -9 of supervisord, and every part with it", "service-absent", faults.supervisor, MENDED),
     Drill("certificate", "the load balancer's certificate expires", "certificate-expiry", faults.expired_certificate,
           ("look", "renew", "verify"), keep_alive=False),
@@ -38,6 +40,8 @@ DRILLS = (
     Drill("damaged-model", "the embedding model is cut off, and processes start with it", "model-provider", file_faults.damaged_model,
           ("look", "fetch", "verify"), ground="model"),
     Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.process("elasticsearch"), MENDED, ground="elasticsearch"),
+    Drill("flood-stage", "Elasticsearch refuses writes, as when its disk passes the flood stage", "disk-full", part_faults.flood_stage,
+          ("look", "look-search", "lift", "verify"), ground="elasticsearch"),
 )  # fmt: skip
 
 

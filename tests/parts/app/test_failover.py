@@ -26,6 +26,7 @@ from app.errors import CatalogUnavailable
 from app.ingestion.job_queue import Jobs, migrate_jobs
 from app.redis_client import open_redis
 from app.settings import Settings
+from teal.laptop.parts.redis import probe_redis
 from tests.services import postgres_process, postgres_server
 from tests.services.ports import free_port
 from tests.services.redis_process import RedisProcess
@@ -71,7 +72,10 @@ async def test_cache_and_limits_write_to_the_new_primary_within_a_request(
     await asyncio.gather(*(cache.shared_put(f"before {number}", b"x") for number in range(8)))  # a pool of several connections
     await limiter.admit("before")
     leads_to[0] = new.address
+    assert probe_redis(old.url) == (True, "PONG")
     redis.Redis(old.address, old.port).replicaof(new.address, new.port)
+    good, said = probe_redis(old.url)
+    assert (good, "refuses writes" in said) == (False, True), "teal status must not call it well"
     for number in range(20):
         await cache.shared_put(f"after {number}", b"x")
         await limiter.admit(f"after {number}")
