@@ -164,7 +164,7 @@ def test_a_failover_to_a_replica_whose_name_moves_late_loses_no_write_and_needs_
 @pytest.mark.long
 def test_a_statement_at_a_database_that_vanished_without_a_word_ends_and_is_not_waited_for_until_a_restart() -> None:
     """A network of its own is cut, so no packet says that the server is gone: without the questions of TCP this would wait for two hours."""
-    hint = "run as root where `unshare --net` is allowed; apt-get install iproute2 util-linux"
+    hint = "apt-get install iproute2, and run as root where `unshare --net` is allowed"
     alone = ["unshare", "--net", sys.executable, "-m", "tests.parts.app.vanished_database"]
     allowed = shutil.which("ip") is not None and subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0  # fmt: skip
     require("A network of its own", hint, allowed)
