@@ -56,7 +56,7 @@ def demoted_redis(scene: Scene) -> Iterator[Whole]:
         old.replicaof(LOCAL, primary)
         wait_until(lambda: names(stack, "redis"), what="`teal status` to name Redis", seconds=NAMED_SECONDS)
         try:
-            yield lambda: not names(stack, "redis") and stack.healthy()
+            yield stack.healthy
         finally:
             with suppress(redis.RedisError):
                 old.replicaof("NO", "ONE")
