@@ -20,7 +20,7 @@ from loadtests.shapes import NONE, Shape
 OUT: Final = "artifacts/load"
 
 
-def add(parser: LocustArgumentParser) -> None:
+def add_options(parser: LocustArgumentParser) -> None:
     """No group of their own: Locust's groups know neither `is_secret` nor the page."""
 
     def option(name: str, default: Any, says: str, *, page: bool = False, **more: Any) -> None:
@@ -29,7 +29,7 @@ def add(parser: LocustArgumentParser) -> None:
 
     own = _own_shapes()
     try:
-        known = [NONE, *shapes.load(Path(own) if own else None)]
+        known = [NONE, *shapes.load_shapes(Path(own) if own else None)]
     except (ValueError, OSError) as error:
         parser.error(str(error))  # type: ignore[no-untyped-call]
     option(

@@ -80,7 +80,7 @@ class ScoredPiece:
     listed: bool = False  # one of a list, of which each is said
 
 
-async def extract(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
+async def extract_pieces(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
     explains = _EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), _by_source(question, sources)
@@ -274,7 +274,7 @@ class ExtractiveWriter:
 
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
-        kept = select_pieces(question, await extract(question, sources, self._meaning), sources)
+        kept = select_pieces(question, await extract_pieces(question, sources, self._meaning), sources)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
         # What the parts of an explanation add to each other is no contradiction.
