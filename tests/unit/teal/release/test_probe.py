@@ -169,6 +169,6 @@ def test_a_page_of_a_release_that_saw_nothing_can_be_made() -> None:
     whole = {"verb": "release", "target": "t", "who": "w", "began": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:00+00:00",
              "failure": "it failed", "events": [],
              "release": {"id": "r1", "target": "blue", "previous": None, "state": state, "replaces": None, "steps": [], "who": "w"}}  # fmt: skip
-    text = page.render(whole)
+    text = page.evidence_page(whole)
     assert "it failed" in text
     assert "no samples" in text
