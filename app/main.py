@@ -40,6 +40,10 @@ _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this;
 
 # The middleware traces and counts every request, those of the fast path included; the framework would count most of them a second time.
 _FRAMEWORK: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+# Of an upload: its file, and collection, title, source and metadata (50,000 characters of four bytes). The framework's own limits are a thousand
+# files and fields of a megabyte each, and what is smaller than that stays in memory: 20 MB for each connection. A field more is named when it is refused.
+_FIELDS: Final = 5
+_FIELD_BYTES: Final = 200_000
 _YOUNG_OBJECTS: Final = 20_000  # new objects before Python collects garbage; a search makes over 1,000, so the default of 700 would collect during each
 
 _log = logging.getLogger(__name__)
@@ -75,6 +79,7 @@ def create_app(config: Settings) -> FastAPI:
         version=config.release_id,
         summary="Answers questions from your documents, with citations.",
         lifespan=lifespan,
+        form_limits={"max_files": 1, "max_fields": _FIELDS, "max_part_size": _FIELD_BYTES},
         docs_url=None,  # the stock pages load scripts from another site, which the content security policy forbids
         redoc_url=None,
         telemetry=_FRAMEWORK,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+MOST_DEPTH: Final = 20  # lists and mappings in one another; a stack's file has five
 
 
 class NotAStackFile(ValueError):
@@ -38,6 +40,16 @@ def read_values(path: Path) -> dict[str, Any]:
             f"it is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; save it as UTF-8"
         ) from None
     try:
+        depth = 0
+        for event in yaml.parse(
+            text, Strict
+        ):  # before anything is made of it: depth ends the interpreter, and ten names a gigabyte
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            if isinstance(event, yaml.AliasEvent):
+                raise NotAStackFile(f"line {line}: *{event.anchor} stands for what is written elsewhere; write it out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise NotAStackFile(f"line {line}: more than {MOST_DEPTH} lists and mappings in one another")
         document: object = yaml.load(text, Strict)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""

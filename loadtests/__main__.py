@@ -18,9 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
+from loadtests.checked import read_result
 from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE, Shape
 
@@ -47,7 +46,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     run.add_argument("--scale", type=float, default=1.0, help="Multiple of the shape's users or requests a second.")
     run.add_argument("--seconds", type=float, default=0.0, help="Length of one pass through the shape; 0: its own.")
     run.add_argument("--questions", type=Path, default=questions.DEFAULT, help='JSON lines {"question", "source"?}.')
-    run.add_argument("locust", nargs="*", metavar="-- LOCUST'S", help="Options and user classes for Locust.")
+    run.epilog = "What follows -- are options and user classes for Locust."
     for one in (run, commands.add_parser("report", help="Judge a run again, and write its page again.")):
         one.add_argument("--out", type=Path, required=True, help="Folder of the run: measured.json, result.json, index.html.")
         one.add_argument("--thresholds", type=Path, default=thresholds.DEFAULT)
@@ -56,18 +55,32 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
             "--history", type=Path, help="JSON lines file of earlier results: this one is added, and all are plotted."
         )
         one.add_argument("--about", type=json.loads, default={}, help="JSON object: what the numbers hold for.")
+    commands.add_parser("options", help="The load options of Locust's own command and their variables, as JSON lines.")
     listed = commands.add_parser("shapes", help="The shapes, as JSON lines.")
     listed.add_argument("--shapes", type=Path, help="YAML file with shapes of your own.")
-    return parser.parse_args(given)
+    words = list(sys.argv[1:] if given is None else given)
+    end = words.index("--") if "--" in words else len(words)  # argparse itself loses what follows options and a `--`
+    found = parser.parse_args(words[:end])
+    found.locust = words[end + 1 :]
+    if found.locust and found.command != "run":
+        parser.error(f"{found.command} takes nothing after --")
+    return found
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """See the module's own words."""
     options = arguments(given)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Locust runs, SIGTERM is Ctrl-C
     try:
         if options.command == "shapes":
             for shape in shapes.load_shapes(options.shapes).values():
                 show_progress({**asdict(shape), "seconds": shape.seconds})
+            return 0
+        if options.command == "options":
+            from loadtests.options import list_options  # Locust changes how sockets work as soon as it is imported
+
+            for row in list_options():
+                show_progress(row)
             return 0
         baseline = read_result(options.baseline) if options.baseline else None
         rules = thresholds.read_rules(options.thresholds)
@@ -77,9 +90,20 @@ def main(given: Sequence[str] | None = None) -> int:
         if (earlier := options.out / "result.json").is_file():
             options.about = read_result(earlier).about | options.about
         return finish(options, read_result(options.out / "measured.json"), rules, baseline)
+    except KeyboardInterrupt:
+        return interrupted(options)
     except (ValueError, OSError, preflight.NotReady) as error:
         show_progress({"error": {"code": "bad-input", "what": str(error), "where": "python -m loadtests"}})
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def interrupted(options: argparse.Namespace) -> int:
+    show_progress(
+        {"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}}
+    )
+    return INTERRUPTED
 
 
 def check(options: argparse.Namespace) -> None:
@@ -151,9 +175,11 @@ def locust(options: argparse.Namespace) -> int:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)  # noqa: S603
 
         def ask_to_end(*_: Any) -> None:
+            """Once: the end takes some seconds, and whoever asks again within them would lose what was measured."""
             nonlocal asked_to_end
-            asked_to_end = True
-            process.terminate()
+            if not asked_to_end:
+                asked_to_end = True
+                process.terminate()
 
         before = {number: signal.signal(number, ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -167,28 +193,19 @@ def locust(options: argparse.Namespace) -> int:
                 signal.signal(number, handler)
     if not (options.out / "result.json").is_file():
         if asked_to_end:
-            show_progress(
-                {"error": {"code": "interrupted", "what": "Interrupted before anything was measured", "where": str(options.out)}}
-            )
-            return INTERRUPTED
+            return interrupted(options)
         said = (options.out / "locust.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
         what = f"Locust ended with {code}: {' '.join(said)}"
         show_progress({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
         return 2 if code == 2 else 1
-    return INTERRUPTED if asked_to_end and not options.ui else code
+    # By the result: with its page, Locust works out its exit code before the run is judged.
+    result = read_result(options.out / "result.json")
+    return INTERRUPTED if result.interrupted else EXIT[result.outcome]
 
 
 def headers_of(key: str) -> dict[str, str]:
     """Of each request. Raises ValueError for a variable that holds no JSON object."""
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
-
-
-def read_result(path: Path) -> LoadTestResult:
-    """Raises ValueError for a file that is no result."""
-    try:
-        return LoadTestResult.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path} is no result of a load test: {error.errors()[0]['msg']}") from error
 
 
 def service_observations(path: Path) -> list[ServiceObservation]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import gevent
 from locust.contrib.fasthttp import FastHttpUser, ResponseContextManager
+from locust.user.task import LOCUST_STATE_WAITING
 
 from loadtests import measured
 from loadtests.meter import METER
@@ -50,6 +51,17 @@ class LoadUser(FastHttpUser):
     abstract = True
     sends: tuple[str, ...] = ()
     limits: Limits
+    leaves_now = False
+
+    def stop(self, force: bool = False) -> bool:
+        """Locust kills a user who waits. One whose wait ends at that very moment would still send a request, and be killed in the middle of it."""
+        self.leaves_now = self._state in (None, LOCUST_STATE_WAITING)
+        return bool(super().stop(force))
+
+    def leave_if_killed(self, due: float | None) -> None:
+        """Asked before each request. Raises GreenletExit where the user is being killed; what was due at a time of its own is sent all the same."""
+        if self.leaves_now and due is None:
+            raise gevent.GreenletExit
 
 
 def search(user: LoadUser, question: str, due: float | None = None) -> None:
@@ -64,6 +76,7 @@ def search(user: LoadUser, question: str, due: float | None = None) -> None:
 
 def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
     """POST /v1/ask as a stream. Each event is counted when it happens; who `leaves` closes the connection."""
+    user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
     found, answer, booking = Stream(), None, None
@@ -147,6 +160,7 @@ def counted_request(
     due: float | None = None,
 ) -> bytes | None:
     """One request, counted. Its body when the answer is what was wanted and passes `check`, else None."""
+    user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
     METER.sent(name, None if due is None else began - since)

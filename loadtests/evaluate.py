@@ -37,7 +37,8 @@ def with_verdicts(
     verdicts = judge_thresholds(rows, total(judged))
     compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
-    passes = [[one for one in judged if one.repetition == number] for number in range(measured.repeat)]
+    # Without the wait for the last answers, which is no part of any pass: its seconds would make goodput look smaller.
+    passes = [[one for one in judged if one.repetition == number and one.stage is not None] for number in range(measured.repeat)]
     found = measured.model_copy(
         update={
             "verdicts": [asdict(one) for one in (*verdicts, *compared)],

@@ -49,7 +49,7 @@ def append_run(path: Path, result: LoadTestResult) -> list[PastRun]:
 def read_history(path: Path) -> list[PastRun]:
     """Raises ValueError, naming the line, for a file that is none."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else (), start=1):
         try:
             found.append(PastRun.model_validate_json(line))
         except ValidationError as error:

@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
 import json
 import logging
 import signal
@@ -20,84 +23,29 @@ from typing import Any, Final
 
 import gevent
 from gevent import subprocess
-from locust import LoadTestShape, events
+from locust import events
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests import generator, options, page
 from loadtests.meter import METER
 from loadtests.recorder import Recorder
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
-from loadtests.shapes import MIX, NONE, Shape
+from loadtests.shapes import NONE
+from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, classes_of, why_nobody_sends
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
-REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one may be on its way, and what ends meanwhile is in the next
-STOP_SECONDS: Final = 15.0  # for users in the middle of an answer when the run is over, unless --stop-timeout says otherwise
-LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
+LONGEST_REPORT_SECONDS: Final = 60.0  # plots of the longest run take a few
 # A process of its own: drawing plots would hold up the heartbeats of Locust's master.
 REPORTER: Final = (sys.executable, "-m", "loadtests", "report")
 EXIT_INTERRUPTED: Final = 130
+MEASURED: Final = "measured.json"
 
 # What Locust looks for.
 __all__ = ["Asker", "CacheBuster", "Conversation", "HealthProbe", "HotKey", "Leaver", "LongConversation", "Searcher", "SlowReader", "Source",
            "Table", "UploadStorm", "Uploader"]  # fmt: skip
-EVERYBODY: Final = {user.__name__: user for user in (Searcher, Asker, Conversation, Uploader, HealthProbe, Leaver, LongConversation, UploadStorm,
-                                                     HotKey, CacheBuster, SlowReader, Source)}  # fmt: skip
-WEIGHTS: Final = {name: user.weight for name, user in EVERYBODY.items()}
-
 log = logging.getLogger(__name__)
-
-
-class Table(LoadTestShape):
-    """Walks through the chosen shape; then nobody, until the last answers are in."""
-
-    use_common_options = True  # --users, --spawn-rate and --run-time are read by shape `none`
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.ending_at: float | None = None
-
-    def reset_time(self) -> None:
-        super().reset_time()  # type: ignore[no-untyped-call]
-        self.ending_at = None
-
-    def tick(self) -> tuple[int, float, list[Any]] | None:
-        if self.runner is None:
-            return None
-        environment = self.runner.environment
-        shape = options.chosen_shape(environment)
-        now = self.get_run_time()  # type: ignore[no-untyped-call]
-        classes = classes_of(environment, shape)
-        found = shape.level(now)
-        if found is not None and self.ending_at is None:
-            if shape.name == NONE:
-                return found[1], float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
-            level = found[1] + sum(user.fixed_count for user in classes)
-            return level, float(level), classes  # all within a second: a stage is what its row says
-        # Locust's own end of a shape does not wait for what workers still have to report. Who was told to end is ended by who told it.
-        wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
-        waits = now < shape.seconds + wait or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS)
-        return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
-
-
-def classes_of(environment: Environment, shape: Shape) -> list[Any]:
-    """Whose users the shape has: those of its mix, and of them those that were named on the command line or picked on the page."""
-    if shape.kind == "arrivals":
-        return [Source]
-    mix = dict(shape.mix) or MIX
-    picked = [user.__name__ for user in environment.user_classes]
-    named = [name for name in picked if name in mix] if len(picked) < len(EVERYBODY) else list(mix)
-    names = [name for name in named or picked if has_tasks(EVERYBODY[name], environment.parsed_options)]
-    for name in names:
-        EVERYBODY[name].weight = int(1000 * mix[name]) if mix.get(name) else WEIGHTS[name]  # Locust's weights are whole numbers
-    return [EVERYBODY[name] for name in names]
-
-
-def has_tasks(user: Any, given: Any) -> bool:
-    """Does anything of it remain with --tags and --exclude-tags? Locust would start users without a task, who raise."""
-    kept = [set(getattr(one, "locust_tag_set", ())) for one in user.tasks]
-    return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
 
 
 class RunRecorder:
@@ -106,7 +54,7 @@ class RunRecorder:
     def __init__(self, environment: Environment) -> None:
         self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
-        self.number = 0
+        self.number, self.writing = 0, False
 
     def start(self, **_: Any) -> None:
         if self.recorder is not None and not self.recorder.over:
@@ -118,6 +66,11 @@ class RunRecorder:
         sends = [name for user in classes_of(self.environment, shape) for name in user.sends]
         self.recorder = Recorder(self.environment, shape, self.gathered, sends, write_json_line)
         self.recorder.start()
+
+    def forget(self, **_: Any) -> None:
+        """Locust is about to forget what it counted."""
+        if self.recorder is not None and not self.recorder.over:
+            self.recorder.forget()
 
     def stopping(self, **_: Any) -> None:
         """Somebody ends the run: the users finish, and workers report, before anything is written."""
@@ -143,19 +96,26 @@ class RunRecorder:
         measured = self.recorder.finish()
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
-        folder = Path(given.load_out, first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "measured.json").write_text(measured.model_dump_json(), encoding="utf-8")
-        write_json_line({"step": "measured", "path": str(folder / "measured.json")})
+        folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
+        (folder / MEASURED).write_text(measured.model_dump_json(), encoding="utf-8")
+        write_json_line({"step": "measured", "path": str(folder / MEASURED)})
         command = [*REPORTER, "--out", str(folder), "--thresholds", given.load_thresholds, "--about", self.about()]
         command += ["--baseline", given.load_baseline] if given.load_baseline else []
         command += ["--history", given.load_history] if given.load_history else []
+        self.writing = True
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         sys.stdout.write(done.stdout)
         sys.stdout.flush()
+        self.writing = False
         self.environment.process_exit_code = (
             EXIT_INTERRUPTED if measured.interrupted and done.returncode != 2 else done.returncode
         )
+
+    def wait_for_report(self, **_: Any) -> None:
+        """Locust is about to leave, as it may while a report is written: with its page it listens to SIGTERM in two places."""
+        deadline = time.monotonic() + LONGEST_REPORT_SECONDS
+        while self.writing and time.monotonic() < deadline:
+            gevent.sleep(0.1)
 
     def about(self) -> str:
         given: Any = self.environment.parsed_options
@@ -165,10 +125,25 @@ class RunRecorder:
                            **json.loads(given.load_about)})  # fmt: skip
 
 
+def own_folder(out: Path, name: str) -> Path:
+    """A new folder of this name, or with a number behind it where another run has the name. One that holds no run is taken: its log is there already."""
+    for number in itertools.count(1):
+        folder = out / (name if number == 1 else f"{name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            # Whoever creates the file has the folder, whatever other processes do meanwhile.
+            (folder / MEASURED).touch(exist_ok=False)
+            return folder
+    raise AssertionError("counting has no end")
+
+
 def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
     """Listens to Locust's `init`, in every process."""
     if not environment.stop_timeout:
         environment.stop_timeout = STOP_SECONDS
+    if environment.reset_stats:
+        environment.reset_stats = False  # Locust would forget everything once more when the last users have left
+        add_listener(environment.events.spawning_complete, functools.partial(forget, environment))
     if isinstance(runner, WorkerRunner):
         add_listener(environment.events.report_to_master, generator.report_to_master)
         sends(environment)
@@ -178,19 +153,42 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         log.warning(
             "--users, --spawn-rate and --run-time are for --load-shape none; %s has its own users and times", given.load_shape
         )
-    if given.headless:
-        end_gently()
+    refuse_what_cannot_be_judged(environment)
     runs = RunRecorder(environment)
+    if given.headless:
+        end_gently(runs)
     add_listener(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
         sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
     add_listener(environment.events.test_stopping, runs.stopping)
     add_listener(environment.events.test_stop, runs.finish)
+    add_listener(environment.events.reset_stats, runs.forget)
+    add_listener(environment.events.quit, runs.wait_for_report)
     add_listener(environment.events.worker_report, runs.gathered.take)
     if web_ui is not None:
         page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
         write_json_line({"step": "master", "detail": "waiting for workers"})
+
+
+def refuse_what_cannot_be_judged(environment: Environment) -> None:
+    """Before anything is sent: exit 2 with the reason."""
+    try:
+        shape = options.chosen_shape(environment)
+        said = shape.too_short() or why_nobody_sends(environment, shape)
+    except ValueError as error:
+        said = str(error)
+    if said:
+        write_json_line({"error": {"code": "bad-input", "what": said, "where": "locust --load-shape"}})
+        sys.stderr.write(f"locust: error: {said}\n")
+        sys.exit(2)
+
+
+def forget(environment: Environment, user_count: int) -> None:
+    """--reset-stats, which is for a plain run: all users are there. Other shapes have a warm-up of their own, and spawn anew in each stage."""
+    if user_count and environment.parsed_options.load_shape == NONE and environment.runner is not None:  # type: ignore[union-attr]
+        environment.events.reset_stats.fire()  # type: ignore[no-untyped-call]
+        environment.runner.stats.reset_all()
 
 
 def sends(environment: Environment) -> None:
@@ -206,13 +204,22 @@ def begin_counting(environment: Environment, **_: Any) -> None:
     Source.until = time.perf_counter() + options.resolved_options(given.load_resolved).seconds
 
 
-def end_gently() -> None:
+def end_gently(runs: RunRecorder) -> None:
     """SIGTERM ends a run as Ctrl-C does: while a shape runs without the page, Locust listens to Ctrl-C alone, and would lose everything.
     SIGINT is set as well, because a shell that starts this in the background has it ignored. It is raised in the main greenlet alone, so no user
-    is interrupted in the middle of a count."""
+    is interrupted in the middle of a count. Only the first one: the end takes some seconds, and a second one, or one while the report is
+    written, would lose what was measured."""
     main = gevent.get_hub().parent
+    told = False
+
+    def end() -> None:
+        nonlocal told
+        if not told and not (runs.recorder is not None and runs.recorder.over):
+            told = True
+            gevent.kill(main, KeyboardInterrupt)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, gevent.kill, main, KeyboardInterrupt)
+        gevent.signal_handler(number, end)
 
 
 def write_json_line(row: dict[str, object]) -> None:

@@ -228,6 +228,11 @@ class LoadTestResult(_Data):
         return total(one for one in self.windows if not one.warm_up)
 
     @property
+    def judged_seconds(self) -> float:
+        """How long that took, without the wait for the last answers."""
+        return max(0.0, self.seconds - sum(one.seconds for one in self.windows if one.warm_up))
+
+    @property
     def generator(self) -> GeneratorHealth:
         """What the generator did in the whole run, the warm-up included: a server that counts has seen that, too."""
         return generator_health(self.windows)

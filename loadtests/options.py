@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +17,18 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from loadtests import questions, shapes, thresholds
+from loadtests.checked import certificates, file_of, json_object, not_negative, positive, read_result, whole
 from loadtests.shapes import NONE, Shape
 
 OUT: Final = "artifacts/load"
+# What changes the shape, and may be changed on the page.
+ON_THE_PAGE: Final[Mapping[str, Callable[[str], Any]]] = {
+    "load_shape": str,
+    "load_scale": positive,
+    "load_seconds": not_negative,
+    "load_repeat": whole,
+    "load_warm_up": float,
+}
 
 
 def add_options(parser: LocustArgumentParser) -> None:
@@ -40,9 +51,9 @@ def add_options(parser: LocustArgumentParser) -> None:
         choices=known,
     )
     option("--load-shapes", "", "YAML file with shapes of your own (docs/load.md).")
-    option("--load-scale", 1.0, "Multiple of the shape's users or requests a second.", page=True, type=float)
-    option("--load-seconds", 0.0, "Length of one pass through the shape; 0: its own.", page=True, type=float)
-    option("--load-repeat", 0, "Passes through the shape, for a confidence interval; 0: the shape's own.", page=True, type=int)
+    option("--load-scale", 1.0, "Multiple of the shape's users or requests a second.", page=True, type=positive)
+    option("--load-seconds", 0.0, "Length of one pass through the shape; 0: its own.", page=True, type=not_negative)
+    option("--load-repeat", 0, "Passes through the shape, for a confidence interval; 0: the shape's own.", page=True, type=whole)
     option(
         "--load-warm-up", -1.0, "Seconds before the first stage that are not judged; -1: the shape's own.", page=True, type=float
     )
@@ -54,19 +65,28 @@ def add_options(parser: LocustArgumentParser) -> None:
         choices=["", "constant", "poisson"],
     )
     option("--load-keys", None, "API keys, comma between.", is_secret=True, required=True)
-    option("--load-headers", "{}", "JSON: more headers.", is_secret=True)
+    option("--load-headers", "{}", "JSON: more headers.", is_secret=True, type=json_object)
     option("--load-host-header", "", "Host header, where --host is an address inside the cluster.", page=True)
-    option("--load-ca", "", "PEM file to verify the service's certificate against.")
-    option("--load-questions", str(questions.DEFAULT), "JSON lines of questions.")
+    option("--load-ca", "", "PEM file to verify the service's certificate against.", type=file_of(certificates))
+    option("--load-questions", str(questions.DEFAULT), "JSON lines of questions.", type=file_of(questions.load_questions))
     # The service sends a heartbeat every 15 s, so three in a row are missing.
-    option("--load-silence-seconds", 45.0, "A connection on which nothing comes for so long has failed.", type=float)
-    option("--load-thresholds", str(thresholds.DEFAULT), "YAML file of what must be kept.")
-    option("--load-baseline", "", "result.json of an earlier run, which gates this one.")
+    option("--load-silence-seconds", 45.0, "A connection on which nothing comes for so long has failed.", type=positive)
+    option("--load-thresholds", str(thresholds.DEFAULT), "YAML file of what must be kept.", type=file_of(thresholds.read_rules))
+    option("--load-baseline", "", "result.json of an earlier run, which gates this one.", type=file_of(read_result))
     option("--load-history", "", "JSON lines file to which each result is added.")
-    option("--load-about", "{}", "JSON: what the numbers hold for.")
+    option("--load-about", "{}", "JSON: what the numbers hold for.", type=json_object)
     option("--load-out", OUT, "Folder in which each run gets a folder.")
     option("--load-name", "", "Name of the first run's folder; default: its time and shape.")
     option("--load-resolved", "{}", argparse.SUPPRESS)  # what the master worked out, for its workers
+
+
+def list_options() -> list[dict[str, Any]]:
+    """Each option of ours with its variable, for people: Locust's own --help does not know the options of a locustfile."""
+    parser = LocustArgumentParser(add_help=False)
+    add_options(parser)
+    return [{"option": one.option_strings[0], "variable": str(getattr(one, "env_var", "")), "default": one.default, "says": one.help,
+             **({"choices": list(one.choices)} if one.choices else {})}
+            for one in parser._actions if one.option_strings and one.help != argparse.SUPPRESS]  # fmt: skip
 
 
 def _own_shapes() -> str:
@@ -78,8 +98,12 @@ def _own_shapes() -> str:
 
 def chosen_shape(environment: Environment) -> Shape:
     """The shape of the options, as it will be run. Without Locust's shape class (its page's "Default") it is the plain one."""
-    given: Any = environment.parsed_options
-    if given.load_shape == NONE or environment.shape_class is None:
+    return shape_from(environment.parsed_options, with_shapes=environment.shape_class is not None)
+
+
+def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
+    """Raises ValueError for a scale or a time that is none."""
+    if given.load_shape == NONE or not with_shapes:
         found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None
@@ -90,6 +114,20 @@ def chosen_shape(environment: Environment) -> Shape:
         repeat=given.load_repeat or found.repeat,
         warm_up_seconds=found.warm_up_seconds if given.load_warm_up < 0 else given.load_warm_up,
     )
+
+
+def form_refusal(given: Any, form: Mapping[str, str]) -> str:
+    """Why a form of Locust's page cannot be run, in words; empty when it can. Locust itself only converts what it is given."""
+    wanted = copy.copy(given)
+    for name, read in ON_THE_PAGE.items():
+        try:
+            setattr(wanted, name, read(form[name]) if name in form else getattr(given, name))
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            return f"--{name.replace('_', '-')}: {error}"
+    try:
+        return shape_from(wanted).too_short()
+    except ValueError as error:
+        return str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from loadtests.generator import GatheredCounts
+from loadtests.options import form_refusal
 
 FILES: Final = ("index.html", "result.json", "measured.json")
 QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -37,6 +38,13 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
     def metrics() -> flask.Response:
         return flask.Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
+    def refuse() -> flask.Response | None:
+        if flask.request.method != "POST" or not flask.request.path.endswith("/swarm"):
+            return None
+        said = form_refusal(environment.parsed_options, flask.request.form)
+        return flask.jsonify({"success": False, "message": said, "host": environment.host}) if said else None
+
+    web_ui.app.before_request(refuse)
     for path, view in (("/reports", reports), ("/reports/<run>/<name>", report)):
         web_ui.app.add_url_rule(path, view_func=web_ui.auth_required_if_enabled(view))
     web_ui.app.add_url_rule("/metrics", view_func=metrics)

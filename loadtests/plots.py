@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final
 
@@ -33,9 +32,11 @@ WIDTH_INCHES: Final = 9.0
 HEIGHT_INCHES: Final = 2.6
 # Left, bottom, width and height: the same in each plot, so that their times lie below each other.
 PLACE: Final = (0.07, 0.18, 0.70, 0.76)
+PLACE_OF_TWO_SCALES: Final = (0.07, 0.18, 0.60, 0.76)
 POINTS: Final = 90  # of a line: a percentile of a window needs some requests in it
 NAMES: Final = (SEARCH, FIRST_EVENT, FIRST_TOKEN, END, HEALTH)
 COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
+Drawn = tuple[Figure, Any]  # a figure and its axes, not yet written
 _GREY: Final = "#8b949e"  # readable on white and on black
 _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none", "svg.hashsalt": "load", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
@@ -45,22 +46,32 @@ _STYLE: Final[dict[str, Any]] = {
 
 
 def plots(result: LoadTestResult, beside: LoadTestResult | None = None) -> dict[str, str]:
-    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all; two runs `beside` each other have the same one."""
+    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all. Two runs `beside` each other have the same axes, both ways."""
+    seconds = max(result.seconds, beside.seconds if beside else 0.0, 1.0)
+    with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
+        found, others = _drawn(result, seconds), _drawn(beside, seconds) if beside else {}
+        for heading, (_, axes) in found.items():
+            if heading in others:
+                ends = [end for each in (axes, others[heading][1]) for end in each.get_ylim()]
+                axes.set_ylim(min(ends), max(ends))
+        return {heading: _svg(figure, axes) for heading, (figure, axes) in found.items()}
+
+
+def _drawn(result: LoadTestResult, seconds: float) -> dict[str, Drawn]:
     parts = merged(result.windows, POINTS)
-    long = result if beside is None or beside.seconds <= result.seconds else result.model_copy(update={"seconds": beside.seconds})
     found = {
-        "Latency, 95 % within, ms": _latency(long, parts),
-        "Users and requests a second": _rates(long, parts),
-        "Failed requests a second": _failed(long, parts),
+        "Latency, 95 % within, ms": _latency(seconds, parts),
+        "Users and requests a second": _rates(seconds, parts, result.kind),
+        "Failed requests a second": _failed(seconds, parts),
     }
     if any(one.generator.streams for one in parts):
-        found["Open streams, and tokens a second"] = _streams(long, parts)
+        found["Open streams, and tokens a second"] = _streams(seconds, parts)
     if any(one.generator.lag_ms for one in parts):
-        found["The generator: lateness of 99 % within, ms, and CPU, %"] = _generator(long, parts)
+        found["The generator: lateness of 99 % within, ms, and CPU, %"] = _generator(seconds, parts)
     if sum(bool(one.cpu) for one in result.seen) > 1:
-        found["CPU of the service, cores"] = _cpu(long)
+        found["CPU of the service, cores"] = _cpu(seconds, result)
     if any(one.weights for one in result.seen):
-        found["Shares of the load balancer, %"] = _weights(result)
+        found["Shares of the load balancer, %"] = _weights(seconds, result)
     return found
 
 
@@ -68,7 +79,7 @@ def over_time(earlier: Sequence[PastRun]) -> str:
     """Goodput with its intervals, and p95 of searches, run after run: a slow change shows here."""
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
-        axes = figure.add_axes(PLACE)
+        axes = figure.add_axes(PLACE_OF_TWO_SCALES)
         runs = list(range(1, len(earlier) + 1))
         good = [(number, one.goodput) for number, one in zip(runs, earlier, strict=True) if one.goodput is not None]
         if good:
@@ -78,10 +89,18 @@ def over_time(earlier: Sequence[PastRun]) -> str:
             axes.errorbar([number for number, _ in good], means, yerr=spread, label="goodput, a second", marker="o", capsize=3)
         late = [(number, one.search_p95_ms) for number, one in zip(runs, earlier, strict=True) if one.search_p95_ms is not None]
         if late:
-            axes.plot(*zip(*late, strict=True), label="search, 95 % within, ms", marker=".", linewidth=1.2)
+            # An axis of its own: milliseconds are hundreds where answers a second are tens, which would lie flat on the ground.
+            right = axes.twinx()
+            (line,) = right.plot(*zip(*late, strict=True), label="search, 95 % within, ms", marker="s", color="C1", linewidth=1.2)
+            right.set_ylim(bottom=0)
+            right.grid(visible=False)
+            right.spines["right"].set_visible(True)
+            right.set_ylabel("ms")
+            axes.plot([], [], label=line.get_label(), marker="s", color="C1", linewidth=1.2)  # in the one legend
+        axes.set_ylabel("answers a second")
         axes.set_xticks(runs, [one.release or f"{number}" for number, one in zip(runs, earlier, strict=True)])
         axes.set_ylim(bottom=0)
-        return _svg(figure, axes, "run, oldest first")
+        return _svg(figure, axes, "run, oldest first", legend_at=1.08)
 
 
 def merged(windows: Sequence[MeasuredWindow], most: int) -> list[MeasuredWindow]:
@@ -97,102 +116,100 @@ def merged(windows: Sequence[MeasuredWindow], most: int) -> list[MeasuredWindow]
     return found
 
 
-def _latency(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
-    with _axes(result) as (figure, axes):
-        for name in NAMES:
-            line = [
-                (one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None
-            ]
-            if line:
-                axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:.0f}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        return _svg(figure, axes)
+def _latency(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
+    figure, axes = _axes(seconds)
+    for name in NAMES:
+        line = [(one.to_seconds, value) for one in parts if (value := _count(one.counts, name).percentile_ms(0.95)) is not None]
+        if line:
+            axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    return figure, axes
 
 
-def _rates(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
-    with _axes(result) as (figure, axes):
-        at = [one.to_seconds for one in parts]
+def _rates(seconds: float, parts: Sequence[MeasuredWindow], kind: str) -> Drawn:
+    figure, axes = _axes(seconds)
+    at = [one.to_seconds for one in parts]
+    axes.plot(
+        at,
+        [one.users for one in parts],
+        label="users" if kind == "users" else "due a second",
+        color=_GREY,
+        linewidth=1.2,
+    )
+    for name in QUESTIONS:
         axes.plot(
             at,
-            [one.users for one in parts],
-            label="users" if result.kind == "users" else "due a second",
-            color=_GREY,
+            [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts],
+            label=f"{name}, a second",
             linewidth=1.2,
         )
-        for name in QUESTIONS:
-            axes.plot(
-                at,
-                [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts],
-                label=f"{name}, a second",
-                linewidth=1.2,
-            )
-        axes.set_ylim(bottom=0)
-        return _svg(figure, axes)
+    axes.set_ylim(bottom=0)
+    return figure, axes
 
 
-def _failed(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
-    with _axes(result) as (figure, axes):
-        names = sorted(name for name, count in total(parts).items() if count.failed)
-        for name in names:
-            axes.plot([one.to_seconds for one in parts],
-                      [_count(one.counts, name).failed / one.seconds if one.seconds else 0 for one in parts], label=name, linewidth=1.2)  # fmt: skip
-        if not names:
-            axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes, color=_GREY)
-        axes.set_ylim(bottom=0)
-        return _svg(figure, axes)
+def _failed(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
+    figure, axes = _axes(seconds)
+    names = sorted(name for name, count in total(parts).items() if count.failed)
+    for name in names:
+        axes.plot([one.to_seconds for one in parts],
+                  [_count(one.counts, name).failed / one.seconds if one.seconds else 0 for one in parts], label=name, linewidth=1.2)  # fmt: skip
+    if not names:
+        axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes, color=_GREY)
+    axes.set_ylim(bottom=0)
+    return figure, axes
 
 
-def _streams(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
-    with _axes(result) as (figure, axes):
-        at = [one.to_seconds for one in parts]
-        axes.plot(at, [one.generator.streams for one in parts], label="open streams", linewidth=1.2)
-        axes.plot(
-            at,
-            [one.generator.tokens / one.seconds if one.seconds else 0 for one in parts],
-            label="tokens a second",
-            linewidth=1.2,
-        )
-        axes.set_ylim(bottom=0)
-        return _svg(figure, axes)
+def _streams(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
+    figure, axes = _axes(seconds)
+    at = [one.to_seconds for one in parts]
+    axes.plot(at, [one.generator.streams for one in parts], label="open streams", linewidth=1.2)
+    axes.plot(
+        at,
+        [one.generator.tokens / one.seconds if one.seconds else 0 for one in parts],
+        label="tokens a second",
+        linewidth=1.2,
+    )
+    axes.set_ylim(bottom=0)
+    return figure, axes
 
 
-def _generator(result: LoadTestResult, parts: Sequence[MeasuredWindow]) -> str:
-    with _axes(result) as (figure, axes):
-        at = [one.to_seconds for one in parts]
-        axes.plot(at, [one.generator.late_p99_ms or 0 for one in parts], label="late, ms", linewidth=1.2)
-        axes.plot(at, [one.generator.cpu_percent for one in parts], label="CPU, %", linewidth=1.2, color=_GREY)
-        axes.set_ylim(bottom=0)
-        return _svg(figure, axes)
+def _generator(seconds: float, parts: Sequence[MeasuredWindow]) -> Drawn:
+    figure, axes = _axes(seconds)
+    at = [one.to_seconds for one in parts]
+    axes.plot(at, [one.generator.late_p99_ms or 0 for one in parts], label="late, ms", linewidth=1.2)
+    axes.plot(at, [one.generator.cpu_percent for one in parts], label="CPU, %", linewidth=1.2, color=_GREY)
+    axes.set_ylim(bottom=0)
+    return figure, axes
 
 
-def _cpu(result: LoadTestResult) -> str:
-    with _axes(result) as (figure, axes):
-        looks = [one for one in result.seen if one.cpu]
-        size = max(1, len(looks) // POINTS)
-        looks = looks[::size]
-        for name in sorted({name for one in looks for name in one.cpu}):
-            line = [(after.at - result.began, max(0.0, after.cpu[name] - before.cpu[name]) / (after.at - before.at))
-                    for before, after in pairwise(looks) if name in before.cpu and name in after.cpu and after.at > before.at]  # fmt: skip
-            if line:
-                axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
-        axes.set_ylim(bottom=0)
-        return _svg(figure, axes)
+def _cpu(seconds: float, result: LoadTestResult) -> Drawn:
+    figure, axes = _axes(seconds)
+    looks = [one for one in result.seen if one.cpu]
+    size = max(1, len(looks) // POINTS)
+    looks = looks[::size]
+    for name in sorted({name for one in looks for name in one.cpu}):
+        line = [(after.at - result.began, max(0.0, after.cpu[name] - before.cpu[name]) / (after.at - before.at))
+                for before, after in pairwise(looks) if name in before.cpu and name in after.cpu and after.at > before.at]  # fmt: skip
+        if line:
+            axes.plot(*zip(*line, strict=True), label=name, linewidth=1.2)
+    axes.set_ylim(bottom=0)
+    return figure, axes
 
 
 def _generated(parts: Sequence[MeasuredWindow]) -> GeneratorHealth:
     return generator_health(parts).model_copy(update={"streams": parts[-1].generator.streams})
 
 
-def _weights(result: LoadTestResult) -> str:
-    with _axes(result) as (figure, axes):
-        for color in COLORS:
-            line = [(one.at - result.began, one.weights[color]) for one in _changes(result.seen) if color in one.weights]
-            axes.step(*zip(*line, strict=True), where="post", label=color, color=COLORS[color], linewidth=1.6)
-        axes.set_ylim(-3, 103)
-        return _svg(figure, axes)
+def _weights(seconds: float, result: LoadTestResult) -> Drawn:
+    figure, axes = _axes(seconds)
+    for color in COLORS:
+        line = [(one.at - result.began, one.weights[color]) for one in _changes(result.seen) if color in one.weights]
+        axes.step(*zip(*line, strict=True), where="post", label=color, color=COLORS[color], linewidth=1.6)
+    axes.set_ylim(-3, 103)
+    return figure, axes
 
 
 def _changes(seen: Sequence[ServiceObservation]) -> Iterator[ServiceObservation]:
@@ -207,19 +224,17 @@ def _count(counts: Mapping[str, Count], name: str) -> Count:
     return counts.get(name) or Count()
 
 
-@contextmanager
-def _axes(result: LoadTestResult) -> Iterator[tuple[Figure, Any]]:
-    with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
-        figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
-        axes = figure.add_axes(PLACE)
-        axes.set_xlim(0, max(result.seconds, 1.0))
-        yield figure, axes
+def _axes(seconds: float) -> Drawn:
+    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
+    axes = figure.add_axes(PLACE)
+    axes.set_xlim(0, seconds)
+    return figure, axes
 
 
-def _svg(figure: Figure, axes: Any, across: str = "seconds") -> str:
+def _svg(figure: Figure, axes: Any, across: str = "seconds", legend_at: float = 1.0) -> str:
     axes.set_xlabel(across)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.legend(loc="center left", bbox_to_anchor=(legend_at, 0.5))
     written = io.StringIO()
     figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = written.getvalue()

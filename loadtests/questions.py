@@ -26,7 +26,9 @@ class LoadQuestion:
 def load_questions(path: Path) -> tuple[LoadQuestion, ...]:
     """Lines {"question", "source"?}. Raises ValueError with the line that is none, or when there are none."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             found.append(LoadQuestion(str(row["question"]), str(row.get("source") or "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -13,10 +14,12 @@ from locust.runners import MasterRunner
 from loadtests.generator import GatheredCounts
 from loadtests.measured import (
     BETWEEN_TOKENS,
+    BOUNDARY_SECONDS,
     QUESTIONS,
     Count,
     FailureCount,
     LoadTestResult,
+    MeasuredWindow,
     RunSample,
     TaskException,
     generator_health,
@@ -45,6 +48,9 @@ class Recorder:
         self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
         self._sends = tuple(sorted(set(sends)))
         self._samples: list[RunSample] = []
+        self._forgotten: list[MeasuredWindow] = []  # before Locust's statistics were reset: a warm-up
+        self._exceptions: list[TaskException] = []
+        self._warm_failures: dict[tuple[str, str], int] = {}
         self._began, self._clock = time.time(), time.monotonic()
         self._greenlet: gevent.Greenlet | None = None
         self._ended_at: float | None = None
@@ -57,13 +63,27 @@ class Recorder:
     def ending(self) -> None:
         """The run was told to end now; what follows is waiting for the last answers."""
         self._ended_at = time.monotonic() - self._clock
+        self._take()
+
+    def forget(self) -> None:
+        """Locust is about to set its statistics to zero: what was counted until now is a warm-up."""
+        self._take()
+        found = windows(self._samples, self._shape.warm_up_seconds)
+        self._forgotten += [one.model_copy(update={"stage": None, "warm_up": True}) for one in found]
+        self._exceptions = self._caught()
+        self._warm_failures = {}
+        # Nothing is counted between this sample and the reset: no greenlet is switched to.
+        last = self._samples[-1]
+        self._samples = [
+            last.model_copy(update={"counts": {name: one for name, one in last.counts.items() if name == BETWEEN_TOKENS}})
+        ]
 
     def finish(self) -> LoadTestResult:
         """The measurements."""
         self.over = True
         if self._greenlet is not None:
             self._greenlet.kill()
-        self._samples.append(self._sample())
+        self._take()
         at = self._samples[-1].at_seconds if self._ended_at is None else self._ended_at
         runner = self._environment.runner
         found = self._shape
@@ -78,24 +98,46 @@ class Recorder:
             repeat=found.repeat,
             each_stage=found.each_stage,
             sends=self._sends,
-            windows=windows(self._samples, found.warm_up_seconds),
-            failures=[FailureCount(requests=one.name, reason=_words(one.error), count=one.occurrences)
-                      for one in self._environment.stats.errors.values()],
-            exceptions=[TaskException(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()] if runner else [],
+            windows=[*self._forgotten, *windows(self._samples, found.warm_up_seconds)],
+            failures=[FailureCount(requests=name, reason=reason, count=more) for (name, reason), count in self._failures().items()
+                      if (more := count - self._warm_failures.get((name, reason), 0))],
+            exceptions=self._caught(),
             lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
             # Without a time of its own, a plain run is over when somebody says so.
             interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
         )  # fmt: skip
+
+    def _caught(self) -> list[TaskException]:
+        """The exceptions of now, and those from before a reset."""
+        runner = self._environment.runner
+        now = (
+            [TaskException(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()]
+            if runner
+            else []
+        )
+        return [*(one for one in self._exceptions if one not in now), *now]
+
+    def _failures(self) -> dict[tuple[str, str], int]:
+        found: Counter[tuple[str, str]] = Counter()  # one name and reason may have two methods: a request and an event
+        for one in self._environment.stats.errors.values():
+            found[one.name, _words(one.error)] += one.occurrences
+        return found
 
     def _run(self) -> None:
         step = max(LEAST_SECONDS, min(self._shape.seconds, 86_400.0) / WINDOWS if self._shape.name != NONE else LEAST_SECONDS)
         told = 0.0
         while True:
             gevent.sleep(min(step, self._until_next_stage()))
-            self._samples.append(self._sample())
+            self._take()
             if self._samples[-1].at_seconds - told >= TELL_SECONDS:
                 told = self._samples[-1].at_seconds
                 self._tell(self._progress())
+
+    def _take(self) -> None:
+        """Another sample, and the failures until then, if that was a window of the warm-up."""
+        if self._samples[-1].at_seconds < self._shape.warm_up_seconds - BOUNDARY_SECONDS:
+            self._warm_failures = self._failures()
+        self._samples.append(self._sample())
 
     def _until_next_stage(self) -> float:
         """So that no window mixes two stages."""
@@ -105,6 +147,8 @@ class Recorder:
     def _sample(self) -> RunSample:
         at = time.monotonic() - self._clock
         repetition, stage = self._shape.where(at)
+        if self._ended_at is not None:
+            stage = None  # the last answers of a run that was ended early
         runner, known = self._environment.runner, self._gathered.now()
         counts: dict[str, Count] = {}
         for entry in self._environment.stats.entries.values():

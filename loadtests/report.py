@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from loadtests.evaluate import last_kept_stage
 from loadtests.history import PastRun
-from loadtests.measured import Count, LoadTestResult
+from loadtests.measured import Count, LoadTestResult, generator_health
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
 SHARES: Final = (0.5, 0.95, 0.99)
@@ -40,7 +40,7 @@ class ReportRow:
 def report_rows(result: LoadTestResult, baseline: LoadTestResult | None = None) -> list[ReportRow]:
     """Every name in alphabetical order."""
     before = baseline.totals if baseline else {}
-    return [_row(name, count, result.seconds, before.get(name)) for name, count in sorted(result.totals.items())]
+    return [_row(name, count, result.judged_seconds, before.get(name)) for name, count in sorted(result.totals.items())]
 
 
 def _row(name: str, count: Count, seconds: float, before: Count | None) -> ReportRow:
@@ -134,14 +134,16 @@ def request_totals(result: LoadTestResult) -> list[RequestTotals]:
 
 def token_rates(result: LoadTestResult) -> dict[str, str]:
     """Tokens and streams."""
-    own, gaps = result.generator, Count(ms=result.generator.between_tokens_ms)
+    staged = [one for one in result.windows if not one.warm_up and one.stage is not None]
+    own = generator_health(staged)
     if not own.tokens:
         return {}
+    gaps = Count(ms=own.between_tokens_ms)
     half, most = gaps.percentile_ms(0.5), gaps.percentile_ms(0.95)
     between = "-" if half is None or most is None else f"50 % within {half:.0f} ms, 95 % within {most:.0f} ms"
-    seconds = sum(one.seconds for one in result.windows) or 1.0
+    seconds = sum(one.seconds for one in staged) or 1.0
     return {"tokens a second, all streams together": f"{own.tokens / seconds:,.1f}", "between two tokens": between,
-            "streams open at once, at most": f"{max((one.generator.streams for one in result.windows), default=0):,}"}  # fmt: skip
+            "streams open at once, at most": f"{max((one.generator.streams for one in staged), default=0):,}"}  # fmt: skip
 
 
 def report_summary(result: LoadTestResult) -> dict[str, Any]:

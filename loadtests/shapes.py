@@ -91,7 +91,9 @@ class Shape:
         return found
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
-        """The same form with `level` times the load, and each pass `seconds` long."""
+        """The same form with `level` times the load, and each pass `seconds` long. Raises ValueError for what is not above 0."""
+        if level <= 0 or (seconds is not None and seconds <= 0):
+            raise ValueError(f"{self.name}: the scale and the seconds must be above 0, and are {level:g} and {seconds or 0:g}")
         stretch = seconds / self.pass_seconds if seconds else 1.0
         stages = (
             replace(stage, level=max(1, round(stage.level * level)), seconds=stage.seconds * stretch) for stage in self.stages

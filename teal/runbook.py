@@ -63,7 +63,7 @@ def read_runbook(slug: str, pages: Path | None = None) -> Runbook:
     """One page. Raises BadInput when there is none or it does not have the form."""
     path = (pages or runbooks_folder()) / f"{slug}.md"
     try:
-        return parse_runbook(path.read_text(encoding="utf-8"), slug)
+        return parse_runbook(path.read_text(encoding="utf-8-sig"), slug)
     except FileNotFoundError as error:
         raise BadInput(f"There is no runbook {slug}", where=str(path), next=f"ls {path.parent}") from error
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
@@ -26,51 +27,71 @@ _log = logging.getLogger(__name__)
 
 
 class _Lease:
-    """A process's share of one key's current second."""
+    """A process's share of one key's current second, by a clock that nobody sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.asking = asyncio.Lock()
-        self._window = 0
+        self._clock = clock
+        self._window = -1
         self._left = 0
-        self._used_up_window = 0
+        self._used_up_window = -1
 
     def take(self) -> bool:
-        if self._window != int(time.time()) or self._left == 0:
+        if self._window != int(self._clock()) or self._left == 0:
             return False
         self._left -= 1
         return True
 
     def renew(self, granted: int) -> None:
-        self._window, self._left = int(time.time()), granted
+        self._window, self._left = int(self._clock()), granted
 
     def use_up(self) -> None:
-        self._used_up_window = int(time.time())
+        self._used_up_window = int(self._clock())
 
     def is_used_up(self) -> bool:
-        return self._used_up_window == int(time.time())
+        return self._used_up_window == int(self._clock())
+
+
+class _OwnWindows:
+    """Fixed one-second windows of this process alone. The library's own end by the time of day: a clock that was set back by two hours would
+    keep a used-up key refused for two hours."""
+
+    def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
+        self._per_second, self._clock = per_second, clock
+        self._counted: LRUCache[str, tuple[int, int]] = LRUCache(_KEYS)  # the window, and what it has admitted
+
+    def hit(self, key_id: str, cost: int) -> bool:
+        window = int(self._clock())
+        begun, count = self._counted.get(key_id, (window, 0))
+        after = cost if begun != window else count + cost
+        if after > self._per_second:
+            return False
+        self._counted[key_id] = (window, after)
+        return True
 
 
 class KeyLimiter:
     """Fixed one-second windows. Processes lease small shares of the window, so most requests cost no round trip."""
 
-    def __init__(self, redis_url: str | None, *, per_second: int) -> None:
+    def __init__(self, redis_url: str | None, *, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._item = RateLimitItemPerSecond(per_second)
         self._per_second = per_second
         self._chunk = max(1, per_second // _LEASES_PER_SECOND)
-        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._local = _OwnWindows(per_second, clock)
         self._shared = (
             FixedWindowRateLimiter(RedisStorage(f"async+{redis_url}", implementation="redispy", **client_options()))
             if redis_url
             else None
         )
         self._leases: TTLCache[str, _Lease] = TTLCache(_KEYS, _IDLE_SECONDS)
-        self._shared_after_seconds = 0.0
+        self._shared_after_seconds = float("-inf")
 
     async def admit(self, key_id: str) -> None:
         """Count one request; raises RateLimited when the key's window is used up."""
         lease = self._leases.get(key_id)
         if lease is None:
-            lease = self._leases[key_id] = _Lease()
+            lease = self._leases[key_id] = _Lease(self._clock)
         if lease.take():
             return
         async with lease.asking:  # one asks for all that wait: a lease each would use up the window unserved
@@ -90,10 +111,10 @@ class KeyLimiter:
         return 0
 
     async def _hit(self, key_id: str, cost: int) -> bool:
-        if self._shared is not None and time.monotonic() >= self._shared_after_seconds:
+        if self._shared is not None and self._clock() >= self._shared_after_seconds:
             try:
                 return await self._shared.hit(self._item, key_id, cost=cost)
             except (RedisError, OSError, TimeoutError) as error:
-                self._shared_after_seconds = time.monotonic() + _LEFT_ALONE_SECONDS
+                self._shared_after_seconds = self._clock() + _LEFT_ALONE_SECONDS
                 _log.warning("redis does not answer; limiting requests in this process alone", extra={"error": repr(error)})
-        return await self._local.hit(self._item, key_id, cost=cost)
+        return self._local.hit(key_id, cost)

@@ -1,9 +1,9 @@
-"""Answers without a language model: the pieces of the sources that hold what the question asks for, word for word."""
+"""Which pieces of the sources hold what the question asks for, so that they may be quoted as its answer."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from app.answering import conflict, evidence, listing
 from app.answering.answer_type import fits_answer_type
-from app.answering.attribution import Claim
 from app.answering.evidence import Coverage
 from app.answering.mail import is_mail, is_mail_head
 from app.answering.numbers import numbers_in
@@ -21,9 +20,6 @@ from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import narrow_row
 from app.models.port import Vector
 
-LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
-
-_FOOTNOTE: Final = re.compile(r"\s?\[\d{1,3}\]")
 _MOST_EMBEDDED: Final = 16  # pieces and shortened questions, about 40 ms of one core with MiniLM; the words chose them already
 _MOST_QUOTED: Final = 4
 _CASELESS: Final = ("", "ar", "he", "hi")  # nothing tells a name there, so every word counts
@@ -44,12 +40,12 @@ _INSTRUCTION: Final = re.compile(
 _NEGATED: Final = re.compile(r"n['’]t\b|\b(?:not|never|without)\b", re.IGNORECASE)
 _ASIDE: Final = ("Note ", "In addition", "For more", "Information on", "For example", "However", "If, ", "If for ")
 # Asks for the place of something, which is in the heading above it.
-_WANTS_HEADING: Final = re.compile(
+WANTS_HEADING: Final = re.compile(
     r"\b(?:which|what|welche[rmsn]?|quelle|qué|какой|какая) (?:version|release|section|chapter|article|slide|Abschnitt|Kapitel|versión|sección|chapitre|версии|версия|раздел)",
     re.IGNORECASE,
 )
 _MOST_EXPLAINING: Final = 3  # passages
-_EXPLAINS: Final = re.compile(
+EXPLAINS: Final = re.compile(
     r"\A\W*+(?:how (?:do|does|can|could|should|to|is|are|would)\b|why\b|explain\b|describe\b|what (?:is|are) the differences?\b)",
     re.IGNORECASE,
 )
@@ -78,15 +74,20 @@ class ScoredPiece:
     score: float
     weak: bool = False  # enough only beside a better one: another version of the document says it in other words
     listed: bool = False  # one of a list, of which each is said
+    whole: bool = False  # said with all of its cells, because the words of the question do not show which of them is meant
 
 
 async def extract_pieces(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
-    explains = _EXPLAINS.match(question.text) is not None
-    pieces, for_source = candidates(sources), _by_source(question, sources)
-    wants_heading = _WANTS_HEADING.search(question.text) is not None
+    explains = EXPLAINS.match(question.text) is not None
+    pieces, for_source = candidates(sources), question_for_each_source(question, sources)
+    wants_heading = WANTS_HEADING.search(question.text) is not None
     mails = {source.n for source in sources if is_mail(source)}
-    weighed = [(piece, _held(for_source[piece.n], piece)) for piece in pieces if not (piece.loose if explains else piece.leads)]
+    weighed = [
+        (piece, coverage_of_piece(for_source[piece.n], piece))
+        for piece in pieces
+        if not (piece.loose if explains else piece.leads)
+    ]
     likely = [
         (piece, found)
         for piece, found in weighed
@@ -94,7 +95,7 @@ async def extract_pieces(question: Question, sources: Sequence[PromptSource], me
         and found.covered >= evidence.MIN_SHARE_WITH_MEANING
         and not (piece.loose and found.missing)
         and not (found.own == 0 and piece.n in mails and is_mail_head(piece.text))
-        and fits_answer_type(question, f"{piece.text} {piece.heading}" if wants_heading else _narrowed(question, piece))
+        and fits_answer_type(question, f"{piece.text} {piece.heading}" if wants_heading else narrowed(question, piece))
     ]
     likely.sort(key=lambda one: -(one[1].covered + _OWN * one[1].own))
     similarities, gains = await _meaning(question, likely[:_MOST_EMBEDDED], meaning)
@@ -105,7 +106,7 @@ async def extract_pieces(question: Question, sources: Sequence[PromptSource], me
         similarity = similarities.get(place)
         more = gains.get(place, ())
         as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
-        as_row = as_row and not _holds_any(found.missing, columns, question.language)  # that is another table's column
+        as_row = as_row and not holds_any(found.missing, columns, question.language)  # that is another table's column
         weak = not evidence.may_be_quoted(found, similarity, more) and not as_row
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
@@ -127,13 +128,14 @@ def _latest(found: Sequence[ScoredPiece], sources: Sequence[PromptSource]) -> li
     return [one for one in found if not one.piece.earlier or document[one.piece.n] not in own]
 
 
-def _held(question: Question, piece: Quotable) -> Coverage:
+def coverage_of_piece(question: Question, piece: Quotable) -> Coverage:
+    """How a piece holds the question, with what stands above it."""
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
     cells = [value for _, value in piece.cells]
     return evidence.coverage_of(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
 
 
-def _by_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
+def question_for_each_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
     """The question as each source's document can answer it."""
     texts = dict[str, list[str]]()
     for source in sources:
@@ -155,13 +157,13 @@ def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[S
     for piece in records(sources):
         found = evidence.coverage_of(question, piece.text, piece.context, piece.lead, piece.head)
         named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
-        if named and evidence.answers_as_row(found, ()) and fits_answer_type(question, _narrowed(question, piece)):
+        if named and evidence.answers_as_row(found, ()) and fits_answer_type(question, narrowed(question, piece)):
             yield ScoredPiece(piece, found, found.covered + _OWN * found.own)
 
 
 def _explaining(question: Question, piece: Quotable) -> float:
     """What makes a piece the better explanation: it stands under a heading that says what was asked, and it says what to do."""
-    topic = max((_asked_in(question, line) for line in piece.context.split("\n")), default=0.0) / max(1, len(question.asked))
+    topic = max((asked_in(question, line) for line in piece.context.split("\n")), default=0.0) / max(1, len(question.asked))
     score = _TOPIC * topic + _INSTRUCTS * (_INSTRUCTION.search(piece.text) is not None)
     return score - _INSTRUCTS * (piece.text.startswith(_ASIDE) or _NEGATED.search(piece.text) is not None)
 
@@ -195,7 +197,7 @@ async def _meaning(
     if not read:
         return {}, {}
     missing = {term.folded: term for place in read for term in likely[place][1].missing}
-    texts = [question.search, *(_without(question.search, term.text) for term in missing.values())]
+    texts = [question.search, *(without_word(question.search, term.text) for term in missing.values())]
     vectors = await meaning.vectors([*texts, *(text_for_embedding(likely[place][0]) for place in read)])
     whole, shortened = vectors[0], dict(zip(missing, vectors[1 : len(texts)], strict=True))
     similarities, gains = dict[int, float](), dict[int, list[float]]()
@@ -205,7 +207,8 @@ async def _meaning(
     return similarities, gains
 
 
-def _without(question: str, word: str) -> str:
+def without_word(question: str, word: str) -> str:
+    """The question with every occurrence of a word left out."""
     return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", question).split())
 
 
@@ -226,20 +229,21 @@ def select_pieces(question: Question, found: Sequence[ScoredPiece], sources: Seq
     ):  # by words alone, a piece that lacks one is another thing's
         found = [one for one in found if not one.held.missing and one.held.covered > found[0].held.covered - _LACKING]
     kept: list[ScoredPiece] = []
-    near = _KEEP_SHARE_EXPLAINING if _EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
+    near = _KEEP_SHARE_EXPLAINING if EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
     for one in found:
         if len(kept) == _MOST_QUOTED or one.score < found[0].score * near:
             break
         if not any(conflict.is_same_statement(one.piece.text, other.piece.text) for other in kept):
             kept.append(one)
-    kept += _other_versions(question, kept, every, {source.n: source for source in sources})
+    kept += other_versions(question, kept, every, {source.n: source for source in sources})
     first = {one.piece.n: place for place, one in reversed(list(enumerate(kept)))}
     return sorted(kept, key=lambda one: (first[one.piece.n], one.piece.position))
 
 
-def _other_versions(
+def other_versions(
     question: Question, kept: Sequence[ScoredPiece], found: Sequence[ScoredPiece], by_number: Mapping[int, PromptSource]
 ) -> list[ScoredPiece]:
+    """The best piece of each other version of the document whose piece is said first."""
     if not kept or not by_number:
         return []
     best, said = by_number[kept[0].piece.n], {by_number[one.piece.n].document for one in kept}
@@ -264,62 +268,27 @@ def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
     )
 
 
-class ExtractiveWriter:
-    """Writes the chosen pieces, each with its source's number."""
+def pieces_by_words(question: Question, source: PromptSource, most: int) -> list[Quotable]:
+    """The pieces of a source that hold most of the question, the best first."""
 
-    label = LABEL
+    def held(piece: Quotable) -> float:
+        found = evidence.coverage_of(question, piece.text, piece.context)
+        return found.covered + found.own
 
-    def __init__(self, meaning: MeaningModel | None) -> None:
-        self._meaning = meaning
-
-    async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
-        """Whatever the passages' similarity is: each piece has to pass its own floor."""
-        kept = select_pieces(question, await extract_pieces(question, sources, self._meaning), sources)
-        by_number = {source.n: source for source in sources}
-        said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
-        # What the parts of an explanation add to each other is no contradiction.
-        explains = _EXPLAINS.match(question.text) is not None
-        for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.conflicts_together(said):
-            yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
+    return sorted((one for one in candidates([source]) if not one.loose), key=held, reverse=True)[:most]
 
 
-def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[ScoredPiece, str]]:
-    """Each piece as it is said. What stands above several of one passage is said before the first of them."""
-    above: tuple[int, str] | None = None
-    for one in kept:
-        text = listing.shorten_record(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one.piece)
-        before = (one.piece.n, _named(question, one.piece))
-        yield one, f"{before[1]}{text}" if before != above else text
-        above = before
+def narrowed(question: Question, piece: Quotable) -> str:
+    """A piece as it is said: of a row, the columns that were asked for."""
+    return narrow_row(piece.cells, lambda words: asked_in(question, words)) if piece.cells else piece.text
 
 
-def _quoted(question: Question, piece: Quotable) -> str:
-    """A footnote's mark inside the quote would read as a citation of ours."""
-    return _FOOTNOTE.sub("", _narrowed(question, piece))
-
-
-def _named(question: Question, piece: Quotable) -> str:
-    """What goes before a quote: who wrote it, the lines above it that a name of the question stands in, the heading that was asked for."""
-    if piece.earlier:
-        return f"{' '.join(piece.earlier.split())} "
-    own, text = words_of(piece.text), _quoted(question, piece)
-    outside = [term for term in question.asked if term.kind != "kind" and not term_coverage(term, own, tongue=question.language)]
-    lines = [line for line in piece.context.split("\n")[1:] if _holds_any(outside, words_of(line), question.language)]
-    lines = [line.rstrip(":：") for line in lines if len(line) <= 80 and not line.startswith(text[:8])]
-    if _WANTS_HEADING.search(question.text) and piece.heading not in lines:
-        lines.append(piece.heading)
-    named = [line for line in lines if line not in text]
-    return f"{': '.join(_FOOTNOTE.sub('', line) for line in named)}: " if named and piece.heading else ""
-
-
-def _narrowed(question: Question, piece: Quotable) -> str:
-    return narrow_row(piece.cells, lambda words: _asked_in(question, words)) if piece.cells else piece.text
-
-
-def _asked_in(question: Question, text: str) -> float:
+def asked_in(question: Question, text: str) -> float:
+    """How many words of the question a text holds, each counted by its share."""
     held = words_of(text)
     return sum(term_coverage(term, held, tongue=question.language) for term in question.asked)
 
 
-def _holds_any(terms: Sequence[Term], words: TextTerms, tongue: str) -> bool:
+def holds_any(terms: Sequence[Term], words: TextTerms, tongue: str) -> bool:
+    """Whether one of the terms is among the words."""
     return any(term_coverage(term, words, tongue=tongue) for term in terms)

@@ -8,15 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from app.answering import evidence
-from app.answering.extract import MeaningModel, text_for_embedding
+from app.answering.extract import MeaningModel, pieces_by_words, text_for_embedding
 from app.answering.prompt import PromptSource
 from app.answering.question import Question
-from app.answering.quotable import Quotable, candidates
+from app.answering.quotable import Quotable
+from app.answering.relevance import MOST_PASSAGES, RelevanceModel, most_relevant
 from app.errors import ModelUnavailable
 
-# Of 37 fresh questions that got "I don't know" although a file says it, 35 had their answer in these (docs/proof.md).
-MOST_PASSAGES: Final = 3
 _MOST_PIECES: Final = 8  # of a passage, whose meaning is compared: 24 in all take 60 ms of one core with MiniLM
 
 
@@ -28,22 +26,16 @@ class NearestSentence:
     quote: str
 
 
-async def nearest(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[NearestSentence]:
-    """One piece of each of the best sources, by meaning where the model reads question and piece, by shared words elsewhere."""
-    by_words = [pieces for source in sources[:MOST_PASSAGES] if (pieces := _by_words(question, source))]
+async def nearest(
+    question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None, relevance: RelevanceModel | None = None
+) -> list[NearestSentence]:
+    """One piece of each of the best sources: by a cross-encoder or by meaning, where a model reads the question, by shared words elsewhere."""
+    if relevance is not None and (relevant := await most_relevant(question, sources, relevance)):
+        return [NearestSentence(n, piece.text) for n, piece in relevant.items()]
+    by_words = [pieces for source in sources[:MOST_PASSAGES] if (pieces := pieces_by_words(question, source, _MOST_PIECES))]
     likeness = await _likeness(question, [piece for pieces in by_words for piece in pieces], meaning)
     best = (max(pieces, key=lambda one: likeness.get(one.text, 0.0)) for pieces in by_words)
     return [NearestSentence(piece.n, piece.text) for piece in best]
-
-
-def _by_words(question: Question, source: PromptSource) -> list[Quotable]:
-    """The pieces that hold most of the question, the best first."""
-
-    def held(piece: Quotable) -> float:
-        found = evidence.coverage_of(question, piece.text, piece.context)
-        return found.covered + found.own
-
-    return sorted((one for one in candidates([source]) if not one.loose), key=held, reverse=True)[:_MOST_PIECES]
 
 
 async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: MeaningModel | None) -> dict[str, float]:

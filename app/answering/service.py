@@ -19,13 +19,15 @@ from app.answering import dates
 from app.answering.answer import Cited, Done, PromptedWriter, Token, Writer, answer
 from app.answering.cache import Cache, NotCacheable, Tier
 from app.answering.catalog_view import CatalogView
-from app.answering.extract import ExtractiveWriter, MeaningModel
+from app.answering.extract import MeaningModel
+from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.follow_up import ConversationTurn, with_model, with_terms
 from app.answering.nearest import nearest
 from app.answering.prompt import PromptSource
 from app.answering.question import Question
+from app.answering.relevance import RelevanceModel
 from app.errors import ModelUnavailable
-from app.models.port import Embedder, Generator, Vector
+from app.models.port import CrossEncoder, Embedder, Generator, Vector
 from app.observability import timing, token_usage
 from app.observability.metrics import (
     ANSWERS,
@@ -100,6 +102,7 @@ class AnswerService:
         embedder: Embedder | None,
         generator: Generator | None,
         view: CatalogView,
+        cross_encoder: CrossEncoder | None = None,
     ) -> None:
         self.embedder = embedder
         self.view = view
@@ -107,13 +110,14 @@ class AnswerService:
         self._reader = reader
         self._cache = cache
         self._generator = generator
+        self._cross_encoder = cross_encoder
         self._embed_slots = CapacityLimiter(_EMBED_THREADS)
 
-    def writer(self) -> Writer:
-        """Who writes answers."""
+    def writer(self, relevance: RelevanceModel | None = None) -> Writer:
+        """Who writes answers. `relevance`: what tells it which piece answers, where the words do not show it."""
         if self._generator is not None:
             return PromptedWriter(self._generator, deadline_seconds=self._settings.generation_timeout_seconds)
-        return ExtractiveWriter(self._meaning())
+        return ExtractiveWriter(self._meaning(), relevance)
 
     def _meaning(self) -> MeaningModel | None:
         """The embedder for writing without a language model; where there is one, words are enough for what it does not answer."""
@@ -121,10 +125,17 @@ class AnswerService:
             return None
         return _Meaning(self.embedder, self._embed_slots)
 
+    def _relevance(self) -> RelevanceModel | None:
+        """The cross-encoder, for one answer: what it said of a piece is not asked again. It reads what the embedder reads."""
+        if self._cross_encoder is None or self._generator is not None or self.embedder is None:
+            return None
+        return _Relevance(self._cross_encoder, self.embedder, self._embed_slots)
+
     def scope(self, *parts: str) -> tuple[str, ...]:
         """Cache key parts under which an answer stays true: release, index, its generation and model, then `parts`."""
         settings = self._settings
         model = self.embedder.stamp.digest if self.embedder else "words"
+        model += self._cross_encoder.digest if self._cross_encoder else ""
         return (settings.release_id, settings.search, settings.index, str(self.view.generation), model, *parts)
 
     async def retrieve(self, asked: RetrievalRequest) -> Retrieval:
@@ -218,7 +229,8 @@ class AnswerService:
         yield AnswerEvent("retrieval", _retrieval(found))
         leads = await self._leads(found)
         sources = [_source(n, hit, leads.get(hit.document_id, "")) for n, hit in enumerate(found.hits, start=1)]
-        writer = self.writer()
+        relevance = self._relevance()
+        writer = self.writer(relevance)
         async for event in answer(question, sources, found.best_cosine, writer):
             match event:
                 case Token(text):
@@ -237,7 +249,7 @@ class AnswerService:
                         "usage": asdict(usage),
                     } | ({"conflicting": True} if event.conflicting else {})
                     if not event.grounded:
-                        near = await nearest(question, sources, self._meaning())
+                        near = await nearest(question, sources, self._meaning(), relevance)
                         whole["nearest"] = [_citation(found, one.n) | {"quote": one.quote} for one in near]
                     yield AnswerEvent("done", whole | ({"degraded": found.degraded} if found.degraded else {}))
 
@@ -283,6 +295,26 @@ class _Meaning:
 
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
         return await to_thread.run_sync(self._embedder.passages, texts, limiter=self._slots)
+
+
+class _Relevance:
+    """The cross-encoder as writers use it."""
+
+    def __init__(self, encoder: CrossEncoder, embedder: Embedder, slots: CapacityLimiter) -> None:
+        self._encoder = encoder
+        self._embedder = embedder
+        self._slots = slots
+        self._known = dict[tuple[str, str], float]()
+
+    def reads(self, text: str) -> bool:
+        return self._embedder.reads(text)
+
+    async def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        new = [text for text in dict.fromkeys(texts) if (question, text) not in self._known]
+        if new:
+            found = await to_thread.run_sync(self._encoder.relevance, question, new, limiter=self._slots)
+            self._known.update({(question, text): score for text, score in zip(new, found, strict=True)})
+        return [self._known[question, text] for text in texts]
 
 
 def _source(n: int, hit: Hit, lead: str) -> PromptSource:

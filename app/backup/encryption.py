@@ -28,7 +28,7 @@ def snapshot_key(key: Path, *, create: bool) -> pyrage.x25519.Identity:
         text = f"# public key: {made.to_public()}\n# Without this file no snapshot can be read: keep a copy of it somewhere else.\n{made}\n"
         _put(key, text)
     try:
-        lines = [line for line in key.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for line in key.read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
         return pyrage.x25519.Identity.from_str(lines[0].strip())
     except FileNotFoundError as error:
         raise BackupFailed(

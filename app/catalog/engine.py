@@ -20,6 +20,14 @@ from app.errors import CatalogUnavailable, StorageFull, TealError
 SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of ours; DBOS's own file is another one
 POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # our statements take about 3 ms
 POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
+# libpq asks a peer that is silent whether it is there; Linux alone would do so after two hours. A server that vanished without a word (its machine is
+# gone, a firewall forgot the connection) is noticed after 10 + 3 * 3 s, also by a connection that only listens or that waits for a long statement.
+POSTGRES_KEEPALIVE: Final = {
+    "keepalives_idle": 10,  # seconds; a little traffic beside what a worker asks each second
+    "keepalives_interval": 3,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 19_000,  # milliseconds, for what was sent and never acknowledged: as long as the others together
+}
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
@@ -89,6 +97,7 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
             pool_timeout=POOL_WAIT_SECONDS,
             connect_args={
                 "connect_timeout": POSTGRES_CONNECT_SECONDS,
+                **POSTGRES_KEEPALIVE,
                 "options": f"-c statement_timeout={0 if patient else POSTGRES_STATEMENT_MILLISECONDS}",
             },
         )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.catalog.tables import ContentRow, DocumentRow, now
+from app.catalog.tables import AHEAD, ContentRow, DocumentRow, now
 
 _IN_WORK: Final = ("queued", "processing")
 
@@ -217,15 +217,21 @@ def purged(session: Session, document_ids: Sequence[str]) -> None:
     session.execute(update(DocumentRow).where(DocumentRow.id.in_(document_ids)).values(purged_at=now()))
 
 
+def _older(moment: InstrumentedAttribute[Any], seconds: float) -> ColumnElement[bool]:
+    """Whether the moment is longer ago than that, or further ahead than a clock may be."""
+    present = now()
+    return or_(moment < present - timedelta(seconds=seconds), moment > present + AHEAD)
+
+
 def queued_jobs(
     session: Session, *, older_than_seconds: float, limit: int, after: tuple[datetime, str] | None
 ) -> list[tuple[Job, datetime]]:
-    """Unfinished jobs nobody has touched for a while, oldest first, after a (updated_at, id) pair."""
+    """Unfinished jobs nobody has touched for a while, oldest first, after a (updated_at, id) pair. One that was touched in the future counts:
+    nobody knows for how long nobody has."""
     found: list[tuple[Job, datetime]] = []
-    before = now() - timedelta(seconds=older_than_seconds)
     for status in ("queued", "processing"):
         query = select(DocumentRow.id, DocumentRow.revision, DocumentRow.updated_at).where(
-            DocumentRow.deleted_at.is_(None), DocumentRow.status == status, DocumentRow.updated_at < before
+            DocumentRow.deleted_at.is_(None), DocumentRow.status == status, _older(DocumentRow.updated_at, older_than_seconds)
         )
         if after is not None:
             moment, document_id = after
@@ -271,7 +277,7 @@ def to_purge(session: Session, *, older_than_seconds: float, limit: int) -> list
             select(DocumentRow.id)
             .where(
                 text("deleted_at IS NOT NULL AND purged_at IS NULL"),
-                DocumentRow.deleted_at < now() - timedelta(seconds=older_than_seconds),
+                _older(DocumentRow.deleted_at, older_than_seconds),
             )
             .order_by(DocumentRow.deleted_at)
             .limit(limit)

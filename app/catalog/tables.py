@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import JSON, BigInteger, Date, DateTime, Dialect, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -37,6 +37,11 @@ def oldest_id(moment: datetime) -> str:
 def now() -> datetime:
     """The present moment, UTC."""
     return datetime.now(UTC)
+
+
+# A moment further ahead than two machines' clocks differ was stamped by a clock that was set back since. Whoever waits until it is long ago
+# would wait for as long as the clock was wrong.
+AHEAD: Final = timedelta(minutes=5)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, TextClause, bindparam, func, or_, select, 
 from sqlalchemy.orm import Session
 
 from app.catalog import index_outbox, index_state
-from app.catalog.tables import ORIGIN_START, DocumentRow, now
+from app.catalog.tables import AHEAD, ORIGIN_START, DocumentRow, now
 
 _ORIGIN_START_CHARACTERS: Final = 200  # as in ORIGIN_START
 _LONGEST_CHAIN: Final = 10_000  # versions of one document that an old id is followed through, one look-up each
@@ -142,8 +142,12 @@ def waiting_for(session: Session, document_id: str) -> list[str]:
 
 def replacing(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those of these documents whose older version may still be shown somewhere: they are not indexed for everybody yet."""
+    present = now()
     query = select(DocumentRow.replaced_by).where(
         DocumentRow.replaced_by.in_(document_ids),
-        or_(DocumentRow.deleted_at.is_(None), DocumentRow.deleted_at > now() - timedelta(seconds=_SHOWN_SECONDS)),
+        or_(
+            DocumentRow.deleted_at.is_(None),
+            DocumentRow.deleted_at.between(present - timedelta(seconds=_SHOWN_SECONDS), present + AHEAD),
+        ),
     )
     return {one for one in session.scalars(query) if one is not None} if document_ids else set()

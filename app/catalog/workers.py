@@ -20,12 +20,10 @@ def write_heartbeat(session: Session, executor_id: str, release_id: str, longest
     row.document_id, row.document_since = longest or (None, None)
 
 
-def live_workers(session: Session, within_seconds: float) -> set[tuple[str, str]]:
-    """(executor id, release id) of the workers seen lately."""
-    query = select(WorkerRow.executor_id, WorkerRow.release_id).where(
-        WorkerRow.seen_at > now() - timedelta(seconds=within_seconds)
-    )
-    return {(executor, release) for executor, release in session.execute(query)}
+def heartbeats(session: Session) -> dict[tuple[str, str], datetime]:
+    """When each worker was last seen, by its own machine's clock; by executor id and release id."""
+    query = select(WorkerRow.executor_id, WorkerRow.release_id, WorkerRow.seen_at)
+    return {(executor, release): seen_at for executor, release, seen_at in session.execute(query)}
 
 
 def forget_old(session: Session, *, idempotency_hours: int, worker_days: int) -> None:

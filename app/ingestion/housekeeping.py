@@ -17,6 +17,7 @@ from app.catalog.ingestion_queries import Job
 from app.errors import Unavailable
 from app.indexing.group_commit import GroupCommit
 from app.ingestion.job_queue import JobHolder, Jobs
+from app.ingestion.liveness import Liveness
 
 HOUSEKEEPING_SECONDS: Final = 3.0
 UNTOUCHED_SECONDS: Final = 6.0  # an app enqueues within milliseconds of accepting: after this it will not
@@ -65,6 +66,7 @@ class Housekeeping:
         self._after: tuple[datetime, str] | None = None
         self._purging: dict[str, Future[bool]] = {}
         self._forgot_at = time.monotonic()
+        self._liveness = Liveness()
 
     def run(self) -> None:
         """One pass; what is away now is tried again in the next."""
@@ -85,7 +87,8 @@ class Housekeeping:
     def _find_jobs(self) -> None:
         with self._catalog.read() as session:
             found = ingestion_queries.queued_jobs(session, older_than_seconds=UNTOUCHED_SECONDS, limit=_PAGE, after=self._after)
-            live = workers.live_workers(session, WORKER_GONE_SECONDS)
+            beats = workers.heartbeats(session)
+        live = self._liveness.live_workers(beats, within_seconds=WORKER_GONE_SECONDS)
         self._after = (found[-1][1], found[-1][0].document_id) if len(found) == _PAGE else None
         held = self._jobs.held([job for job, _ in found]) if found else {}
         for job, _ in found:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from app.catalog.engine import ensure_wal, leave_when_read_only, set_silence_timeout
+from app.catalog.engine import POSTGRES_KEEPALIVE, ensure_wal, leave_when_read_only, set_silence_timeout
 from app.catalog.ingestion_queries import Job
 from app.errors import CatalogUnavailable
 from app.ingestion.fair_places import FairPlaces
@@ -195,7 +195,11 @@ def jobs_engine(settings: Settings, connections: int) -> Engine:
     url = settings.jobs_url()
     if make_url(url).get_backend_name() != "sqlite":
         engine = create_engine(
-            url, pool_size=connections, max_overflow=0, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_SECONDS, **POSTGRES_KEEPALIVE},
         )
         leave_when_read_only(engine)
         return engine

@@ -37,6 +37,16 @@ class Embedder(Protocol):
         """Whether the model was trained on this script; of a text that it cannot read, similarity says nothing."""
 
 
+class CrossEncoder(Protocol):
+    """Tells whether a text answers a question. Thread-safe; loads its files at the first call. `digest`: the SHA-256 of its weights.
+    Raises `app.errors.ModelUnavailable` when they are missing or damaged."""
+
+    digest: str
+
+    def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
+        """One logit for each text: above 0 it rather answers the question, below it rather does not."""
+
+
 class Generator(Protocol):
     """Writes an answer from a prompt, token by token. `label` tells a reader who wrote it."""
 

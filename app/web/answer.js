@@ -5,6 +5,7 @@ import { blocks, element as blockElement } from "./markdown.js";
 import { open as openPassage } from "./passage.js";
 
 const COPIED_MS = 2_000; // long enough to be read
+const MARKER_AT_END = /\[\d{1,3}\]$/;
 
 /** The article and what can happen to it. `kept` is the `record()` of an answer from before a reload. */
 export function answerArticle(question, again, kept = null) {
@@ -130,7 +131,8 @@ function nearestBlock(nearest) {
 
 /** The sentence that a marker closes, so that it can be found again in the passage. */
 function sentenceBefore(written) {
-  const bare = written.replace(/[*`]/g, "").replace(/(\s*\[\d{1,3}\])+\s*$/, "").trimEnd();
+  let bare = written.replace(/[*`]/g, "").trimEnd();
+  while (MARKER_AT_END.test(bare.slice(-5))) bare = bare.slice(0, bare.lastIndexOf("[")).trimEnd(); // looking for many at once is quadratic
   const parts = bare.split(/\[\d{1,3}\]|\n|(?<=[.!?])\s+(?=\S)/);
   return parts.at(-1).trim();
 }

@@ -8,7 +8,7 @@ const BULLET = /^ {0,6}[-*+] +/;
 const NUMBER = /^ {0,6}\d{1,3}[.)] +/;
 const HEADING = /^#{1,6} +/;
 const QUOTE = /^> ?/;
-const RULE = /^\|[ :|-]+\|? *$/;
+const RULE = /^\|[ :|-]+$/;
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*(?!\w)|!?\[([^\][\n]{1,300})\]\((https?:\/\/[^\s()<>]{1,2000})\)|\[(\d{1,3}(?:[,;] ?\d{1,3})*)\]|(https?:\/\/[^\s<>")\]]{1,2000})/g;
 
 /** The blocks of a text, each as the lines it is made of. While a text is being written only its last block changes. */

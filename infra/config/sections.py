@@ -157,7 +157,7 @@ LOAD_GIB = 0.5
 class LoadConfig(Section):
     """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
 
-    workers: int = Field(default=0, ge=0, le=1000)  # 500 users each (docs/load.md): 100,000 users need 200
+    workers: int = Field(default=0, ge=0, le=1000)  # 1,000 users each (docs/load.md): 100,000 users need 100
     # The image of loadtests/Dockerfile, by its digest.
     image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")
 

@@ -194,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.refresh:
             _refresh(options.stack, options.load)
-        settings = json.loads(options.settings.read_text(encoding="utf-8")) if options.settings else None
+        settings = json.loads(options.settings.read_text(encoding="utf-8-sig")) if options.settings else None
         found = price_stack(options.stack, options.load, settings) if settings else price_stack(options.stack, options.load)
         today = price_stack(options.stack) if options.check and options.load != 1 else found
     except FileNotFoundError:

@@ -108,7 +108,7 @@ def refusal_text(found: Sequence[RefusedLoss]) -> str:
 def read_preview(source: str) -> Mapping[str, Any]:
     """The plan in a file, or on standard input for `-`. Raises PlanError with what to do."""
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
         plan: object = json.loads(text)
     except OSError as error:
         raise PlanError(f"{source}: {error.strerror}; make it with: pulumi preview --json > {source}") from None

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from teal.aws.names import SCOPES, STACK_TAG, STATE_TAG, Scope, StateNames
 from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws, is_missing, translate_aws_errors
-from teal.aws.stack_file import StackFile, put_back, write_key
+from teal.aws.stack_file import StackFile, put_back, read_unchanged, write_key
 from teal.errors import NeedsHuman
 from teal.events import Event
 
@@ -192,7 +192,7 @@ def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: 
 
     def make() -> None:
         pulumi.login()
-        made, before = held, file.path.read_text(encoding="utf-8")
+        made, before = held, read_unchanged(file.path)
         if made is None:
             try:
                 pulumi.create(file.stack, wanted)

@@ -6,7 +6,6 @@ release with an index of its own moves the service to it. Until that release nob
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from teal.aws.platform import Platform
 from teal.aws.session import translate_aws_errors
-from teal.aws.stack_file import StackFile
+from teal.aws.stack_file import StackFile, normalise_text, read_unchanged, replace_text
 from teal.errors import BadInput
 
 if TYPE_CHECKING:
@@ -64,15 +63,14 @@ def instance_of(platform: Platform) -> str:
 
 def write_restore_line(file: StackFile, found: Recovery) -> None:
     """Put the line under `teal:database:`, in place of an earlier one; the rest stays as it is. Whole or not at all."""
-    text = _LINE.sub("", file.path.read_text(encoding="utf-8"))
+    before = read_unchanged(file.path)
+    text = _LINE.sub("", normalise_text(before))
     section = _SECTION.search(text)
     if section is None or re.search(r"^    restore_from:", text, re.MULTILINE):
         raise BadInput("The line can not be put under teal:database: by this command", where=str(file.path),
                        next=f"write it there yourself: {found.line.strip()}")  # fmt: skip
     place = section.end() + 1
-    draft = file.path.with_name(f".{file.path.name}.draft")
-    draft.write_text(text[:place] + found.line + text[place:], encoding="utf-8")
-    os.replace(draft, file.path)
+    replace_text(file.path, text[:place] + found.line + text[place:], like=before)
 
 
 def following(file: StackFile, image: str) -> tuple[str, ...]:

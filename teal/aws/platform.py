@@ -39,7 +39,7 @@ def read_platform(stack: str, root: Path, environ: Mapping[str, str]) -> Platfor
     given = environ.get(OUTPUTS_VARIABLE)
     where = given or f"Pulumi stack {stack}"
     try:
-        outputs = json.loads(Path(given).read_text(encoding="utf-8")) if given else _kept(stack, root, environ)
+        outputs = json.loads(Path(given).read_text(encoding="utf-8-sig")) if given else _kept(stack, root, environ)
         return Platform.model_validate_json(json.dumps({**outputs, "document": json.dumps(outputs, sort_keys=True)}))
     except (OSError, ValueError) as error:
         missing = (

@@ -10,6 +10,8 @@ from pathlib import Path
 from contract import stack_file
 from teal.errors import BadInput
 
+_MARK = "\ufeff"  # some editors on Windows begin a file with it; YAML allows it there alone
+
 
 @dataclass(frozen=True, slots=True)
 class StackFile:
@@ -61,18 +63,34 @@ def _unknown(folder: Path, stack: str) -> BadInput:
 def write_key(file: StackFile, secrets_provider: str, encrypted_key: str, text: str | None = None) -> None:
     """Put the two lines at the top of `text` (default: of the file as it is), in place of older ones; the rest stays as it is, byte for
     byte. The file is replaced whole or not at all."""
-    before = file.path.read_text(encoding="utf-8") if text is None else text
-    kept = [line for line in before.splitlines(keepends=True) if not line.startswith(("secretsprovider:", "encryptedkey:"))]
-    _replace(file.path, f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}")
+    before = read_unchanged(file.path) if text is None else text
+    kept = [
+        line
+        for line in normalise_text(before).splitlines(keepends=True)
+        if not line.startswith(("secretsprovider:", "encryptedkey:"))
+    ]
+    replace_text(file.path, f"secretsprovider: {secrets_provider}\nencryptedkey: {encrypted_key}\n{''.join(kept)}", like=before)
 
 
 def put_back(file: StackFile, text: str) -> None:
     """The file as it was, if somebody rewrote it."""
-    if file.path.read_text(encoding="utf-8") != text:
-        _replace(file.path, text)
+    if read_unchanged(file.path) != text:
+        replace_text(file.path, text, like=text)
 
 
-def _replace(path: Path, text: str) -> None:
+def read_unchanged(path: Path) -> str:
+    """With a byte order mark and Windows' line ends, where an editor put them."""
+    return path.read_bytes().decode("utf-8")
+
+
+def normalise_text(text: str) -> str:
+    """Without them."""
+    return text.removeprefix(_MARK).replace("\r\n", "\n")
+
+
+def replace_text(path: Path, text: str, *, like: str) -> None:
+    """Write the file whole or not at all, with the byte order mark and the line ends that `like` has."""
+    ends = normalise_text(text).replace("\n", "\r\n") if "\r\n" in like else normalise_text(text)
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_bytes(((_MARK if like.startswith(_MARK) else "") + ends).encode("utf-8"))
     os.replace(draft, path)

@@ -73,7 +73,7 @@ def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> Installed
         )
     except (OSError, subprocess.TimeoutExpired):
         return InstalledTool(tool, path)
-    said = re.search(r"\d+(?:\.\d+)+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
+    said = re.search(r"\d{1,9}(?:\.\d{1,9})+", ended.stdout or ended.stderr)  # "v3.274.1", "aws-cli/2.15.0 Python/3.11.6 ..."
     return InstalledTool(tool, path, said[0] if said and ended.returncode == 0 else "")
 
 

@@ -46,11 +46,13 @@ def open_client(entry: ColorEndpoint) -> httpx.Client:
 def read_golden_questions(path: Path) -> tuple[GoldenQuestion, ...]:
     """The questions of a file of JSON lines. Raises BadInput naming the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"The golden questions can not be read: {error}", where=str(path), next=f"ls -l {path}") from error
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: a line separator may stand inside JSON's strings
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             found.append(

@@ -23,7 +23,7 @@ def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) 
 def kept_admin_key(layout: Layout) -> str | None:
     """The admin key that `teal up` made; None where there is none, or the file holds something that no key is: it is damaged."""
     try:
-        found = layout.admin_key.read_text(encoding="utf-8", errors="replace").strip()
+        found = layout.admin_key.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError:
         return None
     return found if found and found.isascii() and found.isprintable() else None

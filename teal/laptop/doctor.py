@@ -50,7 +50,9 @@ def python_row(version: tuple[int, int]) -> CheckRow:
 def disk_row(layout: Layout, needed_bytes: int) -> CheckRow:
     folder = next(path for path in (layout.home, *layout.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    good = free >= needed_bytes and os.access(folder, os.W_OK)
+    if not os.access(folder, os.W_OK):
+        return CheckRow("disk", False, f"{folder} cannot be written by you", "TEAL_HOME=/your/own/folder teal up")
+    good = free >= needed_bytes
     return CheckRow(
         "disk",
         good,

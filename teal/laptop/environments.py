@@ -22,7 +22,7 @@ INSTALL_SECONDS: Final = 900.0  # a minute from a near index; our locks name whe
 GENTLY: Final = ("nice", "-n", "10")  # on a busy processor a build gets a tenth of the time that a request gets
 _WHOLE: Final = ".whole"
 _PACKAGE: Final = re.compile(
-    r"[A-Za-z0-9._-]{1,200}(?:\[[A-Za-z0-9._,-]{1,200}\])?==[A-Za-z0-9.+!_-]{1,100}(?: {0,9};[^@#-]{1,500})?(?: {1,9}--hash=sha256:[0-9a-f]{64}){0,2000}"
+    r"[A-Za-z0-9._-]{1,100}(?:\[[A-Za-z0-9._,-]{1,200}\])?==[A-Za-z0-9.+!_-]{1,100}(?: {0,9};[^@#-]{1,500})?(?: {1,9}--hash=sha256:[0-9a-f]{64}){0,2000}"
 )
 _SHOWN: Final = 300  # characters of pip's reason
 

@@ -32,7 +32,7 @@ def metrics_headers(layout: Layout) -> dict[str, str]:
 def kept_secret(path: Path, make: Callable[[], str], pattern: str) -> str:
     """The secret in this file, made at the first call, and made anew where the file does not hold one of this form: it is damaged."""
     try:
-        found = path.read_text(encoding="utf-8", errors="replace").strip()
+        found = path.read_text(encoding="utf-8-sig", errors="replace").strip()
     except FileNotFoundError:
         found = ""
     if not re.fullmatch(pattern, found):

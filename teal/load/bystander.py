@@ -25,7 +25,7 @@ ASK_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 10.0
 LAST: Final = 20  # questions that are judged together: a single slow one ends nothing
 LEAST: Final = 10
-_FORM: Final = re.compile(r"\s*(errors|p95)\s*>\s*(\d+(?:\.\d+)?)\s*(%|ms|s)\s*")
+_FORM: Final = re.compile(r"(errors|p95)\s{0,8}>\s{0,8}(\d{1,12}(?:\.\d{1,12})?)\s{0,8}(%|ms|s)")
 _UNITS: Final = {"errors": ("%",), "p95": ("ms", "s")}
 
 
@@ -49,7 +49,7 @@ class StopWhen:
 
 def parse_stop_condition(text: str) -> StopWhen:
     """Raises BadInput for what is no condition."""
-    found = _FORM.fullmatch(text)
+    found = _FORM.fullmatch(text.strip())
     if found is None or found[3] not in _UNITS[found[1]]:
         raise BadInput(
             f"This is no condition: {text!r}",

@@ -29,6 +29,7 @@ _KEYS: Final = "LOCUST_LOAD_KEYS"  # what loadtests/__main__.py reads
 _HEADERS: Final = "LOCUST_LOAD_HEADERS"
 _LAST_LINES: Final = 3
 _LATE_MS: Final = 50  # loadtests/thresholds.yaml has the limit that decides; this one only warns early
+_ENDED: Final = (-signal.SIGINT, -signal.SIGTERM)  # by a signal that it did not listen to yet
 _UNDO_SECONDS: Final = 2.0  # for a watcher in the middle of a look
 
 
@@ -108,7 +109,7 @@ def run_load_test(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
             process.wait(30)  # Locust ends its users and workers
     try:
         _end(code, rows, test, stopped[0] if stopped else "")
-    except BadInput:
+    except (BadInput, Interrupted):
         if is_new:
             _undo(test.out, watchers)
         raise
@@ -170,6 +171,8 @@ def _end(code: int, rows: list[dict[str, Any]], test: LoadTest, stopped: str) ->
         kind = BadInput if code == BAD_INPUT else Interrupted if code == Interrupted.exit_code else LoadFailed
         raise kind(str(error["what"]), where=str(error["where"]), next=f"teal load {test.shape} --help")
     result = next((row for row in reversed(rows) if row.get("step") == "result"), None)
+    if result is None and code in _ENDED:
+        raise Interrupted("Interrupted before anything was measured", where=str(test.out), next=f"teal load {test.shape}")
     if result is None:
         said = (test.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
         if code == BAD_INPUT and said:  # argparse prints how it is called, and then what is wrong

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 WHO_VARIABLE: Final = "TEAL_WHO"
-_SECTION: Final = re.compile(r"\[\s*(\w+)[^\]]*\]")
+_SECTION: Final = re.compile(r"\[\s{0,80}(\w{1,80})[^\]]{0,200}\]")
 
 
 def person_name(environ: Mapping[str, str] | None = None, home: Path | None = None) -> str:
@@ -32,7 +32,7 @@ def lease_holder() -> str:
 def _by_git(home: Path) -> str:
     """Name and address as git signs commits; empty when it is told neither. The file alone is read: no process is started for a name."""
     try:
-        lines = (home / ".gitconfig").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (home / ".gitconfig").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return ""
     section, user = "", {}

@@ -76,7 +76,7 @@ def resolve_secret(reference: str, environ: Mapping[str, str], whose: str) -> st
         value = environ.get(place, "")
     else:
         try:
-            value = Path(place).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            value = Path(place).expanduser().read_text(encoding="utf-8-sig").rstrip("\r\n")
         except (OSError, UnicodeDecodeError, RuntimeError) as error:
             raise _wrong(f"{whose}: {reference} cannot be read ({type(error).__name__})", f"ls -l {place}") from None
     if not value:

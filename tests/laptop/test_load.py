@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -27,6 +28,21 @@ thresholds:
 IMPOSSIBLE = """generator: {late_p99_ms: 10000}  # the machine of a test is shared: what is judged here is the service
 thresholds:
   - {requests: "ask, first token", at_most_percent: 10, later_than_ms: 50, why: "the model alone takes 100 ms to its first token"}
+"""
+# Kills the apps of a stack for as long as it runs: they are started again within seconds.
+KILLER = """
+import os, signal, sys, time
+from pathlib import Path
+from teal.laptop import reap
+from teal.laptop.layout import Layout
+while True:
+    for one in reap.leftovers(Layout(Path(sys.argv[1]))):
+        if "-app" in one.part:
+            try:
+                os.kill(one.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    time.sleep(0.2)
 """
 
 
@@ -105,3 +121,44 @@ def test_a_breach_is_exit_1_and_says_what_was_not_kept(stack: ReleaseStack, tmp_
     assert code == 1
     assert rows[-1]["error"]["code"] == "load-breached"
     assert "ask, first token: at most 10 % later than 50 ms" in rows[-1]["error"]["what"]
+
+
+def test_a_load_test_ends_when_users_outside_it_suffer(stack: ReleaseStack, tmp_path: Path) -> None:
+    """Every app is killed again and again, so the load balancer has nobody to give a question to."""
+    options = (
+        "-u",
+        "2",
+        "-r",
+        "2",
+        "-t",
+        "120s",
+        "--questions",
+        str(GOLDEN),
+        "--out",
+        str(tmp_path),
+        "--stop-when",
+        "errors > 10 %",
+    )
+    process = stack.start("load", "none", *options, "--json", "--", "HotKey")
+    rows: list[dict[str, Any]] = []
+    killer: subprocess.Popen[bytes] | None = None
+    try:
+        for line in process.stdout or ():
+            rows.append(json.loads(line))
+            if rows[-1].get("step") == "running" and killer is None:
+                began = time.monotonic()
+                killer = subprocess.Popen([sys.executable, "-c", KILLER, str(stack.home)])
+        code = process.wait(60)
+    finally:
+        process.kill()
+        if killer is not None:
+            killer.terminate()
+            killer.wait(10)
+    assert code == 130, rows[-3:]
+    assert rows[-1]["error"]["code"] == "load-interrupted"
+    assert "users outside suffered: errors > 10 %" in rows[-1]["error"]["what"]
+    assert time.monotonic() - began < 90  # and not the two minutes that it was given
+    found = LoadTestResult.model_validate_json((tmp_path / "result.json").read_bytes())
+    assert found.interrupted
+    assert found.totals["search"].failed == sum(one.count for one in found.failures) > 0
+    assert (tmp_path / "index.html").is_file()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from tests.services.postgres_server import running
 
 HINT = "apt-get install postgresql, or set TEST_DATABASE_URL"
 
@@ -39,27 +36,8 @@ def start(work: Path) -> Iterator[str]:
     if programs is None:
         raise RuntimeError(f"no PostgreSQL here: {HINT}")
     work.mkdir(parents=True, exist_ok=True)
-    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # initdb refuses root
-    home = Path(tempfile.mkdtemp(prefix="teal-pg-", dir="/tmp"))  # a socket's path has at most 107 characters
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(home, user)
-        data = home / "data"
-        run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": home}
-        if os.geteuid() == 0:
-            run["user"] = user
-        subprocess.run([programs / "initdb", "-D", data, "-U", "teal", "--auth=trust", "-E", "UTF8", "--no-sync"], **run)
-        options = (
-            f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c shared_buffers=32MB -c max_connections=100"
-        )
-        subprocess.run([programs / "pg_ctl", "-D", data, "-o", options, "-l", home / "log", "-w", "start"], **run)
-        try:
-            with fresh_database(f"postgresql://teal@/postgres?host={home}") as url:
-                yield url
-        finally:
-            subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], **run)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with running(programs) as server, fresh_database(server.url) as url:
+        yield url
 
 
 @contextmanager

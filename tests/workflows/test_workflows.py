@@ -126,6 +126,28 @@ def test_no_workflow_runs_a_fork_s_code_with_rights(workflow: Workflow) -> None:
 
 
 @each
+def test_no_script_holds_an_expression_of_github(workflow: Workflow) -> None:
+    """A branch's name, a title or an input would be a part of the script's text, and so run: scripts get them as variables."""
+    scripts = [step for _, step in workflow.steps()]
+    for path in (FOLDER / "actions").rglob("action.yml"):
+        scripts += yaml.safe_load(path.read_text(encoding="utf-8"))["runs"]["steps"]
+    assert [step["run"] for step in scripts if "${{" in step.get("run", "")] == []
+    assert not [step for step in scripts if "github-script" in step.get("uses", "")]
+
+
+@each
+def test_no_job_takes_what_another_run_left_in_a_cache(workflow: Workflow) -> None:
+    """A cache that main's run fills or a pull request's names is files that nobody reviewed, in the job that releases."""
+    uses = re.findall(r"uses:\s*(\S+)", workflow.text + (FOLDER / "actions" / "setup" / "action.yml").read_text(encoding="utf-8"))
+    assert not [one for one in uses if one.startswith("actions/cache")]
+    for _, step in workflow.steps():
+        given = {key: value for key, value in step.get("with", {}).items() if "cache" in key}
+        assert set(given.values()) <= {False}, given
+        if step.get("uses", "").startswith("actions/setup-go@"):
+            assert given == {"cache": False}, "its default is a cache"
+
+
+@each
 def test_a_job_that_may_write_here_runs_no_code_of_the_repository(workflow: Workflow) -> None:
     for name, job in workflow.jobs.items():
         if WRITES.get((workflow.name, name), set()) & {"pull-requests", "issues", "contents"}:

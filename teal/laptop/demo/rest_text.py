@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-_TARGETED = re.compile(r":[\w:+-]+:`([^`<]+?)\s*<[^`>]*>`")
-_ROLE = re.compile(r":[\w:+-]+:`(~|!)?([^`]+)`")
-_LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?")
+_TARGETED = re.compile(r":[\w:+-]{1,40}:`([^`<]{1,400}?)\s{0,40}<[^`>]{0,400}>`")
+_ROLE = re.compile(r":[\w:+-]{1,40}:`(~|!)?([^`]+)`")
+_LINK = re.compile(r"`([^`<]{1,400}?)\s{0,40}<[^`>]{0,400}>`__?")
 _REFERENCE = re.compile(r"(?<!`)`([^`]+)`__?")
 _LITERAL = re.compile(r"``(.+?)``", re.DOTALL)
 _STRONG = re.compile(r"\*\*(\S(?:[^*]*\S)?)\*\*")

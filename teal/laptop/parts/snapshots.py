@@ -64,7 +64,7 @@ def unwritable_reason(folder: Path) -> str | None:
 def key_problem(key: Path) -> str | None:
     """Why the file holds no key that opens snapshots; None when it looks like one, as `age-keygen` writes it."""
     try:
-        lines = key.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = key.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         return f"{key}: {error.strerror or error}"
     return None if any(line.startswith(KEY_BEGINS) for line in lines) else f"{key} holds no key"

@@ -1,6 +1,7 @@
 """A service with the HTTP API's form and nothing behind it, which misbehaves as its options say: what a load test must notice.
 
-`python -m tests.parts.loadtests.service --port 9000 [--refuse 0.1] [--break-streams 0.1] [--slow-seconds 2] [--empty]`
+`python -m tests.parts.loadtests.service --port 9000 [--refuse 0.1] [--break-streams 0.1] [--slow-seconds 2] [--empty] [--certificate C --key K]`
+GET /seen says who asked what since the last time, and begins anew.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -23,32 +25,60 @@ GOOD_FIRST = 20  # requests, so that the look before a load test finds nothing w
 HIT = {"document_id": "d1", "title": "t", "passage": "p", "score": 1.0, "source": "topics/email.txt"}
 
 
-def create_app(refuse: float, break_streams: float, slow_seconds: float, empty: bool, spread_seconds: float = 0.0) -> Starlette:
-    chance, documents, answered = random.Random(3), dict[str, int](), count()
+class Seen:
+    """Since the last GET /seen: what was searched, with which keys, how long questions and documents were, and what became of streams."""
+
+    def __init__(self) -> None:
+        self.searched: list[str] = []
+        self.keys: set[str] = set()
+        self.asked: list[int] = []
+        self.sent: list[int] = []
+        self.streams: Counter[str] = Counter()
+
+    def said(self) -> dict[str, Any]:
+        return {"searched": len(self.searched), "different": len(set(self.searched)), "keys": len(self.keys), "asked": self.asked, "sent": self.sent,
+                "streams": dict(self.streams)}  # fmt: skip
+
+
+def create_app(
+    refuse: float, break_streams: float, slow_seconds: float, empty: bool, spread_seconds: float = 0.0, tokens: int = 1
+) -> Starlette:
+    chance, documents, answered, identities = random.Random(3), dict[str, int](), count(), count()
+    seen = Seen()
 
     def refused() -> Response | None:
         if next(answered) >= GOOD_FIRST and chance.random() < refuse:
             return JSONResponse({"code": "rate-limited", "status": 429}, 429)
         return None
 
-    async def search(_: Request) -> Response:
+    async def search(request: Request) -> Response:
+        seen.searched.append((await request.json())["query"])
+        seen.keys.add(request.headers["authorization"])
         await asyncio.sleep(slow_seconds + chance.uniform(0.0, spread_seconds))
         return refused() or JSONResponse({"hits": [] if empty else [HIT], "mode": "hybrid"})
 
     async def events(broken: bool) -> AsyncIterator[str]:
-        yield _event("retrieval", {"hits": [HIT]})
-        yield ": ping\r\n\r\n"
-        await asyncio.sleep(0.01)
-        yield _event("token", {"text": "word"})
-        if not broken:
-            yield _event("done", {"answer": "word"})
+        whole = False
+        try:
+            yield _event("retrieval", {"hits": [HIT]})
+            yield ": ping\r\n\r\n"
+            for _ in range(tokens):
+                await asyncio.sleep(0.01)
+                yield _event("token", {"text": "word"})
+            if not broken:
+                yield _event("done", {"answer": "word"})
+            whole = True
+        finally:
+            seen.streams["whole" if whole else "left"] += 1
 
-    async def ask(_: Request) -> Response:
+    async def ask(request: Request) -> Response:
+        seen.asked.append(len((await request.json())["question"]))
         await asyncio.sleep(slow_seconds)
         return refused() or StreamingResponse(events(chance.random() < break_streams), media_type="text/event-stream")
 
-    async def send(_: Request) -> Response:
-        identity = str(len(documents))
+    async def send(request: Request) -> Response:
+        seen.sent.append(len((await request.json())["text"]))
+        identity = str(next(identities))
         documents[identity] = 0
         return JSONResponse({"id": identity, "status": "queued"}, 202)
 
@@ -60,11 +90,17 @@ def create_app(refuse: float, break_streams: float, slow_seconds: float, empty: 
         documents[identity] += 1
         return JSONResponse({"id": identity, "status": "indexed" if documents[identity] > 1 else "queued"})
 
+    async def said(_: Request) -> Response:
+        nonlocal seen
+        found, seen = seen.said(), Seen()
+        return JSONResponse(found)
+
     async def ready(_: Request) -> Response:
         return JSONResponse({"status": "ready", "left": len(documents)})
 
     return Starlette(routes=[
         Route("/v1/search", search, methods=["POST"]), Route("/v1/ask", ask, methods=["POST"]), Route("/readyz", ready),
+        Route("/seen", said),
         Route("/v1/documents", send, methods=["POST"]), Route("/v1/documents/{id}", document, methods=["GET", "DELETE"]),
     ])  # fmt: skip
 
@@ -80,7 +116,13 @@ if __name__ == "__main__":
     parser.add_argument("--break-streams", type=float, default=0.0)
     parser.add_argument("--slow-seconds", type=float, default=0.0)
     parser.add_argument("--spread-seconds", type=float, default=0.0)
+    parser.add_argument("--tokens", type=int, default=1, help="Of an answer.")
     parser.add_argument("--empty", action="store_true")
+    parser.add_argument("--certificate", help="Serve HTTPS with this PEM file and --key.")
+    parser.add_argument("--key")
     options = parser.parse_args()
-    app = create_app(options.refuse, options.break_streams, options.slow_seconds, options.empty, options.spread_seconds)
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
+    app = create_app(
+        options.refuse, options.break_streams, options.slow_seconds, options.empty, options.spread_seconds, options.tokens
+    )
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning",
+                ssl_certfile=options.certificate, ssl_keyfile=options.key)  # fmt: skip

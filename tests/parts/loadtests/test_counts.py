@@ -48,6 +48,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(found) == SEEDS
+    served = sum(sum(run["server"].values()) for run in found)
+    print(f"{SEEDS} seeds, {served} requests served")  # with pytest -s: the figure of docs/load.md
     return found
 
 

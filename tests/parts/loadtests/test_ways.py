@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -84,12 +85,93 @@ def test_plain_locust_with_users_rate_time_and_a_class_ends_with_a_result_and_it
 
 def test_the_shape_may_come_from_the_environment_and_tags_choose_tasks(tmp_path: Path, url: str) -> None:
     options = ("--headless", "--tags", "search")
-    code, out, err = ended(
-        started(tmp_path, url, *options, LOCUST_LOAD_SHAPE="smoke", LOCUST_LOAD_SECONDS="5", LOCUST_LOAD_SCALE="0.2")
-    )
+    code, out, err = ended(started(tmp_path, url, *options, LOCUST_LOAD_SHAPE="smoke", LOCUST_LOAD_SECONDS="5"))
     (found,) = results(tmp_path)
     assert (code, found.shape) == (0, "smoke"), (out, err)
     assert set(found.generator.sent) == {"search"}
+
+
+def test_every_option_of_ours_is_listed_with_its_variable() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "loadtests", "options"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    rows = [json.loads(line) for line in said.splitlines()]
+    assert {"--load-shape", "--load-keys", "--load-repeat", "--load-host-header", "--load-history"} <= {
+        row["option"] for row in rows
+    }
+    for row in rows:
+        assert row["variable"] == "LOCUST_" + row["option"].removeprefix("--").replace("-", "_").upper()
+
+
+def test_what_follows_two_dashes_goes_to_locust(tmp_path: Path, url: str) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    (tmp_path / "thresholds.yaml").write_text(LENIENT)
+    command = [sys.executable, "-m", "loadtests", "run", "none", "--host", url, "--questions", str(tmp_path / "questions.jsonl"),
+               "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path / "runs" / "one"),
+               "--", "-u", "3", "-r", "3", "-t", "3s", "HotKey"]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"}, timeout=90, check=False
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    (found,) = results(tmp_path)
+    assert (found.shape, found.plan[0].level, set(found.totals)) == ("none", 3, {"search"})
+
+
+def test_statistics_that_locust_resets_leave_the_ramp_out_and_lose_nothing(tmp_path: Path, url: str) -> None:
+    options = ("--headless", "--reset-stats", "-u", "6", "-r", "3", "-t", "6s", "HotKey")
+    code, out, err = ended(started(tmp_path, url, *options))
+    (found,) = results(tmp_path)
+    assert (code, found.outcome) == (0, "kept"), (out, err)
+    warm = [one for one in found.windows if one.warm_up]
+    assert 0 < sum(one.counts["search"].requests for one in warm if one.counts) < found.totals["search"].requests
+    everything = sum(one.counts["search"].requests for one in found.windows if one.counts)
+    assert everything == found.generator.sent["search"] == found.generator.answered["search"]
+
+
+def test_failures_of_the_warm_up_are_in_no_total_and_no_list(tmp_path: Path) -> None:
+    port = free_port()
+    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--refuse", "0.5"]
+    process = subprocess.Popen(service)
+    try:
+        until_it_listens(port, process)
+        options = ("--headless", "-u", "5", "-r", "5", "-t", "4s", "--load-warm-up", "2", "HotKey")
+        ended(started(tmp_path, f"http://127.0.0.1:{port}", *options))
+    finally:
+        process.terminate()
+        process.wait(10)
+    (found,) = results(tmp_path)
+    assert sum(one.count for one in found.failures) == found.totals["search"].failed > 0
+    assert found.totals["search"].requests < found.generator.sent["search"]
+
+
+def test_runs_of_one_name_at_the_same_time_have_folders_of_their_own(tmp_path: Path, url: str) -> None:
+    options = ("--headless", "-u", "2", "-r", "2", "-t", "3s", "HotKey", "--load-name", "mine")
+    for process in [started(tmp_path, url, *options) for _ in range(2)]:
+        assert ended(process)[0] == 0
+    assert len(results(tmp_path)) == 2
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"mine", "mine-2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--load-scale", "0"), "argument --load-scale: it must be above 0, and is 0"),
+        (("--load-shape", "smoke", "--load-seconds", "-4"), "argument --load-seconds: it must be above 0, and is -4"),
+        (("--load-thresholds", "/nowhere.yaml"), "argument --load-thresholds: /nowhere.yaml: No such file or directory"),
+        (("--load-headers", "nojson"), "argument --load-headers: it is no JSON"),
+        (("--load-shape", "stairs"), "argument --load-shape: invalid choice: 'stairs'"),
+        (("--load-shape", "step", "--load-seconds", "24"), "step has a stage of 3 s"),
+        (("--load-shape", "step", "HotKey"), "step sends requests at their time and has no users of a class: leave HotKey away"),
+        (("--tags", "nobody"), "No task of none has these tags"),
+    ],
+)
+def test_locust_s_own_command_refuses_what_cannot_be_measured_before_anything_is_sent(
+    tmp_path: Path, url: str, options: tuple[str, ...], said: str
+) -> None:
+    code, _, err = ended(started(tmp_path, url, "--headless", *options))
+    assert code == 2, err
+    assert said in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_shape_of_one_s_own_in_yaml_with_its_mix_needs_no_code(tmp_path: Path, url: str) -> None:
@@ -136,24 +218,66 @@ def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp
     assert asked == sum(found.generator.sent.values()) > 20
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_judged_reported_and_exit_130(tmp_path: Path, url: str, number: int) -> None:
-    (tmp_path / "thresholds.yaml").write_text(LENIENT)
-    (tmp_path / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
-    command = [sys.executable, "-m", "loadtests", "run", "release", "--host", url, "--out", str(tmp_path / "runs" / "one"),
-               "--thresholds", str(tmp_path / "thresholds.yaml"), "--questions", str(tmp_path / "questions.jsonl")]  # fmt: skip
+def interrupted(
+    folder: Path, url: str, number: int, moment: str, times: int = 1, more: tuple[str, ...] = ()
+) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and JSON lines of a run that is sent a signal as soon as it says `moment`."""
+    (folder / "thresholds.yaml").write_text(LENIENT)
+    (folder / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    command = [sys.executable, "-m", "loadtests", "run", "release", "--host", url, "--out", str(folder / "runs" / "one"), "--seconds", "8",
+               "--thresholds", str(folder / "thresholds.yaml"), "--questions", str(folder / "questions.jsonl"), *more]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"})
     rows: list[dict[str, Any]] = []
     for line in process.stdout or ():
         rows.append(json.loads(line))
-        if rows[-1].get("step") == "running" and rows[-1]["done"] >= 2 and not any(row.get("sent") for row in rows):
-            process.send_signal(number)
-            rows.append({"sent": True})
-    assert process.wait(60) == 130, rows
+        if times and rows[-1]["step"] == moment:
+            for _ in range(times):
+                process.send_signal(number)
+                time.sleep(0.5)  # a person's second Ctrl-C
+            times = 0
+    return process.wait(60), rows
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 3)])
+def test_an_interrupted_run_is_judged_reported_and_exit_130_however_often_it_is_told(
+    tmp_path: Path, url: str, number: int, times: int
+) -> None:
+    code, rows = interrupted(tmp_path, url, number, "running", times)
+    assert code == 130, rows
     (found,) = results(tmp_path)
     assert found.interrupted
     assert found.totals["search"].requests > 10
     assert rows[-1]["interrupted"]
+
+
+def test_with_its_page_an_interrupted_run_is_judged_and_reported_as_well(tmp_path: Path, url: str) -> None:
+    code, rows = interrupted(tmp_path, url, signal.SIGINT, "running", more=("--ui", "--", "--web-port", str(free_port())))
+    (found,) = results(tmp_path)
+    assert (code, found.interrupted, rows[-1]["step"]) == (130, True, "result"), rows
+
+
+def test_an_interruption_while_the_report_is_written_spoils_nothing(tmp_path: Path, url: str) -> None:
+    code, rows = interrupted(tmp_path, url, signal.SIGTERM, "measured")
+    (found,) = results(tmp_path)
+    assert (code, found.interrupted, rows[-1]["outcome"]) == (0, False, "kept"), rows
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_anything_is_sent_says_so_and_leaves_no_folder(tmp_path: Path, number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the first question of the pre-flight, and says nothing
+        command = [sys.executable, "-m", "loadtests", "run", "smoke", "--host", f"http://127.0.0.1:{silent.getsockname()[1]}",
+                   "--out", str(tmp_path / "out")]  # fmt: skip
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"}
+        )
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        connection.close()
+    assert (process.returncode, err) == (130, "")
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(tmp_path: Path, url: str) -> None:
@@ -170,15 +294,21 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
                 assert time.monotonic() < deadline
                 assert process.poll() is None
                 time.sleep(0.1)
-        for shape, users in (("none", "3"), ("hot-key", "1")):
+        for wrong, said in (
+            ({"load_shape": "smoke", "load_seconds": "-4"}, "above 0"),
+            ({"load_shape": "step", "load_seconds": "24"}, "3 s"),
+        ):
+            answer = httpx.post(f"{page}/swarm", data={"user_count": "1", "spawn_rate": "1", "host": url, **wrong}).json()
+            assert not answer["success"]
+            assert said in answer["message"]
+        for shape, users in (("none", "3"), ("hot-key", "1"), ("hot-key", "1")):
             form = {"user_count": users, "spawn_rate": "3", "host": url, "load_shape": shape, "run_time": "60s"}
             assert httpx.post(f"{page}/swarm", data=form).json()["success"]
             time.sleep(3)
             assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
             httpx.post(f"{page}/stop", timeout=120)  # the report is written first, by another process
-            time.sleep(1.5)  # a run's folder is named by the second
         found = results(tmp_path)
-        assert [one.shape for one in found] == ["none", "hot-key"]
+        assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]
         listed = httpx.get(f"{page}/reports").text
         names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
         assert all(name in listed for name in names)

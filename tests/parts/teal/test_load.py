@@ -143,6 +143,14 @@ def test_an_interrupted_run_says_so_and_what_came_out_until_then(program: Callab
     assert (raised.value.exit_code, raised.value.where) == (130, "p/index.html")
 
 
+def test_a_program_that_is_ended_before_it_listens_is_interrupted_and_leaves_no_folder(
+    program: Callable[..., list[Event]], tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted, match="before anything was measured"):
+        program(source="import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_late_generator_needs_a_human_and_is_no_breach(program: Callable[..., list[Event]]) -> None:
     with pytest.raises(NeedsHuman, match=r"The load generator was the limit.*: p99 130 ms"):
         program({**ended("void"), "why": "p99 130 ms"}, code=4)

@@ -84,6 +84,22 @@ def test_goodput_at_the_knee_is_the_mean_of_the_repetitions() -> None:
     assert (found.goodput.mean, found.goodput.low, found.goodput.high, found.goodput.repetitions) == (9.0, 9.0, 9.0, 3)
 
 
+def test_the_wait_for_the_last_answers_makes_goodput_no_smaller() -> None:
+    found = run((10, ON_TIME), each_stage=False)
+    last = MeasuredWindow(from_seconds=20, to_seconds=26, stage=None, users=0, counts={}, generator=GeneratorHealth(good=1))
+    waited = evaluate.with_verdicts(found.model_copy(update={"windows": [*found.windows, last]}), RULES, (), {})
+    assert waited.goodput is not None
+    assert waited.goodput.mean == 9.0
+
+
+def test_a_rate_is_of_the_seconds_in_which_it_was_counted_and_not_of_the_warm_up() -> None:
+    found = run((10, ON_TIME), each_stage=False)
+    warm = [one.model_copy(update={"stage": None, "warm_up": True}) for one in found.windows[:10]]
+    warmed = found.model_copy(update={"windows": [*warm, *found.windows[10:]]})
+    (row,) = report.report_rows(warmed)
+    assert (row.requests, row.per_second) == (100, 10.0)
+
+
 def test_the_interval_is_student_s() -> None:
     """Mean 10, standard deviation 2, n = 3: 10 +- 4.303 * 2 / sqrt(3)."""
     found = interval([8.0, 10.0, 12.0])

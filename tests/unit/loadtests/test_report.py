@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 
 from loadtests import evaluate, report
-from loadtests.measured import FIRST_EVENT, SEARCH, Count, FailureCount, LoadTestResult, MeasuredWindow, ServiceObservation, total
-from loadtests.plots import merged
+from loadtests.history import PastRun
+from loadtests.measured import (
+    FIRST_EVENT,
+    SEARCH,
+    Count,
+    FailureCount,
+    Interval,
+    LoadTestResult,
+    MeasuredWindow,
+    ServiceObservation,
+    total,
+)
+from loadtests.plots import merged, plots
 from loadtests.shapes import ShapeStage
 from loadtests.thresholds import Threshold, ThresholdFile
 
@@ -80,6 +91,30 @@ def test_a_baseline_stands_beside_with_the_ratio() -> None:
     assert "another shape" not in report.report_page(result(), result())
     other = result().model_copy(update={"shape": "smoke"})
     assert "another shape" in report.report_page(result(), other)
+
+
+def test_two_runs_beside_each_other_have_the_same_axes() -> None:
+    slow, fast = result(800), result(10, seconds=20)
+    heading = "Latency, 95 % within, ms"
+    alone = [numbers(plots(one)[heading]) for one in (slow, fast)]
+    beside = [numbers(plots(slow, beside=fast)[heading]), numbers(plots(fast, beside=slow)[heading])]
+    assert alone[0] != alone[1]
+    assert beside[0] == beside[1]
+
+
+def numbers(svg: str) -> list[str]:
+    """What stands along the axes."""
+    return re.findall(r"<text[^>]*>([\d.]+)</text>", svg)
+
+
+def test_releases_over_time_show_goodput_and_lateness_each_on_its_own_scale() -> None:
+    goodput = Interval(mean=9.0, low=8.0, high=10.0, repetitions=3)
+    past = [
+        PastRun(began=n, shape="step", release=f"r{n}", outcome="kept", goodput=goodput, search_p95_ms=900.0) for n in range(3)
+    ]
+    words = Text(report.report_page(result(), earlier=past)).words
+    assert {"r0", "r1", "r2", "10", "800"} <= set(words)
+    assert {"goodput, a second", "search, 95 % within, ms"} <= set(words)
 
 
 def test_what_the_baseline_did_not_ask_is_said() -> None:

@@ -41,6 +41,12 @@ def test_scaled_keeps_the_form() -> None:
     assert SHAPES["smoke"].scaled(0.001).peak == 1  # nobody at all would measure nothing
 
 
+@pytest.mark.parametrize(("level", "seconds"), [(0.0, None), (-1.0, None), (1.0, -4.0)])
+def test_no_load_and_no_time_are_refused_and_never_a_pass(level: float, seconds: float | None) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        SHAPES["smoke"].scaled(level, seconds)
+
+
 def test_the_spike_is_five_times_as_much() -> None:
     levels = [stage.level for stage in SHAPES["spike"].stages]
     assert levels[1] == 5 * levels[0] == 5 * levels[2]

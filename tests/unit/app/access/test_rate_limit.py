@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from app.access import rate_limit
 from app.access.rate_limit import KeyLimiter
 from app.errors import RateLimited
 
@@ -14,12 +13,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of day as the limiter and its library read it; a test moves it."""
-    now = [1_000_000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
-    assert rate_limit.time.time() == now[0]
-    return now
+def second() -> list[float]:
+    """The seconds of a clock that nobody sets; a test moves it."""
+    return [1_000.0]
 
 
 async def _admitted(limiter: KeyLimiter, requests: int, key: str = "k") -> int:
@@ -30,11 +26,11 @@ async def _admitted(limiter: KeyLimiter, requests: int, key: str = "k") -> int:
 
 @pytest.mark.parametrize("requests", [1, 30, 60, 200])
 async def test_requests_within_the_limit_all_pass_even_at_once(second: list[float], requests: int) -> None:
-    assert await _admitted(KeyLimiter(None, per_second=200), requests) == requests
+    assert await _admitted(KeyLimiter(None, per_second=200, clock=lambda: second[0]), requests) == requests
 
 
 async def test_the_limit_holds_and_ends_with_the_second(second: list[float]) -> None:
-    limiter = KeyLimiter(None, per_second=200)
+    limiter = KeyLimiter(None, per_second=200, clock=lambda: second[0])
     assert await _admitted(limiter, 500) == 200
     assert await _admitted(limiter, 10) == 0
     assert await _admitted(limiter, 10, key="another") == 10
@@ -43,4 +39,18 @@ async def test_the_limit_holds_and_ends_with_the_second(second: list[float]) -> 
 
 
 async def test_a_limit_below_the_lease_is_kept_too(second: list[float]) -> None:
-    assert await _admitted(KeyLimiter(None, per_second=3), 10) == 3
+    assert await _admitted(KeyLimiter(None, per_second=3, clock=lambda: second[0]), 10) == 3
+
+
+@pytest.mark.parametrize("hours", [-26, -2, 2, 26])
+async def test_a_time_of_day_that_is_set_neither_keeps_a_key_refused_nor_gives_it_more(
+    second: list[float], hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [1_700_000_000.0]
+    monkeypatch.setattr("time.time", lambda: told[0])
+    limiter = KeyLimiter(None, per_second=200, clock=lambda: second[0])
+    assert await _admitted(limiter, 500) == 200
+    told[0] += hours * 3600
+    assert await _admitted(limiter, 500) == 0, "the second is not over"
+    second[0] += 1
+    assert await _admitted(limiter, 500) == 200

@@ -9,7 +9,7 @@ import pytest
 
 from app.answering import evidence, prompt
 from app.answering.answer import Cited, Done, Event, PromptedWriter, Token, answer
-from app.answering.extract import ExtractiveWriter
+from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.prompt import DONT_KNOW, PromptSource
 from app.answering.question import read_question
 from app.errors import ModelUnavailable

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answering.extract import ExtractiveWriter, extract_pieces, select_pieces
+from app.answering.extract import extract_pieces, select_pieces
+from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.prompt import PromptSource
 from app.answering.question import read_question
 from app.answering.quotable import quotable

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.answering.nearest import MOST_PASSAGES, NearestSentence, nearest
+from app.answering.nearest import NearestSentence, nearest
 from app.answering.prompt import PromptSource
 from app.answering.question import read_question
+from app.answering.relevance import MOST_PASSAGES
 from app.errors import ModelUnavailable
 from app.models.port import Vector
 

@@ -18,6 +18,8 @@ BROKEN = {
     "latin-1": ("config: {a: M\xfcnchen}".encode("latin-1"), "it is not UTF-8: byte 13 is 0xfc"),
     "empty": (b"", "it is empty"),
     "list": (b"- a\n", "it holds a list"),
+    "laughs": (b"config:\n  a: &a [x, x]\n  b: [*a, *a]\n", "line 3: *a stands for what is written elsewhere"),
+    "depth": (b"config: {a: " + b"[" * 100_000, "line 1: more than 20 lists and mappings in one another"),
     "no config": (b"secretsprovider: x\n", "no `config:`"),
     "twice": (b"config:\n  aws:region: eu-central-1\n  aws:region: eu-west-1\n", "line 3: aws:region is there twice"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from teal.errors import BadInput, PartFailed
-from teal.laptop import causes, limits, supervisor, waiting
+from teal.laptop import causes, doctor, limits, supervisor, waiting
 from teal.laptop.causes import explain
 from teal.laptop.layout import Layout
 from teal.laptop.supervisor import SupervisedProcess
@@ -96,3 +96,15 @@ def test_what_the_machine_refuses_to_a_command_is_no_unexpected_error(number: in
     assert found is not None
     assert (said in found.what.lower(), found.where, next in found.next) == (True, "/x/.teal/stack.json.part", True)
     assert causes.of_machine(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x")) is None
+
+
+def test_doctor_tells_a_folder_that_cannot_be_written_from_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path)
+    assert doctor.disk_row(layout, 1).ok
+    full = doctor.disk_row(layout, 1 << 60)
+    assert (full.ok, "free some" in full.mend) == (False, True)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for root on a disk that is mounted to be read alone
+    locked = doctor.disk_row(layout, 1)
+    assert (locked.ok, "cannot be written" in locked.detail, "free some" in locked.mend) == (False, True, False)

@@ -10,8 +10,7 @@ import pytest
 
 from infra.compose.foundation import admins, check_deployer
 from infra.config.read import ConfigError, load_config
-from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
-from infra.evaluation.evaluate import evaluate_program
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program
 from infra.platform.cluster.kubeconfig import kubeconfig
 from infra.platform.cluster.objects import NODE_LIFE_HOURS, search_pool
 from tests.unit.infra.config.test_config import edited

@@ -15,8 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from contract.http import NOT_RELEASED
 from infra.config.read import load_config
-from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
-from infra.evaluation.evaluate import evaluate_program
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program
 from infra.platform.ingress.firewall import FREE_TEXT_PATHS, firewall_rules, numbers_above_pattern
 from infra.platform.ingress.load_balancer import DEREGISTRATION_SECONDS
 from tests.unit.infra.config.test_config import edited

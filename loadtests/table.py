@@ -1,0 +1,82 @@
+"""Who follows a shape, and how Locust is walked through it: users by class, the levels of each moment, and the wait for the last answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from locust import LoadTestShape
+from locust.env import Environment
+from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner
+
+from loadtests import options
+from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
+from loadtests.shapes import MIX, NONE, Shape
+from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
+
+REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one may be on its way, and what ends meanwhile is in the next
+STOP_SECONDS: Final = 15.0  # for users in the middle of an answer when the run is over, unless --stop-timeout says otherwise
+LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
+EVERYBODY: Final = {user.__name__: user for user in (Searcher, Asker, Conversation, Uploader, HealthProbe, Leaver, LongConversation, UploadStorm,
+                                                     HotKey, CacheBuster, SlowReader, Source)}  # fmt: skip
+WEIGHTS: Final = {name: user.weight for name, user in EVERYBODY.items()}
+
+
+class Table(LoadTestShape):
+    """Walks through the chosen shape; then nobody, until the last answers are in."""
+
+    use_common_options = True  # --users, --spawn-rate and --run-time are read by shape `none`
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ending_at: float | None = None
+
+    def reset_time(self) -> None:
+        super().reset_time()  # type: ignore[no-untyped-call]
+        self.ending_at = None
+
+    def tick(self) -> tuple[int, float, list[Any]] | None:
+        if self.runner is None:
+            return None
+        environment = self.runner.environment
+        shape = options.chosen_shape(environment)
+        now = self.get_run_time()  # type: ignore[no-untyped-call]
+        classes = classes_of(environment, shape)
+        found = shape.level(now)
+        if found is not None and self.ending_at is None:
+            if shape.name == NONE:
+                return found[1], float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
+            level = found[1] + sum(user.fixed_count for user in classes)
+            return level, float(level), classes  # all within a second: a stage is what its row says
+        # Locust's own end of a shape does not wait for what workers still have to report. Who was told to end is ended by who told it.
+        wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
+        waits = now < shape.seconds + wait or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS)
+        return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
+
+
+def classes_of(environment: Environment, shape: Shape) -> list[Any]:
+    """Whose users the shape has: those of its mix, and of them those that were named on the command line or picked on the page."""
+    if shape.kind == "arrivals":
+        return [Source]
+    mix = dict(shape.mix) or MIX
+    picked = [user.__name__ for user in environment.user_classes]
+    named = [name for name in picked if name in mix] if len(picked) < len(EVERYBODY) else list(mix)
+    names = [name for name in named or picked if has_tasks(EVERYBODY[name], environment.parsed_options)]
+    for name in names:
+        EVERYBODY[name].weight = int(1000 * mix[name]) if mix.get(name) else WEIGHTS[name]  # Locust's weights are whole numbers
+    return [EVERYBODY[name] for name in names]
+
+
+def has_tasks(user: Any, given: Any) -> bool:
+    """Does anything of it remain with --tags and --exclude-tags? Locust would start users without a task, who raise."""
+    kept = [set(getattr(one, "locust_tag_set", ())) for one in user.tasks]
+    return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
+
+
+def why_nobody_sends(environment: Environment, shape: Shape) -> str:
+    """Why the classes and tags that were asked for leave a shape nobody to send it, in words; empty when they do not."""
+    picked = {user.__name__ for user in environment.user_classes}
+    if shape.kind == "arrivals" and Source.__name__ not in picked:
+        return f"{shape.name} sends requests at their time and has no users of a class: leave {', '.join(sorted(picked))} away, or take shape {NONE}"
+    if not any(has_tasks(user, environment.parsed_options) for user in classes_of(environment, shape)):
+        return f"No task of {shape.name} has these tags"
+    return ""

@@ -1,0 +1,36 @@
+"""The `teal` command's entry: what the shell says to Python is meant for the operator's own programs, and is forgotten first.
+
+A PYTHONPATH that holds a package named `contract` or another version of pydantic would be imported instead of Teal's; PYTHONWARNINGS=error
+would end supervisord. Only what comes with Python itself is imported before that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping, MutableSequence
+from pathlib import Path
+
+# Where compiled code goes, and whether it is kept, changes nothing that Teal does.
+KEPT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
+
+
+def remove_python_settings(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
+    """Take the variables that only Python reads out of `environ`, and what they added out of `path`: not this code's own folder."""
+    own = Path(__file__).resolve().parents[1]
+    added = {os.path.abspath(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
+    path[:] = [entry for entry in path if os.path.abspath(entry) not in added or Path(entry).resolve() == own]
+    for name in [name for name in environ if name.startswith("PYTHON") and name not in KEPT]:
+        del environ[name]
+
+
+def main() -> None:
+    """Entry point of the `teal` command."""
+    remove_python_settings(os.environ, sys.path)
+    from teal.cli import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()
