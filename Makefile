@@ -66,7 +66,7 @@ bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this
 bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe and a bare handler, on the same Elasticsearch (ten minutes)
 	@$(BIN)/python -m loadtests.peers $(ARGS)
 
-fetch: .venv/.installed-dev packages  ## the model and the Elasticsearch that tests use, verified by SHA-256
+fetch: .venv/.installed-dev packages  ## the models and the Elasticsearch that tests use, verified by SHA-256
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.fetch
 
 lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml

@@ -79,7 +79,15 @@ class Settings(BaseSettings):
         "all-minilm-l6-v2-q", description="Embedding model. Local: a folder of TEAL_MODEL_DIR. Bedrock: a model id."
     )
     model_dir: Path = Field(Path(".teal/models"), description="Folder with one folder per local model.")
-    embedding_threads: int = Field(1, ge=1, le=64, description="CPU threads of one local embedding call.")
+    embedding_threads: int = Field(
+        1, ge=1, le=64, description="CPU threads of one call of a local model: the embedding model's, the cross-encoder's."
+    )
+
+    cross_encoder: Literal["local", "none"] = Field(
+        "local",
+        description="The model that says whether a sentence answers an English question where the words alone do not, for quoted answers: the "
+        "one in TEAL_MODEL_DIR. Used only with TEAL_EMBEDDING=local and TEAL_GENERATION=extractive.",
+    )
 
     generation: GenerationProviderName = Field(
         "extractive",

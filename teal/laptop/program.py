@@ -18,9 +18,19 @@ from teal.laptop.marks import HOME_MARK, PART_MARK
 # would make a second `teal up` look like a new configuration.
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
+# Where pip finds packages, when it is not the public index.
+PACKAGES = (
+    "PIP_CONFIG_FILE",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_NO_INDEX",
+    "PIP_TRUSTED_HOST",
+    "PIP_CERT",
+)
 PLAIN = ("HOME", "TZ")
 # These are passed on, but another value is no reason to restart: they differ between two shells, or are renewed, without any decision.
-NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK})
+NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK, *PACKAGES})
 KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", "TEAL_RULES", PART_MARK, HOME_MARK)
 
 

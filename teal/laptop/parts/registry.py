@@ -5,6 +5,7 @@ from __future__ import annotations
 from teal.laptop.parts.app import AppPart
 from teal.laptop.parts.caddy import CaddyPart
 from teal.laptop.parts.catalog import CatalogPart
+from teal.laptop.parts.cross_encoder import CrossEncoderPart
 from teal.laptop.parts.elasticsearch import ElasticsearchPart
 from teal.laptop.parts.model import ModelPart
 from teal.laptop.parts.part import Part
@@ -19,6 +20,7 @@ PARTS: tuple[Part, ...] = (
     RedisPart(),
     FRONT,
     ModelPart(),
+    CrossEncoderPart(),
     ElasticsearchPart(),
     WorkerPart(),
     AppPart(),

@@ -53,7 +53,7 @@ def create_app(
 
     async def search(request: Request) -> Response:
         seen.searched.append((await request.json())["query"])
-        seen.keys.add(request.headers["authorization"])
+        seen.keys.add(request.headers.get("authorization", ""))
         await asyncio.sleep(slow_seconds + chance.uniform(0.0, spread_seconds))
         return refused() or JSONResponse({"hits": [] if empty else [HIT], "mode": "hybrid"})
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from teal.errors import FetchFailed
-from teal.laptop import fetch
+from teal.laptop import fetch, packages
 from teal.laptop.demo import corpus
 from teal.laptop.layout import Layout, create_folders
 
@@ -87,8 +87,8 @@ def test_a_corpus_that_cannot_be_fetched_gives_way_to_a_smaller_one_that_says_wh
 
 def test_no_network_is_said_in_words_and_not_in_pips() -> None:
     said = "ERROR: Could not find a version that satisfies the requirement django (from versions: none)\nERROR: No matching distribution"
-    assert corpus.reason_in_words(said) == "the package index could not be reached"
-    assert corpus.reason_in_words("ERROR: No space left on device") == "No space left on device"
+    assert packages.reason_in_words(said) == "the package index could not be reached"
+    assert packages.reason_in_words("ERROR: No space left on device") == "No space left on device"
     assert fetch.why_not_fetched(ConnectionError("x")) == "the Maven repository could not be reached"
 
 

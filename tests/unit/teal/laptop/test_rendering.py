@@ -67,9 +67,9 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "password", lambda _: "pw")
 
 
-def test_the_stack_is_two_apps_and_a_worker_of_a_color_caddy_redis_the_model_fetch_and_the_watchdog() -> None:
-    assert list(_parts()) == ["redis", "caddy", "model", "watchdog", "blue-worker", "blue-app-0", "blue-app-1"]
-    assert list(_parts(color="green"))[4:] == ["green-worker", "green-app-0", "green-app-1"]
+def test_the_stack_is_two_apps_and_a_worker_of_a_color_caddy_redis_both_models_fetches_and_the_watchdog() -> None:
+    assert list(_parts()) == ["redis", "caddy", "model", "cross-encoder", "watchdog", "blue-worker", "blue-app-0", "blue-app-1"]
+    assert list(_parts(color="green"))[5:] == ["green-worker", "green-app-0", "green-app-1"]
 
 
 def test_supervisord_knows_both_colors_from_its_start() -> None:
@@ -229,7 +229,7 @@ def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -
     assert "inet_http_server" not in parsed
     for name in _parts():
         section = parsed[f"program:{name}"]
-        assert section["autorestart"] == ("false" if name == "model" else "true")
+        assert section["autorestart"] == ("false" if name in ("model", "cross-encoder") else "true")
         assert section["command"].endswith(f"child.py /p%20q/.teal/conf/parts/{name}.json")
 
 

@@ -1,0 +1,64 @@
+"""A local model's two files: verified against their pinned digests, and opened for the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from app.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FILES: Final = ("model.onnx", "tokenizer.json")
+
+
+def present(folder: Path) -> bool:
+    """Whether both files are there (their digests are checked at load)."""
+    return all((folder / name).is_file() for name in FILES)
+
+
+def verify(folder: Path, *, onnx_sha256: str, tokenizer_sha256: str) -> None:
+    """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
+    for name, expected in zip(FILES, (onnx_sha256, tokenizer_sha256), strict=True):
+        _verify(folder / name, expected)
+
+
+def open_tokenizer(folder: Path, *, most_tokens: int) -> Tokenizer:
+    """The tokenizer without padding. `most_tokens` replaces the file's own limit; of a pair, the longer text is cut first."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(most_tokens)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def open_session(folder: Path, *, threads: int) -> Any:
+    """The ONNX session. Thread-safe: it keeps no state between calls."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: it would report its use elsewhere
+    import onnxruntime  # loads for about a second, and is not needed for the stamp alone
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads must not burn CPU
+    return onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+
+
+def encodable(text: str) -> str:
+    """The text without lone surrogates: they are valid in JSON and in str, but not in UTF-8, which the tokenizer needs."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ModelUnavailable(f"The model file {path} is missing: fetch it with `teal up`.")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise ModelUnavailable(
+            f"The model file {path} has SHA-256 {found}, not {expected}: remove its folder, then run `teal up` to fetch it again."
+        )

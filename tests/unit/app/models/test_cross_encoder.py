@@ -1,0 +1,120 @@
+"""The cross-encoder is optional: opened when it is first needed, once, and its absence is said once and costs no answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import ModelUnavailable
+from app.models.cross_encoder import LazyCrossEncoder, OnnxCrossEncoder, open_cross_encoder
+from app.models.registry import CROSS_ENCODER
+from app.settings import Settings
+
+
+class Model:
+    """A stand-in that counts how often it was opened."""
+
+    digest = "d"
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    def open(self) -> Model:
+        self.opened += 1
+        return self
+
+    def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(len(question) + len(text)) for text in texts]
+
+
+def test_it_is_opened_at_the_first_call_and_once() -> None:
+    model = Model()
+    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=model.open)
+    assert model.opened == 0
+    assert lazy.relevance("q", ["a", "bb"]) == [2.0, 3.0]
+    assert lazy.relevance("q", []) == []
+    assert model.opened == 1
+
+
+def test_callers_that_come_at_the_same_time_open_it_once() -> None:
+    model, callers = Model(), 8
+    together = threading.Barrier(callers)
+    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=model.open)
+
+    def call(number: int) -> list[float]:
+        together.wait()
+        return lazy.relevance("q" * number, ["a"])
+
+    with ThreadPoolExecutor(callers) as pool:
+        assert list(pool.map(call, range(callers))) == [[1.0 + number] for number in range(callers)]
+    assert model.opened == 1
+
+
+def test_missing_files_are_said_once_and_used_once_they_are_here(caplog: pytest.LogCaptureFixture) -> None:
+    model, here = Model(), False
+    lazy = LazyCrossEncoder("d", is_here=lambda: here, open_model=model.open)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            with pytest.raises(ModelUnavailable, match="missing"):
+                lazy.relevance("q", ["a"])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "teal up" in caplog.records[0].getMessage()
+    here = True
+    assert lazy.relevance("q", ["a"]) == [2.0]
+
+
+@pytest.mark.parametrize(
+    "error", [ModelUnavailable("has SHA-256 x, not y"), OSError("no right to read it"), RuntimeError("bad graph")]
+)
+def test_files_that_cannot_be_opened_are_said_once_and_not_tried_again(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+
+    def refuse() -> Model:
+        tries.append(1)
+        raise error
+
+    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=refuse)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            with pytest.raises(ModelUnavailable, match="cannot be opened"):
+                lazy.relevance("q", ["a"])
+    assert len(tries) == len(caplog.records) == 1
+    assert "TEAL_CROSS_ENCODER=none" in caplog.records[0].getMessage()
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    for name in ("model.onnx", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"other")
+    with pytest.raises(ModelUnavailable, match=r"model\.onnx has SHA-256 .* `teal up`"):
+        OnnxCrossEncoder(CROSS_ENCODER, tmp_path, threads=1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cross_encoder": "none"},
+        {"embedding": "none"},
+        {"embedding": "bedrock"},
+        {"generation": "openai"},
+        {"generation": "bedrock"},
+    ],
+    ids=str,
+)
+def test_it_is_off_where_a_model_writes_or_no_model_is_kept_on_this_machine(given: dict[str, Any], tmp_path: Path) -> None:
+    assert open_cross_encoder(Settings(model_dir=tmp_path, **given)) is None
+
+
+def test_it_is_on_by_default_and_known_by_its_digest_before_its_files_are_here(tmp_path: Path) -> None:
+    found = open_cross_encoder(Settings(model_dir=tmp_path))
+    assert found is not None
+    assert found.digest == CROSS_ENCODER.onnx_sha256
+    with pytest.raises(ModelUnavailable):
+        found.relevance("q", ["a"])
