@@ -16,7 +16,7 @@ from teal.laptop.loopback import free_ports
 from teal.laptop.parts.elasticsearch import write_blocks
 from teal.laptop.parts.redis import BINARY, password
 from teal.laptop.program import find_program
-from teal.laptop.state import LaptopState, load
+from teal.laptop.state import LaptopState, load_state
 
 CALL_SECONDS = 10.0  # an answer takes milliseconds; on a busy machine a second
 START_SECONDS = 10.0  # of a redis-server: a tenth of one on an idle machine
@@ -90,7 +90,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _state(stack: DrillStack) -> LaptopState:
-    state = load(stack.layout)
+    state = load_state(stack.layout)
     if state is None:
         raise CommandFailed("The stack has no state", where=str(stack.home), next="teal up")
     return state
