@@ -31,7 +31,7 @@ class RedisPart(Part):
         return (Program(self.name, (binary, configuration), shell_env(place.environ, PLAIN), str(place.layout.home)),)
 
     def files(self, place: PartContext) -> Mapping[Path, str]:
-        return {place.layout.conf / "redis.conf": render(place.layout, place.state, password(place.layout))}
+        return {place.layout.conf / "redis.conf": redis_conf(place.layout, place.state, password(place.layout))}
 
     def service_env(self, place: PartContext) -> Mapping[str, str]:
         found = url(place)
@@ -84,7 +84,7 @@ def probe_redis(url: str) -> tuple[bool, str]:
     return True, "PONG"
 
 
-def render(layout: Layout, state: LaptopState, secret: str) -> str:
+def redis_conf(layout: Layout, state: LaptopState, secret: str) -> str:
     """redis.conf (it holds the password: write it with mode 0600)."""
     return f"""\
 bind 127.0.0.1
