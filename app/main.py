@@ -84,7 +84,7 @@ def create_app(config: Settings) -> FastAPI:
         redoc_url=None,
         telemetry=_FRAMEWORK,
     )
-    problems.install(app)
+    problems.install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", Revalidated(directory=problems.WEB), name="static")
@@ -143,10 +143,10 @@ def main() -> None:
     config = settings()
     if not config.auth and config.environment in ("staging", "prod"):
         parser.error(f"TEAL_AUTH=false is refused in {config.environment}: unset it, and make keys with `teal keys create`.")
-    logs.configure(config, f"app-{config.color}-{config.slot}")
-    metrics.configure(config)
-    audit.configure(config, f"app-{config.color}-{config.slot}")
-    traced = tracing.configure(config, "app")
+    logs.configure_logging(config, f"app-{config.color}-{config.slot}")
+    metrics.configure_metrics(config)
+    audit.configure_audit(config, f"app-{config.color}-{config.slot}")
+    traced = tracing.configure_tracing(config, "app")
     app = create_app(config)
     server = DrainingServer(
         uvicorn.Config(
@@ -170,7 +170,7 @@ def main() -> None:
         app.state,
     )
     server.run()
-    tracing.stop()
+    tracing.flush_traces()
 
 
 if __name__ == "__main__":

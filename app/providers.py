@@ -1,7 +1,7 @@
 """Every adapter, registered once: the name that a setting chooses, and the object that keeps the port, as `module:attribute`.
 
 Adding one is a new module and one line here. The settings take their choices from these tables, so that a wrong name lists the right ones;
-`load` imports only what was chosen, so that no adapter loads the driver of another.
+`load_registered` imports only what was chosen, so that no adapter loads the driver of another.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ else:  # so that pydantic refuses another name and says which there are
     SnapshotStoreName = Literal[tuple(SNAPSHOT_STORES)]
 
 
-def load(table: Mapping[str, str], name: str) -> Any:
+def load_registered(table: Mapping[str, str], name: str) -> Any:
     """The registered object of that name. Raises ValueError, with the names there are, for another one."""
     if name not in table:
         raise ValueError(f"There is no {name!r}; choose one of {', '.join(table)}.")

@@ -129,7 +129,7 @@ def serve(
     """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s, when the rest is left for recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
     if metrics_port is not None:
-        exposition.serve(metrics_port, metrics_address, settings.metrics_token)
+        exposition.serve_metrics(metrics_port, metrics_address, settings.metrics_token)
     if not _until("the catalog's schema", lambda: _schema_is_ready(settings), stop):
         return
     catalog = Catalog(settings.sqlalchemy_url())
@@ -237,16 +237,16 @@ def main(arguments: Sequence[str] | None = None, parts: WorkerDependencies | Non
     from app.observability import logging as logs
     from app.observability import metrics, tracing
 
-    logs.configure(settings(), "worker")
-    metrics.configure(settings())
-    tracing.configure(settings(), "worker")
+    logs.configure_logging(settings(), "worker")
+    metrics.configure_metrics(settings())
+    tracing.configure_tracing(settings(), "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     serve(
         settings(), parts or real_parts(), metrics_port=options.metrics_port, stop=stop, metrics_address=options.metrics_address
     )
-    tracing.stop()
+    tracing.flush_traces()
     logging.shutdown()
     os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
 

@@ -56,7 +56,7 @@ def is_operator(command: str) -> bool:
     return command in OPERATOR_COMMANDS
 
 
-def labels(color: Color, component: str) -> dict[str, str]:
+def pod_labels(color: Color, component: str) -> dict[str, str]:
     """What selects the pods of one component of a color."""
     return {NAME_LABEL: SERVICE, COLOR_LABEL: color, COMPONENT_LABEL: component}
 
@@ -72,7 +72,7 @@ def security_context(user: int = USER) -> dict[str, Any]:
     }
 
 
-def environment(color: Color, state: ColorState, *, deployment: str, region: str) -> dict[str, str]:
+def plain_variables(color: Color, state: ColorState, *, deployment: str, region: str) -> dict[str, str]:
     """The variables that are not secret. `deployment` is the stack's environment: dev, staging or prod."""
     fixed = {
         "TEAL_ENVIRONMENT": deployment,

@@ -8,12 +8,12 @@ def millicores(cpu: str) -> int:
     return int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu)
 
 
-def cpu(thousandths: int) -> str:
+def cpu_quantity(thousandths: int) -> str:
     """Thousandths of a CPU: `2` and not `2000m`."""
     return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
 
 
-def memory(mebibytes: int) -> str:
+def memory_quantity(mebibytes: int) -> str:
     """MiB: `1Gi` and not `1024Mi`."""
     for unit in ("Mi", "Gi"):
         if mebibytes % 1024 or not mebibytes:

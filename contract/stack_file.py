@@ -66,6 +66,6 @@ def read_values(path: Path) -> dict[str, Any]:
     return whole
 
 
-def config(path: Path) -> dict[str, object]:
+def read_config(path: Path) -> dict[str, object]:
     """The mapping below `config:`, keyed `teal:network` and so on."""
     return cast(dict[str, object], read_values(path)["config"])

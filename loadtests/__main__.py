@@ -73,7 +73,7 @@ def main(given: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Locust runs, SIGTERM is Ctrl-C
     try:
         if options.command == "shapes":
-            for shape in shapes.load(options.shapes).values():
+            for shape in shapes.load_shapes(options.shapes).values():
                 show_progress({**asdict(shape), "seconds": shape.seconds})
             return 0
         if options.command == "options":
@@ -116,7 +116,7 @@ def check(options: argparse.Namespace) -> None:
             raise ValueError(said)
         enough_descriptors(shape, options.workers)
     found = preflight.check(
-        options.host, options.ca, headers_of(os.environ[KEYS].split(",")[0]), questions.load(options.questions)
+        options.host, options.ca, headers_of(os.environ[KEYS].split(",")[0]), questions.load_questions(options.questions)
     )
     options.about |= {"questions": found}
 
@@ -135,17 +135,17 @@ def finish(
     options: argparse.Namespace, measured: LoadTestResult, rules: thresholds.ThresholdFile, baseline: LoadTestResult | None
 ) -> int:
     """Judge, write result.json and index.html, say what came out."""
-    result = evaluate.evaluate(measured, rules, service_observations(options.out / "seen.jsonl"), options.about, baseline)
+    result = evaluate.with_verdicts(measured, rules, service_observations(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
-    earlier = history.add(options.history, result) if options.history else []
-    (options.out / "index.html").write_text(report.page(result, baseline, earlier), encoding="utf-8")
+    earlier = history.append_run(options.history, result) if options.history else []
+    (options.out / "index.html").write_text(report.report_page(result, baseline, earlier), encoding="utf-8")
     for verdict in result.verdicts:
         show_progress({"step": "threshold", **verdict})
     for failure in result.failures:
         show_progress({"step": "failure", **failure.model_dump()})
     show_progress({"step": "result", "outcome": result.outcome, "why": result.why, "interrupted": result.interrupted,
           "page": str(options.out / "index.html"), "result": str(options.out / "result.json"),
-          "goodput": result.goodput.model_dump() if result.goodput else None, "summary": report.summary(result)})  # fmt: skip
+          "goodput": result.goodput.model_dump() if result.goodput else None, "summary": report.report_summary(result)})  # fmt: skip
     return EXIT[result.outcome]
 
 

@@ -68,7 +68,7 @@ def search(user: LoadUser, question: str, due: float | None = None) -> None:
     """POST /v1/search: a failure without hits, because searching nothing would only look fast."""
     began = time.perf_counter() if due is None else due
     body = {"query": question, "top_k": measured.TOP_K}
-    if call(user, "POST", "/v1/search", measured.SEARCH, body, check=has_hits, due=due) is None:
+    if counted_request(user, "POST", "/v1/search", measured.SEARCH, body, check=has_hits, due=due) is None:
         return
     if user.limits.kept(measured.SEARCH, time.perf_counter() - began):
         METER.counted.good += 1
@@ -148,7 +148,7 @@ class RequestNotSent(Exception):
     """The generator itself could not send. It is counted already, and not against the service."""
 
 
-def call(
+def counted_request(
     user: LoadUser,
     method: str,
     path: str,
@@ -216,7 +216,7 @@ def send_document(user: LoadUser, chance: random.Random, characters: int = 0) ->
     word = f"zq{chance.randrange(10**9):09d}"
     text = f"The word of this document is {word}. A load test sent it and will remove it."
     body = {"title": f"Load test {word}", "text": f"{text} " * max(1, characters // len(text)), "collection": COLLECTION}
-    content = call(user, "POST", "/v1/documents", measured.SENT, body, wanted=(202,), check=_field("id"))
+    content = counted_request(user, "POST", "/v1/documents", measured.SENT, body, wanted=(202,), check=_field("id"))
     if content is None:
         return
     identity, since = str(json.loads(content)["id"]), time.perf_counter()
@@ -226,13 +226,13 @@ def send_document(user: LoadUser, chance: random.Random, characters: int = 0) ->
         event(user, measured.FINDABLE, time.perf_counter() - since, UnexpectedAnswer("not findable at the end"))
         raise
     finally:
-        call(user, "DELETE", f"/v1/documents/{identity}", measured.REMOVED, wanted=(200, 202, 204, 404))
+        counted_request(user, "DELETE", f"/v1/documents/{identity}", measured.REMOVED, wanted=(200, 202, 204, 404))
 
 
 def _indexed(user: LoadUser, identity: str, since: float) -> tuple[float, Exception | None]:
     status = "unknown"
     while (taken := time.perf_counter() - since) < INDEXED_SECONDS:
-        content = call(user, "GET", f"/v1/documents/{identity}", measured.LOOKED_UP, check=_field("status"))
+        content = counted_request(user, "GET", f"/v1/documents/{identity}", measured.LOOKED_UP, check=_field("status"))
         status = status if content is None else str(json.loads(content)["status"])
         if status == "indexed":
             return taken, None
@@ -254,7 +254,7 @@ def _field(name: str) -> Check:
 
 def health(user: LoadUser) -> None:
     """GET /readyz, as a load balancer does, through the load balancer."""
-    call(user, "GET", "/readyz", measured.HEALTH)
+    counted_request(user, "GET", "/readyz", measured.HEALTH)
 
 
 def event(user: LoadUser, name: str, seconds: float, error: Exception | None = None) -> None:

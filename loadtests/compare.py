@@ -28,7 +28,7 @@ def _one(name: str, now: Count, then: Count, limit: BaselineLimit, same: bool) -
     if not same or min(samples, sum(then.ms.values())) < LEAST_SAMPLES or then_ms is None:
         outcome = "too few"
     else:
-        chance = fisher(bad, samples, then.later_than(then_ms), sum(then.ms.values()))
+        chance = fisher_p_value(bad, samples, then.later_than(then_ms), sum(then.ms.values()))
         if bad > TAIL * samples and chance < limit.p:
             outcome = "breached"
     says = f"{name}: p95 at most {limit.ratio:g} times the baseline's {then_ms or 0:.0f} ms"
@@ -40,7 +40,7 @@ def _one(name: str, now: Count, then: Count, limit: BaselineLimit, same: bool) -
     return Verdict(says, outcome, bad, samples, LEAST_SAMPLES, why)
 
 
-def fisher(bad: int, samples: int, bad_before: int, samples_before: int) -> float:
+def fisher_p_value(bad: int, samples: int, bad_before: int, samples_before: int) -> float:
     """One-sided Fisher's exact test: how often so many of the bad ones, or more, would be on this side if both sides were alike."""
     total, marked = samples + samples_before, bad + bad_before
     whole = _log_choose(total, marked)

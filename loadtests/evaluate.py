@@ -22,7 +22,7 @@ from loadtests.shapes import SETTLE_SECONDS
 from loadtests.thresholds import Threshold, ThresholdFile, Verdict, judge_thresholds, worst, worst_of
 
 
-def evaluate(
+def with_verdicts(
     measured: LoadTestResult,
     rules: ThresholdFile,
     seen: Sequence[ServiceObservation],
@@ -32,7 +32,7 @@ def evaluate(
     """The same measurements with verdicts for all of it and for each stage."""
     rows = rules.of(measured.shape, measured.sends)
     stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
-    best = knee(stages) if measured.each_stage else None
+    best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
     compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
@@ -54,7 +54,7 @@ def evaluate(
     return found.model_copy(update={"bottleneck": bottleneck.name(found)})
 
 
-def knee(stages: Sequence[StageResult]) -> int | None:
+def last_kept_stage(stages: Sequence[StageResult]) -> int | None:
     """The last stage before the first that was not kept, or the first stage of all that was not kept; None without stages.
 
     A void stage ends the search as well: what comes after it was sent by a generator that was late.

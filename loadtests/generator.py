@@ -53,7 +53,7 @@ class GatheredCounts:
         return found.model_copy(update={"streams": streams, "cpu_percent": busiest})
 
 
-def report(client_id: str, data: dict[str, Any]) -> None:
+def report_to_master(client_id: str, data: dict[str, Any]) -> None:
     """Listens to `report_to_master`: adds this process's news to Locust's own report."""
     METER.counted.died = int(bool(log.unhandled_greenlet_exception))
     data[KEY] = METER.news()

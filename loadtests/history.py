@@ -23,7 +23,7 @@ class PastRun(BaseModel):
     first_event_p95_ms: float | None = None
 
 
-def add(path: Path, result: LoadTestResult) -> list[PastRun]:
+def append_run(path: Path, result: LoadTestResult) -> list[PastRun]:
     """Append this run, and give all of its shape and place, oldest first. A run that is reported again replaces its line."""
     totals = result.totals
     search, first_event = ((totals.get(name) or Count()).percentile_ms(0.95) for name in QUESTIONS)

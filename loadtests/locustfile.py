@@ -143,9 +143,9 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         environment.stop_timeout = STOP_SECONDS
     if environment.reset_stats:
         environment.reset_stats = False  # Locust would forget everything once more when the last users have left
-        listen(environment.events.spawning_complete, functools.partial(forget, environment))
+        add_listener(environment.events.spawning_complete, functools.partial(forget, environment))
     if isinstance(runner, WorkerRunner):
-        listen(environment.events.report_to_master, generator.report)
+        add_listener(environment.events.report_to_master, generator.report_to_master)
         sends(environment)
         return
     given: Any = environment.parsed_options
@@ -157,14 +157,14 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     runs = RunRecorder(environment)
     if given.headless:
         end_gently(runs)
-    listen(environment.events.test_start, runs.start)
+    add_listener(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
         sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
-    listen(environment.events.test_stopping, runs.stopping)
-    listen(environment.events.test_stop, runs.finish)
-    listen(environment.events.reset_stats, runs.forget)
-    listen(environment.events.quit, runs.wait_for_report)
-    listen(environment.events.worker_report, runs.gathered.take)
+    add_listener(environment.events.test_stopping, runs.stopping)
+    add_listener(environment.events.test_stop, runs.finish)
+    add_listener(environment.events.reset_stats, runs.forget)
+    add_listener(environment.events.quit, runs.wait_for_report)
+    add_listener(environment.events.worker_report, runs.gathered.take)
     if web_ui is not None:
         page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
     if isinstance(runner, MasterRunner):
@@ -193,7 +193,7 @@ def forget(environment: Environment, user_count: int) -> None:
 
 def sends(environment: Environment) -> None:
     """In a process that has users."""
-    listen(environment.events.test_start, begin_counting)
+    add_listener(environment.events.test_start, begin_counting)
     gevent.spawn(generator.sample_lag)
 
 
@@ -228,9 +228,9 @@ def write_json_line(row: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def listen(hook: EventHook, listener: Callable[..., None]) -> None:
+def add_listener(hook: EventHook, listener: Callable[..., None]) -> None:
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
 
 
-listen(events.init_command_line_parser, options.add)
-listen(events.init, prepare)
+add_listener(events.init_command_line_parser, options.add_options)
+add_listener(events.init, prepare)

@@ -31,7 +31,7 @@ ON_THE_PAGE: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def add(parser: LocustArgumentParser) -> None:
+def add_options(parser: LocustArgumentParser) -> None:
     """No group of their own: Locust's groups know neither `is_secret` nor the page."""
 
     def option(name: str, default: Any, says: str, *, page: bool = False, **more: Any) -> None:
@@ -40,7 +40,7 @@ def add(parser: LocustArgumentParser) -> None:
 
     own = _own_shapes()
     try:
-        known = [NONE, *shapes.load(Path(own) if own else None)]
+        known = [NONE, *shapes.load_shapes(Path(own) if own else None)]
     except (ValueError, OSError) as error:
         parser.error(str(error))  # type: ignore[no-untyped-call]
     option(
@@ -68,7 +68,7 @@ def add(parser: LocustArgumentParser) -> None:
     option("--load-headers", "{}", "JSON: more headers.", is_secret=True, type=json_object)
     option("--load-host-header", "", "Host header, where --host is an address inside the cluster.", page=True)
     option("--load-ca", "", "PEM file to verify the service's certificate against.", type=file_of(certificates))
-    option("--load-questions", str(questions.DEFAULT), "JSON lines of questions.", type=file_of(questions.load))
+    option("--load-questions", str(questions.DEFAULT), "JSON lines of questions.", type=file_of(questions.load_questions))
     # The service sends a heartbeat every 15 s, so three in a row are missing.
     option("--load-silence-seconds", 45.0, "A connection on which nothing comes for so long has failed.", type=positive)
     option("--load-thresholds", str(thresholds.DEFAULT), "YAML file of what must be kept.", type=file_of(thresholds.read_rules))
@@ -83,7 +83,7 @@ def add(parser: LocustArgumentParser) -> None:
 def list_options() -> list[dict[str, Any]]:
     """Each option of ours with its variable, for people: Locust's own --help does not know the options of a locustfile."""
     parser = LocustArgumentParser(add_help=False)
-    add(parser)
+    add_options(parser)
     return [{"option": one.option_strings[0], "variable": str(getattr(one, "env_var", "")), "default": one.default, "says": one.help,
              **({"choices": list(one.choices)} if one.choices else {})}
             for one in parser._actions if one.option_strings and one.help != argparse.SUPPRESS]  # fmt: skip

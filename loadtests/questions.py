@@ -23,7 +23,7 @@ class LoadQuestion:
 
 
 @functools.cache  # each user of a load test has them
-def load(path: Path) -> tuple[LoadQuestion, ...]:
+def load_questions(path: Path) -> tuple[LoadQuestion, ...]:
     """Lines {"question", "source"?}. Raises ValueError with the line that is none, or when there are none."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):

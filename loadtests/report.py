@@ -11,7 +11,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from loadtests.evaluate import knee
+from loadtests.evaluate import last_kept_stage
 from loadtests.history import PastRun
 from loadtests.measured import Count, LoadTestResult, generator_health
 
@@ -37,7 +37,7 @@ class ReportRow:
         return now / then if now is not None and then else None
 
 
-def rows(result: LoadTestResult, baseline: LoadTestResult | None = None) -> list[ReportRow]:
+def report_rows(result: LoadTestResult, baseline: LoadTestResult | None = None) -> list[ReportRow]:
     """Every name in alphabetical order."""
     before = baseline.totals if baseline else {}
     return [_row(name, count, result.judged_seconds, before.get(name)) for name, count in sorted(result.totals.items())]
@@ -62,7 +62,7 @@ def _failed_percent(count: Count) -> float:
     return 100 * count.failed / count.requests if count.requests else 0.0
 
 
-def page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier: Sequence[PastRun] = ()) -> str:
+def report_page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier: Sequence[PastRun] = ()) -> str:
     """The whole page; beside a baseline, its plots stand beside this run's."""
     from loadtests.plots import over_time, plots  # matplotlib takes a second to import
 
@@ -72,7 +72,7 @@ def page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier
         result=result,
         baseline=baseline,
         began=f"{began:%Y-%m-%d %H:%M:%S} UTC",
-        rows=rows(result, baseline),
+        rows=report_rows(result, baseline),
         # The SVG is matplotlib's own, which escapes.
         plots={heading: Markup(svg) for heading, svg in plots(result, beside=baseline).items()},  # noqa: S704
         plots_before={heading: Markup(svg) for heading, svg in plots(baseline, beside=result).items()} if baseline else {},  # noqa: S704
@@ -89,7 +89,7 @@ def sentence(result: LoadTestResult) -> str:
           "void": "The load generator was the limit, so this says nothing about the service", "failed": "The load test itself failed"}  # fmt: skip
     said = of[result.outcome]
     if result.each_stage and result.stages:
-        number = knee(result.stages) or 0
+        number = last_kept_stage(result.stages) or 0
         level, above = result.stages[number].level, result.stages[number + 1 :]
         if result.stages[number].outcome == "kept":
             said = f"Every threshold was kept at {level} requests a second"
@@ -146,7 +146,7 @@ def token_rates(result: LoadTestResult) -> dict[str, str]:
             f"streams open at once, at most, of {len(staged):,} looks": f"{max((one.generator.streams for one in staged), default=0):,}"}  # fmt: skip
 
 
-def summary(result: LoadTestResult) -> dict[str, Any]:
+def report_summary(result: LoadTestResult) -> dict[str, Any]:
     """The numbers in one object, for who reads JSON."""
     return {
         row.name: {
@@ -155,5 +155,5 @@ def summary(result: LoadTestResult) -> dict[str, Any]:
             "failed_percent": round(row.failed_percent, 3),
             **{f"p{share * 100:g}_ms": value for share, value in zip(SHARES, row.percentiles_ms, strict=True)},
         }
-        for row in rows(result)
+        for row in report_rows(result)
     }

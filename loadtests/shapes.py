@@ -163,7 +163,7 @@ class _File(_Strict):
     shapes: dict[str, _ShapeRow] = Field(min_length=1)
 
 
-def load(path: Path | None) -> dict[str, Shape]:
+def load_shapes(path: Path | None) -> dict[str, Shape]:
     """The shapes there are, with those of a YAML file. Raises ValueError, naming the field, for a file that is none."""
     if path is None:
         return SHAPES
@@ -184,7 +184,7 @@ def load(path: Path | None) -> dict[str, Shape]:
 
 def find_shape(name: str, path: Path | None = None) -> Shape:
     """Raises ValueError with the names that there are."""
-    known = load(path)
+    known = load_shapes(path)
     if name not in known:
         raise ValueError(f"There is no shape {name!r}. There are: {', '.join([*known, NONE])}")
     return known[name]

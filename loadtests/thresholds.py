@@ -99,7 +99,7 @@ def read_rules(path: Path) -> ThresholdFile:
         raise ValueError(f"{path}: {'.'.join(str(part) for part in said['loc'])}: {said['msg']}") from error
 
 
-def load(path: Path, shape: str) -> tuple[Threshold, ...]:
+def load_thresholds(path: Path, shape: str) -> tuple[Threshold, ...]:
     """The rows that hold for a shape. Raises ValueError, naming the row, for a file that is none."""
     return read_rules(path).of(shape)
 

@@ -27,7 +27,7 @@ LAST_SECONDS: Final = 10.0  # at the end, for requests that are still open
 
 
 @functools.cache
-def trust(ca: str) -> ssl.SSLContext:
+def tls_context(ca: str) -> ssl.SSLContext:
     """One for all users of a process: each of its own would cost a user 840 KiB and 20 ms."""
     return ssl.create_default_context(cafile=ca or None)
 
@@ -48,11 +48,11 @@ class TealUser(calls.LoadUser):
         }
         if given.load_host_header:
             self.default_headers["Host"] = given.load_host_header
-        self.ssl_context_factory = lambda: trust(given.load_ca)
+        self.ssl_context_factory = lambda: tls_context(given.load_ca)
         self.network_timeout = given.load_silence_seconds
         self.limits = calls.Limits(options.resolved_options(given.load_resolved).slos)
         super().__init__(environment)
-        self.asked = questions.load(Path(given.load_questions))
+        self.asked = questions.load_questions(Path(given.load_questions))
 
     def key(self, keys: list[str]) -> str:
         return self.chance.choice(keys)

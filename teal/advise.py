@@ -12,10 +12,10 @@ from rich.markup import escape
 
 from teal.errors import BadInput
 from teal.laptop import admin
-from teal.laptop.layout import locate
+from teal.laptop.layout import locate_layout
 from teal.targets import open_target
 from teal.terminal.options import Json, Stack
-from teal.terminal.writer import console, say_json
+from teal.terminal.writer import say_json, terminal_console
 
 
 def register(app: typer.Typer) -> None:
@@ -30,13 +30,13 @@ def advise_(stack: Stack = None, as_json: Json = False) -> None:
         for row in rows:
             say_json(row)
     else:
-        console(soft_wrap=True).print(advice_table(rows))
+        terminal_console(soft_wrap=True).print(advice_table(rows))
 
 
 def ask_for_advice(stack: str | None) -> list[dict[str, Any]]:
     """The rows that the active color's image answers."""
     if stack is None:
-        return admin.run_on(locate(os.environ), ("advise",))
+        return admin.run_on(locate_layout(os.environ), ("advise",))
     target = open_target(stack)
     record, _ = target.store.read()
     state = record.active_state

@@ -16,7 +16,7 @@ import httpx
 import typer
 
 from teal.errors import BadInput, OperatorError
-from teal.laptop.layout import Layout, locate
+from teal.laptop.layout import Layout, locate_layout
 from teal.ports.alert import NAME, RUNBOOK, SentMessage
 from teal.terminal.options import Stack
 from teal.terminal.writer import say, say_json
@@ -44,7 +44,7 @@ def alert_test(
 ) -> None:
     """Send one alert for real, and say who took it. Exit 1: nobody did."""
     if stack is None:
-        sent: tuple[SentMessage, ...] = (send(message(datetime.now(UTC)), os.environ, locate(os.environ)),)
+        sent: tuple[SentMessage, ...] = (send(message(datetime.now(UTC)), os.environ, locate_layout(os.environ)),)
     else:
         from teal.aws import alert
 

@@ -29,7 +29,7 @@ from teal.laptop import status as truth
 from teal.laptop import up as lifecycle
 from teal.laptop.address import address
 from teal.laptop.demo import first_run
-from teal.laptop.layout import Layout, locate
+from teal.laptop.layout import Layout, locate_layout
 from teal.laptop.parts.registry import FRONT
 from teal.laptop.state import UpOptions
 from teal.load import commands as load_commands
@@ -73,11 +73,11 @@ def keep_trace(error: Exception) -> str:
 
 
 def here() -> Layout:
-    return locate(os.environ)
+    return locate_layout(os.environ)
 
 
 def console() -> Console:
-    return writer.console(soft_wrap=True)
+    return writer.terminal_console(soft_wrap=True)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def up(
     """Start the stack, fill it with a demonstration corpus and ask it a question. Again: seconds, and nothing changes."""
     options = UpOptions(search=search.value if search else None, port=port)
     serving = False
-    events = first_run.run(here(), options, os.environ, with_corpus=not no_corpus)
+    events = first_run.first_run(here(), options, os.environ, with_corpus=not no_corpus)
     try:
         if as_json:
             for event in events:
@@ -123,10 +123,10 @@ def show(event: Event, progress: Progress, tasks: dict[str, TaskID]) -> None:
     """A line for what happened, the bar for how far it is."""
     if event.step == "answer":
         progress.console.print(
-            present.answer(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"])
+            present.answer_text(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"])
         )
     elif event.step == "page":
-        progress.console.print(present.page(event.data))
+        progress.console.print(present.page_text(event.data))
     elif event.state == "progress":
         task = tasks.get(event.step)
         if task is None:
@@ -135,7 +135,7 @@ def show(event: Event, progress: Progress, tasks: dict[str, TaskID]) -> None:
     else:
         if event.step in tasks:
             progress.remove_task(tasks.pop(event.step))
-        progress.console.print(present.step(event))
+        progress.console.print(present.step_line(event))
 
 
 @app.command()
@@ -145,7 +145,7 @@ def down(as_json: Json = False) -> None:
         if as_json:
             say_json(event.fields())
         else:
-            console().print(present.step(event))
+            console().print(present.step_line(event))
 
 
 @app.command()
@@ -155,7 +155,7 @@ def status(as_json: Json = False) -> None:
     if as_json:
         say_json(found.fields())
     else:
-        console().print(present.rows("", found.rows))
+        console().print(present.check_table("", found.rows))
         console().print(present.status_summary(found))
     if not found.healthy:
         raise typer.Exit(errors.FAILED)
@@ -165,16 +165,16 @@ def status(as_json: Json = False) -> None:
 def doctor(stack: Stack = None, as_json: Json = False) -> None:
     """What this machine needs, what is missing, and the command that mends it. With --stack: for work on AWS."""
     if stack is None:
-        rows = checks.examine(here(), os.environ)
+        rows = checks.check_laptop(here(), os.environ)
     else:
         from teal.aws import doctor as aws_checks
 
-        rows = aws_checks.examine(stack, os.environ)
+        rows = aws_checks.check_aws(stack, os.environ)
     if as_json:
         for row in rows:
             say_json({"part": row.part, "ok": row.ok, "detail": row.detail, "mend": row.mend})
     else:
-        console().print(present.rows("", rows))
+        console().print(present.check_table("", rows))
     if not all(row.ok for row in rows):
         raise typer.Exit(errors.FAILED)
 
@@ -223,7 +223,7 @@ def ask(
             if as_json:
                 say_json(found)
             else:
-                console().print(present.answer(question, found))
+                console().print(present.answer_text(question, found))
             return
         with client.ask_stream(question, collections) as events:
             for name, data in events:
@@ -265,7 +265,7 @@ def ingest_(
             progress.update(task, advance=1, detail=words(Path(one.path.name)))
             if as_json:
                 say_json({"path": words(one.path), "id": one.document_id, "status": one.status, "reason": one.reason})
-    summary = ingest.summary(results) | {"skipped": [words(path) for path in left_out]}
+    summary = ingest.ingest_summary(results) | {"skipped": [words(path) for path in left_out]}
     if as_json:
         say_json(summary)
     else:

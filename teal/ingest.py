@@ -142,7 +142,7 @@ def _finished(client: Client, one: FileProgress) -> FileProgress:
     return FileProgress(one.path, str(document["status"]), one.document_id, problem.get("detail"), problem.get("action"))
 
 
-def summary(results: Sequence[FileProgress]) -> dict[str, object]:
+def ingest_summary(results: Sequence[FileProgress]) -> dict[str, object]:
     """Counts and failures, JSON-ready."""
     failures = [
         {"path": words(one.path), "status": one.status, "reason": one.reason, "action": one.action}

@@ -13,8 +13,8 @@ from teal.client.service import require_collection
 from teal.laptop import admin
 from teal.laptop.address import kept_admin_key
 from teal.laptop.files import write_private
-from teal.laptop.layout import Layout, locate
-from teal.terminal.writer import console, say, say_json
+from teal.laptop.layout import Layout, locate_layout
+from teal.terminal.writer import say, say_json, terminal_console
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="From `teal keys list`.")]
@@ -54,7 +54,7 @@ def keys_create(
     arguments += _quota(requests_per_day, questions_per_day)
     for each in collection or ():
         arguments += ["--collection", require_collection(each)]
-    for row in admin.run_on(locate(os.environ), tuple(arguments)):
+    for row in admin.run_on(locate_layout(os.environ), tuple(arguments)):
         if as_json:
             say_json(row)
         else:
@@ -71,7 +71,7 @@ def keys_rotate(
 
     The stack's own key is replaced in its file too.
     """
-    layout = locate(os.environ)
+    layout = locate_layout(os.environ)
     arguments = ("keys", "rotate", key_id, "--grace-hours", str(grace_hours), *_given("expires-in-days", expires_in_days))
     for row in admin.run_on(layout, arguments):
         own = keep_if_own(layout, key_id, str(row["key"]))
@@ -85,12 +85,12 @@ def keys_rotate(
 
 def keys_list(as_json: Json = False) -> None:
     """All keys, without their secrets."""
-    rows = admin.run_on(locate(os.environ), ("keys", "list"))
+    rows = admin.run_on(locate_layout(os.environ), ("keys", "list"))
     if as_json:
         for row in rows:
             say_json(row)
     else:
-        console(soft_wrap=True).print(present.keys(rows))
+        terminal_console(soft_wrap=True).print(present.keys(rows))
 
 
 def keys_quota(
@@ -98,7 +98,7 @@ def keys_quota(
 ) -> None:
     """Give a key another quota, in force within seconds. A limit that is not named is no limit any more."""
     arguments = ("keys", "quota", key_id, *_quota(requests_per_day, questions_per_day))
-    for row in admin.run_on(locate(os.environ), arguments):
+    for row in admin.run_on(locate_layout(os.environ), arguments):
         if as_json:
             say_json(row)
         else:
@@ -107,7 +107,7 @@ def keys_quota(
 
 def keys_revoke(key_id: KeyId, as_json: Json = False) -> None:
     """End a key at once."""
-    for row in admin.run_on(locate(os.environ), ("keys", "revoke", key_id)):
+    for row in admin.run_on(locate_layout(os.environ), ("keys", "revoke", key_id)):
         if as_json:
             say_json(row)
         else:

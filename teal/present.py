@@ -17,13 +17,13 @@ PASSAGE_CHARACTERS = 160  # of a cited passage: two lines of a terminal
 MARKS = {"start": "[dim]..[/dim]", "ok": "[green]ok[/green]", "warn": "[yellow]!![/yellow]", "progress": "[dim]..[/dim]"}
 
 
-def step(event: Event) -> str:
+def step_line(event: Event) -> str:
     """One line for one event."""
     count = f" {event.done}/{event.total}" if event.done is not None else ""
     return f"{MARKS[event.state]} {event.step:<14} {escape(event.detail)}{count}"
 
 
-def answer(question: str, found: Mapping[str, Any], seconds: float | None = None) -> str:
+def answer_text(question: str, found: Mapping[str, Any], seconds: float | None = None) -> str:
     """An answer with its citations and who wrote it."""
     took = f" [dim](after {seconds:.0f} s)[/dim]" if seconds is not None else ""
     return f"\n[bold]{escape(question)}[/bold]{took}\n\n{escape(str(found['answer']))}\n\n{citations(found)}"
@@ -50,12 +50,12 @@ def _short(text: str) -> str:
     return flat if len(flat) <= PASSAGE_CHARACTERS else flat[:PASSAGE_CHARACTERS].rsplit(" ", 1)[0] + " ..."
 
 
-def page(data: Mapping[str, Any]) -> str:
+def page_text(data: Mapping[str, Any]) -> str:
     return (f"\n  page     [bold]{escape(str(data['url']))}[/bold]\n  sign in  {escape(str(data['sign_in']))}\n"
             "  [dim]the browser warns once about the certificate, which is this stack's own: `teal doctor` says how to trust it[/dim]\n")  # fmt: skip
 
 
-def rows(title: str, found: Iterable[CheckRow]) -> Table:
+def check_table(title: str, found: Iterable[CheckRow]) -> Table:
     """A table of checks with the command that mends each."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "part", "state", "next"):

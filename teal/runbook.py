@@ -63,12 +63,12 @@ def read_runbook(slug: str, pages: Path | None = None) -> Runbook:
     """One page. Raises BadInput when there is none or it does not have the form."""
     path = (pages or runbooks_folder()) / f"{slug}.md"
     try:
-        return parse(path.read_text(encoding="utf-8-sig"), slug)
+        return parse_runbook(path.read_text(encoding="utf-8-sig"), slug)
     except FileNotFoundError as error:
         raise BadInput(f"There is no runbook {slug}", where=str(path), next=f"ls {path.parent}") from error
 
 
-def parse(text: str, slug: str) -> Runbook:
+def parse_runbook(text: str, slug: str) -> Runbook:
     """A page from Markdown (CommonMark). Raises BadInput that names the line."""
 
     def wrong(what: str, line: int) -> BadInput:
@@ -98,7 +98,7 @@ def parse(text: str, slug: str) -> Runbook:
     return Runbook(slug, title, blocks)
 
 
-def block(book: Runbook, name: str) -> CommandBlock:
+def find_block(book: Runbook, name: str) -> CommandBlock:
     """A block by its name. Raises BadInput with the names there are."""
     try:
         return book.blocks[name]
@@ -107,7 +107,7 @@ def block(book: Runbook, name: str) -> CommandBlock:
                        next=f"edit runbooks/{book.slug}.md") from error  # fmt: skip
 
 
-def run(wanted: CommandBlock, environ: Mapping[str, str], cwd: Path, *, timeout_seconds: float) -> BlockResult:
+def run_block(wanted: CommandBlock, environ: Mapping[str, str], cwd: Path, *, timeout_seconds: float) -> BlockResult:
     """Run the block in bash, which stops at the first command that fails. It runs in its own process group: a time-out ends everything it started."""
     began = time.monotonic()
     command = ("bash", "-euo", "pipefail", "-c", wanted.text)

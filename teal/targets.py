@@ -10,10 +10,10 @@ from teal.ports.target import Target
 def open_target(stack: str | None) -> Target:
     """The laptop without a name, else that stack on AWS. Each is imported only here and late: neither needs the other's libraries."""
     if stack is None:
-        from teal.laptop.layout import locate
-        from teal.laptop.target import laptop
+        from teal.laptop.layout import locate_layout
+        from teal.laptop.target import open_laptop_target
 
-        return laptop(locate(os.environ), os.environ)
+        return open_laptop_target(locate_layout(os.environ), os.environ)
     from teal.aws.target import aws
 
     return aws(stack, os.environ)

@@ -31,7 +31,7 @@ _PLAIN_WORDS: Final = re.compile(r"(/[a-z][a-z0-9-]{0,15}){1,4}")
 _log = logging.getLogger("app.access.audit")
 
 
-def configure(settings: Settings, part: str, *, stream: IO[str] | None = None) -> None:
+def configure_audit(settings: Settings, part: str, *, stream: IO[str] | None = None) -> None:
     """Where the lines go from now on: the file, or `stream` (standard output when not given)."""
     handler: logging.Handler
     if settings.log_dir is None:
@@ -46,7 +46,7 @@ def configure(settings: Settings, part: str, *, stream: IO[str] | None = None) -
     _log.setLevel(logging.INFO)  # whatever the rest of the log leaves out
 
 
-def record(event: str, who: Principal | None = None, **what: object) -> None:
+def write_audit_line(event: str, who: Principal | None = None, **what: object) -> None:
     """One line: what happened, which key did it, and ids of what it was done to."""
     actor = {"key_id": who.key_id, "key_name": who.name, "role": who.role} if who else {}
     _log.info(event, extra=actor | _without_empty(what))
@@ -64,7 +64,7 @@ def record_refusal(request: Request, error: TealError) -> None:
     """A request that was turned away: for what reason, where, from which address, and by which key as far as one can tell."""
     who: Principal | None = getattr(request.state, "principal", None)
     presented = request.headers.get("authorization", "").partition(" ")[2].strip()
-    record(
+    write_audit_line(
         REFUSED,
         who,
         code=error.code,

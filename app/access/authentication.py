@@ -79,7 +79,7 @@ class Authenticator:
 
     def _by_key(self, presented: str) -> Principal:
         with self._catalog.read() as session:
-            return keys.verify(session, presented)
+            return keys.verify_key(session, presented)
 
     def _by_session(self, token: str) -> Principal:
         with self._catalog.read() as session:

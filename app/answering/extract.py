@@ -77,7 +77,7 @@ class ScoredPiece:
     whole: bool = False  # said with all of its cells, because the words of the question do not show which of them is meant
 
 
-async def extract(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
+async def extract_pieces(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
     """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
     explains = EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), question_for_each_source(question, sources)

@@ -8,7 +8,16 @@ from typing import Final
 
 from app.answering import conflict, listing
 from app.answering.attribution import Claim
-from app.answering.extract import EXPLAINS, WANTS_HEADING, MeaningModel, ScoredPiece, extract, holds_any, narrowed, select_pieces
+from app.answering.extract import (
+    EXPLAINS,
+    WANTS_HEADING,
+    MeaningModel,
+    ScoredPiece,
+    extract_pieces,
+    holds_any,
+    narrowed,
+    select_pieces,
+)
 from app.answering.prompt import PromptSource
 from app.answering.question import Question, term_coverage, words_of
 from app.answering.relevance import RelevanceModel, relevant_pieces
@@ -29,7 +38,7 @@ class ExtractiveWriter:
 
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """Whatever the passages' similarity is: each piece has to pass its own floor."""
-        kept = select_pieces(question, await extract(question, sources, self._meaning), sources)
+        kept = select_pieces(question, await extract_pieces(question, sources, self._meaning), sources)
         if not kept and self._relevance is not None:
             kept = await relevant_pieces(question, sources, self._relevance)
         by_number = {source.n: source for source in sources}

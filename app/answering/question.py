@@ -12,7 +12,7 @@ from typing import Final, Literal
 from app.answering.function_words import ANSWER_KIND_WORDS, DENSE_FORMS, FUNCTION_WORDS, language
 from app.answering.numbers import normalized_number
 from app.answering.word_forms import ALIKE
-from app.text.analysis import compounds, runs, stems, word_terms
+from app.text.analysis import compounds, index_terms, runs, word_terms
 from app.text.folding import fold
 from app.text.sentences import sentences
 
@@ -132,7 +132,7 @@ def words_of(text: str) -> TextTerms:
     """What `text` holds."""
     text = " ".join([text, *_quarters(text)])
     folded = frozenset(fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense)
-    terms = frozenset(stems(_GROUPS.sub("", text))) | frozenset(stems(text))
+    terms = frozenset(index_terms(_GROUPS.sub("", text))) | frozenset(index_terms(text))
     return TextTerms(terms, folded, _MONEY.search(text) is not None)
 
 
@@ -300,7 +300,7 @@ def _word_before(text: str, place: int) -> str:
 
 def _identifier_terms(identifier: str, question: str) -> tuple[str, ...]:
     """Beside letters of a script without spaces the index has its parts alone: 代码S-312 is one word there."""
-    known = stems(identifier)
+    known = index_terms(identifier)
     return tuple(known[:-1] if len(known) > 2 and _IN_DENSE.search(question) else known)
 
 

@@ -182,7 +182,7 @@ class AnswerService:
                 if event.name == "retrieval":
                     written = time.perf_counter()
             if written is not None:
-                timing.add("model", time.perf_counter() - written)
+                timing.add_timing("model", time.perf_counter() - written)
             return recording.pack()
 
         packed, tier = await self._cache.get_or_compute("answer", self._key(asked), compute)
@@ -217,7 +217,7 @@ class AnswerService:
 
     async def _new_events(self, asked: AskRequest, recording: _Recording) -> AsyncIterator[AnswerEvent]:
         """Retrieve, then write; every event is also kept in `recording`."""
-        usage = token_usage.begin()
+        usage = token_usage.begin_counting()
         question = await self._whole_question(asked)
         found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
         recording.fleeting = self.is_fleeting(found)
@@ -267,7 +267,7 @@ class AnswerService:
             asked = time.perf_counter()
 
             def embed() -> Vector:
-                timing.add("queue", time.perf_counter() - asked)  # in a thread with this request's context
+                timing.add_timing("queue", time.perf_counter() - asked)  # in a thread with this request's context
                 with timing.time_part("embed"):
                     return embedder.query(text)
 

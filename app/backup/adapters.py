@@ -7,14 +7,14 @@ from datetime import datetime
 from app.backup.clock import credible
 from app.backup.manifest import Manifest
 from app.backup.port import SearchCopies, SnapshotSource, SnapshotStore, snapshot_not_found
-from app.providers import SEARCH_COPIES, SNAPSHOT_STORES, load
+from app.providers import SEARCH_COPIES, SNAPSHOT_STORES, load_registered
 from app.settings import Settings
 
 
 def open_store(settings: Settings) -> SnapshotStore:
     """The store that the settings name; on a laptop the folder and elsewhere Elasticsearch's repository, unless another is chosen."""
     name = settings.backup_store or ("folder" if settings.environment == "laptop" else "elasticsearch")
-    found: SnapshotStore = load(SNAPSHOT_STORES, name)(settings)
+    found: SnapshotStore = load_registered(SNAPSHOT_STORES, name)(settings)
     return found
 
 
@@ -37,5 +37,5 @@ def choose_snapshot(store: SnapshotStore, *, id: str | None, at: datetime | None
 
 def search_copies(settings: Settings) -> SearchCopies:
     """The configured engine's."""
-    found: SearchCopies = load(SEARCH_COPIES, settings.search)
+    found: SearchCopies = load_registered(SEARCH_COPIES, settings.search)
     return found

@@ -43,7 +43,7 @@ def require_recent(found: Manifest, hours: float) -> None:
         )
 
 
-def verify(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
+def verify_snapshot(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
     """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
     running = Catalog(settings.sqlalchemy_url())
     try:
@@ -119,7 +119,7 @@ def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Ite
         try:
             yield from _at_its_count(beside, found)
         finally:
-            postgres.drop(url, name)
+            postgres.drop_database(url, name)
 
 
 def _at_its_count(url: str, found: Manifest) -> Iterator[Catalog]:

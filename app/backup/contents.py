@@ -11,6 +11,6 @@ def count_indexed(url: str) -> int:
     catalog = Catalog(url)
     try:
         with catalog.read() as session:
-            return documents.counts(session)["indexed"]
+            return documents.count_by_status(session)["indexed"]
     finally:
         catalog.close()

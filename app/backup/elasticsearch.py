@@ -33,7 +33,7 @@ def connected(settings: Settings) -> Iterator[Elasticsearch]:
         yield client
 
 
-def take(settings: Settings, id: str, _folder: Path) -> SearchCopy:
+def take_search_snapshot(settings: Settings, id: str, _folder: Path) -> SearchCopy:
     """Snapshot the index behind the alias under the name `id`; how many documents the catalog has is noted in it. Raises BackupFailed when a
     shard is missing."""
     documents = count_indexed(settings.sqlalchemy_url())
@@ -76,7 +76,7 @@ def restore_beside(other: Settings, snapshot: Manifest, _source: SnapshotSource)
         client.indices.put_alias(index=target, name=other.index, is_write_index=True)
 
 
-def delete(settings: Settings, id: str) -> None:
+def delete_search_snapshot(settings: Settings, id: str) -> None:
     """Remove a snapshot, if it is there."""
     with connected(settings) as client:
         client.options(ignore_status=404).snapshot.delete(repository=settings.snapshot_repository, snapshot=id)
@@ -160,4 +160,4 @@ def _cause(error: ApiError) -> str:
     return str(causes[0].get("reason", ""))[:300] if causes else ""
 
 
-COPIES: Final = SearchCopies(take, restore_beside, delete, exact=False)
+COPIES: Final = SearchCopies(take_search_snapshot, restore_beside, delete_search_snapshot, exact=False)

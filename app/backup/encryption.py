@@ -20,7 +20,7 @@ from app.errors import BackupFailed, SnapshotRefused
 SUFFIX: Final = ".age"
 
 
-def identity(key: Path, *, create: bool) -> pyrage.x25519.Identity:
+def snapshot_key(key: Path, *, create: bool) -> pyrage.x25519.Identity:
     """The key that opens the copies: a file as `age-keygen` writes it. With `create` one is made where there is none."""
     if create and not key.exists():
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +62,7 @@ def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:
     """Encrypt `plain` into the snapshot's folder; the plain file is removed."""
     encrypted = folder / (plain.name + SUFFIX)
     encrypted.touch(mode=0o600)
-    pyrage.encrypt_file(str(plain), str(encrypted), [identity(key, create=True).to_public()])
+    pyrage.encrypt_file(str(plain), str(encrypted), [snapshot_key(key, create=True).to_public()])
     plain.unlink()
     with encrypted.open("rb") as file:
         os.fsync(file.fileno())
@@ -73,13 +73,13 @@ def with_seal(made: Manifest, key: Path) -> Manifest:
     """With its seal: HMAC-SHA256 over all else that it says, by the key that opens the copies. Encrypting takes only that key's public half."""
     # Without defaults: a field that a later version adds must not break the seals of before.
     content = made.model_copy(update={"seal": ""}).model_dump_json(exclude_defaults=True).encode()
-    secret = str(identity(key, create=True)).encode()
+    secret = str(snapshot_key(key, create=True)).encode()
     return made.model_copy(update={"seal": hmac.digest(secret, b"teal snapshot 1\n" + content, "sha256").hex()})
 
 
 def require_seal(found: Manifest, source: SnapshotSource) -> None:
     """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
-    identity(source.key, create=False)
+    snapshot_key(source.key, create=False)
     if not hmac.compare_digest(found.seal, with_seal(found, source.key).seal):
         raise SnapshotRefused(
             f"Snapshot {found.id} is not sealed with the key {source.key}: it was changed, or made with another key or by a version without seals.",
@@ -104,7 +104,7 @@ def decrypted(part: EncryptedFile, found: Manifest, source: SnapshotSource, plai
     plain.unlink(missing_ok=True)
     plain.touch(mode=0o600)
     try:
-        pyrage.decrypt_file(str(copy), str(plain), [identity(key, create=False)])
+        pyrage.decrypt_file(str(copy), str(plain), [snapshot_key(key, create=False)])
         yield plain
     except pyrage.DecryptError as error:
         raise SnapshotRefused(f"The copy {copy} can not be opened with the key {key}: {error}.") from error

@@ -23,7 +23,7 @@ TERMINATE_PAUSE_SECONDS: Final = 0.2
 _MISSING: Final = "apt-get install postgresql-client, of the server's version or newer"
 
 
-def dump(url: str, target: Path, count: str) -> int:
+def dump_database(url: str, target: Path, count: str) -> int:
     """One moment of the database, tables of the jobs included, in PostgreSQL's custom format; what the statement `count` says at that moment."""
     target.touch(mode=0o600)
     with _connected(make_url(url)) as connection, connection.transaction():
@@ -38,19 +38,19 @@ def dump(url: str, target: Path, count: str) -> int:
 
 def restore(url: str, source: Path, name: str) -> str:
     """A new database `name` on the same server with what the dump holds; its URL. One of that name from an earlier try is replaced."""
-    drop(url, name)
+    drop_database(url, name)
     with _maintenance(url) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     beside = make_url(url).set(database=name)
     try:
         _run("pg_restore", _text(beside), "--no-owner", "--no-privileges", "--exit-on-error", str(source))
     except BackupFailed as error:
-        drop(url, name)
+        drop_database(url, name)
         raise SnapshotRefused(f"The copy of the catalog can not be restored: {error.detail}") from error
     return beside.render_as_string(hide_password=False)
 
 
-def drop(url: str, name: str) -> None:
+def drop_database(url: str, name: str) -> None:
     """Remove a database beside the one in use, if it is there."""
     with _maintenance(url) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -59,7 +59,7 @@ def drop(url: str, name: str) -> None:
 def put_in_place(url: str, restored: str, kept: str) -> None:
     """Give the restored database the name of the one in use, whose own becomes `kept`: both or neither. Connections of the service end
     and are made anew. An earlier `kept` is removed."""
-    drop(url, kept)
+    drop_database(url, kept)
     in_use = str(make_url(url).database)
     over = threading.Event()
     ending = threading.Thread(target=_end_connections, args=(url, (in_use, restored), over), daemon=True)

@@ -117,7 +117,7 @@ def _catalog_beside(url: str, plain: Path, found: Manifest) -> Iterator[str]:
         _ready(beside, found)
         yield beside
     finally:
-        postgres.drop(url, name)  # gone already where it was put in place
+        postgres.drop_database(url, name)  # gone already where it was put in place
 
 
 def _ready(beside: str, found: Manifest) -> None:
@@ -141,7 +141,7 @@ def carry_over(running: str, restored: str, index: str) -> int | None:
             table = KeyRow.__table__
             rows = [dict(row) for row in session.execute(select(table)).mappings()]
             names = sorted({index, *(one.name for one in index_outbox.registered_indexes(session))})
-            generation = index_state.generation(session)
+            generation = index_state.index_generation(session)
             keys = rows
         with target.write() as session:
             for row in keys or ():
@@ -154,7 +154,7 @@ def carry_over(running: str, restored: str, index: str) -> int | None:
             session.execute(
                 insert(SearchIndexRow), [{"name": name, "serving": True, "seeded": True, "created_at": moment} for name in names]
             )
-            newest = max(generation, index_state.generation(session)) + 1
+            newest = max(generation, index_state.index_generation(session)) + 1
             session.execute(update(IndexStateRow).values(generation=newest))
     finally:
         running_catalog.close()

@@ -82,7 +82,7 @@ class BackupSchedule:
             one for one in credible(kept.snapshots) if one.search.kind == self._settings.search and not one.is_of_before_seals
         ]
         if self._due(known):
-            made = snapshot.take(self._settings)
+            made = snapshot.take_snapshot(self._settings)
             log.info("snapshot %s: %d documents, %s passages", made.id, made.catalog.documents, made.search.passages)
             known = [made, *known]
         if not known:
@@ -95,7 +95,7 @@ class BackupSchedule:
         if wanted is None:
             return
         try:
-            done = check.verify(self._settings, wanted, own_source(self._settings))
+            done = check.verify_snapshot(self._settings, wanted, own_source(self._settings))
         except SnapshotRefused:
             self._refused.add(wanted.id)  # the others are tested before anybody looks at it again
             raise
@@ -126,7 +126,7 @@ class BackupSchedule:
             return aged
         # The first snapshot that holds documents is due at once: an empty one would otherwise stand for a whole day.
         with self._catalog.read() as session:
-            counts = documents.counts(session)
+            counts = documents.count_by_status(session)
         if time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:
             return False
         return aged or not known or counts["indexed"] > 0

@@ -23,7 +23,7 @@ _COUNT: Final = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND sta
 log = logging.getLogger(__name__)
 
 
-def take(settings: Settings) -> Manifest:
+def take_snapshot(settings: Settings) -> Manifest:
     """A whole snapshot, or none: what was begun is removed on an error. Users and worker go on meanwhile.
 
     Raises BackupFailed, also while another process takes one; SearchUnavailable and CatalogUnavailable as their parts do.
@@ -70,7 +70,7 @@ def _catalog(settings: Settings, folder: Path) -> CatalogCopy:
         return CatalogCopy(kind="external", revision=schema_revision(url) or "", documents=count_indexed(url))
     if settings.database_url is not None:
         plain = folder / "catalog.dump"
-        counted = postgres.dump(url, plain, _COUNT)
+        counted = postgres.dump_database(url, plain, _COUNT)
         revision = schema_revision(url) or ""
         return CatalogCopy(
             kind="postgresql",

@@ -11,11 +11,11 @@ from app.backup.port import SearchCopies, SnapshotSource
 from app.catalog import sqlite_copy
 from app.errors import SnapshotRefused
 from app.search.sqlite.engine import EmbeddedWriter
-from app.search.sqlite.schema import embedded_path, files
+from app.search.sqlite.schema import embedded_path, index_files
 from app.settings import Settings
 
 
-def take(settings: Settings, id: str, folder: Path) -> SearchCopy:
+def copy_search(settings: Settings, id: str, folder: Path) -> SearchCopy:
     """Raises SearchUnavailable when there is no index in the file."""
     plain = folder / "search.db"
     sqlite_copy.copy(embedded_path(settings), plain, "apsw")
@@ -31,7 +31,7 @@ def restore_beside(other: Settings, found: Manifest, source: SnapshotSource) -> 
     wanted = embedded_path(other)
     if found.search.copy_of is None:
         raise SnapshotRefused(f"Snapshot {found.id} has no copy of search.")
-    for path in files(wanted):
+    for path in index_files(wanted):
         path.unlink(missing_ok=True)
     plain = wanted.with_name(wanted.name + ".plain")
     with encryption.decrypted(found.search.copy_of, found, source, plain):
@@ -39,4 +39,4 @@ def restore_beside(other: Settings, found: Manifest, source: SnapshotSource) -> 
         plain.replace(wanted)
 
 
-COPIES: Final = SearchCopies(take, restore_beside, lambda settings, id: None, exact=True)
+COPIES: Final = SearchCopies(copy_search, restore_beside, lambda settings, id: None, exact=True)

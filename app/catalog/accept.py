@@ -64,7 +64,7 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
                 return AcceptedDocument(row.id, status_of(row), row.revision, False)
             session.delete(earlier)
             session.flush()
-    origin = versions.origin(submission.source, submission.filename)
+    origin = versions.document_origin(submission.source, submission.filename)
     versions.one_at_a_time(session, submission.collection, origin)
     accepted = _store(session, submission)
     versions.take_place(session, accepted.id, submission.collection, origin)
@@ -125,8 +125,8 @@ def _store(session: Session, submission: Submission) -> AcceptedDocument:
             )
         ).one_or_none()
         if existing is not None:
-            there = versions.origin(existing.source, existing.filename)
-            other = there != versions.origin(submission.source, submission.filename)
+            there = versions.document_origin(existing.source, existing.filename)
+            other = there != versions.document_origin(submission.source, submission.filename)
             return replace(requeue_failed(session, existing), known_as=there or existing.title if other else None)
     raise CatalogUnavailable("The same document was deleted and sent at the same moment, several times. Next: send it again.")
 

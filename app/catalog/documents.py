@@ -29,7 +29,7 @@ __all__ = [
     "Submission",
     "accept",
     "collection_counts",
-    "counts",
+    "count_by_status",
     "delete",
     "delete_many",
     "exact",
@@ -174,7 +174,7 @@ def retry(session: Session, document_id: str, collections: tuple[str, ...] | Non
     return requeue_failed(session, row)
 
 
-def counts(session: Session, collections: tuple[str, ...] | None = None) -> dict[str, int]:
+def count_by_status(session: Session, collections: tuple[str, ...] | None = None) -> dict[str, int]:
     """Documents by status, of the collections the caller may see; every status is present."""
     query = (
         select(DocumentRow.status, func.count())

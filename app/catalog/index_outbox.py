@@ -43,7 +43,7 @@ class RegisteredIndex:
 
 def register_index(session: Session, name: str, *, serving: bool, seeded: bool = False) -> RegisteredIndex:
     """Keep this index up from now on; one that is known already only begins to serve, never stops to. `seeded`: it is filled by other means."""
-    index_state.bump(session)
+    index_state.raise_generation(session)
     row = session.get(SearchIndexRow, name)
     if row is None:
         # one that serves was fed from its beginning
@@ -63,7 +63,7 @@ def registered_indexes(session: Session) -> tuple[RegisteredIndex, ...]:
 
 def unregister_index(session: Session, name: str) -> None:
     """Keep this index up no longer, and forget what it is owed."""
-    index_state.bump(session)
+    index_state.raise_generation(session)
     session.execute(delete(SearchIndexRow).where(SearchIndexRow.name == name))
     session.execute(delete(OutboxRow).where(OutboxRow.index_name == name))
 
@@ -92,7 +92,7 @@ def add_all_indexed(session: Session, name: str, *, after: str | None, limit: in
     if after is not None:
         query = query.where(DocumentRow.id > after)
     ids = list(session.scalars(query.order_by(DocumentRow.id).limit(limit)))
-    index_state.bump(session)
+    index_state.raise_generation(session)
     add_entries(session, name, ids)
     if len(ids) < limit:
         session.execute(update(SearchIndexRow).where(SearchIndexRow.name == name).values(seeded=True))
@@ -158,7 +158,7 @@ def waiting_for_serving_index(session: Session, document_ids: Sequence[str]) -> 
 
 def hand_over(session: Session, source: str, target: str) -> None:
     """What `source` is owed is owed to `target`, and `source` is no longer kept up: it was put in the place of `target`."""
-    index_state.bump(session)
+    index_state.raise_generation(session)
     ids = list(session.scalars(select(OutboxRow.document_id).where(OutboxRow.index_name == source)))
     add_entries(session, target, ids)
     unregister_index(session, source)

@@ -10,15 +10,15 @@ from app.catalog.tables import IndexStateRow
 _ONLY = 1
 
 
-def generation(session: Session) -> int:
+def index_generation(session: Session) -> int:
     """The present generation; 0 before anything was indexed."""
     return session.scalar(select(IndexStateRow.generation).where(IndexStateRow.id == _ONLY)) or 0
 
 
-def bump(session: Session) -> int:
+def raise_generation(session: Session) -> int:
     """Add one; returns the new generation. The row exists since migration 0001, so concurrent bumps queue on its lock."""
     session.execute(
         update(IndexStateRow).where(IndexStateRow.id == _ONLY).values(generation=IndexStateRow.generation + 1),
         execution_options={"synchronize_session": False},
     )
-    return generation(session)
+    return index_generation(session)

@@ -59,7 +59,7 @@ class Progress:
     warnings: tuple[str, ...] = ()  # about what could not be read
 
 
-def load(session: Session, job: Job) -> IngestionTask | None:
+def load_task(session: Session, job: Job) -> IngestionTask | None:
     """The task of a job; None when the document is deleted, at another revision, or already done."""
     return _task(session, *_current(job), DocumentRow.status.in_(_IN_WORK))
 
@@ -100,7 +100,7 @@ def indexed_page(session: Session, *, after: str | None, limit: int) -> list[Ind
     return [IndexedDocument(*row) for row in session.execute(query.order_by(DocumentRow.id).limit(limit)).tuples()]
 
 
-def spread(session: Session, count: int, before: datetime | None) -> list[str]:
+def sample_indexed(session: Session, count: int, before: datetime | None) -> list[str]:
     """Up to `count` documents that were indexed `before` a moment (None: ever), spread evenly over all of them in order of id."""
     ids = select(DocumentRow.id, func.row_number().over(order_by=DocumentRow.id).label("number")).where(
         DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed"
@@ -152,7 +152,7 @@ def is_deleted(session: Session, document_id: str) -> bool:
     return found is None or found[0] is not None
 
 
-def start(session: Session, job: Job) -> bool:
+def count_attempt(session: Session, job: Job) -> bool:
     """Count an attempt before risky work begins; False when the job is no longer wanted."""
     return _changed(
         session,
@@ -162,7 +162,7 @@ def start(session: Session, job: Job) -> bool:
     )
 
 
-def give_back(session: Session, jobs: Sequence[Job]) -> None:
+def return_attempts(session: Session, jobs: Sequence[Job]) -> None:
     """Take back the attempts of jobs that survived the risky part, or that only wait for a part that is away."""
     for job in jobs:
         session.execute(
@@ -172,7 +172,7 @@ def give_back(session: Session, jobs: Sequence[Job]) -> None:
         )
 
 
-def record(session: Session, progress: Sequence[Progress]) -> set[Job]:
+def record_progress(session: Session, progress: Sequence[Progress]) -> set[Job]:
     """Write progress; returns the jobs that are still wanted. The others were deleted or queued anew."""
     moment = now()
     wanted = set()
@@ -200,7 +200,7 @@ def record(session: Session, progress: Sequence[Progress]) -> set[Job]:
     return wanted
 
 
-def fail(session: Session, job: Job, code: str, detail: str) -> bool:
+def mark_failed(session: Session, job: Job, code: str, detail: str) -> bool:
     """Mark the document failed, with the reason its sender reads."""
     detail = detail.encode("utf-8", "replace").decode().replace("\x00", "")  # a reader's message may quote the broken file
     return _changed(

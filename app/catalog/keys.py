@@ -71,7 +71,7 @@ class KeyInfo:
         return not meant_to and moment < self.expires_at <= moment + ENDS_SOON
 
 
-def create(
+def create_key(
     session: Session,
     *,
     name: str,
@@ -108,7 +108,7 @@ def create(
     return _info(row), f"teal_{row.id}_{secret}"
 
 
-def verify(session: Session, presented: str) -> Principal:
+def verify_key(session: Session, presented: str) -> Principal:
     """Who the key belongs to; raises `Unauthenticated` for a malformed, unknown, revoked or expired one alike."""
     match = _FORM.fullmatch(presented)
     row = session.get(KeyRow, match[1]) if match else None
@@ -141,7 +141,7 @@ def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datet
     if expires_at is None and row.expires_at is not None:
         expires_at = moment + (row.expires_at - row.created_at)
     old = _info(row)
-    made, text = create(
+    made, text = create_key(
         session, name=old.name, role=old.role, collections=old.collections, expires_at=expires_at, quota=old.quota
     )
     row.replaced_by = made.id

@@ -24,7 +24,7 @@ _SHOWN_SECONDS: Final = 1.0  # until every process knows of a deletion (app/answ
 _WAITING: Final = text("documents.replaced_by IS NOT NULL AND documents.deleted_at IS NULL")
 
 
-def origin(source: str | None, filename: str | None) -> str:
+def document_origin(source: str | None, filename: str | None) -> str:
     """Where a document comes from; empty when that is not known."""
     return (source if source is not None else filename) or ""
 
@@ -58,7 +58,7 @@ def supersede(session: Session, document_id: str, others: Collection[str]) -> No
     session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(replaced_by=None))
     session.execute(update(DocumentRow).where(DocumentRow.id.in_(others)).values(replaced_by=document_id))
     session.expire_all()
-    index_state.bump(session)  # what is cached of an older version's state ends
+    index_state.raise_generation(session)  # what is cached of an older version's state ends
     make_way(session, [document_id])
 
 
@@ -94,7 +94,9 @@ def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClau
         execution_options={"synchronize_session": False},
     ).all()
     if gone:
-        index_state.bump(session)  # what is cached may show them; after the rows, in the order in which a worker takes the two
+        index_state.raise_generation(
+            session
+        )  # what is cached may show them; after the rows, in the order in which a worker takes the two
     return list(gone)
 
 

@@ -29,7 +29,7 @@ def _search(settings: Settings) -> Iterator[JsonLine]:
     from app.statistics import advice, elasticsearch
 
     engine = elasticsearch.collect_elasticsearch(settings)
-    found = [asdict(one) for one in advice.elasticsearch(engine)]
+    found = [asdict(one) for one in advice.advise_elasticsearch(engine)]
     yield from found
     index = f"index {engine.index.name}" if engine.index else "no index"
     yield {"part": "elasticsearch", "looked_at": f"{engine.status}, {len(engine.nodes)} nodes, {index}", "advice": len(found)}

@@ -24,9 +24,9 @@ LATE_SHARE: Final = 1.1  # of the hours between two snapshots: one that is late 
 
 def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     """Take a snapshot of search and catalog while both are in use."""
-    from app.backup.snapshot import take
+    from app.backup.snapshot import take_snapshot
 
-    yield _line(take(settings), None)
+    yield _line(take_snapshot(settings), None)
 
 
 def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
@@ -60,7 +60,7 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine
     oldest = options.max_age_hours or LATE_SHARE * settings.backup_hours
     if options.snapshot is None and oldest:
         check.require_recent(found, oldest)
-    done = check.verify(settings, found, source)
+    done = check.verify_snapshot(settings, found, source)
     noted = "" if done.noted else f"; {LOST}"
     yield {**asdict(done), "detail": f"{done.documents} documents, {done.found} of {done.sampled} samples found{noted}"}
 

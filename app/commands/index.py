@@ -94,13 +94,13 @@ def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Json
 def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
     from app.catalog import index_outbox
-    from app.search.engines import engine
+    from app.search.engines import search_engine
     from app.search.port import kept_name
 
     with open_index(settings, options.name) as (named, catalog, writer):
         writer.refresh()
         writer.close()
-        kept = engine(settings).swap(settings, named)
+        kept = search_engine(settings).swap(settings, named)
         with catalog.write() as session:
             index_outbox.hand_over(session, options.name, settings.index)
     yield {

@@ -26,7 +26,7 @@ def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
     from app.catalog.engine import Catalog
 
     with Catalog(settings.sqlalchemy_url()).write() as session:
-        info, text = keys.create(
+        info, text = keys.create_key(
             session,
             name=options.name or options.role,
             role=options.role,

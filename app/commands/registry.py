@@ -33,7 +33,7 @@ def run(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
         return
     from app.access import audit
 
-    audit.configure(settings, "admin", stream=sys.stderr)  # standard output is the command's answer
+    audit.configure_audit(settings, "admin", stream=sys.stderr)  # standard output is the command's answer
     ids: list[str] = []
     error: str | None = "interrupted"
     try:

@@ -22,7 +22,7 @@ out of step. Settings marked *secret* never appear in logs, error messages or me
 """
 
 
-def table() -> str:
+def settings_page() -> str:
     """The whole page."""
     rows = (_row(name, field) for name, field in Settings.model_fields.items())
     return _HEAD + "".join(rows)
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, default=Path("docs/configuration.md"))
     options = parser.parse_args()
     if not options.check:
-        options.file.write_text(table(), encoding="utf-8")
-    elif not options.file.exists() or options.file.read_text(encoding="utf-8") != table():
+        options.file.write_text(settings_page(), encoding="utf-8")
+    elif not options.file.exists() or options.file.read_text(encoding="utf-8") != settings_page():
         sys.exit(f"{options.file} is not in step with app/settings.py: run `.venv/bin/python -m app.commands.settings_table`")
 
 

@@ -25,7 +25,7 @@ def status(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     from app.catalog.engine import Catalog
 
     with Catalog(settings.sqlalchemy_url()).read() as session:
-        line: JsonLine = {"documents": documents.counts(session), "generation": index_state.generation(session)}
+        line: JsonLine = {"documents": documents.count_by_status(session), "generation": index_state.index_generation(session)}
     try:
         line["search"] = _check_search(settings)
     except TealError as error:

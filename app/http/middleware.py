@@ -69,7 +69,7 @@ class RequestMiddleware:
         probe = _PROBE in headers and self._is_probe(headers[_PROBE])
         by = "probe" if probe else "user"
         bypass = bypassed.set(True) if probe and _BYPASS in headers else None
-        parts, timed = timing.begin()
+        parts, timed = timing.begin_timing()
         limit = limit_bytes(scope["path"], self._max_document_bytes)
         status = 500
         received = 0
@@ -93,7 +93,7 @@ class RequestMiddleware:
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", identity.encode()), *self._headers]
                 if parts:
-                    message["headers"].append((b"server-timing", timing.header(parts, time.perf_counter() - started)))
+                    message["headers"].append((b"server-timing", timing.timing_header(parts, time.perf_counter() - started)))
             await send(message)
 
         try:
@@ -116,7 +116,7 @@ class RequestMiddleware:
                 )
             histogram(LATENCY, route, by).observe(seconds, span.end(route, status, identity) if span else None)
             request_id.reset(token)
-            timing.end(timed)
+            timing.end_timing(timed)
             if bypass is not None:
                 bypassed.reset(bypass)
 

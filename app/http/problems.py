@@ -59,7 +59,9 @@ def openai_error(problem: Problem, detail: str, param: str | None = None) -> dic
     return {"error": {"message": f"{detail} {problem.action}".strip(), "type": kind, "param": param, "code": problem.code}}
 
 
-def render(request: Request, problem: Problem, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+def render_problem(
+    request: Request, problem: Problem, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
+) -> Response:
     """A page when a browser navigates, problem+json otherwise."""
     body = problem_body(problem, detail, **extra)
     headers = {"Cache-Control": "no-store"} | (headers or {})
@@ -76,7 +78,7 @@ def _page(name: str) -> Template:
     return Environment(loader=FileSystemLoader(WEB), autoescape=True).get_template(name)
 
 
-def install(app: FastAPI) -> None:
+def install_problem_handlers(app: FastAPI) -> None:
     """Give `app` one answer for every kind of failure; no stack trace ever reaches a client."""
 
     @app.exception_handler(TealError)
@@ -90,14 +92,14 @@ def install(app: FastAPI) -> None:
             headers["Retry-After"] = str(error.retry_after_seconds or 2)
         if error.problem.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="teal"'
-        return render(request, error.problem, error.detail, headers=headers)
+        return render_problem(request, error.problem, error.detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         told = error.errors()[:_TOLD_ERRORS]
         errors = [{"field": _cut(_where(found["loc"])), "message": _cut(str(found["msg"]))} for found in told]
         detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors[:3])
-        return render(request, PROBLEMS["invalid-request"], detail, errors=errors)
+        return render_problem(request, PROBLEMS["invalid-request"], detail, errors=errors)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -108,7 +110,9 @@ def install(app: FastAPI) -> None:
         if error.status_code >= 500:
             problem = PROBLEMS["internal"]
         headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return render(request, problem, f"{_cut(f'{request.method} {request.url.path}')}: {error.detail}", headers=headers)
+        return render_problem(
+            request, problem, f"{_cut(f'{request.method} {request.url.path}')}: {error.detail}", headers=headers
+        )
 
     @app.exception_handler(ClientDisconnect)
     @app.exception_handler(ClientLeft)
@@ -117,7 +121,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        return render(request, PROBLEMS["internal"], "The failure was logged under the request id.")
+        return render_problem(request, PROBLEMS["internal"], "The failure was logged under the request id.")
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -96,8 +96,8 @@ class GroupCommit:
         survivors = self._drain_survivors()
         try:
             with self._catalog.write() as session:
-                ingestion_queries.give_back(session, survivors)
-                return ingestion_queries.start(session, job)
+                ingestion_queries.return_attempts(session, survivors)
+                return ingestion_queries.count_attempt(session, job)
         except BaseException:
             self._survivors.extend(survivors)
             raise
@@ -202,12 +202,12 @@ class GroupCommit:
                 if visible:
                     self._writer.refresh()
                 with self._catalog.write() as session:
-                    wanted = ingestion_queries.record(session, [item.progress for item in writes])
+                    wanted = ingestion_queries.record_progress(session, [item.progress for item in writes])
                     gone = [item.document_id for item in removals if item.deleted]
                     if gone:
                         ingestion_queries.purged(session, gone)
                     if visible:
-                        index_state.bump(session)
+                        index_state.raise_generation(session)
                         finished = [one.progress.job for one in writes if one.progress.final and one.progress.job in wanted]
                         changed = [job.document_id for job in finished]
                         index_outbox.owe_others(session, self._index, [*changed, *(item.document_id for item in removals)])
@@ -241,7 +241,7 @@ class GroupCommit:
             return
         try:
             with self._catalog.write() as session:
-                ingestion_queries.give_back(session, survivors)
+                ingestion_queries.return_attempts(session, survivors)
         except Unavailable:
             self._survivors.extend(survivors)
 

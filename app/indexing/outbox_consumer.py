@@ -19,7 +19,7 @@ from app.catalog.engine import Catalog
 from app.catalog.index_outbox import OutboxEntry
 from app.errors import Unavailable
 from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
-from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, passages, read_task
+from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, make_passages, read_task
 from app.models.port import Embedder
 from app.search.port import SearchWriter
 
@@ -69,7 +69,7 @@ class OutboxConsumer:
             self._writer.refresh()
         with self._catalog.write() as session:
             if settled:
-                index_state.bump(session)
+                index_state.raise_generation(session)
             index_outbox.remove_entries(session, self._index, settled)
             for due in deferred:
                 index_outbox.defer(session, self._index, due)
@@ -122,6 +122,6 @@ class OutboxConsumer:
         chunks = document.chunks
         embedder = self._embedder()
         for first in range(0, len(chunks), BATCH_PASSAGES):
-            self._writer.put(passages(task, title, chunks[first : first + BATCH_PASSAGES], first, embedder))
+            self._writer.put(make_passages(task, title, chunks[first : first + BATCH_PASSAGES], first, embedder))
         self._writer.delete_document(due.document_id, keep_below=len(chunks))
         return True

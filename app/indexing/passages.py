@@ -53,7 +53,9 @@ def read_task(
     return task.title or document.title or task.filename or "Untitled", document
 
 
-def passages(task: IngestionTask, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None) -> list[Passage]:
+def make_passages(
+    task: IngestionTask, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None
+) -> list[Passage]:
     """Passages of some consecutive chunks, the first of which is the document's `first`; without a model they have no vectors.
 
     The page a chunk starts on is metadata of its passage, unless the document has metadata of that name.

@@ -60,7 +60,7 @@ def _owe(catalog: Catalog, index: str, document_ids: list[str]) -> int:
     if not document_ids:
         return 0
     with catalog.write() as session:
-        index_state.bump(session)
+        index_state.raise_generation(session)
         new = set(document_ids) - index_outbox.entries_among(session, index, document_ids)
         index_outbox.add_entries(session, index, new)
     return len(new)

@@ -26,7 +26,7 @@ _WORDS: Final = 12  # from the middle of a document: a sentence
 def questions(catalog: Catalog, before: datetime | None = None) -> Iterator[tuple[str, str]]:
     """(document id, words from its middle) of some documents that were indexed `before` a moment, spread over all of them."""
     with catalog.read() as session:
-        ids = ingestion_queries.spread(session, SAMPLES, before)
+        ids = ingestion_queries.sample_indexed(session, SAMPLES, before)
     for document_id in ids:
         with catalog.read() as session:
             task = ingestion_queries.indexed_task(session, document_id)

@@ -132,7 +132,7 @@ class Housekeeping:
 
     def _measure(self) -> None:
         with self._catalog.read() as session:
-            counts = documents.counts(session)
+            counts = documents.count_by_status(session)
             oldest = ingestion_queries.oldest_queued(session)
         for status, count in counts.items():
             DOCUMENTS.labels(status).set(count)

@@ -20,7 +20,7 @@ from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import IngestionTask, Job, Progress
 from app.errors import DocumentRejected, Unavailable
 from app.indexing.group_commit import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GroupCommit, WorkerStopping
-from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, passages, read_task
+from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings, make_passages, read_task
 from app.ingestion.busy import BusyDocuments
 from app.ingestion.exclusive_semaphore import ExclusiveSemaphore, SemaphoreClosed
 from app.models.port import Embedder
@@ -95,7 +95,7 @@ class Ingestion:
 
     def _try(self, job: Job, last: Exception | None) -> Outcome:
         with self._catalog.read() as session:
-            task = ingestion_queries.load(session, job)
+            task = ingestion_queries.load_task(session, job)
         if task is None:
             return self._leave(job)
         if task.attempts >= self._shape.attempts:
@@ -149,7 +149,7 @@ class Ingestion:
             if self._stop.is_set():
                 raise WorkerStopping
             batch = texts[start : start + BATCH_PASSAGES]
-            written = passages(task, title, batch, start, embedder)
+            written = make_passages(task, title, batch, start, embedder)
             done = start + len(batch)
             final = done == len(texts)
             progress = Progress(
@@ -188,7 +188,7 @@ class Ingestion:
         """A failed document is not findable in part: its passages go before the status says so."""
         self._group_commit.remove(job.document_id, deleted=False).result()
         with self._catalog.write() as session:
-            failed = ingestion_queries.fail(session, job, code, detail)
+            failed = ingestion_queries.mark_failed(session, job, code, detail)
         if not failed:
             return self._leave(job)
         log.warning("document %s failed: %s: %s", job.document_id, code, detail)

@@ -9,17 +9,17 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
 import numpy as np
 
 from app.errors import ModelUnavailable
-from app.models.onnx_files import encodable, open_session, open_tokenizer, present, verify
+from app.models.onnx_files import FILES, encodable, open_session, open_tokenizer, verify
 from app.models.port import CrossEncoder
 from app.models.registry import CROSS_ENCODER, LocalCrossEncoder
 from app.settings import Settings
 
-WITHOUT: Final = "Fetch it with `teal up`, or set TEAL_CROSS_ENCODER=none."
+Files: TypeAlias = tuple[tuple[int, int, int], ...]  # of each file: inode, time of change in nanoseconds, bytes
 
 _log = logging.getLogger(__name__)
 
@@ -47,19 +47,20 @@ class OnnxCrossEncoder:
 
 
 class LazyCrossEncoder:
-    """Opened at the first call, once for all threads: many processes never need it, and it takes 0.2 s and its memory.
+    """Opened at the first call, once for all threads: many processes never need it, and it takes 0.2 s of CPU and 55 MB.
 
-    Without its files each call raises `ModelUnavailable`, and the log says so once. Missing files are looked for again at each call, which costs
-    two looks at the disk: `teal up` fetches them behind a running service. Files that were there and could not be opened are not tried again.
+    Without usable files each call raises `ModelUnavailable`, and the log says so once. They are looked at again at each call, which costs two
+    looks at the disk: `teal up` brings them, or exchanges damaged ones, behind a running service. The same damaged files are not read twice.
     """
 
-    def __init__(self, digest: str, *, is_here: Callable[[], bool], open_model: Callable[[], CrossEncoder]) -> None:
+    def __init__(self, digest: str, *, files: Callable[[], Files | None], open_model: Callable[[], CrossEncoder]) -> None:
+        """`files` tells which files are there now; None when one is missing."""
         self.digest = digest
-        self._is_here = is_here
+        self._files = files
         self._open_model = open_model
         self._opening = threading.Lock()
         self._model: CrossEncoder | None = None
-        self._damage: str | None = None
+        self._refused: tuple[Files, str] | None = None
         self._warned = False
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
@@ -73,24 +74,36 @@ class LazyCrossEncoder:
             return self._model
 
     def _open(self) -> CrossEncoder:
-        if self._damage is not None:
-            raise ModelUnavailable(self._damage)
-        if not self._is_here():
-            raise self._warned_about(f"The cross-encoder's files are missing. {WITHOUT}")
+        found = self._files()
+        if found is None:
+            raise self._unavailable("its files are missing. Fetch them with `teal up`")
+        if self._refused is not None and self._refused[0] == found:
+            raise self._unavailable(self._refused[1])
         try:
             return self._open_model()
         except (
             Exception
         ) as error:  # ONNX Runtime's own errors have no common class, and an optional model must never fail an answer
             said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
-            self._damage = f"The cross-encoder cannot be opened: {said} {WITHOUT} Then start this process anew."
-            raise self._warned_about(self._damage) from error
+            self._refused = (found, f"it cannot be opened: {said.rstrip('.')}")
+            raise self._unavailable(self._refused[1]) from error
 
-    def _warned_about(self, said: str) -> ModelUnavailable:
+    def _unavailable(self, why: str) -> ModelUnavailable:
         if not self._warned:
             self._warned = True
-            _log.warning("answering without the cross-encoder: %s", said, extra={"digest": self.digest})
-        return ModelUnavailable(said)
+            _log.warning(
+                "answering without the cross-encoder: %s, or set TEAL_CROSS_ENCODER=none.", why, extra={"digest": self.digest}
+            )
+        return ModelUnavailable(f"The cross-encoder cannot be used: {why}.")
+
+
+def files_in(folder: Path) -> Files | None:
+    """The files that are there now, so that others in their place are known as others; None when one is missing."""
+    try:
+        found = [(folder / name).stat() for name in FILES]
+    except OSError:
+        return None
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
 
 def open_local(settings: Settings) -> CrossEncoder:
@@ -98,7 +111,7 @@ def open_local(settings: Settings) -> CrossEncoder:
     folder = settings.model_dir / CROSS_ENCODER.name
     return LazyCrossEncoder(
         CROSS_ENCODER.onnx_sha256,
-        is_here=lambda: present(folder),
+        files=lambda: files_in(folder),
         open_model=lambda: OnnxCrossEncoder(CROSS_ENCODER, folder, threads=settings.embedding_threads),
     )
 

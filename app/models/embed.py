@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from app.models.port import Embedder, EmbeddingProvider, Stamp
-from app.providers import EMBEDDING_PROVIDERS, load
+from app.providers import EMBEDDING_PROVIDERS, load_registered
 from app.settings import Settings
 
 
 def provider(settings: Settings) -> EmbeddingProvider:
     """The configured provider."""
-    found: EmbeddingProvider = load(EMBEDDING_PROVIDERS, settings.embedding)
+    found: EmbeddingProvider = load_registered(EMBEDDING_PROVIDERS, settings.embedding)
     return found
 
 

@@ -39,7 +39,7 @@ class Generation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        token_usage.add(self._tokens.get("input", 0), self._tokens.get("output", 0))
+        token_usage.add_tokens(self._tokens.get("input", 0), self._tokens.get("output", 0))
         for name, tokens in self._tokens.items():
             counter(TOKENS, self._provider, name).inc(tokens)
             self._call.note(f"gen_ai.usage.{name}_tokens", tokens)

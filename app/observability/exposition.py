@@ -13,17 +13,19 @@ from pydantic import SecretStr
 _HEADER: Final = "Authorization"
 
 
-def header(token: SecretStr | None) -> dict[str, str]:
+def metrics_token_header(token: SecretStr | None) -> dict[str, str]:
     """What one process sends to another to read its metrics."""
     return {_HEADER: f"Bearer {token.get_secret_value()}"} if token else {}
 
 
 def admitted(given: str | None, token: SecretStr | None) -> bool:
     """Whether the header that was sent holds the token; everybody where there is none."""
-    return token is None or hmac.compare_digest((given or "").encode("latin-1", "replace"), header(token)[_HEADER].encode())
+    return token is None or hmac.compare_digest(
+        (given or "").encode("latin-1", "replace"), metrics_token_header(token)[_HEADER].encode()
+    )
 
 
-def serve(port: int, address: str, token: SecretStr | None) -> None:
+def serve_metrics(port: int, address: str, token: SecretStr | None) -> None:
     """Serve this process's metrics at every path of a port of their own, on a thread; 404 without the token."""
     server, _ = start_http_server(port, addr=address)  # a moment without the guard: nothing is counted yet
     server.set_app(_guarded(server.get_app(), token))

@@ -67,7 +67,7 @@ def context(settings: Settings, part: str) -> logging.Filter:
     return _Context(settings, part)
 
 
-def configure(settings: Settings, part: str) -> None:
+def configure_logging(settings: Settings, part: str) -> None:
     """Send all logs as JSON lines to `<log_dir>/<part>.log` (rotating) or standard output, and errors to Sentry if set."""
     handler: logging.Handler
     if settings.log_dir is None:

@@ -76,7 +76,7 @@ def histogram(metric: Histogram, *labels: str) -> Histogram:
     return metric.labels(*labels)
 
 
-def configure(settings: Settings) -> None:
+def configure_metrics(settings: Settings) -> None:
     """Say which release this process is of."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a moment beside each counter: nobody asks for them, and AWS bills each sample
     BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)

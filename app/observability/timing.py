@@ -15,17 +15,17 @@ Parts = dict[str, float]  # seconds by part: queue, embed, search, fuse, model
 _parts: ContextVar[Parts | None] = ContextVar("timing", default=None)
 
 
-def begin() -> tuple[Parts, Token[Parts | None]]:
+def begin_timing() -> tuple[Parts, Token[Parts | None]]:
     """For one request. Tasks that it starts write to the same parts."""
     parts: Parts = {}
     return parts, _parts.set(parts)
 
 
-def end(token: Token[Parts | None]) -> None:
+def end_timing(token: Token[Parts | None]) -> None:
     _parts.reset(token)
 
 
-def add(name: str, seconds: float) -> None:
+def add_timing(name: str, seconds: float) -> None:
     """Outside a request, in a worker say, nothing happens."""
     parts = _parts.get()
     if parts is not None:
@@ -39,9 +39,9 @@ def time_part(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        add(name, time.perf_counter() - began)
+        add_timing(name, time.perf_counter() - began)
 
 
-def header(parts: Parts, total_seconds: float) -> bytes:
+def timing_header(parts: Parts, total_seconds: float) -> bytes:
     """The header's value, in milliseconds."""
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in [*parts.items(), ("total", total_seconds)]).encode()

@@ -17,14 +17,14 @@ class TokenUsage:
 _usage: ContextVar[TokenUsage | None] = ContextVar("token_usage", default=None)
 
 
-def begin() -> TokenUsage:
+def begin_counting() -> TokenUsage:
     """For one answer. Tasks that it starts add to the same counts."""
     usage = TokenUsage()
     _usage.set(usage)
     return usage
 
 
-def add(input_tokens: int, output_tokens: int) -> None:
+def add_tokens(input_tokens: int, output_tokens: int) -> None:
     """Outside an answer nothing happens."""
     usage = _usage.get()
     if usage is not None:

@@ -27,11 +27,11 @@ _STOP_MILLISECONDS: Final = 2_000  # a collector that is away must not hold up a
 _TRACER: Final = "teal"
 _CARRIED: Final = ("traceparent", "tracestate")
 _BEGINNINGS: Final = frozenset({"ingest", "remove", "group commit"})  # of the worker: jobs, and writes for many of them
-_recording = False  # set once by `configure`: OpenTelemetry's own way of doing nothing takes ten times as long
+_recording = False  # set once by `configure_tracing`: OpenTelemetry's own way of doing nothing takes ten times as long
 _PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # the conventions' own names; `openai` is one, others are free
 
 
-def configure(settings: Settings, part: str) -> bool:
+def configure_tracing(settings: Settings, part: str) -> bool:
     """Begin to trace this process if the settings say where to; whether it does. Before any client is made."""
     if settings.otlp_endpoint is None:
         # Spans that nobody records still cost 15 us a call (measured: 19 us, and 5 us switched off), and a search makes two.
@@ -52,7 +52,7 @@ def configure(settings: Settings, part: str) -> bool:
     return True
 
 
-def stop() -> None:
+def flush_traces() -> None:
     """Send what was recorded; for processes that end without Python's own exit."""
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)
     if flush is not None:

@@ -97,8 +97,8 @@ async def retrieve(
     ranked = rank(found, mode, request.top_k)
     fused = time.perf_counter()
     passages = await reader.passages([passage_id for passage_id, _ in ranked])
-    timing.add("search", searched - began + time.perf_counter() - fused)
-    timing.add("fuse", fused - searched)
+    timing.add_timing("search", searched - began + time.perf_counter() - fused)
+    timing.add_timing("fuse", fused - searched)
     explain = _explainer(found) if request.explain else None
     marked = frozenset(query_stems(request.query)) if request.highlight else None
     hits = [

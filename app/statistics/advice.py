@@ -59,7 +59,7 @@ class Advice:
     source: str
 
 
-def elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
+def advise_elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
     """Shards, replicas, refresh, heap, disk, refused requests."""
     if engine.index is not None:
         yield from _index(engine, engine.index)

@@ -51,7 +51,7 @@ def storable_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
-def stems(text: str) -> list[str]:
+def index_terms(text: str) -> list[str]:
     """Every term to index for a text, in order."""
     return [term for _, _, term in _terms(storable_text(text), indexing=True)]
 

@@ -19,3 +19,8 @@ def without_controls(text: str) -> str:
 def one_line(text: str) -> str:
     """What is shown in a line, such as a title: without them, tabs and line ends as spaces. NUL stays: it is refused by name, not mended."""
     return text if text.isprintable() else text.translate(_ORDERS_IN_A_LINE)
+
+
+def storable_line(text: str) -> str:
+    """A sentence of ours that quotes a file or a library: in one line, without orders, NUL and halves of characters, which no database takes."""
+    return one_line(text.encode("utf-8", errors="replace").decode()).replace("\0", "")

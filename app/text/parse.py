@@ -7,7 +7,7 @@ from bisect import bisect_left
 from typing import Final
 
 from app.errors import DocumentRejected
-from app.text.controls import without_controls
+from app.text.controls import storable_line, without_controls
 from app.text.document import ParsedDocument
 from app.text.formats import BY_MEDIA_TYPE
 from app.text.formats.pdf import FORMAT as PDF
@@ -37,7 +37,7 @@ def parse(body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
         reason = "a scan needs text recognition first" if one is PDF else "there are no words in it"
         raise DocumentRejected(f"{called(filename)} has no text: {reason}.")
     title = " ".join(_clean(parsed.title or "", ())[0].split())[:_MAX_TITLE_CHARACTERS]
-    return ParsedDocument(title or None, text, pages, parsed.warnings)
+    return ParsedDocument(title or None, text, pages, tuple(map(storable_line, parsed.warnings)))
 
 
 def _clean(text: str, pages: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

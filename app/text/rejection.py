@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.errors import DocumentRejected
+from app.text.controls import storable_line
 
 
 def called(filename: str | None) -> str:
@@ -12,4 +13,4 @@ def called(filename: str | None) -> str:
 
 def broken_file(filename: str | None, why: object) -> DocumentRejected:
     """The rejection of a damaged file; `why` is the reader's own word, shortened."""
-    return DocumentRejected(f"{called(filename)} is broken: {str(why)[:300] or type(why).__name__}.")
+    return DocumentRejected(f"{called(filename)} is broken: {storable_line(str(why)[:300]) or type(why).__name__}.")

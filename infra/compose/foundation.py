@@ -88,8 +88,8 @@ def state_bucket(config: Config, account_id: str) -> str:
 
 def _bound(config: Config, account: str, keys: Keys, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
     """The options of every component after this: each role in it gets the boundary, which is there before the first."""
-    within = boundary.statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
-    made = boundary.policy("boundary", config.prefix, within, opts)
+    within = boundary.boundary_statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
+    made = boundary.boundary_policy("boundary", config.prefix, within, opts)
     binding = boundary.binding(made, boundary.arn(account, config.prefix))
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[binding]))
 

@@ -52,7 +52,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
             secrets=settings.secret,
             operator_secrets=settings.operator,
             probe_secret_arns=ingress.balancer.probe_secret_arns,
-            repository=repository(config, base.account_id),
+            repository=repository_name(config, base.account_id),
             reach=NetworkReach(config.network.cidr, stores.search.namespace, settings.ports),
             kms_key_arn=base.keys.data_arn,
             model_ids=[model for model in (config.models.generation, config.models.embedding) if model],
@@ -181,6 +181,6 @@ def _watched(config: Config, base: Foundation, ingress: Ingress, stores: Stores)
     )
 
 
-def repository(config: Config, account_id: str) -> str:
+def repository_name(config: Config, account_id: str) -> str:
     """The registry's repository of this stack, known before it exists."""
     return f"{account_id}.dkr.ecr.{config.region}.amazonaws.com/{config.prefix}"

@@ -79,7 +79,7 @@ def _dumped(value: object) -> object:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-def load(values: Mapping[str, object], stack: str, file: str) -> Config:
+def load_config(values: Mapping[str, object], stack: str, file: str) -> Config:
     """The configuration in `values`, keyed `teal:network` and so on; objects, or JSON as Pulumi hands it over.
 
     Raises ConfigError with everything that is wrong: unknown keys, wrong types, impossible combinations.
@@ -125,7 +125,7 @@ def read_config() -> Config:
     stack = pulumi.get_stack()
     values: dict[str, object] = {**runtime.get_config_env(), **runtime.CONFIG.get()}
     # The service program shares the project's backend, not its keys: only `teal:` and the region are read.
-    return load(values, stack, f"Pulumi.{stack}.yaml")
+    return load_config(values, stack, f"Pulumi.{stack}.yaml")
 
 
 def _plain(value: object) -> object:

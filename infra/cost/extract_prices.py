@@ -24,7 +24,7 @@ _PRICE: Final = re.compile(r'"([a-z0-9-]+\.[a-z0-9]+)": ([0-9.]+)')
 _DATE: Final = re.compile(r"^// generated at (\d{4}-\d\d-\d\d)", re.MULTILINE)
 
 
-def extract(source: str) -> tuple[str, dict[str, dict[str, float]]]:
+def extract_machine_prices(source: str) -> tuple[str, dict[str, dict[str, float]]]:
     """The day the list was read, and USD an hour by region and type, on demand, Linux. Raises ValueError when the form changed."""
     dated = _DATE.search(source)
     regions = list(_REGION.finditer(source))
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     archive, version, released = arguments
     with zipfile.ZipFile(archive) as opened:
         source = opened.read(f"{MODULE}@{version}/{SOURCE}").decode()
-    read_on, prices = extract(source)
+    read_on, prices = extract_machine_prices(source)
     about = {"source": f"Go module {MODULE}@{version}, {SOURCE}", "released": released, "read_on": read_on, "unit": "USD an hour"}
     TARGET.write_text(json.dumps({"about": about, "on_demand": prices}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sys.stdout.write(f"{sum(map(len, prices.values()))} prices of {', '.join(prices)}\n")

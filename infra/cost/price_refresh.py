@@ -54,7 +54,7 @@ _MACHINES: Final = {
 }  # fmt: skip
 
 
-def query(key: str) -> PriceQuery | None:
+def price_query(key: str) -> PriceQuery | None:
     """How to ask for a key; None for those that this program has no certain question for."""
     if key.startswith("rds:db."):
         attributes = {"instanceType": key.removeprefix("rds:"), "databaseEngine": "PostgreSQL", "deploymentOption": "Single-AZ"}
@@ -78,7 +78,7 @@ def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[di
         if any(key.startswith("ec2:") for key in keys):
             found |= _machines(client, region, today)
         for key in keys:
-            asked = query(key)
+            asked = price_query(key)
             if key in found:
                 continue
             prices = {usd for _, usd in _products(client, region, asked)} if asked else set[float]()

@@ -99,7 +99,7 @@ _TABLE: Final = (
 _ELSEWHERE: Final[Mapping[str, tuple[Price, ...]]] = {"eu-central-1": (_list("egress:gb", 0.09, "GB", "data_transfer"),)}
 
 
-def load(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
+def load_prices(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
     """All prices known for a region, by key. A key that is not there has no known price, and is shown so."""
     at_home = {price.key: price for price in (*_TABLE, *_machines())}
     if region != HOME:
@@ -113,7 +113,7 @@ def assumed_price(price: Price, region: str) -> Price:
     return replace(price, source=f"{price.source}; of {HOME}, not of {region}", verified=False)
 
 
-def keep(region: str, found: Mapping[str, Price], refreshed: Path = REFRESHED) -> Path:
+def store_prices(region: str, found: Mapping[str, Price], refreshed: Path = REFRESHED) -> Path:
     """Write prices that AWS answered, over those kept before. Returns the file."""
     path = refreshed / f"{region}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

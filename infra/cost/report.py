@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from contract.stack_file import NotAStackFile
 from infra.config import examples
-from infra.config.read import Config, ConfigError, load
+from infra.config.read import Config, ConfigError, load_config
 from infra.config.rules import Refusal
 from infra.cost import capacity, prices
 from infra.cost.items import DOES_NOT_SCALE, SCALES, Item, PricedResource, items
@@ -116,7 +116,7 @@ def _line(item: Item, price: Price | None) -> BillLine:
     return BillLine(*names, counted, price.unit, price.usd, usd, price.verified, price.source, price.date)
 
 
-def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None = None) -> Bill:
+def price_stack(stack: str, multiple: float = 1, settings: Mapping[str, object] | None = None) -> Bill:
     """Evaluate the program and price it, as `stack` is configured or with other `settings`, such as those of the last `up`.
 
     Raises ConfigError, FileNotFoundError for no such stack.
@@ -124,8 +124,8 @@ def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None 
     from infra.evaluation.evaluate import platform, stack_values
 
     values = stack_values(stack) if settings is None else settings
-    config = load(values, stack, f"Pulumi.{stack}.yaml")
-    resources, known = platform(stack, values).resources, prices.load(config.region)
+    config = load_config(values, stack, f"Pulumi.{stack}.yaml")
+    resources, known = platform(stack, values).resources, prices.load_prices(config.region)
     lines = monthly_cost(resources, config, known, multiple)
     pods = capacity.replicas(config, multiple)[0]
     wanted = stack_needs(resources, config, _hourly(known))
@@ -141,7 +141,7 @@ def bill(stack: str, multiple: float = 1, settings: Mapping[str, object] | None 
     )
 
 
-def text(one: Bill) -> str:
+def bill_text(one: Bill) -> str:
     """The bill for a person: parts, lines, what is not certain, the budget."""
     rows = [f"{one.stack} in {one.region}, USD a month at {one.load:g}x load"]
     part = ""
@@ -195,8 +195,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.refresh:
             _refresh(options.stack, options.load)
         settings = json.loads(options.settings.read_text(encoding="utf-8-sig")) if options.settings else None
-        found = bill(options.stack, options.load, settings) if settings else bill(options.stack, options.load)
-        today = bill(options.stack) if options.check and options.load != 1 else found
+        found = price_stack(options.stack, options.load, settings) if settings else price_stack(options.stack, options.load)
+        today = price_stack(options.stack) if options.check and options.load != 1 else found
     except FileNotFoundError:
         from infra.evaluation.evaluate import stacks
 
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
     except (ConfigError, prices.RefreshError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(f"{json.dumps(found.fields()) if options.as_json else text(found)}\n")
+    sys.stdout.write(f"{json.dumps(found.fields()) if options.as_json else bill_text(found)}\n")
     if options.check and today.unpriced and not options.allow_unpriced:
         sys.stderr.write(
             f"refused: no price is known for {'; '.join(line.what for line in today.unpriced)}, so nobody can say that {options.stack} is"
@@ -231,10 +231,10 @@ def _refresh(stack: str, multiple: float) -> None:
     from infra.evaluation.evaluate import stack_values
 
     region = str(stack_values(stack)["aws:region"])
-    before = bill(stack, multiple)
+    before = price_stack(stack, multiple)
     keys = sorted({line.key for line in before.lines})
     found, missing = refresh(boto3.client("pricing", region_name=REGION), region, keys)  # pyright: ignore[reportUnknownMemberType]  # overloads of 300 services
-    prices.keep(region, found)
+    prices.store_prices(region, found)
     sys.stderr.write(
         f"{len(found)} prices of {region} read from AWS; not found, or not asked for: {', '.join(missing) or 'none'}\n"
     )

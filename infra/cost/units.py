@@ -25,7 +25,7 @@ SEARCH_POD_GIB: Final = (6, 13, 27, 54)
 
 def units(region: str) -> dict[str, Any]:
     """{region, prices: {key: {usd, unit, verified}}, search_pods: [...], app_pod: {...}, largest: {setting: value}}."""
-    known = prices.load(region)
+    known = prices.load_prices(region)
     hourly = {key.removeprefix("ec2:"): price.usd for key, price in known.items() if key.startswith("ec2:")}
     service = ServiceConfig()
     return {

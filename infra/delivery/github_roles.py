@@ -64,7 +64,7 @@ class GithubRoles(pulumi.ComponentResource):
                 max_session_duration=SESSION_SECONDS,
                 assume_role_policy=pulumi.Output.from_input(provider).apply(
                     lambda arn, kind=kind: json.dumps(
-                        trust(
+                        github_trust(
                             arn,
                             subjects(kind, args.repository, args.environment, args.branch),
                             workflows(kind, args.repository, args.branch),
@@ -106,7 +106,7 @@ def workflows(kind: Kind, repository: str, branch: str) -> list[str]:
     return [f"{repository}/.github/workflows/{name}.yml@refs/heads/{branch}" for name in WORKFLOWS[kind]]
 
 
-def trust(provider_arn: str, allowed: list[str], files: list[str]) -> dict[str, Any]:
+def github_trust(provider_arn: str, allowed: list[str], files: list[str]) -> dict[str, Any]:
     """The role's trust policy: GitHub's tokens for AWS with one of these subjects, asked for by a job of one of these files."""
     return {
         "Version": "2012-10-17",

@@ -114,7 +114,7 @@ class StateLocation:
     color_key_alias: str
 
 
-def release(
+def release_statements(
     where: StateLocation,
     rule_arn: pulumi.Input[str],
     cluster_arn: pulumi.Input[str],
@@ -161,12 +161,12 @@ def release(
     ]
 
 
-def build(repository_arn: pulumi.Input[str]) -> list[Statement]:
+def build_statements(repository_arn: pulumi.Input[str]) -> list[Statement]:
     """Push an image, its signature and its list into one repository, whose tags cannot be moved. What it pushes runs nowhere by that."""
     return _images(repository_arn, push=True)
 
 
-def preview(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
+def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
     """Read the state and how things are set up. Whoever may run a preview may read what is in the state: the branch's own workflows alone."""
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     iam = f"arn:aws:iam::{where.account_id}"
@@ -188,7 +188,7 @@ def preview(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statem
     ]
 
 
-def up(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str | None) -> list[Statement]:
+def up_statements(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str | None) -> list[Statement]:
     """Change the platform: its services by name, its roles by name, its keys and its zone by the ARNs they have. GitHub's own roles, the
     boundary, and a key that is not there yet, are a person's to change.
     """

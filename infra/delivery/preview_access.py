@@ -65,7 +65,7 @@ class PreviewAccess(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[policy]),
         )
         after = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[bound])
-        role = rbac.v1.ClusterRole(name, metadata=metadata, rules=cast(Any, rules()), opts=after)
+        role = rbac.v1.ClusterRole(name, metadata=metadata, rules=cast(Any, preview_rbac_rules()), opts=after)
         rbac.v1.ClusterRoleBinding(
             name,
             metadata=metadata,
@@ -75,7 +75,7 @@ class PreviewAccess(pulumi.ComponentResource):
         )
         # The program reads search's certificate, which is public; a preview reads it too.
         here: Any = {"name": NAME, "namespace": SEARCH_NAMESPACE}
-        seen = rbac.v1.Role(name, metadata=here, rules=cast(Any, [certificate()]), opts=after)
+        seen = rbac.v1.Role(name, metadata=here, rules=cast(Any, [certificate_reader()]), opts=after)
         rbac.v1.RoleBinding(
             name,
             metadata=here,
@@ -86,7 +86,7 @@ class PreviewAccess(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def certificate() -> dict[str, Any]:
+def certificate_reader() -> dict[str, Any]:
     """The one Secret that may be read: ECK's copy of the certificate alone, without its key."""
     return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [CA_SECRET], "verbs": ["get"]}
 
@@ -121,7 +121,7 @@ def only_try(group: str) -> dict[str, Any]:
     }
 
 
-def rules() -> list[dict[str, Any]]:
+def preview_rbac_rules() -> list[dict[str, Any]]:
     """RBAC: look at and try each kind of the program; admission policies only looked at; nothing about secrets, no delete, no shell in a pod."""
     return [
         *({"apiGroups": [group], "resources": list(kinds), "verbs": [*_LOOK, *_TRY]} for group, kinds in _KINDS),

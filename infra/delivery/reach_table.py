@@ -81,7 +81,7 @@ def _managed() -> dict[str, list[Statement]]:
     return {name: one["Statement"] for name, one in found.items()}
 
 
-def table(account: Account, stack: str) -> str:
+def reach_table(account: Account, stack: str) -> str:
     """One row for each role that is not another's."""
     rows = [
         "| role | who takes it | what it changes, or reads the content of | what other identity it comes to |\n|---|---|---|---|\n"
@@ -140,7 +140,7 @@ def page_with_table(page: str, account: Account, stack: str) -> str:
     """The page with the table in its place."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{table(account, stack)}{END}{after}"
+    return f"{before}{BEGIN}{reach_table(account, stack)}{END}{after}"
 
 
 if __name__ == "__main__":

@@ -69,9 +69,9 @@ class Delivery(pulumi.ComponentResource):
     def _grant(self, name: str, args: DeliveryArgs, roles: GithubRoles) -> None:
         child = pulumi.ResourceOptions(parent=self)
         granted: dict[Kind, Sequence[policies.Statement]] = {
-            "preview": policies.preview(args.where, args.cluster_arn),
-            "build": policies.build(self.repository_arn),
-            "release": policies.release(
+            "preview": policies.preview_statements(args.where, args.cluster_arn),
+            "build": policies.build_statements(self.repository_arn),
+            "release": policies.release_statements(
                 args.where,
                 rule_arn=args.rule_arn,
                 cluster_arn=args.cluster_arn,
@@ -82,7 +82,7 @@ class Delivery(pulumi.ComponentResource):
                 probe_secret_arns=args.probe_secret_arns,
                 app_secret_arns=args.app_secret_arns,
             ),
-            "up": policies.up(args.where, args.key_arns, args.hosted_zone_id),
+            "up": policies.up_statements(args.where, args.key_arns, args.hosted_zone_id),
         }
         for kind, statements in granted.items():
             document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(statements)}

@@ -66,7 +66,7 @@ class Evaluation:
 
 def platform(stack: str, values: Mapping[str, object] | None = None) -> Evaluation:
     """Evaluate the platform program with the committed configuration of `stack`, or with `values`."""
-    return evaluate("teal", ROOT / "infra" / "__main__.py", stack, stack_values(stack) if values is None else values)
+    return evaluate_program("teal", ROOT / "infra" / "__main__.py", stack, stack_values(stack) if values is None else values)
 
 
 def stacks(root: Path = ROOT) -> tuple[str, ...]:
@@ -76,10 +76,10 @@ def stacks(root: Path = ROOT) -> tuple[str, ...]:
 
 def stack_values(stack: str) -> dict[str, object]:
     """The `config:` mapping of Pulumi.<stack>.yaml. Raises `NotAStackFile`, and FileNotFoundError."""
-    return stack_file.config(ROOT / f"Pulumi.{stack}.yaml")
+    return stack_file.read_config(ROOT / f"Pulumi.{stack}.yaml")
 
 
-def evaluate(
+def evaluate_program(
     project: str,
     main: Path,
     stack: str,
@@ -149,10 +149,10 @@ class Mocks(pulumi_mocks.Mocks):
         if args.typ == "pulumi:pulumi:StackReference":
             name = str(inputs["name"])
             return name, {"name": name, "outputs": dict(self._references[name]), "secretOutputNames": []}
-        return mocks.resource(args.typ, args.name, inputs, self._region)
+        return mocks.resource_answer(args.typ, args.name, inputs, self._region)
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        answer = mocks.call(args.token, _unwrap(args.args), self._region)  # pyright: ignore[reportUnknownMemberType]  # a bare dict
+        answer = mocks.function_answer(args.token, _unwrap(args.args), self._region)  # pyright: ignore[reportUnknownMemberType]  # a bare dict
         if self._deployer is not None and "issuerArn" in answer:
             answer["issuerArn"] = self._deployer
         return answer, []

@@ -15,7 +15,7 @@ from infra.evaluation.ids import ARN_IS_ID, IDS, hex_id, uuid, web_acl_arn
 _Outputs = Callable[[str, Mapping[str, Any], str, str], dict[str, Any]]  # physical name, inputs, region, hex of 12 characters
 
 
-def resource(kind: str, name: str, inputs: Mapping[str, Any], region: str) -> tuple[str, dict[str, Any]]:
+def resource_answer(kind: str, name: str, inputs: Mapping[str, Any], region: str) -> tuple[str, dict[str, Any]]:
     """Id and outputs of one created resource: its inputs, an ARN, and what its type adds."""
     digest = hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:12]
     physical = _physical(name, inputs)
@@ -36,7 +36,7 @@ def resource(kind: str, name: str, inputs: Mapping[str, Any], region: str) -> tu
     return identifier, {key: value for key, value in state.items() if key != "id"}
 
 
-def call(token: str, args: Mapping[str, Any], region: str) -> dict[str, Any]:
+def function_answer(token: str, args: Mapping[str, Any], region: str) -> dict[str, Any]:
     """Answer of one function of a provider. Raises KeyError for one that is not in the table: add it here."""
     return _CALLS[token](args, region)
 

@@ -55,7 +55,7 @@ def threshold(alert: Alert, database_class: str) -> float:
     return alert.threshold
 
 
-def targets(source: Source, watched: WatchedResources) -> Iterator[tuple[str, dict[str, pulumi.Input[str]]]]:
+def alarm_targets(source: Source, watched: WatchedResources) -> Iterator[tuple[str, dict[str, pulumi.Input[str]]]]:
     """Name suffix and dimensions of each resource that a source stands for; none when this stack has no such thing."""
     balancer = {"LoadBalancer": watched.load_balancer_suffix}
     match source:
@@ -86,7 +86,7 @@ def targets(source: Source, watched: WatchedResources) -> Iterator[tuple[str, di
                 yield "", {"CertificateArn": watched.certificate_arn}
 
 
-def create(
+def create_alarms(
     prefix: str, alerts: Sequence[Alert], watched: WatchedResources, topic_arn: pulumi.Input[str], parent: pulumi.Resource
 ) -> list[cloudwatch.MetricAlarm]:
     """One alarm for each alert with a metric and each resource it watches. All of them go to the topic, when they begin and end."""
@@ -94,7 +94,7 @@ def create(
         _alarm(f"{prefix}-{alert.name}{suffix}", alert, alert.metric, dimensions, watched, topic_arn, parent)
         for alert in alerts
         if alert.metric is not None
-        for suffix, dimensions in targets(alert.metric.source, watched)
+        for suffix, dimensions in alarm_targets(alert.metric.source, watched)
     ]
 
 

@@ -16,7 +16,7 @@ def _for(alert: Alert) -> str:
     return f", {alert.for_minutes} min" if alert.for_minutes else ""
 
 
-def table() -> str:
+def alerts_table() -> str:
     """One row for each alert."""
     rows = [
         f"| {alert.name} | {alert.severity} | {alert.summary} | {alert.threshold:,g} ({alert.unit}){_for(alert)} | `{alert.runbook}` |\n"
@@ -29,7 +29,7 @@ def page_with_table(page: str) -> str:
     """The page with the table in its place."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{table()}{END}{after}"
+    return f"{before}{BEGIN}{alerts_table()}{END}{after}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from infra.observability.alerts import BUDGET
 CLUSTER_TAG: Final = "aws:eks:cluster-name"
 
 
-def create(
+def create_budget(
     prefix: str, budget_usd: int, topic_arn: pulumi.Input[str], parent: pulumi.Resource, ready: pulumi.Resource
 ) -> budgets.Budget:
     """A monthly cost budget of this stack, with its messages on the topic. `ready`: what lets Budgets publish there.

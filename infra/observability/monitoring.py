@@ -15,7 +15,7 @@ from infra.observability.alarms import WatchedResources
 from infra.observability.alerts import ALERTS
 from infra.observability.prometheus import Prometheus, PrometheusArgs
 from infra.platform.cluster import addons
-from infra.platform.cluster.pod_role import trust
+from infra.platform.cluster.pod_role import pod_trust
 from infra.platform.keys import TOPIC_PUBLISHERS
 
 # The add-on's Fluent Bit writes to these and makes them, plain and kept for ever, when they are not there yet.
@@ -56,8 +56,8 @@ class Observability(pulumi.ComponentResource):
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Observability", name, None, opts)
         topic, publishing = self._topic(name, args)
-        alarms.create(args.prefix, ALERTS, args.watched, topic.arn, self)
-        budget.create(args.prefix, args.budget_usd, topic.arn, self, publishing)
+        alarms.create_alarms(args.prefix, ALERTS, args.watched, topic.arn, self)
+        budget.create_budget(args.prefix, args.budget_usd, topic.arn, self, publishing)
         self._container_logs(name, args)
         self._dashboard(name, args)
         # The source of the metrics about pods; a community add-on, which AWS installs and does not otherwise support.
@@ -114,7 +114,7 @@ class Observability(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-agent",
             name=f"{args.prefix}-cloudwatch-agent",
-            assume_role_policy=pulumi.Output.from_input(args.cluster_arn).apply(trust),
+            assume_role_policy=pulumi.Output.from_input(args.cluster_arn).apply(pod_trust),
             opts=child,
         )
         attached = iam.RolePolicyAttachment(f"{name}-agent", role=role.name, policy_arn=_AGENT_POLICY, opts=child)

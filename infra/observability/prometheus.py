@@ -13,7 +13,7 @@ from pulumi_aws import amp, cloudwatch
 
 from contract import scrape
 from infra.observability.alerts import Alert
-from infra.observability.prometheus_rules import RULE_GROUP, text
+from infra.observability.prometheus_rules import RULE_GROUP, rules_yaml
 
 SCRAPE_SECONDS: Final = 30  # half of a one-minute window; each halving doubles the price of samples
 
@@ -63,7 +63,7 @@ class Prometheus(pulumi.ComponentResource):
             logging_configuration={"log_group_arn": logs.arn.apply(lambda arn: f"{arn.removesuffix(':*')}:*")},
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        amp.RuleGroupNamespace(name, name=RULE_GROUP, workspace_id=workspace.id, data=text(args.alerts), opts=child)
+        amp.RuleGroupNamespace(name, name=RULE_GROUP, workspace_id=workspace.id, data=rules_yaml(args.alerts), opts=child)
         amp.AlertManagerDefinition(
             name,
             workspace_id=workspace.id,

@@ -20,7 +20,7 @@ RULE_GROUP: Final = "teal"
 _SLOW_WINDOWS: Final = ("3d",)
 
 
-def rules(alerts: Sequence[Alert]) -> dict[str, Any]:
+def rule_groups(alerts: Sequence[Alert]) -> dict[str, Any]:
     """A rule file: what is recorded of the objectives, then every alert that has an expression."""
     fast = tuple(window for window in WINDOWS if window not in _SLOW_WINDOWS)
     return {
@@ -50,10 +50,10 @@ def rules(alerts: Sequence[Alert]) -> dict[str, Any]:
     }
 
 
-def text(alerts: Sequence[Alert] = ALERTS) -> str:
+def rules_yaml(alerts: Sequence[Alert] = ALERTS) -> str:
     """The rule file as YAML."""
-    return yaml.safe_dump(rules(alerts), sort_keys=False, width=1_000)
+    return yaml.safe_dump(rule_groups(alerts), sort_keys=False, width=1_000)
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    FILE.write_text(rules_yaml(), encoding="utf-8")

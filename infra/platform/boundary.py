@@ -40,7 +40,7 @@ def arn(account_id: str, prefix: str) -> str:
     return f"arn:aws:iam::{account_id}:policy/{prefix}-boundary"
 
 
-def statements(
+def boundary_statements(
     prefix: str, region: str, account_id: str, state_bucket: str, key_arns: Sequence[pulumi.Input[str]]
 ) -> list[dict[str, Any]]:
     """What is within. AWS' own policies that the roles have are held against it, action by action, by tests/unit/infra/platform/test_boundary.py."""
@@ -72,7 +72,7 @@ def statements(
     ]  # fmt: skip
 
 
-def policy(name: str, prefix: str, found: Sequence[dict[str, Any]], opts: pulumi.ResourceOptions) -> iam.Policy:
+def boundary_policy(name: str, prefix: str, found: Sequence[dict[str, Any]], opts: pulumi.ResourceOptions) -> iam.Policy:
     """The boundary itself."""
     document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(found)}
     return iam.Policy(

@@ -75,14 +75,14 @@ class Keys(pulumi.ComponentResource):
             description=f"{args.prefix}: {description}",
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
-            policy=pulumi.Output.json_dumps(policy(args.account_id, statements)),
+            policy=pulumi.Output.json_dumps(key_policy(args.account_id, statements)),
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         kms.Alias(name, name=f"alias/{args.prefix}-{purpose}", target_key_id=key.key_id, opts=pulumi.ResourceOptions(parent=self))
         return key.arn
 
 
-def policy(account_id: str, statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def key_policy(account_id: str, statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A key's policy: the account's IAM policies decide, and the services of `statements` may use it."""
     account = {
         "Sid": "Account",

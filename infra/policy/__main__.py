@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pulumi_policy import EnforcementLevel, PolicyPack
 
-from infra.policy.pack import policies
+from infra.policy.pack import pack_policies
 
-PolicyPack(name="teal", enforcement_level=EnforcementLevel.MANDATORY, policies=[*policies()])
+PolicyPack(name="teal", enforcement_level=EnforcementLevel.MANDATORY, policies=[*pack_policies()])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, platform, stacks
-from infra.policy.guard import RefusedLoss, refused_losses, report
+from infra.policy.guard import RefusedLoss, refusal_text, refused_losses
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 
@@ -42,7 +42,7 @@ class ResourceChange:
         return f"{self.op:6} {kind} {name}" + (f" ({', '.join(self.changed)})" if self.changed else "")
 
 
-def dump(stack: str) -> list[ResourceData]:
+def current_resources(stack: str) -> list[ResourceData]:
     """Every resource of this checkout's program, and the stack itself with its outputs, which releases read."""
     found = platform(stack)
     return [*(as_data(one) for one in found.resources), outputs_as_data(stack, found)]
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     how.add_argument("--before", type=Path, help="a checkout of what the change is compared with")
     how.add_argument("--dump", action="store_true", help="write this checkout's resources as JSON")
     options = parser.parse_args(arguments)
-    new: list[ResourceData] = json.loads(json.dumps(dump(options.stack), default=str))  # as the other side comes
+    new: list[ResourceData] = json.loads(json.dumps(current_resources(options.stack), default=str))  # as the other side comes
     if options.dump:
         sys.stdout.write(json.dumps(new))
         return 0
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     found = changes_between(old, new)
     lost, rules = losses_of_change(found, old, new), broken_rules(options.stack, new)
     sys.stdout.write("".join(f"{one.line}\n" for one in found) or "nothing changes\n")
-    sys.stdout.write("".join(f"refused: {one}\n" for one in rules) + (f"{report(lost)}\n" if lost else ""))
+    sys.stdout.write("".join(f"refused: {one}\n" for one in rules) + (f"{refusal_text(lost)}\n" if lost else ""))
     return 1 if lost or rules else 0
 
 

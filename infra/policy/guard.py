@@ -87,7 +87,7 @@ def _type(urn: str) -> str:
     return parts[2].rsplit("$", 1)[-1] if len(parts) > 3 else ""
 
 
-def report(found: Sequence[RefusedLoss]) -> str:
+def refusal_text(found: Sequence[RefusedLoss]) -> str:
     """The refusal in words: what, what is lost with it, and how to do it on purpose."""
     lines = [f"refused: the plan takes away {len(found)} resource{'s' if len(found) != 1 else ''} that cannot be made again"]
     for one in found:
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     except PlanError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(f"{report(found)}\n" if found else "the plan takes nothing away that cannot be made again\n")
+    sys.stdout.write(f"{refusal_text(found)}\n" if found else "the plan takes nothing away that cannot be made again\n")
     return 1 if found else 0
 
 

@@ -12,7 +12,7 @@ from infra.policy.resource import UNKNOWN, Resource
 from infra.policy.rules import RULES, Rule
 
 
-def policies() -> list[ResourceValidationPolicy]:
+def pack_policies() -> list[ResourceValidationPolicy]:
     """Every rule as a mandatory policy."""
     return [_policy(rule) for rule in RULES]
 

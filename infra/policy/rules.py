@@ -208,12 +208,12 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("backups", "Copies are made every day and kept for a week.", backups),
     Rule("least-privilege", "No policy allows everything.", least_privilege),
     Rule("image-by-digest", "The service's image is named by digest; others by a version.", workloads.images),
-    Rule("limits", "Every container says what it needs and what it may take.", workloads.limits),
+    Rule("limits", "Every container says what it needs and what it may take.", workloads.check_limits),
     Rule("probes", "Every long-running container of ours says whether it lives.", workloads.probes),
     Rule(
         "restricted-pods",
         "No pod runs as root, with rights it does not need, or with the node's own namespaces.",
         workloads.restricted,
     ),
-    Rule("replicas", "What users reach does not hang on one pod or one zone.", workloads.replicas),
+    Rule("replicas", "What users reach does not hang on one pod or one zone.", workloads.check_replicas),
 )

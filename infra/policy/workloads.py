@@ -18,7 +18,7 @@ _SERVICE_NAMESPACE: Final = re.compile(r"^teal-(blue|green)$")
 MIN_REPLICAS: Final = {"prod": 2}  # by environment, with which a stack's name begins; elsewhere one pod may do
 
 
-def pod(resource: Resource) -> Mapping[str, Any]:
+def pod_spec(resource: Resource) -> Mapping[str, Any]:
     """The pod's spec in a resource that owns pods; empty for others and for what a preview does not know."""
     if resource.type not in _POD_OWNERS:
         return {}
@@ -32,11 +32,11 @@ def pod(resource: Resource) -> Mapping[str, Any]:
 
 def containers(resource: Resource) -> list[Mapping[str, Any]]:
     """Every container, those that only begin included."""
-    spec = pod(resource)
+    spec = pod_spec(resource)
     return [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
 
 
-def namespace(resource: Resource) -> str:
+def namespace_of(resource: Resource) -> str:
     """Where it runs; empty when that is not said."""
     return str(mapping(resource.inputs.get("metadata")).get("namespace") or "")
 
@@ -47,13 +47,13 @@ def images(resource: Resource) -> Iterator[str]:
         image = container.get("image")
         if not isinstance(image, str) or image == UNKNOWN or _DIGEST.search(image):
             continue
-        if _OWN_REGISTRY.match(image) or _SERVICE_NAMESPACE.match(namespace(resource)):
+        if _OWN_REGISTRY.match(image) or _SERVICE_NAMESPACE.match(namespace_of(resource)):
             yield f"{container.get('name')}: {image} has no digest; a tag can come to mean something else"
         elif not _VERSION.search(image):
             yield f"{container.get('name')}: {image} has neither digest nor version"
 
 
-def limits(resource: Resource) -> Iterator[str]:
+def check_limits(resource: Resource) -> Iterator[str]:
     """Requests for the scheduler, limits so that one pod cannot take a node down."""
     for container in containers(resource):
         resources = mapping(container.get("resources"))
@@ -67,7 +67,7 @@ def probes(resource: Resource) -> Iterator[str]:
     """A long-running container is restarted when it hangs; one behind a Service gets no request before it is ready."""
     if resource.type not in _LONG_RUNNING:
         return
-    for container in as_objects(pod(resource).get("containers")):
+    for container in as_objects(pod_spec(resource).get("containers")):
         if not container.get("livenessProbe"):
             yield f"{container.get('name')}: no liveness probe"
         serves = any(port.get("name") == "http" for port in as_objects(container.get("ports")))
@@ -77,7 +77,7 @@ def probes(resource: Resource) -> Iterator[str]:
 
 def restricted(resource: Resource) -> Iterator[str]:
     """Kubernetes' restricted profile, and a root file system that cannot be written."""
-    spec = pod(resource)
+    spec = pod_spec(resource)
     whole = mapping(spec.get("securityContext"))
     for switch in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(switch):
@@ -101,11 +101,11 @@ def restricted(resource: Resource) -> Iterator[str]:
             yield f"{name}: no seccomp profile"
 
 
-def replicas(resource: Resource) -> Iterator[str]:
+def check_replicas(resource: Resource) -> Iterator[str]:
     """An autoscaler owns the number; a disruption budget leaves one; a search cluster has a master quorum."""
     spec = mapping(resource.inputs.get("spec"))
     match resource.type:
-        case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace(resource)) and "replicas" in spec:
+        case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace_of(resource)) and "replicas" in spec:
             yield "`replicas` is set: each `up` would undo what the autoscaler decided"
         case "kubernetes:autoscaling/v2:HorizontalPodAutoscaler":
             floor, least = MIN_REPLICAS.get(resource.stack.split("-")[0], 1), spec.get("minReplicas")

@@ -47,10 +47,10 @@ class Inputs:
 
     def labels(self, component: str) -> dict[str, str]:
         """What selects the pods of one component; never changes while the color lives."""
-        return pods.labels(self.record.color, component)
+        return pods.pod_labels(self.record.color, component)
 
 
-def parse(record: str, platform: str) -> Inputs:
+def parse_inputs(record: str, platform: str) -> Inputs:
     """Both documents, checked. Raises InputError."""
     found: dict[str, Any] = {}
     wrong: list[str] = []
@@ -73,4 +73,4 @@ def read_inputs() -> Inputs:
     import pulumi
 
     config = pulumi.Config("teal-service")
-    return parse(config.require("record"), config.require("platform"))
+    return parse_inputs(config.require("record"), config.require("platform"))

@@ -21,7 +21,7 @@ WORKER_GRACE_SECONDS: Final = 30  # app/worker.py stops within 18 s
 _DISK: Final = "512Mi"  # both scratch folders, and what a log line needs
 
 
-def environment(inputs: Inputs, slot_field: str, identity: pods.Identity) -> list[dict[str, Any]]:
+def container_environment(inputs: Inputs, slot_field: str, identity: pods.Identity) -> list[dict[str, Any]]:
     """The container's environment: secrets by reference, the record's configuration, and what makes this pod this color.
 
     `slot_field`: the field of the pod's description that names its slot.
@@ -30,7 +30,7 @@ def environment(inputs: Inputs, slot_field: str, identity: pods.Identity) -> lis
     names = set(platform.app_secrets)
     if identity != pods.OPERATOR:
         names.add(pods.PROBE_VARIABLE)  # an operator's Job answers no probes
-    plain = pods.environment(record.color, record, deployment=platform.environment, region=platform.region)
+    plain = pods.plain_variables(record.color, record, deployment=platform.environment, region=platform.region)
     return [*pods.variables(names, identity.secret, plain), pods.field("TEAL_SLOT", slot_field)]
 
 
@@ -87,15 +87,15 @@ def job_pod(inputs: Inputs, component: str, arguments: Sequence[str], identity: 
 
 def _container(inputs: Inputs, slot_field: str, identity: pods.Identity) -> dict[str, Any]:
     defaults = inputs.platform.service_defaults
-    memory, cpu = quantities.memory(defaults.memory_mib), quantities.millicores(defaults.cpu)
+    memory, cpu = quantities.memory_quantity(defaults.memory_mib), quantities.millicores(defaults.cpu)
     return {
         "image": inputs.record.image,
         "imagePullPolicy": "IfNotPresent",  # by digest: what is there is what was asked for
-        "env": environment(inputs, slot_field, identity),
+        "env": container_environment(inputs, slot_field, identity),
         "resources": {
-            "requests": {"cpu": quantities.cpu(cpu), "memory": memory, "ephemeral-storage": _DISK},
+            "requests": {"cpu": quantities.cpu_quantity(cpu), "memory": memory, "ephemeral-storage": _DISK},
             # Twice the CPU: a short burst is not throttled, and one pod cannot take a node. Memory is what was asked for.
-            "limits": {"cpu": quantities.cpu(2 * cpu), "memory": memory, "ephemeral-storage": _DISK},
+            "limits": {"cpu": quantities.cpu_quantity(2 * cpu), "memory": memory, "ephemeral-storage": _DISK},
         },
         "securityContext": dict(pods.CONTAINER_SECURITY),
         "volumeMounts": pods.mounts(),

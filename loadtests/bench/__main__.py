@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtests.bench import corpus, elasticsearch_node, paired, report
-from loadtests.bench.ingest import ingest
+from loadtests.bench.ingest import ingest_and_measure
 from loadtests.bench.measure import CACHED_QUERIES, Bench
 from loadtests.bench.processes import LIMIT_PER_SECOND, Stack, free_port, memory_mb
 
@@ -28,7 +28,7 @@ STARTS: Final = 3
 _began: Final = time.monotonic()
 
 
-def say(text: str) -> None:
+def log_progress(text: str) -> None:
     """A line of progress, with the seconds since the start."""
     sys.stderr.write(f"[{time.monotonic() - _began:5.0f} s] {text}\n")
 
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def engine(wanted: bool, folder: Path) -> Iterator[str | None]:
+def elasticsearch_address(wanted: bool, folder: Path) -> Iterator[str | None]:
     """Elasticsearch's address; None for the embedded engine."""
     given = os.environ.get("ELASTICSEARCH_URL")
     if not wanted or given:
@@ -73,37 +73,37 @@ def measure(stack: Stack, address: str | None, options: argparse.Namespace) -> d
         starts.append(stack.app("app", port))
         if not options.against and number < STARTS - 1:
             stack.end("app")
-    say(f"ready after {', '.join(f'{seconds:.2f}' for seconds in starts)} s")
+    log_progress(f"ready after {', '.join(f'{seconds:.2f}' for seconds in starts)} s")
     documents = corpus.documents(options.documents, SEED)
     part = max(1, len(documents) // 3)
     ingested = []
     for at in range(0, 3 * part, part):
-        ingested.append(ingest(stack, port, key, documents[at : at + part]))
-        say(f"ingested {ingested[-1]['passages']:.0f} passages, {ingested[-1]['passages_per_s']:.0f}/s")
+        ingested.append(ingest_and_measure(stack, port, key, documents[at : at + part]))
+        log_progress(f"ingested {ingested[-1]['passages']:.0f} passages, {ingested[-1]['passages_per_s']:.0f}/s")
     memory = {"worker_after_ingestion_mb": memory_mb(stack.running["worker"].pid)}
     elastic_port = urlsplit(address).port if address else None
     if options.against:
         stack.end("app")
-        return {"paired": paired.compare(stack, key, options.against, options.repetitions, SEED, elastic_port, say)}
+        return {"paired": paired.compare(stack, key, options.against, options.repetitions, SEED, elastic_port, log_progress)}
     if redis:  # a process's own tier without room, so that every cached search comes from Redis, where the other put it
         stack.app("app-redis", redis_port, TEAL_CACHE_BYTES="1")
     fresh = corpus.queries(SEED)
     cached = list(islice(fresh, CACHED_QUERIES))
     bench = Bench(stack, key, "app", port, ("app-redis", redis_port) if redis else None, elastic_port, fresh, cached)
     bench.warm_up()
-    say("warm")
+    log_progress("warm")
     repetitions = []
     for number in range(options.repetitions):
         rows = bench.searches()
         repetitions.append(rows | bench.asks(rows["idle"]))
-        say(f"repetition {number + 1} of {options.repetitions}")
+        log_progress(f"repetition {number + 1} of {options.repetitions}")
     memory["app_with_model_mb"] = memory_mb(stack.running["app"].pid)
     return {
-        "requests": report.spread(repetitions),
+        "requests": report.spread_by_measure(repetitions),
         "ratios": report.ratios(repetitions),
         "ingestion": report.single(ingested),
         "process": report.single([{"seconds_to_ready": one, **memory} for one in starts])
-        | {f"idle_{name}": values for name, values in report.spread(repetitions)["idle"].items()},
+        | {f"idle_{name}": values for name, values in report.spread_by_measure(repetitions)["idle"].items()},
     }
 
 
@@ -113,24 +113,24 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if options.elasticsearch:
-            say("starting Elasticsearch")
-        address = stack.enter_context(engine(options.elasticsearch, folder))
+            log_progress("starting Elasticsearch")
+        address = stack.enter_context(elasticsearch_address(options.elasticsearch, folder))
         models = Path(os.environ.get("TEAL_MODEL_DIR", ".teal/models")).resolve()
         settings = {"TEAL_MODEL_DIR": str(models), "TEAL_INDEX": "bench"}
         settings |= {"TEAL_SEARCH": "elasticsearch", "ELASTICSEARCH_URL": address} if address else {}
         service = Stack(folder, settings)
         stack.callback(service.stop)
-        result = about(address, models, options) | measure(service, address, options)
+        result = run_description(address, models, options) | measure(service, address, options)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=1) + "\n")
-    sys.stdout.write((paired.table(result["paired"]) if options.against else report.table(result)) + "\n")
+    sys.stdout.write((paired.paired_table(result["paired"]) if options.against else report.bench_table(result)) + "\n")
     for line in result["about"].items():
         sys.stdout.write(f"{line[0]}: {line[1]}\n")
-    say(f"written to {options.json}")
+    log_progress(f"written to {options.json}")
     return 0
 
 
-def about(address: str | None, models: Path, options: argparse.Namespace) -> dict[str, Any]:
+def run_description(address: str | None, models: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What the numbers hold for."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     return {

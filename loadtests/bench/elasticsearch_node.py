@@ -43,7 +43,7 @@ def archive() -> Path:
     return Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", default))
 
 
-def environment(home: Path) -> dict[str, str]:
+def node_variables(home: Path) -> dict[str, str]:
     """The node's environment variables: the caller's PATH, language and Java, 512 MiB of heap, and folders of its own."""
     kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG") if name in os.environ}
     java = os.environ.get("JAVA_HOME") or str(Path(os.path.realpath(shutil.which("java") or "/usr/bin/java")).parent.parent)
@@ -58,7 +58,7 @@ def start(
     port: int | None = None,
     transport: int | None = None,
     configuration: str = CONFIGURATION,
-    variables: Callable[[Path], dict[str, str]] = environment,
+    variables: Callable[[Path], dict[str, str]] = node_variables,
 ) -> Iterator[str]:
     """Unpack the zip, start the node, yield its address, and stop the node at the end. Elasticsearch refuses to run as root: then it is
     started as `nobody`. Without ports it takes free ones. `variables` makes the node's environment of its home folder, which is complete then.

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from loadtests.bench import client, straight
-from loadtests.bench.processes import Stack, cpu
+from loadtests.bench.processes import Stack, cpu_used
 
 SENT_PER_SECOND: Final = 200  # faster than any CPU embeds, so that the worker never waits for documents
 WAIT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.05
 
 
-def ingest(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str]]) -> dict[str, float]:
+def ingest_and_measure(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str]]) -> dict[str, float]:
     """Send the documents and wait until all of them are findable; passages per second, and CPU per passage."""
     alone = straight.model(stack.env(), documents)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -25,7 +25,7 @@ def ingest(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str
     already = _status(port, key)
     goal = already["documents"]["indexed"] + len(documents)
     worker = stack.running["worker"].pid
-    before, began = cpu(worker), time.perf_counter()
+    before, began = cpu_used(worker), time.perf_counter()
     posts = [client.post_request("/v1/documents", body, headers) for body in bodies]
     sample = asyncio.run(client.run_open_loop(port, posts, per_second=SENT_PER_SECOND))
     if set(sample.statuses) != {202}:
@@ -35,7 +35,7 @@ def ingest(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str
             raise TimeoutError(f"ingestion did not end well: {now}")
         time.sleep(LOOK_SECONDS)
     seconds = time.perf_counter() - began
-    used = cpu(worker) - before
+    used = cpu_used(worker) - before
     passages = now["search"]["passages"] - already["search"]["passages"]
     rate, raw = passages / seconds, alone["passages"] / alone["seconds"]
     return {

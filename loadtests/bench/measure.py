@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from loadtests.bench import client, straight
-from loadtests.bench.processes import Stack, cpu
+from loadtests.bench.processes import Stack, cpu_used
 
 CACHED_QUERIES: Final = 50
 IDLE_SECONDS: Final = 1.0
@@ -115,9 +115,9 @@ class Bench:
 
     def _idle(self) -> Row:
         pid = self.stack.running[self.app].pid
-        before = cpu(pid)
+        before = cpu_used(pid)
         time.sleep(IDLE_SECONDS)
-        used = cpu(pid) - before
+        used = cpu_used(pid) - before
         return {"loop_cpu_ms_per_s": used.loop / IDLE_SECONDS * 1000, "others_cpu_ms_per_s": used.others / IDLE_SECONDS * 1000}
 
     def _measure(
@@ -126,9 +126,9 @@ class Bench:
         name, port = by or (self.app, self.port)
         requests = requests[: load.count]
         pid, count = self.stack.running[name].pid, len(requests)
-        before = cpu(pid)
+        before = cpu_used(pid)
         sample = self._send(port, requests, load)
-        used = cpu(pid) - before
+        used = cpu_used(pid) - before
         if tier is not None and sample.tiers.get(tier, 0) < 0.99 * count:
             raise WrongAnswer(f"{count} answers should come as {tier}, and came as {sample.tiers}")
         loop_ms = used.loop * 1000 - idle["loop_cpu_ms_per_s"] * sample.seconds

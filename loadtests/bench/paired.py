@@ -70,7 +70,7 @@ def _pair(pairs: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
+def paired_table(found: dict[str, Any]) -> str:
     """Scenarios, one a line: before, after and ratio of each measure."""
     lines = [" " * _NAME_WIDTH + "".join(f"{name:>28}" for name in ("event loop CPU, ms", "other threads, ms", "p50, ms"))]
     for scenario, row in found.items():

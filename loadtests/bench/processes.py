@@ -34,7 +34,7 @@ class Cpu:
         return Cpu(self.loop - before.loop, self.others - before.others)
 
 
-def cpu(pid: int) -> Cpu:
+def cpu_used(pid: int) -> Cpu:
     """From the kernel's own clocks, in nanoseconds; the usual counters tick in hundredths of a second. Linux only."""
     whole = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3): threads that have ended count too
     loop = int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9

@@ -10,7 +10,7 @@ Row = dict[str, float]
 _WIDTHS: Final = (24, 28, 14, 24, 24, 16)  # of the columns after the name
 
 
-def spread(repetitions: Sequence[dict[str, Row]]) -> dict[str, dict[str, dict[str, float]]]:
+def spread_by_measure(repetitions: Sequence[dict[str, Row]]) -> dict[str, dict[str, dict[str, float]]]:
     """{scenario: {measure: {min, median, max}}}."""
     return {
         name: {measure: _of([one[name][measure] for one in repetitions]) for measure in row}
@@ -22,7 +22,7 @@ def _of(values: Sequence[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
-def table(result: dict[str, Any]) -> str:
+def bench_table(result: dict[str, Any]) -> str:
     """Scenarios, one a line. CPU comes first: on a shared machine it is the steadier number."""
     heads = ("event loop CPU, ms", "other threads, ms", "a CPU second", "p50, ms", "p99, ms", "first byte, ms")
     lines = [f"{'':32}" + "".join(f"{head:>{width}}" for head, width in zip(heads, _WIDTHS, strict=True))]

@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 import psutil
 
 from loadtests.bench import client, corpus
-from loadtests.bench.__main__ import engine, say
-from loadtests.bench.processes import Cpu, Stack, cpu, free_port
+from loadtests.bench.__main__ import elasticsearch_address, log_progress
+from loadtests.bench.processes import Cpu, Stack, cpu_used, free_port
 from loadtests.growth.grown import grow
-from loadtests.growth.knee import RateStep, knee, used_up
-from loadtests.peers.index import ElasticsearchClient, ingest
+from loadtests.growth.knee import RateStep, first_step_behind, used_up
+from loadtests.peers.index import ElasticsearchClient, ingest_documents
 
 SEED: Final = 20
 SIZES: Final = (1, 10, 30)
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 def cpu_of(pids: Sequence[int]) -> Cpu:
     """CPU of some processes together."""
-    used = [cpu(pid) for pid in pids]
+    used = [cpu_used(pid) for pid in pids]
     return Cpu(sum(one.loop for one in used), sum(one.others for one in used))
 
 
@@ -86,7 +86,7 @@ def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
     return int(search.call("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
-def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
+def measure_rate(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
     """Raises `RuntimeError` unless every answer is 200 and from no cache."""
     before, engine_before = cpu_of(pids), cpu_of([engine_pid])
     samples = asyncio.run(requests_at_rate(ports, requests, rate))
@@ -109,7 +109,7 @@ def step(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: S
     )
 
 
-def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[RateStep]:
+def measure_rates(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[RateStep]:
     """Every rate, lowest first, against fresh app processes; stops after the first that falls behind."""
     ports, names = [free_port() for _ in range(processes)], [f"app-{processes}-{number}" for number in range(processes)]
     for name, port in zip(names, ports, strict=True):
@@ -118,8 +118,8 @@ def steps(stack: Stack, processes: int, engine_pid: int, searches: Iterator[byte
     asyncio.run(requests_at_rate(ports, list(islice(searches, WARM_UP)), RATES[1]))
     wait_for_idle_engine(engine_pid)
     for rate in RATES:
-        found.append(step(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
-        if knee(found):
+        found.append(measure_rate(pids, ports, engine_pid, list(islice(searches, int(rate * STEP_SECONDS))), rate))
+        if first_step_behind(found):
             break
     for name in names:
         stack.end(name)
@@ -134,7 +134,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
     stack.spawn("worker", [sys.executable, "-m", "app.worker"])
     stack.app("app", port)
     documents = corpus.documents(options.documents, SEED)
-    first = ingest(port, key, documents)
+    first = ingest_documents(port, key, documents)
     stack.end("worker")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     searches = (client.post_request("/v1/search", json.dumps({"query": text}).encode(), headers) for text in corpus.queries(SEED))
@@ -156,16 +156,16 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
         grow(search, "bench", passages, (size - now) * first, seed=size)
         now = size
         store_bytes = stored(search, "bench", engine_pid)
-        say(f"{size * first:,} passages, {store_bytes / (size * first):,.0f} bytes of disk each")
+        log_progress(f"{size * first:,} passages, {store_bytes / (size * first):,.0f} bytes of disk each")
         for processes in PROCESSES:
             load = os.getloadavg()[0]
             found.append(
                 {
                     "passages": size * first, "size": size, "processes": processes, "load_average": load,
-                    "store_bytes": store_bytes, **about, "steps": steps(stack, processes, engine_pid, searches),
+                    "store_bytes": store_bytes, **about, "steps": measure_rates(stack, processes, engine_pid, searches),
                 }
             )  # fmt: skip
-            say(line(found[-1], os.cpu_count() or 1))
+            log_progress(line(found[-1], os.cpu_count() or 1))
     return found
 
 
@@ -175,7 +175,7 @@ def line(row: dict[str, Any], cores: int) -> str:
         f"{one.offered:g}/s: app {one.app_ms:.1f} + engine {one.engine_ms:.1f} ms CPU, p50 {one.p50_ms:.0f}, p99 {one.p99_ms:.0f} ms"
         for one in row["steps"]
     ]
-    bent = knee(row["steps"])
+    bent = first_step_behind(row["steps"])
     why = f"knee at {bent.offered:g}/s, {used_up(bent, row['processes'], cores)}" if bent else f"no knee up to {RATES[-1]:g}/s"
     return f"{row['size']}x, {row['processes']} processes, load {row['load_average']:.1f}: {'; '.join(parts)}; {why}"
 
@@ -185,7 +185,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
-        address = parts.enter_context(engine(True, folder))
+        address = parts.enter_context(elasticsearch_address(True, folder))
         if address is None:
             raise RuntimeError("no Elasticsearch was started")
         models = Path(os.environ.get("TEAL_MODEL_DIR", ".teal/models")).resolve()

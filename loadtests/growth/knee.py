@@ -34,7 +34,7 @@ def keeps_up(step: RateStep, first: RateStep) -> bool:
     return step.p50_ms <= SLOWER * first.p50_ms and step.answered >= KEPT_UP * step.offered
 
 
-def knee(steps: Sequence[RateStep]) -> RateStep | None:
+def first_step_behind(steps: Sequence[RateStep]) -> RateStep | None:
     """The first step that no longer holds, lowest rate first; None when all do."""
     return next((step for step in steps if not keeps_up(step, steps[0])), None)
 

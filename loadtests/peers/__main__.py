@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests.bench import corpus
-from loadtests.bench.__main__ import engine, say
+from loadtests.bench.__main__ import elasticsearch_address, log_progress
 from loadtests.bench.processes import Stack, free_port
 from loadtests.peers import environments, measure, ratios, report
 from loadtests.peers.contenders import LACKS, SERVERS, Contender, peers, teal
-from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, ingest
+from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, ingest_documents
 
 SEED: Final = 20
 READY_SECONDS: Final = 90.0  # Haystack imports for 10 s on a busy machine
@@ -71,7 +71,7 @@ def common_work(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
     return found | {"elasticsearch_url": address, "openai_url": url, "model": MODEL, "top_k": 10}
 
 
-def start(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure.RunningContender:
+def start_peer(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure.RunningContender:
     """A peer's process, once it answers. Raises `TimeoutError` with the end of its log."""
     programs, port, name = environments.ready(contender.environment or ""), free_port(), contender.name.replace(" ", "-")
     file = stack.folder / f"{name}.json"
@@ -115,8 +115,8 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     key = stack.admin("keys", "create", "--role", "admin", "--name", "bench")["key"]
     stack.spawn("worker", [sys.executable, "-m", "app.worker"])
     stack.app("teal", port)
-    passages = ingest(port, key, corpus.documents(options.documents, SEED))
-    say(f"ingested {passages} passages")
+    passages = ingest_documents(port, key, corpus.documents(options.documents, SEED))
+    log_progress(f"ingested {passages} passages")
     stack.end("worker")  # it would only add noise
     search = ElasticsearchClient(address)
     for lean in (False, True):
@@ -124,24 +124,29 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     common = common_work(stack, address, model_port)
     running = [measure.RunningContender(teal(key), stack.running["teal"].pid, port)]
     for contender in peers():
-        running.append(start(stack, contender, common))
-        say(f"{contender.name} answers")
+        running.append(start_peer(stack, contender, common))
+        log_progress(f"{contender.name} answers")
     fresh = corpus.queries(SEED)
     for one in running:
         one.send(list(islice(corpus.queries(SEED + 1), WARM_UP)), 10, measure.CLIENTS)
     overlaps = measure.overlaps(running, list(islice(fresh, COMPARED)))
-    say(f"ids shared with Teal: {', '.join(f'{name} {share:.1%}' for name, share in overlaps.items())}")
+    log_progress(f"ids shared with Teal: {', '.join(f'{name} {share:.1%}' for name, share in overlaps.items())}")
     ratios.demand_same_work(overlaps)
     rows, load = [], []
     for number in range(options.repetitions):
         asked = list(islice(answerable_queries(port, key, fresh), measure.QUESTIONS))
         load.append(os.getloadavg()[0])
         rows.append(measure.repetition(running, fresh, asked, number))
-        say(f"repetition {number + 1} of {options.repetitions}, load average {load[-1]:.1f}")
-    return {"about": about(passages, load), "overlaps": overlaps, "summary": report.summary(rows), "repetitions": rows}
+        log_progress(f"repetition {number + 1} of {options.repetitions}, load average {load[-1]:.1f}")
+    return {
+        "about": run_description(passages, load),
+        "overlaps": overlaps,
+        "summary": report.peers_summary(rows),
+        "repetitions": rows,
+    }
 
 
-def about(passages: int, load: list[float]) -> dict[str, Any]:
+def run_description(passages: int, load: list[float]) -> dict[str, Any]:
     """What the numbers hold for."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     return {
@@ -164,8 +169,8 @@ def main() -> int:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True)))
         for name in environments.NAMES:
             environments.ready(name)
-        say("environments are there; starting Elasticsearch")
-        address = parts.enter_context(engine(True, folder))
+        log_progress("environments are there; starting Elasticsearch")
+        address = parts.enter_context(elasticsearch_address(True, folder))
         if address is None:
             raise RuntimeError("no Elasticsearch was started")
         models = Path(os.environ.get("TEAL_MODEL_DIR", ".teal/models")).resolve()
@@ -177,10 +182,10 @@ def main() -> int:
         result = run(stack, address, options)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=1, default=dataclasses.asdict) + "\n")
-    sys.stdout.write(report.table(result["summary"], result["overlaps"]) + "\n\n")
+    sys.stdout.write(report.peers_table(result["summary"], result["overlaps"]) + "\n\n")
     for name, value in result["about"].items():
         sys.stdout.write(f"{name}: {value}\n")
-    say(f"written to {options.json}")
+    log_progress(f"written to {options.json}")
     return 0
 
 

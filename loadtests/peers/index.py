@@ -16,7 +16,7 @@ _SECONDS: Final = 60
 _INGEST_SECONDS: Final = 300.0
 
 
-def ingest(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
+def ingest_documents(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
     """Send the documents to Teal and wait until all are findable; the number of passages."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     posts = [client.post_request("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]

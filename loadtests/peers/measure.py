@@ -13,10 +13,10 @@ from typing import Final
 import psutil
 
 from loadtests.bench import client
-from loadtests.bench.processes import cpu
+from loadtests.bench.processes import cpu_used
 from loadtests.peers.contenders import SEARCH_TOP_K, TEAL, Contender
 from loadtests.peers.ratios import overlap
-from loadtests.peers.streamed import listen
+from loadtests.peers.streamed import read_streamed_answer
 
 KNOWN: Final = "uncached search, vector known"
 ALONE: Final = "the same, one client"
@@ -50,7 +50,7 @@ class RunningContender:
     def spent_seconds(self) -> float:
         """CPU of the process, all its threads and children, so far."""
         children = psutil.Process(self.pid).children(recursive=True)
-        used = [cpu(pid) for pid in (self.pid, *(child.pid for child in children))]
+        used = [cpu_used(pid) for pid in (self.pid, *(child.pid for child in children))]
         return sum(one.loop + one.others for one in used)
 
     def send(self, queries: Sequence[str], top_k: int, clients: int) -> client.ResponseTimes:
@@ -107,7 +107,9 @@ def _streamed(one: RunningContender, questions: Sequence[str], idle: dict[int, f
     ask = one.contender.ask
     one.send(questions, SEARCH_TOP_K, 1)  # so that their vectors are known to all
     before, began = one.spent_seconds(), time.perf_counter()
-    heard = [asyncio.run(listen(one.port, ask(text), one.contender.sources, one.contender.words)) for text in questions]
+    heard = [
+        asyncio.run(read_streamed_answer(one.port, ask(text), one.contender.sources, one.contender.words)) for text in questions
+    ]
     used = one.spent_seconds() - before - idle[one.pid] * (time.perf_counter() - began)
     return {
         "cpu_ms": used * 1000 / len(questions),

@@ -44,13 +44,13 @@ def _short(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread_of(values: Sequence[float]) -> Spread:
     return Spread(min(values), statistics.median(values), max(values))
 
 
 def ratio(repetitions: Sequence[Measured], scenario: str, measure: str, peer: str, ours: str) -> Spread:
     """The peer's cost divided by ours, within each repetition: above 1, ours costs less."""
-    return spread([one[scenario][peer][measure] / one[scenario][ours][measure] for one in repetitions])
+    return spread_of([one[scenario][peer][measure] / one[scenario][ours][measure] for one in repetitions])
 
 
 @dataclass(frozen=True, slots=True)

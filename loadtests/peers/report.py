@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from loadtests.peers import measure
 from loadtests.peers.contenders import TEAL
-from loadtests.peers.ratios import Aim, Measured, ratio, spread
+from loadtests.peers.ratios import Aim, Measured, ratio, spread_of
 
 _PEERS: Final = ("Haystack + Hayhooks", "LangServe", "bare FastAPI handler")
 AIMS: Final = (
@@ -19,11 +19,11 @@ AIMS: Final = (
 )
 
 
-def summary(repetitions: Sequence[Measured]) -> dict[str, Any]:
+def peers_summary(repetitions: Sequence[Measured]) -> dict[str, Any]:
     """{scenario: {contender: {measure: spread, measure + "_ratio": spread of the peer's / Teal's}}}."""
     return {
         scenario: {
-            name: {key: spread([one[scenario][name][key] for one in repetitions]) for key in row}
+            name: {key: spread_of([one[scenario][name][key] for one in repetitions]) for key in row}
             | {f"{key}_ratio": ratio(repetitions, scenario, key, name, TEAL) for key in row}
             for name, row in contenders.items()
         }
@@ -31,7 +31,7 @@ def summary(repetitions: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
-def table(found: Mapping[str, Any], overlaps: Mapping[str, float]) -> str:
+def peers_table(found: Mapping[str, Any], overlaps: Mapping[str, float]) -> str:
     """Scenarios and contenders, one a line; then the aims."""
     lines = ["median (minimum-maximum); times: what the contender takes divided by what Teal takes, within each repetition"]
     for scenario, contenders in found.items():

@@ -24,7 +24,7 @@ class StreamTimes:
     words_ms: float
 
 
-async def listen(port: int, request: bytes, sources: bytes | None, words: bytes) -> StreamTimes:
+async def read_streamed_answer(port: int, request: bytes, sources: bytes | None, words: bytes) -> StreamTimes:
     """Raises `NoAnswer`, and `TimeoutError` after 30 s."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

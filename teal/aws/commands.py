@@ -83,7 +83,7 @@ def plan_(
     pulumi = PulumiCli(folder, backend or StateNames(stack, account[1], file.region).backend_url)
     accepted = plan.AcceptedRisks(tuple(allow or ()), allow_unpriced)
     saved = save_plan.resolve() if save_plan else None
-    _tell(plan.run(folder, stack, pulumi, accepted, keep, saved, account), as_json)
+    _tell(plan.run_checks(folder, stack, pulumi, accepted, keep, saved, account), as_json)
     following = [f"pulumi up --stack {stack}{f' --plan {saved}' if saved else ''}"]
     _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
 
@@ -93,7 +93,7 @@ def _misfits(file: StackFile, account: plan.Account) -> list[CheckRow]:
     from teal.aws import cost, plan
 
     try:
-        bill = cost.bill(file.path.parent.resolve(), file.stack)
+        bill = cost.read_bill(file.path.parent.resolve(), file.stack)
     except OperatorError as error:
         return [CheckRow("settings", False, error.what, error.next)]
     return [row for row in plan.in_account(account, file.stack, bill) if not row.ok]
@@ -129,7 +129,7 @@ def destroy_(
         _typed(stack, confirm, as_json)
     else:
         _ask(f"Take {stack} down?", yes, as_json, f"teal destroy {stack} --yes")
-    _tell(destroy.run(aws, found, plan), as_json)
+    _tell(destroy.run_destroy(aws, found, plan), as_json)
 
 
 def _typed(stack: str, confirm: str | None, as_json: bool) -> None:

@@ -61,7 +61,7 @@ def cost_(
 
 def refuse_over_budget(project: Path, stack: str, *, allow_unpriced: bool = False) -> None:
     """Raise OverBudget when the stack at today's traffic costs more than its `budget_usd`, or nobody knows; before anything is created."""
-    check_budget(stack, bill(project, stack), allow_unpriced=allow_unpriced)
+    check_budget(stack, read_bill(project, stack), allow_unpriced=allow_unpriced)
 
 
 def check_budget(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool = False) -> None:
@@ -80,7 +80,7 @@ def check_budget(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool =
         )
 
 
-def bill(project: Path, stack: str, load: float = 1.0, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+def read_bill(project: Path, stack: str, load: float = 1.0, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The bill at `load` times today's traffic as data: usd, unverified_usd, unknown, budget_usd, over_budget, web_replicas, needs, examples,
     lines. `settings`: by key, in the place of the stack file's."""
     options = () if load == 1 else ("--load", f"{load:g}")

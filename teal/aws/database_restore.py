@@ -61,7 +61,7 @@ def instance_of(platform: Platform) -> str:
     return (urlsplit(platform.app_environment["DATABASE_URL"]).hostname or "").partition(".")[0]
 
 
-def write(file: StackFile, found: Recovery) -> None:
+def write_restore_line(file: StackFile, found: Recovery) -> None:
     """Put the line under `teal:database:`, in place of an earlier one; the rest stays as it is. Whole or not at all."""
     before = read_unchanged(file.path)
     text = _LINE.sub("", normalise_text(before))

@@ -19,7 +19,7 @@ from teal.events import CheckRow
 PACKAGES: Final = ("pulumi", "pulumi_aws", "pulumi_kubernetes")
 
 
-def examine(
+def check_aws(
     stack: str,
     environ: Mapping[str, str],
     connect: Callable[[str], Aws] = open_aws,

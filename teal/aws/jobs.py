@@ -48,16 +48,16 @@ class JobSettings:
 def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, arguments: Sequence[str]) -> dict[str, Any]:
     """The Job: one try, the environment of the color's own pods, nothing that the namespace's restricted level refuses."""
     identity = pods.OPERATOR if pods.is_operator(arguments[0]) else pods.service(settings.namespace)
-    plain = pods.environment(color, state, deployment=settings.environment, region=settings.region) | {"TEAL_SLOT": "admin"}
-    labels = pods.labels(color, "admin")
-    memory = quantities.memory(settings.memory_mib)
+    plain = pods.plain_variables(color, state, deployment=settings.environment, region=settings.region) | {"TEAL_SLOT": "admin"}
+    labels = pods.pod_labels(color, "admin")
+    memory = quantities.memory_quantity(settings.memory_mib)
     container = {
         "name": "admin",
         "image": state.image,
         "args": ["python3", "-m", "app.admin", *arguments],
         "env": pods.variables(settings.secret_names, identity.secret, plain),
         "resources": {
-            "requests": {"cpu": quantities.cpu(quantities.millicores(settings.cpu)), "memory": memory},
+            "requests": {"cpu": quantities.cpu_quantity(quantities.millicores(settings.cpu)), "memory": memory},
             "limits": {"memory": memory},
         },
         "securityContext": dict(pods.CONTAINER_SECURITY),
@@ -85,7 +85,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
     }
 
 
-def run(cluster: KubernetesClient, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
+def run_admin_job(cluster: KubernetesClient, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
         sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:  # fmt: skip
     """Make the Job, wait for its end, read its JSON lines, remove it. Raises AdminFailed with the command's own words.
 

@@ -70,7 +70,7 @@ class EksToken(httpx.Auth):
         return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
 
-def connect(session: boto3.Session, region: str, name: str, endpoint: str, ca_data: str) -> KubernetesClient:
+def connect_cluster(session: boto3.Session, region: str, name: str, endpoint: str, ca_data: str) -> KubernetesClient:
     """The cluster at its endpoint, verified by its own authority (`ca_data`: base64 PEM, as EKS gives it). Asks nothing yet."""
     verify = ssl.create_default_context(cadata=base64.b64decode(ca_data).decode("ascii"))
     client = httpx.Client(

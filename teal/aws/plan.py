@@ -43,7 +43,7 @@ Account = tuple[Aws, str]  # clients, and the account's number
 _NOTHING: Final = AcceptedRisks()
 
 
-def run(
+def run_checks(
     project: Path,
     stack: str,
     pulumi: PulumiCli,
@@ -60,7 +60,7 @@ def run(
     """
     tools.require_versions(tools.PULUMI, tools.AWS)
     refused: list[str] = []
-    bill = cost.bill(project, stack)
+    bill = cost.read_bill(project, stack)
     try:
         cost.check_budget(stack, bill, allow_unpriced=accepted.unpriced)
         yield Event("price", "ok", "within budget_usd at today's traffic")
@@ -129,7 +129,7 @@ def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] |
     """The bill of the settings of the last `up`, by today's program; None when there was none, or it cannot be built any more."""
     try:
         settings = pulumi.settings(stack)
-        return None if settings is None else cost.bill(project, stack, settings=settings)
+        return None if settings is None else cost.read_bill(project, stack, settings=settings)
     except OperatorError:
         return None
 

@@ -110,7 +110,7 @@ class PulumiRuntime:
         return int(found.get("status", {}).get("replicas", 0)) if found else 0
 
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
-        return jobs.run(self.cluster, color, state, self.jobs[color], arguments)
+        return jobs.run_admin_job(self.cluster, color, state, self.jobs[color], arguments)
 
     def pending(self, color: Color) -> tuple[str, ...]:
         """Locks that somebody holds or left, and operations of which Pulumi never learned the end."""

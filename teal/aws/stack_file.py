@@ -24,7 +24,7 @@ class StackFile:
     encrypted_key: str | None
 
 
-def locate(folder: Path) -> Path:
+def locate_stack_files(folder: Path) -> Path:
     """The nearest of `folder` and those above it that holds stacks' files, so that a command works from a subfolder; else `folder`."""
     whole = folder.resolve()
     return next((one for one in (whole, *whole.parents) if any(one.glob("Pulumi.*.yaml"))), folder)
@@ -32,7 +32,7 @@ def locate(folder: Path) -> Path:
 
 def read_stack_file(folder: Path, stack: str) -> StackFile:
     """The file of `stack` in `folder` or above it. Raises BadInput when it is not there, no YAML, or names no region."""
-    folder = locate(folder)
+    folder = locate_stack_files(folder)
     path = folder / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         raise _unknown(folder, stack)

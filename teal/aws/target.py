@@ -22,7 +22,7 @@ from teal.aws.runtime import ServiceProgram
 from teal.aws.session import translate_aws_errors
 from teal.aws.tools import AWS, PULUMI
 from teal.aws.traffic import client_config as traffic_config
-from teal.client.probe import golden
+from teal.client.probe import read_golden_questions
 from teal.errors import BadInput
 from teal.metrics.counters import SLOW_SECONDS
 from teal.metrics.prometheus import SigV4
@@ -75,7 +75,7 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
     target = replace(target, steering=lambda: read_steering(file.path))
     if given := environ.get("TEAL_GOLDEN"):
-        golden(Path(given))  # refused here, not after the new color was made
+        read_golden_questions(Path(given))  # refused here, not after the new color was made
         return replace(target, golden=Path(given))
     return target
 
@@ -99,7 +99,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         stack=stack,
         service=service,
         platform=platform.document,
-        cluster=kubernetes.connect(session, platform.region, access.name, access.endpoint, access.ca_data),
+        cluster=kubernetes.connect_cluster(session, platform.region, access.name, access.endpoint, access.ca_data),
         elbv2=connect("elbv2"),  # polled for minutes: it may take its time and try again
         target_group_arns=platform.target_group_arns,
         jobs={color: job_settings(platform, color) for color in COLORS},

@@ -16,14 +16,14 @@ from teal.backup import flow
 from teal.backup.files import CATALOG, lost_files, restart_color
 from teal.errors import BadInput, NeedsHuman
 from teal.events import Event
-from teal.laptop.layout import Layout, locate
-from teal.laptop.state import load
-from teal.laptop.target import laptop
+from teal.laptop.layout import Layout, locate_layout
+from teal.laptop.state import load_state
+from teal.laptop.target import open_laptop_target
 from teal.ports.target import Target
 from teal.targets import open_target
 from teal.terminal.options import Json, Stack, Yes
 from teal.terminal.progress import show_events
-from teal.terminal.writer import console, say, say_json
+from teal.terminal.writer import say, say_json, terminal_console
 
 Id = Annotated[str | None, typer.Option("--snapshot", help="Its id (`teal snapshots`); default: the newest.")]
 
@@ -70,7 +70,7 @@ def snapshots_(stack: Stack = None, as_json: Json = False) -> None:
         age = "from the future" if row.get("from_the_future") else _age(row["age_seconds"])
         table.add_row(row["id"], age, row["index"], str(row["documents"]),
                       "?" if row["passages"] is None else str(row["passages"]), _size(row["bytes"]), _verified(row))  # fmt: skip
-    console().print(table if table.rows else "There is no snapshot yet. Next: teal snapshot")
+    terminal_console().print(table if table.rows else "There is no snapshot yet. Next: teal snapshot")
     for row in rows:
         if "unreadable" in row:
             say(f"{row['id']} is kept and cannot be used here: {row['unreadable']}")
@@ -111,10 +111,10 @@ def restore_(
         database_on_aws(stack, snapshot, at, only, yes, as_json)
         return
     if into is not None:
-        here = locate(os.environ)
+        here = locate_layout(os.environ)
         which += ["--source", str(here.backups), "--key", str(here.backup_key)]
-    place = None if stack else _there(into) if into is not None else locate(os.environ)
-    target = laptop(place, os.environ) if place is not None else open_target(stack)
+    place = None if stack else _there(into) if into is not None else locate_layout(os.environ)
+    target = open_laptop_target(place, os.environ) if place is not None else open_target(stack)
     if only is not RestoredStore.search and not yes:
         if as_json:
             raise BadInput(
@@ -141,7 +141,7 @@ def _restore(target: Target, which: list[str], only: RestoredStore | None, place
             yield from flow.restore_search(work, which)
         yield from _begun_anew(target, place, work, gone)
         if only is RestoredStore.database:
-            yield from flow.reconcile(work)
+            yield from flow.reconcile_search(work)
     yield Event("done", "ok", "restored")
 
 
@@ -149,7 +149,7 @@ def _begun_anew(target: Target, place: Layout | None, work: flow.DataOperation, 
     """Restarted where files were lost; what the worker wrote into the deleted one meanwhile is taken over from the catalog."""
     if place is not None and gone:
         yield from restart_color(target, place, work, gone)
-        yield from flow.reconcile(work)
+        yield from flow.reconcile_search(work)
 
 
 def database_on_aws(
@@ -172,7 +172,7 @@ def database_on_aws(
         say(f"{found.source} as of {found.time:%Y-%m-%d %H:%M:%S} UTC, as an instance beside it:\n{found.line}")
     if not yes and (as_json or not typer.confirm(f"Write this line into {file.path.name}?")):
         raise NeedsHuman("Nothing was written", where=str(file.path), next=f"teal restore --stack {stack} --only database --yes")
-    database_restore.write(file, found)
+    database_restore.write_restore_line(file, found)
     if as_json:
         say_json({"source": found.source, "time": found.time, "file": file.path, "next": list(following)})
     raise NeedsHuman(f"{file.path.name} says it; the rest is yours", where=stack, next=";\n        ".join(following))
@@ -180,13 +180,13 @@ def database_on_aws(
 
 def rebuild_(stack: Stack = None, as_json: Json = False) -> None:
     """Make search anew from the catalog alone, beside what runs, then exchange them. Embeds everything: minutes to hours."""
-    show_events(_rebuild(open_target(stack), None if stack else locate(os.environ)), as_json)
+    show_events(_rebuild(open_target(stack), None if stack else locate_layout(os.environ)), as_json)
 
 
 def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
     with flow.hold_record(target) as work:
         gone = lost_files(place, work.index) if place is not None else ()
-        yield from flow.rebuild(work)
+        yield from flow.rebuild_search(work)
         yield from _begun_anew(target, place, work, gone)
     yield Event("done", "ok", "rebuilt")
 
@@ -194,7 +194,7 @@ def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
 def _there(home: Path) -> Layout:
     """Another stack on this machine. Raises BadInput when none was ever started there."""
     place = Layout(home.expanduser().absolute())
-    if load(place) is None:
+    if load_state(place) is None:
         raise BadInput("There is no stack", where=f"--into {place.home}", next=f"TEAL_HOME={place.home} teal up --port PORT")
     return place
 

@@ -13,9 +13,9 @@ from teal.events import Event
 from teal.laptop import supervisor
 from teal.laptop.configuration import DEFAULT_INDEX
 from teal.laptop.layout import Layout
-from teal.laptop.reap import leftovers
+from teal.laptop.reap import find_leftovers
 from teal.laptop.secrets import service_secrets
-from teal.laptop.state import load
+from teal.laptop.state import load_state
 from teal.ports.target import Target
 
 CATALOG = "catalog.db"
@@ -24,7 +24,7 @@ CATALOG = "catalog.db"
 def lost_files(layout: Layout, index: str) -> tuple[str, ...]:
     """Names of the files that are not there, or that a process of the stack has open although they were deleted (on Linux, which shows that).
     A PostgreSQL catalog has none."""
-    state = load(layout)
+    state = load_state(layout)
     wanted = [] if "DATABASE_URL" in service_secrets(layout) else [CATALOG]
     if state is None or state.search == "embedded":
         wanted.append("search.db" if index == DEFAULT_INDEX else f"search-{index}.db")
@@ -56,7 +56,7 @@ def _starting(layout: Layout, color: str) -> bool:
 
 def _deleted_but_open(layout: Layout) -> set[str]:
     found = set()
-    for process in leftovers(layout):
+    for process in find_leftovers(layout):
         with suppress(OSError):  # it ended meanwhile
             for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
                 with suppress(OSError):  # it was closed meanwhile

@@ -70,15 +70,15 @@ def restore_search(work: DataOperation, which: Sequence[str]) -> Iterator[Event]
         row = work.admin("restore", "search", "--name", name, *which)[-1]
         yield Event("open", "ok", str(row["detail"]), data={"snapshot": row["snapshot"]})
         yield from _fill_and_swap(work, name)
-    yield from reconcile(work)
+    yield from reconcile_search(work)
 
 
-def rebuild(work: DataOperation) -> Iterator[Event]:
+def rebuild_search(work: DataOperation) -> Iterator[Event]:
     """Search from the catalog alone."""
     name = yield from _fresh_name(work)
     with _removed_on_failure(work, name):
         yield from _fill_and_swap(work, name)
-    yield from reconcile(work)
+    yield from reconcile_search(work)
 
 
 def restore_catalog(work: DataOperation, which: Sequence[str]) -> Iterator[Event]:
@@ -89,7 +89,7 @@ def restore_catalog(work: DataOperation, which: Sequence[str]) -> Iterator[Event
     yield Event("catalog", "ok", "in place")
 
 
-def reconcile(work: DataOperation) -> Iterator[Event]:
+def reconcile_search(work: DataOperation) -> Iterator[Event]:
     """Compare search with the catalog and wait until the worker took over what differs. Raises NeedsHuman when it does not."""
     yield Event("reconcile", "start", "search against the catalog")
     deadline = work.clock.monotonic() + TAKEN_OVER_SECONDS

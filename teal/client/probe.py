@@ -43,7 +43,7 @@ def open_client(entry: ColorEndpoint) -> httpx.Client:
     return httpx.Client(base_url=entry.url, headers=dict(entry.headers), verify=verify, timeout=TIMEOUT, trust_env=False)
 
 
-def golden(path: Path) -> tuple[GoldenQuestion, ...]:
+def read_golden_questions(path: Path) -> tuple[GoldenQuestion, ...]:
     """The questions of a file of JSON lines. Raises BadInput naming the line."""
     try:
         text = path.read_text(encoding="utf-8-sig")

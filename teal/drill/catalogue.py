@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teal.drill import faults, file_faults, release_faults
+from teal.drill import faults, file_faults, part_faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
 
 MENDED = ("look", "start", "verify")  # supervisor mends it by itself; the runbook must do no harm
 
 DRILLS = (
-    Drill("release", "another version is released, step by step", "release", release_faults.release, ("look", "release", "verify"), destructive=False),
+    Drill("release", "another version is released, step by step", "release", release_faults.release_same_code, ("look", "release", "verify"), destructive=False),
     Drill("rollback", "a new version has all requests and is not wanted", "rollback", release_faults.unwanted_release,
           ("look", "rollback", "verify"), destructive=False),
     Drill("stuck-release", "kill -9 of a releaser while both colors have requests", "stuck-release", release_faults.dead_releaser,
           ("look", "repair", "verify")),
     Drill("key-rotation", "the users' key is replaced while they use it", "key-rotation", faults.old_key,
           ("look", "rotate", "end", "verify"), after=(("rotate", faults.use_new_key),), destructive=False),
-    Drill("worker", "kill -9 of the worker", "worker-gone", faults.process("{active}-worker"), MENDED),
+    Drill("worker", "kill -9 of the worker", "worker-gone", faults.killed_process("{active}-worker"), MENDED),
     Drill("frozen-worker", "the worker stands still, and its process is there (SIGSTOP)", "worker-gone", faults.frozen_process("{active}-worker"),
           ("look", "kill", "verify")),
-    Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.process("{active}-app-0"), MENDED),
-    Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.process("caddy"), MENDED),
-    Drill("redis", "kill -9 of Redis", "redis-failover", faults.process("redis"), MENDED),
+    Drill("app", "kill -9 of one of two app processes", "unhealthy-targets", faults.killed_process("{active}-app-0"), MENDED),
+    Drill("caddy", "kill -9 of the load balancer", "service-absent", faults.killed_process("caddy"), MENDED),
+    Drill("redis", "kill -9 of Redis", "redis-failover", faults.killed_process("redis"), MENDED),
+    Drill("demoted-redis", "Redis lives on as a replica of another server, and refuses writes", "redis-failover", part_faults.demoted_redis,
+          ("look", "restart", "verify")),
     Drill("supervisor", "kill -9 of supervisord, and every part with it", "service-absent", faults.supervisor, MENDED),
     Drill("certificate", "the load balancer's certificate expires", "certificate-expiry", faults.expired_certificate,
           ("look", "renew", "verify"), keep_alive=False),
@@ -37,7 +39,9 @@ DRILLS = (
           ("look", "room", "snapshot", "verify"), ground="small disk"),
     Drill("damaged-model", "the embedding model is cut off, and processes start with it", "model-provider", file_faults.damaged_model,
           ("look", "fetch", "verify"), ground="model"),
-    Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.process("elasticsearch"), MENDED, ground="elasticsearch"),
+    Drill("elasticsearch", "kill -9 of Elasticsearch", "part-down", faults.killed_process("elasticsearch"), MENDED, ground="elasticsearch"),
+    Drill("flood-stage", "Elasticsearch refuses writes, as when its disk passes the flood stage", "disk-full", part_faults.flood_stage,
+          ("look", "look-search", "lift", "verify"), ground="elasticsearch"),
 )  # fmt: skip
 
 

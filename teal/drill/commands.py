@@ -15,12 +15,12 @@ from rich.table import Table
 
 from teal.errors import FAILED, BadInput, NeedsHuman, StackDown
 from teal.laptop import supervisor
-from teal.laptop.layout import Layout, locate
-from teal.laptop.state import load
+from teal.laptop.layout import Layout, locate_layout
+from teal.laptop.state import load_state
 from teal.terminal.options import Json
 from teal.terminal.progress import asked_to_stop
-from teal.terminal.writer import console as terminal
 from teal.terminal.writer import say, say_json
+from teal.terminal.writer import terminal_console as terminal
 
 if TYPE_CHECKING:
     from teal.drill.measure import DrillLimits
@@ -56,7 +56,7 @@ def drill_(
     from teal.drill.run import DrillRequest, rehearse
     from teal.load import bystander
 
-    condition = bystander.parse(stop_when) if stop_when is not None else None
+    condition = bystander.parse_stop_condition(stop_when) if stop_when is not None else None
     aims = read_limits(runbook.runbooks_folder() / "targets.yaml")
     if lacking := [drill.name for drill in DRILLS if drill.name not in aims]:
         raise BadInput(
@@ -66,7 +66,7 @@ def drill_(
         _list(DRILLS, aims, as_json)
         return
     wanted = select_drills(names or (), every=every, without=without or ())
-    layout = locate(os.environ)
+    layout = locate_layout(os.environ)
     request = DrillRequest(per_second, _here(layout, wanted, yes) if here else None, condition)
     results = []
     console = terminal()
@@ -79,13 +79,13 @@ def drill_(
             else:
                 _say(as_json, console, told.fields(), f"{told.state:<8} {told.step}: {told.detail}")
     folder = output or layout.home / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    page = report.write(results, aims, folder, report.machine())
+    page = report.write_report(results, aims, folder, report.machine())
     if into is not None:
         report.update(into, report.markdown(results, aims, report.machine()))
     if as_json:
         say_json({"page": str(page), "results": str(folder / "results.json")})
     else:
-        console.print(report.table(results, aims))
+        console.print(report.drill_table(results, aims))
         say(f"page: {page.as_uri()}")
     if any(found.verdict in ("past", "failed") for found in results):
         raise typer.Exit(FAILED)
@@ -98,7 +98,7 @@ def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
     from teal.drill.run import RULES
     from teal.drill.stack import DrillStack
 
-    state = load(layout)
+    state = load_state(layout)
     if state is None or not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
     if not yes and (harmful := [drill.name for drill in wanted if drill.destructive]):

@@ -32,7 +32,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
         subprocess.run([*root, "umount", "--lazy", str(folder)], capture_output=True, check=True)  # noqa: S603
 
 
-def fill(ballast: Path, leave_bytes: int = 0) -> None:
+def fill_disk(ballast: Path, leave_bytes: int = 0) -> None:
     """Take all the room that is left on the file system of `ballast` but `leave_bytes`; others may be writing meanwhile."""
 
     def left() -> int:

@@ -26,7 +26,7 @@ NAMED_SECONDS = 15.0  # for `teal status` to name what is broken; it asks each p
 BALLAST = "ballast.log.1"  # a rotated log by its name: what the runbook removes
 
 
-def process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
+def killed_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
     """SIGKILL to a part. `part` may name the active color as `{active}`."""
 
     @contextmanager
@@ -86,7 +86,7 @@ def full_disk(scene: Scene) -> Iterator[Whole]:
     ballast = stack.layout.logs / BALLAST
     try:
         scene.strike()
-        disk.fill(ballast)
+        disk.fill_disk(ballast)
         yield lambda: not ballast.exists() and stack.healthy()
     finally:
         ballast.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ def full_snapshots(scene: Scene) -> Iterator[Whole]:
     scene.variables["ELSEWHERE"] = str(scene.folder / "elsewhere")
     with disk.small_disk(folder, SNAPSHOTS_BYTES):
         old = folder / str(stack.must("snapshot")[-1]["id"])
-        disk.fill(old / "more.age")
+        disk.fill_disk(old / "more.age")
         scene.strike()
         wait_until(lambda: names(stack, "snapshots"), what="`teal status` to name the folder", seconds=NAMED_SECONDS)
         yield lambda: any(path.parent != old for path in folder.glob("*/manifest.json")) and stack.healthy()

@@ -20,7 +20,7 @@ READY_SECONDS = 150.0  # for a release to come to the step that a drill waits fo
 
 
 @contextmanager
-def release(scene: Scene) -> Iterator[Whole]:
+def release_same_code(scene: Scene) -> Iterator[Whole]:
     """No fault: another version of the same code is released."""
     stack = scene.stack
     was = stack.record().active

@@ -1,4 +1,4 @@
-"""What people and machines read of drills: a table, a page, JSON, and the table in the documentation. Pure but for `write` and `update`."""
+"""What people and machines read of drills: a table, a page, JSON, and the table in the documentation. Pure but for `write_report` and `update`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def machine() -> str:
     )
 
 
-def row(found: DrillResult, target: DrillLimits | None) -> tuple[str, ...]:
+def drill_cells(found: DrillResult, target: DrillLimits | None) -> tuple[str, ...]:
     """One drill as cells; what was measured, and of what the target allows."""
     if found.verdict == "could not run":
         return found.drill, found.fault, "", "", "", "", "", f"could not run: {'; '.join(found.reasons)}"
@@ -59,13 +59,13 @@ def row(found: DrillResult, target: DrillLimits | None) -> tuple[str, ...]:
     )
 
 
-def table(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits]) -> Table:
+def drill_table(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits]) -> Table:
     """For a terminal: without the fault, which was said when it came."""
     made = Table(box=None, pad_edge=False)
     for name in (HEAD[0], *HEAD[2:]):
         made.add_column(name, no_wrap=name == HEAD[0], overflow="fold")
     for found in results:
-        name, _, *cells, verdict = row(found, targets.get(found.drill))
+        name, _, *cells, verdict = drill_cells(found, targets.get(found.drill))
         made.add_row(name, *map(Text, cells), Text(verdict, style=_STYLES[found.verdict]))
     return made
 
@@ -78,7 +78,7 @@ def markdown(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits],
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
         *(
-            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row(found, targets.get(found.drill)))} |"
+            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in drill_cells(found, targets.get(found.drill)))} |"
             for found in results
         ),
     ]
@@ -95,29 +95,29 @@ def update(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
-def write(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], folder: Path, where: str) -> Path:
+def write_report(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], folder: Path, where: str) -> Path:
     """`results.json` and `index.html` in the folder; the page's path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     whole: dict[str, Any] = {"machine": where, "results": [one.fields() for one in results],
                              "targets": {name: target.model_dump() for name, target in targets.items()}}  # fmt: skip
     (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     page = folder / "index.html"
-    page.write_text(render(results, targets, where), encoding="utf-8")
+    page.write_text(drill_page(results, targets, where), encoding="utf-8")
     return page
 
 
-def render(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
+def drill_page(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
     """The page: the table, and of each drill what users met over time and what the runbook's blocks printed. Every text is escaped."""
     rows = []
     for one in results:
-        name, *cells, verdict = row(one, targets.get(one.drill))
+        name, *cells, verdict = drill_cells(one, targets.get(one.drill))
         style = "good" if one.verdict == "within" else "bad"
         rows.append([f'<a href="#{escape(name)}">{escape(name)}</a>', *map(escape, cells), f'<span class="{style}">{escape(verdict)}</span>'])  # fmt: skip
     began = results[0].began if results else "never"
-    body = [f"<p>{escape(began)}, {escape(where)}</p>", html.table(HEAD, rows)]
+    body = [f"<p>{escape(began)}, {escape(where)}</p>", html.html_table(HEAD, rows)]
     for one in results:
         body += _drill(one)
-    return html.page("Drills", body)
+    return html.html_page("Drills", body)
 
 
 def _drill(found: DrillResult) -> list[str]:

@@ -24,7 +24,7 @@ from teal.drill.users import UserResults, percentile
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.laptop.loopback import free_ports
-from teal.laptop.state import load
+from teal.laptop.state import load_state
 from teal.load import bystander
 from teal.load.bystander import StopWhen
 from teal.load.place import LoadTarget
@@ -237,6 +237,6 @@ def _end(stack: DrillStack) -> None:
     """End the stack, and take away what Elasticsearch made outside its folder."""
     with suppress(OperatorError):
         stack.teal("down")
-        state = load(stack.layout)
+        state = load_state(stack.layout)
         if state is not None and state.elasticsearch_home is not None:
             shutil.rmtree(state.elasticsearch_home, ignore_errors=True)

@@ -71,10 +71,10 @@ class Scene:
         One that verifies is run again for VERIFY_SECONDS, as a person would: a part that is back is noticed some seconds later.
         """
         self.go_on()
-        wanted = runbook.block(self.book, name)
+        wanted = runbook.find_block(self.book, name)
         self.marks[name] = began = time.time()
         while True:
-            done = runbook.run(wanted, self.stack.env() | self.variables, self.folder, timeout_seconds=BLOCK_SECONDS)
+            done = runbook.run_block(wanted, self.stack.env() | self.variables, self.folder, timeout_seconds=BLOCK_SECONDS)
             self.ran.append(done)
             if done.exit_code == 0 or wanted.section != "Verification" or time.time() - began > VERIFY_SECONDS:
                 break

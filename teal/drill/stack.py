@@ -136,7 +136,7 @@ class DrillStack:
 
     def processes(self) -> dict[int, str]:
         """Part by pid: everything that carries the stack's mark."""
-        return {one.pid: one.part for one in reap.leftovers(self.layout)}
+        return {one.pid: one.part for one in reap.find_leftovers(self.layout)}
 
     def pids(self, part: str) -> set[int]:
         return {pid for pid, name in self.processes().items() if name == part}

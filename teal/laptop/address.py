@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from teal.client.service import Address, Client
 from teal.errors import OperatorError, Unreachable
 from teal.laptop.layout import Layout
-from teal.laptop.state import load
+from teal.laptop.state import load_state
 
 
 def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) -> Address:
     """The laptop's address. The key: the one given, else TEAL_KEY, else the admin key that `teal up` made. Raises Unreachable."""
-    state = load(layout)
+    state = load_state(layout)
     if state is None:
         raise Unreachable("https://localhost", "this stack was never started: `teal up` starts it")
     found = key or environ.get("TEAL_KEY")

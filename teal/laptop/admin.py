@@ -24,9 +24,9 @@ def service_environment(layout: Layout) -> dict[str, str]:
 
 
 def run_on(layout: Layout, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
-    """`run` with the running stack's settings and its version's code."""
+    """`run_admin` with the running stack's settings and its version's code."""
     part = _process(layout)
-    return run(arguments, part["env"], python=str(part["argv"][0]), cwd=layout.home)
+    return run_admin(arguments, part["env"], python=str(part["argv"][0]), cwd=layout.home)
 
 
 def _process(layout: Layout) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _mostly_green(layout: Layout) -> bool:
         return False
 
 
-def run(arguments: tuple[str, ...], environ: Mapping[str, str], *, python: str = sys.executable,
+def run_admin(arguments: tuple[str, ...], environ: Mapping[str, str], *, python: str = sys.executable,
         cwd: Path | None = None) -> list[dict[str, Any]]:  # fmt: skip
     """The objects it printed. Raises AdminFailed with its own words."""
     # The marks would make `teal up` take this short-lived process for a leftover; the log folder would hide its output.

@@ -219,7 +219,7 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 """
 
 
-def problem(code: str, status: str, title: str, detail: str, action: str) -> str:
+def problem_body(code: str, status: str, title: str, detail: str, action: str) -> str:
     """One RFC 9457 body in the form of `app/errors.py`."""
     body = json.dumps(
         {
@@ -249,7 +249,7 @@ def upstreams(ports: tuple[int, ...]) -> str:
     return " ".join(f"127.0.0.1:{port}" for port in ports)
 
 
-def render(
+def render_caddyfile(
     layout: Layout, state: LaptopState, addresses: tuple[str, ...], *, body_bytes: int, probe_secrets: Mapping[Color, str]
 ) -> str:
     """The whole Caddyfile (it holds the probe secrets: write it with mode 0600). Paths are quoted; `layout.locate` refuses those
@@ -278,12 +278,12 @@ def render(
         probe_header=PROBE_HEADER,
         probe_blue=probe_secrets["blue"],
         probe_green=probe_secrets["green"],
-        starting=problem("starting", status, "The service is starting or stopping", "No app process is ready to answer",
+        starting=problem_body("starting", status, "The service is starting or stopping", "No app process is ready to answer",
                          "Try again in a few seconds. Operators: `teal status`."),
-        too_large=problem("too-large", status, "The content is larger than the limit", f"The load balancer takes bodies up to {body_bytes} bytes for a document, {QUESTION_BYTES} for a question and {SMALL_BYTES} elsewhere",
+        too_large=problem_body("too-large", status, "The content is larger than the limit", f"The load balancer takes bodies up to {body_bytes} bytes for a document, {QUESTION_BYTES} for a question and {SMALL_BYTES} elsewhere",
                           "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
-        not_found=problem("not-found", status, "There is nothing here", "This address is not served to clients",
+        not_found=problem_body("not-found", status, "There is nothing here", "This address is not served to clients",
                           "Check the address; /openapi.json lists what there is."),
-        other=problem("internal", status, "The request could not be answered", "The load balancer could not pass it on",
+        other=problem_body("internal", status, "The request could not be answered", "The load balancer could not pass it on",
                       "Send it again; operators: `teal logs caddy`."),
     )  # fmt: skip

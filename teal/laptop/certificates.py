@@ -48,7 +48,7 @@ def _belong_together(certificate: Path, key: Path) -> bool:
     return True
 
 
-def certificate(port: int, ca: Path) -> tuple[float | None, str | None]:
+def served_certificate(port: int, ca: Path) -> tuple[float | None, str | None]:
     """When the served certificate ends (Unix seconds), or why a client refuses it. Asked by a real handshake, as a client does."""
     try:
         context = ssl.create_default_context(cafile=str(ca))

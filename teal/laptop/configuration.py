@@ -81,11 +81,11 @@ def color_env(
 
 def color_programs(place: PartContext, color: Color, env: Mapping[str, str], python: str) -> tuple[Program, ...]:
     """Every program of one color, in starting order."""
-    env = {**env, "TEAL_METRICS_PEERS": ",".join(metrics(place.state))}
+    env = {**env, "TEAL_METRICS_PEERS": ",".join(metrics_addresses(place.state))}
     return tuple(program for part in registry.PARTS for program in part.color_programs(place, color, env, python))
 
 
-def metrics(state: LaptopState) -> tuple[str, ...]:
+def metrics_addresses(state: LaptopState) -> tuple[str, ...]:
     """Where the app processes and workers of both colors serve their metrics, running or not."""
     ports = (port for color in COLORS for port in (*state.ports.apps(color), state.ports.worker(color)))
     return tuple(f"http://127.0.0.1:{port}/metrics" for port in ports)

@@ -36,7 +36,7 @@ _MENDS: Mapping[int, str] = {
 _MAY_NOT = "make {path}, what lies beside it and its folder yours and writable (`ls -l`), then teal up"
 
 
-def problem(path: Path) -> str | None:
+def database_damage(path: Path) -> str | None:
     """What is wrong with the content of the file; None when nothing is, or there is no file. Nobody else may have it open. Raises BadInput
     when it cannot be looked at."""
     if not path.exists():
@@ -70,7 +70,7 @@ def set_aside_damaged(layout: Layout) -> Iterator[Event]:
     others = {path.name: SEARCH_BACK for path in sorted(layout.data.glob(OTHER_INDEXES))}
     for name, back in {**FILES, **others}.items():
         path = layout.data / name
-        said = problem(path)
+        said = database_damage(path)
         if said is None or (name == CATALOG and _never_used(layout, path)):
             continue
         if name == CATALOG and not any(layout.backups.glob("*/manifest.json")):

@@ -13,16 +13,18 @@ from teal.laptop.demo import corpus
 from teal.laptop.layout import Layout
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import CheckRow, PartContext
-from teal.laptop.state import UpOptions, choose, load
+from teal.laptop.state import UpOptions, choose_state, load_state
 
 LEAST_PYTHON = (3, 11)
 NEEDED_DISK_BYTES = 1_000_000_000  # environment, model, corpus, index and logs together stay below half of it
 ELASTICSEARCH_DISK_BYTES = 2_000_000_000  # zip, unpacked program, and the 500 MB where it turns read-only
 
 
-def examine(layout: Layout, environ: Mapping[str, str]) -> tuple[CheckRow, ...]:
+def check_laptop(layout: Layout, environ: Mapping[str, str]) -> tuple[CheckRow, ...]:
     """Every check: the machine, each part in starting order, then what runs here already."""
-    state = choose(load(layout), UpOptions(), registry.port_names())  # before a first start: as that start would choose
+    state = choose_state(
+        load_state(layout), UpOptions(), registry.port_names()
+    )  # before a first start: as that start would choose
     needed = ELASTICSEARCH_DISK_BYTES if state.search == "elasticsearch" else NEEDED_DISK_BYTES
     rows = [python_row(sys.version_info[:2]), disk_row(layout, needed)]
     for part in registry.PARTS:

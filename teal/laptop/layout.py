@@ -142,7 +142,7 @@ class Layout:
         return self.run / "supervisord.pid"
 
 
-def locate(environ: Mapping[str, str]) -> Layout:
+def locate_layout(environ: Mapping[str, str]) -> Layout:
     """TEAL_HOME, else `.teal` in the project this command is installed from, else in the current folder. Links are followed, so that a stack
     is the same one under each of its names."""
     if given := environ.get("TEAL_HOME"):
@@ -161,14 +161,14 @@ def locate(environ: Mapping[str, str]) -> Layout:
     return Layout(home)
 
 
-def prepare(layout: Layout) -> None:
+def create_folders(layout: Layout) -> None:
     """Create the folders, closed to other users. Raises BadInput where they cannot be made, with the machine's reason."""
     with _in_words(layout):
         _prepare(layout)
 
 
 def make_home(layout: Layout) -> None:
-    """The outermost folder alone, for the lock. Raises BadInput as `prepare` does."""
+    """The outermost folder alone, for the lock. Raises BadInput as `create_folders` does."""
     with _in_words(layout):
         layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
 

@@ -10,7 +10,7 @@ from teal.laptop import supervisor, versions
 from teal.laptop.configuration import color_env, color_programs, config_of, declared_programs, secrets_of, service_env
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import PartContext
-from teal.laptop.program import Program, file_of, render
+from teal.laptop.program import Program, file_of, program_json
 from teal.laptop.released import configured, releases
 from teal.laptop.secrets import metrics_token, probe_secret
 from teal.record.model import Record
@@ -41,9 +41,11 @@ def plan(place: PartContext, record: Record) -> LaptopPlan:
         whole = color_env(color, release, secrets_of(env), code=version.code, probe_secret=probe_secret(layout, color),
                           metrics_token=metrics_token(layout))  # fmt: skip
         running += color_programs(place, color, whole, version.python)
-    files = {file_of(layout, program.name): render(program, layout) for program in (*programs, *running) if not program.once}
-    once = {file_of(layout, program.name): render(program, layout) for program in programs if program.once}
-    files[layout.conf / "supervisord.conf"] = supervisor.render(layout, (*programs, *declared_programs(place)))
+    files = {
+        file_of(layout, program.name): program_json(program, layout) for program in (*programs, *running) if not program.once
+    }
+    once = {file_of(layout, program.name): program_json(program, layout) for program in programs if program.once}
+    files[layout.conf / "supervisord.conf"] = supervisor.supervisord_conf(layout, (*programs, *declared_programs(place)))
     for part in registry.PARTS:
         files |= part.files(place)
     return LaptopPlan(place, programs, tuple(running), record, files, once, secrets_of(env))

@@ -69,7 +69,7 @@ def file_of(layout: Layout, name: str) -> Path:
     return layout.conf / "parts" / f"{name}.json"
 
 
-def render(program: Program, layout: Layout) -> str:
+def program_json(program: Program, layout: Layout) -> str:
     """What `child.py` reads: the program, its whole environment with the marks, and who must be its parent."""
     marked = {**program.env, PART_MARK: program.name, HOME_MARK: str(layout.home)}
     return (
@@ -89,7 +89,7 @@ def render(program: Program, layout: Layout) -> str:
 
 
 def read_program(file: Path) -> dict[str, Any] | None:
-    """What `render` wrote, with `argv` and `env` in it; None where the file is damaged."""
+    """What `program_json` wrote, with `argv` and `env` in it; None where the file is damaged."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

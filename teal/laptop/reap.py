@@ -29,7 +29,7 @@ def is_home(mark: str | None, layout: Layout) -> bool:
     return mark is not None and (mark == str(layout.home) or os.path.realpath(mark) == os.path.realpath(layout.home))
 
 
-def leftovers(layout: Layout) -> list[LeftoverProcess]:
+def find_leftovers(layout: Layout) -> list[LeftoverProcess]:
     """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
     in the folder, or a shell with TEAL_HOME, never carries it."""
     found = []
@@ -43,14 +43,14 @@ def leftovers(layout: Layout) -> list[LeftoverProcess]:
     return found
 
 
-def reap(layout: Layout) -> list[LeftoverProcess]:
+def end_leftovers(layout: Layout) -> list[LeftoverProcess]:
     """End exactly the leftovers. A supervisor among them is ended first, because it would start the others again. Returns what was ended."""
-    found = sorted(leftovers(layout), key=lambda each: FIRST.index(each.part) if each.part in FIRST else len(FIRST))
-    end([each.pid for each in found], layout)
+    found = sorted(find_leftovers(layout), key=lambda each: FIRST.index(each.part) if each.part in FIRST else len(FIRST))
+    end_processes([each.pid for each in found], layout)
     return found
 
 
-def end(pids: Sequence[int], layout: Layout) -> None:
+def end_processes(pids: Sequence[int], layout: Layout) -> None:
     """End these processes of this stack: ask each, and kill those that do not end in time."""
     alive = []
     for pid in pids:

@@ -31,7 +31,9 @@ def revive(layout: Layout) -> bool:
         if supervisor.is_up(layout):
             supervisor.mend_pidfile(layout)
             return False
-        supervisor.start(layout, {name: value for name, value in os.environ.items() if name not in (HOME_MARK, PART_MARK)})
+        supervisor.start_supervisord(
+            layout, {name: value for name, value in os.environ.items() if name not in (HOME_MARK, PART_MARK)}
+        )
         for name in supervisor.processes(layout):
             if file_of(layout, name).is_file() and not registry.owner(name).ends_by_itself:
                 supervisor.start_part(layout, name)
@@ -47,17 +49,17 @@ def revived_at(layout: Layout) -> str | None:
         return None
 
 
-def forget(layout: Layout) -> None:
+def forget_failures(layout: Layout) -> None:
     """A new start: what happened to the one before says nothing any more."""
     _note(layout).unlink(missing_ok=True)
 
 
 def keepers(layout: Layout) -> list[int]:
     """The process ids of this stack's keepers: one, or none."""
-    return [one.pid for one in reap.leftovers(layout) if one.part == KEEPER]
+    return [one.pid for one in reap.find_leftovers(layout) if one.part == KEEPER]
 
 
-def keep(layout: Layout) -> bool:
+def ensure_keeper(layout: Layout) -> bool:
     """Start the keeper where none runs; whether it had to be started."""
     if keepers(layout):
         return False
@@ -72,7 +74,7 @@ def keep(layout: Layout) -> bool:
 
 def end_keeper(layout: Layout) -> None:
     """End the keeper before supervisord is stopped on purpose."""
-    reap.end(keepers(layout), layout)
+    reap.end_processes(keepers(layout), layout)
 
 
 def _note(layout: Layout) -> Path:

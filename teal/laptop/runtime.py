@@ -13,9 +13,9 @@ from teal.laptop.configuration import color_env, color_programs, declared_progra
 from teal.laptop.files import write_private
 from teal.laptop.layout import Layout
 from teal.laptop.parts.part import PartContext
-from teal.laptop.program import Program, changed, file_of, render
+from teal.laptop.program import Program, changed, file_of, program_json
 from teal.laptop.secrets import metrics_token, probe_secret, service_secrets
-from teal.laptop.state import LaptopState, load
+from teal.laptop.state import LaptopState, load_state
 from teal.laptop.versions import find_version
 from teal.ports.runtime import Readiness
 from teal.record.model import Color, ColorState
@@ -36,7 +36,7 @@ class SupervisorRuntime:
     def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
         stack = self._stack()
         wanted = programs_of(self._layout, stack, color, state)
-        files = {file_of(self._layout, program.name): render(program, self._layout) for program in wanted}
+        files = {file_of(self._layout, program.name): program_json(program, self._layout) for program in wanted}
         if changed(files):
             yield from self._stop(color)
         for path, text in files.items():
@@ -80,7 +80,9 @@ class SupervisorRuntime:
 
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
         version = find_version(self._layout, state.image)
-        return admin.run(arguments, environment(self._layout, color, state), python=version.python, cwd=self._layout.home)
+        return admin.run_admin(
+            arguments, color_environment(self._layout, color, state), python=version.python, cwd=self._layout.home
+        )
 
     def retire(self, color: Color) -> Iterator[Event]:
         stopped = any(supervisor.processes(self._layout)[name].state in ALIVE for name in self._names(self._stack(), color))
@@ -136,7 +138,7 @@ class SupervisorRuntime:
         return f"{process.state.lower()} ({last[:200] or process.detail})"
 
     def _stack(self) -> LaptopState:
-        state = load(self._layout)
+        state = load_state(self._layout)
         if state is None:
             raise StackDown(str(self._layout.home))
         return state
@@ -146,7 +148,7 @@ class SupervisorRuntime:
         return [program.name for program in declared_programs(place) if program.name.startswith(f"{color}-")]
 
 
-def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
+def color_environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
     """What the color's processes see: the release's configuration and today's secrets."""
     code = find_version(layout, state.image).code
     return color_env(color, state, service_secrets(layout), code=code, probe_secret=probe_secret(layout, color),
@@ -156,5 +158,5 @@ def environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str,
 def programs_of(layout: Layout, stack: LaptopState, color: Color, state: ColorState) -> tuple[Program, ...]:
     """The color's programs when it is `state`. Raises BadInput when its version is not here."""
     return color_programs(
-        PartContext(layout, stack, {}), color, environment(layout, color, state), find_version(layout, state.image).python
+        PartContext(layout, stack, {}), color, color_environment(layout, color, state), find_version(layout, state.image).python
     )

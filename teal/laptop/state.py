@@ -75,7 +75,7 @@ class UpOptions:
     port: int | None = None
 
 
-def load(layout: Layout) -> LaptopState | None:
+def load_state(layout: Layout) -> LaptopState | None:
     """The kept state, or its copy where it is damaged or lost; None before the first start. Raises BadInput for a newer version's."""
     try:
         return LaptopState.model_validate_json(layout.state_file.read_bytes())
@@ -124,13 +124,13 @@ def is_damaged(layout: Layout) -> bool:
     return False
 
 
-def save(layout: Layout, state: LaptopState) -> None:
+def save_state(layout: Layout, state: LaptopState) -> None:
     """Write the state whole or not at all, and its copy after it."""
     for path in (layout.state_file, layout.state_copy):
         write_private(path, state.model_dump_json(indent=2) + "\n")
 
 
-def choose(previous: LaptopState | None, options: UpOptions, names: Iterable[str] = ()) -> LaptopState:
+def choose_state(previous: LaptopState | None, options: UpOptions, names: Iterable[str] = ()) -> LaptopState:
     """The previous choice with the options applied, and free ports where there was none. `names`: ports that the parts ask for."""
     if previous is None:
         free = free_ports(2 * APP_PROCESSES + 5)

@@ -20,7 +20,7 @@ from teal.laptop.parts import registry
 from teal.laptop.parts.part import CheckRow, PartContext
 from teal.laptop.program import file_of, read_program
 from teal.laptop.released import open_store, releases
-from teal.laptop.state import is_damaged, load
+from teal.laptop.state import is_damaged, load_state
 from teal.ports.traffic import Weights, all_to
 from teal.record.lease import is_expired
 from teal.record.model import COLORS, Color, Record
@@ -44,14 +44,14 @@ class Status:
 
 def status(layout: Layout, environ: Mapping[str, str]) -> Status:
     """Ask every part. Never raises for a part that is down: that is an answer."""
-    state = load(layout)
+    state = load_state(layout)
     if state is None:
         return _down("", "never started here", "teal up")
     url = f"https://localhost:{state.ports.public}"
     try:
         processes = supervisor.processes(layout)
     except StackDown:
-        left = reap.leftovers(layout)
+        left = reap.find_leftovers(layout)
         if any(one.part == revive.KEEPER for one in left):
             return _down(url, "not running; it is being started again, with everything it ran", "teal status, in a few seconds")
         detail = "not running" + (

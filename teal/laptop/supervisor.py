@@ -42,7 +42,7 @@ class SupervisedProcess:
     detail: str
 
 
-def render(layout: Layout, programs: Sequence[Program]) -> str:
+def supervisord_conf(layout: Layout, programs: Sequence[Program]) -> str:
     """supervisord.conf. It holds no secret: each program's environment is in `conf/parts/NAME.json` (mode 0600)."""
 
     def value(text: str) -> str:
@@ -131,7 +131,7 @@ def is_there(layout: Layout) -> bool:
     return True
 
 
-def start(layout: Layout, environ: Mapping[str, str]) -> None:
+def start_supervisord(layout: Layout, environ: Mapping[str, str]) -> None:
     """Start supervisord as a daemon; returns when it answers. It starts no part by itself."""
     raise_limit()
     for stale in (layout.socket, layout.pidfile):
@@ -216,7 +216,7 @@ def mend_pidfile(layout: Layout) -> None:
         write_private(layout.pidfile, f"{pid}\n")
 
 
-def stop(layout: Layout) -> None:
+def stop_supervisord(layout: Layout) -> None:
     """End every part at once, then supervisord; returns when its process is gone. Each part drains by itself: Caddy lets nothing new in."""
     try:
         with open_rpc(layout) as rpc:

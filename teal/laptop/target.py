@@ -20,7 +20,7 @@ from teal.laptop.open_traffic import open_traffic
 from teal.laptop.parts.part import PartContext
 from teal.laptop.released import open_store
 from teal.laptop.secrets import metrics_headers, probe_secret
-from teal.laptop.state import LaptopState, load
+from teal.laptop.state import LaptopState, load_state
 from teal.laptop.versions import Version
 from teal.ports.steering import read_steering
 from teal.ports.target import Image, ReleaseRules, Target
@@ -76,7 +76,7 @@ class VersionImages:
         return DEFAULT_INDEX
 
 
-def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
+def open_laptop_target(layout: Layout, environ: Mapping[str, str]) -> Target:
     """The running stack of `layout`. Raises StackDown when there is none, BadInput for rules that are none."""
     state = _state(layout)
     if not supervisor.is_there(layout):  # not `is_up`: to move the traffic back needs no answer of it
@@ -89,7 +89,7 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
 
     said = metrics_headers(layout)
     store = FileStore(layout.releases)
-    chosen = rules(environ)
+    chosen = laptop_rules(environ)
     return Target(
         name="laptop",
         store=store,
@@ -110,7 +110,7 @@ def laptop(layout: Layout, environ: Mapping[str, str]) -> Target:
     )
 
 
-def rules(environ: Mapping[str, str]) -> ReleaseRules:
+def laptop_rules(environ: Mapping[str, str]) -> ReleaseRules:
     """The laptop's rules, with what TEAL_RULES says instead."""
     try:
         said = TypeAdapter(dict[str, object]).validate_json(environ.get(RULES_VARIABLE) or "{}")
@@ -125,7 +125,7 @@ def rules(environ: Mapping[str, str]) -> ReleaseRules:
 
 
 def _state(layout: Layout) -> LaptopState:
-    state = load(layout)
+    state = load_state(layout)
     if state is None:
         raise StackDown(str(layout.home))
     return state

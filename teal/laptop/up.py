@@ -14,7 +14,7 @@ from teal.laptop.address import address, probe_address
 from teal.laptop.databases import set_aside_damaged
 from teal.laptop.environments import project
 from teal.laptop.files import write_private
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.lock import exclusive
 from teal.laptop.loopback import described, first_listener, hosts, is_free
 from teal.laptop.parts import registry
@@ -23,7 +23,7 @@ from teal.laptop.plan import LaptopPlan, plan
 from teal.laptop.program import changed
 from teal.laptop.released import first_release, open_store, releases, set_traffic, write_first
 from teal.laptop.secrets import keep_service_secrets
-from teal.laptop.state import LaptopState, UpOptions, choose, is_damaged, load, save, with_free_ports
+from teal.laptop.state import LaptopState, UpOptions, choose_state, is_damaged, load_state, save_state, with_free_ports
 from teal.laptop.waiting import STEP_SECONDS, until, until_stopped
 from teal.record.model import Record
 
@@ -34,8 +34,8 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
     """Make the stack run as asked for. If it runs with the same configuration, nothing is touched. Holds the lock while it works."""
     with exclusive(layout):
         check_folder(layout)
-        prepare(layout)
-        place = complete_context(PartContext(layout, choose(load(layout), options, registry.port_names()), environ))
+        create_folders(layout)
+        place = complete_context(PartContext(layout, choose_state(load_state(layout), options, registry.port_names()), environ))
         for part in registry.PARTS:
             part.programs(place)  # a part that cannot run on this machine says so before anything is built
         running = supervisor.is_up(layout)
@@ -52,18 +52,18 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
         if running and differing:
             said = f"changed ({', '.join(differing)}): restarting"
             yield Event("configuration", "warn", said, data={"changed": differing})
-            yield from stop(layout)
+            yield from stop_stack(layout)
             running = False
         if not running:
             check_nobody_serves(layout)
-            for ended in reap.reap(layout):
+            for ended in reap.end_leftovers(layout):
                 said = f"ended {ended.part} (pid {ended.pid}), left over from an earlier run"
                 yield Event("reap", "warn", said, data={"pid": ended.pid})
             check_public_port(place.state)
             yield from set_aside_damaged(layout)
             place = replace(place, state=with_free_ports(place.state))
             wanted = plan(place, record)
-            save(layout, place.state)
+            save_state(layout, place.state)
             if wanted.record != record:
                 store.write(wanted.record, expected=stamp)
             if first:
@@ -72,15 +72,15 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
             for path, text in wanted.files.items():
                 write_private(path, text)
             yield Event("supervisor", "start", "starting")
-            supervisor.start(layout, {**environ, "PYTHONUNBUFFERED": "1"})
-            revive.forget(layout)
+            supervisor.start_supervisord(layout, {**environ, "PYTHONUNBUFFERED": "1"})
+            revive.forget_failures(layout)
         if is_damaged(layout):
             yield Event("state", "warn", f"{layout.state_file.name} was damaged: written again from its copy")
-            save(layout, place.state)
+            save_state(layout, place.state)
         for path, text in wanted.once.items():
             write_private(path, text)
         keep_service_secrets(layout, wanted.secrets)
-        revive.keep(layout)
+        revive.ensure_keeper(layout)
         yield Event("supervisor", "ok", "running already, configuration unchanged" if running else "running")
         yield from _start(wanted)
 
@@ -117,8 +117,8 @@ def check_folder(layout: Layout) -> None:
 
 def check_nobody_serves(layout: Layout) -> None:
     """Raises HeldByAnother when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
-    left = [one for one in reap.leftovers(layout) if one.part != revive.KEEPER]
-    if left and layout.ca.is_file() and load(layout) and probe_address(address(layout, {}))[0]:
+    left = [one for one in reap.find_leftovers(layout) if one.part != revive.KEEPER]
+    if left and layout.ca.is_file() and load_state(layout) and probe_address(address(layout, {}))[0]:
         pids = ", ".join(str(one.pid) for one in left)
         raise HeldByAnother(f"The stack runs and answers, but its supervisord does not (processes {pids})", where=str(layout.socket),
                    next="`teal down` ends it for certain, then `teal up`")  # fmt: skip
@@ -215,21 +215,21 @@ def _until_ready(place: PartContext, part: Part, name: str) -> Iterator[Event]:
     return until(place.layout, name, lambda: part.ready(place, name), part.ready_seconds)
 
 
-def stop(layout: Layout) -> Iterator[Event]:
+def stop_stack(layout: Layout) -> Iterator[Event]:
     """End everything that this stack runs; what lies in the folder stays."""
     revive.end_keeper(layout)
     if supervisor.is_up(layout):
         yield Event("supervisor", "start", "stopping; requests in flight may finish")
-        supervisor.stop(layout)
+        supervisor.stop_supervisord(layout)
         yield Event("supervisor", "ok", "stopped")
-    for ended in reap.reap(layout):
+    for ended in reap.end_leftovers(layout):
         yield Event("reap", "warn", f"ended {ended.part} (pid {ended.pid})", data={"pid": ended.pid})
     for path in (layout.socket, layout.pidfile):
         path.unlink(missing_ok=True)
 
 
 def down(layout: Layout) -> Iterator[Event]:
-    """`stop`, holding the lock. Stopping what does not run is success."""
+    """`stop_stack`, holding the lock. Stopping what does not run is success."""
     with exclusive(layout):
-        yield from stop(layout)
+        yield from stop_stack(layout)
         yield Event("stack", "ok", f"down; documents and keys are kept in {layout.home}")

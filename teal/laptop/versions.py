@@ -81,7 +81,7 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         wheel = _wheel(source, making)
         identity = hashlib.sha256(wheel.read_bytes() + hashlib.sha256(lock).digest()).hexdigest()
         folder = layout.versions / identity
-        if _read(folder) is not None and problem(folder) is None:
+        if _read(folder) is not None and version_damage(folder) is None:
             return use(layout, identity)
         python = environments.ensure_interpreter(layout, lock)
         with zipfile.ZipFile(wheel) as archive:
@@ -114,7 +114,7 @@ def find_version(layout: Layout, identity: str) -> Version:
 def use(layout: Layout, identity: str) -> Version:
     """As `find_version`, for a release: its packages are there, installed again where they are gone, and it counts as the newest."""
     found = find_version(layout, identity)
-    if said := problem(Path(found.folder)):
+    if said := version_damage(Path(found.folder)):
         raise BadInput(
             f"Version {found.id[:12]} is damaged: {said}",
             where=found.folder,
@@ -125,7 +125,7 @@ def use(layout: Layout, identity: str) -> Version:
     return replace(found, python=python)
 
 
-def problem(folder: Path) -> str | None:
+def version_damage(folder: Path) -> str | None:
     """What is wrong with a version's code, held against what was unpacked; None when nothing is. Takes 10 ms."""
     return first_damaged_file(folder / "code", folder / DIGESTS)
 
@@ -135,7 +135,7 @@ def problem_of(layout: Layout, identity: str) -> str | None:
     folder = layout.versions / identity
     if not folder.is_dir():
         return f"{identity[:12]} is gone"
-    return f"{NOTE} cannot be read" if _read(folder) is None else problem(folder)
+    return f"{NOTE} cannot be read" if _read(folder) is None else version_damage(folder)
 
 
 def mend_note(layout: Layout, identity: str, label: str) -> bool:
@@ -144,7 +144,7 @@ def mend_note(layout: Layout, identity: str, label: str) -> bool:
     if (
         _read(folder) is not None
         or not ((folder / DIGESTS).is_file() and (folder / LOCK).is_file())
-        or problem(folder) is not None
+        or version_damage(folder) is not None
     ):
         return False
     python = environments.ensure_interpreter(layout, (folder / LOCK).read_bytes())

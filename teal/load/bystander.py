@@ -47,7 +47,7 @@ class StopWhen:
         return ordered[max(0, -(-95 * len(ordered) // 100) - 1)] > self.limit
 
 
-def parse(text: str) -> StopWhen:
+def parse_stop_condition(text: str) -> StopWhen:
     """Raises BadInput for what is no condition."""
     found = _FORM.fullmatch(text.strip())
     if found is None or found[3] not in _UNITS[found[1]]:

@@ -15,15 +15,15 @@ from teal import present
 from teal.aws import cost
 from teal.errors import BadInput
 from teal.events import Event
-from teal.laptop.layout import locate
+from teal.laptop.layout import locate_layout
 from teal.load import bystander
 from teal.load import capacity as capacities
 from teal.load import place as places
 from teal.load import run as runs
 from teal.targets import open_target
 from teal.terminal.options import Json, Stack
-from teal.terminal.writer import console as terminal
 from teal.terminal.writer import say, say_json
+from teal.terminal.writer import terminal_console as terminal
 
 FOLDER: Final = Path("artifacts/load")
 
@@ -64,13 +64,13 @@ def load_(
     runs.require_installed()
     if stack is not None and host is not None:
         raise BadInput("--stack and --host name two places", where="teal load", next="teal load SHAPE --stack dev")
-    condition = bystander.parse(stop_when) if stop_when is not None else None
+    condition = bystander.parse_stop_condition(stop_when) if stop_when is not None else None
     if host is not None:
         place = places.anywhere(host, key or (), ca, os.environ)
     elif stack is not None:
-        place = places.environment(open_target(stack), key or (), os.environ)
+        place = places.aws_target(open_target(stack), key or (), os.environ)
     else:
-        place = places.laptop(locate(os.environ), os.environ, key or ())
+        place = places.laptop_target(locate_layout(os.environ), os.environ, key or ())
     options = ["--workers", str(workers), "--scale", f"{scale:g}", *(("--ui",) if ui else ())]
     for name, value in (
         ("--seconds", seconds),
@@ -92,7 +92,7 @@ def load_(
     ):
         given += [f"{option}={wanted}"] if wanted is not None else []
     folder = out or FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{shape}"
-    events = runs.run(place, runs.LoadTest(shape, folder, tuple(options), tuple(given), condition))
+    events = runs.run_load_test(place, runs.LoadTest(shape, folder, tuple(options), tuple(given), condition))
     if as_json:
         for event in events:
             say_json(event.fields())
@@ -115,7 +115,7 @@ def _show(events: Iterator[Event], page: str) -> None:
             if event.step == "running":
                 progress.update(task, completed=event.done or 0, total=event.total, detail=event.detail, visible=True)
             else:
-                progress.console.print(present.step(event))
+                progress.console.print(present.step_line(event))
 
 
 def capacity_(
@@ -161,8 +161,8 @@ def capacity_(
 
 def _price(project: Path, stack: str, replicas: int) -> float:
     """USD a month of the stack with that many web pods, asked of `python -m infra.cost`."""
-    least = cost.bill(project, stack)["web_replicas"]
-    bill = cost.bill(project, stack, load=max(1.0, replicas / least))
+    least = cost.read_bill(project, stack)["web_replicas"]
+    bill = cost.read_bill(project, stack, load=max(1.0, replicas / least))
     if bill["web_replicas"] < replicas:
         raise BadInput(f"{replicas} replicas are needed, and {stack} never has more than {bill['web_replicas']}",
                        where=f"Pulumi.{stack}.yaml", next=f"raise teal:service.max_replicas in Pulumi.{stack}.yaml")  # fmt: skip

@@ -39,7 +39,7 @@ class LoadTarget:
     headers: Mapping[str, str] = field(default_factory=dict)  # of each request, secret ones among them
 
 
-def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
+def laptop_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
     """The running stack of this machine, with keys that end by themselves. Raises StackDown."""
     if not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
@@ -49,7 +49,7 @@ def laptop(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> L
     return LoadTarget(where.url, found, where.ca, {"where": "laptop", "machine": machine}, LaptopProcesses(layout).look)
 
 
-def environment(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
+def aws_target(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
     """An environment on AWS. Without a key, its releases' own writer key is made by a Job, and ends by itself."""
     entry = target.traffic.entry("blue")  # only for the address: the header that chooses a color is not sent
     found = tuple(keys) or _given(environ) or (target.probe_headers["Authorization"].removeprefix("Bearer "),)
@@ -82,7 +82,7 @@ class LaptopProcesses:
     def look(self) -> dict[str, Any]:
         """One look; processes that have just ended or begun are found within five."""
         if self._looks % REFRESH_LOOKS == 0:
-            own = [one for one in reap.leftovers(self._layout) if psutil.pid_exists(one.pid)]
+            own = [one for one in reap.find_leftovers(self._layout) if psutil.pid_exists(one.pid)]
             self._found = [(_kind(one.part), psutil.Process(one.pid)) for one in own]
         self._looks += 1
         cpu, alive = dict[str, float](), 0

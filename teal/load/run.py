@@ -70,7 +70,7 @@ def require_installed() -> None:
         raise BadInput(f"Load tests need {', '.join(missing)}", where=sys.executable, next=INSTALL)
 
 
-def run(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
+def run_load_test(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
     """Progress, verdicts and the result. Raises ThresholdBreached, NeedsHuman for too few samples, Interrupted, BadInput, LoadFailed."""
     is_new = not test.out.exists()
     test.out.mkdir(parents=True, exist_ok=True)

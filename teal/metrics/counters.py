@@ -97,7 +97,7 @@ class SlowerThan:
         return f"{_sum(f'{self.series}_count', people)} - {_sum(f'{self.series}_bucket', f'{people},{bound}')}"
 
 
-def page(families: Iterable[Metric]) -> Page:
+def people_only(families: Iterable[Metric]) -> Page:
     """One process's metrics without what only machines asked: probes of health, and addresses that are none and that it answered so."""
     found: dict[str, Metric] = {}
     for family in families:

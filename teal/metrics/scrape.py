@@ -12,7 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from teal.errors import OperatorError
-from teal.metrics.counters import SLOW_SECONDS, page
+from teal.metrics.counters import SLOW_SECONDS, people_only
 from teal.metrics.gates import ERRORS, GATES, REQUESTS, Counter, Gate, counters
 from teal.ports.metrics import Counts
 from teal.record.model import COLORS, Color
@@ -70,7 +70,7 @@ def fetch_page(url: str, headers: Mapping[str, str]) -> str | None:
 
 def counts_on_page(text: str, wanted: Iterable[Counter], *, slow_seconds: float = SLOW_SECONDS) -> dict[str, int]:
     """One process's page as numbers by counter; what the process does not have is left out."""
-    found = page(text_string_to_metric_families(text))
+    found = people_only(text_string_to_metric_families(text))
     numbers = {counter.name: counter.read.of(found, slow_seconds) for counter in wanted}
     return {name: int(number) for name, number in numbers.items() if number is not None}
 

@@ -17,7 +17,7 @@ KEY: Final = "teal:releases"
 def read_steering(path: Path) -> Steering:
     """Nothing where there is no file, or no such section in it. Raises BadInput, which names the key."""
     try:
-        said = stack_file.config(path).get(KEY) or {}
+        said = stack_file.read_config(path).get(KEY) or {}
     except FileNotFoundError:
         return Steering()
     except (OSError, stack_file.NotAStackFile) as error:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from teal.metrics.gates import GATES, Gate
 from teal.ports.metrics import Counts
-from teal.release.sequential import Bets, SequentialTest, WindowCounts, advance, begin, log_evidence, log_over_limit
+from teal.release.sequential import Bets, SequentialTest, WindowCounts, advance, begin_series, log_evidence, log_over_limit
 
 Verdict = Literal["Successful", "Failed", "Inconclusive", "Absent"]
 
@@ -75,7 +75,7 @@ class Analysis:
     def begin_step(self) -> None:
         """From here on counts are of a new step. Faults that begin with it are looked for anew."""
         self._seen = {
-            name: replace(seen, comparison=begin(seen.comparison), before=seen.now) for name, seen in self._seen.items()
+            name: replace(seen, comparison=begin_series(seen.comparison), before=seen.now) for name, seen in self._seen.items()
         }
 
     def look(self, target: Counts, active: Counts | None) -> tuple[Judgement, ...]:

@@ -17,7 +17,7 @@ from teal.ports.metrics import Counts
 from teal.record.model import Color, Record
 from teal.record.releases import PlannedStep
 from teal.release.analysis import Analysis, Judgement, overall
-from teal.release.context import ReleaseRun, shares
+from teal.release.context import ReleaseRun, shares_json
 
 _MISSES: Final = 3  # looks at which processes were missing, new, or not counted: one may be a restart by the platform
 
@@ -91,7 +91,7 @@ class CanaryWindow:
             return None
 
 
-def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+def compare_with_active(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """Compare for `analysis_seconds`; Failed ends it at once, Inconclusive pauses. Raises GateFailed, Undecided."""
     old = run.old or run.new  # a first release has no analysis in its plan
     window, rules, clock = CanaryWindow(run), run.target.rules, run.target.clock
@@ -208,7 +208,7 @@ def _supplement(run: ReleaseRun, window: CanaryWindow, progress: float) -> None:
     streamed = any(counts.get(STREAMS.name, 0) >= due for counts in window.now.values())  # the gate will not be absent
     thin = {color: counts.get(REQUESTS.name, 0) < ahead for color, counts in window.now.items()}
     lagging = [color for color, counts in window.now.items() if thin[color] or (streamed and counts.get(STREAMS.name, 0) < ahead)]
-    questions = probe.golden(run.target.golden)
+    questions = probe.read_golden_questions(run.target.golden)
     with ExitStack() as opened:
         probers = [(opened.enter_context(run.prober(color)), not thin[color]) for color in lagging]
         # By turns: what the machine does for a moment must meet both colors, or equal versions look different.
@@ -220,7 +220,7 @@ def _supplement(run: ReleaseRun, window: CanaryWindow, progress: float) -> None:
 
 def _told(run: ReleaseRun, name: str, window: CanaryWindow, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
     try:
-        seen = shares(run.target.traffic.read())
+        seen = shares_json(run.target.traffic.read())
     except OperatorError:  # it is only shown here; whoever changes shares reads them back
         seen = {}
     data = {

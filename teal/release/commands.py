@@ -25,7 +25,7 @@ from teal.release.source import source_of
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
 from teal.terminal.progress import show_events
-from teal.terminal.writer import console, say, say_json
+from teal.terminal.writer import say, say_json, terminal_console
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +80,7 @@ def release_(
                            next=f"teal release --pause-at {shares[0]}" if shares else "teal release")  # fmt: skip
         target = replace(target, rules=replace(target.rules, pause_at=pause_at))
     if dry_run:
-        show_plan(runner.preview(target, request), as_json, target.steering().hooks)
+        show_plan(runner.plan_steps(target, request), as_json, target.steering().hooks)
         return
     show_events(runner.release(target, request), as_json)
 
@@ -156,11 +156,11 @@ def history_(stack: Stack = None, as_json: Json = False) -> None:
                 "id": entry.id, "underway": entry.underway, "active": record.active,
                 "release": entry.plan.model_dump(mode="json", exclude={"steps"}) if entry.plan else None,
                 "outcome": entry.outcome.model_dump(mode="json") if entry.outcome else None, "unreadable": entry.unreadable,
-                "source": source.model_dump(exclude={"packages"}) if (source := sources[entry.id]) else None, "evidence": page(target, entry),
+                "source": source.model_dump(exclude={"packages"}) if (source := sources[entry.id]) else None, "evidence": evidence_address(target, entry),
             })  # fmt: skip
         return
-    rows = [row(entry, sources[entry.id], page(target, entry)) for entry in found]
-    if not console().is_terminal:  # a program reads it: one line each, whatever its length
+    rows = [release_cells(entry, sources[entry.id], evidence_address(target, entry)) for entry in found]
+    if not terminal_console().is_terminal:  # a program reads it: one line each, whatever its length
         for cells in rows:
             say("\t".join(cells))
         return
@@ -169,15 +169,15 @@ def history_(stack: Stack = None, as_json: Json = False) -> None:
         table.add_column(name, overflow="fold")
     for cells in rows:
         table.add_row(*cells)
-    console().print(table if found else "Nothing was released yet")
+    terminal_console().print(table if found else "Nothing was released yet")
 
 
-def page(target: Target, entry: PastRelease) -> str:
+def evidence_address(target: Target, entry: PastRelease) -> str:
     """Where the evidence of a release is opened; empty when none was written."""
     return target.evidence_url(entry.outcome.evidence) if entry.outcome and entry.outcome.evidence else ""
 
 
-def row(entry: PastRelease, source: ReleaseSource | None, evidence: str) -> tuple[str, ...]:
+def release_cells(entry: PastRelease, source: ReleaseSource | None, evidence: str) -> tuple[str, ...]:
     """One release as cells."""
     plan, outcome = entry.plan, entry.outcome
     ended = "under way" if entry.underway else f"{outcome.phase}: {outcome.reason}" if outcome else "not written"

@@ -93,5 +93,5 @@ class ReleaseRun:
             raise
 
 
-def shares(weights: Weights) -> Mapping[str, Any]:
+def shares_json(weights: Weights) -> Mapping[str, Any]:
     return {"weights": {"blue": weights.blue, "green": weights.green}}

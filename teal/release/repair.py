@@ -44,7 +44,7 @@ def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
     require_answer(target, target.store.read()[0].active, "Nothing of a release is left to repair")
 
 
-def examine(target: Target) -> tuple[Finding, ...]:
+def find_inconsistencies(target: Target) -> tuple[Finding, ...]:
     """Everything found, worst first; changes nothing. Raises HeldByAnother while a releaser lives."""
     return tuple(_examined(target))
 

@@ -12,7 +12,7 @@ from teal.record.file import StoreFailed
 from teal.record.lease import LeaseHolder, Superseded
 from teal.record.model import Color, Record, other
 from teal.record.releases import ReleasePlan, read_plan, require_same
-from teal.release.context import ReleaseRun, shares
+from teal.release.context import ReleaseRun, shares_json
 from teal.release.evidence.folder import record_evidence
 from teal.release.plan import is_reversible, position_of
 from teal.release.runner import undo_steps
@@ -51,7 +51,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         if to is not None and to != back:
             raise BadInput(f"Release {plan.id} replaces {back}; {to} is what it brings", where=f"--to {to}", next="teal rollback")
         target.traffic.set(all_to(back))
-        yield Event("traffic", "ok", f"all requests to {back}", data=shares(all_to(back)))
+        yield Event("traffic", "ok", f"all requests to {back}", data=shares_json(all_to(back)))
 
     def seize(found: Record) -> Record:
         require_same(found, plan)
@@ -114,7 +114,7 @@ def _assert(target: Target, back: Color, run: ReleaseRun | None = None) -> Itera
 def _blind(target: Target, back: Color, error: StoreFailed) -> Iterator[Event]:
     """Without a record: traffic only."""
     target.traffic.set(all_to(back))
-    yield Event("traffic", "ok", f"all requests to {back}", data=shares(all_to(back)))
+    yield Event("traffic", "ok", f"all requests to {back}", data=shares_json(all_to(back)))
     yield from _assert(target, back)
     raise _unrecorded(back, error)
 

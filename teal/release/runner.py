@@ -67,7 +67,7 @@ class ReleaseFailed(OperatorError):
     code = "release-failed"
 
 
-def preview(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
+def plan_steps(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
     """The steps of a release now; builds, writes and calls nothing that changes anything. Raises what a release would refuse with, its whole
     preflight included."""
     record, _ = target.store.read()

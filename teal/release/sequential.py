@@ -70,7 +70,7 @@ class SequentialTest:
     expected: Bets = Bets()  # what is known of the active color before the first window: only its two counts are used
 
 
-def begin(comparison: SequentialTest) -> SequentialTest:
+def begin_series(comparison: SequentialTest) -> SequentialTest:
     """A new step begins: one more series of bets starts from here. Beyond the planned ones nothing changes."""
     if len(comparison.begun) >= comparison.planned:
         return comparison

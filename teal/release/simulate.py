@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teal.release.analysis import BUDGET, HISTORY_REQUESTS
-from teal.release.sequential import Bets, Numerics, SequentialTest, WindowCounts, advance, begin, log_evidence
+from teal.release.sequential import Bets, Numerics, SequentialTest, WindowCounts, advance, begin_series, log_evidence
 
 ARRAYS: Final = Numerics(np.log, np.maximum)
 LOOK_SECONDS: Final = 5.0
@@ -90,7 +90,7 @@ def trace(releases: int, rate: float, share: float, worse: float, random: np.ran
     )
 
 
-def betting(played: SimulatedWindows, level: float, share: float) -> Floats:
+def betting_rule(played: SimulatedWindows, level: float, share: float) -> Floats:
     """Requests of the new color until the sequential test stops the release; infinite where it never does. `share`: of bad requests that
     the active color had before, which its history tells."""
     releases = played.bad.shape[1]
@@ -102,7 +102,7 @@ def betting(played: SimulatedWindows, level: float, share: float) -> Floats:
     )
     for window in range(len(played.step)):
         if window == 0 or played.step[window] != played.step[window - 1]:
-            comparison = begin(comparison)
+            comparison = begin_series(comparison)
         block = WindowCounts(
             played.bad[window], played.total[window], played.reference_bad[window], played.reference_total[window]
         )
@@ -112,7 +112,7 @@ def betting(played: SimulatedWindows, level: float, share: float) -> Floats:
     return stopped
 
 
-def fisher(played: SimulatedWindows, level: float, early: float, margin: float, minimum: int = 100) -> Floats:
+def fisher_rule(played: SimulatedWindows, level: float, early: float, margin: float, minimum: int = 100) -> Floats:
     """Fisher's exact test at each look of each step, with a stricter level before a step's last look, as `teal release` did before."""
     stopped = np.full(played.bad.shape[1], np.inf)
     for release in range(played.bad.shape[1]):
@@ -154,7 +154,7 @@ def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def argo(played: SimulatedWindows, success: float = 0.95, failure_limit: int = 3) -> Floats:
+def argo_rule(played: SimulatedWindows, success: float = 0.95, failure_limit: int = 3) -> Floats:
     """Argo Rollouts' example: the share of good requests every five minutes, failed once more than `failure_limit` checks were below `success`.
 
     Source: docs/features/analysis.md of argoproj/argo-rollouts. With steps of five minutes there are three checks, so that checks are made
@@ -170,7 +170,7 @@ def argo(played: SimulatedWindows, success: float = 0.95, failure_limit: int = 3
     return stopped
 
 
-def kayenta(played: SimulatedWindows, fraction: float = 0.25, confidence: float = 0.98) -> Floats:
+def kayenta_rule(played: SimulatedWindows, fraction: float = 0.25, confidence: float = 0.98) -> Floats:
     """Kayenta's classifier on one value a minute and color, at the end of each step: "High" when the confidence interval of the shift lies
     above `fraction` of its estimate. Source: MannWhitneyClassifier and NetflixACAJudge of spinnaker/kayenta (0.25, 0.98).
 
@@ -199,13 +199,13 @@ def _normal_quantile(probability: float) -> float:
     return NormalDist().inv_cdf(probability)
 
 
-def rules(gate: SimulatedGate, gates: int) -> tuple[tuple[str, Callable[[SimulatedWindows], Floats]], ...]:
+def simulated_rules(gate: SimulatedGate, gates: int) -> tuple[tuple[str, Callable[[SimulatedWindows], Floats]], ...]:
     """Every rule by name. Ours divides the budget over all gates; Fisher's levels are those that it had."""
     return (
-        ("teal: sequential", lambda played: betting(played, BUDGET / gates, gate.share)),
-        ("Fisher at each look", lambda played: fisher(played, 0.01, 0.0005, gate.margin)),
-        ("Argo: fixed checks", argo),
-        ("Kayenta: Mann-Whitney", kayenta),
+        ("teal: sequential", lambda played: betting_rule(played, BUDGET / gates, gate.share)),
+        ("Fisher at each look", lambda played: fisher_rule(played, 0.01, 0.0005, gate.margin)),
+        ("Argo: fixed checks", argo_rule),
+        ("Kayenta: Mann-Whitney", kayenta_rule),
     )
 
 
@@ -221,7 +221,7 @@ def play(
         played.reference_total[:, :slow_releases],
         played.step,
     )
-    for name, rule in rules(gate, gates):
+    for name, rule in simulated_rules(gate, gates):
         stopped = rule(few if name.startswith("Fisher") else played)
         ended = stopped[np.isfinite(stopped)]
         yield SimulationOutcome(name, len(ended) / len(stopped), float(np.median(ended)) if len(ended) else 0.0)

@@ -8,7 +8,7 @@ from teal.errors import BadInput
 from teal.events import Event
 from teal.ports.target import Target
 from teal.record.releases import ReleaseOutcome, outcome_key, read_kept, read_plan
-from teal.release.context import shares
+from teal.release.context import shares_json
 
 OUTCOME_SECONDS = 10.0  # between the record's last change and the outcome beside it: one write to the store
 
@@ -26,7 +26,7 @@ def watch(target: Target) -> Iterator[Event]:
         if (now.step, now.phase) != seen:
             seen = (now.step, now.phase)
             place = names.index(now.step) + 1 if now.step in names else 0
-            data = shares(target.traffic.read())
+            data = shares_json(target.traffic.read())
             about = f"{now.phase}; {target.clock.now() - now.started_at!s:.7} since it began" + (
                 f"; {now.note}" if now.note else ""
             )

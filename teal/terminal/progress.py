@@ -12,7 +12,7 @@ from rich.live import Live
 from teal.errors import NeedsHuman
 from teal.events import Event
 from teal.terminal.view import View
-from teal.terminal.writer import console, say, say_json
+from teal.terminal.writer import say, say_json, terminal_console
 
 
 def show_events(events: Iterator[Event], as_json: bool) -> None:
@@ -21,7 +21,7 @@ def show_events(events: Iterator[Event], as_json: bool) -> None:
         with asked_to_stop():
             drive(events, lambda event: say_json(event.fields()))
         return
-    view, screen = View(), console()
+    view, screen = View(), terminal_console()
     if not screen.is_terminal:
         with asked_to_stop():
             drive(events, line_by_line())

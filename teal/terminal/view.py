@@ -46,7 +46,7 @@ class View:
         """Steps, then the shares, then both colors with the gates of the last look."""
         parts: list[RenderableType] = [self._steps()]
         if self.weights:
-            parts.append(shares(self.weights))
+            parts.append(shares_text(self.weights))
         if self.counts:
             parts.append(self._colors())
         return Group(*parts)
@@ -70,12 +70,12 @@ class View:
         table.add_row("", "requests", *(str(counts.get("requests", 0)) for counts in self.counts.values()))
         for gate in self.gates:
             if gate["target_total"] or gate["active_total"] or gate["verdict"] in ("Failed", "Inconclusive"):
-                found = (share(counts.get(gate["bad"], 0), counts.get(gate["total"], 0)) for counts in self.counts.values())
+                found = (share_text(counts.get(gate["bad"], 0), counts.get(gate["total"], 0)) for counts in self.counts.values())
                 table.add_row(_verdict(gate), escape(str(gate["gate"])), *found)
         return table
 
 
-def shares(weights: Mapping[str, int]) -> Text:
+def shares_text(weights: Mapping[str, int]) -> Text:
     """One line for both colors."""
     line = Text()
     for color, percent in weights.items():
@@ -84,7 +84,7 @@ def shares(weights: Mapping[str, int]) -> Text:
     return line
 
 
-def share(bad: int, total: int) -> str:
+def share_text(bad: int, total: int) -> str:
     return f"{100 * bad / total:.2f} %" if total else "-"
 
 

@@ -49,6 +49,6 @@ class _Terminal(Console):
             yield segment if harmless else Segment(visible_text(segment.text), segment.style)
 
 
-def console(**options: Any) -> Console:
+def terminal_console(**options: Any) -> Console:
     """A rich console for people."""
     return _Terminal(highlight=False, **options)

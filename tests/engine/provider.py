@@ -87,7 +87,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, _context: Any) -> Any:
         return provider_pb2.InvokeResponse(
-            **{"return": _struct(mocks.call(request.tok, _plain(request.args), self._cloud.region))}
+            **{"return": _struct(mocks.function_answer(request.tok, _plain(request.args), self._cloud.region))}
         )
 
     def Check(self, request: Any, _context: Any) -> Any:
@@ -104,7 +104,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.properties)
-        identifier, outputs = mocks.resource(kind, name, inputs, self._cloud.region)
+        identifier, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, identifier] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("create", kind, name))
@@ -124,7 +124,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.news)
-        _, outputs = mocks.resource(kind, name, inputs, self._cloud.region)
+        _, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, request.id] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("update", kind, name))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config.read import load
+from infra.config.read import load_config
 from infra.evaluation.evaluate import ROOT
 from teal.aws import bootstrap, stack_file
 from teal.aws.names import StateNames
@@ -93,7 +93,7 @@ def test_the_stack_that_pulumi_up_finds_has_its_secrets_encrypted_by_the_platfor
     assert (file.secrets_provider, file.encrypted_key) == (NAMES.secrets_provider("platform"), found["state"]["encryptedkey"])
     after = (account.folder / "Pulumi.dev.yaml").read_text()
     # Pulumi writes a number as a string, as it hands it to the program.
-    assert load(yaml.safe_load(after)["config"], "dev", "") == load(yaml.safe_load(before)["config"], "dev", "")
+    assert load_config(yaml.safe_load(after)["config"], "dev", "") == load_config(yaml.safe_load(before)["config"], "dev", "")
     assert comments(after) == comments(before)
     assert NAMES.bucket in (account.folder / "home" / "credentials.json").read_text()  # logged in
 

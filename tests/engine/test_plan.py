@@ -41,7 +41,7 @@ def workspace(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Works
 @pytest.fixture(autouse=True)
 def within_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither this program's price nor the `aws` command is what these tests are about."""
-    monkeypatch.setattr(cost, "bill", lambda *_: {"unpriced": [], "over_budget": False})
+    monkeypatch.setattr(cost, "read_bill", lambda *_: {"unpriced": [], "over_budget": False})
     monkeypatch.setattr(tools, "require_versions", lambda *_: None)
 
 
@@ -49,7 +49,7 @@ def checked(workspace: Workspace, *allowed: str) -> tuple[list[Event], PlanRefus
     cli = PulumiCli(workspace.folder, workspace.environment["PULUMI_BACKEND_URL"], workspace.environment)
     seen: list[Event] = []
     try:
-        seen.extend(plan.run(workspace.folder, STACK, cli, plan.AcceptedRisks(allowed), workspace.folder / "plan.json"))
+        seen.extend(plan.run_checks(workspace.folder, STACK, cli, plan.AcceptedRisks(allowed), workspace.folder / "plan.json"))
     except PlanRefused as refused:
         return seen, refused
     return seen, None

@@ -150,7 +150,7 @@ def test_destroy_goes_from_the_inside_out_and_leaves_nothing(engine: Engine, pro
     kinds = {phase.name: {urn.split("::")[2].rsplit("$", 1)[-1] for urn in phase.targets} for phase in plan.phases}
     engine.cloud.done.clear()
     began = time.monotonic()
-    list(destroy.run(aws, programs, plan))
+    list(destroy.run_destroy(aws, programs, plan))
     deleted = [kind for verb, kind, _ in engine.cloud.done if verb == "delete"]
     print(f"destroy: {len(deleted)} deleted in {time.monotonic() - began:.1f} s")
     operated = {kind for kind in kinds["custom resources"] if "elastic.co" in kind or "keda.sh" in kind}

@@ -51,7 +51,7 @@ def test_without_data_everything_goes_but_the_data_and_what_it_needs(engine: Eng
     assert {kind for kind, _ in before} == set(teardown.DATA_TYPES)
     engine.cloud.done.clear()
     began = time.monotonic()
-    list(destroy.run(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK))))
+    list(destroy.run_destroy(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK))))
     buckets = {name for kind, name in before if kind == "aws:s3/bucket:Bucket"}
     for guard in ("PublicAccessBlock", "Policy", "Versioning", "ServerSideEncryptionConfiguration", "OwnershipControls"):
         kind = f"aws:s3/bucket{guard}:Bucket{guard}"

@@ -98,7 +98,7 @@ def test_a_cluster_that_is_there_and_does_not_answer_stops_the_tear_down(
 ) -> None:
     plan = destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK))
     with pytest.raises(ClusterUnreachable) as raised:
-        list(destroy.run(aws, programs, plan))
+        list(destroy.run_destroy(aws, programs, plan))
     assert raised.value.exit_code == NEEDS_HUMAN
     assert "--cluster-gone" in raised.value.next
     assert {"aws:eks/cluster:Cluster", "kubernetes:core/v1:Namespace"} <= kinds(engine)
@@ -108,7 +108,7 @@ def test_when_aws_knows_no_cluster_its_objects_are_forgotten_and_the_rest_goes(
     engine: Engine, programs: destroy.Programs, aws: Aws
 ) -> None:
     aws.eks.delete_cluster(name=NAMES.prefix)
-    events = list(destroy.run(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK))))
+    events = list(destroy.run_destroy(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK))))
     assert (events[0].step, events[0].state) == ("cluster", "warn")
     assert events[-1].step == "leftovers"
     assert {one.type for one in programs.platform.resources(STACK)} == {"aws:s3/bucket:Bucket", "pulumi:providers:aws"}

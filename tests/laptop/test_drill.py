@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrillStack]:
     made.fill()
     yield made
     made.teal("down")
-    assert reap.leftovers(made.layout) == []
+    assert reap.find_leftovers(made.layout) == []
 
 
 def test_a_drill_tells_what_users_met_and_loses_no_document(stack: DrillStack) -> None:
@@ -77,7 +77,7 @@ def test_a_drill_ends_and_mends_what_it_broke_when_a_user_outside_suffers(
     monkeypatch.setattr(
         bystander, "ASK_SECONDS", 0.2
     )  # ten questions in the calm before the fault: the drill ends before its first block
-    found = run_drill(find_drill("caddy"), stack, EASY, replace(REQUEST, stop_when=bystander.parse("p95 > 0 ms")))
+    found = run_drill(find_drill("caddy"), stack, EASY, replace(REQUEST, stop_when=bystander.parse_stop_condition("p95 > 0 ms")))
     assert found.verdict == "failed"
     assert found.reasons[0] == "users outside suffered: p95 > 0 ms in their last 10 questions"
     assert found.blocks == ()

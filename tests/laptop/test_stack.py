@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from teal.laptop import reap
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.marks import HOME_MARK, PART_MARK
 from teal.laptop.program import find_program
 from tests.services.ports import free_port
@@ -57,7 +57,7 @@ class Stack:
         return Layout(self.home)
 
     def processes(self) -> dict[int, str]:
-        return {one.pid: one.part for one in reap.leftovers(self.layout)}
+        return {one.pid: one.part for one in reap.find_leftovers(self.layout)}
 
     def http(self) -> httpx.Client:
         verify = ssl.create_default_context(cafile=str(self.layout.ca))
@@ -231,14 +231,14 @@ def test_a_held_lock_and_a_taken_port_are_told_apart(stack: Stack) -> None:
 
 
 def test_reaping_ends_what_carries_the_mark_and_nothing_that_only_names_the_folder(stack: Stack) -> None:
-    prepare(stack.layout)
+    create_folders(stack.layout)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)", str(stack.home)]
     marked = subprocess.Popen(sleeper, env={**os.environ, HOME_MARK: str(stack.home), PART_MARK: "app-0"})
     other_stack = subprocess.Popen(sleeper, env={**os.environ, HOME_MARK: str(stack.home) + "2", PART_MARK: "app-0"})
     bystander = subprocess.Popen(sleeper, env={**os.environ, "TEAL_HOME": str(stack.home)})
     try:
         time.sleep(0.2)
-        assert [one.pid for one in reap.reap(stack.layout)] == [marked.pid]
+        assert [one.pid for one in reap.end_leftovers(stack.layout)] == [marked.pid]
         assert _gone([marked.pid], 5)
         assert other_stack.poll() is None
         assert bystander.poll() is None

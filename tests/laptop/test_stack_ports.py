@@ -12,7 +12,7 @@ from teal.errors import BadInput
 from teal.laptop import up
 from teal.laptop.layout import Layout
 from teal.laptop.parts import caddy
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 from tests.services.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,7 @@ def ipv6_port() -> Iterator[int]:
 
 def test_a_port_held_on_ipv6_alone_is_refused_before_anything_starts(tmp_path: Path, ipv6_port: int) -> None:
     with pytest.raises(BadInput) as caught:
-        up.check_public_port(choose(None, UpOptions(port=ipv6_port)))
+        up.check_public_port(choose_state(None, UpOptions(port=ipv6_port)))
     assert caught.value.where == f"[::1]:{ipv6_port}"
     row = caddy.port_row(Layout(tmp_path), ipv6_port)
     assert not row.ok, "another program's port is not ours"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from teal.client.entry import PROBE_HEADER
-from teal.laptop.state import load
+from teal.laptop.state import load_state
 from tests.laptop.test_stack import Stack, stack
 from tests.parts.app.service import until
 from tests.services.secrets_at_rest import MADE_FOR_SECRETS, leaks, secrets
@@ -45,7 +45,7 @@ def test_a_running_stack_keeps_its_secrets_where_they_belong(stack: Stack) -> No
         wrong = f"teal_{made['id']}_{'W' * 43}"
         assert http.get(f"/v1/documents/{made['key']}", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
         assert http.get("/healthz", params={"key": rotated["key"], "last": LAST}).status_code == 200
-    state = load(stack.layout)
+    state = load_state(stack.layout)
     assert state is not None
     for port in (*state.ports.blue, state.ports.worker("blue")):  # another user of the machine
         assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 404

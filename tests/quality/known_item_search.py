@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from teal.laptop.demo import corpus
-from teal.laptop.layout import locate
+from teal.laptop.layout import locate_layout
 from tests.quality import stack
 from tests.quality.known_item import KnownItem, make, paragraphs
 
@@ -29,7 +29,7 @@ _START_CHARACTERS = 60  # of the paragraph; its end may have gone into the next 
 def queries() -> list[KnownItem]:
     """The queries, from the corpus as `teal up` sends it."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, text in enumerate(corpus.load(locate(os.environ)).texts):
+        for number, text in enumerate(corpus.load_corpus(locate_layout(os.environ)).texts):
             (Path(folder) / f"{number:04d}.txt").write_text(text.text, encoding="utf-8")
         return make(list(paragraphs(Path(folder))), _QUERIES)
 

@@ -8,11 +8,11 @@ import ssl
 import httpx
 
 from teal.laptop.address import address
-from teal.laptop.layout import locate
+from teal.laptop.layout import locate_layout
 
 
 def client() -> httpx.Client:
     """A client of the stack that `make up` started, with its certificate checked and its admin key."""
-    where = address(locate(os.environ), os.environ)
+    where = address(locate_layout(os.environ), os.environ)
     verify = ssl.create_default_context(cafile=str(where.ca))
     return httpx.Client(base_url=where.url, headers={"Authorization": f"Bearer {where.key}"}, verify=verify, trust_env=False)

@@ -18,10 +18,10 @@ import httpx
 from teal.client.entry import PROBE_HEADER, ColorEndpoint
 from teal.laptop import caddyfile
 from teal.laptop.files import write_private
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.parts import caddy
 from teal.laptop.program import find_program
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 from teal.laptop.traffic import CaddyTraffic
 from teal.ports.traffic import all_to
 from teal.record.model import COLORS, Color
@@ -74,8 +74,8 @@ def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ..
     binary = find_program("caddy")
     require("caddy", "make up", binary is not None)
     home = Layout(folder / ".teal")
-    prepare(home)
-    state = choose(None, UpOptions(port=free_port()))
+    create_folders(home)
+    state = choose_state(None, UpOptions(port=free_port()))
     chosen = apps or {color: (handler(color),) * 2 for color in COLORS}
     servers = [
         ThreadingHTTPServer(("127.0.0.1", port), made)
@@ -93,7 +93,7 @@ def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ..
     configuration = home.conf / "Caddyfile"
     write_private(
         configuration,
-        caddyfile.render(home, state, ("127.0.0.1",), body_bytes=caddyfile.max_body_bytes({}), probe_secrets=secrets),
+        caddyfile.render_caddyfile(home, state, ("127.0.0.1",), body_bytes=caddyfile.max_body_bytes({}), probe_secrets=secrets),
     )
     caddy.write_pages(home.pages)
     command = [str(binary), "run", "--adapter", "caddyfile", "--config", str(configuration)]

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.bench import elasticsearch_node
-from loadtests.bench.elasticsearch_node import CONFIGURATION, archive, environment
+from loadtests.bench.elasticsearch_node import CONFIGURATION, archive, node_variables
 from tests.services.ports import free_port
 
-__all__ = ["CONFIGURATION", "archive", "environment", "start"]
+__all__ = ["CONFIGURATION", "archive", "node_variables", "start"]
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def start(
     work: Path,
     *,
     configuration: str = CONFIGURATION,
-    variables: Callable[[Path], dict[str, str]] = environment,
+    variables: Callable[[Path], dict[str, str]] = node_variables,
 ) -> Iterator[str]:
     """The address of a node that runs until the block ends."""
     with elasticsearch_node.start(

@@ -29,7 +29,7 @@ class ReleaseStack(DrillStack):
 
     def down(self) -> None:
         self.teal("down")
-        assert reap.leftovers(self.layout) == []
+        assert reap.find_leftovers(self.layout) == []
 
     @classmethod
     def running(cls, folder: Path, rules: Mapping[str, object]) -> Iterator[ReleaseStack]:

@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
-from teal.laptop.state import LaptopState, load
+from teal.laptop.state import LaptopState, load_state
 
 IMAGE_USER = 10001  # app/Dockerfile
 IMAGE_PORTS = frozenset(
@@ -57,7 +57,7 @@ class Place:
 
     @property
     def state(self) -> LaptopState:
-        state = load(self.layout)
+        state = load_state(self.layout)
         assert state is not None
         return state
 

@@ -153,7 +153,7 @@ async def delete(document_id: str, service: ServiceDep, principal: Writing) -> R
         return gone
 
     for one in await to_thread.run_sync(forget):
-        audit.record("document-deleted", principal, document_id=one)
+        audit.write_audit_line("document-deleted", principal, document_id=one)
     await seen_by_all()
     return Response(status_code=204)
 
@@ -222,7 +222,7 @@ def retry(document_id: str, service: ServiceDep, principal: Writing) -> Accepted
     """Try a failed document again."""
     with service.catalog.write() as session:
         accepted = documents.retry(session, document_id, principal.collections)
-    audit.record("document-retried", principal, document_id=document_id)
+    audit.write_audit_line("document-retried", principal, document_id=document_id)
     return _enqueue(service, accepted, principal)
 
 
@@ -244,14 +244,14 @@ def _accept(service: Service, submission: Submission, principal: Principal, idem
     with service.catalog.write() as session:
         accepted = documents.accept(session, submission, key_id=principal.key_id, idempotency_key=idempotency_key)
     if accepted.created:
-        audit.record("document-added", principal, document_id=accepted.id, collection=submission.collection)
+        audit.write_audit_line("document-added", principal, document_id=accepted.id, collection=submission.collection)
     return _enqueue(service, accepted, principal)
 
 
 def _put(service: Service, document_id: str, submission: Submission, principal: Principal) -> AcceptedOut:
     with service.catalog.write() as session:
         accepted = documents.put(session, document_id, submission, principal.collections)
-    audit.record("document-replaced", principal, document_id=document_id, by=accepted.id)
+    audit.write_audit_line("document-replaced", principal, document_id=document_id, by=accepted.id)
     return _enqueue(service, accepted, principal)
 
 
@@ -272,7 +272,7 @@ async def _forget(
     deleted = 0
     while gone := await to_thread.run_sync(some):
         deleted += len(gone)
-        audit.record("documents-deleted", principal, document_ids=gone)
+        audit.write_audit_line("documents-deleted", principal, document_ids=gone)
     if deleted:
         await seen_by_all()  # the worker's housekeeping finds what is to be removed from the index
     return DeletedOut(deleted=deleted)

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from app.access import audit
 from app.access.authentication import SESSION_COOKIE
 from app.catalog import sessions
-from app.catalog.documents import counts
+from app.catalog.documents import count_by_status
 from app.catalog.keys import Principal
 from app.errors import PROBLEMS, Unavailable
 from app.http.dependencies import Reader, ServiceDep, caller, signing
@@ -45,7 +45,7 @@ async def sign_in(body: SessionIn, request: Request, service: ServiceDep) -> Res
             return sessions.open_session(session, principal.key_id, hours)
 
     token = await to_thread.run_sync(open_one)
-    audit.record("signed-in", principal, client=audit.client_address(request))
+    audit.write_audit_line("signed-in", principal, client=audit.client_address(request))
     response = Response(status_code=204)
     response.set_cookie(SESSION_COOKIE, token, max_age=hours * 3600, path="/", secure=True, httponly=True, samesite="strict")
     return response
@@ -71,7 +71,7 @@ async def sign_out(request: Request, service: ServiceDep) -> Response:
         key_id = await to_thread.run_sync(close_one)
         service.authenticator.forget_session(token)
         if key_id is not None:
-            audit.record("signed-out", key_id=key_id, client=audit.client_address(request))
+            audit.write_audit_line("signed-out", key_id=key_id, client=audit.client_address(request))
     response = Response(status_code=204)
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     return response
@@ -84,7 +84,7 @@ async def status(service: ServiceDep, principal: Reader) -> JSONResponse:
 
     def count() -> dict[str, int]:
         with service.catalog.read() as session:
-            return counts(session, principal.collections)
+            return count_by_status(session, principal.collections)
 
     documents = await to_thread.run_sync(count)
     reasons = dict(service.reasons)

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest
 
 from app.http.dependencies import Admin, ServiceDep
-from app.observability.exposition import header
+from app.observability.exposition import metrics_token_header
 from app.observability.signals import live
 
 router = APIRouter(tags=["status"])
@@ -24,10 +24,10 @@ _PEER_SECONDS: Final = 1.0  # a process that needs longer is part of what is to 
 async def signals(service: ServiceDep, _: Admin) -> JSONResponse:
     """Cumulative numbers; the page makes rates of two answers. Without TEAL_METRICS_PEERS of this process alone."""
     peers = [address for address in service.settings.metrics_peers.split(",") if address]
-    texts = await _ask(peers, header(service.settings.metrics_token)) if peers else [generate_latest().decode()]
+    texts = await _ask(peers, metrics_token_header(service.settings.metrics_token)) if peers else [generate_latest().decode()]
 
     def read() -> dict[str, Any]:
-        found = [live.process(text) for text in texts if text is not None]
+        found = [live.parse_process(text) for text in texts if text is not None]
         who = [{"color": one.color, "release": one.release, "component": one.component} for one in found]
         # A color that is not released has no processes, so an address that is silent is no fault by itself.
         return {"at": time.time(), "processes": who, "silent": len(texts) - len(found), "dashboards": live.dashboards(found)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.observability.signals.panels import DASHBOARDS, Dashboard, Panel, Series, Unit
-from app.observability.signals.promql import query
+from app.observability.signals.promql import promql_query
 
 FOLDER: Final = Path("dashboards/grafana")
 _UNITS: Final[dict[Unit, str]] = {
@@ -61,7 +61,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
 
 def _target(letter: str, line: Series) -> dict[str, Any]:
     legend = " ".join((line.name, *(f"{{{{{label}}}}}" for label in line.by))).strip()
-    return {"refId": letter, "datasource": _SOURCE, "expr": query(line), "legendFormat": legend or line.metric}
+    return {"refId": letter, "datasource": _SOURCE, "expr": promql_query(line), "legendFormat": legend or line.metric}
 
 
 def main() -> None:

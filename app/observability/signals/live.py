@@ -31,7 +31,7 @@ class ProcessMetrics:
     samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 
 
-def process(exposed: str) -> ProcessMetrics:
+def parse_process(exposed: str) -> ProcessMetrics:
     """From the text of its /metrics."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(exposed):

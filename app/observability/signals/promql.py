@@ -10,7 +10,7 @@ RATE_WINDOW: Final = "$__rate_interval"  # Grafana's: four scrape intervals or t
 _GAUGES: Final = {"highest": "max", "lowest": "min", "total": "sum"}
 
 
-def query(line: Series, window: str = RATE_WINDOW) -> str:
+def promql_query(line: Series, window: str = RATE_WINDOW) -> str:
     """The query that Prometheus answers with the points of this line."""
     match line.kind:
         case "query":

@@ -10,7 +10,7 @@ from app.errors import SearchUnavailable
 from app.models.port import Stamp
 from app.search.port import Filters, Passage, SearchQuery
 from app.settings import Settings
-from app.text.analysis import query_stems, stems, storable_text
+from app.text.analysis import index_terms, query_stems, storable_text
 
 FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
@@ -24,7 +24,7 @@ def first_index(alias: str) -> str:
     return f"{alias}-{FIRST_NUMBER}"
 
 
-def template(settings: Settings) -> dict[str, Any]:
+def index_template(settings: Settings) -> dict[str, Any]:
     """Template of every index behind the alias. It knows no model: `index_mappings` adds that at creation."""
     keyword = {"type": "keyword", "ignore_above": LONGEST_KEYWORD}
     stored = {"type": "text", "index": False}
@@ -104,7 +104,7 @@ def document_body(passage: Passage) -> dict[str, Any]:
         "ordinal": passage.ordinal,
         "title": title,
         "text": text,
-        "words": " ".join((*stems(title), *stems(text))),
+        "words": " ".join((*index_terms(title), *index_terms(text))),
         "collection": passage.collection,
         "metadata": {storable_text(key): storable_text(value) for key, value in passage.metadata.items()},
         "labels": [label(key, value) for key, value in passage.metadata.items()],
@@ -152,7 +152,7 @@ def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]
     return bodies
 
 
-def scores(hits: Sequence[Mapping[str, Any]], *, cosine: bool) -> dict[str, float]:
+def scores_of_hits(hits: Sequence[Mapping[str, Any]], *, cosine: bool) -> dict[str, float]:
     """Passage id to score, best first, ties by id. Elasticsearch scores cosine similarity as (1 + cosine) / 2."""
     found = []
     for hit in hits:

@@ -14,7 +14,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Connect
 from app.errors import IndexMismatch
 from app.models.port import Stamp
 from app.search.elasticsearch.connection import FastJson, FastLines, breaker, client_options, is_transient, map_client_errors
-from app.search.elasticsearch.mappings import SHOWN, passage, scores, searches, stamp_of
+from app.search.elasticsearch.mappings import SHOWN, passage, scores_of_hits, searches, stamp_of
 from app.search.port import Candidates, IndexStatus, Passage, SearchQuery, check_stamp
 from app.settings import Settings
 
@@ -62,7 +62,9 @@ class ElasticsearchReader:
                 raise
             hits = {name: response["hits"]["hits"] for (name, _), response in zip(bodies, answer, strict=True)}
             await self._notice_swap(hits)
-        return Candidates(scores(hits.get("lexical", []), cosine=False), scores(hits.get("semantic", []), cosine=True))
+        return Candidates(
+            scores_of_hits(hits.get("lexical", []), cosine=False), scores_of_hits(hits.get("semantic", []), cosine=True)
+        )
 
     async def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
         if not ids:

@@ -12,7 +12,7 @@ from elasticsearch.helpers import BulkIndexError, streaming_bulk
 from app.errors import SearchUnavailable
 from app.models.port import Stamp
 from app.search.elasticsearch.connection import breaker, client_options, is_transient, map_client_errors, map_refused_writes
-from app.search.elasticsearch.mappings import document_body, first_index, index_mappings, stamp_of, template
+from app.search.elasticsearch.mappings import document_body, first_index, index_mappings, index_template, stamp_of
 from app.search.port import Passage, check_stamp
 from app.settings import Settings
 
@@ -42,7 +42,7 @@ class ElasticsearchWriter:
     def ensure(self, stamp: Stamp) -> str:
         with map_client_errors(self._settings.elasticsearch_url, self._alias):
             self._call(
-                lambda: self._client.indices.put_index_template(name=f"{self._alias}-passages", **template(self._settings))
+                lambda: self._client.indices.put_index_template(name=f"{self._alias}-passages", **index_template(self._settings))
             )
             if not self._call(lambda: self._client.indices.exists_alias(name=self._alias)):
                 self._create(stamp)

@@ -9,7 +9,7 @@ from app.errors import InvalidRequest
 from app.models.port import Stamp
 from app.search.port import SearchEngine, kept_name
 from app.search.sqlite.engine import EmbeddedReader, EmbeddedWriter
-from app.search.sqlite.schema import embedded_path, files
+from app.search.sqlite.schema import embedded_path, index_files
 from app.settings import Settings
 
 
@@ -32,7 +32,7 @@ def swap(settings: Settings, other: Settings) -> bool:
         sqlite_copy.copy(place, part, "apsw")
         part.replace(kept)
     sqlite_copy.put_in_place(wanted, place, "apsw")
-    for path in files(wanted):
+    for path in index_files(wanted):
         path.unlink(missing_ok=True)
     return there
 

@@ -20,15 +20,15 @@ from app.search.sqlite.schema import (
     SCHEMA,
     VECTORS,
     analysed,
-    connect,
-    files,
     filter_conditions,
+    index_files,
     map_refused_passage,
     map_sqlite_errors,
+    open_index_file,
     quantized,
     read_stamp,
 )
-from app.text.analysis import query_words, stems, storable_text
+from app.text.analysis import index_terms, query_words, storable_text
 
 T = TypeVar("T")
 READER_THREADS: Final = 4  # SQLite reads release the interpreter lock; more threads than cores only queue
@@ -81,7 +81,7 @@ class EmbeddedReader:
         except FileNotFoundError:
             inode = None
         if inode is None or getattr(self._local, "inode", None) != inode:
-            self._local.connection = connect(self._path, write=False)
+            self._local.connection = open_index_file(self._path, write=False)
             self._local.inode = inode
         connection: apsw.Connection = self._local.connection
         return connection
@@ -135,7 +135,7 @@ class EmbeddedWriter:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         with map_sqlite_errors(path):
-            self._connection = connect(path, write=True)
+            self._connection = open_index_file(path, write=True)
 
     def ensure(self, stamp: Stamp) -> str:
         with self._transaction() as connection:
@@ -191,7 +191,7 @@ class EmbeddedWriter:
         with self._lock, map_sqlite_errors(self._path):
             there = read_stamp(self._connection) is not None
             self._connection.close()
-            for path in files(self._path):
+            for path in index_files(self._path):
                 path.unlink(missing_ok=True)
         return there
 
@@ -255,7 +255,7 @@ def _insert(connection: apsw.Connection, passage: Passage) -> None:
             int(passage.vector is not None),
         ),
     ).fetchall()[0][0]
-    found_by = (" ".join(stems(title)), " ".join(stems(text))) if analysed(connection) else (title, text)
+    found_by = (" ".join(index_terms(title)), " ".join(index_terms(text))) if analysed(connection) else (title, text)
     connection.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (number, *found_by))
     if passage.vector is not None:
         connection.execute("INSERT INTO vectors (rowid, vector) VALUES (?, vec_int8(?))", (number, quantized(passage.vector)))

@@ -40,7 +40,7 @@ def embedded_path(settings: Settings) -> Path:
     return settings.state_dir.resolve() / name
 
 
-def connect(path: Path, *, write: bool) -> apsw.Connection:
+def open_index_file(path: Path, *, write: bool) -> apsw.Connection:
     """A connection to the index file; a reader's refuses writes and a missing file (`SearchUnavailable`)."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     connection = apsw.Connection(str(path), flags=flags)
@@ -56,7 +56,7 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     return connection
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def index_files(path: Path) -> tuple[Path, ...]:
     """The index file and what SQLite keeps beside it."""
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 

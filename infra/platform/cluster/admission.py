@@ -26,7 +26,7 @@ _KINDS: Final = (
 )
 
 
-def install(
+def install_admission_policies(
     name: str, repository: str, provider: pulumi.ProviderResource, ready: Sequence[pulumi.Resource], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """Both policies, bound. What gives a release its rights depends on what is returned, so the rights never stand without the rules."""

@@ -66,7 +66,7 @@ class Autoscaling(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
         )
-        closed = rules.install(
+        closed = rules.install_policies(
             name,
             NAMESPACE,
             namespaces.keda(args.cidr),
@@ -82,7 +82,7 @@ class Autoscaling(pulumi.ComponentResource):
             create_namespace=False,
             atomic=True,
             timeout=_INSTALL_SECONDS,
-            values=values(args.watched),
+            values=chart_values(args.watched),
             # The association first: pods get their role when they are created, never later.
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace, association, *closed]),
         )
@@ -127,7 +127,7 @@ class Autoscaling(pulumi.ComponentResource):
         return [place, authentication]
 
 
-def values(watched: Sequence[str]) -> dict[str, Any]:
+def chart_values(watched: Sequence[str]) -> dict[str, Any]:
     """The chart's values. The chart's own pods are restricted by default: not root, read-only root, no capabilities."""
     return {
         "watchNamespace": ",".join(watched),

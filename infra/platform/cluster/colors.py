@@ -102,14 +102,14 @@ class Colors(pulumi.ComponentResource):
             f"{name}-operator", f"{args.prefix}-operator", args.cluster_arn, secret_statements(held, args.kms_key_arn), self
         )
         self._args = args
-        self._rules = admission.install(name, args.repository, args.provider, args.ready, self)
+        self._rules = admission.install_admission_policies(name, args.repository, args.provider, args.ready, self)
         self.resources = [*self._rules]
         for color, namespace in NAMESPACES.items():
             own = {**args.secrets, pods.PROBE_VARIABLE: Reference(args.probe_secret_arns[color])}
             self.resources += [
                 associate(f"{name}-{color}", args.cluster_name, namespace, pods.service(namespace).account, role, self),
                 *self._namespace(
-                    f"{name}-{color}", namespace, labels(), pods.service(namespace), own,
+                    f"{name}-{color}", namespace, namespace_labels(), pods.service(namespace), own,
                     network.color(color, args.reach), RELEASE_RULES,
                 ),
             ]  # fmt: skip
@@ -117,7 +117,7 @@ class Colors(pulumi.ComponentResource):
             associate(f"{name}-operator", args.cluster_name, OPERATOR_NAMESPACE, pods.OPERATOR.account, operator, self),
             *self._namespace(
                 f"{name}-operator", OPERATOR_NAMESPACE, _RESTRICTED, pods.OPERATOR, _for_operator(args),
-                network.operator(args.reach), OPERATOR_RULES,
+                network.operator_policies(args.reach), OPERATOR_RULES,
             ),
         ]  # fmt: skip
         self.namespaces, self.role_arn = dict(NAMESPACES), role.arn
@@ -147,7 +147,7 @@ class Colors(pulumi.ComponentResource):
             opts=inside,
         )
         shown = provider_class(identity.provider_class, namespace, args.region, secrets, inside, copy_to=identity.secret)
-        closed = rules.install(name, namespace, specs, inside)
+        closed = rules.install_policies(name, namespace, specs, inside)
         # The rights come last: a release never finds the namespace open.
         guarded = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[made, *closed, *self._rules])
         rights = rbac.v1.Role(name, metadata={"name": "release", "namespace": namespace}, rules=list(granted), opts=guarded)
@@ -176,7 +176,7 @@ def _own_probe(color: str, namespace: str, arn: pulumi.Input[str]) -> dict[str, 
     }
 
 
-def labels() -> dict[str, str]:
+def namespace_labels() -> dict[str, str]:
     """A color's namespace: pods are restricted, and get traffic's gate if Service and binding are there before them."""
     return {**_RESTRICTED, "eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
 

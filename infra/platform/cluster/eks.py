@@ -14,7 +14,7 @@ from pulumi_kubernetes import Provider
 from infra.config.sections import SERVICES
 from infra.platform.cluster import addons, reachable
 from infra.platform.cluster.kubeconfig import kubeconfig
-from infra.platform.cluster.objects import STORAGE_CLASS, ClusterObjectsArgs, create
+from infra.platform.cluster.objects import STORAGE_CLASS, ClusterObjectsArgs, create_objects
 
 CLUSTER_POLICIES = (
     "AmazonEKSClusterPolicy",
@@ -98,7 +98,7 @@ class EksCluster(pulumi.ComponentResource):
             resolve_conflicts_on_update="OVERWRITE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.egress]),
         )
-        objects = create(ClusterObjectsArgs(self.provider, args.search_nodes, args.zones, args.data_key_arn), self)
+        objects = create_objects(ClusterObjectsArgs(self.provider, args.search_nodes, args.zones, args.data_key_arn), self)
         self.ready = [*access, metrics, *objects]
         self.storage_class = STORAGE_CLASS
         self.register_outputs({"name": self.name, "endpoint": self.endpoint})
@@ -126,7 +126,9 @@ class EksCluster(pulumi.ComponentResource):
             iam.RolePolicy(
                 f"{name}-limits",
                 role=role.name,
-                policy=nodes.arn.apply(lambda arn: json.dumps({"Version": "2012-10-17", "Statement": limits(arn, args.prefix)})),
+                policy=nodes.arn.apply(
+                    lambda arn: json.dumps({"Version": "2012-10-17", "Statement": denied_actions(arn, args.prefix)})
+                ),
                 opts=self._child,
             )
         )
@@ -200,7 +202,7 @@ class EksCluster(pulumi.ComponentResource):
         )
 
 
-def limits(node_role_arn: str, cluster: str) -> list[dict[str, Any]]:
+def denied_actions(node_role_arn: str, cluster: str) -> list[dict[str, Any]]:
     """What AWS' own policies give Auto Mode and this cluster does not need: AmazonEKSComputePolicy passes every role of the account to a machine, and
     AmazonEKSClusterPolicy changes every machine. An administrator of the cluster writes what Auto Mode does: a NodeClass names a role.
     """

@@ -51,7 +51,7 @@ class LocustDeployment(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
         )
         inside = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace])
-        closed = rules.install(name, NAMESPACE, namespaces.load_test(args.cidr), inside)
+        closed = rules.install_policies(name, NAMESPACE, namespaces.load_test(args.cidr), inside)
         later = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*closed])
         ports: list[dict[str, Any]] = [{"name": "workers", "port": namespaces.LOCUST, "targetPort": namespaces.LOCUST, "protocol": "TCP"},
                                        {"name": "http", "port": PAGE, "targetPort": PAGE, "protocol": "TCP"}]  # fmt: skip
@@ -99,7 +99,7 @@ def worker(image: str) -> dict[str, Any]:
 
 
 def _container(name: str, image: str, arguments: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    size = {"cpu": f"{LOAD_CPU:g}", "memory": quantities.memory(int(LOAD_GIB * 1024))}
+    size = {"cpu": f"{LOAD_CPU:g}", "memory": quantities.memory_quantity(int(LOAD_GIB * 1024))}
     return {
         "name": name,
         "image": image,

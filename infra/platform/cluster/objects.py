@@ -43,7 +43,7 @@ class ClusterObjectsArgs:
     kms_key_arn: pulumi.Input[str]
 
 
-def create(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Resource]:
+def create_objects(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Resource]:
     """The objects, children of `parent`; a workload that mounts a disk or runs on the search pool depends on them."""
     opts = pulumi.ResourceOptions(parent=parent, provider=args.provider)
     pools = [
@@ -103,6 +103,6 @@ def search_pool(nodes: int, zone: str, life_hours: int) -> dict[str, Any]:
         "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": "10m", "budgets": [{"nodes": "1"}]},
         "limits": {
             "cpu": str(2 * nodes * CPU_PER_SEARCH_NODE),
-            "memory": quantities.memory(2 * nodes * MEMORY_GIB_PER_SEARCH_NODE * 1024),
+            "memory": quantities.memory_quantity(2 * nodes * MEMORY_GIB_PER_SEARCH_NODE * 1024),
         },
     }

@@ -24,7 +24,7 @@ class PodRole:
         return self.role.arn
 
 
-def trust(cluster_arn: str) -> str:
+def pod_trust(cluster_arn: str) -> str:
     """Who may take the role: EKS on behalf of this one cluster's pods."""
     return json.dumps(
         {
@@ -53,7 +53,7 @@ def pod_role(
     role = iam.Role(
         name,
         name=physical_name,
-        assume_role_policy=pulumi.Output.from_input(cluster_arn).apply(trust),
+        assume_role_policy=pulumi.Output.from_input(cluster_arn).apply(pod_trust),
         opts=child,
     )
     document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(statements)}

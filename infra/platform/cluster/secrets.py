@@ -71,7 +71,7 @@ class SecretsDriver(pulumi.ComponentResource):
             addon_name=ADDON,
             namespace_config={"namespace": NAMESPACE},
             addon_version=addons.VERSIONS[ADDON],
-            configuration_values=json.dumps(settings()),
+            configuration_values=json.dumps(addon_settings()),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="PRESERVE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*ready, binding]),
@@ -79,7 +79,7 @@ class SecretsDriver(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def settings() -> dict[str, Any]:
+def addon_settings() -> dict[str, Any]:
     """The add-on's configuration. Source: tests/addon_config_values.yaml of the same repository."""
     return {
         "secrets-store-csi-driver": {

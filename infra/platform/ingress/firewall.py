@@ -61,7 +61,7 @@ class Firewall(pulumi.ComponentResource):
             name=args.prefix,
             scope="REGIONAL",
             default_action={"allow": {}},
-            rules=rules(args.rate_per_5_minutes),
+            rules=firewall_rules(args.rate_per_5_minutes),
             visibility_config=_visible(args.prefix),
             opts=child,
         )
@@ -95,7 +95,7 @@ class Firewall(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
 
-def rules(rate_per_5_minutes: int) -> list[Rule]:
+def firewall_rules(rate_per_5_minutes: int) -> list[Rule]:
     """The rules in their order: rate, reputation, the two managed groups with bodies counted, one that blocks what was counted, and the sizes of bodies.
 
     A body that a managed rule dislikes is refused everywhere but on FREE_TEXT_PATHS.

@@ -59,10 +59,10 @@ class WatchdogFunction(pulumi.ComponentResource):
         role = iam.Role(
             name,
             name=self.function_name,
-            assume_role_policy=json.dumps(trust(args.account_id)),
+            assume_role_policy=json.dumps(lambda_trust(args.account_id)),
             opts=child,
         )
-        document = {"Version": "2012-10-17", "Statement": statements(args, logs.arn)}
+        document = {"Version": "2012-10-17", "Statement": watchdog_statements(args, logs.arn)}
         rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
         place = {
             "stack": args.stack,
@@ -105,7 +105,7 @@ class WatchdogFunction(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def trust(account_id: str) -> dict[str, Any]:
+def lambda_trust(account_id: str) -> dict[str, Any]:
     """Who may take the role: Lambda, for functions of this account."""
     return {
         "Version": "2012-10-17",
@@ -120,7 +120,7 @@ def trust(account_id: str) -> dict[str, Any]:
     }
 
 
-def statements(args: WatchdogArgs, log_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+def watchdog_statements(args: WatchdogArgs, log_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
     """Move the shares of that one rule; read and write that one object, the record. To write why fences a releaser that only slept."""
     record = pulumi.Output.format("{0}/{1}", args.release_bucket_arn, RELEASE_RECORD)
     return [

@@ -36,7 +36,7 @@ def subnets(cidr: str) -> list[Subnets]:
     ]
 
 
-def data(cidr: str) -> list[str]:
+def data_subnets(cidr: str) -> list[str]:
     """The networks of the stores, in all three zones."""
     return [plan.data for plan in subnets(cidr)]
 

@@ -14,7 +14,7 @@ from contract.color import Color
 from contract.http import POD_PORT
 from contract.scrape import WORKER_METRICS_PORT
 from infra.platform.network import addresses, rules
-from infra.platform.network.rules import POSTGRES, REDIS, block, tcp
+from infra.platform.network.rules import POSTGRES, REDIS, by_address, tcp
 
 # KEDA's own ports. Source: cmd/operator/main.go, cmd/webhooks/main.go and config/metrics-server of kedacore/keda v2.20.2.
 KEDA_GRPC: Final = 9666
@@ -38,18 +38,18 @@ class NetworkReach:
     def egress(self) -> list[rules.Rule]:
         """Names, credentials, stores and search; the internet only on the ports of the models and collectors that are configured."""
         found = [
-            rules.names(self.cidr),
-            rules.identity(),
+            rules.to_name_servers(self.cidr),
+            rules.to_pod_identity_agent(),
             rules.stores(self.cidr, POSTGRES, REDIS),
-            {"to": [rules.namespace(self.search_namespace)], "ports": tcp(SEARCH)},
+            {"to": [rules.pods_of_namespace(self.search_namespace)], "ports": tcp(SEARCH)},
         ]
         return [*found, {"to": rules.world(), "ports": tcp(*self.ports)}] if self.ports else found
 
 
 def color(own: Color, reach: NetworkReach) -> Specs:
     """A color's namespace. The load balancer and the collector of metrics have addresses in the VPC and no pod to select by."""
-    web, worker = ({"matchLabels": pods.labels(own, component)} for component in ("app", "worker"))
-    vpc = block(reach.cidr)
+    web, worker = ({"matchLabels": pods.pod_labels(own, component)} for component in ("app", "worker"))
+    vpc = by_address(reach.cidr)
     return {
         "deny": rules.deny_all(),
         "web": rules.ingress([{"from": vpc, "ports": tcp(POD_PORT)}], web),
@@ -58,14 +58,14 @@ def color(own: Color, reach: NetworkReach) -> Specs:
     }
 
 
-def operator(reach: NetworkReach) -> Specs:
+def operator_policies(reach: NetworkReach) -> Specs:
     """Jobs that snapshot and restore: nobody reaches them, and they reach the stores and search. No model, so nothing on the internet."""
     return {"deny": rules.deny_all(), "jobs": rules.egress(NetworkReach(reach.cidr, reach.search_namespace).egress())}
 
 
 def maintenance(cidr: str) -> Specs:
     """The weekly job asks for a name and speaks to PostgreSQL. Its secret is brought by the node's driver, not by the pod."""
-    return {"default": rules.deny_all(), "job": rules.egress([rules.names(cidr), rules.stores(cidr, POSTGRES)])}
+    return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.stores(cidr, POSTGRES)])}
 
 
 def keda(cidr: str) -> Specs:
@@ -74,13 +74,13 @@ def keda(cidr: str) -> Specs:
     return {
         "default": rules.deny_all(),
         "asked": rules.ingress(
-            [{"from": block(cidr), "ports": tcp(KEDA_WEBHOOK, KEDA_METRICS)}, {"from": own, "ports": tcp(KEDA_GRPC)}]
+            [{"from": by_address(cidr), "ports": tcp(KEDA_WEBHOOK, KEDA_METRICS)}, {"from": own, "ports": tcp(KEDA_GRPC)}]
         ),
         "asking": rules.egress(
             [
-                rules.names(cidr),
+                rules.to_name_servers(cidr),
                 {"to": own, "ports": tcp(KEDA_GRPC)},
-                rules.identity(),
+                rules.to_pod_identity_agent(),
                 # The API server by its service's address, Secrets Manager by one that is not fixed.
                 {"to": rules.world(), "ports": tcp(443)},
                 rules.stores(cidr, POSTGRES),
@@ -93,12 +93,12 @@ def search_operator(cidr: str, search_namespace: str) -> Specs:
     """ECK's operator asks Kubernetes and the Elasticsearch that it runs; Kubernetes asks its webhook. Nothing on the internet: telemetry is off."""
     return {
         "default": rules.deny_all(),
-        "asked": rules.ingress([{"from": block(cidr), "ports": tcp(ECK_WEBHOOK)}]),
+        "asked": rules.ingress([{"from": by_address(cidr), "ports": tcp(ECK_WEBHOOK)}]),
         "asking": rules.egress(
             [
-                rules.names(cidr),
-                {"to": block(*addresses.api(cidr)), "ports": tcp(443)},
-                {"to": [rules.namespace(search_namespace)], "ports": tcp(SEARCH)},
+                rules.to_name_servers(cidr),
+                {"to": by_address(*addresses.api(cidr)), "ports": tcp(443)},
+                {"to": [rules.pods_of_namespace(search_namespace)], "ports": tcp(SEARCH)},
             ]
         ),
     }
@@ -110,5 +110,7 @@ def load_test(cidr: str) -> Specs:
     return {
         "default": rules.deny_all(),
         "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
-        "asking": rules.egress([rules.names(cidr), {"to": own, "ports": tcp(LOCUST)}, {"to": rules.world(), "ports": tcp(443)}]),
+        "asking": rules.egress(
+            [rules.to_name_servers(cidr), {"to": own, "ports": tcp(LOCUST)}, {"to": rules.world(), "ports": tcp(443)}]
+        ),
     }

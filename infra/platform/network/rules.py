@@ -28,7 +28,7 @@ def tcp(*ports: int) -> list[Rule]:
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
-def block(*cidrs: str) -> list[Rule]:
+def by_address(*cidrs: str) -> list[Rule]:
     """Peers by address."""
     return [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]
 
@@ -38,27 +38,27 @@ def world() -> list[Rule]:
     return [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [LINK_LOCAL]}}]
 
 
-def namespace(name: str) -> Rule:
+def pods_of_namespace(name: str) -> Rule:
     """All pods of a namespace."""
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
-def names(cidr: str) -> Rule:
+def to_name_servers(cidr: str) -> Rule:
     """Egress: look up names, at the resolvers of the cluster and the VPC alone. `cidr` is the VPC's."""
     return {
-        "to": block(*addresses.resolvers(cidr)),
+        "to": by_address(*addresses.resolvers(cidr)),
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     }
 
 
 def stores(cidr: str, *ports: int) -> Rule:
     """Egress: these ports of the networks that hold the stores."""
-    return {"to": block(*addresses.data(cidr)), "ports": tcp(*ports)}
+    return {"to": by_address(*addresses.data_subnets(cidr)), "ports": tcp(*ports)}
 
 
-def identity() -> Rule:
+def to_pod_identity_agent() -> Rule:
     """Egress: EKS Pod Identity's agent, which hands out the role of the pod's service account."""
-    return {"to": block(POD_IDENTITY), "ports": tcp(80)}
+    return {"to": by_address(POD_IDENTITY), "ports": tcp(80)}
 
 
 def egress(rules: Iterable[Rule], selector: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def ingress(rules: Sequence[Rule], selector: Mapping[str, Any] | None = None) ->
     return {"podSelector": dict(selector or {}), "policyTypes": ["Ingress"], "ingress": list(rules)}
 
 
-def install(
+def install_policies(
     name: str, namespace: str, specs: Mapping[str, Mapping[str, Any]], opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     """The policies as objects of `namespace`."""

@@ -38,12 +38,12 @@ class SearchExporter(pulumi.ComponentResource):
         super().__init__("teal:infra:SearchExporter", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.cluster)
         metadata = cast(Any, {"name": NAME, "namespace": NAMESPACE, "labels": _LABELS})
-        networking.v1.NetworkPolicy(name, metadata=metadata, spec=cast(Any, policy(args.cidr)), opts=child)
-        apps.v1.Deployment(name, metadata=metadata, spec=cast(Any, deployment()), opts=child)
+        networking.v1.NetworkPolicy(name, metadata=metadata, spec=cast(Any, exporter_network_policy(args.cidr)), opts=child)
+        apps.v1.Deployment(name, metadata=metadata, spec=cast(Any, exporter_deployment()), opts=child)
         self.register_outputs({})
 
 
-def policy(cidr: str) -> dict[str, Any]:
+def exporter_network_policy(cidr: str) -> dict[str, Any]:
     """The collector may come in; the way out, to search and names, is the namespace's own rule."""
     return {
         "podSelector": {"matchLabels": _LABELS},
@@ -52,7 +52,7 @@ def policy(cidr: str) -> dict[str, Any]:
     }
 
 
-def deployment() -> dict[str, Any]:
+def exporter_deployment() -> dict[str, Any]:
     """One pod: two would ask for the same numbers twice."""
     secret = {"name": users.METRICS}
     container = {

@@ -14,18 +14,18 @@ TRANSPORT: Final = 9300
 KIBANA: Final = 5601
 
 
-def policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
+def search_network_policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
     """NetworkPolicy specs by name: nothing comes in but search from the colors and the operator; out only names, each other and HTTPS.
 
     `cidr` is the VPC's. `kubectl port-forward` reaches Kibana all the same: it comes from the pod's own node.
     """
     own: list[dict[str, Any]] = [{"podSelector": {}}]
-    asking = [*own, *(rules.namespace(name) for name in (*client_namespaces, OPERATOR_NAMESPACE))]
+    asking = [*own, *(rules.pods_of_namespace(name) for name in (*client_namespaces, OPERATOR_NAMESPACE))]
     search = {"matchLabels": {"common.k8s.elastic.co/type": "elasticsearch"}}
     return {
         "default": {
             **rules.deny_all(),
-            "egress": [rules.names(cidr), {"to": own, "ports": tcp(HTTP, TRANSPORT, KIBANA)}],
+            "egress": [rules.to_name_servers(cidr), {"to": own, "ports": tcp(HTTP, TRANSPORT, KIBANA)}],
         },
         "elasticsearch": {
             "podSelector": search,
@@ -38,7 +38,7 @@ def policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str,
             "egress": [{"to": rules.world(), "ports": tcp(443)}],
         },
         "kibana": rules.ingress(
-            [{"from": [rules.namespace(OPERATOR_NAMESPACE)], "ports": tcp(KIBANA)}],
+            [{"from": [rules.pods_of_namespace(OPERATOR_NAMESPACE)], "ports": tcp(KIBANA)}],
             {"matchLabels": {"common.k8s.elastic.co/type": "kibana"}},
         ),
     }

@@ -19,7 +19,7 @@ INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two
 CA_HOURS: Final = 5 * 365 * 24  # the service holds a copy of the CA: a yearly change under running pods would cut them off
 
 
-def operator(
+def install_operator(
     name: str,
     managed_namespaces: Sequence[str],
     cidr: str,
@@ -35,7 +35,7 @@ def operator(
     )
     inside = pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace])
     (managed,) = managed_namespaces
-    closed = rules.install(f"{name}-operator", NAMESPACE, namespaces.search_operator(cidr, managed), inside)
+    closed = rules.install_policies(f"{name}-operator", NAMESPACE, namespaces.search_operator(cidr, managed), inside)
     return helm.v3.Release(
         f"{name}-operator",
         name="elastic-operator",
@@ -46,12 +46,12 @@ def operator(
         create_namespace=False,
         atomic=True,
         timeout=INSTALL_SECONDS,
-        values=values(managed_namespaces),
+        values=chart_values(managed_namespaces),
         opts=pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=[namespace, *closed], protect=True),
     )
 
 
-def values(managed_namespaces: Sequence[str]) -> dict[str, Any]:
+def chart_values(managed_namespaces: Sequence[str]) -> dict[str, Any]:
     """What differs from the chart's own values; its pod is not root, has a read-only root and drops all capabilities by default."""
     return {
         "managedNamespaces": list(managed_namespaces),

@@ -43,7 +43,7 @@ def zones(config: SearchConfig, network_zones: int) -> int:
     return config.zones or min(config.nodes, network_zones)
 
 
-def elasticsearch(shape: ClusterShape) -> dict[str, Any]:
+def elasticsearch_spec(shape: ClusterShape) -> dict[str, Any]:
     """Spec of the Elasticsearch resource: one set of nodes of all roles.
 
     One node has no standby: it is down for minutes at each rotation of its machine (at most every 14 days). From three nodes on, one
@@ -65,7 +65,7 @@ def elasticsearch(shape: ClusterShape) -> dict[str, Any]:
                 "spec": {
                     "accessModes": ["ReadWriteOnce"],
                     "storageClassName": shape.storage_class,
-                    "resources": {"requests": {"storage": quantities.memory(1024 * config.storage_gib)}},
+                    "resources": {"requests": {"storage": quantities.memory_quantity(1024 * config.storage_gib)}},
                 },
             }
         ],
@@ -91,7 +91,7 @@ def elasticsearch(shape: ClusterShape) -> dict[str, Any]:
 def _pod(shape: ClusterShape) -> dict[str, Any]:
     config = shape.config
     heap, cpu = search_size.heap_mib(config.memory_gib), search_size.cpus(config.memory_gib)
-    memory = quantities.memory(1024 * config.memory_gib)
+    memory = quantities.memory_quantity(1024 * config.memory_gib)
     environment: dict[str, pulumi.Input[str]] = {
         "ES_JAVA_OPTS": f"-Xms{heap}m -Xmx{heap}m",
         "AWS_REGION": shape.region,

@@ -14,8 +14,8 @@ from pulumi_kubernetes import apiextensions, batch, core, networking
 
 from infra.config.sections import SearchConfig
 from infra.platform.search import users
-from infra.platform.search.network import policies
-from infra.platform.search.operator import operator
+from infra.platform.search.network import search_network_policies
+from infra.platform.search.operator import install_operator
 from infra.platform.search.resources import (
     CA_SECRET,
     NAME,
@@ -23,7 +23,7 @@ from infra.platform.search.resources import (
     SERVICE_ACCOUNT,
     URL,
     ClusterShape,
-    elasticsearch,
+    elasticsearch_spec,
     kibana,
     zones,
 )
@@ -81,7 +81,7 @@ class Search(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.bucket_name, self.bucket_arn, self.role_arn = snapshots.bucket_name, snapshots.bucket_arn, snapshots.role_arn
-        release = operator(name, [NAMESPACE], args.cidr, args.provider, args.ready, self)
+        release = install_operator(name, [NAMESPACE], args.cidr, args.provider, args.ready, self)
         namespace = core.v1.Namespace(
             name,
             # Enforced is baseline: ECK adds init containers that nobody here has seen rendered. What is not restricted is warned of.
@@ -96,7 +96,7 @@ class Search(pulumi.ComponentResource):
             opts=self._opts(args.ready),
         )
         self._before = [release, namespace, *snapshots.resources]
-        for policy, spec in policies(args.cidr, args.client_namespaces).items():
+        for policy, spec in search_network_policies(args.cidr, args.client_namespaces).items():
             networking.v1.NetworkPolicy(
                 f"{name}-{policy}", metadata=self._meta(policy), spec=cast(Any, spec), opts=self._opts([namespace])
             )
@@ -169,7 +169,7 @@ class Search(pulumi.ComponentResource):
             api_version="elasticsearch.k8s.elastic.co/v1",
             kind="Elasticsearch",
             metadata=self._meta(NAME),
-            spec=elasticsearch(shape),
+            spec=elasticsearch_spec(shape),
             opts=self._opts([*self._before, *held], protect=True),
         )
         if config.kibana:

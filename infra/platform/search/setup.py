@@ -39,19 +39,21 @@ class ElasticsearchRequest(NamedTuple):
 def requests(config: SearchConfig, bucket: str) -> list[ElasticsearchRequest]:
     """All of them, in the order in which they depend on each other."""
     return [
-        ElasticsearchRequest("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository(bucket)),
+        ElasticsearchRequest("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository_body(bucket)),
         ElasticsearchRequest(
             "POST", f"/_snapshot/{REPOSITORY}/_verify"
         ),  # again, from every node: a wrong role shows here, not at night
         ElasticsearchRequest("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
         ElasticsearchRequest("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
-        ElasticsearchRequest("PUT", f"/_index_template/{TEMPLATE}", template(config)),
+        ElasticsearchRequest("PUT", f"/_index_template/{TEMPLATE}", template_body(config)),
         # The template is for indices to come; these are for those that are there. None yet is no fault.
-        ElasticsearchRequest("PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", settings(config)),
+        ElasticsearchRequest(
+            "PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", index_settings_body(config)
+        ),
     ]
 
 
-def repository(bucket: str) -> dict[str, Any]:
+def repository_body(bucket: str) -> dict[str, Any]:
     """Body of PUT _snapshot/<name>. Credentials come from the pod's service account; the bucket encrypts with its key by itself."""
     return {"type": "s3", "settings": {"bucket": bucket, "base_path": BASE_PATH}}
 
@@ -73,7 +75,7 @@ def lifecycle_policy() -> dict[str, Any]:
     return {"policy": {"phases": {"hot": {"min_age": "0ms", "actions": {"set_priority": {"priority": RECOVERY_PRIORITY}}}}}}
 
 
-def settings(config: SearchConfig) -> dict[str, Any]:
+def index_settings_body(config: SearchConfig) -> dict[str, Any]:
     """Body of PUT <indices>/_settings: what may change while an index is in use."""
     return {
         "index": {
@@ -84,9 +86,9 @@ def settings(config: SearchConfig) -> dict[str, Any]:
     }
 
 
-def template(config: SearchConfig) -> dict[str, Any]:
+def template_body(config: SearchConfig) -> dict[str, Any]:
     """Body of PUT _index_template/<name>. The service's own template (priority 200) wins where it applies; this one covers restored copies."""
-    index = {"number_of_shards": config.shards, **settings(config)["index"]}
+    index = {"number_of_shards": config.shards, **index_settings_body(config)["index"]}
     return {"index_patterns": [PATTERN], "priority": 100, "template": {"settings": {"index": index}}}
 
 

@@ -55,13 +55,15 @@ class SnapshotBucket(pulumi.ComponentResource):
         role = iam.Role(
             name,
             name=f"{args.prefix}-search-snapshots",
-            assume_role_policy=pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(lambda known: trust(*known)),
+            assume_role_policy=pulumi.Output.all(args.oidc_provider_arn, args.oidc_issuer).apply(
+                lambda known: elasticsearch_trust(*known)
+            ),
             opts=child,
         )
         rights = iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.all(bucket.arn, args.kms_key_arn).apply(lambda known: json.dumps(policy(*known))),
+            policy=pulumi.Output.all(bucket.arn, args.kms_key_arn).apply(lambda known: json.dumps(snapshot_policy(*known))),
             opts=child,
         )
         self.bucket_name, self.bucket_arn, self.role_arn = bucket.name, bucket.arn, role.arn
@@ -69,7 +71,7 @@ class SnapshotBucket(pulumi.ComponentResource):
         self.register_outputs({"bucket_name": self.bucket_name, "role_arn": self.role_arn})
 
 
-def trust(provider_arn: str, issuer: str) -> str:
+def elasticsearch_trust(provider_arn: str, issuer: str) -> str:
     """Only Elasticsearch's service account of this one cluster, and only with a token made for STS."""
     claims = {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"}
     statement = {
@@ -81,7 +83,7 @@ def trust(provider_arn: str, issuer: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def policy(bucket_arn: str, kms_key_arn: str) -> dict[str, Any]:
+def snapshot_policy(bucket_arn: str, kms_key_arn: str) -> dict[str, Any]:
     """What the repository needs (Elasticsearch, repository-s3, recommended permissions), and the key, for S3 alone."""
     return {
         "Version": "2012-10-17",

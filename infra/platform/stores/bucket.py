@@ -75,13 +75,13 @@ class PrivateBucket(pulumi.ComponentResource):
             name, bucket=bucket.id, rules=lifecycle(args), opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning])
         )
         self.policy = s3.BucketPolicy(
-            name, bucket=bucket.id, policy=pulumi.Output.json_dumps(policy(args.bucket, args.statements)), opts=child
+            name, bucket=bucket.id, policy=pulumi.Output.json_dumps(bucket_policy(args.bucket, args.statements)), opts=child
         )
         self.name, self.arn = bucket.bucket, bucket.arn
         self.register_outputs({"name": self.name, "arn": self.arn})
 
 
-def policy(bucket: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def bucket_policy(bucket: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The bucket's policy: nothing without TLS, then what the caller grants. Plain data, but for a name that AWS decides."""
     arn = f"arn:aws:s3:::{bucket}" if isinstance(bucket, str) else pulumi.Output.concat("arn:aws:s3:::", bucket)
     tls_only = {

@@ -89,7 +89,7 @@ class Database(pulumi.ComponentResource):
         else:
             if restore.keep_source:
                 kept.append(self._instance(name, f"{args.prefix}-db", args, shared, None, allowed))
-            suffix = generation(restore)
+            suffix = restored_suffix(restore)
             current = self._instance(f"{name}-{suffix}", f"{args.prefix}-db-{suffix}", args, shared, restore, allowed)
         self.instance, self.port, self.name = current, PORT, NAME
         self.endpoint, self.instance_id = current.address, current.identifier
@@ -156,7 +156,7 @@ class Database(pulumi.ComponentResource):
             monitoring_interval=MONITORING_SECONDS,
             enabled_cloudwatch_logs_exports=["postgresql"],
             opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[logs, watched]),
-            **origin(restore),
+            **restore_source(restore),
             **shared,
         )
 
@@ -166,13 +166,13 @@ def parameter_family(engine_version: str) -> str:
     return f"postgres{engine_version.split('.', 1)[0]}"
 
 
-def generation(restore: RestoreConfig) -> str:
+def restored_suffix(restore: RestoreConfig) -> str:
     """Short name of a restored instance: the same source and time always have the same, another has another."""
     source = {"snapshot": restore.snapshot, "source": restore.source, "time": restore.time}
     return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:6]
 
 
-def origin(restore: RestoreConfig | None) -> dict[str, Any]:
+def restore_source(restore: RestoreConfig | None) -> dict[str, Any]:
     """Where an instance's first content comes from. A restored one brings its database and owner along."""
     if restore is None:
         return {"db_name": NAME, "username": NAME}

@@ -72,11 +72,11 @@ class Maintenance(pulumi.ComponentResource):
         script = core.v1.ConfigMap(
             name, metadata={"name": NAME, "namespace": NAMESPACE}, data={"run.sh": SCRIPT.read_text()}, opts=inside
         )
-        closed = rules.install(name, NAMESPACE, namespaces.maintenance(args.cidr), inside)
+        closed = rules.install_policies(name, NAMESPACE, namespaces.maintenance(args.cidr), inside)
         batch.v1.CronJob(
             name,
             metadata={"name": NAME, "namespace": NAMESPACE},
-            spec=cast(Any, cron(args.schedule, pod(args.endpoint, args.port, args.database))),
+            spec=cast(Any, cron(args.schedule, maintenance_pod(args.endpoint, args.port, args.database))),
             opts=pulumi.ResourceOptions(
                 parent=self, provider=args.provider, depends_on=[account, secrets, script, association, *closed]
             ),
@@ -98,7 +98,7 @@ def cron(schedule: str, template: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def pod(endpoint: pulumi.Input[str], port: int, database: str) -> dict[str, Any]:
+def maintenance_pod(endpoint: pulumi.Input[str], port: int, database: str) -> dict[str, Any]:
     """A restricted pod that runs the script; the password stays in the driver's files."""
     environment = {
         "PGHOST": endpoint,

@@ -24,7 +24,7 @@ _local = threading.local()
 
 
 @lru_cache(maxsize=1)
-def settings() -> Mapping[str, Any]:
+def work_settings() -> Mapping[str, Any]:
     """elasticsearch_url, index, candidates, neighbours, top_k, model_folder, max_tokens, stop_words, semantic_weight, openai_url, model, system."""
     read: Mapping[str, Any] = json.loads(Path(os.environ["PEER_SETTINGS"]).read_text())
     return read
@@ -37,9 +37,9 @@ class OnnxEmbedder:
     """
 
     def __init__(self) -> None:
-        folder = Path(settings()["model_folder"])
+        folder = Path(work_settings()["model_folder"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(settings()["max_tokens"])
+        self._tokenizer.enable_truncation(work_settings()["max_tokens"])
         self._tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -83,12 +83,12 @@ def stems(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _stop_words() -> frozenset[str]:
-    return frozenset(settings()["stop_words"])
+    return frozenset(work_settings()["stop_words"])
 
 
 def fuse(lexical: Mapping[str, float], semantic: Mapping[str, float], top_k: int) -> list[tuple[str, float]]:
     """Teal's convex combination of both score lists, the best `top_k`; Elasticsearch's cosine scores are spread all the same."""
-    weight = settings()["semantic_weight"]
+    weight = work_settings()["semantic_weight"]
     words, meaning = _spread(lexical, floor=0.0), _spread(semantic, floor=None)
     scores = {key: (1 - weight) * words.get(key, 0.0) + weight * meaning.get(key, 0.0) for key in words.keys() | meaning.keys()}
     return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]

@@ -82,7 +82,7 @@ def plan_destroy(found: Programs, names: StateNames, request: DestroyRequest) ->
     )
 
 
-def run(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
+def run_destroy(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     """Delete. Ends with the report of what is left; raises BillableLeft when some of it costs money."""
     stack, request = plan.request.stack, plan.request
     gone = request.cluster_gone or (bool(plan.phases) and cluster_is_gone(aws, plan.names.prefix))
@@ -99,7 +99,7 @@ def run(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     if request.delete_data:
         copies = *final_copies.delete_final_snapshots(aws, plan.names), *final_copies.delete_retained_backups(aws, plan.names)
         yield Event("copies", "ok", f"{', '.join(copies)}: deleted" if copies else "RDS keeps no copy of the database")
-    yield from report(aws, stack, request)
+    yield from report_leftovers(aws, stack, request)
 
 
 def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
@@ -141,7 +141,7 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     yield Event("network and the rest", "ok", f"{len(rest)} kept, because data needs them" if rest else "all deleted")
 
 
-def report(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
+def report_leftovers(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[Event]:
     """One event for each resource that is left; raises BillableLeft."""
     found = leftovers.remaining_resources(aws, stack)
     billable = [one for one in found if one.billable and not one.state_of_pulumi]

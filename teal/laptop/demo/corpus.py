@@ -47,10 +47,10 @@ class Corpus:
     reduced: str | None = None
 
 
-def load(layout: Layout) -> Corpus:
+def load_corpus(layout: Layout) -> Corpus:
     """The corpus, fetched at the first call and kept in `.teal/corpus`; never raises for a missing network."""
     try:
-        archive = fetch(layout, DJANGO_DOCS)
+        archive = fetch_archive(layout, DJANGO_DOCS)
         return django(archive)
     except FetchFailed as error:
         return python_topics(error.reason)
@@ -73,7 +73,7 @@ def archive_path(layout: Layout, wanted: SourceDistribution) -> Path:
     return layout.corpus / f"{wanted.project}-{wanted.version}.tar.gz"
 
 
-def fetch(layout: Layout, wanted: SourceDistribution) -> Path:
+def fetch_archive(layout: Layout, wanted: SourceDistribution) -> Path:
     """The archive, verified by pip against the pinned hash. Raises FetchFailed."""
     kept = archive_path(layout, wanted)
     if kept.is_file():

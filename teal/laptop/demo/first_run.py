@@ -12,15 +12,15 @@ from teal.events import Event
 from teal.laptop.address import address
 from teal.laptop.demo import corpus, seed
 from teal.laptop.demo.corpus import Corpus
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.state import UpOptions
 from teal.laptop.up import up
 
 
-def run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *, with_corpus: bool) -> Iterator[Event]:
+def first_run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *, with_corpus: bool) -> Iterator[Event]:
     """Start what does not run, then make sure of key and corpus. The corpus is fetched while the parts start."""
     started = time.monotonic()
-    prepare(layout)
+    create_folders(layout)
     sent = seed.finished_seed(layout)
     fetched = _in_background(layout) if with_corpus and sent is None else None
     yield from up(layout, options, environ)
@@ -34,16 +34,18 @@ def run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *, with_
             going_on = f"; {waiting} documents are still being indexed (`teal status`)" if waiting else ""
             yield Event("corpus", "ok", f"here already{going_on}")
         elif with_corpus:
-            for event in seed.fill(layout, client, fetched or _in_background(layout), clock=time.monotonic, started=started):
+            for event in seed.seed_corpus(
+                layout, client, fetched or _in_background(layout), clock=time.monotonic, started=started
+            ):
                 yield event
                 if event.step == "answer":
                     told = True
-                    yield page(where.url, key)
+                    yield page_event(where.url, key)
     if not told:
-        yield page(where.url, key)
+        yield page_event(where.url, key)
 
 
-def page(url: str, key: str) -> Event:
+def page_event(url: str, key: str) -> Event:
     """Where people go; the link signs them in (the part after # never leaves the browser)."""
     return Event("page", "ok", url, data={"url": url, "sign_in": f"{url}/#key={key}"})
 
@@ -54,7 +56,7 @@ def _in_background(layout: Layout) -> Future[Corpus]:
 
     def work() -> None:
         try:
-            found.set_result(corpus.load(layout))
+            found.set_result(corpus.load_corpus(layout))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             found.set_exception(error)
 

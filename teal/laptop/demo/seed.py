@@ -59,7 +59,7 @@ def is_complete(client: Client, sent: Mapping[str, Any] | None) -> bool:
     return int(have.get(sent["collection"], 0)) >= int(sent["documents"])
 
 
-def fill(
+def seed_corpus(
     layout: Layout, client: Client, corpus: Future[Corpus], *, clock: Callable[[], float], started: float
 ) -> Iterator[Event]:
     """Send the corpus, ask the first question at 300 passages, follow the rest. Repeating it sends nothing twice."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from teal.errors import BadInput
 from teal.events import Event
 from teal.laptop.address import address, probe_address
-from teal.laptop.caddyfile import max_body_bytes, render
-from teal.laptop.certificates import REFUSED, certificate, damaged_authority, remove_damaged
+from teal.laptop.caddyfile import max_body_bytes, render_caddyfile
+from teal.laptop.certificates import REFUSED, damaged_authority, remove_damaged, served_certificate
 from teal.laptop.layout import Layout
 from teal.laptop.loopback import described, hosts, is_free, listeners_on
 from teal.laptop.parts.part import CheckRow, Part, PartContext
@@ -41,7 +41,7 @@ class CaddyPart(Part):
         return (Program(self.name, argv, env, str(layout.home), stop_seconds=STOP_SECONDS),)
 
     def files(self, place: PartContext) -> Mapping[Path, str]:
-        text = render(
+        text = render_caddyfile(
             place.layout,
             place.state,
             hosts(),
@@ -51,7 +51,7 @@ class CaddyPart(Part):
         return {place.layout.conf / "Caddyfile": text}
 
     def broken(self, place: PartContext) -> str | None:
-        _, problem = certificate(place.state.ports.public, place.layout.ca)
+        _, problem = served_certificate(place.state.ports.public, place.layout.ca)
         return problem if problem and problem.startswith(REFUSED) else None
 
     def before_start(self, place: PartContext) -> Iterator[Event]:
@@ -64,7 +64,7 @@ class CaddyPart(Part):
         return probe_address(address(place.layout, {}))
 
     def status(self, place: PartContext, known: Collection[str]) -> list[CheckRow]:
-        rows = [certificate_row(*certificate(place.state.ports.public, place.layout.ca), time.time())]
+        rows = [certificate_row(*served_certificate(place.state.ports.public, place.layout.ca), time.time())]
         if name := damaged_authority(place.layout):
             said = f"{name}.crt and {name}.key in {place.layout.ca.parent} do not belong together: Caddy cannot start anew or renew with them"
             rows.append(CheckRow("authority", False, said, "teal down, then teal up (it makes new ones)"))

@@ -57,7 +57,7 @@ class ElasticsearchPart(Part):
         home = _home(place)
         doing = "starting" if home.is_dir() else "fetching 107 MB, unpacking and starting"
         yield Event(self.name, "start", f"{doing}; security is off, it listens on loopback only")
-        install(place.state, home)
+        install_elasticsearch(place.state, home)
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         return probe_elasticsearch(url(place))
@@ -104,7 +104,7 @@ def choose_home(layout: Layout, previous: Path | None) -> Path:
     return outer / f"teal-elasticsearch-{name}"
 
 
-def config(state: LaptopState, home: Path) -> str:
+def elasticsearch_yml(state: LaptopState, home: Path) -> str:
     """elasticsearch.yml."""
     return f"""\
 cluster.name: teal-laptop
@@ -124,7 +124,7 @@ cluster.routing.allocation.disk.watermark.flood_stage: 500mb
 """
 
 
-def install(state: LaptopState, home: Path) -> Path:
+def install_elasticsearch(state: LaptopState, home: Path) -> Path:
     """Fetch and unpack when needed, write the configuration, hand it to the user it runs as. Returns the program's folder."""
     program = home / f"elasticsearch-{ELASTICSEARCH.version}"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -143,7 +143,7 @@ def install(state: LaptopState, home: Path) -> Path:
         note_digests(
             program, (path for path in program.rglob("*") if path.is_file() and path.parent.name in ("bin", "lib")), note
         )
-    (program / "config" / "elasticsearch.yml").write_text(config(state, home), encoding="utf-8")
+    (program / "config" / "elasticsearch.yml").write_text(elasticsearch_yml(state, home), encoding="utf-8")
     owned = [home / name for name in ("data", "logs", "snapshots", "tmp")]
     for folder in owned:
         folder.mkdir(exist_ok=True, mode=0o700)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teal.laptop.layout import Layout
 from teal.laptop.parts.part import CheckRow, Part, PartContext
@@ -12,9 +13,13 @@ from teal.laptop.program import PLAIN, Program, shell_env
 from teal.laptop.secrets import kept_secret
 from teal.laptop.state import LaptopState
 
+if TYPE_CHECKING:
+    import redis
+
 BINARY = "redis-server"
 MAX_MEMORY = "128mb"  # a laptop's share; the least used entries go first beyond it
 ANSWER_SECONDS = 3.0
+REPLICA = "answers, and is a replica of another server: it refuses writes. runbooks/redis-failover.md"
 
 
 class RedisPart(Part):
@@ -31,7 +36,7 @@ class RedisPart(Part):
         return (Program(self.name, (binary, configuration), shell_env(place.environ, PLAIN), str(place.layout.home)),)
 
     def files(self, place: PartContext) -> Mapping[Path, str]:
-        return {place.layout.conf / "redis.conf": render(place.layout, place.state, password(place.layout))}
+        return {place.layout.conf / "redis.conf": redis_conf(place.layout, place.state, password(place.layout))}
 
     def service_env(self, place: PartContext) -> Mapping[str, str]:
         found = url(place)
@@ -39,6 +44,10 @@ class RedisPart(Part):
 
     def absent(self, place: PartContext) -> str | None:
         return None if url(place) else "no redis-server on this machine: each process caches alone (`make up` installs it)"
+
+    def ready(self, place: PartContext, program: str) -> tuple[bool, str]:
+        good, said = probe_redis(url(place) or "")
+        return good or said == REPLICA, said  # the service goes on without it: no reason to wait
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         return probe_redis(url(place) or "")
@@ -73,18 +82,31 @@ def password(layout: Layout) -> str:
 
 
 def probe_redis(url: str) -> tuple[bool, str]:
-    """Whether Redis answers PING."""
+    """Whether Redis answers PING and takes writes: a primary that was demoted lives on as a replica."""
     import redis
 
     try:
         with redis.Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
             client.ping()
+            replica = _is_replica(client)
     except (redis.RedisError, ValueError) as error:
         return False, f"does not answer ({type(error).__name__})"
+    if replica:
+        return False, REPLICA
     return True, "PONG"
 
 
-def render(layout: Layout, state: LaptopState, secret: str) -> str:
+def _is_replica(client: redis.Redis) -> bool:
+    """False, too, where the user of REDIS_URL may not ask."""
+    import redis
+
+    try:
+        return bool(client.info("replication").get("role") == "slave")
+    except redis.ResponseError:
+        return False
+
+
+def redis_conf(layout: Layout, state: LaptopState, secret: str) -> str:
     """redis.conf (it holds the password: write it with mode 0600)."""
     return f"""\
 bind 127.0.0.1

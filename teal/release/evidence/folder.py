@@ -30,7 +30,7 @@ def write_evidence(run: ReleaseRun, verb: str, began: datetime, failure: str) ->
         run.target.store.create(
             f"{key.removesuffix('index.html')}release.json", json.dumps(whole, indent=1, default=str).encode()
         )
-        run.target.store.create(key, page.render(whole).encode())
+        run.target.store.create(key, page.evidence_page(whole).encode())
     except OperatorError as error:
         return Event("evidence", "warn", f"could not be written: {error.what}")
     url = run.target.evidence_url(key)

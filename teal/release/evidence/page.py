@@ -7,18 +7,18 @@ from datetime import datetime
 from html import escape
 from typing import Any, Final
 
-from teal.html import Point, chart, largest_value, page, table
+from teal.html import Point, chart, html_page, html_table, largest_value
 
 _COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
 
 
-def render(whole: Mapping[str, Any]) -> str:
+def evidence_page(whole: Mapping[str, Any]) -> str:
     """A whole page. Every text is escaped: reasons may carry what a server answered."""
     release, events = whole["release"], whole["events"]
     begin = datetime.fromisoformat(whole["began"])
     good = not whole["failure"] and not any(event.get("phase") == "Degraded" for event in events)
     verdict = "done" if good else str(whole["failure"] or "undone")
-    return page(f"{whole['verb']} {release['id']}", [
+    return html_page(f"{whole['verb']} {release['id']}", [
         f'<p class="{"good" if good else "bad"}">{escape(verdict)}</p>',
         _facts(whole),
         "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
@@ -36,7 +36,7 @@ def _facts(whole: Mapping[str, Any]) -> str:
             ("made from", whole.get("made_from") or "not known"), ("other packages", "; ".join(whole.get("packages", ())) or "none known"),
             ("other configuration", "; ".join(whole.get("configuration", ())) or "none"), ("migrations", _migrations(whole["events"])), ("index", state["index"]), ("schema", f"{state['schema_min']} to {state['schema_max']}"), ("released by", release["who"]),
             (f"{whole['verb']} by", whole["who"]), ("began", whole["began"]), ("ended", whole["ended"])]  # fmt: skip
-    return table((), [[str(name), f"<code>{escape(str(value).strip())}</code>"] for name, value in rows])
+    return html_table((), [[str(name), f"<code>{escape(str(value).strip())}</code>"] for name, value in rows])
 
 
 def _migrations(events: Sequence[Mapping[str, Any]]) -> str:
@@ -102,7 +102,7 @@ def _gates(events: Sequence[Mapping[str, Any]]) -> str:
          escape(gate["reason"])]
         for step, event in last.items() for gate in event["gates"]
     ]  # fmt: skip
-    return table(("step", "gate", "verdict", "new color: bad of samples", "active", "p", "why"), rows)
+    return html_table(("step", "gate", "verdict", "new color: bad of samples", "active", "p", "why"), rows)
 
 
 def _mark(verdict: str) -> str:
@@ -118,7 +118,7 @@ def _plan(steps: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]
     for step in steps:
         name = step["action"] if step["percent"] is None else f"{step['action']}-{step['percent']}"
         rows.append([escape(name), escape(step["says"]), escape(step["undo"]), escape(states.get(name, "not reached"))])
-    return table(("step", "does", "undone by", "state"), rows)
+    return html_table(("step", "does", "undone by", "state"), rows)
 
 
 def _log(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -134,12 +134,12 @@ def _hooks(whole: Mapping[str, Any]) -> Iterator[str]:
     rows += [[escape(one["send"]), escape(", ".join(one["about"])), escape(one["to"])] for one in whole.get("notifications", ())]
     if rows:
         yield "<h2>Hooks and notifications</h2>"
-        yield table(("name", "when", "what"), rows)
+        yield html_table(("name", "when", "what"), rows)
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> str:
     told = [event for event in events if "gates" not in event]
-    return table(
+    return html_table(
         ("at", "step", "", ""),
         [
             [escape(event["at"][11:19]), escape(event["step"]), escape(event["state"]), escape(str(event.get("detail", "")))]

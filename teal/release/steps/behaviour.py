@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from teal.client.probe import ProbeFailed, golden
+from teal.client.probe import ProbeFailed, read_golden_questions
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.record.model import Color
@@ -78,7 +78,7 @@ def _said(run: ReleaseRun, probe: Probe, visit: ProbeVisit) -> str:
 
 
 def _questions(run: ReleaseRun) -> tuple[str, ...]:
-    return tuple(one.question for one in golden(run.target.golden))
+    return tuple(one.question for one in read_golden_questions(run.target.golden))
 
 
 def _mark() -> str:

@@ -18,7 +18,7 @@ def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     weights = weights_after_shift(run.new, step.percent or 0)
     if run.target.traffic.read() != weights:  # a releaser before this one died between setting the shares and comparing
         run.set_shares(weights)
-    yield from canary.analyse(run, step)
+    yield from canary.compare_with_active(run, step)
 
 
 def pause(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:

@@ -29,7 +29,7 @@ def load(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
         headers=entry.headers,
     )
     test = runs.LoadTest(step.shape or "smoke", FOLDER / run.plan.id, ("--questions", str(run.target.golden)))
-    for event in runs.run(place, test):
+    for event in runs.run_load_test(place, test):
         run.lease.keep()
         yield Event(step.name, "progress", event.detail, event.done, event.total)
 

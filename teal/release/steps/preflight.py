@@ -13,7 +13,7 @@ from teal.ports.target import Target
 from teal.ports.traffic import all_to
 from teal.record.model import Color, Record
 from teal.record.releases import PlannedStep
-from teal.release.context import ReleaseRun, shares
+from teal.release.context import ReleaseRun, shares_json
 from teal.release.steps.step import Step
 
 NAME: Final = "preflight"
@@ -66,7 +66,7 @@ def examine_colors(target: Target, new: Color, old: Color | None) -> Iterator[Ev
             where=old,
             next="teal status",
         )
-    yield Event(NAME, "progress", f"{old} is whole ({ready.ready} processes) and has all requests", data=shares(found))
+    yield Event(NAME, "progress", f"{old} is whole ({ready.ready} processes) and has all requests", data=shares_json(found))
 
 
 def _readiness(target: Target, color: Color) -> Readiness:

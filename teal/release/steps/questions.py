@@ -16,7 +16,7 @@ from teal.release.steps.step import Step
 
 
 def warm(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    asked = probe.golden(run.target.golden)
+    asked = probe.read_golden_questions(run.target.golden)
     with run.prober(run.new) as prober:
         answered = prober.warm(asked)
     run.lease.keep()
@@ -26,7 +26,7 @@ def warm(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
     clock, wrong, counted = run.target.clock, [], 0
-    for question in probe.golden(run.target.golden):
+    for question in probe.read_golden_questions(run.target.golden):
         with run.prober(run.new) as prober:
             passed, why = prober.passes(question)
         if not passed and run.old is not None:

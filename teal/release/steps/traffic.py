@@ -9,14 +9,14 @@ from teal.events import Event
 from teal.ports.traffic import all_to, weights_after_shift
 from teal.record.file import StoreFailed
 from teal.record.releases import PlannedStep
-from teal.release.context import ReleaseRun, shares
+from teal.release.context import ReleaseRun, shares_json
 from teal.release.steps.step import Step
 
 
 def shift(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     weights = weights_after_shift(run.new, step.percent or 0)
     run.set_shares(weights)
-    yield Event(step.name, "progress", f"{step.percent} % to {run.new}", data=shares(weights))
+    yield Event(step.name, "progress", f"{step.percent} % to {run.new}", data=shares_json(weights))
 
 
 def give_back(run: ReleaseRun) -> Iterator[Event]:
@@ -29,7 +29,7 @@ def give_back(run: ReleaseRun) -> Iterator[Event]:
         if not run.lease.fresh:
             raise
         run.target.traffic.set(all_to(run.old))
-    yield Event("give-back", "warn", f"all requests to {run.old}", data=shares(all_to(run.old)))
+    yield Event("give-back", "warn", f"all requests to {run.old}", data=shares_json(all_to(run.old)))
 
 
 def promote(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:

@@ -24,7 +24,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 def filled(folder: Path, leave_bytes: int = 0) -> Iterator[None]:
     """Take all the room that is left but `leave_bytes`, and give it back at the end."""
     ballast = folder / "ballast"
-    disk.fill(ballast, leave_bytes)
+    disk.fill_disk(ballast, leave_bytes)
     try:
         yield
     finally:

@@ -54,7 +54,7 @@ def test_created_key_opens_and_revoked_key_does_not(state: Path, catalog: Catalo
     code, [made], _ = admin(state, "keys", "create", "--role", "writer", "--name", "n", "--collection", "a", "--collection", "b")
     assert code == 0
     with catalog.read() as session:
-        assert keys.verify(session, made["key"]).collections == ("a", "b")
+        assert keys.verify_key(session, made["key"]).collections == ("a", "b")
     assert admin(state, "keys", "revoke", made["id"])[0] == 0
     code, [listed], _ = admin(state, "keys", "list")
     assert listed["id"] == made["id"]
@@ -71,7 +71,7 @@ def test_rotated_key_is_listed_with_its_successor_and_a_key_near_its_end_is_name
     code, [new], _ = admin(state, "keys", "rotate", old["id"], "--grace-hours", "2")
     assert (code, new["replaces"], new["role"], new["quota"]) == (0, old["id"], "reader", listed["quota"])
     with catalog.write() as session:
-        assert keys.verify(session, old["key"]).role == keys.verify(session, new["key"]).role == "reader"
+        assert keys.verify_key(session, old["key"]).role == keys.verify_key(session, new["key"]).role == "reader"
         usage.reserve(session, new["id"], "questions", datetime.now(UTC).date(), count=1, limit=5)
     _, found, _ = admin(state, "keys", "list")
     by_id = {line["id"]: line for line in found}
@@ -192,11 +192,11 @@ def test_doctor_says_of_each_part_whether_it_is_well_and_what_to_do(state: Path)
 def test_rebuild_queues_every_document_again(state: Path, catalog: Catalog) -> None:
     ids = [accept(catalog, f"words {number}").id for number in range(3)]
     with catalog.write() as session:
-        ingestion_queries.fail(session, Job(ids[0], 1), "internal", "why")
+        ingestion_queries.mark_failed(session, Job(ids[0], 1), "internal", "why")
     code, lines, _ = admin(state, "rebuild")
     assert (code, lines[-1]) == (0, {"queued": 3, "done": True})
     with catalog.read() as session:
-        assert documents.counts(session)["queued"] == 3
+        assert documents.count_by_status(session)["queued"] == 3
     jobs = Jobs(Settings.model_validate({"state_dir": state}))
     assert set(jobs.held([Job(one, 2) for one in ids])) == {Job(one, 2) for one in ids}
     jobs.close()

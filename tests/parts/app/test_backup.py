@@ -182,7 +182,7 @@ def test_a_restore_killed_anywhere_leaves_what_runs_and_can_be_repeated(service:
         _killed(service, seconds, "restore", "catalog", *before)
         users.await_found(documents)
     run(flow.restore_catalog(work(service), before))
-    run(flow.reconcile(work(service)))
+    run(flow.reconcile_search(work(service)))
     users.await_found(documents)
     assert users.found("zqlaterx") == []  # the catalog has the last word
     assert [row["name"] for row in service.admin("index", "list") if row["serving"]] == ["teal"]

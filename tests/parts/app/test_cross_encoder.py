@@ -13,6 +13,7 @@ from app.errors import ModelUnavailable
 from app.models.cross_encoder import OnnxCrossEncoder, open_local
 from app.models.registry import CROSS_ENCODER
 from app.settings import Settings
+from tests.parts.app.service import Service, add
 from tests.parts.app.test_embed import model_dir
 from tests.services.required import require
 
@@ -60,9 +61,32 @@ def test_any_question_and_any_text_get_a_number(model: OnnxCrossEncoder, text: s
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
-def test_a_damaged_file_makes_it_unavailable(folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_makes_it_unavailable_until_it_is_exchanged(folder: Path, tmp_path: Path, name: str) -> None:
     damaged = tmp_path / CROSS_ENCODER.name
     shutil.copytree(folder, damaged)
     (damaged / name).write_bytes((damaged / name).read_bytes()[:1000])
+    model = open_local(Settings(model_dir=tmp_path))
     with pytest.raises(ModelUnavailable, match=r"cannot be opened.*SHA-256"):
-        open_local(Settings(model_dir=tmp_path)).relevance(QUESTION, [POPULATION])
+        model.relevance(QUESTION, [POPULATION])
+    shutil.copy2(folder / name, damaged / name)
+    assert model.relevance(QUESTION, [POPULATION])[0] > 0
+
+
+@pytest.mark.integration
+def test_a_service_with_a_damaged_one_answers_and_says_so_once(folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(folder.parent, models)
+    (models / CROSS_ENCODER.name / "model.onnx").write_bytes(b"cut off")
+    service = Service(tmp_path, {"TEAL_MODEL_DIR": str(models), "TEAL_CACHE_SECONDS": "0"})
+    try:
+        service.start()
+        with service.client("admin") as client:
+            add(client, "House rules", "Visitors leave vehicles in the yard behind building C. The canteen opens at noon.")
+            for question, grounded in (("Where can guests park?", False), ("Where can guests park their car?", False),
+                                       ("When does the canteen open?", True)):  # fmt: skip
+                answer = client.post("/v1/ask", json={"question": question})
+                assert (answer.status_code, answer.json()["grounded"]) == (200, grounded)
+            assert client.get("/readyz").json()["status"] == "ready"
+        assert (tmp_path / "app-0.log").read_text().count("answering without the cross-encoder") == 1
+    finally:
+        service.stop()

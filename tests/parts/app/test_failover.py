@@ -26,6 +26,7 @@ from app.errors import CatalogUnavailable
 from app.ingestion.job_queue import Jobs, migrate_jobs
 from app.redis_client import open_redis
 from app.settings import Settings
+from teal.laptop.parts.redis import probe_redis
 from tests.services import postgres_process, postgres_server
 from tests.services.ports import free_port
 from tests.services.redis_process import RedisProcess
@@ -71,7 +72,10 @@ async def test_cache_and_limits_write_to_the_new_primary_within_a_request(
     await asyncio.gather(*(cache.shared_put(f"before {number}", b"x") for number in range(8)))  # a pool of several connections
     await limiter.admit("before")
     leads_to[0] = new.address
+    assert probe_redis(old.url) == (True, "PONG")
     redis.Redis(old.address, old.port).replicaof(new.address, new.port)
+    good, said = probe_redis(old.url)
+    assert (good, "refuses writes" in said) == (False, True), "teal status must not call it well"
     for number in range(20):
         await cache.shared_put(f"after {number}", b"x")
         await limiter.admit(f"after {number}")
@@ -160,7 +164,7 @@ def test_a_failover_to_a_replica_whose_name_moves_late_loses_no_write_and_needs_
 @pytest.mark.long
 def test_a_statement_at_a_database_that_vanished_without_a_word_ends_and_is_not_waited_for_until_a_restart() -> None:
     """A network of its own is cut, so no packet says that the server is gone: without the questions of TCP this would wait for two hours."""
-    hint = "run as root where `unshare --net` is allowed; apt-get install iproute2 util-linux"
+    hint = "apt-get install iproute2, and run as root where `unshare --net` is allowed"
     alone = ["unshare", "--net", sys.executable, "-m", "tests.parts.app.vanished_database"]
     allowed = shutil.which("ip") is not None and subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0  # fmt: skip
     require("A network of its own", hint, allowed)

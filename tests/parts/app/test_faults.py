@@ -230,7 +230,7 @@ def test_errors_reach_sentry_when_it_is_set(tmp_path: Path) -> None:
 
     import sentry_sdk
 
-    from app.observability.logging import configure
+    from app.observability.logging import configure_logging
     from app.settings import Settings
 
     received: list[bytes] = []
@@ -248,7 +248,7 @@ def test_errors_reach_sentry_when_it_is_set(tmp_path: Path) -> None:
     before = logging.getLogger().handlers[:]
     try:
         dsn = f"http://public@127.0.0.1:{server.server_address[1]}/1"
-        configure(Settings(sentry_dsn=dsn, log_dir=tmp_path, release_id="r7"), "app")
+        configure_logging(Settings(sentry_dsn=dsn, log_dir=tmp_path, release_id="r7"), "app")
         logging.getLogger("app.test").error("something broke")
         sentry_sdk.flush(5)
         deadline = time.monotonic() + 5

@@ -124,7 +124,7 @@ def test_indexed_means_findable_and_many_share_one_publication(
         assert status(catalog, one) == "indexed"
     assert engine.publications <= 3
     with catalog.read() as session:
-        assert index_state.generation(session) == engine.publications
+        assert index_state.index_generation(session) == engine.publications
 
 
 def test_outage_delays_and_loses_nothing(catalog: Catalog, engine: Memory, group_commit: GroupCommit) -> None:
@@ -248,7 +248,7 @@ def test_waiting_for_the_engine_holds_no_attempt(catalog: Catalog, engine: Memor
     thread, outcome = start(ingestion, one)
     thread.join(1.5)  # longer than a tick
     with catalog.read() as session:
-        task = ingestion_queries.load(session, one)
+        task = ingestion_queries.load_task(session, one)
     assert task is not None
     assert (task.attempts, status(catalog, one)) == (0, "processing")
     engine.away.clear()

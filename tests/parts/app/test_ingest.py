@@ -91,11 +91,11 @@ class Place:
 
     def counts(self) -> dict[str, int]:
         with self.catalog.read() as session:
-            return documents.counts(session)
+            return documents.count_by_status(session)
 
     def generation(self) -> int:
         with self.catalog.read() as session:
-            return index_state.generation(session)
+            return index_state.index_generation(session)
 
     def delete(self, document_id: str) -> None:
         with self.catalog.write() as session:
@@ -350,7 +350,7 @@ def test_sigterm_ends_a_worker_that_reads_in_its_time_with_its_reader_and_the_do
     assert time.monotonic() - began < _SOON_SECONDS
     until("the reader has ended", lambda: not any(one.is_running() for one in readers), _SOON_SECONDS)
     with place.catalog.read() as session:
-        task = ingestion_queries.load(session, Job(slow, 1))
+        task = ingestion_queries.load_task(session, Job(slow, 1))
     assert task is not None
     assert task.attempts == 0, "it would be failed as one that kills its workers"
 

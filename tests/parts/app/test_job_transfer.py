@@ -52,9 +52,9 @@ def test_a_document_that_is_done_meanwhile_is_not_ingested_again(settings: Setti
     (job,) = _queue(settings, 1)
     catalog = Catalog(settings.sqlalchemy_url())
     with catalog.write() as session:
-        ingestion_queries.record(session, [ingestion_queries.Progress(job, 1, 1, embedded=True, final=True)])
+        ingestion_queries.record_progress(session, [ingestion_queries.Progress(job, 1, 1, embedded=True, final=True)])
     assert transfer_jobs(settings, "old", "new") == 1
     assert (unfinished_jobs(settings, "old"), unfinished_jobs(settings, "new")) == (0, 0)
     with catalog.read() as session:
-        assert documents.counts(session)["indexed"] == 1
+        assert documents.count_by_status(session)["indexed"] == 1
     catalog.close()

@@ -22,10 +22,10 @@ service = test_backup.service
 def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> None:
     for number in range(12):
         service.add(f"document number {number} about tides and word{number}")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     assert (made.catalog.documents, made.search.passages) == (12, 12)
     assert open_store(service.settings).snapshots() == [made]
-    done = check.verify(service.settings, made, service.source)
+    done = check.verify_snapshot(service.settings, made, service.source)
     assert (done.documents, done.sampled, done.found) == (12, 12, 12)
     with service.catalog.read() as session:
         assert list(snapshot_checks.last_passed(session)) == [made.id]
@@ -37,7 +37,7 @@ def test_a_snapshot_says_what_it_holds_and_passes_its_test(service: Service) -> 
 
 def test_snapshots_are_listed_and_tested_without_a_catalog(service: Service) -> None:
     service.add("a sentence about tides")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     options = argparse.Namespace(snapshot=None, max_age_hours=None, source=None, key=None)
     lost = service.settings.model_copy(update={"state_dir": service.settings.state_dir.parent / "lost"})
     lost.state_dir.mkdir()
@@ -54,9 +54,9 @@ def test_old_snapshots_go_but_never_the_newest_that_was_verified(service: Servic
     service.add("x")
     made = []
     for number in range(5):
-        made.append(snapshot.take(service.settings))
+        made.append(snapshot.take_snapshot(service.settings))
         if number == 1:
-            check.verify(service.settings, made[1], service.source)
+            check.verify_snapshot(service.settings, made[1], service.source)
     assert {one.id for one in open_store(service.settings).snapshots()} == {made[4].id, made[3].id, made[1].id}
 
 
@@ -74,13 +74,13 @@ def test_what_an_empty_stack_keeps_neither_ages_the_last_good_one_out_nor_holds_
     with service.catalog.write() as session:
         documents.delete(session, kept, None)
     for _ in range(3):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     assert good.id in {one.id for one in open_store(service.settings).snapshots()}
 
 
 def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_nor_ages_one_out(service: Service) -> None:
     service.add("x")
-    wrong = snapshot.take(service.settings)
+    wrong = snapshot.take_snapshot(service.settings)
     store = open_store(service.settings)
     ahead = wrong.model_copy(update={"finished_at": datetime.now(UTC) + timedelta(days=400)})
     store.keep(ahead)
@@ -90,7 +90,7 @@ def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_
     assert next(iter(AGE.collect())).samples[0].value >= 0
     assert taken.finished_at <= datetime.now(UTC)
     for _ in range(service.settings.backup_keep + 1):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     assert len(store.snapshots()) == service.settings.backup_keep + 2  # the one from the future, and the one that was verified
     [row, *_] = admin_backup.snapshots(service.settings, argparse.Namespace())
     assert (row["id"], row["from_the_future"]) == (ahead.id, True)
@@ -99,7 +99,7 @@ def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_
 def test_a_snapshot_of_before_seals_leaves_the_next_one_due_and_is_kept(service: Service) -> None:
     service.add("x")
     store = open_store(service.settings)
-    store.keep(old := snapshot.take(service.settings).model_copy(update={"seal": ""}))
+    store.keep(old := snapshot.take_snapshot(service.settings).model_copy(update={"seal": ""}))
     schedule = BackupSchedule(service.settings, service.catalog)
     schedule.keep_up()
     assert store.snapshots()[1:] == [old]
@@ -109,7 +109,7 @@ def test_a_snapshot_of_before_seals_leaves_the_next_one_due_and_is_kept(service:
 
 def test_older_snapshots_are_tested_too_and_again_after_a_week(service: Service) -> None:
     service.add("x")
-    old, new = snapshot.take(service.settings), snapshot.take(service.settings)
+    old, new = snapshot.take_snapshot(service.settings), snapshot.take_snapshot(service.settings)
     known, now = [new, old], datetime.now(UTC)
     assert next_to_verify(known, {}, now) == new
     assert next_to_verify(known, {new.id: now}, now) == old
@@ -123,7 +123,7 @@ def test_older_snapshots_are_tested_too_and_again_after_a_week(service: Service)
 
 def test_one_bad_snapshot_does_not_keep_the_others_from_their_test(service: Service) -> None:
     service.add("x")
-    old, new = snapshot.take(service.settings), snapshot.take(service.settings)
+    old, new = snapshot.take_snapshot(service.settings), snapshot.take_snapshot(service.settings)
     assert new.search.copy_of is not None
     (service.settings.backup_dir / new.id / new.search.copy_of.file).write_bytes(b"harmed")
     schedule = BackupSchedule(service.settings, service.catalog)

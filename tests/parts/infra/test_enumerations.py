@@ -18,7 +18,7 @@ from moto.elbv2.ssl_policies import SSL_POLICIES
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from infra.evaluation.evaluate import Evaluation
-from infra.platform.ingress.firewall import BODY_RULES, rules
+from infra.platform.ingress.firewall import BODY_RULES, firewall_rules
 from tests.unit.infra.conftest import of_type
 from tests.unit.infra.name_limits import NAME_LIMITS
 from tests.unit.infra.test_promises import as_list, policies
@@ -181,7 +181,7 @@ def test_the_firewalls_rule_groups_have_a_source_and_fit_a_web_acl(platform: Eva
     rate = acl.inputs["rules"][0]["statement"]["rateBasedStatement"]
     assert limits["min"] <= rate["limit"] <= limits["max"]
     assert rate["evaluationWindowSec"] in (60, 120, 300, 600)  # WAFV2 API reference, RateBasedStatement
-    names = [rule["name"] for rule in rules(10)]
+    names = [rule["name"] for rule in firewall_rules(10)]
     assert len(names) == len(set(names))
 
 

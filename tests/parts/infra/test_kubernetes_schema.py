@@ -14,7 +14,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from infra.config.read import load
+from infra.config.read import load_config
 from infra.evaluation.evaluate import RegisteredResource, stack_values
 from tests.parts.infra import definitions
 from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate
@@ -54,7 +54,7 @@ def is_core(api_version: str) -> bool:
 
 
 def version(stack: Stack) -> str:
-    return load(stack_values(stack), stack, f"Pulumi.{stack}.yaml").cluster.version
+    return load_config(stack_values(stack), stack, f"Pulumi.{stack}.yaml").cluster.version
 
 
 def faults(document: dict[str, Any], kubernetes: str) -> list[str]:

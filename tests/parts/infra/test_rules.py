@@ -167,7 +167,7 @@ def check(
     every_seconds: int = prometheus_rules.RULE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """What promtool says of the tests, with the rules of these alerts."""
-    rules = prometheus_rules.text([WITH_RULE[name] for name in names]).replace(
+    rules = prometheus_rules.rules_yaml([WITH_RULE[name] for name in names]).replace(
         f"interval: {prometheus_rules.RULE_SECONDS}s", f"interval: {every_seconds}s"
     )
     (folder / "rules.yaml").write_text(rules, encoding="utf-8")
@@ -182,10 +182,10 @@ pytestmark = pytest.mark.timeout(1_800)  # the first use builds promtool
 
 
 def test_the_rule_file_is_one_that_prometheus_takes(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(prometheus_rules.text(), encoding="utf-8")
+    (tmp_path / "rules.yaml").write_text(prometheus_rules.rules_yaml(), encoding="utf-8")
     ended = subprocess.run([promtool(), "check", "rules", "--lint=all", "rules.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"{sum(len(group['rules']) for group in prometheus_rules.rules(ALERTS)['groups'])} rules found" in ended.stdout
+    assert f"{sum(len(group['rules']) for group in prometheus_rules.rule_groups(ALERTS)['groups'])} rules found" in ended.stdout
 
 
 def test_prometheus_takes_what_compose_gives_it(tmp_path: Path) -> None:

@@ -24,14 +24,14 @@ from tests.services.required import require
 @pytest.mark.integration
 def test_a_real_elasticsearch_accepts_template_and_settings(elasticsearch_url: str) -> None:
     client = Elasticsearch(elasticsearch_url)
-    body = setup.template(SearchConfig(replicas=0))
+    body = setup.template_body(SearchConfig(replicas=0))
     del body["template"]["settings"]["index"]["lifecycle"]  # the distribution for tests has no ILM
     client.indices.put_index_template(name="teal-defaults", body=body)
     try:
         client.indices.create(index="teal-restored-1")
         settings = client.indices.get_settings(index="teal-restored-1")["teal-restored-1"]["settings"]["index"]
         assert (settings["number_of_replicas"], settings["refresh_interval"]) == ("0", "1s")
-        changed = setup.settings(SearchConfig(replicas=0, refresh_interval="7s"))
+        changed = setup.index_settings_body(SearchConfig(replicas=0, refresh_interval="7s"))
         del changed["index"]["lifecycle"]
         client.indices.put_settings(index="teal-restored-1", settings=changed["index"])
         after = client.indices.get_settings(index="teal-restored-1")["teal-restored-1"]["settings"]["index"]

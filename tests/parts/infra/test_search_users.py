@@ -51,7 +51,7 @@ def secure_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     archive = elasticsearch_process.archive()
     require("Elasticsearch", "Run `teal up --search elasticsearch` once.", archive.exists())
     require("Java", "apt-get install openjdk-17-jre-headless.", shutil.which("java") is not None)
-    plain = elasticsearch_process.environment
+    plain = elasticsearch_process.node_variables
 
     def with_users(home: Path) -> dict[str, str]:
         (config,) = home.glob("elasticsearch-*/config")
@@ -156,7 +156,7 @@ def test_the_operators_user_snapshots_and_restores_and_registers_no_repository(c
 def test_the_setup_user_can_send_what_the_job_sends_and_reads_no_passage(client: As, repository: str) -> None:
     owner, operator = client(users.SETUP), client(users.OPERATOR)
     owner.snapshot.verify_repository(name=repository)
-    body = setup.template(SearchConfig(replicas=0))
+    body = setup.template_body(SearchConfig(replicas=0))
     del body["template"]["settings"]["index"]["lifecycle"]  # this distribution has no ILM
     owner.indices.put_index_template(name=setup.TEMPLATE, body=body)
     operator.indices.create(index="teal-set")

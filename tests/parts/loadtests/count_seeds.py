@@ -46,7 +46,7 @@ def main(url: str, seeds: int, per_second: int, seconds: float) -> None:
         runner.start(per_second, per_second)
         gevent.sleep(seconds)
         runner.stop()  # waits for what is open
-        result = evaluate.evaluate(recorder.finish(), thresholds.read_rules(thresholds.DEFAULT), [], {})
+        result = evaluate.with_verdicts(recorder.finish(), thresholds.read_rules(thresholds.DEFAULT), [], {})
         runner.quit()
         counts = json.loads(urllib.request.urlopen(f"{url}/counts").read())
         sys.stdout.write(json.dumps({

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loadtests.peers.streamed import NoAnswer, StreamTimes, listen
+from loadtests.peers.streamed import NoAnswer, StreamTimes, read_streamed_answer
 
 
 async def _heard(parts: list[bytes], sources: bytes | None) -> StreamTimes:
@@ -19,7 +19,9 @@ async def _heard(parts: list[bytes], sources: bytes | None) -> StreamTimes:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        return await listen(server.sockets[0].getsockname()[1], b"POST / HTTP/1.1\r\n\r\n", sources, b"event: token")
+        return await read_streamed_answer(
+            server.sockets[0].getsockname()[1], b"POST / HTTP/1.1\r\n\r\n", sources, b"event: token"
+        )
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -16,7 +16,7 @@ from teal.ports.traffic import all_to
 from teal.record.lease import Superseded
 from teal.record.model import COLORS, Color, ColorState
 from teal.record.releases import past_releases
-from teal.release.repair import examine
+from teal.release.repair import find_inconsistencies
 from teal.release.rollback import rollback
 from teal.release.runner import ReleaseFailed, ReleaseRequest, release
 from tests.services.aws_place import Deployed, KeptDeployments, Place, pushed
@@ -76,7 +76,7 @@ def assert_whole(place: Place, target: Target, active: Color, image: str) -> Non
     assert (found[active].image, found[active].release_id) == (image, state.release_id)
     assert target.runtime.readiness(active).complete
     assert (target.runtime.readiness(other).wanted, target.runtime.replicas(other)) == (0, 0)
-    assert examine(target) == ()
+    assert find_inconsistencies(target) == ()
 
 
 def tell(place: Place, environ: Mapping[str, str]) -> None:

@@ -13,11 +13,11 @@ from teal.laptop import admin
 from teal.laptop.layout import Layout
 from teal.laptop.parts import catalog, elasticsearch, snapshots, worker
 from teal.laptop.parts.part import PartContext
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 
 
 def _place(tmp_path: Path) -> PartContext:
-    return PartContext(Layout(tmp_path), choose(None, UpOptions(search="elasticsearch")), {})
+    return PartContext(Layout(tmp_path), choose_state(None, UpOptions(search="elasticsearch")), {})
 
 
 def test_a_worker_whose_process_does_not_answer_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_a_snapshot_folder_is_tried_with_a_real_file(tmp_path: Path) -> None:
     assert snapshots.unwritable_reason(tmp_path / "new") is None
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").write_text("")
-    (row,) = snapshots.SnapshotsPart().status(PartContext(Layout(tmp_path / "file"), choose(None, UpOptions()), {}), ())
+    (row,) = snapshots.SnapshotsPart().status(PartContext(Layout(tmp_path / "file"), choose_state(None, UpOptions()), {}), ())
     assert not row.ok
     assert "none can be taken" in row.detail
 

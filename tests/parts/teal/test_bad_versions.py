@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from teal.client.entry import PROBE_HEADER
-from teal.client.probe import ProbeFailed, Prober, golden
+from teal.client.probe import ProbeFailed, Prober, read_golden_questions
 from teal.drill.corpus import CORPUS
 from teal.laptop.inside import LaptopInside
 from teal.metrics.scrape import ScrapeMetrics
@@ -31,7 +31,7 @@ from tests.services.releasing import tree
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 SECRET = "probes-of-this-test-alone"  # pragma: allowlist secret
-QUESTIONS = golden(GOLDEN)
+QUESTIONS = read_golden_questions(GOLDEN)
 SLOW_SECONDS = 0.5
 TIMES = 3  # each question: a version that cuts every second stream passes one run of five in 3 % of all cases, this one in none of 30,000
 

@@ -233,10 +233,12 @@ def test_environments_share_neither_bucket_nor_key() -> None:
 
 
 def test_names_are_those_that_the_platform_s_program_uses() -> None:
-    from infra.config.read import load
+    from infra.config.read import load_config
     from infra.evaluation.evaluate import stack_values
 
-    assert StateNames("prod", "123456789012", REGION).prefix == load(stack_values("prod"), "prod", "Pulumi.prod.yaml").prefix
+    assert (
+        StateNames("prod", "123456789012", REGION).prefix == load_config(stack_values("prod"), "prod", "Pulumi.prod.yaml").prefix
+    )
 
 
 @pytest.mark.parametrize(

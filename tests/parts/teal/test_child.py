@@ -12,12 +12,12 @@ import pytest
 
 from teal.laptop import child
 from teal.laptop.layout import Layout
-from teal.laptop.program import Program, render
+from teal.laptop.program import Program, program_json
 
 
 def _said(tmp_path: Path, part: Program, without: str = "") -> str:
     (tmp_path / "supervisord.pid").write_text(str(os.getpid()))
-    rendered = json.loads(render(part, Layout(tmp_path))) | {"pidfile": str(tmp_path / "supervisord.pid")}
+    rendered = json.loads(program_json(part, Layout(tmp_path))) | {"pidfile": str(tmp_path / "supervisord.pid")}
     rendered.pop(without, None)
     (tmp_path / "part.json").write_text(json.dumps(rendered))
     done = subprocess.run([sys.executable, "-I", child.__file__, str(tmp_path / "part.json")], capture_output=True, text=True, check=True)  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_crash_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
 
 def test_an_answer_that_is_not_json_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(CostFailed, match="not readable"):
-        cost.bill(program(tmp_path, "print('hello')"), "dev")
+        cost.read_bill(program(tmp_path, "print('hello')"), "dev")
 
 
 @pytest.mark.parametrize("load", ["0", "1001", "much"])

@@ -38,7 +38,7 @@ def test_colors_go_first_and_data_is_kept(aws: Aws) -> None:
     found = programs()
     plan = destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))
     assert plan.colors == ("dev-blue",)
-    events = list(destroy.run(aws, found, plan))
+    events = list(destroy.run_destroy(aws, found, plan))
     assert next(event.step for event in events if event.state == "ok") == "colors"
     assert found.service.stacks() == ()
     assert {one.type for one in found.platform.resources("dev")} == {"aws:kms/key:Key", "aws:rds/instance:Instance"}
@@ -51,7 +51,7 @@ def test_with_data_everything_goes_and_the_stack_is_forgotten(aws: Aws) -> None:
         MasterUsername="teal", MasterUserPassword="not-a-secret", AllocatedStorage=20,  # pragma: allowlist secret
     )  # fmt: skip
     found = programs()
-    list(destroy.run(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev", delete_data=True))))
+    list(destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev", delete_data=True))))
     assert found.platform.stacks() == ()
     (instance,) = aws.connect("rds").describe_db_instances()["DBInstances"]
     assert instance["DeletionProtection"] is False
@@ -62,7 +62,7 @@ def test_a_custom_resource_that_does_not_go_stops_the_rest(aws: Aws) -> None:
     found = programs()
     found.platform.stuck = PLATFORM[8].urn
     with pytest.raises(NeedsHuman, match="still there") as raised:
-        list(destroy.run(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))))
+        list(destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))))
     assert raised.value.exit_code == NEEDS_HUMAN
     assert PLATFORM[7] in found.platform.resources("dev")  # its operator
 
@@ -72,7 +72,7 @@ def test_data_that_needs_the_cluster_stops_it_before_anything_is_deleted(aws: Aw
     bound = StateResource(data.urn, data.type, data.id, data.protect, (cluster.urn,))
     found = programs(platform=(cluster, bound), colors=())
     with pytest.raises(NeedsHuman, match="cannot be kept") as raised:
-        list(destroy.run(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))))
+        list(destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))))
     assert data.urn in raised.value.next
     assert found.platform.asked == []
 
@@ -80,7 +80,7 @@ def test_data_that_needs_the_cluster_stops_it_before_anything_is_deleted(aws: Aw
 def test_again_after_the_end_there_is_nothing_to_do(aws: Aws) -> None:
     found = programs(platform=(), colors=())
     plan = destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev"))
-    assert [event.step for event in destroy.run(aws, found, plan)] == ["leftovers"]
+    assert [event.step for event in destroy.run_destroy(aws, found, plan)] == ["leftovers"]
 
 
 def test_a_cluster_that_is_gone_is_forgotten_not_waited_for(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_cluster_that_is_gone_is_forgotten_not_waited_for(aws: Aws, monkeypatc
 
     monkeypatch.setattr(destroy.Programs, "forgetting", forgetting)
     events = list(
-        destroy.run(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev")))
+        destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev")))
     )  # there is no cluster
     assert asked == [{"PULUMI_K8S_DELETE_UNREACHABLE": "true"}]
     assert events[0].state == "warn"
@@ -112,7 +112,7 @@ def test_what_is_left_is_listed_and_billable_things_need_a_human(aws: Aws) -> No
     )
     seen: list[Event] = []
     with pytest.raises(destroy.BillableLeft) as raised:
-        seen.extend(destroy.report(aws, "dev", destroy.DestroyRequest("dev")))
+        seen.extend(destroy.report_leftovers(aws, "dev", destroy.DestroyRequest("dev")))
     assert raised.value.exit_code == NEEDS_HUMAN
     assert [(event.data["kind"], event.data["billable"], event.data["holds_data"]) for event in seen] == [
         ("ec2:volume", True, True),
@@ -126,7 +126,7 @@ def test_a_key_that_waits_for_its_deletion_and_the_state_of_pulumi_cost_nothing_
     going = aws.kms.create_key(Tags=tags)["KeyMetadata"]["KeyId"]  # type: ignore[arg-type]
     aws.kms.schedule_key_deletion(KeyId=going, PendingWindowInDays=7)
     aws.kms.create_key(Tags=[*tags, {"TagKey": "teal:state", "TagValue": "true"}])  # type: ignore[list-item]
-    events = list(destroy.report(aws, "dev", destroy.DestroyRequest("dev")))
+    events = list(destroy.report_leftovers(aws, "dev", destroy.DestroyRequest("dev")))
     assert [event.step for event in events] == ["leftover", "leftovers"]
     assert "kept by intent" in events[0].detail
 
@@ -160,6 +160,8 @@ def test_an_older_environment_s_final_snapshot_does_not_stand_in_the_way_and_non
         take(*arguments, **options)
 
     found.platform.destroy = destroying  # type: ignore[method-assign]
-    seen = list(destroy.run(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev", delete_data=True))))
+    seen = list(
+        destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev", delete_data=True)))
+    )
     assert rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"] == []
     assert next(event.detail for event in seen if event.step == "copies").startswith("teal-dev-db-final")

@@ -15,7 +15,7 @@ from teal.drill.scene import Drill, Scene, Whole
 from teal.drill.stack import DrillStack
 from teal.drill.users import SimulatedUsers
 
-BOOK = runbook.parse(
+BOOK = runbook.parse_runbook(
     "# T\n\n## Meaning\n\n## Impact\n\n## Diagnosis\n\n```bash name=look\nexit 7\n```\n\n## Mitigation\n\n"
     "```bash name=mend\ntouch mended; echo new words\n```\n\n```bash name=fail\necho no room >&2; exit 3\n```\n\n"
     "## Verification\n\n```bash name=verify\ntest -e mended\n```\n\n```bash name=second\ntest -e once || { touch once; exit 1; }\n```\n",

@@ -49,7 +49,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
         )
         monkeypatch.chdir(tmp_path)
         return list(
-            runs.run(place or LoadTarget("https://h", ("k1", "k2")), LoadTest("smoke", tmp_path / "out", ("--scale", "2")))
+            runs.run_load_test(
+                place or LoadTarget("https://h", ("k1", "k2")), LoadTest("smoke", tmp_path / "out", ("--scale", "2"))
+            )
         )
 
     return run

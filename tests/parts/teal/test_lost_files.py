@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from teal.backup.files import lost_files
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.marks import HOME_MARK, PART_MARK
-from teal.laptop.state import LaptopState, Ports, save
+from teal.laptop.state import LaptopState, Ports, save_state
 from teal.laptop.up import catalog_lost
 
 PORTS = Ports(public=1, blue=(2, 3), green=(4, 5), redis=6, elasticsearch=7, elasticsearch_transport=8)
@@ -23,8 +23,8 @@ HOLD = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.std
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     made = Layout(tmp_path / ".teal")
-    prepare(made)
-    save(made, LaptopState(ports=PORTS))
+    create_folders(made)
+    save_state(made, LaptopState(ports=PORTS))
     for name in ("catalog.db", "search.db"):
         (made.data / name).touch()
     return made

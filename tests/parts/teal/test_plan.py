@@ -26,9 +26,9 @@ class Planned:
 
 def test_price_rules_and_guard_are_all_told_before_the_plan_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tools, "require_versions", lambda *_: None)
-    monkeypatch.setattr(cost, "bill", lambda *_: {"unpriced": [], "over_budget": True, "usd": 900.0, "budget_usd": 700})
+    monkeypatch.setattr(cost, "read_bill", lambda *_: {"unpriced": [], "over_budget": True, "usd": 900.0, "budget_usd": 700})
     pulumi: Any = Planned()
-    events = plan.run(ROOT, "dev", pulumi, keep=tmp_path / "plan.json")
+    events = plan.run_checks(ROOT, "dev", pulumi, keep=tmp_path / "plan.json")
     seen = [next(events) for _ in range(4)]
     assert [(event.step, event.state) for event in seen] == [
         ("price", "warn"), ("preview", "ok"), ("policies", "warn"), ("guard", "warn"),
@@ -47,10 +47,10 @@ def test_what_the_guard_cannot_read_is_not_called_safe() -> None:
 
 def test_a_part_without_a_price_is_accepted_by_its_own_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "require_versions", lambda *_: None)
-    monkeypatch.setattr(cost, "bill", lambda *_: {"unpriced": ["rds:db.new"], "over_budget": False})
+    monkeypatch.setattr(cost, "read_bill", lambda *_: {"unpriced": ["rds:db.new"], "over_budget": False})
     pulumi: Any = Planned()
-    assert next(plan.run(ROOT, "dev", pulumi)).state == "warn"
-    assert next(plan.run(ROOT, "dev", pulumi, plan.AcceptedRisks(unpriced=True))).state == "ok"
+    assert next(plan.run_checks(ROOT, "dev", pulumi)).state == "warn"
+    assert next(plan.run_checks(ROOT, "dev", pulumi, plan.AcceptedRisks(unpriced=True))).state == "ok"
 
 
 def test_an_old_command_is_refused_before_it_says_unknown_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

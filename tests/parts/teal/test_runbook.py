@@ -12,7 +12,7 @@ from teal import runbook
 
 
 def _run(text: str, tmp_path: Path, timeout_seconds: float = 20, **environ: str) -> runbook.BlockResult:
-    return runbook.run(
+    return runbook.run_block(
         runbook.CommandBlock("b", "Mitigation", text, 1), {**os.environ, **environ}, tmp_path, timeout_seconds=timeout_seconds
     )
 

@@ -27,7 +27,7 @@ def frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layout]:
 
 def test_a_frozen_supervisord_is_there_but_not_up(frozen: Layout) -> None:
     assert (supervisor.is_there(frozen), supervisor.is_up(frozen)) == (True, False)
-    for call in (supervisor.processes, supervisor.stop):
+    for call in (supervisor.processes, supervisor.stop_supervisord):
         with pytest.raises(StackDown):
             call(frozen)
 

@@ -33,7 +33,7 @@ def test_a_setting_takes_every_registered_name_and_lists_them_for_another(settin
 
 @pytest.mark.parametrize("setting", CHOSEN)
 def test_the_settings_page_names_every_registered_choice(setting: str) -> None:
-    (row,) = [line for line in settings_table.table().splitlines() if line.startswith(f"| `TEAL_{setting.upper()}` ")]
+    (row,) = [line for line in settings_table.settings_page().splitlines() if line.startswith(f"| `TEAL_{setting.upper()}` ")]
     assert f"One of: {', '.join(f'`{name}`' for name in CHOSEN[setting])}." in row
 
 
@@ -46,14 +46,14 @@ def test_the_settings_page_names_every_registered_choice(setting: str) -> None:
     ],
 )
 def test_every_registered_adapter_is_what_its_table_promises(table: Mapping[str, str], kind: type) -> None:
-    assert all(isinstance(providers.load(table, name), kind) for name in table)
+    assert all(isinstance(providers.load_registered(table, name), kind) for name in table)
 
 
 @pytest.mark.parametrize("table", [providers.GENERATION_PROVIDERS, providers.SNAPSHOT_STORES])
 def test_every_registered_maker_can_be_called(table: Mapping[str, str]) -> None:
-    assert all(callable(providers.load(table, name)) for name in table)
+    assert all(callable(providers.load_registered(table, name)) for name in table)
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones() -> None:
     with pytest.raises(ValueError, match="choose one of embedded, elasticsearch"):
-        providers.load(providers.SEARCH_ENGINES, "solr")
+        providers.load_registered(providers.SEARCH_ENGINES, "solr")

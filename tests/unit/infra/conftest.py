@@ -42,7 +42,7 @@ def variant() -> Evaluation:
     del values["teal:models"]
     values["aws:region"] = "ap-southeast-1"
     values["teal:cluster"] = {**cast(dict[str, object], values["teal:cluster"]), "admin_role_arns": [OPS]}
-    return evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "a" * 20, values)
+    return evaluation.evaluate_program("teal", evaluation.ROOT / "infra" / "__main__.py", "a" * 20, values)
 
 
 def of_type(result: Evaluation, kind: str) -> list[RegisteredResource]:

@@ -73,4 +73,4 @@ def evaluate(stack: str, outputs: Mapping[str, Any], color: Color = "blue", **ch
         "teal-service:record": json.dumps(record(color, **changed)),
         "teal-service:platform": json.dumps(dict(outputs)),
     }
-    return evaluation.evaluate("teal-service", ROOT / "infra" / "service" / "__main__.py", f"{stack}-{color}", values)
+    return evaluation.evaluate_program("teal-service", ROOT / "infra" / "service" / "__main__.py", f"{stack}-{color}", values)

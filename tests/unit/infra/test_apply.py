@@ -93,11 +93,11 @@ def test_the_walk_finds_what_is_missing(spec: dict[str, Any], found: str) -> Non
 @pytest.mark.parametrize(
     ("written", "kept"),
     [
-        (quantities.cpu(2000), "2"),
-        (quantities.cpu(1500), "1500m"),
-        (quantities.memory(1536), "1536Mi"),
-        (quantities.memory(2048), "2Gi"),
-        (quantities.memory(1024 * 1024), "1Ti"),
+        (quantities.cpu_quantity(2000), "2"),
+        (quantities.cpu_quantity(1500), "1500m"),
+        (quantities.memory_quantity(1536), "1536Mi"),
+        (quantities.memory_quantity(2048), "2Gi"),
+        (quantities.memory_quantity(1024 * 1024), "1Ti"),
     ],
 )
 def test_amounts_are_written_as_the_server_keeps_them(written: str, kept: str) -> None:

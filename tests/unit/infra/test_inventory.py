@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.evaluation.evaluate import evaluate as evaluate_program
-from infra.evaluation.evaluate import stack_values
+from infra.evaluation.evaluate import evaluate_program, stack_values
 from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate
 from tests.unit.infra.inventory import FOLDER, lines
 

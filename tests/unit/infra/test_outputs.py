@@ -8,11 +8,11 @@ from pathlib import Path
 from app.settings import Settings
 from contract.pods import SECRETS_FOLDER
 from infra.compose.operations import state_location
-from infra.config.read import load
+from infra.config.read import load_config
 from infra.evaluation import evaluate as evaluation
 from infra.evaluation.evaluate import Evaluation
 from infra.evaluation.mocks import ACCOUNT
-from infra.service.inputs import parse
+from infra.service.inputs import parse_inputs
 from teal.aws.names import STACK_TAG, StateNames
 from teal.aws.platform import Platform
 from tests.unit.infra.conftest import Stack, variant
@@ -24,7 +24,7 @@ def _plain(result: Evaluation) -> str:
 
 
 def test_a_colors_program_takes_them(platform: Evaluation) -> None:
-    given = parse(json.dumps(record()), _plain(platform))
+    given = parse_inputs(json.dumps(record()), _plain(platform))
     assert given.platform.namespaces.keys() == {"blue", "green"}
     assert given.platform.vpc_cidr
 
@@ -43,7 +43,7 @@ def test_none_of_them_is_secret_so_the_release_role_reads_them_without_the_platf
 def test_a_secret_output_would_be_seen(tmp_path: Path) -> None:
     main = tmp_path / "main.py"
     main.write_text("import pulumi\npulumi.export('shown', 'x')\npulumi.export('hidden', {'a': [pulumi.Output.secret('y')]})\n")
-    result = evaluation.evaluate("p", main, "s", {})
+    result = evaluation.evaluate_program("p", main, "s", {})
     assert result.secret_outputs == {"hidden"}
     assert result.outputs == {"shown": "x", "hidden": {"a": ["y"]}}
 
@@ -67,7 +67,7 @@ def test_pods_plain_settings_are_valid_together(platform: Evaluation, monkeypatc
 
 
 def test_the_state_is_where_bootstrap_puts_it_and_the_tag_is_the_one_by_which_destroy_finds_leftovers(stack: Stack) -> None:
-    config = load(evaluation.stack_values(stack), stack, "x")
+    config = load_config(evaluation.stack_values(stack), stack, "x")
     named, made = state_location(config, ACCOUNT), StateNames(stack, ACCOUNT, config.region)
     assert named.state_bucket == made.bucket
     assert named.platform_key_alias == made.key_alias("platform")

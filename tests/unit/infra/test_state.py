@@ -17,7 +17,7 @@ PASSWORD = "random:index/randomPassword:RandomPassword"  # a type's name  # prag
 def made(result: Evaluation) -> Mapping[str, str]:
     """Every password that the program makes, by its resource's name."""
     found = [one for one in result.resources if one.type == PASSWORD]
-    return {one.name: str(mocks.resource(one.type, one.name, one.inputs, "eu-central-1")[1]["result"]) for one in found}
+    return {one.name: str(mocks.resource_answer(one.type, one.name, one.inputs, "eu-central-1")[1]["result"]) for one in found}
 
 
 def holding(result: Evaluation, words: Mapping[str, str]) -> list[tuple[RegisteredResource, str]]:

@@ -36,10 +36,10 @@ def test_json_is_kept_as_it_is_and_must_be_an_object() -> None:
 
 def test_a_file_is_read_at_once_and_no_file_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
-    assert checked.file_of(questions.load)("") == ""
+    assert checked.file_of(questions.load_questions)("") == ""
     assert checked.file_of(thresholds.read_rules)(str(thresholds.DEFAULT)) == str(thresholds.DEFAULT)
     for read, name, said in (
-        (questions.load, "empty.jsonl", "holds no question"),
+        (questions.load_questions, "empty.jsonl", "holds no question"),
         (thresholds.read_rules, "missing.yaml", "No such file"),
         (checked.read_result, "empty.jsonl", "is no result of a load test"),
         (checked.certificates, "missing.pem", "No such file"),

@@ -38,7 +38,7 @@ def run(*stages: tuple[int, GeneratorHealth], ms: int = 20, repeat: int = 1, **f
     plan = tuple(ShapeStage(20, level) for level, _ in stages)
     measured = LoadTestResult(shape="step", kind="arrivals", plan=plan, host="h", began=1_000.0, seconds=float(at), windows=windows, repeat=repeat,
                       **{"each_stage": True, **fields})  # fmt: skip
-    return evaluate.evaluate(measured, RULES, measured.seen, {})
+    return evaluate.with_verdicts(measured, RULES, measured.seen, {})
 
 
 ON_TIME = GeneratorHealth(late_ms={1: 10}, lag_ms={2: 20}, good=9, sent={SEARCH: 10}, answered={SEARCH: 10})
@@ -87,7 +87,7 @@ def test_goodput_at_the_knee_is_the_mean_of_the_repetitions() -> None:
 def test_the_wait_for_the_last_answers_makes_goodput_no_smaller() -> None:
     found = run((10, ON_TIME), each_stage=False)
     last = MeasuredWindow(from_seconds=20, to_seconds=26, stage=None, users=0, counts={}, generator=GeneratorHealth(good=1))
-    waited = evaluate.evaluate(found.model_copy(update={"windows": [*found.windows, last]}), RULES, (), {})
+    waited = evaluate.with_verdicts(found.model_copy(update={"windows": [*found.windows, last]}), RULES, (), {})
     assert waited.goodput is not None
     assert waited.goodput.mean == 9.0
 
@@ -96,7 +96,7 @@ def test_a_rate_is_of_the_seconds_in_which_it_was_counted_and_not_of_the_warm_up
     found = run((10, ON_TIME), each_stage=False)
     warm = [one.model_copy(update={"stage": None, "warm_up": True}) for one in found.windows[:10]]
     warmed = found.model_copy(update={"windows": [*warm, *found.windows[10:]]})
-    (row,) = report.rows(warmed)
+    (row,) = report.report_rows(warmed)
     assert (row.requests, row.per_second) == (100, 10.0)
 
 
@@ -128,8 +128,8 @@ def test_another_shape_is_no_baseline() -> None:
 
 def test_fisher_s_test_is_exact() -> None:
     """Fisher's tea: 3 of 4 right, one-sided p = 17/70."""
-    assert compare.fisher(3, 4, 1, 4) == pytest.approx(17 / 70)
-    assert compare.fisher(0, 100, 5, 100) == pytest.approx(1.0)
+    assert compare.fisher_p_value(3, 4, 1, 4) == pytest.approx(17 / 70)
+    assert compare.fisher_p_value(0, 100, 5, 100) == pytest.approx(1.0)
 
 
 def test_a_difference_that_chance_may_make_is_no_breach() -> None:
@@ -150,10 +150,10 @@ def test_a_history_keeps_one_line_a_run_and_gives_those_of_the_same_shape_and_pl
     path = tmp_path / "history.jsonl"
     first = run((10, ON_TIME))
     later = first.model_copy(update={"began": 2_000.0})
-    history.add(path, later.model_copy(update={"shape": "smoke"}))
-    assert [one.began for one in history.add(path, first)] == [1_000.0]
-    history.add(path, first)  # reported again
-    assert [one.began for one in history.add(path, later)] == [1_000.0, 2_000.0]
+    history.append_run(path, later.model_copy(update={"shape": "smoke"}))
+    assert [one.began for one in history.append_run(path, first)] == [1_000.0]
+    history.append_run(path, first)  # reported again
+    assert [one.began for one in history.append_run(path, later)] == [1_000.0, 2_000.0]
     assert len(path.read_text().splitlines()) == 3
 
 

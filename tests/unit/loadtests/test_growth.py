@@ -8,7 +8,7 @@ import random
 import pytest
 
 from loadtests.growth.grown import copies, nearby_vector
-from loadtests.growth.knee import RateStep, knee, used_up
+from loadtests.growth.knee import RateStep, first_step_behind, used_up
 
 PASSAGE = {
     "_id": "d:1", "document_id": "d", "ordinal": 1, "title": "T", "text": "some text", "words": "a b c d e f g h",
@@ -35,11 +35,11 @@ def test_a_moved_vector_is_near_and_of_unit_length() -> None:
 
 
 def test_the_knee_is_the_first_rate_that_waits_or_falls_behind() -> None:
-    assert knee([step(5, 10), step(20, 19), step(40, 20)]) is None
+    assert first_step_behind([step(5, 10), step(20, 19), step(40, 20)]) is None
     slow = [step(5, 10), step(20, 20.1), step(40, 15)]
-    assert knee(slow) is slow[1]
+    assert first_step_behind(slow) is slow[1]
     behind = [step(5, 10), step(20, 12, answered=18)]
-    assert knee(behind) is behind[1]
+    assert first_step_behind(behind) is behind[1]
 
 
 def test_what_is_short_is_named() -> None:

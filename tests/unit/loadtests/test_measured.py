@@ -31,7 +31,7 @@ def samples(*levels: int, seconds: int = 20, late_from: int = 1_000) -> list[Run
 def result(*levels: int, shape: str = "step", seen: tuple[ServiceObservation, ...] = (), **options: int) -> LoadTestResult:
     measured = LoadTestResult(shape=shape, kind="arrivals", plan=tuple(ShapeStage(20, level) for level in levels), host="h", began=1_000.0,
                       seconds=20.0 * len(levels), windows=windows(samples(*levels, **options)), each_stage=shape == "step")  # fmt: skip
-    return evaluate.evaluate(measured, RULES, seen, {})
+    return evaluate.with_verdicts(measured, RULES, seen, {})
 
 
 def test_windows_hold_what_came_between_two_samples_and_together_everything() -> None:
@@ -74,7 +74,7 @@ def test_asks_are_questions_once_each_by_their_first_event() -> None:
     )
     for window in measured.windows:
         window.counts[FIRST_EVENT] = Count(requests=3, ms={5: 3})
-    assert evaluate.evaluate(measured, RULES, (), {}).stages[0].questions_per_second == 10.0
+    assert evaluate.with_verdicts(measured, RULES, (), {}).stages[0].questions_per_second == 10.0
 
 
 def test_cpu_of_a_replica_is_what_all_used_in_the_stage() -> None:

@@ -13,7 +13,7 @@ from loadtests.peers.contenders import TEAL, peers, teal
 from loadtests.peers.environments import HERE, NAMES
 from loadtests.peers.index import haystack_document, haystack_index
 from loadtests.peers.measure import AGAIN, KNOWN, STREAMED
-from loadtests.peers.ratios import Aim, OtherWork, Spread, demand_same_work, overlap, ratio, spread
+from loadtests.peers.ratios import Aim, OtherWork, Spread, demand_same_work, overlap, ratio, spread_of
 
 
 def test_overlap_is_the_mean_share_of_the_expected_ids() -> None:
@@ -46,7 +46,7 @@ def measured(ours: float, peer: float) -> dict[str, dict[str, dict[str, float]]]
 def test_ratios_are_taken_within_each_repetition() -> None:
     repetitions = [measured(1, 10), measured(2, 40), measured(4, 20)]
     assert ratio(repetitions, KNOWN, "cpu_ms", "LangServe", TEAL) == Spread(5, 10, 20)
-    assert spread([3.0, 1.0, 2.0]) == Spread(1, 2, 3)
+    assert spread_of([3.0, 1.0, 2.0]) == Spread(1, 2, 3)
 
 
 def test_an_aim_is_judged_by_the_median() -> None:
@@ -56,8 +56,8 @@ def test_an_aim_is_judged_by_the_median() -> None:
 
 
 def test_the_table_calls_a_missed_aim_missed() -> None:
-    found = report.summary([measured(1, 10)])
-    text = report.table(found, {"LangServe": 0.986})
+    found = report.peers_summary([measured(1, 10)])
+    text = report.peers_table(found, {"LangServe": 0.986})
     assert "missed  uncached search, vector known, cpu_ms: Haystack + Hayhooks / Teal 10.0" in text
     assert "reached uncached search, vector known, cpu_ms: LangServe / Teal 10.0" in text
     assert "shares 98.6% of ids" in text

@@ -42,7 +42,7 @@ def result(taken_ms: int = 20, seconds: int = 30, **changes: Any) -> LoadTestRes
     ]
     measured = LoadTestResult(shape="spike", kind="arrivals", plan=(ShapeStage(15, 5), ShapeStage(15, 5)), host="https://h", began=1_000.0, seconds=float(seconds),
                       windows=parts, failures=[FailureCount(requests=SEARCH, reason="500 <script>alert(1)</script>", count=30)], **changes)  # fmt: skip
-    return evaluate.evaluate(measured, RULES, measured.seen, {"where": "laptop"})
+    return evaluate.with_verdicts(measured, RULES, measured.seen, {"where": "laptop"})
 
 
 class Text(HTMLParser):
@@ -61,7 +61,7 @@ class Text(HTMLParser):
 
 
 def test_verdicts_numbers_failures_and_what_they_hold_for_are_there() -> None:
-    words = " ".join(Text(report.page(result())).words)
+    words = " ".join(Text(report.report_page(result())).words)
     assert "search: at most 5 % failed breached 30 300 59" in re.sub(r"\s+", " ", words)
     assert "ask, first event: at most 5 % failed too few 0 0 59" in re.sub(r"\s+", " ", words)
     assert "500 <script>alert(1)</script>" in words  # as text
@@ -69,7 +69,7 @@ def test_verdicts_numbers_failures_and_what_they_hold_for_are_there() -> None:
 
 
 def test_a_page_runs_and_loads_nothing() -> None:
-    page = report.page(result(), result(10))
+    page = report.report_page(result(), result(10))
     assert not {"script", "link", "img", "iframe", "object"} & set(Text(page).tags)
     assert not re.search(r"""(src|href)=["']?https?:|url\((?!#)""", page.replace("http://www.w3.org", ""))
 
@@ -78,19 +78,19 @@ def test_the_load_balancer_s_shares_are_drawn_where_they_were_seen() -> None:
     looks = [
         ServiceObservation(at=1_000.0 + second, weights={"blue": 100 - second, "green": second}) for second in range(0, 31, 10)
     ]
-    with_shares = Text(report.page(result(seen=looks)))
-    without = Text(report.page(result()))
+    with_shares = Text(report.report_page(result(seen=looks)))
+    without = Text(report.report_page(result()))
     assert with_shares.tags.count("svg") == without.tags.count("svg") + 1
     assert "Shares of the load balancer, %" in with_shares.words
     assert {"blue", "green"} <= set(with_shares.words)
 
 
 def test_a_baseline_stands_beside_with_the_ratio() -> None:
-    (row,) = report.rows(result(20), result(10))
+    (row,) = report.report_rows(result(20), result(10))
     assert (row.percentiles_ms, row.before, row.ratio(1)) == ((20.0, 20.0, 20.0), (10.0, 10.0, 10.0), 2.0)
-    assert "another shape" not in report.page(result(), result())
+    assert "another shape" not in report.report_page(result(), result())
     other = result().model_copy(update={"shape": "smoke"})
-    assert "another shape" in report.page(result(), other)
+    assert "another shape" in report.report_page(result(), other)
 
 
 def test_two_runs_beside_each_other_have_the_same_axes() -> None:
@@ -112,14 +112,14 @@ def test_releases_over_time_show_goodput_and_lateness_each_on_its_own_scale() ->
     past = [
         PastRun(began=n, shape="step", release=f"r{n}", outcome="kept", goodput=goodput, search_p95_ms=900.0) for n in range(3)
     ]
-    words = Text(report.page(result(), earlier=past)).words
+    words = Text(report.report_page(result(), earlier=past)).words
     assert {"r0", "r1", "r2", "10", "800"} <= set(words)
     assert {"goodput, a second", "search, 95 % within, ms"} <= set(words)
 
 
 def test_what_the_baseline_did_not_ask_is_said() -> None:
     empty = result().model_copy(update={"windows": []})
-    assert "not in the baseline" in report.page(result(), empty)
+    assert "not in the baseline" in report.report_page(result(), empty)
 
 
 @pytest.mark.parametrize("most", [1, 7, 30, 100])

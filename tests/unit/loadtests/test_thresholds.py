@@ -8,7 +8,16 @@ import pytest
 
 from loadtests.measured import Count
 from loadtests.shapes import SHAPES
-from loadtests.thresholds import DEFAULT, Threshold, ThresholdFile, chance_of_as_many, judge_thresholds, load, read_rules, worst
+from loadtests.thresholds import (
+    DEFAULT,
+    Threshold,
+    ThresholdFile,
+    chance_of_as_many,
+    judge_thresholds,
+    load_thresholds,
+    read_rules,
+    worst,
+)
 
 FAILED = Threshold(requests="search", at_most_percent=5, why="test")
 LATE = Threshold(requests="search", at_most_percent=5, later_than_ms=500, why="test")
@@ -66,7 +75,7 @@ def test_the_chance_is_the_binomial_s() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_has_rows_for_both_kinds_of_questions(shape: str) -> None:
-    rows = load(DEFAULT, shape)
+    rows = load_thresholds(DEFAULT, shape)
     assert {"search", "ask, first event", "ask, end"} <= {row.requests for row in rows}
     # Only `users` shapes of the usual mix have a health probe: the row would never have samples elsewhere.
     assert any(row.requests == "health" for row in rows) == (SHAPES[shape].kind == "users" and not SHAPES[shape].mix)
@@ -86,7 +95,7 @@ def test_a_file_that_is_none_is_refused_by_the_row(tmp_path: Path, text: str, sa
     path = tmp_path / "thresholds.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
-        load(path, "smoke")
+        load_thresholds(path, "smoke")
 
 
 def test_a_row_about_what_nobody_of_the_run_sends_is_left_out() -> None:

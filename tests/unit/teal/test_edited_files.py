@@ -9,13 +9,13 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from app.backup.encryption import identity
+from app.backup.encryption import snapshot_key
 from contract.stack_file import read_values
 from infra.policy.guard import read_preview
 from loadtests import questions, shapes, thresholds
 from teal import runbook
 from teal.aws.stack_file import put_back, read_stack_file, write_key
-from teal.client.probe import golden
+from teal.client.probe import read_golden_questions
 from teal.drill.measure import read_limits
 from teal.laptop.address import kept_admin_key
 from teal.laptop.layout import Layout
@@ -71,15 +71,15 @@ def _person(file: Path) -> object:
 
 SHAPES = "shapes:\n  mine:\n    kind: users\n    stages:\n      - {seconds: 10, level: 5}\n"
 READERS: tuple[tuple[str, str, Callable[[Path], object]], ...] = (
-    ("golden questions", '{"question": "When?", "words": ["June"]}\n\n{"question": "Who?"}\n', golden),
-    ("questions of a load", '{"question": "When?"}\n\n{"question": "Who?", "source": "x"}\n', questions.load),
-    ("shapes of load", SHAPES, lambda file: shapes.load(file)["mine"]),
+    ("golden questions", '{"question": "When?", "words": ["June"]}\n\n{"question": "Who?"}\n', read_golden_questions),
+    ("questions of a load", '{"question": "When?"}\n\n{"question": "Who?", "source": "x"}\n', questions.load_questions),
+    ("shapes of load", SHAPES, lambda file: shapes.load_shapes(file)["mine"]),
     ("thresholds", (ROOT / "loadtests" / "thresholds.yaml").read_text(), thresholds.read_rules),
     ("a hook's secret", "s3cret\n", lambda file: resolve_secret(f"file:{file}", {}, "hook x")),
     ("the stack's admin key", f"{KEY}\n", _admin_key),
     ("a secret of the stack", "0123456789abcdef\n", lambda file: kept_secret(file, lambda: "made anew", "[0-9a-f]{16}")),
     ("the snapshots' key as status reads it", f"# a comment\n{AGE}\n", key_problem),
-    ("the snapshots' key as it opens them", f"# a comment\n{AGE}\n", lambda file: str(identity(file, create=False))),
+    ("the snapshots' key as it opens them", f"# a comment\n{AGE}\n", lambda file: str(snapshot_key(file, create=False))),
     ("git's own settings", "[user]\n\tname = A B\n\temail = a@b.test\n", _person),
     ("a plan of Pulumi", json.dumps({"steps": []}), read_preview),
     ("a stack's settings", STACK, read_values),
@@ -105,7 +105,7 @@ def test_a_file_saved_by_an_editor_on_windows_reads_as_any_other(
 
 def test_a_page_of_an_editor_on_windows_gives_the_same_commands(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_bytes(b"\xef\xbb\xbf" + PAGE.replace("\n", "\r\n").encode())
-    assert runbook.read_runbook("page", tmp_path) == runbook.parse(PAGE, "page")
+    assert runbook.read_runbook("page", tmp_path) == runbook.parse_runbook(PAGE, "page")
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])

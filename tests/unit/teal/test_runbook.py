@@ -46,7 +46,7 @@ test 1 = 1
 
 
 def test_a_page_is_its_title_and_its_named_blocks_in_order() -> None:
-    book = runbook.parse(PAGE, "away")
+    book = runbook.parse_runbook(PAGE, "away")
     assert (book.slug, book.title) == ("away", "Something is away")
     assert [(block.name, block.section) for block in book.blocks.values()] == [
         ("look", "Diagnosis"),
@@ -72,7 +72,7 @@ def test_a_page_is_its_title_and_its_named_blocks_in_order() -> None:
 def test_another_form_is_refused_with_the_page_and_the_line(old: str, new: str, said: str) -> None:
     assert old in PAGE
     with pytest.raises(BadInput, match=said) as refused:
-        runbook.parse(PAGE.replace(old, new, 1), "away")
+        runbook.parse_runbook(PAGE.replace(old, new, 1), "away")
     assert refused.value.where.startswith("runbooks/away.md:")
 
 
@@ -80,4 +80,4 @@ def test_a_missing_page_or_block_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no runbook away"):
         runbook.read_runbook("away", tmp_path)
     with pytest.raises(BadInput, match="no block stop; it has look, start, verify"):
-        runbook.block(runbook.parse(PAGE, "away"), "stop")
+        runbook.find_block(runbook.parse_runbook(PAGE, "away"), "stop")

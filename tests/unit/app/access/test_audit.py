@@ -35,7 +35,7 @@ def restored() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    audit.configure(Settings(log_dir=tmp_path, release_id="r7"), "app-blue-0")
+    audit.configure_audit(Settings(log_dir=tmp_path, release_id="r7"), "app-blue-0")
     return tmp_path
 
 
@@ -44,7 +44,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_line_says_who_did_what_to_what_and_where(folder: Path) -> None:
-    audit.record("document-added", ANN, document_id="d", collection="a", nothing=None)
+    audit.write_audit_line("document-added", ANN, document_id="d", collection="a", nothing=None)
     (line,) = lines(folder)
     stated = {"message": "document-added", "key_id": ANN.key_id, "key_name": "ann", "role": "writer", "document_id": "d", "collection": "a",
               "release": "r7", "color": "blue", "part": "app-blue-0"}  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_line_says_who_did_what_to_what_and_where(folder: Path) -> None:
 
 def test_outside_a_laptop_the_line_goes_to_the_process_log_under_its_own_name(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    audit.configure(Settings(), "admin", stream=stream)
+    audit.configure_audit(Settings(), "admin", stream=stream)
     audit.record_command("keys create", {"role": "reader"}, ids=["0123456789ab"], error=None)
     line = json.loads(stream.getvalue())
     # By `logger` a reader of a command's answer tells this line from the answer (teal/aws/jobs.py).
@@ -65,7 +65,7 @@ def test_outside_a_laptop_the_line_goes_to_the_process_log_under_its_own_name(ca
 
 def app(who: Principal | None, error: Exception) -> TestClient:
     made = FastAPI()
-    problems.install(made)
+    problems.install_problem_handlers(made)
 
     @made.get("/v1/documents/{document_id}")
     def route(document_id: str, request: Request) -> None:
@@ -95,7 +95,7 @@ def test_a_flood_of_refusals_is_counted_and_not_written(folder: Path, monkeypatc
     client = app(None, Unauthenticated("no"))
     for _ in range(audit.REFUSALS_PER_SECOND + 30):
         client.get("/v1/documents/1")
-    audit.record("signed-in", ANN)  # never left out
+    audit.write_audit_line("signed-in", ANN)  # never left out
     moment[0] += 1
     client.get("/v1/documents/1")
     found = lines(folder)

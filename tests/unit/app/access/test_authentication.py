@@ -21,7 +21,7 @@ def _connection(**headers: str) -> HTTPConnection:
 
 async def test_key_opens_the_gate_until_it_is_revoked(catalog: Catalog) -> None:
     with catalog.write() as session:
-        info, key = keys.create(session, name="ann", role="writer")
+        info, key = keys.create_key(session, name="ann", role="writer")
     gate = Authenticator(catalog, Settings())
     assert (await gate.principal(_connection(authorization=f"Bearer {key}"))).role == "writer"
     with catalog.write() as session:
@@ -46,7 +46,7 @@ async def test_a_flood_of_one_wrong_key_asks_the_catalog_once(catalog: Catalog, 
         looks.append(presented)
         raise Unauthenticated("no")
 
-    monkeypatch.setattr(keys, "verify", verify)
+    monkeypatch.setattr(keys, "verify_key", verify)
     gate = Authenticator(catalog, Settings())
     for _ in range(50):
         with pytest.raises(Unauthenticated):

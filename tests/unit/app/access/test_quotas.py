@@ -28,7 +28,7 @@ class Clock:
 
 def _key(catalog: Catalog, quota: Quota) -> Principal:
     with catalog.write() as session:
-        return keys.verify(session, keys.create(session, name="n", role="reader", quota=quota)[1])
+        return keys.verify_key(session, keys.create_key(session, name="n", role="reader", quota=quota)[1])
 
 
 async def _admitted(quotas: Quotas, who: Principal, count: int, what: usage.Counted = "questions") -> int:

@@ -50,7 +50,7 @@ async def test_a_young_view_costs_no_question_to_the_catalog(catalog: Catalog) -
     view = CatalogView(catalog, "teal", clock=clock)
     await view.current()
     with catalog.write() as session:
-        index_state.bump(session)
+        index_state.raise_generation(session)
     before = view.generation
     clock.seconds += VIEW_SECONDS / 2
     await view.current()

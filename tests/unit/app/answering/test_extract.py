@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answering.extract import extract, select_pieces
+from app.answering.extract import extract_pieces, select_pieces
 from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.prompt import PromptSource
 from app.answering.question import read_question
@@ -29,7 +29,7 @@ def _sources(*documents: tuple[str, str]) -> list[PromptSource]:
 
 async def _quoted(question: str, *documents: tuple[str, str]) -> list[str]:
     """What words alone find."""
-    found = await extract(read_question(question), _sources(*documents), None)
+    found = await extract_pieces(read_question(question), _sources(*documents), None)
     return [one.piece.text for one in select_pieces(read_question(question), found)]
 
 
@@ -187,7 +187,7 @@ class Scripted:
 
 async def test_similarity_counts_nothing_where_the_model_cannot_read() -> None:
     question = read_question("返品期限は何日ですか")
-    found = await extract(question, _sources(("t", "返品期限は三十日です。")), Scripted(latin_only=True))  # type: ignore[arg-type]
+    found = await extract_pieces(question, _sources(("t", "返品期限は三十日です。")), Scripted(latin_only=True))  # type: ignore[arg-type]
     assert [one.piece.text for one in found] == ["返品期限は三十日です。"]
 
 

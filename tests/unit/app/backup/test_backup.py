@@ -26,7 +26,7 @@ from app.errors import BackupFailed, NotFound, SnapshotRefused
 from app.indexing.outbox_consumer import OutboxConsumer
 from app.indexing.passages import IngestSettings
 from app.models.port import Stamp
-from app.search.engines import engine, open_writer
+from app.search.engines import open_writer, search_engine
 from app.search.sqlite.schema import embedded_path
 from app.settings import Settings
 from app.text.chunk import cut_into_passages
@@ -83,7 +83,7 @@ class Service:
         with self.catalog.read() as session:
             owed = index_outbox.entries_left(session, "teal-b1")
         self.follow("teal-b1")
-        engine(self.settings).swap(self.settings, other)
+        search_engine(self.settings).swap(self.settings, other)
         with self.catalog.write() as session:
             index_outbox.hand_over(session, "teal-b1", "teal")
         self.follow("teal")
@@ -112,12 +112,12 @@ def test_a_copy_without_room_says_so(service: Service, monkeypatch: pytest.Monke
     service.add("a sentence")
     monkeypatch.setattr(sqlite_copy, "copy_by_apsw", full)
     with pytest.raises(BackupFailed, match="no room"):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
 
 
 def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service: Service) -> None:
     service.add("the secret word is xylophone")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     files = [path for path in service.settings.backup_dir.rglob("*") if path.is_file()]
     assert all(
         stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (*files, service.settings.backup_key) if path.name != "lock"
@@ -126,12 +126,12 @@ def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service:
     assert not [path for path in files if b"xylophone" in path.read_bytes()]
     service.settings.backup_key.rename(service.settings.backup_key.with_name("away"))
     with pytest.raises(BackupFailed, match="is not there"):
-        check.verify(service.settings, made, service.source)
+        check.verify_snapshot(service.settings, made, service.source)
     other = Service(service.settings.state_dir.parent / "other")
     other.add("x")
-    snapshot.take(other.settings)  # makes a key
+    snapshot.take_snapshot(other.settings)  # makes a key
     with pytest.raises(SnapshotRefused, match="is not sealed with the key"):
-        check.verify(service.settings, made, SnapshotSource(open_store(service.settings), other.settings.backup_key))
+        check.verify_snapshot(service.settings, made, SnapshotSource(open_store(service.settings), other.settings.backup_key))
     other.close()
 
 
@@ -139,7 +139,7 @@ def test_nothing_of_a_snapshot_can_be_read_by_others_or_without_its_key(service:
 @pytest.mark.parametrize(("harm", "words"), [("cut", "bytes long"), ("change", "checksum"), ("remove", "is gone")])
 def test_a_harmed_copy_is_refused_and_what_runs_is_untouched(service: Service, part: str, harm: str, words: str) -> None:
     document = service.add("a sentence")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     path = service.settings.backup_dir / made.id / part
     content = bytearray(path.read_bytes())
     if harm == "remove":
@@ -150,7 +150,7 @@ def test_a_harmed_copy_is_refused_and_what_runs_is_untouched(service: Service, p
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     with pytest.raises(SnapshotRefused, match=words):
-        check.verify(service.settings, made, service.source)
+        check.verify_snapshot(service.settings, made, service.source)
     before = embedded_path(service.settings).read_bytes()
     with pytest.raises(SnapshotRefused, match=words):
         (service.restore_search if part.startswith("search") else service.restore_catalog)(made)
@@ -160,16 +160,16 @@ def test_a_harmed_copy_is_refused_and_what_runs_is_untouched(service: Service, p
 
 def test_an_empty_snapshot_is_refused_when_it_is_taken_and_when_it_is_tested(service: Service) -> None:
     service.add("a sentence")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     service.writer.delete_document(next(iter(service.writer.document_ids(after=None, limit=1))))
     with pytest.raises(BackupFailed, match="search index is empty and the catalog has 1"):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     assert open_store(service.settings).snapshots() == [made]
     lying = with_seal(
         made.model_copy(update={"search": made.search.model_copy(update={"passages": 7})}), service.settings.backup_key
     )
     with pytest.raises(SnapshotRefused, match="should hold 7 passages and holds 1"):
-        check.verify(service.settings, lying, service.source)
+        check.verify_snapshot(service.settings, lying, service.source)
     with service.catalog.read() as session:
         assert snapshot_checks.last_passed(session) == {}
 
@@ -178,37 +178,37 @@ def test_a_document_that_was_indexed_before_the_snapshot_and_is_not_in_it_fails_
     lost = service.add("lost")
     service.add("kept")
     service.writer.delete_document(lost)
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     with pytest.raises(SnapshotRefused, match=rf"lacks 1 of 2 documents.*{lost}"):
-        check.verify(service.settings, made, service.source)
+        check.verify_snapshot(service.settings, made, service.source)
 
 
 def test_a_catalog_goes_back_and_keys_do_not(service: Service) -> None:
     kept = service.add("kept")
     with service.catalog.write() as session:
-        revoked, _ = keys.create(session, name="r", role="reader", collections=None, expires_at=None)
-    made = snapshot.take(service.settings)
+        revoked, _ = keys.create_key(session, name="r", role="reader", collections=None, expires_at=None)
+    made = snapshot.take_snapshot(service.settings)
     later = service.add("later")
     with service.catalog.write() as session:
         documents.delete(session, kept, None)
         keys.revoke(session, revoked.id)
-        new, text = keys.create(session, name="n", role="reader", collections=None, expires_at=None)
-        before = index_state.generation(session)
+        new, text = keys.create_key(session, name="n", role="reader", collections=None, expires_at=None)
+        before = index_state.index_generation(session)
     list(put_catalog_in_place(service.settings, made, service.source))
     with service.catalog.read() as session:
         assert documents.get(session, kept, None).status == "indexed"
         with pytest.raises(NotFound):
             documents.get(session, later, None)
         assert {info.id: info.revoked_at is not None for info in keys.list_keys(session)} == {revoked.id: True, new.id: False}
-        assert keys.verify(session, text).key_id == new.id
-        assert index_state.generation(session) > before
+        assert keys.verify_key(session, text).key_id == new.id
+        assert index_state.index_generation(session) > before
     kept_file = service.settings.state_dir / "catalog-kept.db"
     assert Catalog(f"sqlite:///{kept_file}").engine.connect().exec_driver_sql("SELECT count(*) FROM documents").scalar() == 2
 
 
 def test_search_goes_back_under_open_readers_and_ends_as_the_catalog_says(service: Service) -> None:
     first, deleted = service.add("first sentence"), service.add("deleted sentence")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     second = service.add("second sentence")
     with service.catalog.write() as session:
         documents.delete(session, deleted, None)
@@ -223,7 +223,7 @@ def test_search_goes_back_under_open_readers_and_ends_as_the_catalog_says(servic
 
 def test_a_snapshot_of_another_engine_or_without_a_catalog_is_refused_in_words(service: Service) -> None:
     service.add("x")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     foreign = made.model_copy(update={"search": made.search.model_copy(update={"kind": "elasticsearch"})})
     with pytest.raises(SnapshotRefused, match=r"search engine elasticsearch.*teal rebuild"):
         begin_search(service.settings, service.settings.model_copy(update={"index": "teal-b1"}), foreign, service.source)
@@ -233,7 +233,7 @@ def test_a_snapshot_of_another_engine_or_without_a_catalog_is_refused_in_words(s
 
 
 def test_an_empty_snapshot_replaces_documents_only_when_it_is_named(service: Service) -> None:
-    empty = snapshot.take(service.settings)
+    empty = snapshot.take_snapshot(service.settings)
     refuse_nothing_for_something(service.settings, empty, named=False)  # for nothing
     service.add("x")
     with pytest.raises(SnapshotRefused, match=r"has no documents and the catalog in use has 1.*--snapshot"):
@@ -243,7 +243,7 @@ def test_an_empty_snapshot_replaces_documents_only_when_it_is_named(service: Ser
 
 def test_a_time_chooses_the_newest_snapshot_of_before_it(service: Service) -> None:
     service.add("x")
-    first, second = snapshot.take(service.settings), snapshot.take(service.settings)
+    first, second = snapshot.take_snapshot(service.settings), snapshot.take_snapshot(service.settings)
     assert choose_snapshot(open_store(service.settings), id=None, at=None) == second
     assert choose_snapshot(open_store(service.settings), id=None, at=first.finished_at) == first
     with pytest.raises(NotFound, match="no snapshot from before"):
@@ -268,7 +268,7 @@ def test_two_snapshots_at_once_are_one(service: Service) -> None:
     thread.start()
     held.wait(20)
     with pytest.raises(BackupFailed, match="Another process takes a snapshot"):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     release.set()
     thread.join()
     assert open_store(service.settings).snapshots() == []
@@ -276,7 +276,7 @@ def test_two_snapshots_at_once_are_one(service: Service) -> None:
 
 def test_a_manifest_that_is_none_is_said_and_hides_no_other(service: Service) -> None:
     service.add("x")
-    made = snapshot.take(service.settings)
+    made = snapshot.take_snapshot(service.settings)
     broken = service.settings.backup_dir / "s20200101-000000-0000"
     broken.mkdir()
     (broken / manifest.MANIFEST).write_text(json.dumps({"format": 9}))
@@ -289,15 +289,15 @@ def test_a_manifest_that_is_none_is_said_and_hides_no_other(service: Service) ->
 def test_a_lost_key_is_not_replaced_while_snapshots_need_it(service: Service) -> None:
     """A new key would leave them behind without a word; what was taken before is still opened by the copy of the old one."""
     service.add("a sentence")
-    first, key = snapshot.take(service.settings), service.settings.backup_key
+    first, key = snapshot.take_snapshot(service.settings), service.settings.backup_key
     kept = key.read_bytes()
     key.unlink()
     with pytest.raises(BackupFailed, match="1 snapshots can be opened with it alone"):
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     assert not key.exists()
     assert [one.id for one in open_store(service.settings).snapshots()] == [first.id]
     key.write_bytes(kept)
-    snapshot.take(service.settings)
+    snapshot.take_snapshot(service.settings)
 
 
 def test_a_key_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,8 +309,8 @@ def test_a_key_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as full:
         full.setattr(os, "fsync", no_room)
         with pytest.raises(OSError, match="No space"):
-            encryption.identity(key, create=True)
+            encryption.snapshot_key(key, create=True)
     assert list(key.parent.iterdir()) == [], "half a key would stop every later snapshot"
-    made = encryption.identity(key, create=True)
-    assert (str(encryption.identity(key, create=True)), key.stat().st_mode & 0o777) == (str(made), 0o600)
+    made = encryption.snapshot_key(key, create=True)
+    assert (str(encryption.snapshot_key(key, create=True)), key.stat().st_mode & 0o777) == (str(made), 0o600)
     assert [each.name for each in key.parent.iterdir()] == ["backup.key"]

@@ -21,7 +21,7 @@ from app.backup.port import SearchCopies, SnapshotSource
 from app.backup.restore import begin_search, put_catalog_in_place
 from app.catalog import keys, sqlite_copy
 from app.errors import SnapshotRefused
-from app.search.sqlite.schema import connect, embedded_path
+from app.search.sqlite.schema import embedded_path, open_index_file
 from app.settings import Settings
 from tests.unit.app.backup.test_backup import Service
 
@@ -38,7 +38,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def made(service: Service) -> Manifest:
-    return snapshot.take(service.settings)
+    return snapshot.take_snapshot(service.settings)
 
 
 def planted(service: Service, made: Manifest, changes: dict[str, Any], *, folder: str = ID) -> Path:
@@ -121,7 +121,7 @@ def test_a_planted_manifest_with_a_name_that_leads_elsewhere_reads_writes_and_re
     with pytest.raises(SnapshotRefused, match="no manifest of this version"):
         store.find(ID)
     for _ in range(2):  # old ones are removed
-        snapshot.take(service.settings)
+        snapshot.take_snapshot(service.settings)
     assert all_files(tmp_path) == before
 
 
@@ -130,7 +130,7 @@ def test_a_manifest_that_claims_to_be_another_snapshot_is_refused_and_ages_nobod
     with pytest.raises(SnapshotRefused, match="manifest of another snapshot"):
         open_store(service.settings).find(ID)
     for _ in range(3):  # backup_keep is 2: the first is removed by its turn, the planted one by nobody
-        last = snapshot.take(service.settings)
+        last = snapshot.take_snapshot(service.settings)
     assert last in open_store(service.settings).snapshots()
     assert (service.settings.backup_dir / ID / MANIFEST).is_file()
 
@@ -165,13 +165,13 @@ def test_a_copy_that_is_a_link_to_another_file_is_not_read(service: Service, mad
     copy.unlink()
     copy.symlink_to(secret)
     with pytest.raises(SnapshotRefused, match="link to another file"):
-        check.verify(service.settings, made, service.source)
+        check.verify_snapshot(service.settings, made, service.source)
     assert secret.read_text() == "somebody else's"
 
 
 def test_who_can_write_into_the_folder_but_has_no_key_restores_nothing(service: Service, made: Manifest) -> None:
     """To encrypt takes the public half of the key alone: a catalog with an administrator's key in it can be made by anybody."""
-    recipient = encryption.identity(service.settings.backup_key, create=False).to_public()
+    recipient = encryption.snapshot_key(service.settings.backup_key, create=False).to_public()
     hostile = service.settings.state_dir.parent / "hostile.db"
     hostile.write_bytes((service.settings.state_dir / "catalog.db").read_bytes())
     place = planted(service, made, {})
@@ -188,7 +188,7 @@ def test_who_can_write_into_the_folder_but_has_no_key_restores_nothing(service: 
         with pytest.raises(SnapshotRefused, match="not sealed with the key"):
             begin_search(service.settings, service.settings.model_copy(update={"index": "teal-b1"}), found, service.source)
         with pytest.raises(SnapshotRefused, match="not sealed with the key"):
-            check.verify(service.settings, found, service.source)
+            check.verify_snapshot(service.settings, found, service.source)
     assert embedded_path(service.settings).read_bytes() == before
     with service.catalog.read() as session:
         assert keys.list_keys(session) == []
@@ -223,11 +223,11 @@ def test_a_database_that_calls_for_an_extension_is_not_obeyed(tmp_path: Path) ->
         connection.execute("CREATE TABLE t (a, b CHECK (load_extension('/tmp/x')))")
     connection.close()
     with pytest.raises(apsw.CorruptError, match="unsafe use of load_extension"):
-        connect(path, write=True)
+        open_index_file(path, write=True)
     with sqlite3.connect(path) as connection, pytest.raises(sqlite3.Error, match=r"load_extension|not authorized"):
         connection.execute("INSERT INTO t VALUES (1, 2)")
     connection.close()
-    searching = connect(tmp_path / "search.db", write=True)
+    searching = open_index_file(tmp_path / "search.db", write=True)
     with pytest.raises(apsw.SQLError, match="not authorized"):
         searching.execute("SELECT load_extension('/tmp/x')").fetchall()
     searching.close()

@@ -117,7 +117,7 @@ class Promises:
         first = accept(catalog, "words")
         for revision, again in ((1, None), (2, "words")):
             with catalog.write() as session:
-                assert ingestion_queries.fail(session, Job(first.id, revision), "internal", "why")
+                assert ingestion_queries.mark_failed(session, Job(first.id, revision), "internal", "why")
                 error = documents.get(session, first.id, None).error
                 assert error is not None
                 assert (error["code"], error["detail"]) == ("internal", "why")
@@ -133,24 +133,24 @@ class Promises:
         first = accept(catalog, "words")
         old = Job(first.id, 1)
         with catalog.write() as session:
-            assert ingestion_queries.start(session, old)
+            assert ingestion_queries.count_attempt(session, old)
             new = ingestion_queries.take_over(session, old)
             assert new == Job(first.id, 2)
             assert ingestion_queries.take_over(session, old) is None
-            assert not ingestion_queries.start(session, old)
-            assert not ingestion_queries.fail(session, old, "internal", "late")
-            assert ingestion_queries.record(session, [Progress(old, 1, 1, True, True)]) == set()
-            assert ingestion_queries.load(session, old) is None
+            assert not ingestion_queries.count_attempt(session, old)
+            assert not ingestion_queries.mark_failed(session, old, "internal", "late")
+            assert ingestion_queries.record_progress(session, [Progress(old, 1, 1, True, True)]) == set()
+            assert ingestion_queries.load_task(session, old) is None
             assert documents.get(session, first.id, None).status == "queued"
 
     def test_progress_ends_at_indexed_and_bumps_are_counted(self, catalog: Catalog) -> None:
         first = accept(catalog, "words", title="")
         job = Job(first.id, 1)
         with catalog.write() as session:
-            ingestion_queries.start(session, job)
-            ingestion_queries.record(session, [Progress(job, 1, 4, True, False)])
+            ingestion_queries.count_attempt(session, job)
+            ingestion_queries.record_progress(session, [Progress(job, 1, 4, True, False)])
             assert documents.get(session, first.id, None).progress == 0.25
-            ingestion_queries.record(session, [Progress(job, 4, 4, False, True, "Found title")])
+            ingestion_queries.record_progress(session, [Progress(job, 4, 4, False, True, "Found title")])
             found = documents.get(session, first.id, None)
             assert (found.status, found.progress, found.passages, found.embedded, found.title) == (
                 "indexed",
@@ -159,31 +159,31 @@ class Promises:
                 False,
                 "Found title",
             )
-            assert index_state.generation(session) == 0
-            assert [index_state.bump(session), index_state.bump(session)] == [1, 2]
+            assert index_state.index_generation(session) == 0
+            assert [index_state.raise_generation(session), index_state.raise_generation(session)] == [1, 2]
             assert ingestion_queries.requeue_unembedded(session, 10) == [Job(first.id, 2)]
-            assert documents.counts(session) == {"queued": 1, "processing": 0, "indexed": 0, "failed": 0}
+            assert documents.count_by_status(session) == {"queued": 1, "processing": 0, "indexed": 0, "failed": 0}
 
     def test_attempts_count_starts_and_survivors_get_theirs_back(self, catalog: Catalog) -> None:
         job = Job(accept(catalog, "words").id, 1)
         with catalog.write() as session:
-            ingestion_queries.start(session, job)
-            ingestion_queries.start(session, job)
-            ingestion_queries.give_back(session, [job])
-            task = ingestion_queries.load(session, job)
+            ingestion_queries.count_attempt(session, job)
+            ingestion_queries.count_attempt(session, job)
+            ingestion_queries.return_attempts(session, [job])
+            task = ingestion_queries.load_task(session, job)
             assert task is not None
             assert task.attempts == 1
-            ingestion_queries.give_back(session, [job, job, job])
-            task = ingestion_queries.load(session, job)
+            ingestion_queries.return_attempts(session, [job, job, job])
+            task = ingestion_queries.load_task(session, job)
             assert task is not None
             assert task.attempts == 0
 
     def test_key_opens_until_revoked_or_expired(self, catalog: Catalog) -> None:
         with catalog.write() as session:
-            info, secret = keys.create(session, name="n", role="writer", collections=("a",))
-            _, expired = keys.create(session, name="old", role="admin", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+            info, secret = keys.create_key(session, name="n", role="writer", collections=("a",))
+            _, expired = keys.create_key(session, name="old", role="admin", expires_at=datetime.now(UTC) - timedelta(seconds=1))
         with catalog.write() as session:
-            who = keys.verify(session, secret)
+            who = keys.verify_key(session, secret)
             assert (who.key_id, who.name, who.role, who.collections) == (info.id, "n", "writer", ("a",))
             assert who.may("reader")
             assert who.may("writer")
@@ -191,12 +191,12 @@ class Promises:
             wrong = secret[:-2] + ("AA" if not secret.endswith("AA") else "BB")
             for bad in (expired, wrong, "", "teal_x_y", "teal_" + "0" * 12 + "_" + "a" * 43):
                 with pytest.raises(Unauthenticated):
-                    keys.verify(session, bad)
+                    keys.verify_key(session, bad)
             token = sessions.open_session(session, info.id, 1)
             assert sessions.session_principal(session, token) == who
             keys.revoke(session, info.id)
             with pytest.raises(Unauthenticated):
-                keys.verify(session, secret)
+                keys.verify_key(session, secret)
             with pytest.raises(Unauthenticated):
                 sessions.session_principal(session, token)
             with pytest.raises(NotFound):
@@ -205,9 +205,9 @@ class Promises:
 
     def test_a_rotated_key_leaves_no_moment_without_a_valid_one_and_changes_no_right(self, catalog: Catalog) -> None:
         with catalog.write() as session:
-            old, old_text = keys.create(session, name="n", role="writer", collections=("a",), quota=keys.Quota(9, 3))
+            old, old_text = keys.create_key(session, name="n", role="writer", collections=("a",), quota=keys.Quota(9, 3))
             new, new_text = keys.rotate(session, old.id, grace=timedelta(hours=1))
-            before, after = keys.verify(session, old_text), keys.verify(session, new_text)
+            before, after = keys.verify_key(session, old_text), keys.verify_key(session, new_text)
             assert (before.name, before.role, before.collections, before.quota) == ("n", "writer", ("a",), keys.Quota(9, 3))
             assert (after.name, after.role, after.collections, after.quota) == ("n", "writer", ("a",), keys.Quota(9, 3))
             listed = {info.id: info for info in keys.list_keys(session)}
@@ -220,7 +220,7 @@ class Promises:
     def test_a_rotated_key_never_lives_longer_and_its_successor_as_long_as_it_did(self, catalog: Catalog) -> None:
         with catalog.write() as session:
             end = datetime.now(UTC) + timedelta(days=30)
-            old, _ = keys.create(session, name="n", role="reader", expires_at=end)
+            old, _ = keys.create_key(session, name="n", role="reader", expires_at=end)
             new, _ = keys.rotate(session, old.id, grace=timedelta(days=90))
             listed = {info.id: info for info in keys.list_keys(session)}
             assert listed[old.id].expires_at == end
@@ -232,7 +232,7 @@ class Promises:
 
     def test_of_a_days_quota_no_more_is_given_however_many_take(self, catalog: Catalog) -> None:
         with catalog.write() as session:
-            info, _ = keys.create(session, name="n", role="reader")
+            info, _ = keys.create_key(session, name="n", role="reader")
         day = datetime.now(UTC).date()
 
         def take(_: int) -> int:
@@ -250,14 +250,14 @@ class Promises:
 
     def test_secrets_are_not_in_the_database(self, catalog: Catalog) -> None:
         with catalog.write() as session:
-            info, secret = keys.create(session, name="n", role="reader")
+            info, secret = keys.create_key(session, name="n", role="reader")
             row = session.get(KeyRow, info.id)
             assert row is not None
             assert secret.split("_", 2)[2] not in str(vars(row))  # after the key's id; it may hold "_" itself
 
     def test_closed_session_is_over(self, catalog: Catalog) -> None:
         with catalog.write() as session:
-            info, _ = keys.create(session, name="n", role="reader")
+            info, _ = keys.create_key(session, name="n", role="reader")
             token = sessions.open_session(session, info.id, 1)
             sessions.close_session(session, token)
             with pytest.raises(Unauthenticated):
@@ -284,7 +284,7 @@ class Promises:
         index(catalog, old)
         new = accept(catalog, "broken", source="policy")
         with catalog.write() as session:
-            assert ingestion_queries.fail(session, Job(new.id, 1), "unsupported-media", "broken")
+            assert ingestion_queries.mark_failed(session, Job(new.id, 1), "unsupported-media", "broken")
             assert versions.make_way(session, [new.id]) == []
             assert documents.delete(session, new.id, None) == [new.id]
             assert documents.get(session, old.id, None).status == "indexed"
@@ -407,7 +407,7 @@ class Promises:
         with catalog.write() as session:
             session.execute(text("ALTER TABLE index_state RENAME TO gone"))
         with pytest.raises(CatalogUnavailable, match=r"app\.admin migrate"), catalog.read() as session:
-            index_state.generation(session)
+            index_state.index_generation(session)
 
     def test_failed_transaction_leaves_nothing(self, catalog: Catalog) -> None:
         def stopped() -> None:
@@ -418,14 +418,14 @@ class Promises:
         with pytest.raises(RuntimeError, match="stop"):
             stopped()
         with catalog.read() as session:
-            assert sum(documents.counts(session).values()) == 0
+            assert sum(documents.count_by_status(session).values()) == 0
 
 
 def index(catalog: Catalog, *accepted: documents.AcceptedDocument) -> list[str]:
     """Index these as a worker does; the ids of what they replaced."""
     with catalog.write() as session:
         jobs = [Job(one.id, one.revision) for one in accepted]
-        ingestion_queries.record(session, [Progress(job, 1, 1, True, True) for job in jobs])
+        ingestion_queries.record_progress(session, [Progress(job, 1, 1, True, True) for job in jobs])
     with catalog.write() as session:
         return versions.make_way(session, [one.id for one in accepted])
 

@@ -101,7 +101,7 @@ def test_a_new_version_is_not_called_unfinished_for_as_long_as_the_clock_was_wro
 
 def test_a_session_ends_by_its_own_time_and_a_clock_set_back_ends_none(catalog: Catalog, at: SetTo) -> None:
     with catalog.write() as session:
-        key, _ = keys.create(session, name="k", role="reader")
+        key, _ = keys.create_key(session, name="k", role="reader")
         token = sessions.open_session(session, key.id, 12)
     for hours, lives in ((-2, True), (11, True), (13, False), (-2, True)):
         at(timedelta(hours=hours))
@@ -117,7 +117,7 @@ def test_a_clock_set_over_midnight_and_back_gives_no_day_its_quota_twice(catalog
     today, tomorrow = date(2026, 11, 29), date(2026, 11, 30)
     granted = {today: 0, tomorrow: 0}
     with catalog.write() as session:
-        key, _ = keys.create(session, name="k", role="reader")
+        key, _ = keys.create_key(session, name="k", role="reader")
     for day in (today, tomorrow, today, tomorrow, today):
         with catalog.write() as session:
             granted[day] += sum(usage.reserve(session, key.id, "questions", day, count=5, limit=20) for _ in range(3))

@@ -33,8 +33,8 @@ SHAPE = IngestSettings(passage_tokens=40, overlap_tokens=0, attempts=2, concurre
 def finish(catalog: Catalog, document_id: str, index: str = "teal", revision: int = 1) -> None:
     """As the group_commit of `index` does it."""
     with catalog.write() as session:
-        assert ingestion_queries.record(session, [Progress(Job(document_id, revision), 1, 1, True, True)])
-        index_state.bump(session)
+        assert ingestion_queries.record_progress(session, [Progress(Job(document_id, revision), 1, 1, True, True)])
+        index_state.raise_generation(session)
         index_outbox.owe_others(session, index, [document_id])
 
 
@@ -102,7 +102,7 @@ class OutboxPromises:
         finish(catalog, document)
         taken = take(catalog, "new")
         with catalog.write() as session:
-            index_state.bump(session)
+            index_state.raise_generation(session)
             index_outbox.owe_others(session, "teal", [document])
         with catalog.write() as session:
             index_outbox.remove_entries(session, "new", taken)
@@ -205,7 +205,7 @@ def test_a_follower_makes_its_index_hold_what_the_catalog_says(other: Other) -> 
     with other.catalog.write() as session:
         documents.delete(session, deleted, None)
         ingestion_queries.purged(session, [deleted])
-        index_state.bump(session)
+        index_state.raise_generation(session)
         index_outbox.owe_others(session, "teal", [deleted])
     assert other.consumer.consume() == TakeoverResult(done=1)
     assert other.writer.tally([kept, deleted]) == {kept: 1}

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.catalog.keys import Role, create
+from app.catalog.keys import Role, create_key
 from app.http.dependencies import Service, open_service
 from app.http.fast_path import FastPath, role_rules
 from app.http.middleware import RequestMiddleware
@@ -39,7 +39,7 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 def key(service: Service, role: Role) -> dict[str, str]:
     with service.catalog.write() as session:
-        _, text = create(session, name="n", role=role)
+        _, text = create_key(session, name="n", role=role)
     return {"authorization": f"Bearer {text}", "content-type": "application/json"}
 
 

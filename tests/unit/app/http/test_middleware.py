@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def _client(*, laptop: bool = True) -> httpx.AsyncClient:
     app = FastAPI()
-    problems.install(app)
+    problems.install_problem_handlers(app)
 
     @app.get("/boom")
     async def boom() -> None:

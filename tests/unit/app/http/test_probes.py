@@ -59,8 +59,8 @@ async def test_the_metric_names_the_keys_that_end_soon_and_forgets_one_that_was_
     catalog = Catalog(url)
     end = datetime.now(UTC) + timedelta(days=3)
     with catalog.write() as session:
-        soon, _ = keys.create(session, name="n", role="reader", expires_at=end)
-        keys.create(session, name="n", role="reader")
+        soon, _ = keys.create_key(session, name="n", role="reader", expires_at=end)
+        keys.create_key(session, name="n", role="reader")
         session.execute(update(KeyRow).values(created_at=datetime.now(UTC) - timedelta(days=87)))
     service = SimpleNamespace(catalog=catalog)
     await show_ending_keys(service)  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from app.models.cross_encoder import LazyCrossEncoder, OnnxCrossEncoder, open_cr
 from app.models.registry import CROSS_ENCODER
 from app.settings import Settings
 
+HERE = ((1, 1, 1), (2, 1, 1))
+
 
 class Model:
     """A stand-in that counts how often it was opened."""
@@ -35,7 +37,7 @@ class Model:
 
 def test_it_is_opened_at_the_first_call_and_once() -> None:
     model = Model()
-    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=model.open)
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=model.open)
     assert model.opened == 0
     assert lazy.relevance("q", ["a", "bb"]) == [2.0, 3.0]
     assert lazy.relevance("q", []) == []
@@ -45,7 +47,7 @@ def test_it_is_opened_at_the_first_call_and_once() -> None:
 def test_callers_that_come_at_the_same_time_open_it_once() -> None:
     model, callers = Model(), 8
     together = threading.Barrier(callers)
-    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=model.open)
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=model.open)
 
     def call(number: int) -> list[float]:
         together.wait()
@@ -58,7 +60,7 @@ def test_callers_that_come_at_the_same_time_open_it_once() -> None:
 
 def test_missing_files_are_said_once_and_used_once_they_are_here(caplog: pytest.LogCaptureFixture) -> None:
     model, here = Model(), False
-    lazy = LazyCrossEncoder("d", is_here=lambda: here, open_model=model.open)
+    lazy = LazyCrossEncoder("d", files=lambda: HERE if here else None, open_model=model.open)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             with pytest.raises(ModelUnavailable, match="missing"):
@@ -72,22 +74,38 @@ def test_missing_files_are_said_once_and_used_once_they_are_here(caplog: pytest.
 @pytest.mark.parametrize(
     "error", [ModelUnavailable("has SHA-256 x, not y"), OSError("no right to read it"), RuntimeError("bad graph")]
 )
-def test_files_that_cannot_be_opened_are_said_once_and_not_tried_again(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_files_that_cannot_be_opened_are_said_once_and_not_read_again(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     tries = []
 
     def refuse() -> Model:
         tries.append(1)
         raise error
 
-    lazy = LazyCrossEncoder("d", is_here=lambda: True, open_model=refuse)
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=refuse)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             with pytest.raises(ModelUnavailable, match="cannot be opened"):
                 lazy.relevance("q", ["a"])
     assert len(tries) == len(caplog.records) == 1
     assert "TEAL_CROSS_ENCODER=none" in caplog.records[0].getMessage()
+
+
+def test_files_in_the_place_of_damaged_ones_are_tried() -> None:
+    found, tries = HERE, []
+
+    def open_model() -> Model:
+        tries.append(1)
+        if found == HERE:
+            raise ModelUnavailable("damaged")
+        return Model()
+
+    lazy = LazyCrossEncoder("d", files=lambda: found, open_model=open_model)
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match="damaged"):
+            lazy.relevance("q", ["a"])
+    found = ((3, 2, 1), (4, 2, 1))
+    assert lazy.relevance("q", ["a"]) == [2.0]
+    assert len(tries) == 2
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import app.statistics.exposed
 import app.worker  # noqa: F401  - these register metrics
 from app.observability.signals import grafana, live
 from app.observability.signals.panels import DASHBOARDS, Series
-from app.observability.signals.promql import query
+from app.observability.signals.promql import promql_query
 from tests.unit.infra.observability.test_alerts import own_metrics
 
 FOLDER = Path(__file__).resolve().parents[4] / grafana.FOLDER
@@ -57,7 +57,7 @@ def test_rates_are_of_counters_and_the_others_of_gauges() -> None:
     ],
 )
 def test_a_line_as_promql(line: Series, expected: str) -> None:
-    assert query(line, "5m") == expected
+    assert promql_query(line, "5m") == expected
 
 
 def test_panels_of_a_dashboard_do_not_overlap() -> None:
@@ -79,7 +79,7 @@ def exposed(color: str, ok: int, failed: int, *, worker: bool = False) -> live.P
     if worker:
         Gauge("teal_worker_last_tick_timestamp_seconds", "", registry=registry).set(1)
     Gauge("queue", "", registry=registry).set(ok)
-    return live.process(generate_latest(registry).decode())
+    return live.parse_process(generate_latest(registry).decode())
 
 
 def test_points_are_summed_over_processes_and_split_by_their_labels() -> None:
@@ -106,11 +106,11 @@ def test_points_are_summed_over_processes_and_split_by_their_labels() -> None:
 
 
 def test_what_a_process_does_not_have_is_no_point_and_all_of_it_is_json() -> None:
-    nothing = live.process(generate_latest(CollectorRegistry()).decode())
+    nothing = live.parse_process(generate_latest(CollectorRegistry()).decode())
     assert live.points(Series("rate", "requests_total"), [nothing]) == []
     odd = CollectorRegistry()
     Gauge("queue", "", registry=odd).set(math.nan)
-    assert live.points(Series("highest", "queue"), [live.process(generate_latest(odd).decode())]) == []
+    assert live.points(Series("highest", "queue"), [live.parse_process(generate_latest(odd).decode())]) == []
     drawn = live.dashboards([nothing])
     assert [one["slug"] for one in drawn] == [one.slug for one in DASHBOARDS]
     json.dumps(drawn, allow_nan=False)

@@ -26,7 +26,7 @@ def own_handlers() -> Iterator[None]:
 
 def test_log_files_rotate_and_lose_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "LOG_FILE_BYTES", 20_000)
-    logs.configure(Settings(log_dir=tmp_path, release_id="r7"), "app")
+    logs.configure_logging(Settings(log_dir=tmp_path, release_id="r7"), "app")
     for number in range(400):
         logging.getLogger("app.test").info("number %s \ud800", number, extra={"path": "/\udcff", "thing": object()})
     files = sorted(tmp_path.iterdir(), key=lambda one: one.name, reverse=True)  # app.log.5 is the oldest
@@ -39,7 +39,7 @@ def test_log_files_rotate_and_lose_no_line(tmp_path: Path, monkeypatch: pytest.M
 
 def test_no_key_is_in_a_line_whoever_logs_it(tmp_path: Path) -> None:
     key = f"teal_0123456789ab_{'k' * 43}"
-    logs.configure(Settings(log_dir=tmp_path), "app")
+    logs.configure_logging(Settings(log_dir=tmp_path), "app")
     logging.getLogger("app.test").info("asked for %s", key, extra={"path": f"/v1/documents/{key}"})
     logging.getLogger("app.test").error("failed", exc_info=ValueError(f"no {key} here"))
     text = (tmp_path / "app.log").read_text()

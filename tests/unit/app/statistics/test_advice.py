@@ -64,14 +64,14 @@ NOTHING = [
 
 @pytest.mark.parametrize(("engine", "wanted"), SEARCH, ids=[wanted for _, wanted in SEARCH])
 def test_advice_for_elasticsearch(engine: ElasticsearchStatistics, wanted: str) -> None:
-    (found,) = advice.elasticsearch(engine)
+    (found,) = advice.advise_elasticsearch(engine)
     assert wanted in f"{found.do} "
     complete(found)
 
 
 @pytest.mark.parametrize("engine", NOTHING)
 def test_a_well_kept_elasticsearch_gets_none(engine: ElasticsearchStatistics) -> None:
-    assert list(advice.elasticsearch(engine)) == []
+    assert list(advice.advise_elasticsearch(engine)) == []
 
 
 UNUSED = replace(USED, scans=0)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from app.http.schemas import DocumentIn
 from app.text.controls import one_line, without_controls
 from app.text.parse import parse
+from app.text.rejection import broken_file
 
 HOSTILE = "a\x1b]52;c;eA==\x07b\x9b2J\u202ec\u2066d\x7f"
 
@@ -38,3 +39,12 @@ def test_a_files_text_and_title_keep_no_order() -> None:
     for order in ("\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\x7f"):
         assert order not in found.text
         assert order not in (found.title or "")
+
+
+def test_what_is_said_of_a_file_quotes_no_order() -> None:
+    name = b"\x1b]52;c;eA==\x07\x00\xe2\x80\xae\xff.zip"
+    mail = b'Content-Type: multipart/mixed; boundary=b\n\n--b\n\nwords\n--b\nContent-Disposition: attachment; filename="%b"\n\nx\n--b--\n'
+    (warning,) = parse(b"MIME-Version: 1.0\n" + mail % name, "message/rfc822", "a.eml").warnings
+    for said in (warning, broken_file("a.eml", f"at {HOSTILE}\x00\udcff").detail):
+        assert said.isprintable(), said
+        assert said.encode()

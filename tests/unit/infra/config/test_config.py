@@ -12,7 +12,7 @@ import pytest
 
 from contract.color import COLORS
 from contract.platform import Environment
-from infra.config.read import Config, ConfigError, load
+from infra.config.read import Config, ConfigError, load_config
 from infra.evaluation import evaluate as evaluation
 from infra.evaluation.evaluate import Evaluation, stack_values, stacks
 from tests.unit.infra.conftest import STACKS, variant
@@ -36,7 +36,7 @@ def edited(stack: str, edits: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(stack: str, **edits: Any) -> Config:
-    return load(edited(stack, edits), stack, f"Pulumi.{stack}.yaml")
+    return load_config(edited(stack, edits), stack, f"Pulumi.{stack}.yaml")
 
 
 @pytest.mark.parametrize("stack", stacks())
@@ -53,7 +53,7 @@ def test_the_committed_files_are_valid_and_differ_only_in_values(stack: str) -> 
 def test_values_arrive_as_json_text_from_pulumi_and_mean_the_same() -> None:
     values = stack_values("prod")
     as_text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    assert load(as_text, "prod", "x") == load(values, "prod", "x")
+    assert load_config(as_text, "prod", "x") == load_config(values, "prod", "x")
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
@@ -148,11 +148,11 @@ def test_what_cannot_be_built_is_refused_with_file_key_and_fix(stack: str, edits
 @pytest.mark.parametrize("stack", ["Prod", "1st", "a_b", "x" * 21, "", "prod\n"])
 def test_a_stack_whose_name_does_not_fit_into_the_names_of_its_parts_is_refused(stack: str) -> None:
     with pytest.raises(ConfigError, match="at most 20 small letters"):
-        load(stack_values("dev"), stack, "x")
+        load_config(stack_values("dev"), stack, "x")
 
 
 def test_the_longest_name_of_a_stack_fits_a_target_group() -> None:
-    config = load(stack_values("dev"), "x" * 20, "x")
+    config = load_config(stack_values("dev"), "x" * 20, "x")
     assert max(len(f"{config.prefix}-{color}") for color in COLORS) <= 32
 
 
@@ -190,7 +190,7 @@ def test_a_wrong_setting_is_refused_in_words_and_a_misspelt_key_gets_the_right_o
     edits: dict[str, Any], key: str, said: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
-        load(edited("prod", edits), "prod", "Pulumi.prod.yaml")
+        load_config(edited("prod", edits), "prod", "Pulumi.prod.yaml")
     (line,) = [line for line in str(raised.value).splitlines() if key in line]
     assert said in line
     assert "pattern" not in line
@@ -205,7 +205,7 @@ def test_every_name_is_short_enough_for_the_longest_stack_and_region() -> None:
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1"])
 def test_every_name_is_short_enough_in_other_regions_too(region: str) -> None:
     values = {**edited("dev", {}), "aws:region": region}
-    check_names(evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "a" * 20, values))
+    check_names(evaluation.evaluate_program("teal", evaluation.ROOT / "infra" / "__main__.py", "a" * 20, values))
 
 
 def check_names(made: Evaluation) -> None:
@@ -219,7 +219,7 @@ def check_names(made: Evaluation) -> None:
 @pytest.mark.parametrize("stack", ["a" * 21, "dev-", "a--b", "1a", "A"])
 def test_a_stack_s_name_that_aws_would_refuse_is_refused_first(stack: str) -> None:
     with pytest.raises(ConfigError, match="cannot be called"):
-        load(edited("dev", {}), stack, "x")
+        load_config(edited("dev", {}), stack, "x")
 
 
 def test_hooks_and_notifications_are_refused_with_the_rest_before_anything_is_created() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from infra.compose.foundation import admins, check_deployer
 from infra.config import examples
-from infra.config.read import ConfigError, load
+from infra.config.read import ConfigError, load_config
 from infra.evaluation import evaluate as evaluation
 from infra.evaluation.evaluate import stack_values
 
@@ -29,7 +29,7 @@ MENDED: dict[str, Any] = {
 
 
 def refusal(values: dict[str, Any]) -> str:
-    config = load(values, "dev", "Pulumi.dev.yaml")
+    config = load_config(values, "dev", "Pulumi.dev.yaml")
     with pytest.raises(ConfigError) as raised:
         check_deployer(config, REAL, ROLE)
     return str(raised.value)
@@ -52,7 +52,7 @@ def test_a_stranger_s_repository_alone_is_refused() -> None:
 
 
 def test_an_operator_s_own_values_are_accepted() -> None:
-    config = load({**stack_values("dev"), **MENDED}, "dev", "x")
+    config = load_config({**stack_values("dev"), **MENDED}, "dev", "x")
     check_deployer(config, REAL, ROLE)
 
 
@@ -68,8 +68,8 @@ def test_what_only_looks_like_an_example_is_none(value: str) -> None:
 
 def test_a_stack_without_github_makes_no_role_for_anybody_s_workflows() -> None:
     values = {key: value for key, value in stack_values("dev").items() if key != "teal:github"}
-    made = evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "dev", values)
+    made = evaluation.evaluate_program("teal", evaluation.ROOT / "infra" / "__main__.py", "dev", values)
     assert "githubusercontent" not in json.dumps([dict(each.inputs) for each in made.resources], default=str)
     assert not [each for each in made.resources if "github" in each.name]
     assert made.outputs["role_arns"] == {}
-    assert "up" not in admins(load(values, "dev", "x"), REAL)
+    assert "up" not in admins(load_config(values, "dev", "x"), REAL)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.stack_file import NotAStackFile, config, read_values
+from contract.stack_file import NotAStackFile, read_config, read_values
 from infra.cost.report import main
 from infra.evaluation import evaluate as evaluation
 from teal.aws import stack_file
@@ -49,4 +49,4 @@ def test_every_command_names_the_file_and_ends_with_2(
 
 def test_a_good_file_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.x.yaml").write_text("config:\n  teal:budget_usd: 7\n")
-    assert config(tmp_path / "Pulumi.x.yaml") == {"teal:budget_usd": 7}
+    assert read_config(tmp_path / "Pulumi.x.yaml") == {"teal:budget_usd": 7}

@@ -16,10 +16,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from infra.config.read import Config, load
+from infra.config.read import Config, load_config
 from infra.cost import capacity, extract_prices, prices, report
 from infra.cost.capacity import Machines, PodNeed, machines
-from infra.cost.price_refresh import query, refresh
+from infra.cost.price_refresh import price_query, refresh
 from infra.cost.prices import Price, RefreshError
 from infra.cost.report import Bill, monthly_cost
 from infra.evaluation.evaluate import stack_values
@@ -35,19 +35,19 @@ class Part:
 
 @cache
 def config(stack: str = "prod") -> Config:
-    return load(stack_values(stack), stack, f"Pulumi.{stack}.yaml")
+    return load_config(stack_values(stack), stack, f"Pulumi.{stack}.yaml")
 
 
 @cache
 def bill(stack: Stack, multiple: float = 1) -> Bill:
     lines = monthly_cost(
-        evaluate("platform", stack).resources, config(stack), prices.load("us-east-1", Path("/nowhere")), multiple
+        evaluate("platform", stack).resources, config(stack), prices.load_prices("us-east-1", Path("/nowhere")), multiple
     )
     return Bill(stack, "us-east-1", multiple, lines, config(stack).budget_usd, web_replicas=2)
 
 
 def usd(part: Part, key: str, region: str = "us-east-1") -> float | None:
-    lines = monthly_cost([part], config(), prices.load(region, Path("/nowhere")))
+    lines = monthly_cost([part], config(), prices.load_prices(region, Path("/nowhere")))
     (line,) = [one for one in lines if one.key == key]
     return line.usd
 
@@ -72,20 +72,20 @@ def test_a_resource_costs_what_the_price_list_says(part: Part, key: str, expecte
 
 def test_a_gateway_endpoint_is_free() -> None:
     lines = monthly_cost(
-        [Part("aws:ec2/vpcEndpoint:VpcEndpoint", {"vpcEndpointType": "Gateway"})], config(), prices.load("us-east-1")
+        [Part("aws:ec2/vpcEndpoint:VpcEndpoint", {"vpcEndpointType": "Gateway"})], config(), prices.load_prices("us-east-1")
     )
     assert not [one for one in lines if one.key == "endpoint:hour"]
 
 
 def test_an_unknown_price_is_unknown_and_in_no_sum() -> None:
     part = Part("aws:elasticache/replicationGroup:ReplicationGroup", {"nodeType": "cache.z9.large", "engine": "valkey"})
-    lines = monthly_cost([part], config(), prices.load("us-east-1"))
+    lines = monthly_cost([part], config(), prices.load_prices("us-east-1"))
     (line,) = [one for one in lines if one.key == "cache:valkey:cache.z9.large"]
     assert (line.usd, line.unit_usd, line.verified, line.source) == (None, None, False, "unknown")
     told = Bill("prod", "us-east-1", 1, lines, 1, web_replicas=2)
     assert line in told.unknown
     assert told.usd == pytest.approx(sum(one.usd for one in lines if one.usd is not None))
-    assert "unknown" in report.text(told)
+    assert "unknown" in report.bill_text(told)
 
 
 def test_container_insights_is_named_without_a_number() -> None:
@@ -94,24 +94,24 @@ def test_container_insights_is_named_without_a_number() -> None:
 
 
 def test_every_price_names_its_source_and_a_verified_one_its_day() -> None:
-    for price in prices.load("us-east-1", Path("/nowhere")).values():
+    for price in prices.load_prices("us-east-1", Path("/nowhere")).values():
         assert price.source
         assert price.usd > 0
         assert bool(price.date) or not price.verified
 
 
 def test_the_price_of_another_region_is_never_verified_unless_read_there(tmp_path: Path) -> None:
-    known = prices.load("eu-central-1", tmp_path)
+    known = prices.load_prices("eu-central-1", tmp_path)
     assert [key for key, price in known.items() if price.verified] == ["egress:gb"]
     assert "not of eu-central-1" in known["nat:hour"].source
 
 
 def test_a_refreshed_price_wins_and_stays(tmp_path: Path) -> None:
     fresh = Price("nat:hour", 0.052, "hour", "AWS Price List API", "2026-11-22", verified=True)
-    prices.keep("eu-central-1", {"nat:hour": fresh}, tmp_path)
-    prices.keep("eu-central-1", {}, tmp_path)
-    assert prices.load("eu-central-1", tmp_path)["nat:hour"] == fresh
-    assert prices.load("eu-west-1", tmp_path)["nat:hour"].usd == 0.045
+    prices.store_prices("eu-central-1", {"nat:hour": fresh}, tmp_path)
+    prices.store_prices("eu-central-1", {}, tmp_path)
+    assert prices.load_prices("eu-central-1", tmp_path)["nat:hour"] == fresh
+    assert prices.load_prices("eu-west-1", tmp_path)["nat:hour"].usd == 0.045
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -158,7 +158,7 @@ def test_a_plan_above_the_budget_is_refused_and_one_within_it_is_not() -> None:
 
 
 def priced(monkeypatch: pytest.MonkeyPatch, budget_usd: int) -> None:
-    monkeypatch.setattr(report, "bill", lambda stack, multiple=1: replace(bill(stack, multiple), budget_usd=budget_usd))
+    monkeypatch.setattr(report, "price_stack", lambda stack, multiple=1: replace(bill(stack, multiple), budget_usd=budget_usd))
 
 
 @pytest.mark.parametrize(("budget_usd", "code"), [(10, 2), (1_000_000, 0)])
@@ -184,7 +184,7 @@ def test_a_stack_that_does_not_exist_is_said_in_words(capsys: pytest.CaptureFixt
 
 
 def test_unverified_lines_are_marked_in_the_text() -> None:
-    rows = report.text(bill("dev")).splitlines()
+    rows = report.bill_text(bill("dev")).splitlines()
     assert any(row.endswith("unverified") and "rds:db.t4g.small" in row for row in rows)
     assert not any(row.endswith("unverified") and "eks:cluster" in row for row in rows)
 
@@ -224,7 +224,7 @@ def test_several_prices_for_one_key_are_no_answer() -> None:
 
 
 def test_a_key_without_a_certain_question_is_not_asked() -> None:
-    assert query("amp:collector") is None
+    assert price_query("amp:collector") is None
     with answers() as client:
         assert refresh(client, "eu-central-1", ["amp:collector"]) == ({}, ["amp:collector"])
 
@@ -273,7 +273,7 @@ def test_prices_are_read_from_the_module_s_source(tmp_path: Path, monkeypatch: p
 
 def test_a_source_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="another form"):
-        extract_prices.extract("package pricing")
+        extract_prices.extract_machine_prices("package pricing")
 
 
 def test_a_part_without_a_price_is_refused_and_never_counts_as_within_the_budget(
@@ -284,7 +284,9 @@ def test_a_part_without_a_price_is_refused_and_never_counts_as_within_the_budget
     line = report.BillLine(
         "database", "rds:db.x9.large", "rds:db.x9.large: 1 x db.x9.large", 730, "", None, None, False, "unknown", ""
     )
-    monkeypatch.setattr(report, "bill", lambda stack, multiple=1: report.Bill(stack, "eu-central-1", multiple, (line,), 700, 1))
+    monkeypatch.setattr(
+        report, "price_stack", lambda stack, multiple=1: report.Bill(stack, "eu-central-1", multiple, (line,), 700, 1)
+    )
     assert report.main(["dev", "--check"]) == 2
     said = capsys.readouterr()
     assert "no price is known for rds:db.x9.large" in said.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra.config.read import Config, load
+from infra.config.read import Config, load_config
 from infra.cost import prices
 from infra.cost.needs import CPU_SECONDS_A_QUESTION, StackNeeds, capacity_questions_per_second, stack_needs
 from infra.evaluation.evaluate import stack_values
@@ -13,12 +13,12 @@ from tests.unit.infra.conftest import STACKS, evaluate
 
 
 def config(stack: str, **more: object) -> Config:
-    return load({**stack_values(stack), **more}, stack, f"Pulumi.{stack}.yaml")
+    return load_config({**stack_values(stack), **more}, stack, f"Pulumi.{stack}.yaml")
 
 
 def needed(stack: str, **more: object) -> StackNeeds:
     made = config(stack, **more)
-    hourly = {key.removeprefix("ec2:"): one.usd for key, one in prices.load("us-east-1").items() if key.startswith("ec2:")}
+    hourly = {key.removeprefix("ec2:"): one.usd for key, one in prices.load_prices("us-east-1").items() if key.startswith("ec2:")}
     return stack_needs(evaluate("platform", stack).resources, made, hourly)
 
 

@@ -356,7 +356,10 @@ KUBERNETES = "kubernetes:"
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_preview_can_try_every_kind_the_program_has_in_the_cluster_but_secrets(stack: Stack) -> None:
     allowed = {
-        (group, resource) for rule in preview_access.rules() for group in rule["apiGroups"] for resource in rule["resources"]
+        (group, resource)
+        for rule in preview_access.preview_rbac_rules()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
     }
     for one in evaluate("platform", stack).resources:
         if not one.type.startswith(KUBERNETES) or one.type == "kubernetes:helm.sh/v3:Release" or one.type.endswith(":Secret"):
@@ -369,7 +372,7 @@ def test_a_preview_can_try_every_kind_the_program_has_in_the_cluster_but_secrets
 
 
 def test_a_preview_reads_no_secret_deletes_nothing_and_opens_no_shell() -> None:
-    for rule in preview_access.rules():
+    for rule in preview_access.preview_rbac_rules():
         assert set(rule["verbs"]) <= {"get", "list", "watch", "create", "patch"}
         assert not {"secrets", "pods", "pods/exec", "*"} & set(rule["resources"])
 
@@ -377,12 +380,12 @@ def test_a_preview_reads_no_secret_deletes_nothing_and_opens_no_shell() -> None:
 def test_a_preview_may_only_look_at_the_rules_that_bind_it() -> None:
     """Kubernetes applies no admission policy to admission policies: a group that may patch them patches the rule away, and is then bound by
     nothing. Seen on a real API server: a pull request's preview became the cluster's administrator."""
-    for rule in preview_access.rules():
+    for rule in preview_access.preview_rbac_rules():
         if {"admissionregistration.k8s.io", "*"} & set(rule["apiGroups"]):
             assert set(rule["verbs"]) == {"get", "list", "watch"}
     tried = {
         (group, kind)
-        for rule in preview_access.rules()
+        for rule in preview_access.preview_rbac_rules()
         if "patch" in rule["verbs"]
         for group in rule["apiGroups"]
         for kind in rule["resources"]
@@ -391,14 +394,14 @@ def test_a_preview_may_only_look_at_the_rules_that_bind_it() -> None:
 
 
 def test_a_preview_reads_search_s_certificate_because_the_program_does() -> None:
-    assert preview_access.certificate() == {
+    assert preview_access.certificate_reader() == {
         "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["teal-es-http-certs-public"], "verbs": ["get"],
     }  # fmt: skip
     (role,) = [
         one for one in evaluate("platform", "prod").resources if one.type.endswith(":Role") and one.name == "preview-access"
     ]
     assert role.inputs["metadata"]["namespace"] == "teal-search"
-    assert role.inputs["rules"] == [preview_access.certificate()]
+    assert role.inputs["rules"] == [preview_access.certificate_reader()]
 
 
 def test_a_preview_s_change_is_refused_unless_it_is_a_dry_run() -> None:

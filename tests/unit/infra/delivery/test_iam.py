@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from infra.delivery.policies import StateLocation, up
+from infra.delivery.policies import StateLocation, up_statements
 from infra.evaluation.evaluate import Evaluation, RegisteredResource
 from infra.platform.boundary import UNBOUNDED
 from tests.unit.infra.conftest import Stack, evaluate, of_type
@@ -62,7 +62,7 @@ WIDE = {
 def test_every_whole_service_is_held_to_the_program_s_names_or_has_a_reason() -> None:
     where = StateLocation("prod", "teal-prod", "eu-central-1", "123456789012", "bucket", "alias/a", "alias/b")
     wide: set[str] = set()
-    for statement in up(where, ["arn:aws:kms:eu-central-1:123456789012:key/1"], "Z1"):
+    for statement in up_statements(where, ["arn:aws:kms:eu-central-1:123456789012:key/1"], "Z1"):
         if statement["Effect"] == "Allow" and any(action.endswith(":*") for action in statement["Action"]):
             for arn in [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]:
                 name = arn.split(":", 5)[5]

@@ -15,7 +15,7 @@ from infra.delivery.github_roles import KINDS
 from infra.delivery.reach import ADMINISTRATOR, EVERYTHING, OTHERS, Account, IamRole, Statement, is_allowed, ways
 from infra.delivery.reach_table import account_of
 from infra.evaluation.evaluate import ROOT, stack_values
-from infra.platform.cluster.eks import limits
+from infra.platform.cluster.eks import denied_actions
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 
 IAM = "arn:aws:iam::123456789012"
@@ -162,7 +162,7 @@ def test_the_search_reads_aws_own_policies(policy: str) -> None:
     roles = {one.arn: one for one in OTHERS}
     start = IamRole(f"{IAM}:role/start", managed=read(policy))
     assert "other-machine" in ways(Account(roles | {start.arn: start}), start)
-    held = IamRole(start.arn, policies=tuple(limits(f"{IAM}:role/own-machines", "teal-prod")), managed=start.managed)
+    held = IamRole(start.arn, policies=tuple(denied_actions(f"{IAM}:role/own-machines", "teal-prod")), managed=start.managed)
     assert ways(Account(roles | {held.arn: held}), held) == {}
 
 

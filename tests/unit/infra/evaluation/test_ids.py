@@ -55,7 +55,7 @@ def test_every_id_has_the_form_of_the_provider_s_documentation(platform: Evaluat
     wrong: dict[str, tuple[str, str | None]] = {}
     for one in platform.resources:
         if one.type.startswith("aws:"):
-            found, _ = mocks.resource(one.type, one.name, one.inputs, "eu-central-1")
+            found, _ = mocks.resource_answer(one.type, one.name, one.inputs, "eu-central-1")
             wanted = example(one.type)
             if pattern := OTHER_THAN_IMPORT.get(one.type):
                 good = bool(re.fullmatch(pattern, found))

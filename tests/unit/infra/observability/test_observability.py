@@ -18,7 +18,7 @@ from infra.observability.alarms import WatchedResources
 from infra.observability.alerts import ALERTS
 from infra.observability.monitoring import Observability, ObservabilityArgs, topic_policy
 from infra.observability.prometheus import alert_manager, scrape_configuration
-from infra.observability.prometheus_rules import rules
+from infra.observability.prometheus_rules import rule_groups
 from infra.platform.search import exporter, users
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
@@ -173,7 +173,7 @@ def test_the_collector_asks_the_service_s_pods_and_search_s_reporter() -> None:
     assert document == scrape_configuration()
     (ours, _state) = document["scrape_configs"]
     names, ports = (rule["regex"].split("|") for rule in ours["relabel_configs"][:2])
-    reporter = exporter.deployment()["template"]
+    reporter = exporter.exporter_deployment()["template"]
     made = evaluate("service", "prod").resources
     ((app,), (worker,)) = (of(f"kubernetes:apps/v1:{kind}", made) for kind in ("Deployment", "StatefulSet"))
     for pod in (reporter, app.inputs["spec"]["template"], worker.inputs["spec"]["template"]):
@@ -215,7 +215,7 @@ def test_only_the_collector_waits_for_the_cluster() -> None:
 def test_search_s_reporter_has_a_user_that_reads_numbers_only() -> None:
     role = users.roles()[users.METRICS]
     assert role == {"cluster": ["monitor", "monitor_snapshot"], "indices": []}
-    (container,) = exporter.deployment()["template"]["spec"]["containers"]
+    (container,) = exporter.exporter_deployment()["template"]["spec"]["containers"]
     assert {each["valueFrom"]["secretKeyRef"]["name"] for each in container["env"]} == {users.METRICS}
     assert "--collector.snapshots" in container["args"]  # without it no alert knows a snapshot's age
 
@@ -238,7 +238,7 @@ def test_alert_manager_uses_nothing_that_amp_forbids() -> None:
 
 
 def test_rules_carry_severity_and_page() -> None:
-    alerts = [rule for group in rules(ALERTS)["groups"] for rule in group["rules"] if "alert" in rule]
+    alerts = [rule for group in rule_groups(ALERTS)["groups"] for rule in group["rules"] if "alert" in rule]
     assert alerts
     for rule in alerts:
         assert rule["labels"]["severity"] in {"page", "ticket"}

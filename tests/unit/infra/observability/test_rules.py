@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 def test_the_file_for_other_prometheuses_is_in_step() -> None:
     written = (ROOT / prometheus_rules.FILE).read_text(encoding="utf-8")
-    assert written == prometheus_rules.text(), "run `.venv/bin/python -m infra.observability.prometheus_rules`"
+    assert written == prometheus_rules.rules_yaml(), "run `.venv/bin/python -m infra.observability.prometheus_rules`"
 
 
 def test_burn_rates_are_those_of_the_workbook() -> None:

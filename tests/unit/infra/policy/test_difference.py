@@ -79,12 +79,12 @@ def test_a_change_that_breaks_a_rule_is_refused(
         return [*old]
 
     monkeypatch.setattr(difference, "resources_before", before)
-    monkeypatch.setattr(difference, "dump", lambda _: new)
+    monkeypatch.setattr(difference, "current_resources", lambda _: new)
     assert difference.main(["dev", "--before", "base"]) == 1
     said = capsys.readouterr().out
     assert "update aws:rds/instance:Instance" in said
     assert "refused: exposure: database: the database has a public address" in said
     assert asked == [Path("base")]
-    monkeypatch.setattr(difference, "dump", lambda _: copy.deepcopy(old))
+    monkeypatch.setattr(difference, "current_resources", lambda _: copy.deepcopy(old))
     assert difference.main(["dev", "--before", "base"]) == 0
     assert capsys.readouterr().out == "nothing changes\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.policy import guard
-from infra.policy.guard import REMOVING, PlanError, refused_losses, report
+from infra.policy.guard import REMOVING, PlanError, refusal_text, refused_losses
 from infra.policy.stateful import STATEFUL
 
 DATABASE = "aws:rds/instance:Instance"
@@ -57,7 +57,7 @@ def test_a_replacement_is_told_once_with_the_property_that_forces_it() -> None:
     }
     (one,) = refused_losses(plan)
     assert one.because == ("storageEncrypted",)
-    assert "replaced (forced by storageEncrypted)" in report([one])
+    assert "replaced (forced by storageEncrypted)" in refusal_text([one])
 
 
 def test_an_operation_nobody_knows_yet_is_refused() -> None:
@@ -81,7 +81,7 @@ def test_one_named_resource_may_be_given_up_and_no_other() -> None:
 
 
 def test_the_report_says_what_is_lost_and_how_to_do_it_on_purpose() -> None:
-    text = report(refused_losses({"steps": [step("delete", CLAIM, "data-0")]}))
+    text = refusal_text(refused_losses({"steps": [step("delete", CLAIM, "data-0")]}))
     assert "data-0: deleted" in text
     assert "the disk and what is on it" in text
     assert "--allow URN" in text

@@ -15,7 +15,7 @@ from contract.http import DEREGISTRATION_SECONDS
 from contract.jobs import count_waiting
 from contract.quantities import millicores
 from infra.evaluation.evaluate import Evaluation, RegisteredResource
-from infra.service.inputs import InputError, parse
+from infra.service.inputs import InputError, parse_inputs
 from infra.service.pods import APP_GRACE_SECONDS, PRE_STOP_SECONDS
 from tests.unit.infra import service_program
 from tests.unit.infra.conftest import STACKS
@@ -209,6 +209,6 @@ def test_the_release_role_may_do_what_a_release_does_and_no_more(color: Evaluati
 def test_what_does_not_make_a_color_is_refused_with_its_keys() -> None:
     record = service_program.record(image="teal:latest", release_id="'; drop", replica_floor=-1)
     with pytest.raises(InputError) as raised:
-        parse(json.dumps(record), json.dumps({}))
+        parse_inputs(json.dumps(record), json.dumps({}))
     for key in ("record.image", "record.release_id", "record.replica_floor", "platform.vpc_cidr", "teal release"):
         assert key in str(raised.value)

@@ -66,7 +66,7 @@ def test_the_line_is_what_the_program_reads_and_the_rest_of_the_file_stays(tmp_p
     file = stack_file.read_stack_file(tmp_path, stack)
     for hours in (1, 2):  # the second line replaces the first
         found = Recovery(f"teal-{stack}-db", LATEST - timedelta(hours=hours), EARLIEST, LATEST)
-        database_restore.write(file, found)
+        database_restore.write_restore_line(file, found)
     written = path.read_text(encoding="utf-8")
     assert written.replace(found.line, "") == before
     section = yaml.safe_load(written)["config"]["teal:database"]
@@ -80,5 +80,5 @@ def test_a_file_of_another_form_is_not_changed(tmp_path: Path) -> None:
     text = "config:\n  aws:region: eu-central-1\n  teal:database:\n    restore_from:\n      source: x\n"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match="can not be put"):
-        database_restore.write(stack_file.read_stack_file(tmp_path, "odd"), Recovery("a", LATEST, EARLIEST, LATEST))
+        database_restore.write_restore_line(stack_file.read_stack_file(tmp_path, "odd"), Recovery("a", LATEST, EARLIEST, LATEST))
     assert path.read_text(encoding="utf-8") == text

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import stamina
 
-from teal.aws.jobs import JobSettings, manifest, pod_failure, run
+from teal.aws.jobs import JobSettings, manifest, pod_failure, run_admin_job
 from teal.aws.kubernetes import EksToken, KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import ColorState
@@ -105,14 +105,14 @@ def test_building_an_index_may_take_hours_and_nothing_else_may() -> None:
 def test_the_answer_is_the_log_s_json_lines_without_the_service_s_own_log() -> None:
     log = '{"logger": "alembic", "message": "x"}\nplain words\n{"left": 2}\n'
     server = ClusterServer(lambda _: (COMPLETE, log, {}))
-    assert run(server.cluster(), "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 2}]
+    assert run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 2}]
 
 
 def test_the_job_is_removed_whether_it_succeeded_or_not() -> None:
     for conditions in (COMPLETE, FAILED):
         server = ClusterServer(lambda _, found=conditions: (found, "{}", {}))  # type: ignore[misc]
         try:
-            run(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
+            run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
         except AdminFailed:
             assert conditions is FAILED
         assert not [path for path in server.objects if "/jobs/" in path]
@@ -123,7 +123,7 @@ def test_a_failed_command_speaks_in_its_own_words() -> None:
     ended = {"containerStatuses": [{"state": {"terminated": {"exitCode": 2}}}]}
     server = ClusterServer(lambda _: (FAILED, said, ended))
     with pytest.raises(AdminFailed, match="0003 is a contract revision") as caught:
-        run(server.cluster(), "green", STATE, SETTINGS, ("migrate", "--expand"), no_sleep)
+        run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("migrate", "--expand"), no_sleep)
     assert (caught.value.code, caught.value.next, caught.value.exit_code) == ("contract", "teal release first", 2)
 
 
@@ -131,21 +131,21 @@ def test_a_pod_that_never_started_says_why() -> None:
     status = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]}
     server = ClusterServer(lambda _: (FAILED, "", status))
     with pytest.raises(AdminFailed, match="ImagePullBackOff: not found"):
-        run(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
+        run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
 
 
 def test_an_api_server_that_is_replaced_meanwhile_is_waited_for() -> None:
     server = ClusterServer(lambda _: (COMPLETE, '{"ok": 1}', {}))
     server.failures = [503] * 10
     with stamina.set_testing(True, attempts=6):
-        assert run(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep) == [{"ok": 1}]
+        assert run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep) == [{"ok": 1}]
 
 
 def test_an_api_server_that_stays_away_ends_the_wait() -> None:
     server = ClusterServer(lambda _: (COMPLETE, "{}", {}))
     server.failures = [503] * 50
     with stamina.set_testing(True, attempts=1), pytest.raises(KubernetesFailed, match="the server is starting"):
-        run(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
+        run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
 
 
 def test_one_answer_that_is_lost_is_asked_for_again_and_nothing_is_made_twice() -> None:
@@ -176,7 +176,7 @@ def test_an_answer_counts_also_when_its_job_could_not_be_removed() -> None:
         return httpx.Response(403, json={"message": "no"}) if request.method == "DELETE" else inner(request)
 
     cluster = KubernetesClient(httpx.Client(transport=httpx.MockTransport(keeps), base_url="https://c.example"), "teal-prod")
-    assert run(cluster, "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 0}]
+    assert run_admin_job(cluster, "green", STATE, SETTINGS, ("jobs", "left"), no_sleep) == [{"left": 0}]
 
 
 def test_a_refusal_names_the_call_and_what_to_look_at() -> None:

@@ -151,7 +151,7 @@ def examined(folder: Path, account: Account, version: str = "3.274.1") -> dict[s
     def find(tool: tools.Tool, _environ: object) -> InstalledTool:
         return InstalledTool(tool, "/bin/it", version if tool == tools.PULUMI else "2.15.0")
 
-    rows = doctor.examine("dev", {"TEAL_ROOT": str(folder)}, lambda region: Aws(lambda _service: account, region), find)
+    rows = doctor.check_aws("dev", {"TEAL_ROOT": str(folder)}, lambda region: Aws(lambda _service: account, region), find)
     return {row.part: (row.ok, row.mend) for row in rows}
 
 

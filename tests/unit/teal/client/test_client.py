@@ -10,8 +10,8 @@ from teal.client.service import Address, Client, events, require_key, retry_afte
 from teal.errors import BadInput, ServiceRefused, Unreachable
 from teal.laptop.address import address
 from teal.laptop.files import write_private
-from teal.laptop.layout import Layout, prepare
-from teal.laptop.state import UpOptions, choose, save
+from teal.laptop.layout import Layout, create_folders
+from teal.laptop.state import UpOptions, choose_state, save_state
 
 
 def _client(handler: httpx.MockTransport) -> Client:
@@ -91,10 +91,10 @@ def test_streams_are_read_event_by_event_and_heartbeats_skipped() -> None:
 
 def test_the_key_is_the_given_one_then_the_shells_then_the_stacks(tmp_path: Path) -> None:
     home = Layout(tmp_path / ".teal")
-    prepare(home)
+    create_folders(home)
     with pytest.raises(Unreachable):
         address(home, {})
-    save(home, choose(None, UpOptions(port=9443)))
+    save_state(home, choose_state(None, UpOptions(port=9443)))
     with pytest.raises(BadInput, match="key is needed"):
         require_key(address(home, {}))
     write_private(home.admin_key, "own\n")

@@ -79,7 +79,7 @@ def test_one_bad_file_does_not_stop_the_others_and_its_reason_is_kept() -> None:
     )
     sent = list(ingest.send_files(service, [Path("a.txt"), Path("b.pdf"), Path("c.txt")], None))  # type: ignore[arg-type]
     results = list(ingest.wait_for_documents(service, sent, pause=lambda _: None))  # type: ignore[arg-type]
-    found = ingest.summary(results)
+    found = ingest.ingest_summary(results)
     assert (found["files"], found["indexed"], found["failed"]) == (3, 1, 2)
     assert {one.path.name: one.reason for one in results if one.failed} == {"b.pdf": "T: D (415 c)", "c.txt": "no text"}
 
@@ -107,7 +107,7 @@ def test_a_file_whose_name_is_no_utf8_is_found_and_named_in_words(tmp_path: Path
         pytest.skip("this file system takes UTF-8 names only")
     (found,) = ingest.files_to_send([tmp_path], SUFFIXES)
     assert words(found).encode("utf-8").endswith("/caf\N{REPLACEMENT CHARACTER}.txt".encode())
-    assert json.dumps(ingest.summary([ingest.FileProgress(found, "refused")]), ensure_ascii=False).encode("utf-8")
+    assert json.dumps(ingest.ingest_summary([ingest.FileProgress(found, "refused")]), ensure_ascii=False).encode("utf-8")
 
 
 @pytest.mark.parametrize(

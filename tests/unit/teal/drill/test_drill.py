@@ -21,8 +21,8 @@ from teal.drill.measure import DrillLimits, DrillResult, answered_again, exceede
 from teal.drill.scene import DrillFailed, Scene
 from teal.drill.users import UserRequest
 from teal.errors import BadInput, OperatorError
-from teal.laptop.layout import Layout, prepare
-from teal.laptop.state import LaptopState, Ports, save
+from teal.laptop.layout import Layout, create_folders
+from teal.laptop.state import LaptopState, Ports, save_state
 
 FAULT = 100.0
 TARGET = DrillLimits(answered_seconds=5, whole_seconds=10, failed_requests=3)
@@ -122,7 +122,7 @@ def test_the_page_shows_what_users_met_and_escapes_what_was_said(tmp_path: Path)
     ran = runbook.BlockResult("start", 0, 1.5, "<script>alert(1)</script>")
     one = replace(FOUND, blocks=(ran,), failures=("<b>",), marks={"fault": 1.0}, timeline=((0.0, 0.1, True), (1.2, 3.0, False)))
     none = replace(FOUND, drill="disk-full", verdict="could not run", reasons=("no root",))
-    path = report.write([one, none], {"worker": TARGET}, tmp_path / "out", "a laptop")
+    path = report.write_report([one, none], {"worker": TARGET}, tmp_path / "out", "a laptop")
     text = path.read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
@@ -153,8 +153,8 @@ def test_the_running_stack_is_not_harmed_unasked(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TEAL_HOME", str(layout.home))
     with pytest.raises(OperatorError, match="not running"):
         CliRunner().invoke(app, ["drill", "worker", "--here"], catch_exceptions=False)
-    prepare(layout)
-    save(
+    create_folders(layout)
+    save_state(
         layout,
         LaptopState(ports=Ports(public=1024, blue=(1, 2), green=(3, 4), redis=5, elasticsearch=6, elasticsearch_transport=7)),
     )

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.parts import caddy, catalog, snapshots, worker
 from teal.laptop.parts.part import PartContext
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -125,8 +125,8 @@ def test_what_counts_as_no_snapshot_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00" * 20, b"# public key: age1x\n", b"AGE-SECRET-KEY-"])
 def test_snapshots_without_the_key_that_opens_them_are_a_fault(tmp_path: Path, content: bytes | None) -> None:
     home = Layout(tmp_path / ".teal")
-    prepare(home)
-    place = PartContext(home, choose(None, UpOptions(port=9443)), {})
+    create_folders(home)
+    place = PartContext(home, choose_state(None, UpOptions(port=9443)), {})
     assert snapshots.SnapshotsPart().status(place, ())[0].ok, "no snapshot was taken yet, so there is no key"
     _snapshot(home.backups, "s1", 1.0, WHOLE)
     if content is not None:

@@ -16,12 +16,12 @@ from app.models.registry import CROSS_ENCODER as SERVICE_PINS
 from app.settings import Settings
 from teal.errors import FetchFailed
 from teal.laptop import artifacts, cross_encoder, fetch
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.parts import cross_encoder as part_module
 from teal.laptop.parts import registry
 from teal.laptop.parts.cross_encoder import CrossEncoderPart
 from teal.laptop.parts.part import PartContext
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 
 NAME = artifacts.CROSS_ENCODER.name
 MEMBERS = artifacts.CROSS_ENCODER.members
@@ -30,7 +30,7 @@ MEMBERS = artifacts.CROSS_ENCODER.members
 @pytest.fixture
 def home(tmp_path: Path) -> Layout:
     made = Layout(tmp_path / ".teal")
-    prepare(made)
+    create_folders(made)
     return made
 
 
@@ -63,7 +63,7 @@ def _no_index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _place(home: Layout, environ: dict[str, str] | None = None) -> PartContext:
-    return PartContext(home, choose(None, UpOptions(), registry.port_names()), environ or {})
+    return PartContext(home, choose_state(None, UpOptions(), registry.port_names()), environ or {})
 
 
 def test_the_operators_command_and_the_service_pin_the_same_files() -> None:
@@ -183,7 +183,7 @@ def test_where_packages_come_from_reaches_the_fetch_and_restarts_nothing(home: L
     assert program.env["PIP_INDEX_URL"] == "mirror"
     assert not {"TEAL_KEY", "DATABASE_URL"} & set(program.env)
     (other,) = CrossEncoderPart().programs(_place(home, {"PIP_INDEX_URL": "another mirror"}))
-    from teal.laptop.program import differences, render
+    from teal.laptop.program import differences, program_json
 
-    assert differences("f", render(program, home), render(other, home)) == ()
-    assert json.loads(render(program, home))["argv"][-2:] == ["teal.laptop.cross_encoder", str(home.home)]
+    assert differences("f", program_json(program, home), program_json(other, home)) == ()
+    assert json.loads(program_json(program, home))["argv"][-2:] == ["teal.laptop.cross_encoder", str(home.home)]

@@ -24,13 +24,13 @@ from teal.client.service import Address, Client
 from teal.errors import BadInput, FetchFailed, Unreachable
 from teal.laptop import admin, artifacts, certificates, databases, fetch, files, revive, secrets, status, supervisor, versions
 from teal.laptop.address import kept_admin_key
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 from teal.laptop.parts import redis
 from teal.laptop.parts.model import model_row
 from teal.laptop.parts.part import PartContext
 from teal.laptop.parts.worker import WorkerPart
-from teal.laptop.program import Program, file_of, render
-from teal.laptop.state import UpOptions, choose, is_damaged, load, save
+from teal.laptop.program import Program, file_of, program_json
+from teal.laptop.state import UpOptions, choose_state, is_damaged, load_state, save_state
 from teal.laptop.supervisor import SupervisedProcess
 
 NAME = "all-minilm-l6-v2-q"
@@ -39,7 +39,7 @@ NAME = "all-minilm-l6-v2-q"
 @pytest.fixture
 def home(tmp_path: Path) -> Layout:
     made = Layout(tmp_path / ".teal")
-    prepare(made)
+    create_folders(made)
     return made
 
 
@@ -94,14 +94,14 @@ def test_the_operators_command_and_the_service_pin_the_same_files(name: str) -> 
 
 @pytest.mark.parametrize("content", ["", "{", "\0" * 40, '{"version": 1}'])
 def test_a_damaged_state_is_read_from_its_copy(home: Layout, content: str) -> None:
-    state = choose(None, UpOptions(port=9443))
-    save(home, state)
+    state = choose_state(None, UpOptions(port=9443))
+    save_state(home, state)
     home.state_file.write_text(content)
     assert is_damaged(home)
-    assert load(home) == state
+    assert load_state(home) == state
     home.state_copy.write_text(content)
     with pytest.raises(BadInput, match="no good copy"):
-        load(home)
+        load_state(home)
 
 
 @pytest.mark.parametrize("content", ["", "short", "\udcff" * 48])
@@ -128,15 +128,15 @@ def test_code_is_held_against_what_was_unpacked(tmp_path: Path) -> None:
     code = folder / "code" / "app"
     code.mkdir(parents=True)
     (code / "main.py").write_text("print()")
-    assert versions.problem(folder) is None, "an earlier version noted no digests"
+    assert versions.version_damage(folder) is None, "an earlier version noted no digests"
     files.note_digests(folder / "code", [code / "main.py"], folder / versions.DIGESTS)
     (code / "__pycache__").mkdir()
     (code / "__pycache__" / "main.pyc").write_text("written when it runs")
-    assert versions.problem(folder) is None
+    assert versions.version_damage(folder) is None
     (code / "main.py").write_text("print(")
-    assert versions.problem(folder) == "app/main.py has other content"
+    assert versions.version_damage(folder) == "app/main.py has other content"
     (code / "main.py").unlink()
-    assert versions.problem(folder) == "app/main.py is missing"
+    assert versions.version_damage(folder) == "app/main.py is missing"
 
 
 def _database(path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_damaged_authority_is_named_before_caddy_needs_it(home: Layout, name: 
 def test_a_damaged_root_certificate_is_told_in_words(home: Layout, content: bytes) -> None:
     home.ca.parent.mkdir(parents=True)
     home.ca.write_bytes(content)
-    end, problem = certificates.certificate(1, home.ca)
+    end, problem = certificates.served_certificate(1, home.ca)
     assert (end, "holds no certificate" in str(problem)) == (None, True)
     with pytest.raises(Unreachable, match="holds no certificate"):
         Client(Address("https://localhost:1", "key", home.ca))
@@ -317,22 +317,22 @@ def test_a_damaged_admin_key_is_no_key(home: Layout, content: bytes) -> None:
 
 
 def test_a_lost_state_is_read_from_its_copy_so_that_ports_and_engine_stay(home: Layout) -> None:
-    assert load(home) is None
-    state = choose(None, UpOptions(port=9443, search="elasticsearch"))
-    save(home, state)
+    assert load_state(home) is None
+    state = choose_state(None, UpOptions(port=9443, search="elasticsearch"))
+    save_state(home, state)
     home.state_file.unlink()
-    assert (load(home), is_damaged(home)) == (state, True)
+    assert (load_state(home), is_damaged(home)) == (state, True)
     home.state_file.mkdir()
-    assert (load(home), is_damaged(home)) == (state, True)
+    assert (load_state(home), is_damaged(home)) == (state, True)
 
 
 @pytest.mark.parametrize("newer", [{"region": "x"}, {"version": 2}, {"version": 2, "region": "x"}])
 def test_a_state_of_a_newer_version_is_not_called_damaged_and_is_kept(home: Layout, newer: dict[str, object]) -> None:
-    written = json.loads(choose(None, UpOptions(port=9443)).model_dump_json()) | newer
+    written = json.loads(choose_state(None, UpOptions(port=9443)).model_dump_json()) | newer
     for path in (home.state_file, home.state_copy):
         path.write_text(json.dumps(written))
     with pytest.raises(BadInput, match="newer Teal") as caught:
-        load(home)
+        load_state(home)
     assert next(iter(newer)) in caught.value.what
     assert json.loads(home.state_file.read_text()) == written
 
@@ -353,7 +353,7 @@ def test_a_damaged_note_never_lets_code_pass(home: Layout, content: str) -> None
 
 def written(home: Layout, name: str) -> Path:
     path = file_of(home, name)
-    path.write_text(render(Program(name, (f"python-of-{name}",), {"TEAL_STATE_DIR": "/data"}), home))
+    path.write_text(program_json(Program(name, (f"python-of-{name}",), {"TEAL_STATE_DIR": "/data"}), home))
     return path
 
 
@@ -372,7 +372,7 @@ def test_a_damaged_file_of_the_worker_hides_nothing_of_the_stack(home: Layout, c
 
 
 def place(home: Layout) -> PartContext:
-    return PartContext(home, choose(None, UpOptions(port=9443)), {})
+    return PartContext(home, choose_state(None, UpOptions(port=9443)), {})
 
 
 def test_a_worker_that_does_not_know_the_kept_token_is_named_with_its_file(home: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import requests
 from teal.errors import FetchFailed
 from teal.laptop import fetch, packages
 from teal.laptop.demo import corpus
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 
 NAME = "all-minilm-l6-v2-q"
 
@@ -27,7 +27,7 @@ def _pinned(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Layout:
     made = Layout(tmp_path / ".teal")
-    prepare(made)
+    create_folders(made)
     return made
 
 
@@ -78,8 +78,8 @@ def test_a_corpus_that_cannot_be_fetched_gives_way_to_a_smaller_one_that_says_wh
     def no_network(*_: object) -> Path:
         raise FetchFailed("django", "no network")
 
-    monkeypatch.setattr(corpus, "fetch", no_network)
-    found = corpus.load(home)
+    monkeypatch.setattr(corpus, "fetch_archive", no_network)
+    found = corpus.load_corpus(home)
     assert found.reduced == "no network"
     assert len(found.texts) > 50
     assert any("with" in text.text for text in found.texts)

@@ -11,7 +11,7 @@ import pytest
 
 from teal import present
 from teal.keys import keep_if_own
-from teal.laptop.layout import Layout, prepare
+from teal.laptop.layout import Layout, create_folders
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER, EARLIER = "2026-03-09T00:00:00+00:00", "2026-02-09T00:00:00+00:00"
@@ -51,7 +51,7 @@ def test_a_quota_is_shown_with_what_is_used_of_it(key: dict[str, Any], said: str
 
 def test_only_the_stacks_own_key_is_replaced_in_its_file(tmp_path: Path) -> None:
     layout = Layout(tmp_path / ".teal")
-    prepare(layout)
+    create_folders(layout)
     assert keep_if_own(layout, "a1", "teal_b2_new") is False
     assert not layout.admin_key.exists()
     layout.admin_key.write_text("teal_a1_old\n")

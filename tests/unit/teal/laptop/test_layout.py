@@ -13,19 +13,19 @@ from teal.errors import BadInput
 from teal.laptop import layout as layouts
 from teal.laptop import reap
 from teal.laptop.files import write_private
-from teal.laptop.layout import Layout, locate, prepare
-from teal.laptop.state import UpOptions, choose, load, save
+from teal.laptop.layout import Layout, create_folders, locate_layout
+from teal.laptop.state import UpOptions, choose_state, load_state, save_state
 
 
 def test_the_given_home_wins() -> None:
-    assert locate({"TEAL_HOME": "/somewhere/.teal"}).home == Path("/somewhere/.teal")
-    assert locate({}).home.name == ".teal"
+    assert locate_layout({"TEAL_HOME": "/somewhere/.teal"}).home == Path("/somewhere/.teal")
+    assert locate_layout({}).home.name == ".teal"
 
 
 @pytest.mark.parametrize("name", ["a ;b", "a #b", 'a"b', "a{b", "a\nb"])
 def test_a_folder_that_would_corrupt_configuration_is_refused(name: str) -> None:
     with pytest.raises(BadInput):
-        locate({"TEAL_HOME": f"/tmp/{name}"})
+        locate_layout({"TEAL_HOME": f"/tmp/{name}"})
 
 
 def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> 
 
 def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
     home = Layout(tmp_path)
-    first = choose(None, UpOptions(port=9443))
+    first = choose_state(None, UpOptions(port=9443))
     inner = [
         *first.ports.blue,
         *first.ports.green,
@@ -46,10 +46,10 @@ def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
         first.ports.elasticsearch_transport,
     ]
     assert len(set(inner)) == len(inner) == 7
-    save(home, first)
-    assert load(home) == first
-    assert choose(first, UpOptions()) == first
-    moved = choose(first, UpOptions(port=9444, search="elasticsearch"))
+    save_state(home, first)
+    assert load_state(home) == first
+    assert choose_state(first, UpOptions()) == first
+    moved = choose_state(first, UpOptions(port=9444, search="elasticsearch"))
     assert (moved.ports.public, moved.search) == (9444, "elasticsearch")
     assert (moved.ports.blue, moved.ports.green) == (first.ports.blue, first.ports.green)
 
@@ -57,7 +57,7 @@ def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
 def test_a_state_from_before_there_were_two_colors_is_read_on(tmp_path: Path) -> None:
     old = {"public": 8443, "apps": [20001, 20002], "redis": 20003, "elasticsearch": 20004, "elasticsearch_transport": 20005}
     (tmp_path / "stack.json").write_text(json.dumps({"version": 1, "ports": old, "search": "embedded"}))
-    state = load(Layout(tmp_path))
+    state = load_state(Layout(tmp_path))
     assert state is not None
     assert state.ports.apps("blue") == (20001, 20002)
     assert len(set(state.ports.apps("green")) - {20001, 20002}) == 2
@@ -67,13 +67,13 @@ def test_a_state_from_before_there_were_two_colors_is_read_on(tmp_path: Path) ->
 def test_a_damaged_state_file_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text("{")
     with pytest.raises(BadInput) as caught:
-        load(Layout(tmp_path))
+        load_state(Layout(tmp_path))
     assert "teal up" in caught.value.next
 
 
 def test_everything_private_is_closed_to_others(tmp_path: Path) -> None:
     home = Layout(tmp_path / ".teal")
-    prepare(home)
+    create_folders(home)
     write_private(home.admin_key, "secret")
     assert stat.S_IMODE(home.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(home.keys.stat().st_mode) == 0o700
@@ -86,14 +86,14 @@ def test_the_sockets_of_a_deep_folder_are_found_from_every_shell(tmp_path: Path,
     for folder in (first, second):
         folder.mkdir()
     monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(first))
-    prepare(deep)
+    create_folders(deep)
     found = deep.run
     assert found.parent == first
     monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(second))
-    prepare(deep)
+    create_folders(deep)
     assert deep.run == found
     shutil.rmtree(first)  # as a machine does that empties /tmp at its start
-    prepare(deep)
+    create_folders(deep)
     assert deep.run.parent == second
 
 
@@ -117,12 +117,12 @@ def test_a_folder_of_sockets_that_somebody_else_made_is_not_used(
     else:
         run.symlink_to(ours if planted.endswith("ours") else tmp_path / "nothing")
     with pytest.raises(BadInput, match="a link or belongs to another user") as refused:
-        prepare(deep)
+        create_folders(deep)
     assert refused.value.where == str(run)
     assert not list(ours.iterdir())
     assert not (tmp_path / "nothing").exists()
     monkeypatch.setattr(layouts.tempfile, "gettempdir", lambda: str(other))
-    prepare(deep)  # as the error says
+    create_folders(deep)  # as the error says
     assert deep.run.parent == other
     assert stat.S_IMODE(deep.run.stat().st_mode) == 0o700
 
@@ -133,7 +133,7 @@ def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
 ) -> None:
     """Neither a link nor a file: a folder, whose owner could exchange what is in it. Who runs this is told to be somebody else."""
     home = Layout(tmp_path / ".teal")
-    prepare(home)
+    create_folders(home)
     folder = home.run if where == "the folder of the sockets" else home.conf
     before = set(home.home.rglob("*"))
     own = os.getuid()
@@ -141,7 +141,7 @@ def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
     if where != "the folder of the sockets":
         monkeypatch.setattr(layouts, "is_foreign", lambda _: False)  # the other branch: what prepare looks at by itself
     with pytest.raises(BadInput, match="belongs to another user") as refused:
-        prepare(home)
+        create_folders(home)
     assert refused.value.where == str(folder)
     assert set(home.home.rglob("*")) == before
 
@@ -150,18 +150,18 @@ def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
 def test_a_folder_that_was_given_to_another_user_is_refused(tmp_path: Path) -> None:
     for taken in ("run", "conf"):
         home = Layout(tmp_path / taken / ".teal")
-        prepare(home)
+        create_folders(home)
         os.chown(getattr(home, taken), 65_534, 65_534)
         with pytest.raises(BadInput, match="belongs to another user") as refused:
-            prepare(home)
+            create_folders(home)
         assert refused.value.where == str(getattr(home, taken))
 
 
 def test_a_folder_of_sockets_is_closed_to_others_whoever_opened_it(tmp_path: Path) -> None:
     home = Layout(tmp_path / ".teal")
-    prepare(home)
+    create_folders(home)
     home.run.chmod(0o777)
-    prepare(home)
+    create_folders(home)
     assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
 
 
@@ -170,7 +170,7 @@ def test_a_stack_is_the_same_under_each_of_its_names(tmp_path: Path) -> None:
     real, link = tmp_path / "disk" / ".teal", tmp_path / "link"
     real.mkdir(parents=True)
     link.symlink_to(real)
-    assert locate({"TEAL_HOME": str(link)}) == locate({"TEAL_HOME": str(real)})
+    assert locate_layout({"TEAL_HOME": str(link)}) == locate_layout({"TEAL_HOME": str(real)})
     for mark in (str(real), str(link)):
         assert reap.is_home(mark, Layout(real))
         assert reap.is_home(mark, Layout(link)), "a stack that an earlier version started by its link"
@@ -183,9 +183,9 @@ def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path, inside: str)
     (tmp_path / "file").touch()
     place = Layout(tmp_path / "file" / inside)
     with pytest.raises(BadInput, match="cannot be made or written"):
-        prepare(place)
+        create_folders(place)
     with pytest.raises(BadInput, match="is no folder"):
-        load(place)
+        load_state(place)
 
 
 def test_a_place_that_the_machine_refuses_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,4 +194,4 @@ def test_a_place_that_the_machine_refuses_is_said_in_words(tmp_path: Path, monke
 
     monkeypatch.setattr(Path, "mkdir", refused)
     with pytest.raises(BadInput, match="Read-only file system"):
-        prepare(Layout(tmp_path / ".teal"))
+        create_folders(Layout(tmp_path / ".teal"))

@@ -13,7 +13,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.parts import registry
 from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import Program
-from teal.laptop.state import UpOptions, choose
+from teal.laptop.state import UpOptions, choose_state
 from teal.record.model import Record
 
 
@@ -46,14 +46,14 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 def test_a_registered_part_gets_its_ports_and_keeps_them(layout: Layout) -> None:
-    first = choose(None, UpOptions(), registry.port_names())
+    first = choose_state(None, UpOptions(), registry.port_names())
     ports = {first.ports.of("toy"), first.ports.of("toy_inner"), first.ports.of("redis")}
     assert len(ports) == 3
-    assert choose(first, UpOptions(), registry.port_names()) == first
+    assert choose_state(first, UpOptions(), registry.port_names()) == first
 
 
 def test_a_registered_part_is_in_supervisords_configuration_and_has_its_file(layout: Layout) -> None:
-    state = choose(None, UpOptions(), registry.port_names())
+    state = choose_state(None, UpOptions(), registry.port_names())
     found = plan.plan(PartContext(layout, state, {}, {"caddy": "/bin/caddy"}.get), Record())
     text = found.files[layout.conf / "supervisord.conf"]
     parser = configparser.ConfigParser(interpolation=None)

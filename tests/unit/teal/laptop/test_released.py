@@ -8,7 +8,7 @@ from teal.laptop.released import write_first
 from teal.record import releases
 from teal.record.file import FileStore
 from teal.record.model import ColorState, Record
-from teal.release.commands import row
+from teal.release.commands import release_cells
 
 STATE = ColorState(release_id="20261126-000000-abcd", image="0123456789abcdef", label="first", index="teal",
                    schema_min="0001", schema_max="0001", replica_floor=2)  # fmt: skip
@@ -48,5 +48,5 @@ def test_damaged_plan_and_outcome_are_named_and_the_history_goes_on(tmp_path: Pa
                 key == releases.plan_key(STATE.release_id) or b"newer" not in damaged
             ):  # of an outcome, a newer field is left unread
                 assert entry.unreadable == (key,)
-                assert key in row(entry, None, "")[-2]
+                assert key in release_cells(entry, None, "")[-2]
         store.path(key).write_bytes(whole)

@@ -16,7 +16,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 from teal.laptop.parts import caddy, elasticsearch, redis, registry
 from teal.laptop.parts.part import PartContext
-from teal.laptop.program import Program, changed, render
+from teal.laptop.program import Program, changed, program_json
 from teal.laptop.state import LaptopState, Ports
 from teal.record.model import Color, ColorState
 
@@ -74,7 +74,7 @@ def test_the_stack_is_two_apps_and_a_worker_of_a_color_caddy_redis_both_models_f
 
 def test_supervisord_knows_both_colors_from_its_start() -> None:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(supervisor.render(HOME, declared_programs(_place())))
+    parser.read_string(supervisor.supervisord_conf(HOME, declared_programs(_place())))
     names = {f"program:{color}-{part}" for color in ("blue", "green") for part in ("worker", "app-0", "app-1")}
     assert names <= set(parser.sections())
     assert {parser[name]["autostart"] for name in names} == {"false"}
@@ -143,12 +143,13 @@ def test_what_differs_between_two_shells_does_not_reach_the_parts() -> None:
 
 def _changed(tmp_path: Path, then: dict[str, str]) -> list[str]:
     files = {
-        tmp_path / f"{name}.json": render(part, HOME) for name, part in _parts({**SHELL, "TEAL_EMBEDDING": "bedrock"}).items()
+        tmp_path / f"{name}.json": program_json(part, HOME)
+        for name, part in _parts({**SHELL, "TEAL_EMBEDDING": "bedrock"}).items()
     }
     for path, text in files.items():
         path.write_text(text)
     after = _parts({**SHELL, "TEAL_EMBEDDING": "bedrock", **then})
-    return changed({tmp_path / f"{name}.json": render(part, HOME) for name, part in after.items()})
+    return changed({tmp_path / f"{name}.json": program_json(part, HOME) for name, part in after.items()})
 
 
 def test_what_rotates_between_shells_reaches_the_service_and_restarts_nothing(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_changed_setting_is_named_and_its_value_is_not(tmp_path: Path) -> None
 
 def test_a_changed_or_unreadable_command_line_is_named_by_its_file(tmp_path: Path) -> None:
     path = tmp_path / "redis.json"
-    wanted = render(_parts()["redis"], HOME)
+    wanted = program_json(_parts()["redis"], HOME)
     for old in (wanted.replace("redis.conf", "other.conf"), "{", ""):
         path.write_text(old)
         assert changed({path: wanted}) == ["redis.json"]
@@ -210,7 +211,7 @@ def test_elasticsearch_url_reaches_the_service_only_when_it_is_used() -> None:
 
 
 def test_every_part_carries_the_mark_that_reaping_looks_for() -> None:
-    spec = json.loads(render(_parts()["redis"], HOME))
+    spec = json.loads(program_json(_parts()["redis"], HOME))
     assert spec["env"][HOME_MARK] == "/p/.teal"
     assert spec["env"][PART_MARK] == "redis"
     assert spec["pidfile"] == "/p/.teal/run/supervisord.pid"
@@ -218,7 +219,7 @@ def test_every_part_carries_the_mark_that_reaping_looks_for() -> None:
 
 def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -> None:
     home = Layout(Path("/p%20q/.teal"))
-    text = supervisor.render(home, tuple(_parts().values()))
+    text = supervisor.supervisord_conf(home, tuple(_parts().values()))
     assert "redis://" not in text
     assert "postgresql" not in text
     parsed = configparser.ConfigParser(inline_comment_prefixes=(";", "#"))
@@ -233,7 +234,7 @@ def test_supervisor_configuration_holds_no_secret_and_survives_percent_signs() -
 
 
 def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust_store() -> None:
-    text = caddyfile.render(HOME, STATE, ("127.0.0.1", "::1"), body_bytes=20_064_000, probe_secrets=PROBES)
+    text = caddyfile.render_caddyfile(HOME, STATE, ("127.0.0.1", "::1"), body_bytes=20_064_000, probe_secrets=PROBES)
     for promised in ("admin off", "skip_install_trust", "auto_https disable_redirects", "bind 127.0.0.1 [::1]", "tls internal",
                      'storage file_system "/p/.teal/caddy"', "https://localhost:8443, https://127.0.0.1:8443 {", "protocols h1 h2",
                      "import color blue 127.0.0.1:20001 127.0.0.1:20002",
@@ -246,7 +247,7 @@ def test_caddy_serves_loopback_only_without_admin_and_without_touching_the_trust
 
 
 def test_caddys_problems_are_json_in_the_services_form() -> None:
-    body = json.loads(caddyfile.problem("starting", "503", "T", "D", "run `teal status`"))
+    body = json.loads(caddyfile.problem_body("starting", "503", "T", "D", "run `teal status`"))
     assert body == {
         "type": "/errors#starting",
         "title": "T",
@@ -270,7 +271,7 @@ def test_a_document_limit_that_is_no_number_is_bad_input() -> None:
 
 
 def test_redis_is_a_bounded_cache_on_loopback_with_a_password() -> None:
-    lines = redis.render(HOME, STATE, "pw").splitlines()
+    lines = redis.redis_conf(HOME, STATE, "pw").splitlines()
     for promised in (
         "bind 127.0.0.1",
         "port 20003",
@@ -284,7 +285,7 @@ def test_redis_is_a_bounded_cache_on_loopback_with_a_password() -> None:
 
 
 def test_elasticsearch_is_one_node_on_loopback() -> None:
-    lines = elasticsearch.config(STATE, Path("/e")).splitlines()
+    lines = elasticsearch.elasticsearch_yml(STATE, Path("/e")).splitlines()
     for promised in (
         "discovery.type: single-node",
         "network.host: 127.0.0.1",

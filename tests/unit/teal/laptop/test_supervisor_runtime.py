@@ -34,7 +34,7 @@ def test_the_next_process_starts_when_the_one_before_answers_or_has_ended(
         happened.append(url.split(":")[2].split("/")[0])
         return happened.count(happened[-1]) == 2, ""  # at the second look
 
-    monkeypatch.setattr(runtime, "load", lambda _: stack)
+    monkeypatch.setattr(runtime, "load_state", lambda _: stack)
     monkeypatch.setattr(runtime, "programs_of", lambda *_: color_programs(PartContext(layout, stack, {}), "green", {}, "python"))
     monkeypatch.setattr(runtime, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(runtime.health, "http_ok", answers)

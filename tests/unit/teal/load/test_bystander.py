@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 
 from teal.errors import BadInput
-from teal.load.bystander import parse
+from teal.load.bystander import parse_stop_condition
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from teal.load.bystander import parse
     ],
 )
 def test_a_condition_is_met_by_several_of_the_last_questions(text: str, answers: list[float | None], met: bool) -> None:
-    assert parse(text).met(deque(answers)) == met
+    assert parse_stop_condition(text).met(deque(answers)) == met
 
 
 @pytest.mark.parametrize("text", ["", "errors > 10", "p95 > 10 %", "errors > 10 ms", "cpu > 90 %"])
 def test_what_is_no_condition_is_bad_input(text: str) -> None:
     with pytest.raises(BadInput, match="This is no condition"):
-        parse(text)
+        parse_stop_condition(text)

@@ -10,7 +10,7 @@ import pytest
 from teal.errors import BadInput, HeldByAnother
 from teal.release.freeze import freeze, unfreeze
 from teal.release.rollback import rollback
-from teal.release.runner import ReleaseFailed, ReleaseRequest, preview, release
+from teal.release.runner import ReleaseFailed, ReleaseRequest, plan_steps, release
 from teal.release.watch import watch
 from tests.unit.teal.release.ports import Behaviour, World
 from tests.unit.teal.release.test_release import run, until
@@ -20,7 +20,7 @@ NEW = ReleaseRequest(Path("new"))
 
 def test_a_freeze_refuses_every_release_with_its_message_and_builds_nothing(world: World) -> None:
     list(freeze(world.process().target, "the fair is on until Monday"))
-    for attempt in (lambda: run(world.process()), lambda: preview(world.process().target, NEW)):
+    for attempt in (lambda: run(world.process()), lambda: plan_steps(world.process().target, NEW)):
         with pytest.raises(HeldByAnother, match="the fair is on until Monday"):
             attempt()
     assert world.calls == []

@@ -10,7 +10,7 @@ from teal.errors import BadInput, NeedsHuman, OperatorError
 from teal.ports.traffic import all_to
 from teal.record.file import StoreFailed
 from teal.record.lease import Superseded
-from teal.release.repair import examine, repair
+from teal.release.repair import find_inconsistencies, repair
 from teal.release.rollback import abort, rollback
 from teal.release.runner import ReleaseFailed, ReleaseRequest, resume
 from tests.unit.teal.release.ports import RULES, Process, World
@@ -145,7 +145,7 @@ def test_pending_operations_are_mended_under_the_lease_and_the_release_stays_for
     world.half_done.add("blue")
     world.running.pop("blue")
     world.seconds += RULES.lease_seconds + 1
-    mending = examine(world.process().target)[0].mend()
+    mending = find_inconsistencies(world.process().target)[0].mend()
     next(mending)
     assert world.load().lease is not None
     list(mending)

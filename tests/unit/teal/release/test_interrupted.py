@@ -13,7 +13,7 @@ from teal.errors import HeldByAnother, NeedsHuman, OperatorError
 from teal.ports.traffic import all_to
 from teal.record.lease import Superseded
 from teal.release.plan import UnknownStep
-from teal.release.repair import examine, repair
+from teal.release.repair import find_inconsistencies, repair
 from teal.release.rollback import abort, rollback
 from teal.release.runner import ReleaseRequest, release, resume
 from tests.unit.teal.release.ports import RULES, Killed, Mode, Process, World
@@ -96,7 +96,7 @@ def mend(process: Process) -> None:
     """`teal repair --yes`."""
     for _, work in repair(process.target):
         drain(work)
-    assert not examine(process.target)
+    assert not find_inconsistencies(process.target)
 
 
 @pytest.mark.parametrize("plan", EVERY_CALL)
@@ -189,7 +189,7 @@ def test_resume_and_repair_wait_for_a_living_releaser() -> None:
         pass
     for refused in (
         lambda: drain(resume(made.process().target)),
-        lambda: examine(made.process().target),
+        lambda: find_inconsistencies(made.process().target),
         lambda: finish(made.process(), PLANS["next"]),
     ):
         with pytest.raises(HeldByAnother) as said:

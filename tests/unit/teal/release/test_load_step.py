@@ -14,7 +14,7 @@ from teal.load import run as runs
 from teal.load.place import LoadTarget
 from teal.load.run import LoadTest, ThresholdBreached
 from teal.ports.traffic import all_to
-from teal.release.runner import ReleaseFailed, preview, release
+from teal.release.runner import ReleaseFailed, plan_steps, release
 from tests.unit.teal.release.ports import RULES, Process, World
 from tests.unit.teal.release.test_release import NEW
 
@@ -40,13 +40,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         if found["ends"]:
             raise found["ends"]
 
-    monkeypatch.setattr(runs, "run", run)
+    monkeypatch.setattr(runs, "run_load_test", run)
     monkeypatch.setattr(runs, "require_installed", lambda: None)
     return found
 
 
 def test_load_comes_before_the_first_user_and_reaches_the_new_color_alone(process: Process, asked: dict[str, Any]) -> None:
-    names = [step.name for step in preview(process.target, NEW)]
+    names = [step.name for step in plan_steps(process.target, NEW)]
     assert names.index("behave") + 1 == names.index("load") == names.index("shift-5") - 1
     events = list(release(process.target, NEW))
     assert any(event.step == "load" and event.detail == "3 users" for event in events)
@@ -75,4 +75,4 @@ def test_no_load_unless_asked_for(asked: dict[str, Any]) -> None:
     world = World()
     world.begin()
     world.put_image("new")
-    assert "load" not in [step.name for step in preview(world.process().target, NEW)]
+    assert "load" not in [step.name for step in plan_steps(world.process().target, NEW)]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from teal.client.entry import BYPASS_HEADER, ColorEndpoint
-from teal.client.probe import GoldenQuestion, ProbeFailed, Prober, golden, open_client
+from teal.client.probe import GoldenQuestion, ProbeFailed, Prober, open_client, read_golden_questions
 from teal.errors import BadInput
 from teal.ports.target import GOLDEN
 from teal.release.evidence.folder import page
@@ -123,15 +123,15 @@ def test_a_client_sends_the_entry_s_headers_to_its_address() -> None:
 
 
 def test_the_golden_questions_of_the_laptop_can_be_read_and_a_broken_line_is_named(tmp_path: Path) -> None:
-    assert len(golden(GOLDEN)) >= 5
-    assert all(one.words for one in golden(GOLDEN))
+    assert len(read_golden_questions(GOLDEN)) >= 5
+    assert all(one.words for one in read_golden_questions(GOLDEN))
     broken = tmp_path / "golden.jsonl"
     broken.write_text('{"question": "fine"}\n{"words": []}\n')
     with pytest.raises(BadInput) as said:
-        golden(broken)
+        read_golden_questions(broken)
     assert said.value.where == f"{broken}:2"
     with pytest.raises(BadInput, match="can not be read"):
-        golden(tmp_path / "nowhere.jsonl")
+        read_golden_questions(tmp_path / "nowhere.jsonl")
 
 
 class _Tags(HTMLParser):
@@ -169,6 +169,6 @@ def test_a_page_of_a_release_that_saw_nothing_can_be_made() -> None:
     whole = {"verb": "release", "target": "t", "who": "w", "began": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:00+00:00",
              "failure": "it failed", "events": [],
              "release": {"id": "r1", "target": "blue", "previous": None, "state": state, "replaces": None, "steps": [], "who": "w"}}  # fmt: skip
-    text = page.render(whole)
+    text = page.evidence_page(whole)
     assert "it failed" in text
     assert "no samples" in text

@@ -20,9 +20,9 @@ from teal.record.releases import past_releases
 from teal.release import schema
 from teal.release.canary import Undecided
 from teal.release.contract_schema import contract
-from teal.release.repair import examine, repair
+from teal.release.repair import find_inconsistencies, repair
 from teal.release.rollback import abort, rollback
-from teal.release.runner import ReleaseFailed, ReleaseRequest, preview, release, resume
+from teal.release.runner import ReleaseFailed, ReleaseRequest, plan_steps, release, resume
 from tests.unit.teal.release.ports import RULES, Behaviour, Process, World, counted
 
 NEW = ReleaseRequest(Path("new"))
@@ -439,7 +439,7 @@ def test_there_is_nothing_to_roll_back_to_when_the_window_is_over(world: World) 
 
 def test_a_second_release_is_refused_while_one_is_under_way(world: World) -> None:
     until(world.process(), "analyse-5")
-    for attempt in (lambda: run(world.process()), lambda: preview(world.process().target, NEW)):
+    for attempt in (lambda: run(world.process()), lambda: plan_steps(world.process().target, NEW)):
         with pytest.raises(HeldByAnother) as said:
             attempt()
         assert said.value.exit_code == 3
@@ -458,12 +458,12 @@ def test_two_releasers_that_begin_at_once_make_one_release(world: World) -> None
 
 def test_a_dry_run_changes_nothing(world: World) -> None:
     before = (world.record, dict(world.objects), world.weights, list(world.calls), dict(world.running))
-    steps = preview(world.process().target, ReleaseRequest(Path("new"), reindex=True))
+    steps = plan_steps(world.process().target, ReleaseRequest(Path("new"), reindex=True))
     assert [step.name for step in steps][:4] == ["preflight", "expand-schema", "build-index", "verify-index"]
     assert all(step.says and step.undo for step in steps)
     assert (world.record, dict(world.objects), world.weights, list(world.calls), dict(world.running)) == before
     with pytest.raises(BadInput):
-        preview(world.process().target, ReleaseRequest(Path("."), image="nobody built this"))
+        plan_steps(world.process().target, ReleaseRequest(Path("."), image="nobody built this"))
 
 
 def test_an_image_that_does_not_cover_the_expanded_schema_is_refused_before_it_is_deployed(world: World) -> None:
@@ -581,7 +581,7 @@ def test_a_new_index_is_built_beside_the_old_one_before_the_color_reads_it(world
 def test_a_release_whose_tested_snapshots_are_old_is_refused_before_anything_changes(world: World) -> None:
     world.tested_hours_ago = (40.0, 27.0)
     with pytest.raises(OperatorError, match="is 27 h old, not 26"):
-        preview(world.process().target, NEW)
+        plan_steps(world.process().target, NEW)
     with pytest.raises(ReleaseFailed, match="is 27 h old, not 26"):
         run(world.process())
     assert not [call for call in world.calls if call.startswith(("deploy", "migrate"))]
@@ -593,7 +593,7 @@ def test_a_release_whose_tested_snapshots_are_old_is_refused_before_anything_cha
 
 def test_the_first_release_takes_and_tests_its_own_snapshot_and_says_so(world: World) -> None:
     world.tested_hours_ago = ()
-    preview(world.process().target, NEW)
+    plan_steps(world.process().target, NEW)
     assert world.untested == []
     said = [event.detail for event in run(world.process())]
     world.assert_whole()
@@ -622,7 +622,7 @@ def _not_whole(world: World) -> None:
 def test_what_a_preflight_refuses_a_dry_run_refuses_in_the_same_words(world: World, spoil: Callable[[World], None]) -> None:
     spoil(world)
     with pytest.raises(OperatorError) as dry:
-        preview(world.process().target, NEW)
+        plan_steps(world.process().target, NEW)
     with pytest.raises(OperatorError) as real:
         run(world.process())
     assert dry.value.what in real.value.what
@@ -667,17 +667,17 @@ def test_a_leftover_in_the_idle_color_is_named_and_nothing_is_touched(world: Wor
     with pytest.raises(NeedsHuman, match="green should be empty") as said:
         run(world.process())
     assert said.value.next == "teal repair"
-    assert [finding.will for finding in examine(world.process().target)] == ["end green"]
+    assert [finding.will for finding in find_inconsistencies(world.process().target)] == ["end green"]
 
 
 def test_pending_operations_of_a_dead_deployment_are_mended_first(world: World) -> None:
     world.half_done.add("green")
     with pytest.raises(NeedsHuman, match="an operation is pending"):
         run(world.process())
-    found = examine(world.process().target)
+    found = find_inconsistencies(world.process().target)
     assert [one.will for one in found] == ["cancel and refresh the color's stack"]
     list(found[0].mend())
-    assert examine(world.process().target) == ()
+    assert find_inconsistencies(world.process().target) == ()
     world.assert_whole()
 
 
@@ -687,7 +687,7 @@ def test_repair_finds_what_nobody_holds_and_touches_nothing_by_looking(world: Wo
     record = world.load()
     world.record = record.model_copy(update={"history": ("r0", "r9")}).model_dump_json().encode()
     before = (world.weights, world.record, dict(world.jobs))
-    found = examine(world.process().target)
+    found = find_inconsistencies(world.process().target)
     assert [one.what for one in found] == [
         "blue is active but has 70 % of the requests",
         "4 jobs of r9 wait for a worker that is gone",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from teal.release import simulate
-from teal.release.sequential import SequentialTest, WindowCounts, advance, begin, log_evidence, log_over_limit, worse_than
+from teal.release.sequential import SequentialTest, WindowCounts, advance, begin_series, log_evidence, log_over_limit, worse_than
 
 
 def _pmf(bad: int, total: int, share: float) -> float:
@@ -17,7 +17,7 @@ def _pmf(bad: int, total: int, share: float) -> float:
 
 
 def _capital(block: WindowCounts, before: WindowCounts | None = None) -> list[float]:
-    comparison = begin(SequentialTest(planned=1))
+    comparison = begin_series(SequentialTest(planned=1))
     if before is not None:
         comparison = advance(comparison, before)
     held = comparison.begun[0].log_capitals
@@ -57,10 +57,10 @@ def test_without_requests_of_one_color_nothing_is_learned() -> None:
 
 def test_a_fault_that_appears_late_is_found_as_soon_as_one_that_was_there_from_the_beginning() -> None:
     def requests_until_found(good_windows: int) -> int:
-        comparison = begin(SequentialTest(planned=2))
+        comparison = begin_series(SequentialTest(planned=2))
         for _ in range(good_windows):
             comparison = advance(comparison, WindowCounts(0, 25, 25, 475))  # the active color gives 5 % bad, the new one none
-        comparison = begin(comparison)
+        comparison = begin_series(comparison)
         for window in range(1, 200):
             comparison = advance(comparison, WindowCounts(8, 50, 3, 50))
             if log_evidence(comparison) >= math.log(400):
@@ -79,7 +79,7 @@ def test_evidence_over_a_limit_is_never_expected_to_grow_at_or_below_it() -> Non
 
 def test_a_version_like_the_active_one_is_aborted_within_the_budget() -> None:
     played = simulate.trace(400, 5.0, 0.05, 0.0, np.random.default_rng(7))
-    stopped = simulate.betting(played, simulate.BUDGET, 0.05)
+    stopped = simulate.betting_rule(played, simulate.BUDGET, 0.05)
     assert np.isfinite(stopped).sum() <= 12  # 400 releases at 1 % are 4 expected at most; 12 or more has a chance below 0.1 %
 
 

@@ -16,7 +16,7 @@ from teal import cli, present
 from teal.errors import BadInput
 from teal.events import Event
 from teal.terminal.progress import show_events
-from teal.terminal.writer import console, say, say_json, visible_text
+from teal.terminal.writer import say, say_json, terminal_console, visible_text
 
 SOURCE = Path(teal.__file__).parent
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"  # writes the clipboard of the terminal's owner
@@ -55,10 +55,10 @@ def test_what_is_said_is_plain_and_json_is_exact(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("colors", [False, True])
 def test_a_console_writes_its_own_colors_and_no_order_of_a_text(colors: bool) -> None:
     file = io.StringIO()
-    screen = console(file=file, force_terminal=colors, color_system="standard" if colors else None, width=200)
+    screen = terminal_console(file=file, force_terminal=colors, color_system="standard" if colors else None, width=200)
     table = Table(HOSTILE)
     table.add_row(f"[red]{HOSTILE}[/red]")
-    for shown in (HOSTILE, Text(HOSTILE), table, present.step(Event("step", "ok", HOSTILE))):
+    for shown in (HOSTILE, Text(HOSTILE), table, present.step_line(Event("step", "ok", HOSTILE))):
         screen.print(shown)
     found = {
         "answer": HOSTILE,
@@ -67,7 +67,7 @@ def test_a_console_writes_its_own_colors_and_no_order_of_a_text(colors: bool) ->
         "label": HOSTILE,
         "degraded": HOSTILE,
     }
-    screen.print(present.answer(HOSTILE, found))
+    screen.print(present.answer_text(HOSTILE, found))
     written = file.getvalue()
     assert written.count(r"\x1b]52;c;") >= 11
     for order in ("\x1b]", "\x07", "\x9b", "\x08", "\r", "\u202e"):

@@ -47,7 +47,7 @@ def test_the_operator_s_namespace_runs_its_commands_alone() -> None:
 def test_neither_role_may_change_the_rules() -> None:
     for rule in (*RELEASE_RULES, *OPERATOR_RULES):
         assert not {"admissionregistration.k8s.io", "*"} & set(rule["api_groups"])  # type: ignore[arg-type, typeddict-item]
-    for one in preview_access.rules():
+    for one in preview_access.preview_rbac_rules():
         if "admissionregistration.k8s.io" in one["apiGroups"]:
             assert set(one["verbs"]) == {"get", "list", "watch"}
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from infra.compose.foundation import admins, check_deployer
-from infra.config.read import ConfigError, load
-from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
-from infra.evaluation.evaluate import evaluate as evaluate_program
+from infra.config.read import ConfigError, load_config
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program
 from infra.platform.cluster.kubeconfig import kubeconfig
 from infra.platform.cluster.objects import NODE_LIFE_HOURS, search_pool
 from tests.unit.infra.config.test_config import edited
@@ -59,7 +58,7 @@ def test_access_is_by_listed_roles_alone(platform: Evaluation) -> None:
 
 def test_githubs_own_role_and_the_listed_ones_have_one_entry_each() -> None:
     listed = ["arn:aws:iam::123456789012:role/teal-prod-github-up", "arn:aws:iam::123456789012:role/team/ops"]
-    config = load(edited("prod", {"teal:cluster.admin_role_arns": listed}), "prod", "x")
+    config = load_config(edited("prod", {"teal:cluster.admin_role_arns": listed}), "prod", "x")
     assert admins(config, "123456789012") == {"ops": listed[1], "up": listed[0]}
 
 
@@ -89,7 +88,7 @@ def test_prices_and_pictures_are_made_for_a_file_that_lists_other_roles_than_our
 )
 def test_who_could_not_reach_the_cluster_is_refused_before_anything_is_made(account: str, deployer: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_deployer(load(edited("dev", {}), "dev", "x"), account, deployer)
+        check_deployer(load_config(edited("dev", {}), "dev", "x"), account, deployer)
     assert str(caught.value).startswith("Pulumi.dev.yaml cannot be built:\n  teal:cluster.")
     assert "teal:cluster.admin_role_arns: " in str(caught.value)
     assert words in str(caught.value)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from kubernetes_validate import validate
 
-from infra.config.read import ConfigError, load
+from infra.config.read import ConfigError, load_config
 from infra.cost.capacity import pod_needs
-from infra.evaluation.evaluate import ROOT, RegisteredResource, evaluate, stack_values
+from infra.evaluation.evaluate import ROOT, RegisteredResource, evaluate_program, stack_values
 from infra.platform.cluster.load_test import KEYS, MASTER, NAMESPACE, VARIABLE, WORKER
 from infra.platform.network import namespaces
 from infra.policy.resource import Resource
@@ -25,7 +25,7 @@ VALUES = {**stack_values("dev"), "teal:load": {"workers": 3, "image": IMAGE}}
 def asked_for() -> dict[tuple[str, str], RegisteredResource]:
     """What dev registers with three workers and does not without, by type and name in Kubernetes."""
     without = {one.urn for one in committed("platform", "dev").resources}
-    found = evaluate("teal", ROOT / "infra" / "__main__.py", "dev", VALUES).resources
+    found = evaluate_program("teal", ROOT / "infra" / "__main__.py", "dev", VALUES).resources
     return {
         (one.type.split(":")[-1], one.inputs["metadata"]["name"]): one for one in found if one.urn not in without and one.custom
     }
@@ -44,13 +44,13 @@ def test_nothing_of_it_is_there_unless_asked_for_and_then_all_in_its_own_namespa
 
 def test_workers_without_an_image_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"teal:load\.image: there are workers and no image"):
-        load({**VALUES, "teal:load": {"workers": 1}}, "dev", "Pulumi.dev.yaml")
+        load_config({**VALUES, "teal:load": {"workers": 1}}, "dev", "Pulumi.dev.yaml")
     with pytest.raises(ConfigError, match=r"teal:load\.image"):
-        load({**VALUES, "teal:load": {"workers": 1, "image": "teal-load:latest"}}, "dev", "Pulumi.dev.yaml")
+        load_config({**VALUES, "teal:load": {"workers": 1, "image": "teal-load:latest"}}, "dev", "Pulumi.dev.yaml")
 
 
 def test_every_policy_and_the_api_of_the_pinned_version_take_it() -> None:
-    kubernetes = load(VALUES, "dev", "x").cluster.version
+    kubernetes = load_config(VALUES, "dev", "x").cluster.version
     for one in asked_for().values():
         resource = Resource(one.type, one.name, one.inputs, one.protect, "dev")
         assert [said for rule in RULES for said in rule.check(resource)] == []
@@ -83,5 +83,5 @@ def test_pods_reach_names_their_master_and_https_and_never_the_node_s_identity()
 
 
 def test_the_price_counts_its_machines() -> None:
-    assert [need.pods for need in pod_needs(load(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
-    assert "load" not in [need.name for need in pod_needs(load(stack_values("dev"), "dev", "x"), 1)]
+    assert [need.pods for need in pod_needs(load_config(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
+    assert "load" not in [need.name for need in pod_needs(load_config(stack_values("dev"), "dev", "x"), 1)]

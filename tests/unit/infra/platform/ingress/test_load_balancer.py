@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from app.main import create_app
 from app.settings import Settings
 from contract.http import NOT_RELEASED
-from infra.config.read import load
-from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource
-from infra.evaluation.evaluate import evaluate as evaluate_program
-from infra.platform.ingress.firewall import FREE_TEXT_PATHS, numbers_above_pattern, rules
+from infra.config.read import load_config
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program
+from infra.platform.ingress.firewall import FREE_TEXT_PATHS, firewall_rules, numbers_above_pattern
 from infra.platform.ingress.load_balancer import DEREGISTRATION_SECONDS
 from tests.unit.infra.config.test_config import edited
 from tests.unit.infra.conftest import evaluate, of_type
@@ -138,7 +137,7 @@ def test_a_certificate_is_validated_by_dns_before_a_listener_uses_it(platform: E
 def test_a_given_certificate_is_used_and_no_dns_is_touched() -> None:
     given = "arn:aws:acm:eu-central-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-000000000000"
     values = edited("dev", {"teal:web.hosted_zone_id": None, "teal:web.certificate_arn": given})
-    load(values, "dev", "x")
+    load_config(values, "dev", "x")
     result = evaluate_program("teal", ROOT / "infra" / "__main__.py", "dev", values)
     assert _https(result).inputs["certificateArn"] == given
     assert not of_type(result, "aws:route53/record:Record")
@@ -170,7 +169,7 @@ def _holds(statement: Any, matches: Callable[[str, Any], bool]) -> bool:
 
 def _verdict(path: str, labels: set[str]) -> str:
     """What the last rule says of a request that the managed groups gave these labels."""
-    (rule,) = [each for each in rules(2_000) if each["name"] == "bodies"]
+    (rule,) = [each for each in firewall_rules(2_000) if each["name"] == "bodies"]
 
     def matches(kind: str, body: Any) -> bool:
         return body["key"] in labels if kind == "label_match_statement" else path.startswith(body["search_string"])
@@ -219,7 +218,7 @@ def refused_by(path: str, body_bytes: int, declared: str | None, method: str = "
         assert body["comparison_operator"] == "GT"
         return body_bytes > int(body["size"])
 
-    return [each["name"] for each in rules(2_000)[5:] if _holds(each["statement"], matches)]
+    return [each["name"] for each in firewall_rules(2_000)[5:] if _holds(each["statement"], matches)]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +249,7 @@ def test_a_body_that_declares_no_length_is_refused_where_the_declared_length_is_
         assert refused_by(path, 1_000_000, declared) == ["undeclared-bodies"]
     assert refused_by(path, 0, None, "GET") == []
     assert refused_by(path, 0, None, "DELETE") == []
-    (rule,) = [each for each in rules(2_000) if each["name"] == "undeclared-bodies"]
+    (rule,) = [each for each in firewall_rules(2_000) if each["name"] == "undeclared-bodies"]
     action: Any = rule["action"]
     assert action["block"]["custom_response"]["response_code"] == 411
 
@@ -262,12 +261,12 @@ def test_a_number_above_a_limit_is_told_from_one_that_is_not(limit: int, number:
 
 
 def test_a_flood_from_one_address_is_answered_429() -> None:
-    rate = rules(1_234)[0]
+    rate = firewall_rules(1_234)[0]
     statement: Any = rate["statement"]
     assert statement["rate_based_statement"]["limit"] == 1_234
     action: Any = rate["action"]
     assert action["block"]["custom_response"]["response_code"] == 429
-    assert [rule["priority"] for rule in rules(10)] == list(range(9))
+    assert [rule["priority"] for rule in firewall_rules(10)] == list(range(9))
 
 
 def test_an_address_without_a_release_shows_the_page_and_every_group_still_belongs_to_the_load_balancer(

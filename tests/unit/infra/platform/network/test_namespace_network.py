@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.compose.settings import outside_ports
-from infra.config.read import load
+from infra.config.read import load_config
 from infra.evaluation.evaluate import Evaluation, stack_values
 from infra.platform.cluster import autoscaling
 from infra.platform.network import addresses, namespaces, rules
@@ -39,7 +39,7 @@ def test_the_weekly_job_reaches_names_and_the_database_alone() -> None:
     ports = {port["port"] for spec in specs.values() for rule in spec.get("egress", []) for port in rule["ports"]}
     assert ports == {53, 5432}
     (database,) = [rule for spec in specs.values() for rule in spec.get("egress", []) if rule["ports"][0]["port"] == 5432]
-    assert database["to"] == rules.block(*addresses.data(CIDR))
+    assert database["to"] == rules.by_address(*addresses.data_subnets(CIDR))
 
 
 def test_keda_is_asked_from_the_network_and_never_reads_the_node_s_identity() -> None:
@@ -71,8 +71,8 @@ def test_the_operator_of_search_reaches_kubernetes_and_search_and_nothing_on_the
             assert address.is_private or address.is_link_local
     kubernetes = {peer["ipBlock"]["cidr"] for peer, port in peers if port == 443}
     assert kubernetes == {"172.20.0.1/32", *(zone.private for zone in addresses.subnets(CIDR))}
-    assert [peer for peer, port in peers if port == 9200] == [rules.namespace("teal-search")]
-    assert specs["asked"]["ingress"] == [{"from": rules.block(CIDR), "ports": rules.tcp(9443)}]
+    assert [peer for peer, port in peers if port == 9200] == [rules.pods_of_namespace("teal-search")]
+    assert specs["asked"]["ingress"] == [{"from": rules.by_address(CIDR), "ports": rules.tcp(9443)}]
     (release,) = [one for one in of_type(platform, "kubernetes:helm.sh/v3:Release") if one.inputs["name"] == "elastic-operator"]
     own = {one.urn for one in of_type(platform, POLICY) if one.inputs["metadata"]["namespace"] == "elastic-system"}
     assert len(own) == 3
@@ -133,7 +133,7 @@ def test_the_stores_are_in_the_networks_that_pods_may_reach(platform: Evaluation
     subnets = {each.name: each.inputs["cidrBlock"] for each in of_type(platform, "aws:ec2/subnet:Subnet")}
     data = {cidr for name, cidr in subnets.items() if "-data-" in name}
     (vpc,) = of_type(platform, "aws:ec2/vpc:Vpc")
-    assert data <= set(addresses.data(vpc.inputs["cidrBlock"]))
+    assert data <= set(addresses.data_subnets(vpc.inputs["cidrBlock"]))
     ids = {id_ for each in platform.resources for id_ in each.inputs.get("subnetIds", []) if "ubnetGroup" in each.type}
     assert len(ids) == len(data)
 
@@ -168,7 +168,7 @@ def test_everything_is_denied_that_no_rule_allows() -> None:
 
 def test_a_color_without_models_elsewhere_and_the_operator_reach_no_internet() -> None:
     assert "0.0.0.0/0" not in json.dumps(namespaces.color("green", NetworkReach(CIDR, "teal-search")))
-    assert "0.0.0.0/0" not in json.dumps(namespaces.operator(REACH))
+    assert "0.0.0.0/0" not in json.dumps(namespaces.operator_policies(REACH))
 
 
 @pytest.mark.parametrize(
@@ -184,5 +184,5 @@ def test_a_color_without_models_elsewhere_and_the_operator_reach_no_internet() -
 def test_pods_may_call_the_collector_of_traces_and_the_models_that_are_configured(
     values: dict[str, Any], expected: list[int]
 ) -> None:
-    config = load({**stack_values("dev"), **values}, "dev", "x")
+    config = load_config({**stack_values("dev"), **values}, "dev", "x")
     assert outside_ports(config) == expected

@@ -12,10 +12,10 @@ import pytest
 from infra.config.search_size import LARGEST_HEAP_MIB, heap_mib
 from infra.config.sections import SearchConfig
 from infra.platform.search import setup, users
-from infra.platform.search.network import policies
+from infra.platform.search.network import search_network_policies
 from infra.platform.search.resources import NAMESPACE, SERVICE_ACCOUNT, zones
 from infra.platform.search.search import Search, SearchArgs
-from infra.platform.search.snapshots import policy, trust
+from infra.platform.search.snapshots import elasticsearch_trust, snapshot_policy
 from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -117,17 +117,17 @@ def test_the_token_lies_where_elasticsearch_819_reads_it() -> None:
 
 
 def test_only_elasticsearchs_own_service_account_reaches_the_snapshots() -> None:
-    (statement,) = json.loads(trust("arn:provider", ISSUER))["Statement"]
+    (statement,) = json.loads(elasticsearch_trust("arn:provider", ISSUER))["Statement"]
     assert statement["Condition"]["StringEquals"] == {
         f"{ISSUER}:aud": "sts.amazonaws.com",
         f"{ISSUER}:sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
     }
-    reached = {one["Resource"] for one in policy("arn:aws:s3:::b", KEY)["Statement"]}
+    reached = {one["Resource"] for one in snapshot_policy("arn:aws:s3:::b", KEY)["Statement"]}
     assert reached == {"arn:aws:s3:::b", f"arn:aws:s3:::b/{setup.BASE_PATH}/*", KEY}
 
 
 def test_nobody_but_the_colors_and_the_operator_asks_search() -> None:
-    said = policies("10.0.0.0/16", ["teal-blue", "teal-green"])
+    said = search_network_policies("10.0.0.0/16", ["teal-blue", "teal-green"])
     asking = said["elasticsearch"]["ingress"][0]["from"]
     named = [
         one["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for one in asking if "namespaceSelector" in one

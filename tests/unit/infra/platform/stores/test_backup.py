@@ -45,7 +45,7 @@ def test_the_plan_selects_its_own_stack_s_databases_and_no_other_s() -> None:
 def test_a_restored_database_s_source_is_backed_up_while_it_is_kept() -> None:
     values = dict(stack_values("prod"))
     values["teal:database"] = {**values["teal:database"], "restore_from": {"snapshot": "s-1"}}  # type: ignore[dict-item]
-    made = evaluation.evaluate("teal", evaluation.ROOT / "infra" / "__main__.py", "prod", values).resources
+    made = evaluation.evaluate_program("teal", evaluation.ROOT / "infra" / "__main__.py", "prod", values).resources
     instances = {one.name for one in made if one.type == "aws:rds/instance:Instance"}
     (selection,) = [one for one in made if one.type == "aws:backup/selection:Selection"]
     assert len(instances) == len(selection.inputs["resources"]) == 2

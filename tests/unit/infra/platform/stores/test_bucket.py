@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs, lifecycle, policy
+from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs, bucket_policy, lifecycle
 from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1"
@@ -38,7 +38,7 @@ def test_nothing_reaches_a_bucket_without_tls() -> None:
 
 def test_a_service_that_writes_logs_is_granted_beside_the_tls_rule() -> None:
     grant = {"Sid": "Logs", "Effect": "Allow"}
-    assert [one["Sid"] for one in policy("b", [grant])["Statement"]] == ["TlsOnly", "Logs"]
+    assert [one["Sid"] for one in bucket_policy("b", [grant])["Statement"]] == ["TlsOnly", "Logs"]
 
 
 def test_a_bucket_without_a_key_is_still_encrypted() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from infra.config.sections import DatabaseConfig, RestoreConfig
-from infra.platform.stores.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database, DatabaseArgs, generation
-from infra.platform.stores.database_maintenance import cron, pod
+from infra.platform.stores.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database, DatabaseArgs, restored_suffix
+from infra.platform.stores.database_maintenance import cron, maintenance_pod
 from infra.platform.stores.database_parameters import parameters
 from tests.unit.infra.mocks import RegisteredResource, run
 
@@ -86,7 +86,7 @@ def test_a_restore_is_a_new_instance_beside_the_running_one(restore: RestoreConf
     after = instances(DatabaseConfig(restore_from=restore))
     assert set(before) < set(after)
     assert after["teal-prod-db"].inputs == before["teal-prod-db"].inputs
-    restored = after[f"teal-prod-db-{generation(restore)}"]
+    restored = after[f"teal-prod-db-{restored_suffix(restore)}"]
     assert restored.protect
     assert restored.inputs[key] == value
     assert "username" not in restored.inputs  # RDS refuses one for a restored instance
@@ -102,7 +102,7 @@ def test_outputs_follow_the_restored_instance() -> None:
 
 def test_the_first_instance_goes_only_when_that_is_said() -> None:
     kept_apart = RestoreConfig(source="teal-prod-db", time="2026-11-20T10:00:00Z", keep_source=False)
-    assert list(instances(DatabaseConfig(restore_from=kept_apart))) == [f"teal-prod-db-{generation(MOMENT)}"]
+    assert list(instances(DatabaseConfig(restore_from=kept_apart))) == [f"teal-prod-db-{restored_suffix(MOMENT)}"]
 
 
 def test_each_parameter_has_a_reason_and_stands_once() -> None:
@@ -112,7 +112,7 @@ def test_each_parameter_has_a_reason_and_stands_once() -> None:
 
 
 def test_maintenance_is_restricted_bounded_and_never_runs_twice_at_once() -> None:
-    spec = cron("30 3 * * 0", pod("db", 5432, "teal"))
+    spec = cron("30 3 * * 0", maintenance_pod("db", 5432, "teal"))
     assert spec["concurrencyPolicy"] == "Forbid"
     job = spec["jobTemplate"]["spec"]
     assert job["activeDeadlineSeconds"] <= 4 * 3600

@@ -1,0 +1,96 @@
+"""Faults of parts that run, answer and take no write: Elasticsearch past its flood stage, a Redis that was demoted."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import httpx
+import redis
+
+from teal.drill.faults import NAMED_SECONDS, names
+from teal.drill.scene import CouldNotRun, Scene, Whole, wait_until
+from teal.drill.stack import CommandFailed, DrillStack
+from teal.laptop.loopback import free_ports
+from teal.laptop.parts.elasticsearch import write_blocks
+from teal.laptop.parts.redis import BINARY, password
+from teal.laptop.program import find_program
+from teal.laptop.state import LaptopState, load_state
+
+CALL_SECONDS = 10.0  # an answer takes milliseconds; on a busy machine a second
+START_SECONDS = 10.0  # of a redis-server: a tenth of one on an idle machine
+LOCAL = "127.0.0.1"
+
+
+@contextmanager
+def flood_stage(scene: Scene) -> Iterator[Whole]:
+    """Every index has the block that Elasticsearch puts on it when its disk passes the flood stage."""
+    stack = scene.stack
+    url = f"http://{LOCAL}:{_state(stack).ports.elasticsearch}"
+    scene.variables |= {"ES": url, "ES_CURL": "/dev/null"}  # as runbooks/README.md says for a laptop
+    scene.strike()
+    _set_block(url, blocked=True)
+    try:
+        wait_until(lambda: names(stack, "index"), what="`teal status` to name the index", seconds=NAMED_SECONDS)
+        yield lambda: not write_blocks(url) and stack.healthy()
+    finally:
+        with suppress(httpx.HTTPError):
+            _set_block(url, blocked=False)
+
+
+def _set_block(url: str, *, blocked: bool) -> None:
+    """Null takes the setting away, as the engine does; false would stay written in the index."""
+    setting = {"index.blocks.read_only_allow_delete": True if blocked else None}
+    httpx.put(f"{url}/_all/_settings", json=setting, timeout=CALL_SECONDS, trust_env=False).raise_for_status()
+
+
+@contextmanager
+def demoted_redis(scene: Scene) -> Iterator[Whole]:
+    """The stack's Redis follows another server that was made primary: it answers, keeps its connections, and refuses writes."""
+    stack = scene.stack
+    port, secret = _state(stack).ports.redis, password(stack.layout)
+    with _another_primary(secret) as primary, redis.Redis(LOCAL, port, password=secret, socket_timeout=CALL_SECONDS) as old:
+        scene.strike()
+        old.config_set("masterauth", secret)
+        old.replicaof(LOCAL, primary)
+        wait_until(lambda: names(stack, "redis"), what="`teal status` to name Redis", seconds=NAMED_SECONDS)
+        try:
+            yield stack.healthy
+        finally:
+            with suppress(redis.RedisError):
+                old.replicaof("NO", "ONE")
+
+
+@contextmanager
+def _another_primary(secret: str) -> Iterator[int]:
+    """A redis-server of the drill's own; its port. It reads its password from its standard input, where nobody else sees it."""
+    binary = find_program(BINARY)
+    if binary is None:
+        raise CouldNotRun("there is no redis-server", where="teal drill", next="make up")
+    (port,) = free_ports(1)
+    process = subprocess.Popen((binary, "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", text=True)  # noqa: S603
+    try:
+        assert process.stdin is not None  # noqa: S101 - a pipe, as asked for
+        process.stdin.write(f'bind {LOCAL}\nport {port}\nrequirepass {secret}\nsave ""\nappendonly no\n')
+        process.stdin.close()
+        with redis.Redis(LOCAL, port, password=secret) as client:
+            wait_until(lambda: _answers(client), what="another redis-server", seconds=START_SECONDS, alive=process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _state(stack: DrillStack) -> LaptopState:
+    state = load_state(stack.layout)
+    if state is None:
+        raise CommandFailed("The stack has no state", where=str(stack.home), next="teal up")
+    return state
