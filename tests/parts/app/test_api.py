@@ -107,7 +107,8 @@ def test_what_comes_nearest_is_told_where_nothing_answers_and_only_there(admin: 
     question = "Who won the football world cup in 1998?"
     body = admin.post("/v1/ask", json={"question": question}).json()
     hits = admin.post("/v1/search", json={"query": question, "top_k": 6}).json()["hits"]
-    assert [one["passage"] for one in body["nearest"]] == [hit["passage"] for hit in hits[:3]]
+    # Of the best three; a cross-encoder, where there is one, orders them anew.
+    assert sorted(one["passage"] for one in body["nearest"]) == sorted(hit["passage"] for hit in hits[:3])
     assert all(one["quote"] and one["quote"] in one["passage"] for one in body["nearest"])
     assert "nearest" not in admin.post("/v1/ask", json={"question": "Which setting chooses the cache backend?"}).json()
 
