@@ -1,4 +1,4 @@
-"""What things are called on AWS: a stack's prefix and tags, and the objects that the platform keeps in the cluster for each color."""
+"""Names on AWS: a stack's prefix and tags, and the objects that the platform keeps in the cluster for each color."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Final
 
 from contract.color import Color
 
-EXAMPLE_ACCOUNT: Final = "123456789012"  # AWS's own documentation uses it, and so do tests: never a real one
+EXAMPLE_ACCOUNT: Final = "123456789012"  # used by AWS's own documentation and by tests; never a real account
 STACK_TAG: Final = "teal:stack"  # on every AWS resource of a stack
 NAMESPACES: Final[Mapping[Color, str]] = {"blue": "teal-blue", "green": "teal-green"}
-# Jobs that snapshot and restore run here and not in a color's namespace: whoever may change a color must not get the operator's secrets.
+# Jobs that snapshot and restore run here and not in a color's namespace: the right to change a color must not give the operator's
+# secrets.
 OPERATOR_NAMESPACE: Final = "teal-operator"
-DEPLOYMENT: Final = "teal"  # what answers HTTP, in each color's namespace
+DEPLOYMENT: Final = "teal"  # the Deployment that answers HTTP, in each color's namespace
 WORKERS: Final = "teal-worker"  # the StatefulSet that ingests
 RELEASE_RECORD: Final = "record.json"  # the object that says what is released, in a stack's bucket of releases
-CHECK: Final = "teal-verify"  # the CronJob that restores a snapshot for a test; the color's name follows
+CHECK: Final = "teal-verify"  # the CronJob that restores a snapshot for a test; the color's name is appended
 
 
 def prefix(stack: str) -> str:
-    """How every physical name of a stack begins; the cluster has just this name."""
+    """The prefix of every physical name in a stack; the cluster's name is the prefix alone."""
     return f"teal-{stack}"
 
 
 def database(stack: str) -> str:
-    """The identifier of a stack's database; of a restored one, how it begins."""
+    """The identifier of a stack's database; the identifier of a restored one begins with it."""
     return f"{prefix(stack)}-db"

@@ -1,4 +1,4 @@
-"""The outputs of the platform's program: what `teal` and a color's program read of a stack. Nothing in it is secret."""
+"""The outputs of the platform's Pulumi program, which `teal` and each color's program read. None of them is secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Environment = Literal["dev", "staging", "prod"]
 
 
 class _Output(BaseModel):
-    # A platform may be newer than who reads it, and say more.
+    # The platform may be newer than its reader and have outputs that the reader does not know.
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
@@ -26,14 +26,15 @@ class ClusterAccess(_Output):
 
 
 class SecretReference(_Output):
-    """One secret of the service: where it is, and the key of its JSON; without a key, all of it."""
+    """Where one secret of the service is stored. `key` names a field of its JSON; without a key the whole value is the secret."""
 
     secret_arn: str
     key: str | None = None
 
 
 class ServiceDefaults(BaseModel):
-    """`teal:service` of the stack's file. Each color's pods: requests, bounds of both autoscalers, jobs one worker takes at a time."""
+    """The section `teal:service` of a stack's file, for each color's pods: their resource requests, the bounds of both
+    autoscalers, and how many jobs one worker takes at a time."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 

@@ -1,7 +1,7 @@
-"""A pod of the service's image, as the color's program makes it and as `teal` makes a Job of it. Plain data for Kubernetes.
+"""A pod of the service's image as plain Kubernetes data, used by the color's Pulumi program and by the Jobs that `teal` creates.
 
-Every default that the API server would add inside an atomic structure is written out. Server-side apply compares such a structure as a
-whole: without the default, a second manager that applies the very same text gets a conflict.
+Every default that the API server would add inside an atomic structure is written out. Server-side apply compares such a structure
+as a whole: without the default, a second manager that applies the very same text gets a conflict.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contract.color import Color, ColorState
 USER: Final = 10001  # the image's own (app/Dockerfile)
 SECRETS_DRIVER: Final = "secrets-store.csi.k8s.io"
 SECRETS_FOLDER: Final = "/mnt/secrets"  # where a pod finds one file for each secret
-PROBE_VARIABLE: Final = "TEAL_PROBE_SECRET"  # each color has its own, so it is not among the secrets that both read
+PROBE_VARIABLE: Final = "TEAL_PROBE_SECRET"  # each color has its own value, so it is not one of the secrets that both colors read
 NAME_LABEL: Final = "app.kubernetes.io/name"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 COLOR_LABEL: Final = "teal/color"
@@ -34,7 +34,7 @@ CONTAINER_SECURITY: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a pod is: its service account, the Secret that its variables come from, and the class of the files that it mounts."""
+    """A pod's identity: its service account, the Secret of its variables, and the SecretProviderClass of its mounted files."""
 
     account: str
     secret: str
@@ -47,7 +47,7 @@ OPERATOR: Final = Identity("teal-operator", "teal-operator", "teal-operator")
 
 
 def service(namespace: str) -> Identity:
-    """Who the pods of one color are; the class has the namespace's name."""
+    """The identity of one color's pods. Their SecretProviderClass has the namespace's name."""
     return Identity("teal", "teal", namespace)
 
 
@@ -57,12 +57,12 @@ def is_operator(command: str) -> bool:
 
 
 def pod_labels(color: Color, component: str) -> dict[str, str]:
-    """What selects the pods of one component of a color."""
+    """The labels that select the pods of one component of a color."""
     return {NAME_LABEL: SERVICE, COLOR_LABEL: color, COMPONENT_LABEL: component}
 
 
 def security_context(user: int = USER) -> dict[str, Any]:
-    """The pod's: everything in it runs as `user`, who owns the mounted volumes."""
+    """The pod's security context: its containers run as `user`, who owns the mounted volumes."""
     return {
         "runAsNonRoot": True,
         "runAsUser": user,
@@ -85,9 +85,10 @@ def plain_variables(color: Color, state: ColorState, *, deployment: str, region:
 
 
 def variables(names: Iterable[str], secret: str, plain: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The container's `env`: `names` from the Secret `secret`, then `plain`. Kubernetes puts $(NAME) into a value only for names before it.
+    """The container's `env`: first `names` from the Secret `secret`, then `plain`, whose values may refer to the names before
+    them as $(NAME).
 
-    A name that is no variable's (`search-ca.crt`) is read as a file and left out here.
+    A name that cannot be a variable (`search-ca.crt`) is mounted as a file and left out here.
     """
     held: list[dict[str, Any]] = [
         {"name": each, "valueFrom": {"secretKeyRef": {"name": secret, "key": each}}}
@@ -98,7 +99,7 @@ def variables(names: Iterable[str], secret: str, plain: Mapping[str, str]) -> li
 
 
 def field(name: str, path: str) -> dict[str, Any]:
-    """A variable from the pod's own description. `apiVersion` is the server's default, and the structure is atomic."""
+    """A variable whose value is the field `path` of the pod itself. `apiVersion` is written out: it is a default (see above)."""
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 

@@ -1,4 +1,4 @@
-"""Amounts of CPU and memory in the one form that the API server keeps: what it would write otherwise is a difference at every apply."""
+"""CPU and memory quantities in the form that the API server stores; any other form would be a difference at every apply."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ def millicores(cpu: str) -> int:
 
 
 def cpu_quantity(thousandths: int) -> str:
-    """Thousandths of a CPU: `2` and not `2000m`."""
+    """The quantity for thousandths of a CPU: `2` and not `2000m`."""
     return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
 
 
 def memory_quantity(mebibytes: int) -> str:
-    """MiB: `1Gi` and not `1024Mi`."""
+    """The quantity for a number of MiB: `1Gi` and not `1024Mi`."""
     for unit in ("Mi", "Gi"):
         if mebibytes % 1024 or not mebibytes:
             return f"{mebibytes}{unit}"

@@ -1,6 +1,7 @@
-"""How a pod says that it has metrics, and how the collector finds it: by its name's label and its container port's name.
+"""How the metrics collector finds a pod: by the value of its name label and by the name of its container port.
 
-No `prometheus.io/...` annotations: an annotation may name any port, these names only what the pods' network policies open.
+`prometheus.io/...` annotations are not used: an annotation may name any port, these names only the ports that the network
+policies open.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contract.pods import SERVICE as SERVICE
 
 SEARCH_REPORTER: Final = "teal-search-metrics"
 NAMES: Final = (SERVICE, SEARCH_REPORTER)
-WEB_PORT: Final = "http"  # app processes answer requests and /metrics at one port
+WEB_PORT: Final = "http"  # app processes serve requests and /metrics on the same port
 METRICS_PORT: Final = "metrics"
 PORTS: Final = (WEB_PORT, METRICS_PORT)
 WORKER_METRICS_PORT: Final = 9102  # where a worker serves /metrics and nothing else

@@ -1,4 +1,4 @@
-"""Reads `Pulumi.<stack>.yaml`: the one reader of everything that looks into it (`teal`, the price, the evaluation)."""
+"""Reads `Pulumi.<stack>.yaml` for everything that needs it: `teal`, the price and the evaluation."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-MOST_DEPTH: Final = 20  # lists and mappings in one another; a stack's file has five
+MOST_DEPTH: Final = 20  # nested levels of lists and mappings; a real stack's file has five
 
 
 class NotAStackFile(ValueError):
-    """The file cannot be read as a stack's. The text says why and where in it, and does not name the file."""
+    """The file cannot be read as a stack's file. The message says why and where in it, and does not name the file."""
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The whole document. Raises NotAStackFile, and OSError when there is no such file."""
+    """The whole document. Raises NotAStackFile, or OSError when there is no such file."""
     import yaml  # not in the service's image
 
     if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def read_values(path: Path) -> dict[str, Any]:
         Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
 
     class Strict(Loader):
-        """A key that is written twice is refused: YAML would keep the last and say nothing."""
+        """Refuses a duplicate key; YAML would silently keep the last one."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             seen: set[object] = set()
@@ -41,9 +41,8 @@ def read_values(path: Path) -> dict[str, Any]:
         ) from None
     try:
         depth = 0
-        for event in yaml.parse(
-            text, Strict
-        ):  # before anything is made of it: depth ends the interpreter, and ten names a gigabyte
+        # Checked before any object is built: deep nesting can crash the interpreter, and ten aliases can expand to a gigabyte.
+        for event in yaml.parse(text, Strict):
             line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent):
                 raise NotAStackFile(f"line {line}: *{event.anchor} stands for what is written elsewhere; write it out")

@@ -1,5 +1,6 @@
-"""What an operator lets happen around a release: hooks before and after its steps, and who is told of it. It is the section `teal:releases` of a
-stack's file; `infra` refuses a wrong one before anything is created, `teal` obeys it. Secrets are named here and never written."""
+"""What an operator configures around a release: hooks before and after its steps, and notifications. It is the section
+`teal:releases` of a stack's file: `infra` refuses a wrong one before anything is created, and `teal` follows it. A secret is
+referenced, never written out."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Where a secret is: a variable of the environment, or a file that holds it alone (its line end is cut).
+# Where a secret is stored: an environment variable, or a file that contains nothing else (its line end is cut).
 Reference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].+)$")]
-# Without a name or a password in it: they would be in the record and in the evidence.
+# A URL must not contain a user name or password: they would appear in the release record and in the evidence.
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
 Moment = Literal["start", "pause", "undo", "done"]
 MOMENTS: tuple[Moment, ...] = ("start", "pause", "undo", "done")
@@ -21,9 +22,13 @@ class _Frozen(BaseModel):
 
 
 class Hook(_Frozen):
-    """One command, or one POST, before or after a step (`shift-25`; `shift` is each of them). A JSON object says which release and step: on
-    its standard input, or as the body. `secrets`: variables of the command's environment, or headers of the POST. A hook that fails undoes
-    the release; `on_timeout` says what a slow one does."""
+    """One command or one POST before or after a step. `before` and `after` name a step: `shift-25`, or `shift` for every such
+    step.
+
+    The command gets a JSON object with the release and the step on its standard input, the POST gets it as its body. `secrets`
+    become environment variables of the command, or headers of the POST. A hook that fails undoes the release; `on_timeout`
+    decides for a slow one.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     before: str | None = None
@@ -31,7 +36,7 @@ class Hook(_Frozen):
     run: tuple[str, ...] = ()
     post: Url | Reference | None = None
     secrets: Mapping[str, Reference] = {}
-    # Ten minutes at most: while it runs the shares stay as they are, and a bad version with them.
+    # Ten minutes at most: the traffic shares do not change while a hook runs, so a bad version would keep its share.
     timeout_seconds: float = Field(default=30.0, gt=0, le=600)
     on_timeout: Literal["continue", "undo"] = "undo"
 
@@ -52,7 +57,7 @@ class Hook(_Frozen):
         return self.before or self.after or ""
 
     def says(self) -> str:
-        """In a line, as `--dry-run` and the evidence show it."""
+        """The hook in one line, as `--dry-run` and the evidence show it."""
         what = f"run {' '.join(self.run)}" if self.run else f"POST {self.post}"
         late = "is undone" if self.on_timeout == "undo" else "goes on"
         return f"{what}; after {self.timeout_seconds:g} s the release {late}" + (
@@ -61,8 +66,9 @@ class Hook(_Frozen):
 
 
 class Notification(_Frozen):
-    """Who is told of which moments. `send`: a sender's name (teal/release/senders/); `to`: what that sender takes. Both of its tries
-    together end within `timeout_seconds`."""
+    """One receiver of notifications, and the moments that are reported to it. `send`: the name of a sender
+    (teal/release/senders/); `to`: the destination in the form that this sender expects. Its two tries together end within
+    `timeout_seconds`."""
 
     send: str
     to: str
@@ -71,7 +77,7 @@ class Notification(_Frozen):
 
 
 class Steering(_Frozen):
-    """The whole section."""
+    """The whole section `teal:releases`."""
 
     hooks: tuple[Hook, ...] = ()
     notifications: tuple[Notification, ...] = ()
