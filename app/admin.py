@@ -17,7 +17,7 @@ from app.errors import PROBLEMS, InvalidRequest, NotFound, TealError
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports bad input as the other errors are reported."""
+    """Reports bad input in the same form as every other error."""
 
     def error(self, message: str) -> NoReturn:
         _fail("invalid-request", message, f"See `{self.prog} --help`.", exit_code=2)

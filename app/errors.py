@@ -126,8 +126,9 @@ PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PRO
 
 
 class TealError(Exception):
-    """An error with a stable code from `PROBLEMS`. `detail` says what failed and where, for the client to read. `action` says what to do next; where
-    the problem's own, which is meant for requests, does not fit the command line, another is given."""
+    """An error with a stable code from `PROBLEMS`. `detail` tells the client what failed and where. `action` says what to do
+    next: the problem's own action is written for requests, and another one may be given where it does not fit the command
+    line."""
 
     code = "internal"
 
@@ -142,7 +143,7 @@ class TealError(Exception):
         return PROBLEMS[self.code]
 
     def described(self) -> dict[str, str]:
-        """As the command line shows it."""
+        """The error in the form that the command line prints."""
         return {"code": self.code, "detail": self.detail, "action": self.action}
 
 
@@ -189,25 +190,25 @@ class QuotaExceeded(RequestError):
 
 
 class MigrationRefused(RequestError):
-    """A revision would take away what a release that serves still needs."""
+    """A schema revision would remove something that a serving release still needs."""
 
     code = "migration-refused"
 
 
 class IndexIncomplete(TealError):
-    """An index was compared with the catalog and is not whole."""
+    """An index was compared with the catalog and lacks documents."""
 
     code = "index-incomplete"
 
 
 class BackupFailed(TealError):
-    """A snapshot could not be taken or put back; what runs is as it was."""
+    """A snapshot could not be taken or restored; the running service is unchanged."""
 
     code = "backup-failed"
 
 
 class SnapshotRefused(TealError):
-    """A snapshot was looked at and is cut off, changed, empty or of something else."""
+    """A snapshot was checked and is incomplete, altered, empty or of something else."""
 
     code = "snapshot-refused"
 
@@ -243,6 +244,6 @@ class DocumentRejected(TealError):
 
 
 class PassageRefused(DocumentRejected):
-    """The search engine will not take this passage however often it is sent; `detail` names it."""
+    """The search engine refuses this passage permanently, so a retry is useless; `detail` names the passage."""
 
     code = "passage-refused"

@@ -40,17 +40,20 @@ _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this;
 
 # The middleware traces and counts every request, those of the fast path included; the framework would count most of them a second time.
 _FRAMEWORK: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
-# Of an upload: its file, and collection, title, source and metadata (50,000 characters of four bytes). The framework's own limits are a thousand
-# files and fields of a megabyte each, and what is smaller than that stays in memory: 20 MB for each connection. A field more is named when it is refused.
+# Limits of an upload form, which has one file and the fields collection, title, source and metadata (50,000 characters of four
+# bytes). The framework's own limits, a thousand files and fields of a megabyte each, would let one connection keep 20 MB in
+# memory. One field more than the form has is let through here, so that the route can name it when it refuses it.
 _FIELDS: Final = 5
 _FIELD_BYTES: Final = 200_000
-_YOUNG_OBJECTS: Final = 20_000  # new objects before Python collects garbage; a search makes over 1,000, so the default of 700 would collect during each
+# How many new objects start a garbage collection: a search makes over 1,000, so with Python's default of 700 each search would
+# start one.
+_YOUNG_OBJECTS: Final = 20_000
 
 _log = logging.getLogger(__name__)
 
 
 class Revalidated(StaticFiles):
-    """Files a browser asks about each time, so that a new page never runs an old script."""
+    """Static files that a browser must revalidate at each use, so that a new page never runs an old script."""
 
     def file_response(self, *arguments: Any, **named: Any) -> Response:
         response = super().file_response(*arguments, **named)
@@ -59,7 +62,7 @@ class Revalidated(StaticFiles):
 
 
 def create_app(config: Settings) -> FastAPI:
-    """The ASGI application. ServiceDep are opened when it starts and closed when it stops."""
+    """The ASGI application. The service's parts are opened when it starts and closed when it stops."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -92,8 +95,8 @@ def create_app(config: Settings) -> FastAPI:
 
 
 def cross_origin(app: ASGIApp, config: Settings) -> ASGIApp:
-    """Let pages of the sites in TEAL_CORS_ORIGINS read answers. With a key they hold themselves: no cookie of ours is sent to them, and none
-    is taken from them."""
+    """Let pages of the sites in TEAL_CORS_ORIGINS call the API with a key of their own. Cookies are neither sent to these sites
+    nor accepted from them."""
     origins = [origin.strip() for origin in config.cors_origins.split(",") if origin.strip()]
     if not origins:
         return app
@@ -109,7 +112,7 @@ def cross_origin(app: ASGIApp, config: Settings) -> ASGIApp:
 class DrainingServer(uvicorn.Server):
     """Drains on SIGTERM: it first reports itself not ready, so that the load balancer stops sending, and only then stops listening.
 
-    Objects made at start-up live as long as the process and are left out of garbage collection: looking through them took a fifth of a
+    Objects made at start-up live as long as the process and are excluded from garbage collection: scanning them took a fifth of a
     search's CPU time."""
 
     def __init__(self, config: uvicorn.Config, state: State) -> None:

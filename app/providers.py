@@ -1,7 +1,7 @@
-"""Every adapter, registered once: the name that a setting chooses, and the object that keeps the port, as `module:attribute`.
+"""The registry of adapters: for each name that a setting may have, the object that implements the port, as `module:attribute`.
 
-Adding one is a new module and one line here. The settings take their choices from these tables, so that a wrong name lists the right ones;
-`load_registered` imports only what was chosen, so that no adapter loads the driver of another.
+A new adapter is a new module and one line here. The settings take their choices from these tables, so that the error for a wrong
+name lists the right ones. `load_registered` imports only the chosen adapter, so that no adapter loads the driver of another.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ EMBEDDING_PROVIDERS: Final[Mapping[str, str]] = {  # app/models/port.py: Embeddi
     "bedrock": "app.models.embed_bedrock:PROVIDER",
     "none": "app.models.port:NO_EMBEDDING",
 }
-GENERATION_PROVIDERS: Final[
-    Mapping[str, str]
-] = {  # called with the settings, each makes an app/models/port.py: Generator, or None
+# Each is called with the settings and returns a Generator (app/models/port.py), or None.
+GENERATION_PROVIDERS: Final[Mapping[str, str]] = {
     "extractive": "app.models.port:no_generator",
     "openai": "app.models.generate_openai:OpenAIGenerator",
     "bedrock": "app.models.generate_bedrock:BedrockGenerator",
 }
-SNAPSHOT_STORES: Final[Mapping[str, str]] = {  # called with the settings, each makes an app/backup/port.py: SnapshotStore
+# Each is called with the settings and returns a SnapshotStore (app/backup/port.py).
+SNAPSHOT_STORES: Final[Mapping[str, str]] = {
     "folder": "app.backup.stores.folder:open_folder",
     "elasticsearch": "app.backup.stores.elasticsearch:RepositoryStore",
     "s3": "app.backup.stores.s3:S3SnapshotStore",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     EmbeddingProviderName: TypeAlias = str
     GenerationProviderName: TypeAlias = str
     SnapshotStoreName: TypeAlias = str
-else:  # so that pydantic refuses another name and says which there are
+else:  # so that pydantic refuses an unknown name and lists the known ones
     SearchEngineName = Literal[tuple(SEARCH_ENGINES)]
     EmbeddingProviderName = Literal[tuple(EMBEDDING_PROVIDERS)]
     GenerationProviderName = Literal[tuple(GENERATION_PROVIDERS)]
@@ -49,7 +49,7 @@ else:  # so that pydantic refuses another name and says which there are
 
 
 def load_registered(table: Mapping[str, str], name: str) -> Any:
-    """The registered object of that name. Raises ValueError, with the names there are, for another one."""
+    """The object registered under `name`. Raises ValueError, which lists the known names, for an unknown one."""
     if name not in table:
         raise ValueError(f"There is no {name!r}; choose one of {', '.join(table)}.")
     module, _, attribute = table[name].partition(":")

@@ -1,4 +1,4 @@
-"""How this service connects to Redis: for the shared cache and for the shared limits alike."""
+"""The Redis client of the service, for the shared cache and the shared rate limits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ TIMEOUT_SECONDS: Final = 0.25  # a cached answer later than this is no faster th
 
 
 def client_options() -> dict[str, Any]:
-    """Options of the client: short timeouts, and one jittered retry.
+    """Options of the client: short timeouts, and one retry with jitter.
 
-    A primary that was demoted and lives on as a replica refuses writes and keeps its connections. Such a connection is closed and the command is
-    sent again on a new one, for which the name is looked up anew: it leads to the new primary.
+    A primary that was demoted to a replica refuses writes but keeps its connections open. Such a connection is closed, and the
+    command is sent again on a new one; the host name is then resolved again and leads to the new primary.
     """
     return {
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.05), 1),
-        # ReadOnlyError is one of these; before version 7, Redis reports a script that may not write as a plain ResponseError.
+        # ReadOnlyError is a ResponseError; Redis before version 7 reports a script that may not write as a plain ResponseError.
         "retry_on_error": [ResponseError],
     }
 

@@ -1,5 +1,7 @@
-"""The worker process: `python -m app.worker`. It ingests queued documents into the search index. It may be killed at any moment: the catalog and the
-job queue know what was not finished, and it is done again."""
+"""The worker process: `python -m app.worker`. It ingests queued documents into the search index.
+
+It may be killed at any moment: the catalog and the job queue record what is not finished, and a worker does it again.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ IN_FLIGHT: Final = 256  # documents taken from the queue and not committed yet; 
 POLL_SECONDS: Final = 0.2  # DBOS asks for work this often: 5 cheap queries a second when idle
 LOOPBACK: Final = "127.0.0.1"  # metrics need no key, so they are served beyond this machine only when an address is given
 STOP_SECONDS: Final = 18.0  # supervisors kill after 20 s or more
-MODEL_CHECK_SECONDS: Final = 10.0  # looking costs two file names; an operator who has fetched the model waits this long
+MODEL_CHECK_SECONDS: Final = 10.0  # a check looks for two files; an operator who fetched the model waits this long
 _JOBS_CONNECTIONS: Final = 4  # SQLite has one writer anyway; waiting in our pool is fairer than on its lock
 _POSTGRES_JOBS_CONNECTIONS: Final = 10
 
@@ -54,7 +56,7 @@ log = logging.getLogger("app.worker")
 
 @dataclass(frozen=True, slots=True)
 class WorkerDependencies:
-    """What the worker opens at its start; tests replace them by parts that misbehave."""
+    """The functions with which the worker opens its parts; tests replace them by ones whose parts misbehave."""
 
     open_writer: Callable[[Settings], SearchWriter]
     open_embedder: Callable[[Settings], Embedder | None]
@@ -63,7 +65,8 @@ class WorkerDependencies:
 
 
 class LazyEmbedder:
-    """The embedder. While its files are missing they are looked for every ten seconds, so that a model fetched later needs no restart."""
+    """Opens the embedder. Missing model files are looked for every ten seconds, so that a model fetched later needs no
+    restart."""
 
     def __init__(self, settings: Settings, open_embedder: Callable[[Settings], Embedder | None]) -> None:
         self._settings = settings
@@ -73,7 +76,7 @@ class LazyEmbedder:
         self._looked_at = float("-inf")
 
     def current(self) -> Embedder | None:
-        """The embedder, or None while its files are not there."""
+        """The embedder, or None while its files are missing."""
         if self._embedder is None and self._settings.embedding != "none":
             with self._lock:
                 if self._embedder is None and time.monotonic() - self._looked_at >= MODEL_CHECK_SECONDS:
@@ -97,7 +100,7 @@ class LazyEmbedder:
 
 
 class _Measured:
-    """Counts what an embedder does."""
+    """An embedder that measures the time of its calls and traces them."""
 
     def __init__(self, embedder: Embedder, provider: str) -> None:
         self._embedder = embedder
@@ -126,7 +129,8 @@ def serve(
     stop: threading.Event,
     metrics_address: str = LOOPBACK,
 ) -> None:
-    """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s, when the rest is left for recovery."""
+    """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s and leave the rest to
+    recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
     if metrics_port is not None:
         exposition.serve_metrics(metrics_port, metrics_address, settings.metrics_token)
@@ -186,7 +190,7 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
         }
     )
 
-    @DBOS.workflow(name=INGEST, max_recovery_attempts=None)  # bounded by the catalog's count of starts instead
+    @DBOS.workflow(name=INGEST, max_recovery_attempts=None)  # the catalog's count of attempts is the limit instead
     def ingest(document_id: str, revision: int) -> str:
         outcome = ingestion.run(Job(document_id, revision))
         RESULTS.labels(outcome).inc()
@@ -203,7 +207,8 @@ def _launch(settings: Settings, executor_id: str, ingestion: Ingestion) -> DBOS:
 
 
 def _registered(catalog: Catalog, index: str) -> bool:
-    """Register the index as serving: from now on a document counts as indexed only when this index has it too, whichever color ingested it."""
+    """Register the index as serving. From then on a document counts as indexed only when this index has it too, whichever color
+    ingested it. Returns True."""
     with catalog.write() as session:
         return index_outbox.register_index(session, index, serving=True).serving
 
@@ -214,7 +219,7 @@ def _schema_is_ready(settings: Settings) -> bool:
 
 
 def _until(what: str, ready: Callable[[], bool], stop: threading.Event) -> bool:
-    """Wait until a part answers, and log what is waited for; False when the worker is told to stop first."""
+    """Wait until `ready` returns True, and log what is waited for. Returns False when `stop` is set first."""
     pause = 0.5
     while not stop.is_set():
         try:
@@ -248,7 +253,7 @@ def main(arguments: Sequence[str] | None = None, parts: WorkerDependencies | Non
     )
     tracing.flush_traces()
     logging.shutdown()
-    os._exit(0)  # parked workflows hold threads that never end, so that DBOS recovers them instead of calling them finished
+    os._exit(0)  # parked workflows block their threads for ever, so that DBOS recovers them and does not record them as finished
 
 
 def real_parts() -> WorkerDependencies:
