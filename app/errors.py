@@ -126,9 +126,9 @@ PROBLEMS: Final[dict[str, Problem]] = {problem.code: problem for problem in _PRO
 
 
 class TealError(Exception):
-    """An error with a stable code from `PROBLEMS`. `detail` tells the client what failed and where. `action` says what to do
-    next: the problem's own action is written for requests, and another one may be given where it does not fit the command
-    line."""
+    """An error with a stable code from `PROBLEMS`. `detail` tells the client what failed and where. `action`
+    says what to do next: the problem's own action is written for requests, and another one may be given
+    where it does not fit the command line."""
 
     code = "internal"
 

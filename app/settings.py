@@ -18,8 +18,8 @@ def _env(*names: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default and unit. Its environment variable is `TEAL_` + field, unless the field names another
-    one."""
+    """Every setting, with its default and unit. Its environment variable is `TEAL_` +
+    field, unless the field names another one."""
 
     model_config = SettingsConfigDict(
         env_prefix="TEAL_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True

@@ -65,8 +65,8 @@ class WorkerDependencies:
 
 
 class LazyEmbedder:
-    """Opens the embedder. Missing model files are looked for every ten seconds, so that a model fetched later needs no
-    restart."""
+    """Opens the embedder. Missing model files are looked for every ten seconds, so that a
+    model fetched later needs no restart."""
 
     def __init__(self, settings: Settings, open_embedder: Callable[[Settings], Embedder | None]) -> None:
         self._settings = settings
@@ -129,8 +129,8 @@ def serve(
     stop: threading.Event,
     metrics_address: str = LOOPBACK,
 ) -> None:
-    """Work until `stop` is set, then drain: return when everything in hand is committed, or after 18 s and leave the rest to
-    recovery."""
+    """Work until `stop` is set, then drain: return when everything in hand is committed, or
+    after 18 s and leave the rest to recovery."""
     executor_id = f"{settings.color}-{settings.slot}"
     if metrics_port is not None:
         exposition.serve_metrics(metrics_port, metrics_address, settings.metrics_token)

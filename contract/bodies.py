@@ -1,7 +1,7 @@
 """How large the body of a request may be, by its path: one table for the load balancer, the firewall and the service.
 
-A path that is not listed here gets the smallest limit, so a new route is safe by default. A route that needs more is added to
-this file.
+A path that is not listed here gets the smallest limit, so a new route is safe by default. A
+route that needs more is added to this file.
 """
 
 from __future__ import annotations

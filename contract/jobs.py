@@ -12,8 +12,8 @@ WAITING: Final = ("ENQUEUED", "PENDING")  # DBOS's states of a job that waits an
 
 
 def count_waiting(release_id: str) -> str:
-    """SQL that counts the waiting and running jobs of one release; the other color's jobs are its own workers' until a
-    transfer."""
+    """SQL that counts the waiting and running jobs of one release; the other color's jobs
+    are its own workers' until a transfer."""
     states, queues = (", ".join(f"'{one}'" for one in names) for names in (WAITING, QUEUES))
     return (
         f"SELECT count(*) FROM {STATUS_TABLE} WHERE status IN ({states})"  # noqa: S608 - constants, and a ReleaseId, which holds no quote

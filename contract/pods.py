@@ -85,8 +85,8 @@ def plain_variables(color: Color, state: ColorState, *, deployment: str, region:
 
 
 def variables(names: Iterable[str], secret: str, plain: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The container's `env`: first `names` from the Secret `secret`, then `plain`, whose values may refer to the names before
-    them as $(NAME).
+    """The container's `env`: first `names` from the Secret `secret`, then `plain`, whose values may
+    refer to the names before them as $(NAME).
 
     A name that cannot be a variable (`search-ca.crt`) is mounted as a file and left out here.
     """

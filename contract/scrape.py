@@ -1,7 +1,7 @@
 """How the metrics collector finds a pod: by the value of its name label and by the name of its container port.
 
-`prometheus.io/...` annotations are not used: an annotation may name any port, these names only the ports that the network
-policies open.
+`prometheus.io/...` annotations are not used: an annotation may name any port, these names only
+the ports that the network policies open.
 """
 
 from __future__ import annotations

@@ -22,12 +22,12 @@ class _Frozen(BaseModel):
 
 
 class Hook(_Frozen):
-    """One command or one POST before or after a step. `before` and `after` name a step: `shift-25`, or `shift` for every such
-    step.
+    """One command or one POST before or after a step. `before` and `after` name a step:
+    `shift-25`, or `shift` for every such step.
 
-    The command gets a JSON object with the release and the step on its standard input, the POST gets it as its body. `secrets`
-    become environment variables of the command, or headers of the POST. A hook that fails undoes the release; `on_timeout`
-    decides for a slow one.
+    The command gets a JSON object with the release and the step on its standard input, the POST gets it as its body.
+    `secrets` become environment variables of the command, or headers of the POST. A hook that fails undoes the
+    release; `on_timeout` decides for a slow one.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
@@ -67,8 +67,8 @@ class Hook(_Frozen):
 
 class Notification(_Frozen):
     """One receiver of notifications, and the moments that are reported to it. `send`: the name of a sender
-    (teal/release/senders/); `to`: the destination in the form that this sender expects. Its two tries together end within
-    `timeout_seconds`."""
+    (teal/release/senders/); `to`: the destination in the form that this sender expects. Its two tries
+    together end within `timeout_seconds`."""
 
     send: str
     to: str

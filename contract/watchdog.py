@@ -90,8 +90,8 @@ def reason_to_return(
 
 
 def given_back(record: Mapping[str, Any], why: str) -> dict[str, Any]:
-    """The record after the traffic is back: without a lease, and with a new generation, so that a releaser that was only paused
-    stops."""
+    """The record after the traffic is back: without a lease, and with a new generation, so that
+    a releaser that was only paused stops."""
     release = {**record["release"], "phase": "RollingBack", "note": f"watchdog: {why}"}
     return {**record, "release": release, "lease": None, "generation": record["generation"] + 1}
 

@@ -1,1 +1,1 @@
-"""System of record: documents, keys and sessions in SQLite or PostgreSQL."""
+"""The catalog, the system of record: documents, keys and sessions in SQLite or PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Taking documents in: the same content once, the same request once."""
+"""Accepts documents: the same content is stored once, and a repeated request is carried out once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.catalog.tables import ContentRow, DocumentRow, IdempotencyRow, new_id, 
 from app.errors import CatalogUnavailable, Conflict
 
 Status = Literal["queued", "processing", "indexed", "failed"]
-_ACCEPT_TRIES: Final = 3  # a document deleted between insert and look-up makes one more try needed
+_ACCEPT_TRIES: Final = 3  # a document that is deleted between insert and look-up makes another try necessary
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedDocument:
-    """`created`: this call made the document or queued it again, so it is to be enqueued. `known_as`: the same content is there already
-    under this other name, and was not stored a second time."""
+    """The result of `accept`. `created`: this call made the document or queued it again, so the caller must enqueue a job.
+    `known_as`: the name under which the same content was already stored; it was not stored a second time."""
 
     id: str
     status: Status
@@ -49,10 +49,11 @@ class AcceptedDocument:
 
 
 def accept(session: Session, submission: Submission, *, key_id: str, idempotency_key: str | None) -> AcceptedDocument:
-    """Store a document once: the same content in the same collection is the existing one, a failed one is queued again. Whatever else has the
-    same origin in the collection makes way for it as soon as it is indexed.
+    """Store a document, unless its collection already has the same content: then the existing document is the
+    result, and is queued again if it had failed. Other documents of the same origin in the collection are
+    replaced as soon as the document is indexed.
 
-    `session` is a write session. Raises `Conflict` when `idempotency_key` was used for another request by this key.
+    `session` is a write session. Raises `Conflict` when this key used `idempotency_key` for another request.
     """
     if idempotency_key is not None:
         earlier = session.get(IdempotencyRow, (key_id, idempotency_key))
@@ -80,7 +81,9 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
                 "created_at": now(),
             },
         )
-        winner = None if stored else session.get(IdempotencyRow, (key_id, idempotency_key))  # PostgreSQL: sent twice at once
+        winner = (
+            None if stored else session.get(IdempotencyRow, (key_id, idempotency_key))
+        )  # PostgreSQL: a simultaneous request was first
         if winner is not None and winner.fingerprint != _fingerprint(submission):
             raise Conflict(f"The Idempotency-Key {idempotency_key!r} was used for another request.")
     return accepted
@@ -132,7 +135,7 @@ def _store(session: Session, submission: Submission) -> AcceptedDocument:
 
 
 def requeue_failed(session: Session, row: DocumentRow) -> AcceptedDocument:
-    """Compare-and-set on the revision, so two retries at once queue it once."""
+    """Queue a failed document again, by compare-and-set on its revision, so that two simultaneous retries queue it once."""
     changed = cast(
         "CursorResult[Any]",
         session.execute(
@@ -157,7 +160,7 @@ def _insert_ignoring(session: Session, table: type[DocumentRow] | type[Idempoten
     """Insert unless a unique index already holds the row; atomic on both databases. True when it was inserted."""
     insert = postgres_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     target = cast("Table", table.__table__)
-    key = next(iter(target.primary_key.columns))  # asked back, because psycopg's row count does not tell
+    key = next(iter(target.primary_key.columns))  # returned, because psycopg's row count does not show an insert
     statement = insert(target).values(dict(values)).on_conflict_do_nothing().returning(key)
     return session.execute(statement).one_or_none() is not None
 
@@ -174,5 +177,5 @@ def _fingerprint(submission: Submission) -> str:
 
 
 def status_of(row: DocumentRow) -> Status:
-    """The row's status, as the type says it."""
+    """The row's status, as the type `Status`."""
     return cast("Status", row.status)

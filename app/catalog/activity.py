@@ -1,4 +1,5 @@
-"""What the catalog tells of the work that goes on: ages of heartbeats, of documents that wait, and of what indexes are owed."""
+"""The state of background work as the catalog records it: ages of heartbeats, of waiting
+documents and of index outbox entries."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from app.errors import CatalogUnavailable
 
 
 def work_seen(session: Session) -> dict[str, Any]:
-    """JSON-ready. Ages are seconds; None where there is nothing."""
+    """The state of the work, ready for JSON. Ages are in seconds; None where there is nothing to measure."""
     moment = now()
 
     def age(then: datetime | None) -> float | None:
@@ -41,7 +42,8 @@ def work_seen(session: Session) -> dict[str, Any]:
 
 
 def try_write(catalog: Catalog) -> float:
-    """Take the right to write and give it back: how many seconds that took. Raises CatalogUnavailable when nobody can write."""
+    """Open and end a write transaction; returns the seconds that took. Raises
+    CatalogUnavailable when the catalog cannot be written."""
     began = time.monotonic()
     with catalog.write() as session:
         dialect = session.connection().dialect.name

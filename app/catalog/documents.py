@@ -43,7 +43,8 @@ _RETRY: Final = "Send POST /v1/documents/{id}/retry; if it fails again, look at 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document without its body. `progress` in [0, 1]; `embedded` False: found by words alone until the model is there."""
+    """A document without its body. `progress` is in [0, 1]. `embedded` False: it is found by
+    words alone until a model is available."""
 
     id: str
     title: str
@@ -64,7 +65,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """Newest first; `next` is the cursor of the following page, None at the end."""
+    """One page of documents, newest first; `next` is the cursor of the following page, None at the end."""
 
     items: tuple[Document, ...]
     next: str | None
@@ -77,7 +78,8 @@ def get(session: Session, document_id: str, collections: tuple[str, ...] | None)
 
 
 def exact(session: Session, document_id: str, collections: tuple[str, ...] | None) -> Document:
-    """As `get`, but the version of this id itself while that is live: what a citation names is shown as it was cited. Raises `NotFound`."""
+    """Like `get`, but prefers the version with exactly this id while it is live, so that a cited document is shown as it was
+    cited. Raises `NotFound`."""
     row = session.get(DocumentRow, document_id.replace("\x00", "?"))
     if row is None or row.deleted_at is not None or (collections is not None and row.collection not in collections):
         return get(session, document_id, collections)
@@ -93,8 +95,8 @@ def page(
     status: Status | None = None,
     named: str | None = None,
 ) -> DocumentPage:
-    """Up to `limit` documents, newest first, after `cursor` (an id from `DocumentPage.next`). `named`: only those whose title or source has
-    this in it, in small or capital letters."""
+    """Up to `limit` documents, newest first, after `cursor` (an id from `DocumentPage.next`). `named`: only those whose title or
+    source contains this text; case is ignored."""
     if cursor is not None and (len(cursor) != 36 or not cursor.replace("-", "").isalnum()):
         raise InvalidRequest(f"The cursor {cursor[:40]!r} is not one this service gave.")
     query = select(DocumentRow).where(DocumentRow.deleted_at.is_(None), *_within(collections))
@@ -113,8 +115,9 @@ def page(
 
 
 def delete(session: Session, document_id: str, collections: tuple[str, ...] | None) -> list[str]:
-    """Hide the document at once, with the versions before and after it; passages and bodies are removed by the worker. Returns the ids of
-    what was deleted. A version that failed goes alone: what it should have replaced stays. Raises `NotFound`."""
+    """Hide the document at once, with its earlier and later versions; the worker removes passages and bodies.
+    Returns the ids of the deleted documents. A failed version is deleted alone: the document that it should
+    have replaced stays. Raises `NotFound`."""
     row = _visible(session, document_id, collections)
     live = versions.newest(session, document_id)
     if row.status != "failed":
@@ -130,7 +133,7 @@ def delete_many(
     source: str | None,
     limit: int,
 ) -> list[str]:
-    """Hide up to `limit` documents for which everything holds that is given; returns their ids. Ask again until it returns none."""
+    """Hide up to `limit` documents that fulfil all given conditions; returns their ids. Call it again until it returns none."""
     conditions = list(_within(collections))
     if ids is not None:
         conditions.append(DocumentRow.id.in_(ids))
@@ -141,8 +144,9 @@ def delete_many(
 
 
 def put(session: Session, document_id: str, submission: Submission, collections: tuple[str, ...] | None) -> AcceptedDocument:
-    """Accept a newer version of this document, in its collection and of its origin unless `submission` names a source. The older one answers
-    until the newer one is indexed. The same content with other words about it is indexed again under its own id. Raises `NotFound`."""
+    """Accept a newer version of this document, in its collection, and of its origin unless `submission` names a source. The older
+    version stays searchable until the newer one is indexed. The same content with another title or other metadata is indexed
+    again under its own id. Raises `NotFound`."""
     row = _visible(session, document_id, collections)
     submission = replace(
         submission,
@@ -169,7 +173,7 @@ def _described_anew(session: Session, row: DocumentRow, submission: Submission, 
 
 
 def retry(session: Session, document_id: str, collections: tuple[str, ...] | None) -> AcceptedDocument:
-    """Queue a failed document again with fresh attempts; any other is left as it is (`created` False)."""
+    """Queue a failed document again and reset its attempts; any other document is left as it is (`created` False)."""
     row = _visible(session, document_id, collections)
     return requeue_failed(session, row)
 
@@ -196,8 +200,8 @@ def collection_counts(session: Session, collections: tuple[str, ...] | None) -> 
 
 
 def _visible(session: Session, document_id: str, collections: tuple[str, ...] | None) -> DocumentRow:
-    """The newest version of it. An id that was replaced goes on to name the document."""
-    document_id = document_id.replace("\x00", "?")  # no id holds either, and PostgreSQL refuses to look for the one
+    """The newest live version of the document; the id of a replaced version still names the document. Raises `NotFound`."""
+    document_id = document_id.replace("\x00", "?")  # neither character occurs in an id, and PostgreSQL refuses NUL in a query
     row = session.scalars(
         select(DocumentRow).where(
             DocumentRow.id == next(iter(versions.newest(session, document_id)), document_id),
@@ -215,8 +219,8 @@ def _within(collections: tuple[str, ...] | None) -> tuple[ColumnElement[bool], .
 
 
 def _not_yet(session: Session, document_ids: Sequence[str]) -> set[str]:
-    """Those of these that are not indexed for everybody: one of two indexes in service has yet to take them over, or an older version is
-    still shown."""
+    """The documents of `document_ids` that not every user can find yet: an index in service has still to take them over, or an
+    older version may still be shown."""
     return index_outbox.waiting_for_serving_index(session, document_ids) | versions.replacing(session, document_ids)
 
 
@@ -229,7 +233,7 @@ def _document(row: DocumentRow, awaited: Set[str]) -> Document:
     done = row.passages_done / row.passages_total if row.passages_total else 0.0
     return Document(
         id=row.id,
-        title=row.title or row.filename or "",  # until the worker has found the file's own
+        title=row.title or row.filename or "",  # used until the worker has read the title in the file
         source=row.source,
         collection=row.collection,
         metadata=row.attributes,

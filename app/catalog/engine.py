@@ -17,22 +17,23 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.errors import CatalogUnavailable, StorageFull, TealError
 
-SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of ours; DBOS's own file is another one
-POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # our statements take about 3 ms
-POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
-# libpq asks a peer that is silent whether it is there; Linux alone would do so after two hours. A server that vanished without a word (its machine is
-# gone, a firewall forgot the connection) is noticed after 10 + 3 * 3 s, also by a connection that only listens or that waits for a long statement.
+SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of the service; DBOS has a file of its own
+POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # the service's statements take about 3 ms
+POSTGRES_CONNECT_SECONDS: Final = 2  # added to the silence timeout of 4 s: a request to a frozen server is answered within 6 s
+# TCP keepalive: libpq probes a silent peer; with Linux's defaults that would happen only after two hours. A server that vanished
+# without closing the connection (its machine is gone, a firewall forgot the connection) is noticed after 10 + 3 * 3 s, also by a
+# connection that only listens or that waits for a long statement.
 POSTGRES_KEEPALIVE: Final = {
     "keepalives_idle": 10,  # seconds; a little traffic beside what a worker asks each second
     "keepalives_interval": 3,  # seconds
     "keepalives_count": 3,
-    "tcp_user_timeout": 19_000,  # milliseconds, for what was sent and never acknowledged: as long as the others together
+    "tcp_user_timeout": 19_000,  # milliseconds, for unacknowledged data: as long as the others together
 }
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
-POOL_OVERFLOW: Final = 10  # short bursts of a thread pool
+POOL_OVERFLOW: Final = 10  # more connections during short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
 _WAL_TRIES: Final = 100
-_WAL_PAUSE_SECONDS: Final = 0.05  # with the tries above: as long as the busy timeout
+_WAL_PAUSE_SECONDS: Final = 0.05  # all tries together last as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 # PostgreSQL's error classes: connection gone, overloaded, stopping, locked, serialization failure, read-only.
@@ -49,12 +50,13 @@ class Catalog:
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        # SQLite does not queue waiting writers: of many threads of one process some would be passed over until their busy timeout ends. This lock queues them.
+        # SQLite does not queue waiting writers: of many threads in one process some would never get the lock before their busy
+        # timeout ends. This lock queues them.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading. Takes no write lock; what it sees is one snapshot on SQLite."""
+        """A session for reading. It takes no write lock; on SQLite it sees one snapshot of the database."""
         with _plain_errors(self.engine), self._sessions() as session:
             yield session
 
@@ -118,18 +120,20 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
 
 
 def leave_when_read_only(engine: Engine) -> None:
-    """Close all of a PostgreSQL engine's connections when the server calls itself read-only: it was the primary and is a replica now, it keeps
-    its connections, and only a new one, for which the name is looked up anew, leads to the new primary."""
+    """Close all connections of a PostgreSQL engine when the server reports that it is read-only. Such a server was the
+    primary and is a replica now. It keeps its connections open, and only a new one, for which the host name is
+    resolved again, reaches the new primary."""
 
     def mark(context: Any) -> None:
         if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
-            context.is_disconnect = True  # SQLAlchemy then gives up the whole pool
+            context.is_disconnect = True  # SQLAlchemy then discards the whole pool
 
     event.listen(engine, "handle_error", mark)
 
 
 def set_silence_timeout(engine: Engine) -> None:
-    """Make a PostgreSQL engine's connections end when the server says nothing: its own statement timeout cannot work when it is frozen or cut off."""
+    """End a PostgreSQL engine's connections when the server is silent: its own statement timeout
+    cannot work while it is frozen or cut off."""
 
     def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> Any:
         from app.catalog.silence_timeout import SilenceTimeoutConnection
@@ -150,7 +154,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def ensure_wal(cursor: Any) -> None:
-    """Put the file in WAL mode. That change ignores the busy timeout, so two processes on a new file must try again."""
+    """Put the file in WAL mode. This change ignores the busy timeout, so it is retried: two
+    processes may open a new file at once."""
     for _ in range(_WAL_TRIES):
         try:
             if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal" or cursor.execute("PRAGMA journal_mode=WAL"):
@@ -210,8 +215,8 @@ def _place(engine: Engine) -> str:
 
 
 def migrate(url: str, *, to: str = "head", back: bool = False) -> str:
-    """Bring the schema to a revision (creating the database file's folder on SQLite); returns the revision it is at. `back`: an older one,
-    by the revisions' own downgrades."""
+    """Bring the schema to a revision and return the revision it is then at; on SQLite the database file's folder is created.
+    `back`: `to` is an older revision, which is reached by downgrades."""
     from alembic import command
 
     database = make_url(url)

@@ -1,4 +1,4 @@
-"""Whether a revision that is marked `expand` does what its mark says: an older release goes on reading and writing while and after it runs."""
+"""Checks that a revision marked `expand` is one: an older release must be able to read and write while and after it runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WIDER: Final = r"(?:TEXT|BIGINT)\b"  # every value that an older release writes
 
 @dataclass(frozen=True, slots=True)
 class ForbiddenStatement:
-    """One kind of statement that takes something from an older release. `on_new`: allowed on a table that the same revision makes."""
+    """One kind of statement that breaks an older release. `on_new`: it is allowed on a table that the same revision creates."""
 
     pattern: re.Pattern[str]
     why: str
@@ -27,7 +27,7 @@ def _statement(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
-# As PostgreSQL's dialect writes them: a revision is read as SQL, so that `op.execute` hides nothing.
+# In PostgreSQL's dialect: a revision is checked as generated SQL, so that statements in `op.execute` are seen too.
 FORBIDDEN: Final = (
     ForbiddenStatement(_statement(rf"^DROP TABLE\s+(?:IF EXISTS\s+)?(?P<table>{_NAME})"), "drops a table"),
     ForbiddenStatement(_statement(r"^DROP\s+(?:VIEW|MATERIALIZED|SCHEMA|TYPE|SEQUENCE|FUNCTION)"), "drops what an older release may use", on_new=False),
@@ -45,7 +45,8 @@ FORBIDDEN: Final = (
 
 
 def check(revision: str, upgrade: Callable[[], None]) -> None:
-    """Raises MigrationRefused when the upgrade of a revision marked `expand` takes something away, naming the statement."""
+    """Raises MigrationRefused, naming the statement, when the upgrade of a revision marked
+    `expand` would break an older release."""
     for statement, why in destructive(statements(revision, upgrade)):
         raise MigrationRefused(
             f"Revision {revision} is marked expand and {why}, which the release that serves meanwhile still needs: {statement[:200]}"
@@ -53,7 +54,7 @@ def check(revision: str, upgrade: Callable[[], None]) -> None:
 
 
 def statements(revision: str, upgrade: Callable[[], None]) -> list[str]:
-    """The upgrade as SQL; no database is asked. Raises MigrationRefused for one that can only run on a database."""
+    """The upgrade as SQL statements, made without a database. Raises MigrationRefused for an upgrade that needs one to run."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
@@ -70,7 +71,7 @@ def statements(revision: str, upgrade: Callable[[], None]) -> list[str]:
 
 
 def destructive(found: list[str]) -> Iterator[tuple[str, str]]:
-    """Each statement that takes something away, and what it does."""
+    """(statement, what it does) for each statement that would break an older release."""
     made = {match[1].strip('"').lower() for one in found if (match := re.match(rf"CREATE TABLE\s+({_NAME})", one, re.IGNORECASE))}
     for one in found:
         for kind in FORBIDDEN:

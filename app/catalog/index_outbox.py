@@ -1,10 +1,13 @@
-"""The index outbox: keeps several search indexes up to date at once, during a release with an index of its own and while one is rebuilt or restored.
+"""The index outbox: keeps several search indexes up to date at once, during a release with an index of its
+own and while one is rebuilt or restored.
 
-Each worker writes its own index. The transaction that finishes a document also writes it into the outbox of every other registered index (the
-document is "owed" to it), and that index's consumer indexes it from the catalog with its own model. With one index, the usual case, nothing is owed.
+Each worker writes its own index. The transaction that finishes a document also adds it to the outbox of every other registered
+index: the document is "owed" to that index. That index's consumer then indexes the document from the catalog with the index's own
+model. With one index, the usual case, the outbox stays empty.
 
-Every function that registers, owes or drops raises the index generation first: that row's lock puts them in one order on PostgreSQL, so that
-a document finished while an index is registered is either owed to it or seen by its seeding.
+Every function that registers an index, adds entries or drops an index raises the index generation first. The lock on that row
+puts these transactions in one order on PostgreSQL, so that a document that is finished while an index is registered is either
+added to its outbox or included in its seeding.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ from sqlalchemy.orm import Session
 from app.catalog import index_state
 from app.catalog.tables import DocumentRow, OutboxRow, SearchIndexRow, new_id, now, oldest_id
 
-AWAITED_SECONDS: Final = 300.0  # the promise of freshness (infra/observability/slos.py); a consumer takes over in a second
+AWAITED_SECONDS: Final = 300.0  # the freshness objective (infra/observability/slos.py); a consumer usually needs a second
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A document that is owed. `stamp` tells whether it was owed again meanwhile; `attempts` failed so far."""
+    """A document in the outbox. `stamp` changes each time it is added again; `attempts`: how
+    often taking it over has failed so far."""
 
     document_id: str
     stamp: str
@@ -34,7 +38,7 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredIndex:
-    """An index that is kept up to date, as `SearchIndexRow` says."""
+    """An index that is kept up to date; the fields are those of `SearchIndexRow`."""
 
     name: str
     serving: bool
@@ -42,11 +46,12 @@ class RegisteredIndex:
 
 
 def register_index(session: Session, name: str, *, serving: bool, seeded: bool = False) -> RegisteredIndex:
-    """Keep this index up from now on; one that is known already only begins to serve, never stops to. `seeded`: it is filled by other means."""
+    """Keep this index up to date from now on. For an index that is already registered, `serving` can only be switched on, never
+    off. `seeded`: the index is filled by other means than the outbox."""
     index_state.raise_generation(session)
     row = session.get(SearchIndexRow, name)
     if row is None:
-        # one that serves was fed from its beginning
+        # A serving index was fed by its worker from the beginning, so it needs no seeding.
         row = SearchIndexRow(name=name, serving=serving, seeded=serving or seeded, created_at=now())
         session.add(row)
     elif serving:
@@ -56,27 +61,28 @@ def register_index(session: Session, name: str, *, serving: bool, seeded: bool =
 
 
 def registered_indexes(session: Session) -> tuple[RegisteredIndex, ...]:
-    """Every index that is kept up, oldest first."""
+    """Every registered index, oldest first."""
     rows = session.scalars(select(SearchIndexRow).order_by(SearchIndexRow.created_at, SearchIndexRow.name)).all()
     return tuple(RegisteredIndex(row.name, row.serving, row.seeded) for row in rows)
 
 
 def unregister_index(session: Session, name: str) -> None:
-    """Keep this index up no longer, and forget what it is owed."""
+    """Stop keeping this index up to date, and delete its outbox entries."""
     index_state.raise_generation(session)
     session.execute(delete(SearchIndexRow).where(SearchIndexRow.name == name))
     session.execute(delete(OutboxRow).where(OutboxRow.index_name == name))
 
 
 def owe_others(session: Session, name: str, document_ids: Sequence[str]) -> None:
-    """Owe documents that `name` has just taken over, or removed, to every other index. The generation was raised in this transaction."""
+    """Add documents that index `name` has just taken over or removed to the outbox of every other index. The caller has already
+    raised the generation in this transaction."""
     others = session.scalars(select(SearchIndexRow.name).where(SearchIndexRow.name != name)).all()
     for other in others:
         add_entries(session, other, document_ids)
 
 
 def add_entries(session: Session, name: str, document_ids: Iterable[str]) -> None:
-    """Owe documents to one index; what was owed already is owed anew."""
+    """Add documents to the outbox of one index; an entry that is already there gets a new stamp."""
     wanted = sorted(set(document_ids))
     if not wanted:
         return
@@ -86,8 +92,8 @@ def add_entries(session: Session, name: str, document_ids: Iterable[str]) -> Non
 
 
 def add_all_indexed(session: Session, name: str, *, after: str | None, limit: int) -> list[str]:
-    """Owe the next `limit` indexed documents in order of id; at the end of them the index is marked seeded. Returns their ids.
-    Those still in work are owed when they are finished."""
+    """Add the next `limit` indexed documents, in order of id, to the outbox of one index, which is marked as seeded after the
+    last one. Returns their ids. Documents in work are added when they are finished."""
     query = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed")
     if after is not None:
         query = query.where(DocumentRow.id > after)
@@ -100,7 +106,8 @@ def add_all_indexed(session: Session, name: str, *, after: str | None, limit: in
 
 
 def next_entries(session: Session, name: str, *, limit: int, attempts: int) -> list[OutboxEntry]:
-    """The next documents to take over: those that never failed first, oldest first; one that failed `attempts` times is left."""
+    """The next entries to take over: those that never failed first, oldest first. An entry
+    that failed `attempts` times is left out."""
     query = (
         select(OutboxRow)
         .where(OutboxRow.index_name == name, OutboxRow.attempts < attempts)
@@ -111,37 +118,37 @@ def next_entries(session: Session, name: str, *, limit: int, attempts: int) -> l
 
 
 def remove_entries(session: Session, name: str, dues: Sequence[OutboxEntry]) -> None:
-    """These are taken over; one that was owed again meanwhile stays."""
+    """Remove entries that were taken over; an entry that was added again since it was read (another stamp) stays."""
     for due in dues:
         session.execute(delete(OutboxRow).where(*_same(name, due)))
 
 
 def defer(session: Session, name: str, due: OutboxEntry, error: str | None = None) -> None:
-    """Put one at the end; with `error` it counts as failed once more."""
+    """Move an entry to the end of the outbox; with `error` it counts as failed once more."""
     values = {"stamp": new_id()} if error is None else {"stamp": new_id(), "attempts": due.attempts + 1, "error": error[:2000]}
     session.execute(update(OutboxRow).where(*_same(name, due)).values(values))
 
 
 def entries_among(session: Session, name: str, document_ids: Sequence[str]) -> set[str]:
-    """Those of these documents that the index is owed."""
+    """The ones of these documents that are in the index's outbox."""
     query = select(OutboxRow.document_id).where(OutboxRow.index_name == name, OutboxRow.document_id.in_(document_ids))
     return set(session.scalars(query)) if document_ids else set()
 
 
 def entries_left(session: Session, name: str) -> int:
-    """How many documents the index is owed."""
+    """How many documents are in the index's outbox."""
     return session.scalar(select(func.count()).where(OutboxRow.index_name == name)) or 0
 
 
 def failed_entries(session: Session, name: str, attempts: int) -> list[tuple[str, str]]:
-    """(document id, reason) of those that failed too often to be tried again."""
+    """(document id, reason) of each entry that failed `attempts` times, so that it is not tried again."""
     query = select(OutboxRow.document_id, OutboxRow.error).where(OutboxRow.index_name == name, OutboxRow.attempts >= attempts)
     return [(document_id, error or "") for document_id, error in session.execute(query)]
 
 
 def waiting_for_serving_index(session: Session, document_ids: Sequence[str]) -> set[str]:
-    """Those of these documents that an index in service has yet to take over: some users would not find them. One that was owed
-    AWAITED_SECONDS ago is not waited for any more: no consumer runs for that index, which has an alert of its own."""
+    """The ones of these documents that a serving index has still to take over, so that some users would not find them. An entry
+    older than AWAITED_SECONDS is ignored: the index has no running consumer then, for which there is an alert."""
     oldest = oldest_id(now() - timedelta(seconds=AWAITED_SECONDS))
     query = (
         select(OutboxRow.document_id)
@@ -157,7 +164,7 @@ def waiting_for_serving_index(session: Session, document_ids: Sequence[str]) -> 
 
 
 def hand_over(session: Session, source: str, target: str) -> None:
-    """What `source` is owed is owed to `target`, and `source` is no longer kept up: it was put in the place of `target`."""
+    """Give the outbox entries of index `source` to `target`, and unregister `source`, which was put in the place of `target`."""
     index_state.raise_generation(session)
     ids = list(session.scalars(select(OutboxRow.document_id).where(OutboxRow.index_name == source)))
     add_entries(session, target, ids)

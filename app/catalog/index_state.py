@@ -1,4 +1,4 @@
-"""How often the visible content of the search index has changed; every cache key carries it."""
+"""The index generation: how often the visible content of the search index has changed. It is part of every cache key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def index_generation(session: Session) -> int:
 
 
 def raise_generation(session: Session) -> int:
-    """Add one; returns the new generation. The row exists since migration 0001, so concurrent bumps queue on its lock."""
+    """Add one; returns the new generation. Migration 0001 creates the row, so concurrent calls wait for its lock."""
     session.execute(
         update(IndexStateRow).where(IndexStateRow.id == _ONLY).values(generation=IndexStateRow.generation + 1),
         execution_options={"synchronize_session": False},

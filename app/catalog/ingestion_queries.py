@@ -1,6 +1,6 @@
-"""The catalog as the worker sees it: take a document, report progress, finish, and find what was left behind.
+"""The worker's queries on the catalog: load a document, report progress, finish it, and find what was left unfinished.
 
-Every change names the revision it works for: a worker whose revision is no longer the document's changes nothing.
+Every change is made for one revision of the document: it changes nothing once the document is at another revision.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class IngestionTask:
-    """A job with what is needed to do it. `attempts` counts earlier starts that did not survive or failed."""
+    """A job with everything that is needed to do it. `attempts` counts earlier starts that failed or killed their worker."""
 
     job: Job
     title: str
@@ -48,7 +48,7 @@ class IngestionTask:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: `done` of `total` passages are written; `final` when all are visible to readers."""
+    """The progress of a job: `done` of `total` passages are written. `final`: all of them are visible to readers."""
 
     job: Job
     done: int
@@ -60,7 +60,7 @@ class Progress:
 
 
 def load_task(session: Session, job: Job) -> IngestionTask | None:
-    """The task of a job; None when the document is deleted, at another revision, or already done."""
+    """The task of a job; None when the document is deleted, at another revision, or finished."""
     return _task(session, *_current(job), DocumentRow.status.in_(_IN_WORK))
 
 
@@ -84,7 +84,7 @@ def in_work(session: Session, document_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndexedDocument:
-    """An indexed document and when it became so."""
+    """An indexed document and the time at which it was indexed."""
 
     document_id: str
     updated_at: datetime
@@ -101,7 +101,7 @@ def indexed_page(session: Session, *, after: str | None, limit: int) -> list[Ind
 
 
 def sample_indexed(session: Session, count: int, before: datetime | None) -> list[str]:
-    """Up to `count` documents that were indexed `before` a moment (None: ever), spread evenly over all of them in order of id."""
+    """Up to `count` documents that were indexed before a moment (`before` None: at any time), spread evenly in order of id."""
     ids = select(DocumentRow.id, func.row_number().over(order_by=DocumentRow.id).label("number")).where(
         DocumentRow.deleted_at.is_(None), DocumentRow.status == "indexed"
     )
@@ -115,7 +115,7 @@ def sample_indexed(session: Session, count: int, before: datetime | None) -> lis
 
 
 def may_have_passages(session: Session, document_ids: Sequence[str]) -> set[str]:
-    """Those of these documents that are live and have not failed; of every other no passage may stay."""
+    """The ones of these documents that are live and have not failed. The index may not keep any passage of the others."""
     query = select(DocumentRow.id).where(
         DocumentRow.id.in_(document_ids), DocumentRow.deleted_at.is_(None), DocumentRow.status != "failed"
     )
@@ -147,13 +147,13 @@ def _task(session: Session, *conditions: ColumnElement[bool]) -> IngestionTask |
 
 
 def is_deleted(session: Session, document_id: str) -> bool:
-    """True when the document's passages must go: deleted, or unknown to the catalog."""
+    """Whether the document's passages must be removed, because it is deleted or unknown to the catalog."""
     found = session.execute(select(DocumentRow.deleted_at).where(DocumentRow.id == document_id)).one_or_none()
     return found is None or found[0] is not None
 
 
 def count_attempt(session: Session, job: Job) -> bool:
-    """Count an attempt before risky work begins; False when the job is no longer wanted."""
+    """Count an attempt before the work that may kill the worker begins; False when the job is no longer wanted."""
     return _changed(
         session,
         update(DocumentRow)
@@ -163,7 +163,7 @@ def count_attempt(session: Session, job: Job) -> bool:
 
 
 def return_attempts(session: Session, jobs: Sequence[Job]) -> None:
-    """Take back the attempts of jobs that survived the risky part, or that only wait for a part that is away."""
+    """Uncount the attempts of jobs that survived the risky part, or that only wait for a part that is away."""
     for job in jobs:
         session.execute(
             update(DocumentRow)
@@ -173,7 +173,7 @@ def return_attempts(session: Session, jobs: Sequence[Job]) -> None:
 
 
 def record_progress(session: Session, progress: Sequence[Progress]) -> set[Job]:
-    """Write progress; returns the jobs that are still wanted. The others were deleted or queued anew."""
+    """Write progress; returns the jobs that are still wanted. The documents of the others were deleted or queued again."""
     moment = now()
     wanted = set()
     for item in progress:
@@ -186,7 +186,7 @@ def record_progress(session: Session, progress: Sequence[Progress]) -> set[Job]:
         if item.title is not None:
             values["title"] = item.title
         if item.done > 0:
-            values["attempts"] = 1  # what moves on is not poison: only starts without progress add up
+            values["attempts"] = 1  # a job that makes progress does not kill its workers: only attempts without progress add up
         if item.final:
             values |= {
                 "warnings": list(item.warnings) or None,
@@ -202,7 +202,7 @@ def record_progress(session: Session, progress: Sequence[Progress]) -> set[Job]:
 
 def mark_failed(session: Session, job: Job, code: str, detail: str) -> bool:
     """Mark the document failed, with the reason its sender reads."""
-    detail = detail.encode("utf-8", "replace").decode().replace("\x00", "")  # a reader's message may quote the broken file
+    detail = detail.encode("utf-8", "replace").decode().replace("\x00", "")  # the message may quote bytes of the broken file
     return _changed(
         session,
         update(DocumentRow)
@@ -212,13 +212,13 @@ def mark_failed(session: Session, job: Job, code: str, detail: str) -> bool:
 
 
 def purged(session: Session, document_ids: Sequence[str]) -> None:
-    """Note that deleted documents have no passage left, and drop their bodies."""
+    """Record that deleted documents have no passage left in the index, and delete their bodies."""
     session.execute(delete(ContentRow).where(ContentRow.document_id.in_(document_ids)))
     session.execute(update(DocumentRow).where(DocumentRow.id.in_(document_ids)).values(purged_at=now()))
 
 
 def _older(moment: InstrumentedAttribute[Any], seconds: float) -> ColumnElement[bool]:
-    """Whether the moment is longer ago than that, or further ahead than a clock may be."""
+    """SQL condition: the moment is more than `seconds` ago, or so far in the future that a wrong clock stamped it."""
     present = now()
     return or_(moment < present - timedelta(seconds=seconds), moment > present + AHEAD)
 
@@ -226,8 +226,8 @@ def _older(moment: InstrumentedAttribute[Any], seconds: float) -> ColumnElement[
 def queued_jobs(
     session: Session, *, older_than_seconds: float, limit: int, after: tuple[datetime, str] | None
 ) -> list[tuple[Job, datetime]]:
-    """Unfinished jobs nobody has touched for a while, oldest first, after a (updated_at, id) pair. One that was touched in the future counts:
-    nobody knows for how long nobody has."""
+    """Unfinished jobs that were not updated for `older_than_seconds`, oldest first, starting after an (updated_at, id) pair. A
+    job whose update lies in the future counts too, because the time since its last update is unknown."""
     found: list[tuple[Job, datetime]] = []
     for status in ("queued", "processing"):
         query = select(DocumentRow.id, DocumentRow.revision, DocumentRow.updated_at).where(
@@ -244,7 +244,7 @@ def queued_jobs(
 
 
 def take_over(session: Session, job: Job) -> Job | None:
-    """A new revision of a job whose holder is gone; None when somebody else was faster."""
+    """Queue a job whose worker is gone under a new revision, which is returned; None when another process was faster."""
     taken = _changed(
         session,
         update(DocumentRow)
@@ -256,13 +256,13 @@ def take_over(session: Session, job: Job) -> Job | None:
 
 def requeue_unembedded(session: Session, limit: int) -> list[Job]:
     """Queue documents that were indexed by words alone, now that there is a model."""
-    condition = text("NOT embedded AND deleted_at IS NULL")  # as in the partial index, to the letter
+    condition = text("NOT embedded AND deleted_at IS NULL")  # exactly the partial index's condition, so that it is used
     ids = session.scalars(select(DocumentRow.id).where(condition).order_by(DocumentRow.id).limit(limit)).all()
     return _requeue(session, DocumentRow.id.in_(ids), condition, DocumentRow.status == "indexed")
 
 
 def requeue_all(session: Session, *, after: str | None, limit: int) -> list[Job]:
-    """Queue the next `limit` documents in order of id, whatever their status; the bodies are in the catalog."""
+    """Queue the next `limit` documents again in order of id, whatever their status, from their bodies in the catalog."""
     query = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None))
     if after is not None:
         query = query.where(DocumentRow.id > after)
@@ -271,7 +271,7 @@ def requeue_all(session: Session, *, after: str | None, limit: int) -> list[Job]
 
 
 def to_purge(session: Session, *, older_than_seconds: float, limit: int) -> list[str]:
-    """Deleted documents whose passages may still be there."""
+    """Deleted documents whose passages may still be in the index."""
     return list(
         session.scalars(
             select(DocumentRow.id)
@@ -286,7 +286,7 @@ def to_purge(session: Session, *, older_than_seconds: float, limit: int) -> list
 
 
 def oldest_queued(session: Session) -> datetime | None:
-    """When the longest waiting document was last touched."""
+    """When the document that has waited longest was last updated."""
     return session.scalar(
         select(func.min(DocumentRow.updated_at)).where(DocumentRow.deleted_at.is_(None), DocumentRow.status == "queued")
     )

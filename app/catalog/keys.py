@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, kept as hashes, replaced without a gap."""
+"""API keys: shown once when they are made, stored as hashes, and rotated with an overlap so that callers have no gap."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from app.errors import InvalidRequest, NotFound, Unauthenticated
 Role = Literal["reader", "writer", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)  # each may do what those before it may
 COLLECTION_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_SECRET_BYTES: Final = 32  # 256 bits of randomness: a plain SHA-256 is enough, there is nothing to guess
+_SECRET_BYTES: Final = 32  # 256 random bits cannot be guessed, so a plain SHA-256 is a sufficient hash
 _FORM: Final = re.compile(r"teal_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
-# A key ends soon within this; one that was made for less than this (a release's, 6 hours) is meant to end.
+# A key counts as ending soon within this time. A key with a shorter lifetime (a release's key: 6 hours) is meant to end and does
+# not.
 ENDS_SOON: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The most a key may do in one UTC day; None: as much as the rate limit lets through."""
+    """The most that a key may send in one UTC day; None: limited by the rate limit alone."""
 
     requests: int | None = None
     questions: int | None = None
@@ -36,7 +37,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sends a request. `collections` None: all of them."""
+    """The sender of a request: a key, its role and its collections. `collections` None: all collections."""
 
     key_id: str
     name: str
@@ -64,7 +65,8 @@ class KeyInfo:
     replaced_by: str | None = None
 
     def ends_soon(self, moment: datetime) -> bool:
-        """True when whoever uses this key should be given another: it ends within `ENDS_SOON`, unasked, and nothing took its place."""
+        """Whether the users of this key need another one: it expires within `ENDS_SOON`,
+        was not revoked, and was not replaced."""
         if self.expires_at is None or self.revoked_at is not None or self.replaced_by is not None:
             return False
         meant_to = self.expires_at - self.created_at < ENDS_SOON
@@ -80,7 +82,7 @@ def create_key(
     expires_at: datetime | None = None,
     quota: Quota = Quota(),
 ) -> tuple[KeyInfo, str]:
-    """A new key and its text `teal_<id>_<secret>`, which cannot be read again."""
+    """Make a key. Returns it with its text `teal_<id>_<secret>`, which cannot be shown again."""
     if role not in ROLES:
         raise InvalidRequest(f"There is no role {role!r}; there are {', '.join(ROLES)}.")
     for collection in collections or ():
@@ -109,7 +111,7 @@ def create_key(
 
 
 def verify_key(session: Session, presented: str) -> Principal:
-    """Who the key belongs to; raises `Unauthenticated` for a malformed, unknown, revoked or expired one alike."""
+    """The principal of a key text; raises the same `Unauthenticated` for a malformed, unknown, revoked or expired key."""
     match = _FORM.fullmatch(presented)
     row = session.get(KeyRow, match[1]) if match else None
     expected = row.secret_sha256 if row else _NOBODY
@@ -120,17 +122,18 @@ def verify_key(session: Session, presented: str) -> Principal:
 
 
 def revoke(session: Session, key_id: str) -> KeyInfo:
-    """End a key at once; ending it twice is ending it once. Raises `NotFound`."""
+    """Revoke a key at once; idempotent. Raises `NotFound`."""
     row = _row(session, key_id)
     row.revoked_at = row.revoked_at or now()
     return _info(row)
 
 
 def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datetime | None = None) -> tuple[KeyInfo, str]:
-    """A key like this one in all but its secret, and its text. The old key goes on for `grace` and then ends by itself.
+    """Make a key that differs from this one only in id and secret; returns it with its text. The old
+    key is valid for `grace` and then expires.
 
-    `expires_at` not given: the new one lives as long as the old one was made to. Raises `NotFound`, and `InvalidRequest` for a
-    key that has ended or was replaced already: a second new key would leave the first one unused and valid.
+    Without `expires_at` the new key gets the lifetime that the old one was made with. Raises `NotFound`, and `InvalidRequest` for
+    a key that has ended or was already replaced: another new key would leave the first replacement unused but valid.
     """
     row = _row(session, key_id, alone=True)
     if not is_usable(row):
@@ -150,7 +153,7 @@ def rotate(session: Session, key_id: str, *, grace: timedelta, expires_at: datet
 
 
 def set_quota(session: Session, key_id: str, quota: Quota) -> KeyInfo:
-    """Give a key another quota; it is in force within seconds. Raises `NotFound`."""
+    """Replace a key's quota; the new one applies within seconds. Raises `NotFound`."""
     _check_quota(quota)
     row = _row(session, key_id)
     row.requests_per_day, row.questions_per_day = quota.requests, quota.questions
@@ -174,13 +177,13 @@ def principal(row: KeyRow) -> Principal:
 
 
 def presented_id(presented: str) -> str | None:
-    """The id, which is no secret, that a text in the form of a key names; None for a text of another form."""
+    """The key id, which is not secret, in a text that has the form of a key; None for a text of another form."""
     match = _FORM.fullmatch(presented)
     return match[1] if match else None
 
 
 def _row(session: Session, key_id: str, *, alone: bool = False) -> KeyRow:
-    """The key's row; `alone`: no other transaction changes it meanwhile."""
+    """The key's row. `alone`: the row is locked, so that no other transaction changes it. Raises `NotFound`."""
     row = session.get(KeyRow, key_id, with_for_update=alone)
     if row is None:
         raise NotFound(f"There is no key {key_id[:64]!r}.", action="`teal keys list` shows them.")

@@ -1,4 +1,4 @@
-"""Expand and contract: which revisions may run while an older release still serves, and which must wait until none does."""
+"""Expand and contract: which schema revisions may run while an older release serves, and which must wait until none does."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ OLDEST_REVISION: Final = "0005"  # the oldest schema this code can serve; raise 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One step of the schema. `expand`: what runs now goes on working; `contract`: it takes away what an older release needs."""
+    """One revision of the schema. Phase `expand`: running releases keep working. `contract`:
+    it removes what an older release needs."""
 
     id: str
     phase: Literal["expand", "contract"]
 
 
 def revisions() -> tuple[Revision, ...]:
-    """Every revision this code knows, oldest first. One without a `phase` is a mistake of its author and raises."""
+    """Every revision that this code knows, oldest first. Raises for a revision without a
+    `phase`, which is a programming error."""
     from alembic.script import ScriptDirectory
 
     found = []
@@ -35,7 +37,8 @@ def revisions() -> tuple[Revision, ...]:
 
 
 def require_expanding() -> None:
-    """Raises MigrationRefused when a revision that is marked `expand` takes something away: asked when a version is built, and before it runs."""
+    """Raises MigrationRefused when a revision marked `expand` would break an older release. Called when a version is built and
+    before the revision runs."""
     from alembic.script import ScriptDirectory
 
     for script in reversed(list(ScriptDirectory.from_config(alembic_config(None)).walk_revisions())):
@@ -52,10 +55,12 @@ def pending_revisions(known: Sequence[Revision], at: str | None) -> tuple[Revisi
 
 
 def expandable(known: Sequence[Revision], at: str | None, *, oldest: str | None = None) -> str | None:
-    """The revision to which only expanding leads; None when nothing is to be done. An empty database has no release to protect.
-    `oldest`: the first revision that the code can serve, its own when not given.
+    """The newest revision that expanding revisions alone reach from `at`; None when nothing is to be done. On an
+    empty database every revision may run, because there is no release to protect. `oldest`: the first revision that
+    the code can serve, by default this code's.
 
-    Raises MigrationRefused when the code needs a contraction first, or when an expansion waits behind one.
+    Raises MigrationRefused when the code needs a contracting revision first, or when an
+    expanding one comes after a contracting one.
     """
     if at is None:
         return known[-1].id
@@ -72,14 +77,15 @@ def expandable(known: Sequence[Revision], at: str | None, *, oldest: str | None 
 
 
 def expand(url: str, at: str | None) -> str | None:
-    """Run the expanding revisions that wait; the revision the schema is at afterwards."""
+    """Run the pending expanding revisions; returns the revision of the schema afterwards."""
     target = expandable(revisions(), at)
     return at if target is None else migrate(url, to=target)
 
 
 def take_back(url: str, at: str | None, to: str) -> str:
-    """Undo expanding revisions, newest first, down to `to`. What their new columns held is gone. Raises MigrationRefused for a revision that
-    this code does not know, and when a contraction lies between: that one's downgrade brings no data back."""
+    """Undo expanding revisions, newest first, down to `to`; the data in their new columns is lost. Raises
+    MigrationRefused for a revision that this code does not know, and for a contracting revision in between,
+    because its downgrade cannot restore data."""
     known = revisions()
     if at not in [one.id for one in known] or to not in [one.id for one in known]:
         raise MigrationRefused(f"The schema is at {at}; this code cannot take it back to {to}.")
@@ -90,5 +96,6 @@ def take_back(url: str, at: str | None, to: str) -> str:
 
 
 def contract(url: str) -> str:
-    """Run everything that waits. The caller knows that no release needs the old schema any more (`teal` asks the record)."""
+    """Run every pending revision. The caller must know that no release needs the old schema any
+    more (`teal` reads the release record)."""
     return migrate(url)

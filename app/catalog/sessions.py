@@ -1,4 +1,4 @@
-"""Sessions of the web page: a random token in a cookie, its hash here."""
+"""Sessions of the web page: the cookie carries a random token, and the catalog stores its hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOKEN_BYTES: Final = 32
 
 
 def open_session(session: Session, key_id: str, hours: int) -> str:
-    """The token of a new session of this key, valid for `hours`."""
+    """Start a session for this key; returns its token, which is valid for `hours`."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     moment = now()
     session.add(
@@ -29,7 +29,7 @@ def open_session(session: Session, key_id: str, hours: int) -> str:
 
 
 def session_principal(session: Session, token: str) -> Principal:
-    """Who is signed in; raises `Unauthenticated` when the session ended or its key was revoked."""
+    """The principal of a session; raises `Unauthenticated` when the session ended or its key was revoked."""
     row = session.get(SessionRow, _hash(token))
     key = session.get(KeyRow, row.key_id) if row else None
     if row is None or key is None or row.expires_at <= now() or not is_usable(key):
@@ -38,7 +38,7 @@ def session_principal(session: Session, token: str) -> Principal:
 
 
 def close_session(session: Session, token: str) -> str | None:
-    """End a session; the id of its key, or None for an unknown token, which is no error."""
+    """End a session; returns the id of its key, or None for an unknown token, which is not an error."""
     row = session.get(SessionRow, _hash(token))
     if row is None:
         return None

@@ -1,4 +1,5 @@
-"""A PostgreSQL connection with a silence timeout: libpq itself waits for an answer without limit, and a frozen server keeps its sockets open."""
+"""A PostgreSQL connection with a silence timeout. Without it libpq waits for ever, because a
+frozen server keeps its sockets open."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 T = TypeVar("T")
-SILENCE_SECONDS: Final = 4.0  # a second more than the server's own statement time-out, which gives the better reason
+SILENCE_SECONDS: Final = 4.0  # a second more than the server's statement timeout, whose error tells more
 
 
 class SilenceTimeoutConnection(psycopg.Connection[Any]):
-    """Raises `psycopg.OperationalError`, and closes itself, when the server says nothing for four seconds."""
+    """Closes itself and raises `psycopg.OperationalError` when the server sends nothing for four seconds."""
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         return super().wait(self._bounded(gen), *arguments, **named)

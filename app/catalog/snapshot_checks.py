@@ -1,4 +1,4 @@
-"""Which snapshots passed their test."""
+"""Records which snapshots passed their test restore."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.catalog.tables import SnapshotCheckRow, now
 
 
 def record_passed(session: Session, snapshot_id: str, sampled: int) -> datetime:
-    """Note that this snapshot was restored for a test now and answered; returns the moment."""
+    """Record that this snapshot passed its test restore now; returns the moment."""
     forget_check(session, snapshot_id)
     moment = now()
     session.add(SnapshotCheckRow(snapshot_id=snapshot_id, verified_at=moment, sampled=sampled))
@@ -19,10 +19,10 @@ def record_passed(session: Session, snapshot_id: str, sampled: int) -> datetime:
 
 
 def forget_check(session: Session, snapshot_id: str) -> None:
-    """The snapshot failed its test, or is gone."""
+    """Delete the record of a snapshot that failed its test or is gone."""
     session.execute(delete(SnapshotCheckRow).where(SnapshotCheckRow.snapshot_id == snapshot_id))
 
 
 def last_passed(session: Session) -> dict[str, datetime]:
-    """Snapshot id to the moment of its last passed test."""
+    """The moment of the last passed test, by snapshot id."""
     return dict(session.execute(select(SnapshotCheckRow.snapshot_id, SnapshotCheckRow.verified_at)).tuples().all())

@@ -1,8 +1,8 @@
-"""Copies of SQLite files in use, and putting a copy in the place of one, by SQLite's own online backup.
+"""Copies SQLite files that are in use, and replaces their content by a copy, with SQLite's online backup.
 
-Both directions are one transaction: a copy is one moment of the file, and those who use it see all of the other content or nothing of it.
-Each file is touched by the library that its users have: when two copies of SQLite in one process open one file, the first to close it takes
-the locks of the other (sqlite.org/howtocorrupt.html, 2.2.1).
+Each direction is one transaction: a copy is the file at one moment, and users of a replaced file see either all of the new
+content or none of it. Each file is opened with the same library as its users: when two copies of SQLite in one process open one
+file, the first to close it releases the locks of the other (sqlite.org/howtocorrupt.html, 2.2.1).
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ import apsw
 
 from app.errors import BackupFailed, SnapshotRefused
 
-BUSY_MILLISECONDS: Final = 15_000  # three times what the service's own writers wait
+BUSY_MILLISECONDS: Final = 15_000  # three times the busy timeout of the service's own writers
 
 
-Library = Literal["apsw", "sqlite3"]  # of search, of the catalog
+Library = Literal["apsw", "sqlite3"]  # apsw for the search index, sqlite3 for the catalog
 _ACTING: Final = """SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') OR (sql LIKE 'CREATE VIRTUAL%'
   AND NOT (name IN ('words', 'vectors') AND (sql LIKE '%USING fts5(%' OR sql LIKE '%USING vec0(%')))"""
 
 
 def copy(source: Path, target: Path, library: Library) -> None:
-    """One moment of `source`, which stays in use, as the new file `target`."""
+    """Copy `source`, which stays in use, as it is at one moment into the new file `target`."""
     target.unlink(missing_ok=True)
     target.touch(mode=0o600)
     _transfer(source, target, library)
 
 
 def put_in_place(source: Path, target: Path, library: Library) -> None:
-    """Make `target`, which stays in use, hold what `source` holds. Killed before its end, it leaves `target` as it was."""
+    """Replace the content of `target`, which stays in use, by that of `source`. If the process
+    is killed first, `target` is unchanged."""
     _transfer(source, target, library)
 
 
 def check(path: Path, library: Library) -> None:
-    """Raises SnapshotRefused when SQLite finds the file broken, and when it holds what would run by itself: none of our schemas has a
-    trigger or a view, and virtual tables are those of search alone."""
+    """Raises SnapshotRefused when SQLite finds the file damaged, or when it contains schema objects that could run code: the
+    service's schemas have no trigger and no view, and only the search index has virtual tables."""
     try:
         if library == "apsw":
             with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:

@@ -15,12 +15,12 @@ _LIVE = text("deleted_at IS NULL")
 _PURGED = text("purged_at IS NOT NULL")
 _REPLACED = text("replaced_by IS NOT NULL")
 _WAITING = text("replaced_by IS NOT NULL AND deleted_at IS NULL")
-# Where a document comes from: its source, else its file's name. PostgreSQL refuses to index what is longer than 2,700 bytes.
+# The start of a document's origin: its source, or else its file name. PostgreSQL refuses index values longer than 2,700 bytes.
 ORIGIN_START = text("substr(coalesce(source, filename), 1, 200)")
 
 
 def new_id() -> str:
-    """A UUIDv7 as text (RFC 9562): ids sort by the millisecond they were made in, so a cursor over ids is a cursor over time."""
+    """A UUIDv7 as text (RFC 9562). Ids sort by the millisecond of their creation, so a cursor over ids is a cursor over time."""
     milliseconds = time.time_ns() // 1_000_000
     random = secrets.randbits(74)
     value = (milliseconds << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
@@ -29,7 +29,7 @@ def new_id() -> str:
 
 
 def oldest_id(moment: datetime) -> str:
-    """Sorts before every id made from that moment on, and after those made before."""
+    """The lower bound of the ids of a moment: it sorts before every id made at `moment` or later, and after every earlier id."""
     digits = f"{int(moment.timestamp() * 1000):012x}"
     return f"{digits[:8]}-{digits[8:]}"
 
@@ -39,13 +39,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-# A moment further ahead than two machines' clocks differ was stamped by a clock that was set back since. Whoever waits until it is long ago
-# would wait for as long as the clock was wrong.
+# How far two machines' clocks may differ. A moment that lies further in the future was stamped by a clock that was set back since
+# then; code that waits until such a moment is long ago would wait for as long as the clock was wrong.
 AHEAD: Final = timedelta(minutes=5)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC moments on both databases: SQLite has no time zones, so it gets naive UTC and gives it back aware."""
+    """Timezone-aware UTC moments on both databases. SQLite has no time zones: naive UTC is
+    stored and made aware when it is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -67,8 +68,9 @@ class Base(DeclarativeBase):
 
 
 class DocumentRow(Base):
-    """One accepted document. `revision` grows with each (re-)ingestion and fences off workers of an older one. `replaced_by`: the document
-    that takes its place as soon as that one is indexed; it stays after the deletion, so that the old id still names the newest version."""
+    """One accepted document. `revision` grows with each ingestion and is the fencing token against workers of an older revision.
+    `replaced_by`: the id of the document that replaces this one as soon as it is indexed; it is kept after this one's deletion,
+    so that the old id still leads to the newest version."""
 
     __tablename__ = "documents"
 
@@ -122,7 +124,7 @@ class DocumentRow(Base):
 
 
 class ContentRow(Base):
-    """The document's bytes as they came: with them every index can be rebuilt from the catalog alone."""
+    """A document's bytes as they were sent. With them every index can be rebuilt from the catalog alone."""
 
     __tablename__ = "document_contents"
 
@@ -131,7 +133,7 @@ class ContentRow(Base):
 
 
 class IdempotencyRow(Base):
-    """What one key sent under one `Idempotency-Key`."""
+    """The request that one key sent with one `Idempotency-Key`."""
 
     __tablename__ = "idempotency_keys"
 
@@ -161,7 +163,7 @@ class KeyRow(Base):
 
 
 class KeyUsageRow(Base):
-    """What one key with a quota has used of one UTC day; what processes hold in reserve counts as used."""
+    """What one key with a quota has used on one UTC day; the reservations of processes count as used."""
 
     __tablename__ = "key_usage"
 
@@ -183,7 +185,7 @@ class SessionRow(Base):
 
 
 class IndexStateRow(Base):
-    """One row: how often the visible content of the index has changed. Part of every cache key."""
+    """A table of one row with the index generation: how often the visible content of the index has changed."""
 
     __tablename__ = "index_state"
 
@@ -192,8 +194,8 @@ class IndexStateRow(Base):
 
 
 class WorkerRow(Base):
-    """Each worker's last heartbeat: jobs held by a worker without one are taken over by another. `document_id`, `document_since`:
-    the document it has been at for longest, and since when."""
+    """A worker's last heartbeat: another worker takes over the jobs of a worker that sends none. `document_id`, `document_since`:
+    the document that it has been processing for longest, and since when."""
 
     __tablename__ = "workers"
 
@@ -205,8 +207,8 @@ class WorkerRow(Base):
 
 
 class SearchIndexRow(Base):
-    """A search index that is kept up: what a worker finishes is owed to every other one. `serving`: a worker feeds it and users read it.
-    `seeded`: every document that was there when it was registered has been owed to it."""
+    """A registered search index: a document that the worker of another index finishes is added to its outbox. `serving`: a worker
+    feeds it and users search it. `seeded`: every document that existed when it was registered has been added to its outbox."""
 
     __tablename__ = "search_indexes"
 
@@ -217,8 +219,9 @@ class SearchIndexRow(Base):
 
 
 class OutboxRow(Base):
-    """The index outbox: one document that one index has still to take over as the catalog has it. `stamp` is new each time it is owed again. The
-    table keeps the name it got in migration 0002: to rename it would break the version before, which a rollback returns to."""
+    """An entry of the index outbox: a document that one index has still to take over from the catalog. `stamp`
+    changes each time the document is added again. The table keeps its name of migration 0002: renaming it would break
+    the version that a rollback returns to."""
 
     __tablename__ = "index_backlog"
 

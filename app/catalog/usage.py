@@ -1,4 +1,5 @@
-"""What keys with a quota have used of a day. Counted here and not in Redis: a lost cache must not give a day's quota back."""
+"""Counts what keys with a quota use per day. It is counted in the catalog and not in
+Redis: a lost cache must not reset a quota."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import KeyUsageRow
 
 Counted = Literal["requests", "questions"]
-_KEPT_DAYS: Final = 35  # a month and a little, to look back at; older days of a key go when it begins a new one
+_KEPT_DAYS: Final = 35  # a little over a month, to look back at; a key's older days are deleted when it begins a new day
 
 
 def reserve(session: Session, key_id: str, what: Counted, day: date, *, count: int, limit: int) -> int:
-    """Take `count` of the day's `limit` for this key, or the last few one by one; how many were taken. Atomic between processes."""
+    """Reserve `count` of the day's `limit` for this key, or the last few one by one;
+    returns how many. Atomic between processes."""
     granted = _take(session, key_id, what, day, count, limit)
     if granted == 0 and session.get(KeyUsageRow, (key_id, day)) is None:
         _begin_day(session, key_id, day)
@@ -25,7 +27,7 @@ def reserve(session: Session, key_id: str, what: Counted, day: date, *, count: i
 
 
 def used_on_day(session: Session, day: date) -> dict[str, dict[Counted, int]]:
-    """What was counted on this day, by key id."""
+    """What each key has used on this day, by key id."""
     rows = session.scalars(select(KeyUsageRow).where(KeyUsageRow.day == day))
     return {row.key_id: {"requests": row.requests, "questions": row.questions} for row in rows}
 
@@ -41,7 +43,7 @@ def _take(session: Session, key_id: str, what: Counted, day: date, count: int, l
 
 
 def _begin_day(session: Session, key_id: str, day: date) -> None:
-    """A row for the day; another process may be first."""
+    """Create the key's row for the day, unless another process has done it first."""
     try:
         with session.begin_nested():
             session.execute(insert(KeyUsageRow).values(key_id=key_id, day=day, requests=0, questions=0))

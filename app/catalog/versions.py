@@ -1,8 +1,8 @@
-"""Newer versions of documents: what comes from the same origin replaces what came before, new first, old last.
+"""Newer versions of documents: a new document replaces an older one of the same origin.
 
-A document's origin is its source, else the name of its file, within its collection. The older version answers until the newer one is indexed
-by every index in service; then it is deleted. The column `replaced_by` says which document another waits for, and stays afterwards, so that an
-old id goes on to name the newest version.
+A document's origin is its source, or else its file name, within its collection. The older version stays searchable until every
+serving index has the newer one; then it is deleted. The column `replaced_by` of the older version names the newer one, and is
+kept after the deletion, so that an old id still leads to the newest version.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from sqlalchemy.orm import Session
 from app.catalog import index_outbox, index_state
 from app.catalog.tables import AHEAD, ORIGIN_START, DocumentRow, now
 
-_ORIGIN_START_CHARACTERS: Final = 200  # as in ORIGIN_START
-_LONGEST_CHAIN: Final = 10_000  # versions of one document that an old id is followed through, one look-up each
-_SHOWN_SECONDS: Final = 1.0  # until every process knows of a deletion (app/answering/catalog_view.py: half a second)
-# As in the partial index, to the letter, so that the index is used.
+_ORIGIN_START_CHARACTERS: Final = 200  # the length in ORIGIN_START
+_LONGEST_CHAIN: Final = 10_000  # the most versions through which an old id is followed, with one look-up each
+_SHOWN_SECONDS: Final = 1.0  # after this every process has seen a deletion (app/answering/catalog_view.py: half a second)
+# Must be the exact text of the partial index's condition, so that the index is used.
 _WAITING: Final = text("documents.replaced_by IS NOT NULL AND documents.deleted_at IS NULL")
 
 
 def document_origin(source: str | None, filename: str | None) -> str:
-    """Where a document comes from; empty when that is not known."""
+    """The origin of a document; empty when it is unknown."""
     return (source if source is not None else filename) or ""
 
 
 def one_at_a_time(session: Session, collection: str, of: str) -> None:
-    """Until this transaction ends nobody else accepts a version of the same origin, or two would not see each other. SQLite has one writer."""
+    """Lock an origin until this transaction ends: two concurrent transactions would not see each other's version of the same
+    origin. SQLite needs no lock, because it has one writer."""
     if of and session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{collection}\n{of}"})
 
 
 def take_place(session: Session, document_id: str, collection: str, of: str) -> None:
-    """Whatever else of this origin is live makes way for this document as soon as it is indexed, which may be now."""
+    """Mark every other live document of origin `of` as replaced by this one. They are deleted once this
+    one is indexed, which it may already be."""
     if not of:
         return
     others = session.scalars(
@@ -52,24 +54,25 @@ def take_place(session: Session, document_id: str, collection: str, of: str) -> 
 
 
 def supersede(session: Session, document_id: str, others: Collection[str]) -> None:
-    """These documents make way for `document_id`, which itself makes way for none of them any more."""
+    """Mark `others` as replaced by `document_id`, which itself is no longer replaced by any document."""
     if not others:
         return
     session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(replaced_by=None))
     session.execute(update(DocumentRow).where(DocumentRow.id.in_(others)).values(replaced_by=document_id))
     session.expire_all()
-    index_state.raise_generation(session)  # what is cached of an older version's state ends
+    index_state.raise_generation(session)  # invalidates cached states of the older versions
     make_way(session, [document_id])
 
 
 def waited_for(session: Session, document_ids: Collection[str]) -> list[str]:
-    """Those of these documents that older versions make way for."""
+    """The ones of these documents that are to replace a live older version."""
     query = select(DocumentRow.replaced_by).where(_WAITING, DocumentRow.replaced_by.in_(document_ids)).distinct()
     return [one for one in session.scalars(query) if one is not None] if document_ids else []
 
 
 def make_way(session: Session, document_ids: Collection[str]) -> list[str]:
-    """Delete what waits for these documents, of those that every index in service holds by now. Returns the ids of what was deleted."""
+    """Delete the versions that these documents replace, where every serving index contains
+    the newer one. Returns the deleted ids."""
     ready = set(
         session.scalars(
             select(DocumentRow.id).where(
@@ -84,7 +87,8 @@ def make_way(session: Session, document_ids: Collection[str]) -> list[str]:
 
 
 def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClause) -> list[str]:
-    """Mark as deleted what is live and fits; passages and bodies are removed by the worker. Returns the ids."""
+    """Mark the live documents that fulfil the conditions as deleted; the worker removes
+    passages and bodies. Returns their ids."""
     moment = now()
     gone = session.scalars(
         update(DocumentRow)
@@ -101,7 +105,8 @@ def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClau
 
 
 def overdue(session: Session, limit: int) -> list[str]:
-    """Indexed documents that others still wait for: whoever should have made them way was killed, or is of an older release."""
+    """Indexed documents whose older versions were not deleted, because the worker was killed
+    first or belongs to an older release."""
     successors = select(DocumentRow.replaced_by).where(_WAITING).distinct().subquery()
     query = (
         select(DocumentRow.id)
@@ -112,7 +117,8 @@ def overdue(session: Session, limit: int) -> list[str]:
 
 
 def newest(session: Session, document_id: str) -> list[str]:
-    """The versions from this id on that are live, the newest first; empty when none is. The id itself need not be live."""
+    """The live versions from this id on, the newest first; empty when there are none. The
+    id itself may be of a deleted version."""
     live: list[str] = []
     seen: set[str] = set()
     following: str | None = document_id
@@ -130,7 +136,7 @@ def newest(session: Session, document_id: str) -> list[str]:
 
 
 def waiting_for(session: Session, document_id: str) -> list[str]:
-    """The live documents that make way for this one, and those that make way for them."""
+    """The live documents that this one replaces, directly or through other versions."""
     found: list[str] = []
     asked = [document_id]
     while asked:
@@ -141,7 +147,7 @@ def waiting_for(session: Session, document_id: str) -> list[str]:
 
 
 def replacing(session: Session, document_ids: Sequence[str]) -> set[str]:
-    """Those of these documents whose older version may still be shown somewhere: they are not indexed for everybody yet."""
+    """The ones of these documents whose older version some process may still show, so that they do not count as indexed yet."""
     present = now()
     query = select(DocumentRow.replaced_by).where(
         DocumentRow.replaced_by.in_(document_ids),

@@ -1,4 +1,4 @@
-"""What an app process asks of the catalog before it shows what a search found: a deleted document may still be in the index."""
+"""The catalog's queries with which an app process filters search results: a deleted document may still be in the index."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from app.catalog.tables import DocumentRow, UtcDateTime, now
 
-# A worker that was at a document when it was deleted may write a last group of it, after the index was cleaned, and is then late to take it
-# back: it was killed, or it waited. A worker takes over from one that is gone after a minute, so this is ample.
+# A worker that was processing a document when it was deleted may still write a group of its passages after the index was cleaned,
+# and may remove them late because it was killed or had to wait. Another worker takes over after a minute, so this time is ample.
 LATE_WRITE_SECONDS: Final = 900.0
-MOST_REMEMBERED: Final = 1_000  # ids a process keeps and reads anew at each look; above it, each search asks about what it found
+MOST_REMEMBERED: Final = 1_000  # ids that a process reads at each look; if there are more, each search asks about its own results
 
-# As text, because every process asks this four times a second: half of the time that the same takes as expressions.
+# Written as text, because every process runs it four times a second and SQLAlchemy expressions take twice the time.
 _STATE: Final = text(
     "SELECT (SELECT generation FROM index_state WHERE id = 1), EXISTS (SELECT 1 FROM index_backlog WHERE index_name = :index)"
 )
@@ -29,7 +29,8 @@ _GONE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """`generation`: the index's. `deleted`: documents of which it may hold passages though they are gone. `complete`: there are no others."""
+    """What may be shown of an index. `generation`: the index generation. `deleted`: deleted documents of which it may still
+    contain passages. `complete`: there are no other such documents."""
 
     generation: int
     deleted: frozenset[str]
@@ -37,8 +38,9 @@ class Visibility:
 
 
 def read_visibility(session: Session, index: str) -> Visibility:
-    """The generation of this index, and the deleted documents of which it may still hold passages: those that are not purged, or were purged
-    less than LATE_WRITE_SECONDS ago. While the outbox still owes this index something, the list is not complete."""
+    """The generation, and the deleted documents of which this index may still contain passages: those that are not
+    purged, or were purged less than LATE_WRITE_SECONDS ago. The list is incomplete while the index has outbox
+    entries, or when it would be too long."""
     generation, owed = session.execute(_STATE, {"index": index}).one()
     lately = now() - timedelta(seconds=LATE_WRITE_SECONDS)
     gone = session.scalars(_GONE, {"lately": lately, "most": MOST_REMEMBERED + 1}).all()
@@ -46,6 +48,6 @@ def read_visibility(session: Session, index: str) -> Visibility:
 
 
 def deleted_among(session: Session, document_ids: Collection[str]) -> set[str]:
-    """Those of these documents that were deleted."""
+    """The ones of these documents that are deleted."""
     query = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), DocumentRow.deleted_at.is_not(None))
     return set(session.scalars(query)) if document_ids else set()

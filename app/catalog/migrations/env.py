@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection `app.catalog.engine.migrate` hands over."""
+"""Alembic's entry point: runs the revisions on the connection that `app.catalog.engine.migrate` passes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from sqlalchemy import text
 
 from app.catalog.tables import Base
 
-_LOCK_ID = 0x7EA1  # any constant: two processes that migrate PostgreSQL at once take turns
+_LOCK_ID = 0x7EA1  # any constant: with this lock two processes that migrate PostgreSQL at once take turns
 
 connection = context.config.attributes["connection"]
 sqlite = connection.dialect.name == "sqlite"
 connection = connection.execution_options(teal_write=True)
-# SQLite can undo DDL, whatever Alembic assumes of it: one transaction holds all revisions, so that two processes take turns here, too.
+# SQLite can roll back DDL, although Alembic assumes that it cannot. One transaction for all revisions makes two processes take
+# turns.
 context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=False, transactional_ddl=True)
 with context.begin_transaction():
     if not sqlite:
