@@ -1,8 +1,9 @@
-"""How text becomes searchable words: one analysis for both engines, for what is indexed and for what is asked.
+"""Text analysis: turns text into search terms, in the same way for both search engines, for indexed text and for queries.
 
-Words are folded (app/text/folding.py) and English ones stemmed (Porter, by SQLite's tokenizer). Scripts without spaces are cut into pairs of
-characters. An identifier is its parts and itself: `ERR-4032` is err, 4032 and err4032; `maxTokens` and `max_tokens` are maxtoken, max and token.
-Doing it here gives every distribution of Elasticsearch the same words: docs/decisions/0002-fusion.md.
+Words are folded (app/text/folding.py), and English words are stemmed (Porter, by SQLite's tokenizer). Scripts without spaces are
+cut into pairs of characters. An identifier gives its parts and the whole: `ERR-4032` gives err, 4032 and err4032; `maxTokens`
+and `max_tokens` give maxtoken, max and token. The analysis is done here so that every distribution of Elasticsearch gets the
+same terms (docs/decisions/0002-fusion.md).
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ import apsw
 
 from app.text.folding import fold
 
-TOKENIZER: Final = ("porter", "unicode61", "remove_diacritics", "2")  # of indexes made before words were analysed here
-MAX_QUERY_WORDS: Final = 256  # a question has tens; more only costs time, and Elasticsearch refuses thousands of clauses
-_CACHED_WORDS: Final = 50_000  # a corpus of prose has as many; 10 MB
+TOKENIZER: Final = ("porter", "unicode61", "remove_diacritics", "2")  # for indexes made before the service analysed words itself
+MAX_QUERY_WORDS: Final = 256  # a question has tens of words; more only costs time, and Elasticsearch refuses thousands of clauses
+_CACHED_WORDS: Final = 50_000  # about as many as a corpus of prose has; takes 10 MB
 _LONGEST_IDENTIFIER: Final = 40
-# Marks that stand inside words, and the scripts whose vowels are marks.
+# Combining marks and invisible characters that occur inside words, and the scripts whose vowels are marks.
 _MARKS: Final = "\u00ad\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ecd\u1000-\u109f\u1780-\u17d3\u200c\u200d\u3099\u309a"
-# Thai, Lao, Khmer, Myanmar, kana, Han, Hangul, half-width kana.
+# Scripts without spaces between words: Thai, Lao, Khmer, Myanmar, kana, Han, Hangul, half-width kana.
 _DENSE: Final = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u309a\u30a1-\u30fc\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f"
 _COMPOUND: Final = re.compile(rf"[\w{_MARKS}]+(?:[-./][\w{_MARKS}]+)*")
 _PART: Final = re.compile(r"[^-./]+")
 _RUN: Final = re.compile(rf"[{_DENSE}]+|[^{_DENSE}]+")
 _DENSE_RUN: Final = re.compile(rf"[{_DENSE}]")
-# Shorter parts of a name are Mc, De, is: they find the wrong things.
+# Shorter parts of a camelCase name, such as Mc, De or is, would match unrelated texts.
 _NAME_PARTS: Final = re.compile(r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}(?![a-z])")
 
-# English function words, left out of queries only: a passage still holds them.
+# English function words. They are left out of queries only; the index contains them.
 STOP_WORDS: Final = frozenset(
     """a about above after again against all also am an and any are as at be because been before being below between both
     but by can could d did do does doing don down during each e few for from further g had has have having he her here hers
@@ -57,9 +58,10 @@ def index_terms(text: str) -> list[str]:
 
 
 def query_words(text: str) -> list[tuple[str, str]]:
-    """(word, term) of each term a query searches for: without stop words unless it has nothing else; a word said twice counts twice.
+    """(word, term) for each term that a query searches for. Stop words are left out unless there
+    are no others; repeated words count again.
 
-    An engine that stems by itself takes the words: Porter's stem of a stem can be another one ("lighthouse", "lighthous", "lighthou").
+    An engine that stems by itself needs the words, because the stem of a stem may differ ("lighthouse", "lighthous", "lighthou").
     """
     text = storable_text(text)
     words = [(text[start:end], term) for start, end, term in _terms(text, indexing=False)]
@@ -68,18 +70,18 @@ def query_words(text: str) -> list[tuple[str, str]]:
 
 
 def query_stems(text: str) -> list[str]:
-    """The terms alone, for an engine that was given terms."""
+    """The terms of a query alone, for an index that was built from terms."""
     return [term for _, term in query_words(text)]
 
 
 def compounds(text: str) -> Iterator[tuple[int, str]]:
-    """(position, text) of each word. Words joined by a hyphen, a point or a slash are one, and so is a run of a script without spaces."""
+    """(position, text) of each compound: words joined by a hyphen, a point or a slash, or a run of a script without spaces."""
     for found in _COMPOUND.finditer(text):
         yield found.start(), found.group()
 
 
 def runs(compound: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a compound, each with whether its script is one without spaces between words."""
+    """(part, dense) for each part of a compound; `dense`: the part is in a script without spaces between words."""
     for part in _PART.findall(compound):
         for run in _RUN.findall(part):
             yield run, _DENSE_RUN.match(run) is not None
@@ -97,7 +99,7 @@ def highlight(text: str, wanted: Collection[str]) -> str:
 
 
 def _terms(text: str, *, indexing: bool) -> Iterator[tuple[int, int, str]]:
-    """(start, end, term), places in characters of the text."""
+    """(start, end, term) of each term; `start` and `end` are offsets in characters of the text."""
     for compound in _COMPOUND.finditer(text):
         start, whole = compound.start(), compound.group()
         parts = list(_PART.finditer(whole))
@@ -114,7 +116,7 @@ def _terms(text: str, *, indexing: bool) -> Iterator[tuple[int, int, str]]:
 
 
 def _pairs(run: str, first: int, *, indexing: bool) -> Iterator[tuple[int, int, str]]:
-    """Overlapping pairs of characters; single ones too where they may be asked for, or are all there is."""
+    """Overlapping pairs of characters; also single characters for the index, or when the run is only one."""
     for place in range(len(run) - 1):
         yield first + place, first + place + 2, fold(run[place : place + 2])
     if indexing or len(run) == 1:
@@ -123,14 +125,15 @@ def _pairs(run: str, first: int, *, indexing: bool) -> Iterator[tuple[int, int, 
 
 
 def _identifier(whole: str) -> str:
-    """The parts as one word; a number keeps its points: 6.10 is not 610."""
+    """The parts of an identifier joined into one term; a number keeps its points: 6.10 is not 610."""
     folded = fold(whole)
     return folded if folded.replace(".", "").isdigit() else "".join(_PART.findall(folded))
 
 
 @lru_cache(_CACHED_WORDS)
 def word_terms(word: str) -> tuple[str, ...]:
-    """A word of a script with spaces: itself, folded and stemmed, and the parts of a name in camelCase or snake_case."""
+    """The terms of a word in a script with spaces: the folded and stemmed word, and the
+    parts of a camelCase or snake_case name."""
     itself = _stem(fold(word).replace("_", ""))
     parts = _NAME_PARTS.findall(word) if "_" in word or not (word.islower() or word.isupper() or word.istitle()) else []
     named = [_stem(fold(part)) for part in parts] if len(parts) > 1 else []
@@ -141,7 +144,7 @@ def _stem(word: str) -> str:
     if not word.isascii():
         return word
     if not hasattr(_local, "tokenizer"):
-        _local.connection = apsw.Connection(":memory:")  # a tokenizer belongs to a connection, used by one thread
+        _local.connection = apsw.Connection(":memory:")  # a tokenizer belongs to a connection, which only one thread may use
         _local.tokenizer = _local.connection.fts5_tokenizer(TOKENIZER[0], list(TOKENIZER[1:]))
     found = cast(
         "list[tuple[int, int, str]]", _local.tokenizer(word.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)

@@ -1,4 +1,5 @@
-"""Reads and cuts users' files in child processes with limits: a hostile file can at worst waste its own minute."""
+"""Parses and cuts users' files in child processes with limits on time and memory: a
+hostile file can only waste its own minute."""
 
 from __future__ import annotations
 
@@ -20,24 +21,24 @@ from app.text.document import Chunk, ChunkLimits, CutDocument, ParsedDocument
 from app.text.rejection import called
 
 SECONDS: Final = 60  # 480 pages of PDF take 2 s; a 10 MB text takes 5 s to cut
-MEMORY_BYTES: Final = 1_000_000_000  # address space; a sound 10 MB file needs a fifth of it
-_GRACE_SECONDS: Final = 10.0  # beyond its own alarm, for a child that is starved of CPU
-_ASK_SECONDS: Final = 0.5  # how soon a deletion ends the work
+MEMORY_BYTES: Final = 1_000_000_000  # of address space; a valid 10 MB file needs a fifth of it
+_GRACE_SECONDS: Final = 10.0  # added to the child's own alarm, for a child that gets too little CPU
+_ASK_SECONDS: Final = 0.5  # between two questions whether the document is still wanted
 _READ_BYTES: Final = 1 << 20
-# All that a reader may know of its surroundings; no secret is among it.
+# The only environment variables that a reader process gets; none is secret.
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
-# One thread and one heap for each: reserved address space counts against the limit, and the worker has threads of its own.
+# One thread and one heap for each child: reserved address space counts against the limit, and the worker already runs threads.
 _ONE_THREAD: Final = {"MALLOC_ARENA_MAX": "1", "TOKIO_WORKER_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 Wanted = Callable[[], bool]
 
 
 class NoLongerWanted(Exception):
-    """The document was deleted or queued anew while it was read."""
+    """The document was deleted or queued again while it was being read."""
 
 
 class ReaderProcesses:
-    """Keeps idle child processes for the next document. Thread-safe: each document has a child to itself."""
+    """A pool of child processes that read documents. Thread-safe: each document has a child to itself."""
 
     def __init__(self, *, seconds: int = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
         self._seconds, self._memory_bytes = seconds, memory_bytes
@@ -45,14 +46,14 @@ class ReaderProcesses:
         self._lock = threading.Lock()
 
     def parse(self, body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
-        """As `app.text.parse.parse`; a file that breaks its limits is rejected too."""
+        """Like `app.text.parse.parse`, but also rejects a file that exceeds the limits."""
         answer = self._read(body, media_type, filename, None, None)
         return ParsedDocument(answer["title"], answer["text"], tuple(answer["pages"]), tuple(answer["warnings"]))
 
     def read(
         self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None
     ) -> CutDocument:
-        """Parse and cut. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` answers False."""
+        """Parse and cut a file. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` returns False."""
         answer = self._read(body, media_type, filename, cutting, wanted)
         return CutDocument(answer["title"], tuple(Chunk(**chunk) for chunk in answer["chunks"]), tuple(answer["warnings"]))
 
@@ -134,7 +135,7 @@ def _some(child: subprocess.Popen[bytes], deadline: float, wanted: Wanted | None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill it with the fork that reads, and take its pipes away."""
+    """Kill the child together with the fork that reads, and close its pipes."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     for pipe in (child.stdin, child.stdout):

@@ -1,6 +1,6 @@
-"""The structure of a text, line by line: headings, code, tables, list items, paragraphs. Markdown's own rules, as far as cutting needs them.
+"""Splits a text into blocks: headings, code, tables, list items and paragraphs, by Markdown's rules as far as cutting needs them.
 
-One pass, and no line is looked at with a pattern that could backtrack: the text is a user's.
+The text is a user's, so it is read in one pass and no pattern can backtrack on a line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["heading", "code", "table", "item", "paragraph"]
-# All of them begin with \A: each is matched at a line's beginning alone, and never looked for at every place of a long line.
+# Every pattern begins with \A, so that it is tried only at the beginning of a line and not at every position of a long one.
 _HEADING: Final = re.compile(r"\A {0,3}(#{1,6})[ \t]+\S")
 _FENCE: Final = re.compile(r"\A {0,8}(`{3,20}|~{3,20})")
 _ITEM: Final = re.compile(r"\A[ \t]{0,16}(?:[-*+•]|\d{1,9}[.)])[ \t]")
@@ -24,8 +24,9 @@ _UNDERLINE: Final = {"=": 1, "-": 2}
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """Consecutive lines of one kind. `level` of a heading, else 0. `place`: of its first character in the text. `gap`: a blank line
-    stands before it. `head`: what a passage that continues it should repeat (a fence's first line, a table's head)."""
+    """Consecutive lines of one kind. `level`: of a heading, else 0. `place`: the offset of its first character in
+    the text. `gap`: a blank line precedes it. `head`: what a passage that continues the block repeats (the first
+    line of a code fence, the head of a table)."""
 
     kind: Kind
     text: str
@@ -36,7 +37,7 @@ class TextBlock:
 
 
 def blocks(text: str) -> Iterator[TextBlock]:
-    """Every line that is not blank is in exactly one block, in order."""
+    """The blocks of a text, in order. Every line that is not blank is in exactly one block."""
     lines = text.split("\n")
     places, place = list[int](), 0
     for line in lines:
@@ -53,7 +54,7 @@ def blocks(text: str) -> Iterator[TextBlock]:
 
 
 def headings(text: str) -> Iterator[str]:
-    """The words of each heading, in order."""
+    """The text of each heading without its marks, in order."""
     for block in blocks(text):
         if block.kind == "heading":
             words = heading_words(block.text)
@@ -86,7 +87,7 @@ def _next(lines: list[str], first: int, places: list[int], gap: bool) -> tuple[T
         while not lines[last - 1].strip():
             last -= 1
         return TextBlock("code", "\n".join(lines[first:last]), places[first], gap), last
-    # In flowing text a colon says little; in a list of keys and values the next key begins an item.
+    # In running text a colon means little, but in a list of keys and values each key begins an item.
     keyed = _KEY.match(line) is not None
     last = first + 1
     while last < len(lines) and not _starts_something(lines, last, keyed):
@@ -111,7 +112,7 @@ def _is_table(lines: list[str], number: int) -> bool:
 
 
 def _underlined(lines: list[str], number: int) -> int:
-    """The level of a heading that is a line with a rule under it; 0 for everything else."""
+    """The level of a heading that is marked by a rule on the line below it; 0 when the line is no such heading."""
     if number + 1 >= len(lines) or len(lines[number]) > _LONGEST_HEADING or lines[number][:1] in " \t|-=*+>":
         return 0
     below = lines[number + 1].rstrip()

@@ -1,8 +1,8 @@
-"""The process that reads users' bytes: `python -m app.text.child`, started by `app/text/apart.py`.
+"""The child process that parses users' files: `python -m app.text.child`, started by `app/text/apart.py`.
 
-It forks for every document, so that one document's memory, time and damage end with it, and a new one costs milliseconds, not the
-start of an interpreter. Requests and answers are frames on standard input and output: 8 bytes of length, then the content. A request is
-two frames, JSON and the file's bytes.
+It forks for every document, so that a document's memory, time and damage end with its fork, and a new document costs milliseconds
+instead of the start of an interpreter. Requests and answers are frames on standard input and output: 8 bytes of length, then the
+content. A request is two frames: JSON, then the file's bytes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dataclasses import asdict
 from typing import IO, Any, Final
 
 LENGTH: Final = struct.Struct(">Q")
-_OPEN_FILES: Final = 64  # libraries are loaded before; a document needs none
+_OPEN_FILES: Final = 64  # libraries are loaded before the fork; reading a document opens no file
 _DIED_IN_TIME: Final = (signal.SIGXCPU, signal.SIGALRM)
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # what a library prints is no answer
+    sys.stdout = sys.stderr  # what a library prints must not be taken for an answer
     while (head := read_frame(requests)) is not None:
         body = read_frame(requests) or b""
         request = json.loads(head)
@@ -46,13 +46,13 @@ def write_frame(stream: IO[bytes], content: bytes) -> None:
 
 
 def _load_libraries(media_type: str) -> None:
-    """In this process, so that every fork has them."""
+    """Import a format's libraries in this process, so that every fork already has them."""
     from app.text import chunk, parse  # noqa: F401
     from app.text.formats import BY_MEDIA_TYPE
 
     if media_type in BY_MEDIA_TYPE:
         for name in BY_MEDIA_TYPE[media_type].libraries:
-            with suppress(ImportError):  # the reader itself fails and says which
+            with suppress(ImportError):  # the reader itself then fails and names the library
                 importlib.import_module(name)
 
 
@@ -84,7 +84,7 @@ def _limited(request: dict[str, Any], body: bytes) -> bytes:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    if sys.platform == "linux":  # macOS refuses the limit; there time is what ends a document
+    if sys.platform == "linux":  # macOS refuses this limit, so there only the time limit applies
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     return json.dumps(_answer(request, body)).encode()
 

@@ -1,6 +1,7 @@
-"""Cuts a text into passages along its own structure: sections, tables between rows, code between lines, sentences.
+"""Chunking: cuts a text into passages along its structure, at sections, table rows, lines of code and sentences.
 
-Each passage knows the headings above it and the head of a table that it continues, so that it can be found and understood alone.
+Each passage carries the headings above it and the head of a table that it continues, so
+that it can be found and understood alone.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from app.text.document import Chunk, ChunkLimits, CutDocument, ParsedDocument
 from app.text.parse import page_at
 from app.text.sentences import sentences
 
-_TOKEN: Final = re.compile(r"\w{1,16}|[^\w\s]")  # a longer word is several tokens to the model, a base64 blob very many
-_BLANK_RUN: Final = re.compile(r"[^\S\n]{17,}")  # deeper than any indentation that means something
+_TOKEN: Final = re.compile(r"\w{1,16}|[^\w\s]")  # a longer word counts as several tokens, a base64 blob as very many
+_BLANK_RUN: Final = re.compile(r"[^\S\n]{17,}")  # more spaces than any meaningful indentation
 _JOIN: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n"}
-_CONTEXT_SHARE: Final = 3  # headings and a table's head take at most a third of a passage
-_SECTION_SHARE: Final = 4  # a section shorter than a quarter of a passage shares its passage with the next
-_HEADING_CHARACTERS: Final = 200  # of each heading in a path
+_CONTEXT_SHARE: Final = 3  # one part in three: headings and a table's head take at most a third of a passage
+_SECTION_SHARE: Final = 4  # one part in four: a section shorter than a quarter of a passage shares its passage with the next
+_HEADING_CHARACTERS: Final = 200  # the most that is kept of each heading above a passage
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A run of text that is not cut further. `seam`: what stands before it; `path`: the headings above it; `head`: of its table or code."""
+    """A run of text that is not cut further. `seam`: the kind of separator before it; `path`: the headings above it;
+    `head`: the head of its table or code."""
 
     text: str
     tokens: int
@@ -37,21 +39,21 @@ class _Piece:
 
 
 def count_tokens(text: str) -> int:
-    """Words and punctuation marks: close to what embedding models count, without their tokenizer."""
+    """The number of words and punctuation marks: an estimate of an embedding model's token count without its tokenizer."""
     return len(_TOKEN.findall(text))
 
 
 def cut_into_passages(parsed: ParsedDocument, cutting: ChunkLimits) -> CutDocument:
-    """A file that was read, as passages."""
+    """Cut a parsed file into passages."""
     chunks = chunk(parsed.text, target_tokens=cutting.target_tokens, overlap_tokens=cutting.overlap_tokens, pages=parsed.pages)
     return CutDocument(parsed.title, tuple(chunks), parsed.warnings)
 
 
 def chunk(text: str, *, target_tokens: int, overlap_tokens: int, pages: tuple[int, ...] = ()) -> list[Chunk]:
-    """Passages of at most `target_tokens` tokens with their context, in order, the same for the same text.
+    """Cut a text into passages of at most `target_tokens` tokens, context included. Deterministic; the passages are in order.
 
-    Whole sentences, rows and lines of code, unless one alone is longer than the target; a heading starts a passage and stays with
-    what follows; each passage repeats up to `overlap_tokens` tokens from the end of the one before, within a section.
+    Sentences, rows and lines of code stay whole unless one alone is longer than the target. A heading starts a passage and stays
+    with the text below it. Within a section each passage repeats up to `overlap_tokens` tokens from the end of the one before.
     """
     if target_tokens < 1 or not 0 <= overlap_tokens < target_tokens:
         raise ValueError(f"needs 0 <= overlap_tokens < target_tokens, got {overlap_tokens} and {target_tokens}")
@@ -62,7 +64,7 @@ def chunk(text: str, *, target_tokens: int, overlap_tokens: int, pages: tuple[in
         if current:
             room = target_tokens - min(_context_tokens(current[0]), target_tokens // _CONTEXT_SHARE)
             all_headings = all(part.heading for part in current)
-            # The piece is neither a part of the section nor the next one beside it.
+            # The piece belongs neither to the current section nor to the next section on the same level.
             leaves = piece.path not in (current[-1].path, current[-1].path[:-1])
             section_ends = piece.heading and not all_headings and (leaves or size * _SECTION_SHARE >= target_tokens)
             if section_ends or size + piece.tokens > (target_tokens if all_headings else room):
@@ -84,7 +86,7 @@ def _chunk(pieces: Sequence[_Piece], size: int, target_tokens: int, pages: tuple
 
 
 def _context_lines(piece: _Piece) -> list[str]:
-    """Innermost last; the table's head is nearest to the text."""
+    """The context of a piece, line by line: its headings, innermost last, then the head of its table."""
     return [*(f"{'#' * (level + 1)} {words}" for level, words in enumerate(piece.path)), *([piece.head] if piece.head else [])]
 
 
@@ -93,7 +95,7 @@ def _context_tokens(piece: _Piece) -> int:
 
 
 def _context(piece: _Piece, room: int) -> str:
-    """As much of the context as there is room for: the nearest first."""
+    """The lines of the context that fit into `room` tokens; the lines nearest to the text take precedence."""
     kept: list[str] = []
     for line in reversed(_context_lines(piece)):
         room -= count_tokens(line)
@@ -135,7 +137,8 @@ def _pieces(text: str, target_tokens: int) -> Iterator[_Piece]:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What a block is cut between. `seam`: what stands between it and the next one; `head`: what to repeat before it."""
+    """A unit of a block, such as a sentence or a line; blocks are cut only between units. `seam`: the kind of separator between
+    it and the next unit; `head`: what a passage that starts with it repeats."""
 
     text: str
     offset: int
@@ -157,7 +160,7 @@ def _units(block: TextBlock, target_tokens: int) -> Iterator[_Unit]:
 
 
 def _lines(block: TextBlock) -> Iterator[_Unit]:
-    """Lines that are not blank, each with the blank ones behind it."""
+    """One unit for each line that is not blank, together with the blank lines after it."""
     head_lines = block.head.count("\n") + 1 if block.head else 0
     held: list[str] = []
     offset = place = number = 0
@@ -172,7 +175,7 @@ def _lines(block: TextBlock) -> Iterator[_Unit]:
 
 
 def _bounded(unit: str, target_tokens: int, *, spaced: bool) -> Iterator[str]:
-    """The unit, or slices of it at token borders when it is longer than a passage may be. `spaced`: leading spaces mean something."""
+    """The unit, or slices of it at token borders when it exceeds `target_tokens`. `spaced`: leading spaces are significant."""
     spans = [token.span() for token in _TOKEN.finditer(unit)]
     if 0 < len(spans) <= target_tokens:
         yield unit.rstrip(" \t") if spaced else unit.strip()

@@ -1,4 +1,4 @@
-"""What reading and cutting give: plain data, passed from the child process that reads to the worker."""
+"""The results of parsing and cutting, as plain data that the child process passes to the worker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A file as text. `title` None when the file names none. `text`: Markdown, or plain text with paragraphs apart by blank lines.
+    """A parsed file. `title` is None when the file names none. `text`: Markdown, or plain
+    text with blank lines between paragraphs.
 
-    `pages`: where each page of a paged file starts in `text`, in characters. `warnings`: sentences about what could not be read.
+    `pages`: the offset in `text`, in characters, at which each page of a paged file starts. `warnings`: sentences about
+    parts of the file that could not be read.
     """
 
     title: str | None
@@ -20,7 +22,7 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How long passages may be and how much each repeats of the one before, in tokens."""
+    """The target length of a passage and the overlap with the passage before it, in tokens."""
 
     target_tokens: int
     overlap_tokens: int
@@ -39,7 +41,7 @@ class Chunk:
 
     @property
     def whole(self) -> str:
-        """What is indexed and shown."""
+        """The text that is indexed and shown: the context and the passage."""
         return f"{self.context}\n{self.text}" if self.context else self.text
 
 

@@ -1,6 +1,7 @@
-"""From bytes to text: what the bytes say of themselves first, then UTF-8, then what letters of living languages make likely.
+"""Decodes bytes to text: first by a byte order mark, then as UTF-8, then by the encoding that letter statistics make likely.
 
-A wrong guess is worse than a refusal: the text would be found by nobody. So a short text that several encodings would fit is refused.
+A wrong guess is worse than a refusal, because no search would find the text. So a short text
+that several encodings would fit is refused.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _SAMPLE_BYTES: Final = 65_536
-_ZEROS: Final = 0.3  # of the high bytes of UTF-16, in every text with some Latin letters, digits or spaces
-_GOOD_FOR_EACH_BAD: Final = 3  # sound UTF-8 sequences beside each byte that is none: no other encoding makes them by chance
-_MOSTLY: Final = 0.5  # of the letters are outside ASCII: no language in Latin letters has that
-_SURELY_CYRILLIC: Final = 0.65  # Russian prose has 0.8; Chinese bytes read as Cyrillic stay below a half
+_ZEROS: Final = 0.3  # of the high bytes of UTF-16 are zero in every text with some Latin letters, digits or spaces
+_GOOD_FOR_EACH_BAD: Final = 3  # valid UTF-8 sequences for each invalid byte; no other encoding produces so many by chance
+_MOSTLY: Final = 0.5  # share of letters outside ASCII; no language in Latin letters has so many
+_SURELY_CYRILLIC: Final = 0.65  # Russian prose has 0.8; Chinese bytes read as Cyrillic have less than 0.5
 _COMMON_CYRILLIC: Final = frozenset("оеаинтсрвлкмдпу")
 _CYRILLIC: Final = ("cp1251", "koi8-r", "cp866", "iso8859-5")
 _DOUBLE_BYTE: Final = ("euc_jp", "shift_jis", "euc_kr", "gb2312", "big5", "gb18030")
 
 
 def decode_text(body: bytes, filename: str | None) -> str:
-    """The text. Raises `DocumentRejected` when no encoding is likely enough."""
+    """Decode a text file. Raises `DocumentRejected` when no encoding is likely enough."""
     for bom, encoding in _BOMS:
         if body.startswith(bom):
             return body.decode(encoding, errors="replace")
@@ -43,7 +44,7 @@ def decode_text(body: bytes, filename: str | None) -> str:
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """`utf-16-le` or `utf-16-be` when bytes without a mark look like it, by where their zeros are."""
+    """`utf-16-le` or `utf-16-be` when the positions of zero bytes indicate UTF-16 without a byte order mark; else None."""
     sample = head[: min(len(head), 4096) // 2 * 2]
     if len(sample) < 4:
         return None
@@ -57,7 +58,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def _guessed(body: bytes) -> str:
-    """Empty when nothing is likely."""
+    """The text in the most likely encoding; empty when none is likely."""
     if wide := wide_encoding(body):
         return body.decode(wide, errors="replace")
     nearly = body.decode("utf-8", errors="replace")
@@ -73,7 +74,8 @@ def _guessed(body: bytes) -> str:
 
 
 def _western(body: bytes) -> str | None:
-    """cp1252 comes before rarer code pages; a Japanese or Chinese text with much ASCII shows by its pairs."""
+    """The text in a Western encoding, or None. cp1252 is preferred to rarer code pages; Japanese or Chinese text with much
+    ASCII is recognised by its byte pairs."""
     if double := _double_byte(body):
         return double
     try:
@@ -95,7 +97,7 @@ def _foreign(body: bytes) -> str | None:
 
 
 def _cyrillic(body: bytes, encoding: str) -> float:
-    """How far the letters are small ones that Russian and its neighbours use often; in [0, 1]."""
+    """The share of letters, in [0, 1], that are lower-case letters common in Russian and related languages."""
     try:
         text = body[:_SAMPLE_BYTES].decode(encoding)
     except UnicodeDecodeError:
@@ -107,7 +109,7 @@ def _cyrillic(body: bytes, encoding: str) -> float:
 
 
 def _double_byte(body: bytes) -> str | None:
-    """The encoding that makes kana, Hangul or everyday Han of nearly all that is not ASCII; None when none or several do."""
+    """The encoding that turns nearly everything outside ASCII into kana, Hangul or common Han; None when none or several do."""
     fitting = {}
     for encoding in _DOUBLE_BYTE:
         try:
@@ -135,7 +137,7 @@ def _double_byte(body: bytes) -> str | None:
 
 
 def _everyday(character: str, encoding: str) -> bool:
-    """Whether the character is in the part of the code that holds the common ones, or is punctuation of the script."""
+    """Whether the character is in the encoding's range of common characters, or is punctuation of the script."""
     if "\u3000" <= character <= "\u303f" or "\uff00" <= character <= "\uffef":
         return True
     try:

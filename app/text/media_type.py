@@ -1,4 +1,4 @@
-"""Which format a file has: from its first bytes, its name and what its sender said, in that order of trust."""
+"""Detects a file's format from its first bytes, its name and the media type that its sender declared, in this order of trust."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _BINARY_SHARE: Final = 0.1  # control characters in real text stay far below a tenth
 _OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# A stated type is longer than the name of a part, and surer: a book may hold a folder called `word`. So the longest is looked for first.
+# Longest first: a media type stated in the archive is longer than the name of a part and more reliable, because an
+# EPUB may contain a folder called `word`.
 _ARCHIVES: Final = sorted(((one.archive_mark, one) for one in FORMATS if one.archive_mark), key=lambda found: -len(found[0]))
 
 
 def detect_media_type(filename: str | None, declared: str | None, head: bytes) -> str:
-    """The media type of one of `FORMATS`. `head`: at least the first 4,096 bytes, or the whole file.
+    """The media type of the file, which is one of `FORMATS`. `head`: at least its first 4,096 bytes, or the whole file.
 
-    Raises `UnsupportedMedia`, which says what can be read, for every other kind of file.
+    Raises `UnsupportedMedia`, which lists the readable formats, for every other kind of file.
     """
     named, said = _BY_SUFFIX.get(_suffix(filename)), _DECLARED.get((declared or "").partition(";")[0].strip().lower())
     if b"%PDF-" in head[:1024]:
@@ -54,7 +55,7 @@ def detect_media_type(filename: str | None, declared: str | None, head: bytes) -
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether these bytes are no text in any encoding."""
+    """Whether these bytes are binary data, and not text in any encoding."""
     if head.startswith(_BOMS) or wide_encoding(head):
         return False
     sample = head[:8192]

@@ -1,4 +1,5 @@
-"""Turns a file's bytes into a title and clean text, in this process. Users' bytes are read by `app/text/apart.py` instead."""
+"""Parses a file's bytes into a title and clean text, in this process. Files of users are
+parsed through `app/text/apart.py` instead."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _INVISIBLE: Final = dict.fromkeys((0x200B, 0x2060, 0xFEFF))
 
 
 def parse(body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
-    """Title and text; raises `DocumentRejected` saying why: empty, broken, encrypted, or without text."""
+    """Parse a file. Raises `DocumentRejected` with the reason: the file is empty, broken, encrypted or without text."""
     if not body.strip():
         raise DocumentRejected(f"{called(filename)} is empty.")
     one = BY_MEDIA_TYPE.get(media_type)
@@ -41,7 +42,8 @@ def parse(body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
 
 
 def _clean(text: str, pages: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """Without control characters, spaces at line ends and runs of blank lines. Page starts move along with their text."""
+    """(text, page starts) without control characters, spaces at line ends and runs of
+    blank lines; the page starts are adjusted."""
     if not pages:
         return _tidy(text).strip("\n "), ()
     parts = [_tidy(text[start:end]) for start, end in zip(pages, (*pages[1:], len(text)), strict=True)]
@@ -63,5 +65,5 @@ def _tidy(text: str) -> str:
 
 
 def page_at(pages: tuple[int, ...], place: int) -> int | None:
-    """The page, from 1, of a place in the text; None for a text without pages."""
+    """The page, counted from 1, that contains offset `place` of the text; None for a text without pages."""
     return max(1, bisect_left(pages, place + 1)) if pages else None

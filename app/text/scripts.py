@@ -1,4 +1,4 @@
-"""In which script a text is written, as far as a model needs it."""
+"""Detects the script of a text, as far as a model needs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-_MOSTLY: Final = 0.7  # a name in another script makes no foreign text
+_MOSTLY: Final = 0.7  # a text with a name in another script still counts as Latin
 
 
 @lru_cache(4096)
@@ -15,7 +15,7 @@ def _is_latin(letter: str) -> bool:
 
 
 def mostly_latin(text: str) -> bool:
-    """Whether most letters are Latin; a text without letters is."""
+    """Whether most letters are Latin; True for a text without letters."""
     if text.isascii():
         return True
     letters = [one for one in text if one.isalpha()]

@@ -1,4 +1,5 @@
-"""Every format that is read. Adding one is a file here and a line in `FORMATS`; the API, the page and `teal ingest` take it from there."""
+"""The registry of readable formats. A new format is a file here and a line in `FORMATS`, which
+the API, the page and `teal ingest` use."""
 
 from __future__ import annotations
 
@@ -44,5 +45,5 @@ BY_MEDIA_TYPE: Final = {one.media_type: one for one in FORMATS}
 
 
 def names() -> str:
-    """The formats in a sentence of a message."""
+    """The names of all formats, as part of a message."""
     return ", ".join(one.name for one in FORMATS)

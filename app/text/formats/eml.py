@@ -30,7 +30,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         AttributeError,
         TypeError,
         KeyError,
-    ) as error:  # odd headers raise many things
+    ) as error:  # malformed headers raise many kinds of errors
         raise broken_file(filename, error) from error
     warnings = (f"Its attachments were not read: {', '.join(attached)[:300]}. Send them by themselves.",) if attached else ()
     lines = [f"Subject: {subject}", *head] if subject else head

@@ -1,4 +1,4 @@
-"""What a format says of itself. Each file in this folder makes one `FORMAT`; `__init__` lists them."""
+"""The description of a format. Each module in this folder defines one `FORMAT`, and `__init__` lists them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from app.text.document import ParsedDocument
 
-# Titles that programs write when nobody gave one: their own words, and the file's old name.
+# Titles that programs write when the author gave none: default words, and the file's former name.
 NO_TITLE: Final = re.compile(
     r"\A(?:microsoft (?:word|powerpoint|excel) - .{0,200}|(?:untitled|unbenannt).{0,20}|(?:document|dokument)\d{0,4})",
     re.IGNORECASE,
@@ -19,11 +19,12 @@ Read = Callable[[bytes, str | None], ParsedDocument]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`suffixes` without the dot. `declared`: what clients send as its media type besides `media_type`.
+    """A document format. `suffixes`: file suffixes without the dot. `declared`: other media types that clients send for it.
 
-    `read` takes the bytes and a file name for its messages, and raises `DocumentRejected`. `libraries`: modules it imports, which
-    the reading process loads once, before it forks for a document. `text`: whether the bytes are text in some encoding. `archive_mark`, of
-    a format that is a zip archive: what stands near the beginning of its files, the name of a part or the type that it states.
+    `read` takes the file's bytes and a file name for messages, and raises `DocumentRejected`. `libraries`: modules that
+    `read` imports; the child process loads them once, before it forks for a document. `text`: whether the bytes are text in
+    some encoding. `archive_mark`: for a format that is a zip archive, bytes near the beginning of its files, such as the name
+    of a part or the media type that it states.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Web pages by html-to-markdown: tables stay tables; menus, banners, hidden text and scripts go."""
+"""Web pages, read with html-to-markdown: tables are kept; menus, banners, hidden text and scripts are removed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
     )  # fmt: skip
     try:
         found = html_to_markdown.convert(_text(body, filename), options)
-    except Exception as error:  # the library's own errors, and panics of what it is made of
+    except Exception as error:  # the library's own errors, and panics of its Rust core
         raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
     title = found.metadata.document.title if found.metadata else None
@@ -49,10 +49,10 @@ def _text(body: bytes, filename: str | None) -> str:
     if found is not None and not body.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
         name = (found[1] or found[2]).decode("ascii").lower()
         try:
-            # Browsers read pages that say ISO-8859-1 as its superset (WHATWG Encoding Standard).
+            # Browsers decode pages that declare ISO-8859-1 as its superset windows-1252 (WHATWG Encoding Standard).
             return body.decode({"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}.get(name, name))
         except (LookupError, UnicodeDecodeError):
-            pass  # a page that is mistaken about itself
+            pass  # the page declares an unknown or a wrong encoding
     return decode_text(body, filename)
 
 

@@ -15,7 +15,7 @@ _TITLES: Final = ("title", "name")
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
-    """`key.key: value` lines; objects of a list are paragraphs of their own. JSON Lines is read as a list."""
+    """Lines of the form `key.key: value`; each object in a list becomes a paragraph. JSON Lines is read as a list."""
     text = decode_text(body, filename)
     try:
         data = json.loads(text)
@@ -29,7 +29,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
 
 
 def _lines(data: Any) -> Iterator[str]:
-    waiting: list[tuple[str, Any]] = [("", data)]  # not recursive: depth is the sender's choice
+    waiting: list[tuple[str, Any]] = [("", data)]  # not recursive, because the sender chooses the depth
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, dict):

@@ -10,7 +10,7 @@ from app.text.document import ParsedDocument
 from app.text.encoding import decode_text
 from app.text.formats.format import Format
 
-_FRONT_LINES: Final = 200  # a longer block between two rules is text
+_FRONT_LINES: Final = 200  # a longer block between two rules is text and not front matter
 _TITLE: Final = re.compile(r"title[ \t]{0,8}[:=][ \t]{0,8}(\S.{0,400})")
 
 
@@ -22,7 +22,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
 
 
 def _parted(text: str) -> tuple[list[str], str]:
-    """(lines of front matter, the rest). YAML between `---`, TOML between `+++`."""
+    """(lines of front matter, the rest). Front matter is YAML between `---` or TOML between `+++`."""
     rule = text[:3]
     if rule not in ("---", "+++") or text[3:4] != "\n":
         return [], text

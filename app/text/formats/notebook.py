@@ -1,4 +1,4 @@
-"""Jupyter notebooks: prose as it is, code fenced, text that code printed; pictures and the rest are left out."""
+"""Jupyter notebooks: prose unchanged, code in fences, and text output of code; pictures and other output are left out."""
 
 from __future__ import annotations
 

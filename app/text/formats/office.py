@@ -1,4 +1,4 @@
-"""Office files by kreuzberg, as Markdown: one library for seven formats (docs/decisions/0010-reading-documents.md)."""
+"""Office files, converted to Markdown by kreuzberg: one library for seven formats (docs/decisions/0010-reading-documents.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def office_reader(media_type: str) -> Read:
         settings = kreuzberg.ExtractionConfig(use_cache=False, output_format="markdown")
         try:
             found = kreuzberg.extract_bytes_sync(body, media_type, settings)
-        except Exception as error:  # the library wraps what dozens of readers raise, and panics too
+        except Exception as error:  # the library wraps the errors of dozens of readers, and their panics
             raise broken_file(filename, error) from error
         metadata: dict[str, Any] = dict(found.metadata or {})
         title = str(metadata.get("title") or "").strip()
@@ -47,7 +47,8 @@ def office_reader(media_type: str) -> Read:
 
 
 def refuse_bomb(body: bytes, filename: str | None) -> None:
-    """Raises `DocumentRejected` for an archive that unpacks to more than any real document; a lie about sizes meets the memory limit."""
+    """Raises `DocumentRejected` for an archive whose stated sizes exceed those of any real document; the process's memory limit
+    stops an archive that states false sizes."""
     try:
         entries = zipfile.ZipFile(io.BytesIO(body)).infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:

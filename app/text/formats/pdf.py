@@ -1,4 +1,4 @@
-"""PDF by PDFium: text page by page, without running heads and page numbers, with words that were cut at line ends made whole."""
+"""PDF, read with PDFium: text page by page, without running heads and page numbers, and with hyphenated words rejoined."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.text.formats.format import NO_TITLE, Format
 from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
-_HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
-_HEAD_SHARE: Final = 0.25  # of the pages: left and right pages have different heads, and a chapter has some pages
-_SHORT_LINE: Final = 0.7  # of the page's usual length: what ends earlier ends a paragraph
-_FULL_LINE: Final = 0.9  # the quantile of line lengths that is the usual one
-_TITLE_CHARACTERS: Final = 2_000  # of the first page, looked at for the largest letters
-_TITLE_LARGER: Final = 1.15  # than the page's usual letters
-_NAMED_WARNINGS: Final = 20  # pages named in a warning
-_CUT_WORD: Final = "\x02"  # what PDFium writes for a hyphen at a line's end
+_HEAD_PAGES: Final = 3  # a line that fewer pages share may belong to the text
+_HEAD_SHARE: Final = 0.25  # of the pages: left and right pages and chapters have different heads
+_SHORT_LINE: Final = 0.7  # of the page's usual line length: a shorter line ends a paragraph
+_FULL_LINE: Final = 0.9  # the quantile of line lengths that counts as the usual length
+_TITLE_CHARACTERS: Final = 2_000  # of the first page, among which the title is searched by letter size
+_TITLE_LARGER: Final = 1.15  # times the size of the page's usual letters
+_NAMED_WARNINGS: Final = 20  # the most page numbers that a warning names
+_CUT_WORD: Final = "\x02"  # the character that PDFium writes for a hyphen at a line end
 _DIGITS: Final = re.compile(r"\d{1,9}")
 _PAGE_NUMBER: Final = re.compile(
     r"\A[-–—\s]{0,4}(?:(?:page|seite|p\.)\s{1,4})?(?:\d{1,5}|[ivxlc]{1,8})(?:\s{0,3}(?:/|of|von)\s{0,3}\d{1,5})?[-–—\s]{0,4}",
@@ -30,7 +30,7 @@ _PAGE_NUMBER: Final = re.compile(
 )
 _HYPHENATED: Final = re.compile(r"-\n(?=\w)")
 _NO_WORD: Final = re.compile(r"\W")
-_LONGEST_PART: Final = 40  # characters of a word before its hyphen, and after it: longer than words of prose are
+_LONGEST_PART: Final = 40  # characters of a word before and after its hyphen; words of prose are shorter
 _ENDS: Final = (".", "!", "?", ":", "。", "！", "？", "”", '"', ")")
 _LIGATURES: Final = str.maketrans(
     {
@@ -51,14 +51,14 @@ _FILE_SUFFIXES: Final = frozenset("doc docx xls xlsx ppt pptx odt rtf tex dvi in
 
 @dataclass(frozen=True, slots=True)
 class PdfLine:
-    """One line of a page. `at_edge`: it stands where running heads, feet and page numbers do."""
+    """One line of a page. `at_edge`: it is in the margin where running heads, feet and page numbers are."""
 
     text: str
     at_edge: bool = False
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
-    """Title and text; `pages` says where each begins. Pages without text are named in a warning when others have some."""
+    """Title, text and the start of each page. When only some pages have no text, a warning names them."""
     import pypdfium2
 
     try:
@@ -79,7 +79,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
 def _lines(page: Any) -> list[PdfLine]:
     words = page.get_textpage()
     text, height = words.get_text_range(), page.get_height()
-    exact = len(text) == words.count_chars()  # else places in the text are not places on the page
+    exact = len(text) == words.count_chars()  # otherwise offsets in the text do not match PDFium's characters
     found, place = list[PdfLine](), 0
     for piece in text.split("\n"):
         line = piece.translate(_LIGATURES).strip()
@@ -101,7 +101,7 @@ def _shape(line: str) -> str:
 
 
 def running_heads(pages: Sequence[Sequence[PdfLine]]) -> frozenset[str]:
-    """Lines, with numbers as `#`, that stand at the edge of many pages."""
+    """The lines, with numbers replaced by `#`, that are at the edge of many pages."""
     counts = Counter(shape for lines in pages for shape in {_shape(line.text) for line in lines if line.at_edge})
     enough = max(_HEAD_PAGES, _HEAD_SHARE * len(pages))
     return frozenset(shape for shape, count in counts.items() if count >= enough)
@@ -114,7 +114,7 @@ def _without(lines: Sequence[PdfLine], heads: frozenset[str]) -> list[str]:
 
 
 def join_pages(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
-    """(text, start of each page in it). A sentence that goes on over the page's end goes on in the text."""
+    """(text, start of each page in it). A sentence that continues on the next page is joined."""
     known = Counter(word for lines in pages for line in lines for word in line.split())
     parts, starts, size = list[str](), list[int](), 0
     for lines in pages:
@@ -134,7 +134,7 @@ def join_pages(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
-    """Lines as one text: a line that ends well before the others ends a paragraph."""
+    """Join lines into paragraphs: a line that is much shorter than the others ends a paragraph."""
     if not lines:
         return ""
     usual = sorted(map(len, lines))[int(_FULL_LINE * (len(lines) - 1))]
@@ -146,7 +146,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
 
 
 def _whole_words(text: str, known: Counter[str]) -> str:
-    """Words cut at a line's end, made whole; a hyphen stays where the same file writes the word with it elsewhere."""
+    """Rejoin words that were hyphenated at a line end; the hyphen is kept where the file writes the word with it elsewhere."""
     text = text.replace(f"{_CUT_WORD}\n", _CUT_WORD)
     body = text.rstrip(_CUT_WORD)
     text = "".join(_mended(body, known)) + text[len(body) :]
@@ -180,7 +180,7 @@ def _title(document: Any, filename: str | None) -> str | None:
 
 
 def _largest(page: Any) -> str | None:
-    """The first page's line in the largest letters, when there is one that is larger than the rest."""
+    """The line in the largest letters on the first page; None when no line is larger than the rest."""
     import ctypes
 
     from pypdfium2 import raw

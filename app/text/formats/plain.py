@@ -1,4 +1,4 @@
-"""Plain text, in whatever encoding it came."""
+"""Plain text, in any encoding that can be recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Tables of separated values, as Markdown tables: a passage that continues one repeats its head."""
+"""Tables of separated values (CSV and the like), converted to Markdown tables, so that a
+passage that continues one repeats its head."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from app.text.formats.format import Format
 from app.text.rejection import broken_file
 
 _SAMPLE_CHARACTERS: Final = 20_000
-_LONGEST_FIELD: Final = 10_000_000  # a whole document in one field is odd, not wrong
+_LONGEST_FIELD: Final = 10_000_000  # a whole document in one field is unusual but valid
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -29,7 +30,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Lines of a table whose first row is its head."""
+    """The lines of a Markdown table; the first row is its head."""
     width = max(map(len, rows), default=0)
     for number, row in enumerate(rows):
         cells = (" ".join(cell.replace("|", r"\|").split()) for cell in (*row, *[""] * (width - len(row))))
