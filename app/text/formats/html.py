@@ -36,7 +36,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
     )  # fmt: skip
     try:
         found = html_to_markdown.convert(_text(body, filename), options)
-    except Exception as error:  # the library's own errors, and panics of its Rust core
+    except Exception as error:  # the library's own errors, and panics of the libraries below it
         raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
     title = found.metadata.document.title if found.metadata else None
