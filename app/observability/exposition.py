@@ -1,5 +1,5 @@
-"""Who may read this process's metrics. On a laptop every user of the machine reaches a port on loopback, so there a token is asked for; on AWS
-network policies say who reaches the port, and the collectors there can send none."""
+"""Access to this process's metrics. On a laptop every user of the machine can reach a loopback port, so a token is required. On
+AWS network policies decide who reaches the port, and no token is set, because the collectors there cannot send one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _HEADER: Final = "Authorization"
 
 
 def metrics_token_header(token: SecretStr | None) -> dict[str, str]:
-    """What one process sends to another to read its metrics."""
+    """The HTTP headers with which one process reads another's metrics; empty without a token."""
     return {_HEADER: f"Bearer {token.get_secret_value()}"} if token else {}
 
 
 def admitted(given: str | None, token: SecretStr | None) -> bool:
-    """Whether the header that was sent holds the token; everybody where there is none."""
+    """Whether the Authorization header `given` contains the token; True for every request when no token is set."""
     return token is None or hmac.compare_digest(
         (given or "").encode("latin-1", "replace"), metrics_token_header(token)[_HEADER].encode()
     )
 
 
 def serve_metrics(port: int, address: str, token: SecretStr | None) -> None:
-    """Serve this process's metrics at every path of a port of their own, on a thread; 404 without the token."""
-    server, _ = start_http_server(port, addr=address)  # a moment without the guard: nothing is counted yet
+    """Serve this process's metrics in a thread on a port of their own, at every path. A request without the token gets 404."""
+    server, _ = start_http_server(port, addr=address)  # unprotected for a moment, while nothing has been counted yet
     server.set_app(_guarded(server.get_app(), token))
 
 

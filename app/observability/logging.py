@@ -1,4 +1,5 @@
-"""Logs as JSON lines, tied to requests and traces, with no key in them; and errors to Sentry where it is configured."""
+"""Logging as JSON lines that carry request and trace ids and never an API key; errors
+also go to Sentry where it is configured."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from app.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
+LOG_FILE_BYTES: Final = 20_000_000  # five files are kept: 100 MB for each process is a day of busy traffic
 _LOG_FILES_KEPT: Final = 5
 
 _KEY: Final = re.compile(r"teal_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")  # as app/catalog/keys.py makes them
 
 
 class _Context(logging.Filter):
-    """Adds what ties log, metric and trace together to every record."""
+    """Adds the fields that connect logs, metrics and traces to every record."""
 
     def __init__(self, settings: Settings, part: str) -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class _Context(logging.Filter):
 
 
 class _WithoutKeys(JsonFormatter):
-    """Whatever is logged, no API key is in the line: people put keys into addresses, and addresses into logs."""
+    """Removes API keys from every line: people put keys into URLs, and URLs get logged."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -47,14 +48,15 @@ class _WithoutKeys(JsonFormatter):
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):
-    """The stock one writes each line twice, once to see how long it is, and asks the file system about its file: half of its time."""
+    """A faster rotating handler: the standard one formats each line twice, once to learn its length, and queries the file
+    system, which takes half of its time."""
 
     def shouldRollover(self, _: logging.LogRecord) -> bool:
         return self.stream is not None and self.stream.tell() >= self.maxBytes
 
 
 def json_lines() -> logging.Formatter:
-    """One JSON object a line; what a caller gives as `extra` is a field."""
+    """A formatter that writes one JSON object for each record; a caller's `extra` values become fields."""
     return _WithoutKeys(
         "{asctime}{levelname}{name}{message}{request_id}{part}{release}{color}",
         style="{",
@@ -63,7 +65,7 @@ def json_lines() -> logging.Formatter:
 
 
 def context(settings: Settings, part: str) -> logging.Filter:
-    """Adds request, release, color, part and slot to every line."""
+    """A filter that adds request, release, color, part and slot to every record."""
     return _Context(settings, part)
 
 
@@ -89,5 +91,5 @@ def configure_logging(settings: Settings, part: str) -> None:
             dsn=settings.sentry_dsn.get_secret_value(),
             environment=settings.environment,
             release=settings.release_id,
-            send_default_pii=False,  # keys and questions stay here
+            send_default_pii=False,  # keys and questions are not sent to Sentry
         )

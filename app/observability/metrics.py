@@ -1,4 +1,4 @@
-"""What each process counts, for Prometheus. Metrics that only the worker writes stand beside the code that writes them."""
+"""The Prometheus metrics of the service. Metrics that only the worker writes are defined beside the code that writes them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", 
 BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))
 
 
-# 1,024: as many label values as the metrics may have at all. Prometheus's client takes a lock each time it looks for a child.
+# Cached because Prometheus's client takes a lock at each look-up of a child. 1,024: the most label
+# combinations that all metrics may have.
 @functools.lru_cache(maxsize=1024)
 def counter(metric: Counter, *labels: str) -> Counter:
     """The child of `metric` for these label values."""
@@ -77,6 +78,6 @@ def histogram(metric: Histogram, *labels: str) -> Histogram:
 
 
 def configure_metrics(settings: Settings) -> None:
-    """Say which release this process is of."""
+    """Set `teal_build_info`, which says the release, color and environment of this process."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a moment beside each counter: nobody asks for them, and AWS bills each sample
     BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)

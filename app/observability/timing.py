@@ -1,6 +1,8 @@
-"""Where a request's time went, for its own answer's Server-Timing header (w3.org/TR/server-timing): `embed;dur=3.1, search;dur=8.0, total;dur=12.4`.
+"""Measures where a request's time went, for the Server-Timing header (w3.org/TR/server-timing) of its answer:
+`embed;dur=3.1, search;dur=8.0, total;dur=12.4`.
 
-Parts that wait for each other are added up; what a cache answered has none. A stream's header leaves before its parts are known, so it has no parts.
+Times of the same part are added up. An answer from a cache has no parts, and neither has a stream, whose
+header is sent before its parts are known.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ _parts: ContextVar[Parts | None] = ContextVar("timing", default=None)
 
 
 def begin_timing() -> tuple[Parts, Token[Parts | None]]:
-    """For one request. Tasks that it starts write to the same parts."""
+    """Begin to measure one request; tasks that it starts add to the same parts."""
     parts: Parts = {}
     return parts, _parts.set(parts)
 
@@ -26,7 +28,7 @@ def end_timing(token: Token[Parts | None]) -> None:
 
 
 def add_timing(name: str, seconds: float) -> None:
-    """Outside a request, in a worker say, nothing happens."""
+    """Add seconds to a part of the current request; does nothing outside a request, for example in a worker."""
     parts = _parts.get()
     if parts is not None:
         parts[name] = parts.get(name, 0.0) + seconds
@@ -34,7 +36,7 @@ def add_timing(name: str, seconds: float) -> None:
 
 @contextmanager
 def time_part(name: str) -> Iterator[None]:
-    """Adds the block's time to a part."""
+    """A context that adds the time of its block to a part."""
     began = time.perf_counter()
     try:
         yield
@@ -43,5 +45,5 @@ def time_part(name: str) -> Iterator[None]:
 
 
 def timing_header(parts: Parts, total_seconds: float) -> bytes:
-    """The header's value, in milliseconds."""
+    """The value of the Server-Timing header, in milliseconds."""
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in [*parts.items(), ("total", total_seconds)]).encode()

@@ -1,4 +1,4 @@
-"""How many tokens the language model read and wrote for one answer, for the answer itself to say."""
+"""Counts the tokens that the language model read and wrote for one answer; the answer reports them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class TokenUsage:
-    """As the provider counted them; both are 0 where no language model was asked."""
+    """Tokens of one answer as the provider counted them; both counts are 0 when no language model was asked."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -18,14 +18,14 @@ _usage: ContextVar[TokenUsage | None] = ContextVar("token_usage", default=None)
 
 
 def begin_counting() -> TokenUsage:
-    """For one answer. Tasks that it starts add to the same counts."""
+    """Begin to count for one answer; tasks that it starts add to the same counts."""
     usage = TokenUsage()
     _usage.set(usage)
     return usage
 
 
 def add_tokens(input_tokens: int, output_tokens: int) -> None:
-    """Outside an answer nothing happens."""
+    """Add tokens to the counts of the current answer; does nothing outside an answer."""
     usage = _usage.get()
     if usage is not None:
         usage.input_tokens += input_tokens

@@ -1,8 +1,9 @@
-"""Traces by OpenTelemetry, sent by OTLP over HTTP where TEAL_OTLP_ENDPOINT says. Without it nothing is loaded, recorded or sent.
+"""OpenTelemetry tracing, sent by OTLP over HTTP to OTEL_EXPORTER_OTLP_ENDPOINT. Without an
+endpoint nothing is loaded, recorded or sent.
 
-Spans come from Redis's instrumentation, from elasticsearch-py and DBOS themselves, and from here: requests, and calls to models by the
-semantic conventions for generative AI (opentelemetry.io, "Semantic conventions for generative client AI spans"). No span carries a
-question, a passage or an answer.
+Spans come from Redis's instrumentation, from elasticsearch-py, from DBOS and from this module: it makes those of requests, and
+those of calls to models, which follow the semantic conventions for generative AI (opentelemetry.io, "Semantic conventions for
+generative client AI spans"). No span carries a question, a passage or an answer.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
 _ELASTICSEARCH_SWITCH: Final = "OTEL_PYTHON_INSTRUMENTATION_ELASTICSEARCH_ENABLED"  # read by each new client of elasticsearch-py
-_STOP_MILLISECONDS: Final = 2_000  # a collector that is away must not hold up a process that ends
+_STOP_MILLISECONDS: Final = 2_000  # an unreachable collector must not delay the end of the process
 _TRACER: Final = "teal"
 _CARRIED: Final = ("traceparent", "tracestate")
-_BEGINNINGS: Final = frozenset({"ingest", "remove", "group commit"})  # of the worker: jobs, and writes for many of them
-_recording = False  # set once by `configure_tracing`: OpenTelemetry's own way of doing nothing takes ten times as long
-_PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # the conventions' own names; `openai` is one, others are free
+_BEGINNINGS: Final = frozenset({"ingest", "remove", "group commit"})  # root spans of the worker: jobs, and writes for many jobs
+_recording = False  # set once by `configure_tracing`; OpenTelemetry's own no-op spans take ten times as long
+_PROVIDERS: Final = {"bedrock": "aws.bedrock"}  # names of the conventions; `openai` is one of them, and other names are free
 
 
 def configure_tracing(settings: Settings, part: str) -> bool:
-    """Begin to trace this process if the settings say where to; whether it does. Before any client is made."""
+    """Start tracing this process if the settings name an endpoint; returns whether they do.
+    Must be called before any client is made."""
     if settings.otlp_endpoint is None:
-        # Spans that nobody records still cost 15 us a call (measured: 19 us, and 5 us switched off), and a search makes two.
+        # Unrecorded spans still cost 15 us for each call (measured: 19 us with, 5 us without), and a search makes two calls.
         os.environ.setdefault(_ELASTICSEARCH_SWITCH, "false")
         return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -53,21 +55,21 @@ def configure_tracing(settings: Settings, part: str) -> bool:
 
 
 def flush_traces() -> None:
-    """Send what was recorded; for processes that end without Python's own exit."""
+    """Send the recorded spans; for processes that end without Python's exit handlers."""
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)
     if flush is not None:
         flush(_STOP_MILLISECONDS)
 
 
 def trace_id() -> str | None:
-    """Of the span that is open now, as 32 hexadecimal digits."""
+    """The trace id of the current span, as 32 hexadecimal digits; None without a span."""
     found = trace.get_current_span().get_span_context()
     return trace.format_trace_id(found.trace_id) if found.is_valid else None
 
 
 class RequestSpan:
-    """The span of one request to us, current until `end`. FastAPI and ASGI's own instrumentation would not do: the busiest routes go
-    around the one, and the other ends its span before route, status and request id are known."""
+    """The server span of one request; it is the current span until `end`. The ready-made instrumentations do not fit: the busiest
+    routes bypass FastAPI's, and ASGI's ends its span before route, status and request id are known."""
 
     def __init__(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         given = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
@@ -81,8 +83,8 @@ class RequestSpan:
         self._token = attach(trace.set_span_in_context(self._span))
 
     def end(self, route: str, status: int, request_id: str) -> dict[str, str] | None:
-        """`route` is the pattern, never the address itself. What ties a measured time to the span (its exemplar), or None when it is not
-        recorded."""
+        """End the span. `route` is the pattern, never the request's own path. Returns the labels of an exemplar, which connects a
+        measured time to this span, or None when the span is not recorded."""
         detach(self._token)
         if not self._span.is_recording():
             return None
@@ -96,7 +98,7 @@ class RequestSpan:
 
 @contextmanager
 def span(name: str, attributes: Mapping[str, str | int] | None = None, links: Sequence[SpanContext] = ()) -> Iterator[Span]:
-    """A span around a piece of work of ours; `links` are the spans on whose behalf it is done."""
+    """A span around a piece of the service's own work; `links` are the spans on whose behalf the work is done."""
     if not _recording:
         yield trace.INVALID_SPAN
         return
@@ -106,19 +108,19 @@ def span(name: str, attributes: Mapping[str, str | int] | None = None, links: Se
 
 
 def current_span_context() -> SpanContext:
-    """The context of the span that is open now, for links to it."""
+    """The context of the current span, for links to it."""
     return trace.get_current_span().get_span_context()
 
 
 def context_to_store() -> Context | None:
-    """The trace context to store with a job, so that its worker continues this trace; None when nothing is traced here."""
+    """The trace context to store with a job, so that its worker continues this trace; None when this process does not trace."""
     return get_current() if current_span_context().is_valid else None
 
 
 class ModelCall:
-    """The span of one call to a model, around which it is a context manager; a failure is marked by its kind.
+    """A context manager for the span of one call to a model. A failure is recorded by the class of its exception.
 
-    Never the current span: an answer's stream is left and entered by other tasks meanwhile.
+    The span is never the current one, because different tasks may resume the stream of an answer.
     """
 
     def __init__(self, operation: str, provider: str, model: str, attributes: Mapping[str, str | int] | None = None) -> None:
@@ -134,16 +136,16 @@ class ModelCall:
         )
 
     def note(self, name: str, value: str | int | float | Sequence[str]) -> None:
-        """One attribute more."""
+        """Add an attribute to the span."""
         self._span.set_attribute(name, value)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
-        if kind is not None and issubclass(kind, Exception):  # not where the reader left or the process ends
+        if kind is not None and issubclass(kind, Exception):  # a reader that left and a process that ends are not failures
             self._span.set_attribute("error.type", kind.__qualname__)
-            self._span.set_status(Status(StatusCode.ERROR))  # without the error's text: it may quote what was asked
+            self._span.set_status(Status(StatusCode.ERROR))  # without the error's message, which may quote the question
         self._span.end()
 
 
@@ -162,8 +164,8 @@ def _resource(settings: Settings, part: str) -> Any:
 
 
 def sampler(share: float, part: str) -> Sampler:
-    """Records a share of the requests, whatever `traceparent` a caller sends. A job is recorded when its request was. Probes, which the processes
-    send by themselves every second, begin no trace."""
+    """A sampler that records a share of the requests, whatever `traceparent` a caller sends. A job is recorded when its request
+    was. The probes that processes send every second start no trace."""
     from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 
     chosen = TraceIdRatioBased(share)
@@ -185,6 +187,6 @@ def sampler(share: float, part: str) -> Sampler:
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    """`name=value,name=value`, as OTEL_EXPORTER_OTLP_HEADERS has them."""
+    """The headers for the collector, parsed from OTEL_EXPORTER_OTLP_HEADERS (`name=value,name=value`)."""
     given = settings.otlp_headers.get_secret_value() if settings.otlp_headers else ""
     return {name.strip(): value.strip() for name, sign, value in (pair.partition("=") for pair in given.split(",")) if sign}

@@ -1,1 +1,1 @@
-"""What the parts behind the service say of themselves: read once for the metrics of the worker and for `app.admin advise`."""
+"""Statistics that the parts behind the service report; the worker's metrics and `app.admin advise` use the same reading."""

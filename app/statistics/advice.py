@@ -1,4 +1,4 @@
-"""Tuning advice from the statistics: pure functions, each rule with its reason and where it is written down."""
+"""Tuning advice derived from the statistics by pure functions; each rule has its reason and its source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONNECTIONS: Final = 'PostgreSQL manual, "Connections and Authentication"'
 
 LARGEST_SHARD_BYTES: Final = 50 * _GIB  # "aim for shard sizes between 10GB and 50GB"
 MOST_SHARD_DOCUMENTS: Final = 200_000_000  # "keep the number of documents on a shard below 200 million"
-SMALL_SHARD_BYTES: Final = 1 * _GIB  # a tenth of what the guide aims for: several of them only cost
+SMALL_SHARD_BYTES: Final = 1 * _GIB  # a tenth of the guide's lower limit: several such shards only cost
 HEAP_OF_MEMORY: Final = 0.5  # "no more than 50% of your total memory"
 LARGEST_HEAP_BYTES: Final = 31 * _GIB  # beyond it pointers are no longer compressed
 FULL_HEAP: Final = 0.85
@@ -33,14 +33,14 @@ FULL_DISK: Final = 0.75  # ten points below the low watermark, 85 %
 SLOW_REFRESH_SECONDS: Final = 0.05  # a twentieth of the default interval
 MANY_REFRESHES: Final = 1_000
 LONG_REFRESH_SECONDS: Final = 30.0
-MANY_DELETED: Final = 0.33  # the share from which Lucene's merge policy itself goes after deleted documents
+MANY_DELETED: Final = 0.33  # the share above which Lucene's merge policy itself removes deleted documents
 MANY_DOCUMENTS: Final = 100_000
 
-LARGE_INDEX_BYTES: Final = 1 * _MIB  # smaller ones cost nothing worth a change
-COUNTED_DAYS: Final = 7.0  # a weekly job's scans must have had their chance
-MANY_ROWS: Final = 10_000  # below, reading all of a table is as fast as an index
+LARGE_INDEX_BYTES: Final = 1 * _MIB  # smaller indexes cost too little to be worth a change
+COUNTED_DAYS: Final = 7.0  # long enough to include the scans of a weekly job
+MANY_ROWS: Final = 10_000  # below this reading the whole table is as fast as an index
 MANY_SCANS: Final = 100
-WHOLE_TABLE: Final = 0.5  # of its rows read by a scan, on average
+WHOLE_TABLE: Final = 0.5  # average share of a table's rows that one scan reads
 SOME_DEAD: Final = 0.2  # autovacuum's default scale factor
 MANY_DEAD: Final = 0.4
 BUSY_CONNECTIONS: Final = 0.8
@@ -49,7 +49,7 @@ LONG_TRANSACTION_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One finding about one thing: what was seen, what to do, why, and the source of the rule."""
+    """One finding about one object: what was observed, what to do, why, and the source of the rule."""
 
     part: str
     about: str
@@ -60,7 +60,7 @@ class Advice:
 
 
 def advise_elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
-    """Shards, replicas, refresh, heap, disk, refused requests."""
+    """Advice on shards, replicas, refresh, heap, disk and rejected requests."""
     if engine.index is not None:
         yield from _index(engine, engine.index)
     for node in engine.nodes:
@@ -68,7 +68,7 @@ def advise_elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
 
 
 def postgres(database: PostgresStatistics) -> Iterator[Advice]:
-    """Indexes nobody uses or that are missing, dead rows, connections, long transactions."""
+    """Advice on unused and missing indexes, dead rows, connections and long transactions."""
     for index in database.indexes:
         yield from _database_index(index, database.counted_days)
     for table in database.tables:

@@ -14,13 +14,14 @@ from elasticsearch import Elasticsearch
 from app.search.elasticsearch.connection import client_options, map_client_errors
 from app.settings import Settings
 
-TIMEOUT_SECONDS: Final = 10.0  # nodes that are busy answer late, and nobody waits for this
+TIMEOUT_SECONDS: Final = 10.0  # busy nodes answer late, and no request waits for the statistics
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatistics:
-    """One node. Heap and disk in bytes; `rejected`: searches and writes it refused because their queues were full, since its start."""
+    """One node. Heap and disk are in bytes. `rejected`: searches and writes refused since its
+    start because their queues were full."""
 
     name: str
     heap_used_bytes: int
@@ -33,7 +34,8 @@ class NodeStatistics:
 
 @dataclass(frozen=True, slots=True)
 class SearchIndex:
-    """The index behind the alias; sizes of its primaries. `refresh_seconds`: the interval of its setting, negative when it is off."""
+    """The index behind the alias; sizes are those of its primaries. `refresh_seconds`: the
+    configured interval, negative when it is off."""
 
     name: str
     shards: int
@@ -50,7 +52,7 @@ class SearchIndex:
 
 @dataclass(frozen=True, slots=True)
 class ElasticsearchStatistics:
-    """`status`: green, yellow, red. `index` is None while there is none."""
+    """The statistics of the cluster. `status`: green, yellow or red. `index` is None while there is no index."""
 
     status: str
     data_nodes: int
@@ -60,7 +62,7 @@ class ElasticsearchStatistics:
 
 
 def collect_elasticsearch(settings: Settings) -> ElasticsearchStatistics:
-    """All of it, as of now. Raises `SearchUnavailable`."""
+    """Read the current statistics. Raises `SearchUnavailable`."""
     with (
         map_client_errors(settings.elasticsearch_url, settings.index),
         Elasticsearch(**client_options(settings, timeout_seconds=TIMEOUT_SECONDS)) as client,
@@ -81,7 +83,7 @@ def collect_elasticsearch(settings: Settings) -> ElasticsearchStatistics:
 
 
 def node_statistics(one: Mapping[str, Any]) -> NodeStatistics:
-    """From one node of the answer of `GET _nodes/stats`."""
+    """The statistics of one node, from its entry in the answer of `GET _nodes/stats`."""
     memory = one["jvm"]["mem"]
     disk = one["fs"]["total"]
     return NodeStatistics(
@@ -96,7 +98,8 @@ def node_statistics(one: Mapping[str, Any]) -> NodeStatistics:
 
 
 def index_statistics(name: str, stats: Mapping[str, Any], described: Mapping[str, Any]) -> SearchIndex:
-    """From one index of `GET alias/_stats` and of `GET alias/_settings?flat_settings&include_defaults`."""
+    """The statistics of one index, from its entries in the answers of `GET alias/_stats` and of
+    `GET alias/_settings?flat_settings&include_defaults`."""
     own, all_ = stats["primaries"], stats["total"]
     given = {**described.get("defaults", {}), **described["settings"]}
     return SearchIndex(
@@ -115,6 +118,6 @@ def index_statistics(name: str, stats: Mapping[str, Any], described: Mapping[str
 
 
 def seconds(interval: str) -> float:
-    """Elasticsearch's `1s`, `500ms`, `-1` in seconds."""
+    """An interval of Elasticsearch (`1s`, `500ms`, `-1`) in seconds."""
     digits = interval.rstrip("msdh")
     return float(digits) * _SECONDS.get(interval[len(digits) :], 1.0)

@@ -1,4 +1,5 @@
-"""The statistics as metrics. What a part counts from its own start is a counter here too, which goes on when the part restarts."""
+"""Exports the statistics as metrics. A count that a part keeps since its own start becomes a
+counter that survives the part's restart."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _unknown(name: str, help_: str) -> Gauge:
-    """A gauge that is NaN until it is read for the first time, so that a part that is not configured does not look like one at 0."""
+    """A gauge that is NaN until its first reading, so that an unconfigured part does not look like one whose value is 0."""
     gauge = Gauge(name, help_)
     gauge.set(math.nan)
     return gauge
@@ -44,11 +45,11 @@ REDIS_CLIENTS: Final = _unknown("teal_redis_clients", "Open connections to Redis
 REDIS_EVICTED: Final = Counter("teal_redis_evicted_keys_total", "Keys that Redis threw out for want of memory")
 REDIS_LOOKUPS: Final = Counter("teal_redis_lookups_total", "Keys that were asked for", ("outcome",))
 DISK_FREE: Final = _unknown("teal_disk_free_bytes", "Free on the disk that holds the process's data")
-FEWEST_ROWS: Final = 1_000  # autovacuum begins at 50 dead rows, which is a large share of a smaller table and means nothing
+FEWEST_ROWS: Final = 1_000  # autovacuum starts at 50 dead rows, a meaninglessly large share of a smaller table
 
 
 class StatisticsExporter:
-    """Sets the metrics from statistics; remembers what parts had counted before."""
+    """Sets the metrics from statistics; remembers the previous counts of the parts."""
 
     def __init__(self) -> None:
         self._before: dict[str, float] = {}
@@ -77,7 +78,7 @@ class StatisticsExporter:
             DATABASE_DEAD.labels(table.name).set(0 if small else table.dead_share)
 
     def redis(self, info: Mapping[str, Any]) -> None:
-        """From the answer of INFO."""
+        """Set Redis's metrics from the answer of its INFO command."""
         REDIS_MEMORY.set(info["used_memory"])
         REDIS_LIMIT.set(info["maxmemory"])
         REDIS_CLIENTS.set(info["connected_clients"])
@@ -86,7 +87,7 @@ class StatisticsExporter:
             self._follow(name, REDIS_LOOKUPS.labels(outcome), info[name])
 
     def files(self, settings: Settings) -> None:
-        """Room on the disk, and the sizes of the files of SQLite and of the embedded index where they are used."""
+        """Set the free disk space, and the sizes of the SQLite catalog and of the embedded index where they are used."""
         folder = settings.state_dir.resolve()
         if not folder.is_dir():
             return
@@ -100,7 +101,7 @@ class StatisticsExporter:
         before = self._before.get(name)
         self._before[name] = total
         if before is not None:
-            counter.inc(total - before if total >= before else total)  # less than before: the part was restarted
+            counter.inc(total - before if total >= before else total)  # a smaller total means that the part was restarted
 
 
 def _bytes(settings: Settings, pattern: str) -> int:

@@ -1,4 +1,4 @@
-"""A thread of the worker that reads the statistics twice a minute. A part that does not answer is logged once and asked again."""
+"""A thread of the worker that reads the statistics twice a minute. A part that does not answer is logged once and retried."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.settings import Settings
 from app.statistics import postgres
 from app.statistics.exposed import StatisticsExporter
 
-PERIOD_SECONDS: Final = 30.0  # as often as Prometheus asks; the calls cost the parts some 20 ms together
+PERIOD_SECONDS: Final = 30.0  # as often as Prometheus scrapes; all calls together cost the parts some 20 ms
 _REDIS_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)
 
 
 class Observer(threading.Thread):
-    """Daemon; ends when `stop` is set."""
+    """The observing thread, a daemon; it ends when `stop` is set."""
 
     def __init__(self, settings: Settings, engine: Engine, stop: threading.Event) -> None:
         super().__init__(name="observer", daemon=True)
@@ -35,7 +35,7 @@ class Observer(threading.Thread):
                 return
 
     def look(self) -> None:
-        """Read every part that is configured, once."""
+        """Read the statistics of every configured part once."""
         settings = self._settings
         self._read("files", lambda: self._exposed.files(settings))
         if settings.search == "elasticsearch":
@@ -57,7 +57,7 @@ class Observer(threading.Thread):
             self._silent.discard(part)
 
     def _elasticsearch(self) -> None:
-        from app.statistics import elasticsearch  # only where it runs: its client is not loaded beside another engine's
+        from app.statistics import elasticsearch  # imported here, so that its client is not loaded where another engine is used
 
         self._exposed.search(elasticsearch.collect_elasticsearch(self._settings))
 

@@ -1,5 +1,6 @@
-"""PostgreSQL's own statistics of the catalog's database, read in four queries. Column meanings: PostgreSQL's manual, "The Cumulative
-Statistics System". A user who may see no other's sessions still counts them all."""
+"""PostgreSQL's own statistics of the catalog's database, read with four queries. The columns are explained in
+PostgreSQL's manual, "The Cumulative Statistics System". All sessions are counted, even when the user may not see
+the details of other users' sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ SLOW_SECONDS: Final = 1.0  # a statement of the service takes milliseconds
 
 @dataclass(frozen=True, slots=True)
 class TableStatistics:
-    """One table, in rows and bytes; scans since the statistics began. `bytes` has its indexes and long values in it."""
+    """One table, in rows and bytes. Scans are counted since the statistics began. `bytes`
+    includes its indexes and long (TOAST) values."""
 
     name: str
     live_rows: int
@@ -28,13 +30,14 @@ class TableStatistics:
 
     @property
     def dead_share(self) -> float:
-        """Of all rows, those that nobody can see any more."""
+        """The share of rows that are dead: no transaction can see them any more."""
         return self.dead_rows / (self.live_rows + self.dead_rows) if self.dead_rows else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class IndexStatistics:
-    """One index. `constraint`: it holds a primary key, a uniqueness or an exclusion, and so works without being scanned."""
+    """One index. `constraint`: it enforces a primary key, uniqueness or an exclusion, and so
+    is needed even if it is never scanned."""
 
     name: str
     table: str
@@ -46,7 +49,7 @@ class IndexStatistics:
 
 @dataclass(frozen=True, slots=True)
 class PostgresStatistics:
-    """The database now. `counted_days`: scans are counted for at least so long."""
+    """The current statistics of the database. `counted_days`: the number of days for which scans have been counted at least."""
 
     bytes: int
     connections: int
@@ -81,7 +84,7 @@ _INDEXES: Final = text("""
 
 
 def collect_postgres(connection: Connection) -> PostgresStatistics:
-    """All of it, as of now."""
+    """Read the current statistics."""
     database = connection.execute(_DATABASE).one()
     sessions = connection.execute(_SESSIONS, {"slow": SLOW_SECONDS}).one()
     return PostgresStatistics(

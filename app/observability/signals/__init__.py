@@ -1,1 +1,1 @@
-"""What there is to see, as data: the page, Grafana's dashboards and their queries are all made from `panels.py`."""
+"""Dashboards as data: the page's signals view, Grafana's dashboards and their queries are all generated from `panels.py`."""

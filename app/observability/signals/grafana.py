@@ -15,14 +15,17 @@ FOLDER: Final = Path("dashboards/grafana")
 _UNITS: Final[dict[Unit, str]] = {
     "per second": "ops", "share": "percentunit", "seconds": "s", "bytes": "bytes", "number": "short", "cores": "none",
 }  # fmt: skip
-_SOURCE: Final = {"type": "prometheus", "uid": "${source}"}  # chosen at the top of the dashboard: one file for every Prometheus
-_COLUMNS: Final = 24  # Grafana's grid
+_SOURCE: Final = {
+    "type": "prometheus",
+    "uid": "${source}",
+}  # chosen at the top of the dashboard: one file fits every Prometheus
+_COLUMNS: Final = 24  # width of Grafana's grid
 _ACROSS: Final = 3
 _HIGH: Final = 8
 
 
 def dashboard(drawn: Dashboard) -> dict[str, Any]:
-    """Grafana's JSON model, schema 39 (Grafana 10.4 and later read it)."""
+    """The dashboard in Grafana's JSON model, schema 39 (Grafana 10.4 and later read it)."""
     choice = {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0}
     return {
         "uid": f"teal-{drawn.slug}",
@@ -40,7 +43,7 @@ def dashboard(drawn: Dashboard) -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """Name and text of each file."""
+    """The text of each file of `dashboards/grafana/`, by file name."""
     return {f"{one.slug}.json": json.dumps(dashboard(one), indent=1, ensure_ascii=False) + "\n" for one in DASHBOARDS}
 
 

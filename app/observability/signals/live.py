@@ -1,7 +1,8 @@
-"""The lines as numbers, from what the processes expose now. Rates are not made here: the page keeps what it saw before.
+"""The current values of the dashboards' lines, from the metrics that the processes expose now.
+The page computes rates from two answers.
 
-One point of a line is `labels` with `value`; with `value` and `per` for a ratio; with `buckets`, cumulative counts by upper bound, for a
-quantile. Counters and buckets are sums over all processes since each began.
+One point of a line has `labels` and a `value`; for a ratio `value` and `per`; for a quantile `buckets`, which are cumulative
+counts by upper bound. Counters and buckets are sums over all processes since the start of each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _INFO: Final = "teal_build_info"
 
 @dataclass(frozen=True, slots=True)
 class ProcessMetrics:
-    """One process as it was asked: who it is, and its samples by name, each with its labels and those of the process."""
+    """The metrics of one process: its identity, and its samples by metric name, each with
+    its own labels and those of the process."""
 
     color: str
     release: str
@@ -32,7 +34,7 @@ class ProcessMetrics:
 
 
 def parse_process(exposed: str) -> ProcessMetrics:
-    """From the text of its /metrics."""
+    """Parse the text of a process's /metrics."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(exposed):
         for sample in family.samples:
@@ -47,7 +49,7 @@ def parse_process(exposed: str) -> ProcessMetrics:
 
 
 def dashboards(processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
-    """Every dashboard with its panels and their points; what only Prometheus can answer is left out."""
+    """Every dashboard with its panels and their points, as JSON data; lines that only Prometheus can answer are left out."""
     return [
         {"slug": one.slug, "title": one.title, "panels": [_panel(panel, processes) for panel in one.panels if _lines(panel)]}
         for one in DASHBOARDS
@@ -71,7 +73,7 @@ def _panel(panel: Panel, processes: Sequence[ProcessMetrics]) -> dict[str, Any]:
 
 
 def points(line: Series, processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
-    """One point for each value of the line's labels, in their order."""
+    """One point for each combination of the line's labels, sorted by them."""
     if line.kind == "quantile":
         return _buckets(line, processes)
     values = _grouped(line.metric, line.where, line.by, processes, _COMBINED.get(line.kind, _add))
@@ -87,7 +89,7 @@ def _buckets(line: Series, processes: Sequence[ProcessMetrics]) -> list[dict[str
     for key, count in found.items():
         grouped.setdefault(key[:-1], []).append((float(key[-1]), count))
     return [
-        # JSON has no infinity; null is the last bucket, of everything.
+        # JSON has no infinity, so null stands for the upper bound of the last bucket.
         {"labels": list(key), "buckets": [[None if math.isinf(bound) else bound, count] for bound, count in sorted(all_)]}
         for key, all_ in sorted(grouped.items())
     ]

@@ -1,5 +1,6 @@
-"""The dashboards, once, as plain data. Each line names what a process exposes; how it is asked is `promql.py`, how it is read here is
-`live.py`. Labels `color`, `release` and `component` are put on each series by whoever asks the process."""
+"""The definitions of all dashboards, as plain data. Each line names a metric that processes expose: `promql.py`
+turns it into a query, `live.py` reads its current value. The scraper of a process adds the labels `color`,
+`release` and `component` to each series."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ Where = Mapping[str, str]  # label -> regular expression of its whole value
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series for each value of the labels `by`.
+    """A line of a graph, with one series for each combination of the labels `by`.
 
-    `rate`: growth of a counter a second; `ratio`: of one counter's growth to another's; `quantile`: of a histogram; `highest`, `lowest`,
-    `total`: of a gauge over processes; `query`: `metric` is PromQL, for what only Prometheus knows.
+    The kinds: `rate`, the growth of a counter per second; `ratio`, the growth of one counter divided by that of
+    another; `quantile` of a histogram; `highest`, `lowest` and `total` of a gauge over all processes; `query`, where
+    `metric` is PromQL that only Prometheus answers.
     """
 
     kind: Kind
@@ -27,12 +29,12 @@ class Series:
     per: str = ""
     per_where: Where = field(default_factory=dict)
     quantile: float = 0.0
-    name: str = ""  # in the legend, before the labels
+    name: str = ""  # shown in the legend before the labels
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One graph. `about`: what a reader should make of it."""
+    """One graph. `about` tells the reader how to interpret it."""
 
     title: str
     unit: Unit
@@ -42,14 +44,14 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """`slug` is its file and its identity in Grafana."""
+    """One dashboard. `slug` is its file name and its uid in Grafana."""
 
     slug: str
     title: str
     panels: tuple[Panel, ...]
 
 
-_PEOPLE: Final = {"route": "/v1/.*"}  # not what machines ask every second, not the page's files
+_PEOPLE: Final = {"route": "/v1/.*"}  # routes of users: neither the probes that are sent every second nor the page's files
 _FAILED: Final = {"status": "5..", **_PEOPLE}
 _REQUESTS: Final = "teal_http_requests_total"
 _SECONDS: Final = "teal_http_request_seconds"
@@ -146,7 +148,8 @@ def _asked(promql: str, *by: str, name: str = "") -> Series:
     return Series("query", promql, by, name=name)
 
 
-# Locust's page exposes what begins with load_ (loadtests/page.py); the service's own lines lie over it, so that cause and effect share an axis.
+# Locust exposes the metrics that begin with load_ (loadtests/page.py). The service's lines share their graphs, so that
+# cause and effect have the same time axis.
 LOAD: Final = Dashboard("load", "Load test over the service", (
     Panel("Users, and open streams", "number", (_asked("sum(load_users)", name="users"), _asked("sum(load_streams)", name="streams sent"), _asked("sum(teal_open_streams)", name="streams served")), "What the load test keeps open, and what the service has open."),
     Panel("Sent and served", "per second", (_asked("sum(rate(load_requests_total[1m]))", name="sent"), _asked('sum(rate(teal_http_requests_total{route=~"/v1/.*"}[1m]))', name="served")), "Apart: requests wait, or others ask as well."),

@@ -1,4 +1,4 @@
-"""Turns one line of a graph into a query in PromQL."""
+"""Translates a line of a graph into PromQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GAUGES: Final = {"highest": "max", "lowest": "min", "total": "sum"}
 
 
 def promql_query(line: Series, window: str = RATE_WINDOW) -> str:
-    """The query that Prometheus answers with the points of this line."""
+    """The PromQL query for the points of this line; rates are taken over `window`."""
     match line.kind:
         case "query":
             return line.metric
@@ -19,7 +19,7 @@ def promql_query(line: Series, window: str = RATE_WINDOW) -> str:
             return _rate(line.metric, line.where, line.by, window)
         case "ratio":
             bad, all_ = _rate(line.metric, line.where, line.by, window), _rate(line.per, line.per_where, line.by, window)
-            return f"({bad} or 0 * {all_}) / {all_}"  # what never happened has no series, and is a share of 0
+            return f"({bad} or 0 * {all_}) / {all_}"  # an event that never happened has no series; its share is 0
         case "quantile":
             buckets = _rate(f"{line.metric}_bucket", line.where, (*line.by, "le"), window)
             return f"histogram_quantile({line.quantile:g}, {buckets})"
