@@ -1,4 +1,4 @@
-"""What a running app process holds: opened once at start, closed at the end, reached by routes through `Depends`."""
+"""The parts of a running app process: opened once at the start, closed at the end, and injected into routes by `Depends`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Service:
-    """The parts behind the routes. `reasons` says what is wrong now, by part; `broken` are the parts that stop this process."""
+    """The parts behind the routes. `reasons`: what is wrong now, by part. `broken`: parts
+    whose fault makes this process not ready."""
 
     settings: Settings
     catalog: Catalog
@@ -55,7 +56,7 @@ class Service:
     broken: set[str] = field(default_factory=set)
 
     async def close(self) -> None:
-        """Close every part; one that fails does not keep the others open."""
+        """Close every part, even when closing one of them fails."""
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.catalog.close)
             stack.callback(self.jobs.close)
@@ -67,7 +68,7 @@ class Service:
 
 
 def open_service(settings: Settings) -> Service:
-    """Open every part. ServiceDep that are away now are reported by /readyz and used when they return."""
+    """Open every part. Parts that are away now are reported by /readyz and used when they return."""
     if settings.search == "embedded" or settings.database_url is None:
         Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
@@ -99,40 +100,43 @@ def open_service(settings: Settings) -> Service:
 
 
 def _whole_embedder(settings: Settings) -> Embedder | None:
-    """The configured embedder; None when its files are missing or damaged, and then words alone search and /readyz says why."""
+    """The configured embedder; None when its files are missing or damaged: then search is by
+    words alone, and /readyz gives the reason."""
     try:
         return open_embedder(settings)
     except ModelUnavailable as error:
-        stamp(settings)  # raises again for a model that nobody knows: that is a mistake in the settings, not a damaged file
+        stamp(settings)  # raises again for an unknown model, which is a mistake in the settings and not a damaged file
         _log.warning("searching by words alone: %s", error.detail)
         return None
 
 
 async def service_of(request: Request) -> Service:
-    """The process's service. Async, or the framework would ask a thread for it."""
+    """The process's service. Async, because the framework would run a sync dependency in a thread."""
     service: Service = request.app.state.service
     return service
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]  # a route asks for the service by this type
+ServiceDep = Annotated[Service, Depends(service_of)]  # the parameter type with which a route gets the service
 
 
 async def caller(request: Request, service: ServiceDep) -> Principal:
-    """The authenticated caller, within its limits. A request is counted once, however often this is asked about it."""
+    """Authenticate the caller and apply its rate limit and quota. Each request is counted
+    once, even if this is called again for it."""
     principal: Principal | None = getattr(request.state, "admitted", None)
     if principal is None:
         principal = await service.authenticator.principal(request)
-        request.state.principal = principal  # a refusal is written down with who was refused
+        request.state.principal = principal  # so that the audit log can say who was refused
         await service.limiter.admit(principal.key_id)
         await service.quotas.admit(principal, "requests")
         request.state.admitted = principal
     await refuse_unknown(request)
-    await service.answering.view.current()  # whatever the route shows is true as of now, also what it takes from a cache
+    await service.answering.view.current()  # so that the route's answer is current, even from a cache
     return principal
 
 
 async def signing(request: Request, service: ServiceDep) -> None:
-    """Let a sign-in or a sign-out pass: from the page's own site, and within the limit of its address. Counted once for each request."""
+    """Allow a sign-in or sign-out only from the page's own site and within the rate limit of the client's
+    address. Each request is counted once."""
     if getattr(request.state, "signing", False):
         return
     service.authenticator.refuse_other_sites(request)
@@ -141,7 +145,7 @@ async def signing(request: Request, service: ServiceDep) -> None:
 
 
 class RequireRole:
-    """The dependency of a route that a key with at least this role may use; the fast path reads the role from it."""
+    """A dependency that requires a key with at least this role; the fast path reads the role from it."""
 
     def __init__(self, role: Role) -> None:
         self.role = role

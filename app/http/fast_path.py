@@ -1,8 +1,9 @@
-"""Every request with a body passes here first: who asks, how often and in which role is settled before a byte of the body is read.
+"""ASGI application in front of the framework. It authenticates every API request with a body, and checks its limits and its
+role, before a byte of the body is read.
 
-The fast path begins here too: the busiest routes are answered without the framework's middleware, dependency solving and second validation. It takes
-only requests that are in order: the body is validated by the route's own model and the route's own function answers. Everything else
-(another path, no JSON, a field that is wrong) is left to the framework, which also makes the OpenAPI schema of these routes.
+It is also the fast path: the busiest routes are answered without the framework's middleware, dependency resolution and second
+validation. The fast path handles valid requests only, with the route's own body model and the route's own function. Every other
+request (another path, no JSON, an invalid field) is left to the framework, which also makes the OpenAPI schema of these routes.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ from app.http.unknown import takes_form
 from contract.bodies import limit_bytes
 
 _JSON: Final = b"application/json"
-_OPEN: Final = "/v1/session"  # where a key is presented in the body
+_OPEN: Final = "/v1/session"  # the only path that takes the key in the body
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_FORM: Final = b"multipart/form-data"  # read in parts, a large file through the disk
+_FORM: Final = b"multipart/form-data"  # read in parts by the framework, which writes large files to disk
 
 
 @dataclass(frozen=True, slots=True)
 class FastRoute:
-    """A POST route whose function takes body, request, service and principal by name. Its `path` is its name in metrics."""
+    """A POST route whose function takes `body`, `request`, `service` and `principal` by name.
+    Metrics show the route by its `path`."""
 
     path: str
     model: type[BaseModel]
@@ -45,7 +47,7 @@ class FastRoute:
 
 
 def fast_route(router: APIRouter, answer: Callable[..., Awaitable[Response]]) -> FastRoute:
-    """The route of this function, with the path, the body's model and the role as its declaration has them."""
+    """Make a FastRoute from the declaration of a route's function: its path, the model of its body and its role."""
     path = next(route.path for route in router.routes if isinstance(route, APIRoute) and route.endpoint is answer)
     hints = get_type_hints(answer, include_extras=True)
     needs = hints["principal"].__metadata__[0].dependency
@@ -56,7 +58,7 @@ def fast_route(router: APIRouter, answer: Callable[..., Awaitable[Response]]) ->
 
 @dataclass(frozen=True, slots=True)
 class RoleRule:
-    """The role that a route needs, and whether it takes a form, for requests of these methods to paths of this form."""
+    """The role that requests with these methods and a matching path need; `form`: the route takes a form."""
 
     methods: frozenset[str]
     path: re.Pattern[str]
@@ -104,7 +106,7 @@ class FastPath:
             principal = await self._admitted(request, service, rule)
             if rule is not None and rule.form:
                 _refuse_other_forms(scope)
-            else:  # also what says that it is a form where none is taken: it would be held whole
+            else:  # also a form sent to a route that takes none: the framework would keep all of it in memory
                 room.enter_context(self._room.keep(_announced_bytes(scope, service)))
                 raw = await read_body(request)
                 onward = _again(raw, receive)
@@ -123,10 +125,11 @@ class FastPath:
             return
         await response(scope, receive, send)
         if unexpected is not None:
-            raise unexpected  # as the framework does, so that it is logged
+            raise unexpected  # raised again as the framework does, so that it is logged
 
     async def _admitted(self, request: Request, service: Service, rule: RoleRule | None) -> Principal | None:
-        """Who asks, within its limits and in the role that the route needs; None where the key is in the body itself."""
+        """The authenticated caller, within its limits and with the role that the route
+        needs; None where the key is in the body."""
         if request.scope["path"] == _OPEN:
             await signing(request, service)
             return None
@@ -140,7 +143,7 @@ class FastPath:
 
 
 def _refuse_other_forms(scope: Scope) -> None:
-    """Before anything is read: 19 MB of `&`, sent as the other kind of form, took a process 9 s."""
+    """Refuse a form that is not multipart before anything is read: 19 MB of `&` as an URL-encoded form took a process 9 s."""
     if (given := _content_type(scope)) != _FORM:
         raise UnsupportedMedia(
             f"A file is sent as {_FORM.decode()}; this is {given[:60].decode('latin-1') or 'nothing that has a type'!r}."
@@ -153,8 +156,8 @@ def _content_type(scope: Scope) -> bytes:
 
 
 def _announced_bytes(scope: Scope, service: Service) -> int:
-    """How much of the body may come: what is declared, or the path's limit where nothing is; nothing of one that is too large, because
-    the middleware refuses it unread."""
+    """How many bytes of body to expect: the declared length, or the path's limit for a chunked body. 0 for a body that is
+    declared too large, because the middleware refuses it unread."""
     headers = dict(scope["headers"])
     length, limit = headers.get(b"content-length", b""), limit_bytes(scope["path"], service.settings.max_document_bytes)
     if length.isdigit():
@@ -164,13 +167,14 @@ def _announced_bytes(scope: Scope, service: Service) -> int:
 
 def _validated(model: type[BaseModel], raw: bytes) -> BaseModel | None:
     try:
-        return model.model_validate(json.loads(raw))  # not model_validate_json: it refuses what the framework's way takes
+        return model.model_validate(json.loads(raw))  # model_validate_json is stricter than the framework
     except (ValueError, RecursionError, ValidationError):
         return None
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:
-    """Gives the body, which was read here already, to the framework once more, and then whatever the client sends after it."""
+    """A `receive` for the framework that first replays the body, which was read here, and
+    then passes on the client's messages."""
     given = False
 
     async def replay() -> Message:

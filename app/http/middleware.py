@@ -1,4 +1,5 @@
-"""What happens to every request before and after its route: an id, a size limit, headers, a metric, a log line."""
+"""The middleware of every request: it gives the request an id, limits its size, adds
+headers, and records a metric and a log line."""
 
 from __future__ import annotations
 
@@ -36,13 +37,14 @@ _SECURITY_HEADERS: Final = (
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
 _ONLY_HTTPS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
-_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every second: a log line for each would hide all others
+_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # requested every second: log lines for them would hide all others
 
 _log = logging.getLogger("app.access")
 
 
 class RequestMiddleware:
-    """Plain ASGI, because every request and every streamed event passes it; outermost, so that failures are logged and counted here too."""
+    """The outermost layer, so that failures are logged and counted here too. Plain ASGI for speed, because every
+    request and every streamed event passes it."""
 
     def __init__(
         self, app: ASGIApp, *, max_document_bytes: int, laptop: bool, probe_secret: str | None = None, traced: bool = False
@@ -50,7 +52,7 @@ class RequestMiddleware:
         self._app = app
         self._traced = traced
         self._probe_secret = probe_secret.encode() if probe_secret else None
-        # Not on a laptop: for a year the browser would then ask every program on localhost by HTTPS.
+        # Not on a laptop, where this header would make the browser use HTTPS for every program on localhost for a year.
         self._headers = _SECURITY_HEADERS if laptop else (*_SECURITY_HEADERS, _ONLY_HTTPS)
         self._max_document_bytes = max_document_bytes
 

@@ -1,4 +1,5 @@
-"""Probes: a task in every app process that asks the parts behind it whether they answer, reads the index generation, and looks for a missing model."""
+"""Probes: a task in every app process that checks whether the parts behind it answer, reads the index
+generation, and looks for a missing model."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ from app.http.dependencies import Service
 from app.models.embed import open_embedder
 from app.observability.metrics import CACHE_BYTES, KEY_ENDS, LOOP_LAG, UP
 
-# The time between two looks at the catalog; half of what a look is trusted for (app/answering/catalog_view.py)
+# The time between two looks at the catalog: half of the time for which a look is trusted (app/answering/catalog_view.py).
 _TICK_SECONDS: Final = 0.25
-_TICKS_PER_PROBE: Final = 8  # parts are asked every 2 s: half of what a person waits before looking at the status
+_TICKS_PER_PROBE: Final = 8  # parts are probed every 2 s: half of the time that a person waits before looking at the status
 _TICKS_PER_MODEL_PROBE: Final = 40  # 10 s
-_TICKS_PER_KEY_PROBE: Final = 240  # a minute: keys end by the day
+_TICKS_PER_KEY_PROBE: Final = 240  # a minute, which is enough because keys expire after days
 _PROBE_SECONDS: Final = 2.0
-_KEYS_SHOWN: Final = 50  # label values of one metric
+_KEYS_SHOWN: Final = 50  # the most label values of the metric
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ async def note_probe(service: Service, part: str, look: Callable[[], Awaitable[s
         reason = f"{part} failed unexpectedly: {error!r}"
         if reason != before:
             _log.exception("the probe of %s failed", part)
-    (service.broken.add if broken else service.broken.discard)(part)  # only now: until the probe has ended the last result stands
+    (service.broken.add if broken else service.broken.discard)(part)  # until a probe has ended its last result stands
     if reason is None:
         service.reasons.pop(part, None)
     else:
@@ -83,7 +84,7 @@ async def _look(service: Service) -> None:
 
 
 async def show_ending_keys(service: Service) -> None:
-    """The metric names the keys that end soon, and forgets the others."""
+    """Update the metric of the keys that expire soon, and remove the other keys from it."""
 
     def read() -> list[KeyInfo]:
         with service.catalog.read() as session:
@@ -92,7 +93,7 @@ async def show_ending_keys(service: Service) -> None:
     moment = now()
     try:
         ending = [info for info in await to_thread.run_sync(read) if info.ends_soon(moment)]
-    except TealError:  # the catalog's own probe says that it is away
+    except TealError:  # the catalog's own probe reports that it is away
         return
     except Exception:  # noqa: BLE001 - as above
         _log.exception("looking for keys that end soon failed")

@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 for programs, a page for people."""
+"""Renders errors: as problem details (RFC 9457) for programs, and as a page for browsers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _BY_STATUS: Final = {
     415: "unsupported-media",
     401: "unauthenticated",
 }
-_TOLD_ERRORS: Final = 20  # of a request's mistakes: who made more mends these first
-_TOLD_CHARACTERS: Final = 200  # of what a client sent, so that an answer is never much larger than what it needs to say
+_TOLD_ERRORS: Final = 20  # the most mistakes that an answer lists; a caller with more corrects these first
+_TOLD_CHARACTERS: Final = 200  # the most that an answer quotes of a client's input, so that it stays short
 _OPENAI_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/models"})
 _OPENAI_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSALS: Final = frozenset({401, 403, 429})
-_CLIENT_LEFT_STATUS: Final = 499  # nginx's number for it; nobody receives it, it keeps logs and metrics honest
+_CLIENT_LEFT_STATUS: Final = 499  # nginx's status for it; never received by the client, but logs and metrics need one
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def problem_body(problem: Problem, detail: str, errors: list[dict[str, str]] | N
 
 
 def openai_error(problem: Problem, detail: str, param: str | None = None) -> dict[str, Any]:
-    """The same in OpenAI's form, for the routes whose callers speak OpenAI's API."""
+    """The problem in OpenAI's error format, for the routes of OpenAI's API."""
     kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
     return {"error": {"message": f"{detail} {problem.action}".strip(), "type": kind, "param": param, "code": problem.code}}
 
@@ -62,7 +62,7 @@ def openai_error(problem: Problem, detail: str, param: str | None = None) -> dic
 def render_problem(
     request: Request, problem: Problem, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
 ) -> Response:
-    """A page when a browser navigates, problem+json otherwise."""
+    """The response for a problem: an HTML page when a browser navigates, problem+json otherwise."""
     body = problem_body(problem, detail, **extra)
     headers = {"Cache-Control": "no-store"} | (headers or {})
     if request.url.path in _OPENAI_PATHS:
@@ -79,7 +79,7 @@ def _page(name: str) -> Template:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Give `app` one answer for every kind of failure; no stack trace ever reaches a client."""
+    """Register handlers that turn every kind of failure into a problem response; no stack trace ever reaches a client."""
 
     @app.exception_handler(TealError)
     async def teal_error(request: Request, error: TealError) -> Response:
@@ -104,7 +104,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:  # a large upload is kept in a temporary file while it arrives
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:  # a large upload is written to a temporary file as it arrives
             return await teal_error(request, StorageFull("There was no room for the upload in the temporary folder."))
         problem = PROBLEMS.get(_BY_STATUS.get(error.status_code, "invalid-request"), PROBLEMS["internal"])
         if error.status_code >= 500:
@@ -125,7 +125,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location[1:]) or str(location[0])  # the first names where it was: body, query, header
+    return ".".join(str(part) for part in location[1:]) or str(location[0])  # the first says where: body, query, header
 
 
 def _cut(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Responses from cached bytes, and stopping work whose client has disconnected."""
+"""Responses made of cached bytes, and cancellation of work whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fastapi.responses import Response
 from app.answering.cache import Tier
 
 T = TypeVar("T")
-_LOOK_SECONDS: Final = 0.2  # how long after the disconnect the work is stopped
+_LOOK_SECONDS: Final = 0.2  # between two checks for a disconnect, so the work stops this much later at most
 
 
 class ClientLeft(Exception):
-    """The client disconnected, so nobody waits for this answer any more."""
+    """The client disconnected before the answer was ready."""
 
 
 def json_bytes(body: bytes, tier: Tier, status: int = 200) -> Response:
-    """A JSON response that says where it came from."""
+    """A JSON response with a header that names the cache tier it came from."""
     return Response(body, status, headers={"X-Cache": tier, "Cache-Control": "no-store"}, media_type="application/json")
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled when the client disconnects; then raises ClientLeft."""
+    """The result of `work`. When the client disconnects, cancels it and raises ClientLeft."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():

@@ -1,4 +1,5 @@
-"""The wire forms of the HTTP API. Unknown fields are refused, so a misspelt option is never silently ignored."""
+"""The schemas of the HTTP API's requests and answers. Unknown fields are refused, so that a
+misspelt option is not silently ignored."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ def _plain(value: object) -> object:
     return one_line(value) if isinstance(value, str) else value
 
 
-Plain = BeforeValidator(_plain)  # what is shown in a line, in pages, logs and terminals: without orders to any of them
-NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL's text cannot hold it, and nobody means it
+Plain = BeforeValidator(_plain)  # a text that pages, logs and terminals show in one line: control characters are removed
+NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL in a text, and no caller needs it
 CollectionName = Annotated[str, StringConstraints(pattern=rf"^{COLLECTION_NAME.pattern}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

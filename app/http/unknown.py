@@ -1,4 +1,4 @@
-"""What a request says and its route does not know is refused, for all routes in one place: a misspelt option is never silently ignored."""
+"""Refuses unknown query parameters and form fields for all routes, so that a misspelt option is not silently ignored."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from app.errors import InvalidRequest
 
 
 def takes_form(route: APIRoute) -> bool:
-    """Whether the route's body is a form with a file, and not JSON."""
+    """Whether the route takes a form with a file instead of JSON."""
     return any(isinstance(field.field_info, params.Form) for field in route.dependant.body_params)
 
 
 async def refuse_unknown(request: Request) -> None:
-    """Raises InvalidRequest for a query parameter or form field that the route does not have, or that comes twice where it takes one."""
+    """Raises InvalidRequest for a query parameter or form field that the route does not have, or that
+    is repeated where only one is allowed."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
-        return  # the fast path, which takes no request with a query
+        return  # answered by the fast path, which takes no request with a query string
     _check("query parameter", request.query_params.multi_items(), _known(route.dependant, "query_params"))
-    if takes_form(route):  # the framework has read it already, within the limits of `create_app`
+    if takes_form(route):  # the framework has already read it, within the limits that `create_app` sets
         _check("form field", (await request.form()).multi_items(), _known(route.dependant, "body_params"))
 
 
@@ -39,7 +40,7 @@ def _check(what: str, given: Iterable[tuple[str, object]], known: dict[str, bool
 
 
 def _known(dependant: Dependant, kind: str) -> dict[str, bool]:
-    """Name and whether it may come several times."""
+    """The names of the route's parameters, each with whether it may be repeated."""
     return {field.alias: _is_list(field.field_info.annotation) for one in _flat(dependant) for field in getattr(one, kind)}
 
 

@@ -9,16 +9,16 @@ from app.settings import Settings
 
 
 def search_engine(settings: Settings) -> SearchEngine:
-    """The configured engine, its driver loaded."""
+    """The configured engine; its driver is imported."""
     found: SearchEngine = load_registered(SEARCH_ENGINES, settings.search)
     return found
 
 
 def open_reader(settings: Settings) -> SearchReader:
-    """The configured engine for reading. Connects at the first request, not here."""
+    """A reader of the configured engine. It connects at the first request, not here."""
     return search_engine(settings).open_reader(settings, stamp(settings))
 
 
 def open_writer(settings: Settings) -> SearchWriter:
-    """The configured engine for writing: for the worker and `app.admin` only. Call `ensure` before anything else."""
+    """A writer of the configured engine, for the worker and `app.admin` only. Call its `ensure` before anything else."""
     return search_engine(settings).open_writer(settings)

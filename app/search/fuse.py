@@ -1,15 +1,16 @@
-"""Making one ranking of two. Scores go in and out as `{passage id: score}`; a passage missing from a list scores 0 there."""
+"""Fusion: makes one ranking of the lexical and the semantic one. Scores are `{passage id: score}`; a
+passage missing from a list scores 0."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-SEMANTIC_WEIGHT: Final = 0.3  # chosen on one half of CACM's queries, holds on the other: docs/decisions/0002-fusion.md
+SEMANTIC_WEIGHT: Final = 0.3  # chosen on one half of CACM's queries and confirmed on the other: docs/decisions/0002-fusion.md
 
 
 def min_max(scores: Mapping[str, float], floor: float | None = None) -> dict[str, float]:
-    """Scores spread over [0, 1]. `floor`: the lowest score there can be, when it is known; else the list's own lowest."""
+    """Scale scores to [0, 1]. `floor`: the lowest possible score, if it is known; by default the lowest in the list."""
     if not scores:
         return {}
     low = min(scores.values()) if floor is None else floor
@@ -18,14 +19,14 @@ def min_max(scores: Mapping[str, float], floor: float | None = None) -> dict[str
 
 
 def convex(lexical: Mapping[str, float], semantic: Mapping[str, float], weight: float = SEMANTIC_WEIGHT) -> dict[str, float]:
-    """`weight` x semantic + (1 - weight) x lexical, both spread over [0, 1], so the sum is in [0, 1].
+    """The convex combination `weight` x semantic + (1 - weight) x lexical, both scaled to [0, 1]; so the result is in [0, 1].
 
-    BM25 is never below 0, so its floor is known; the lowest useful cosine is not, so the list's own lowest stands for it.
+    BM25 is never below 0, so its floor is known. The lowest useful cosine is unknown, so the list's own lowest is used.
     """
     words, meaning = min_max(lexical, floor=0.0), min_max(semantic)
     return {key: (1 - weight) * words.get(key, 0.0) + weight * meaning.get(key, 0.0) for key in words.keys() | meaning.keys()}
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:
-    """Place of each passage, 1 the best; equal scores are ordered by id, so that the same request gives the same answer."""
+    """The rank of each passage, 1 for the best. Equal scores are ordered by id, so that equal requests give equal answers."""
     return {key: place for place, key in enumerate(sorted(scores, key=lambda key: (-scores[key], key)), start=1)}

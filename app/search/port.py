@@ -1,8 +1,8 @@
-"""What the service needs of a search engine. Two adapters keep it: `elasticsearch/` and `sqlite/`; `engines.py` opens the configured one.
+"""The port of search engines. Two adapters implement it, `elasticsearch/` and `sqlite/`; `engines.py` opens the configured one.
 
-Reading is async and done by the app processes; writing is sync and done only by the worker (and `app.admin`).
-Both adapters raise `app.errors.SearchUnavailable` when the engine does not answer and `IndexMismatch` when its stamp
-is another model's.
+The app processes read, with async calls. Only the worker and `app.admin` write, with sync calls. Both
+adapters raise `app.errors.SearchUnavailable` when the engine does not answer, and `IndexMismatch` when the
+index was made with another embedding model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Mode = Literal["hybrid", "lexical", "semantic"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One indexed piece of a document. `id` is `<document_id>:<ordinal>`, so writing it twice is writing it once."""
+    """One indexed piece of a document. `id` is `<document_id>:<ordinal>`, so writing a passage is idempotent."""
 
     id: str
     document_id: str
@@ -30,12 +30,13 @@ class Passage:
     collection: str
     source: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    vector: Vector | None = None  # None: found by words alone until it is embedded
+    vector: Vector | None = None  # None while it is not embedded; until then it is found by words alone
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All given conditions hold together; within one condition any value will do. `collections=None` means all of them."""
+    """Conditions on passages. All given conditions must hold, and for each of them one of its
+    values suffices. None means no condition."""
 
     collections: tuple[str, ...] | None = None
     document_ids: tuple[str, ...] | None = None
@@ -45,7 +46,8 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """`text` None skips the lexical list, `vector` None the semantic one. `limit`: candidates per list."""
+    """One search. `text` None skips the lexical list, `vector` None the semantic one. `limit`:
+    the number of candidates in each list."""
 
     text: str | None
     vector: Vector | None
@@ -55,7 +57,7 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Both lists, best first: passage id to raw score, which is BM25 (unbounded), or cosine similarity in [-1, 1]."""
+    """Both candidate lists, best first, as passage id to raw score: BM25 (unbounded), and cosine similarity in [-1, 1]."""
 
     lexical: Mapping[str, float]
     semantic: Mapping[str, float]
@@ -63,7 +65,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """What is in the index now. `vectors` counts passages that have one."""
+    """The current content of the index. `vectors`: the number of passages that have a vector."""
 
     index: str
     passages: int
@@ -73,52 +75,52 @@ class IndexStatus:
 
 class SearchReader(Protocol):
     async def candidates(self, query: SearchQuery) -> Candidates:
-        """Both candidate lists in one round trip, without the passages: fusion needs hundreds of scores, an answer ten texts."""
+        """Both candidate lists in one round trip, without texts: fusion needs hundreds of scores, an answer only ten texts."""
 
     async def passages(self, ids: Sequence[str]) -> Mapping[str, Passage]:
-        """The passages with these ids, without vectors; one that was removed since it was found is left out."""
+        """The passages with these ids, by id and without vectors; a passage that was removed meanwhile is missing."""
 
     async def status(self) -> IndexStatus:
-        """Counts and stamp; raises when the engine does not answer."""
+        """Counts and stamp of the index. Raises `SearchUnavailable` when the engine does not answer."""
 
     async def close(self) -> None: ...
 
 
 class SearchWriter(Protocol):
     def ensure(self, stamp: Stamp) -> str:
-        """Create the first index behind the alias when there is none, compare stamps when there is. Returns its name."""
+        """Create the first index behind the alias if there is none; otherwise compare its stamp. Returns the index's name."""
 
     def put(self, passages: Sequence[Passage]) -> None:
-        """Write or overwrite by id, with back-pressure; raises after retries, naming the first failed item."""
+        """Write passages, overwriting by id, with back-pressure. Raises after retries, naming the first failed item."""
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
-        """Remove the document's passages with ordinal >= keep_below; returns how many."""
+        """Remove the document's passages whose ordinal is at least `keep_below`; returns how many were removed."""
 
     def refresh(self) -> None:
         """Make everything written so far visible to readers."""
 
     def count(self, document_id: str | None = None) -> int:
-        """Visible passages, of one document or of all."""
+        """The number of visible passages, of one document or of all."""
 
     def document_ids(self, *, after: str | None, limit: int) -> list[str]:
-        """The next documents that have visible passages, in an order of the engine's own; fewer than `limit` at the end."""
+        """The ids of the next documents with visible passages, in an engine-specific order; fewer than `limit` at the end."""
 
     def tally(self, document_ids: Sequence[str]) -> Mapping[str, int]:
-        """Visible passages of each of these documents; one without any is absent."""
+        """The number of visible passages by document; a document without any is missing."""
 
     def drop(self) -> bool:
-        """Remove the whole index and what names it; False when there was none. Only `close` may follow."""
+        """Remove the index together with its alias or file; False when there was none. Only `close` may be called afterwards."""
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SearchEngine:
-    """An adapter as `app/providers.py` registers it.
+    """An adapter of a search engine, in the form that `app/providers.py` registers.
 
-    `swap(settings, other)` makes `settings.index` what `other.index` is, whose name is gone; the index that was replaced is kept as
-    `kept_name(settings)`. True when there was one to keep. Readers see the one or the other; done again after it was cut off, it ends
-    what was begun.
+    `swap(settings, other)` puts the index `other.index` in the place of `settings.index`, and removes the name `other.index`. The
+    replaced index is kept as `kept_name(settings)`; returns whether there was one. Readers see either the old or the new index,
+    never a mixture. After an interruption, calling it again completes the swap.
     """
 
     open_reader: Callable[[Settings, Stamp], SearchReader]
@@ -127,13 +129,13 @@ class SearchEngine:
 
 
 def kept_name(settings: Settings) -> str:
-    """Where the index that was replaced last is kept, until the next one is."""
+    """The name under which the index that was replaced last is kept, until the next swap."""
     return f"{settings.index}-kept"
 
 
 def check_stamp(found: Stamp, expected: Stamp, where: str) -> None:
-    """Raises `IndexMismatch` when vectors of `expected` cannot be compared with the index's. Without a model
-    (dimensions 0) no vector is compared, so every index will do."""
+    """Raises `IndexMismatch` when vectors of the model `expected` cannot be compared with those of the index. Without a model
+    (dimensions 0) no vectors are compared, so every index is accepted."""
     if expected.dimensions and found != expected:
         raise IndexMismatch(
             f"{where} holds vectors of {found.model} ({found.dimensions} dimensions, digest {found.digest[:12]}), "

@@ -1,4 +1,5 @@
-"""From a question to the best passages: embed it, ask both retrievers in one round trip, fuse, then get the texts of the best."""
+"""Retrieval: embeds a question, gets candidates by words and by meaning in one round trip,
+fuses them, and reads the best passages."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from app.search.port import Candidates, Filters, Mode, Passage, SearchQuery, Sea
 from app.text.analysis import highlight, query_stems
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
-Deleted = Callable[[Collection[str]], Awaitable[Set[str]]]  # those of these document ids that may not be shown
-MOST_CANDIDATES: Final = 1_000  # of each list, asked for when deleted passages fill the usual ones
+Deleted = Callable[[Collection[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
+MOST_CANDIDATES: Final = 1_000  # in each list, requested when deleted passages fill the usual lists
 NO_EMBEDDER: Final = "No embedding model is available, so only words were searched."
 NO_VECTORS: Final = "The passages here have no vectors yet, so only words were searched."
 UNREAD: Final = "The embedding model cannot read this script, so only words were searched."
@@ -34,7 +35,8 @@ class RetrievalRequest:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Raw scores (BM25, cosine) and places (1 the best) in each list; None where the list does not hold the passage."""
+    """The raw score (BM25, cosine) and the rank (1 is the best) in each list; None where
+    the list does not contain the passage."""
 
     lexical_score: float | None
     lexical_rank: int | None
@@ -44,7 +46,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage. `score` is in [0, 1] and comparable only within one response."""
+    """A found passage. `score` is in [0, 1] and can be compared only within one response."""
 
     document_id: str
     title: str
@@ -60,8 +62,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """`mode_used` differs from the mode asked for when `degraded` says why. `best_cosine`: the closest passage's, absolute
-    evidence where scores are only relative; None when meaning was not searched."""
+    """The result of a search. `mode_used` differs from the requested mode only when `degraded` gives a reason. `best_cosine`: the
+    cosine of the closest passage, an absolute measure where scores are relative; None when the search was by words alone."""
 
     hits: list[Hit]
     mode_used: Mode
@@ -78,10 +80,11 @@ async def retrieve(
     reads: Callable[[str], bool] | None = None,
     deleted: Deleted | None = None,
 ) -> Retrieval:
-    """The best `top_k` passages. Without an embedder, without vectors, or in a script that the model cannot read (`reads`), words alone are
-    searched and `degraded` says so. What `deleted` names counts for nothing, though the index may still hold it.
+    """The best `top_k` passages. The search is by words alone, and `degraded` says so, without an embedder, without
+    vectors, or for a question in a script that the model cannot read (`reads`). Documents that `deleted` returns are
+    ignored even if the index still has them.
 
-    Raises `SearchUnavailable` and `IndexMismatch` as the reader does.
+    Raises the reader's `SearchUnavailable` and `IndexMismatch`.
     """
     limit = max(candidates, request.top_k)
     vector, degraded = (None, None) if request.mode == "lexical" else await _vector(embed_query, request.query, reads)
@@ -89,7 +92,7 @@ async def retrieve(
     began = time.perf_counter()
     found = await _candidates(reader, SearchQuery(words, vector, limit, request.filters), deleted)
     if vector is not None and not found.semantic:
-        if words is None:  # rare: nothing within the filters is embedded yet
+        if words is None:  # rare: no passage within the filters has a vector yet
             found = await _candidates(reader, SearchQuery(request.query, None, limit, request.filters), deleted)
         degraded = NO_VECTORS if found.lexical else None
     mode: Mode = "lexical" if request.mode == "lexical" or degraded else request.mode
@@ -104,13 +107,13 @@ async def retrieve(
     hits = [
         _hit(passages[passage_id], score, marked, explain(passage_id) if explain else None)
         for passage_id, score in ranked
-        if passage_id in passages  # it may have been removed a moment ago
+        if passage_id in passages  # it may have been removed since it was found
     ]
     return Retrieval(hits, mode, degraded, max(found.semantic.values(), default=None))
 
 
 async def _candidates(reader: SearchReader, query: SearchQuery, deleted: Deleted | None) -> Candidates:
-    """Candidates of documents that may be shown; where deleted ones took the places of others, more are asked for once."""
+    """The candidates without deleted documents. If deleted ones took places in the lists, more candidates are requested once."""
     found = await reader.candidates(query)
     if deleted is None:
         return found
@@ -146,8 +149,8 @@ async def _vector(
 
 
 def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[tuple[str, float]]:
-    """(passage id, score) of both lists as one, best first, the `top_k` best of it. Words alone: BM25 relative to the best;
-    meaning alone: the cosine itself, from 0."""
+    """(passage id, score) of the `top_k` best candidates, best first. By words alone the score is BM25 relative to the best; by
+    meaning alone it is the cosine, or 0 if that is negative."""
     if mode == "lexical":
         scores = min_max(found.lexical, floor=0.0)
     elif mode == "semantic":

@@ -1,1 +1,1 @@
-"""HTTP in and out, nothing else."""
+"""The routes: they translate between HTTP and the service, and contain no other logic."""

@@ -26,7 +26,7 @@ from contract.http import HEARTBEAT_SECONDS
 
 router = APIRouter(prefix="/v1", tags=["ask"])
 
-_SLOW_READER_SECONDS: Final = 30  # a client that takes nothing for this long has left
+_SLOW_READER_SECONDS: Final = 30  # a client that reads nothing for this long counts as gone
 _SHUTDOWN_SECONDS: Final = 25  # streams may finish within this after SIGTERM; uvicorn's own limit is 30 s
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ async def ask(body: AskIn, request: Request, service: ServiceDep, principal: Rea
 async def answer_request(
     body: AskIn, request: Request, service: Service, principal: Principal, form: EventFormat | None = None
 ) -> Response:
-    """Check, count and answer one question, whichever route it came by. `form`: what a stream sends, Teal's own events when not given."""
+    """Check, count and answer one question, for both routes that take questions. `form`: how a stream writes
+    events; by default Teal's own format."""
     check_limits(service, body.question, body.top_k)
     await service.quotas.admit(principal, "questions")
     said = tuple(ConversationTurn(turn.role, turn.content) for turn in body.history)
@@ -59,14 +60,14 @@ class EventFormat(Protocol):
     """How the events of an answer are written into a stream."""
 
     def events(self, event: AnswerEvent) -> Iterable[ServerSentEvent]:
-        """What is sent for one event; may be nothing."""
+        """The server-sent events for one event of the answer; there may be none."""
 
     def error(self, problem: Problem, detail: str) -> ServerSentEvent:
-        """What is sent when the answer broke off: the status line is gone already."""
+        """The server-sent event for an answer that failed after the status line was sent."""
 
 
 class _Named:
-    """Each event by its name."""
+    """Teal's own format: each event under its own name."""
 
     def events(self, event: AnswerEvent) -> Iterable[ServerSentEvent]:
         return (ServerSentEvent(json.dumps(event.data), event=event.name),)

@@ -1,7 +1,8 @@
 """POST /v1/chat/completions and GET /v1/models: the answers of /v1/ask, for programs that speak OpenAI's chat API.
 
-The last message is the question, the messages of user and assistant before it are its history. Counted, limited and cached as /v1/ask is,
-because it is the same call. A model's name is `teal`, or `teal:COLLECTION` for the documents of one collection.
+The last message is the question, and the messages of user and assistant before it are its history. Requests are
+counted, limited and cached like those of /v1/ask, because both routes make the same call. A model's name is `teal`,
+or `teal:COLLECTION` for one collection.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from app.observability.logging import request_id
 router = APIRouter(prefix="/v1", tags=["chat"])
 
 MODEL: Final = "teal"
-_EPOCH: Final = 0  # `created` of a model: it has no date of its own
+_EPOCH: Final = 0  # `created` of every model, because a model here has no date
 
 
 class PartIn(Wire):
@@ -47,7 +48,7 @@ class MessageIn(Wire):
 
     @property
     def words(self) -> str:
-        """Its text, whatever form it came in."""
+        """The message's text, whether its content is a string or a list of parts."""
         parts = self.content if isinstance(self.content, list) else [PartIn(type="text", text=self.content or "")]
         return "\n".join(part.text for part in parts).strip()
 
@@ -62,8 +63,8 @@ class ResponseFormatIn(Wire):
 
 
 class ChatIn(Wire):
-    """What changes the answer is obeyed or refused. What only tunes a language model is taken and has no effect: answers are quotations and
-    cited sentences."""
+    """A chat completion request. An option that would change the answer is obeyed or refused. An option that only tunes a
+    language model is accepted and has no effect, because answers are quotations and cited sentences."""
 
     model: Text
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1_000)]
@@ -117,15 +118,15 @@ async def models(service: ServiceDep, principal: Reader) -> JSONResponse:
 
 
 class _Chunks:
-    """An answer's events as chunks of a chat completion. `usage`: a last chunk without choices tells the tokens, and all others hold null,
-    as platform.openai.com/docs/api-reference/chat/create says of `stream_options.include_usage`."""
+    """An answer's events as chunks of a chat completion. `usage`: a last chunk without choices gives the tokens, and all other
+    chunks have null there, as platform.openai.com/docs/api-reference/chat/create specifies for `stream_options.include_usage`."""
 
     def __init__(self, model: str, *, usage: bool) -> None:
         self._usage = usage
         self._frame = _frame("chat.completion.chunk", model) | ({"usage": None} if usage else {})
 
     def events(self, event: AnswerEvent) -> Iterator[ServerSentEvent]:
-        """What is sent for one event of an answer; nothing for most."""
+        """The chunks for one event of an answer; none for most events."""
         match event.name:
             case "retrieval":
                 yield self._chunk({"role": "assistant", "content": ""})
@@ -138,7 +139,7 @@ class _Chunks:
                 yield ServerSentEvent("[DONE]")
 
     def error(self, problem: Problem, detail: str) -> ServerSentEvent:
-        """What is sent when the answer broke off."""
+        """The event for an answer that failed after the status line was sent."""
         return ServerSentEvent(json.dumps(openai_error(problem, detail)))
 
     def _chunk(

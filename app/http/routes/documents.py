@@ -1,4 +1,4 @@
-"""/v1/documents and /v1/collections: what is known, and what is to become known."""
+"""/v1/documents and /v1/collections: adding, listing, replacing and deleting documents."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def upload(
 
 @router.put("/documents/{document_id}", status_code=202, response_model=AcceptedOut, response_model_exclude_none=True)
 def put(document_id: str, body: DocumentIn, service: ServiceDep, principal: Writing) -> AcceptedOut:
-    """A newer version of a document, as a text. The older one answers until this one is indexed; both ids name it from now on. It stays in its
-    collection."""
+    """Send a newer version of a document, as a text. The older version stays searchable until the newer one is indexed; from now
+    on both ids name the document. It stays in its collection."""
     return _put(service, document_id, _text(service, body), principal)
 
 
@@ -99,7 +99,7 @@ def put_file(
     source: Source = None,
     metadata: Annotated[str | None, Form(max_length=50_000, description="A JSON object of texts.")] = None,
 ) -> AcceptedOut:
-    """A newer version of a document, as a file."""
+    """Send a newer version of a document, as a file."""
     return _put(service, document_id, _file(service, file, DEFAULT_COLLECTION, title, source, metadata), principal)
 
 
@@ -122,7 +122,7 @@ def list_documents(
 
 @router.get("/documents/{document_id}", response_model=DocumentOut)
 async def get(document_id: str, service: ServiceDep, principal: Reader) -> Response:
-    """One document's state. Finished documents come from the cache, which ends with the next change of the index."""
+    """One document's state. Finished documents come from the cache, which is invalidated by the next change of the index."""
 
     def read() -> Document:
         with service.catalog.read() as session:
@@ -143,7 +143,7 @@ async def get(document_id: str, service: ServiceDep, principal: Reader) -> Respo
 
 @router.delete("/documents/{document_id}", status_code=204)
 async def delete(document_id: str, service: ServiceDep, principal: Writing) -> Response:
-    """Forget a document. Once this has answered, no process shows it: not in the catalog, not in a search, not in an answer."""
+    """Delete a document. Once this has answered, no process shows it in a listing, a search or an answer."""
 
     def forget() -> list[str]:
         with service.catalog.write() as session:
@@ -166,8 +166,8 @@ async def delete_many(
     collection: Annotated[CollectionName | None, Query()] = None,
     source: Annotated[str | None, Query(max_length=2000, pattern=NO_NUL)] = None,
 ) -> DeletedOut:
-    """Forget every document for which all holds that is given: one of these ids, this collection, this source. Ids that are not there, or not
-    for this key, are passed over. Once this has answered, no process shows any of them."""
+    """Delete every document that fulfils all given conditions: one of these ids, this collection, this source. Ids that do not
+    exist, or that this key may not see, are ignored. Once this has answered, no process shows any of the deleted documents."""
     if id is None and collection is None and source is None:
         raise InvalidRequest("Say what to delete: id (several times if you like), collection, or source.")
     collections = allowed_collections(principal, (collection,) if collection is not None else None)
@@ -176,7 +176,7 @@ async def delete_many(
 
 @router.delete("/collections/{name}", response_model=DeletedOut)
 async def delete_collection(name: str, service: ServiceDep, principal: Writing) -> DeletedOut:
-    """Forget a collection: every document in it. Once this has answered, no process shows any of them."""
+    """Delete a collection with every document in it. Once this has answered, no process shows any of them."""
     name = name.replace("\x00", "?")
     return await _forget(service, principal, ids=None, collections=allowed_collections(principal, (name,)), source=None)
 
@@ -193,7 +193,7 @@ async def passages(
     ] = None,
     neighbours: Annotated[int, Query(ge=0, le=20, description="How many before and after it.")] = 2,
 ) -> PassagesOut:
-    """A document's passages in their order, as the search index holds them: a page of them, or one in its surroundings."""
+    """A document's passages in order, from the search index: a page of them, or one passage with its neighbours."""
 
     def read() -> Document:
         with service.catalog.read() as session:
@@ -219,7 +219,7 @@ async def passages(
 
 @router.post("/documents/{document_id}/retry", status_code=202, response_model=AcceptedOut, response_model_exclude_none=True)
 def retry(document_id: str, service: ServiceDep, principal: Writing) -> AcceptedOut:
-    """Try a failed document again."""
+    """Queue a failed document again."""
     with service.catalog.write() as session:
         accepted = documents.retry(session, document_id, principal.collections)
     audit.write_audit_line("document-retried", principal, document_id=document_id)
@@ -228,7 +228,7 @@ def retry(document_id: str, service: ServiceDep, principal: Writing) -> Accepted
 
 @router.get("/formats", response_model=FormatsOut)
 def formats(_: Reader) -> FormatsOut:
-    """The kinds of files that can be read, and the suffixes of their names."""
+    """The file formats that can be read, with their suffixes."""
     return FormatsOut(items=[FormatOut(name=one.name, media_type=one.media_type, suffixes=list(one.suffixes)) for one in FORMATS])
 
 
@@ -274,7 +274,7 @@ async def _forget(
         deleted += len(gone)
         audit.write_audit_line("documents-deleted", principal, document_ids=gone)
     if deleted:
-        await seen_by_all()  # the worker's housekeeping finds what is to be removed from the index
+        await seen_by_all()  # the worker's housekeeping finds the passages that must be removed from the index
     return DeletedOut(deleted=deleted)
 
 
@@ -300,12 +300,12 @@ def _file(
     _check_size(service, len(content))
     if not content:
         raise InvalidRequest("The file is empty.")
-    # Only the last part of the name is kept, and only as text: nothing is ever stored under a name a client chose.
-    # The part's own charset (UTF-7, say) can make characters that no database stores.
+    # Only the last component of the name is kept, and only as text: no file is ever stored under a name that a client chose.
+    # The charset of the form's part (UTF-7, for example) can produce characters that no database stores.
     said = (file.filename or "upload").encode("utf-8", "replace").decode().replace("\\", "/").replace("\x00", "")
     name = PurePosixPath(one_line(said)).name or "upload"
     return Submission(
-        title=(title or "").strip(),  # none given: the file's own, which the worker finds, or its name
+        title=(title or "").strip(),  # without one the worker takes the title in the file, or the file's name
         body=content,
         media_type=detect_media_type(name, file.content_type, content[:4096]),
         filename=name[:_TITLE_CHARACTERS],
@@ -330,8 +330,8 @@ def _metadata(said: str | None) -> dict[str, str]:
 
 
 def _cache_key(service: Service, document_id: str) -> str:
-    """Kept in Redis alone and once for all callers; a deletion changes the generation, which is part of it. The value starts with the
-    collection."""
+    """The cache key of a document's state. The state is cached in Redis alone, once for all callers. The key contains the
+    generation, which every deletion changes. The cached value starts with the document's collection."""
     return service.cache.key("document", *service.answering.scope(document_id))
 
 

@@ -1,5 +1,5 @@
-"""Is the process alive, should it get traffic, what does it count. Not behind keys, and not reachable through the load balancer
-except `/healthz` and `/readyz`."""
+"""Liveness, readiness and metrics of the process. These routes need no API key; through the load balancer only
+`/healthz` and `/readyz` are reachable."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz")
 async def readyz(service: ServiceDep) -> JSONResponse:
-    """200 while this process should get traffic. A part that is away for everybody is named, but is no reason to get none:
-    the routes that need it answer with their own clear error, and the others go on."""
+    """200 while this process should get traffic. A part that is away for all processes is reported but does not make this process
+    unready: routes that need the part answer with their own clear error, and the others work."""
     ready = not service.draining and not service.broken
     status = "ready" if ready and not service.reasons else "degraded" if ready else "draining" if service.draining else "broken"
     body = {"status": status, "release": service.settings.release_id, "color": service.settings.color, "reasons": service.reasons}
@@ -32,8 +32,9 @@ async def readyz(service: ServiceDep) -> JSONResponse:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request, service: ServiceDep) -> Response:
-    """Prometheus text format, or OpenMetrics (with exemplars) where it is asked for; for who asks this process itself, with the token where
-    there is one. A load balancer always says for whom it asks; its rule for a path could be written around, this cannot."""
+    """Metrics in Prometheus's text format, or in OpenMetrics with exemplars when the client accepts it. Answered only to clients
+    that connect directly to this process, with the token if one is set: a load balancer always adds a forwarding header. A path
+    rule in the load balancer could be bypassed, this check cannot."""
     if "x-forwarded-for" in request.headers or not admitted(request.headers.get("authorization"), service.settings.metrics_token):
         raise HTTPException(404)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))

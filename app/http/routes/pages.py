@@ -1,4 +1,4 @@
-"""The web page, its files, its sign-in, and the list of errors."""
+"""The web page with its files and its sign-in, and the list of error codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def index() -> FileResponse:
 
 @router.get("/errors", tags=["errors"])
 async def errors() -> JSONResponse:
-    """Every error code with its status, meaning and what to do."""
+    """Every error code with its status, its meaning and what to do about it."""
     return JSONResponse(
         [{"code": p.code, "status": p.status, "title": p.title, "action": p.action} for p in PROBLEMS.values()],
     )
@@ -36,7 +36,7 @@ async def errors() -> JSONResponse:
 
 @router.post("/v1/session", status_code=204, tags=["session"], dependencies=[Depends(signing)])
 async def sign_in(body: SessionIn, request: Request, service: ServiceDep) -> Response:
-    """Exchange a key for a cookie that scripts of the page cannot read."""
+    """Exchange a key for a session cookie, which scripts of the page cannot read."""
     principal = await service.authenticator.verify(body.key)
     hours = service.settings.session_hours
 
@@ -53,7 +53,7 @@ async def sign_in(body: SessionIn, request: Request, service: ServiceDep) -> Res
 
 @router.get("/v1/session", response_model=SessionOut, tags=["session"])
 async def who(principal: Annotated[Principal, Depends(caller)]) -> SessionOut:
-    """Whose key or session this is."""
+    """The principal of the caller's key or session."""
     collections = list(principal.collections) if principal.collections is not None else None
     return SessionOut(name=principal.name, role=principal.role, collections=collections)
 
@@ -91,7 +91,7 @@ async def status(service: ServiceDep, principal: Reader) -> JSONResponse:
     engine = None
     try:
         engine = await service.reader.status()
-    except Unavailable as error:  # the rest is still true, and is what an operator asks for just then
+    except Unavailable as error:  # the other fields are still correct, and an operator needs them especially now
         reasons["search"] = error.detail
     sees_all = engine is not None and principal.collections is None  # the engine counts every collection
     return JSONResponse(

@@ -43,7 +43,7 @@ async def search(body: SearchIn, request: Request, service: ServiceDep, principa
 
 
 def check_limits(service: Service, text: str, top_k: int) -> None:
-    """Refuse what is larger than the settings allow, naming the limit."""
+    """Raises InvalidRequest, naming the limit, when `text` or `top_k` is larger than the settings allow."""
     settings = service.settings
     if len(text) > settings.max_question_characters:
         raise InvalidRequest(f"The text has {len(text)} characters; the limit is {settings.max_question_characters}.")
@@ -52,7 +52,7 @@ def check_limits(service: Service, text: str, top_k: int) -> None:
 
 
 def to_filters(asked: FiltersIn, principal: Principal) -> Filters:
-    """The request's filters within what the key may see."""
+    """The request's filters, restricted to the collections that the key may see."""
     collections = allowed_collections(principal, tuple(asked.collections) if asked.collections else None)
     return Filters(
         collections=tuple(sorted(collections)) if collections is not None else None,

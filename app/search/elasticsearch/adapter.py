@@ -1,4 +1,4 @@
-"""Elasticsearch, as `app/providers.py` registers it."""
+"""The Elasticsearch adapter that `app/providers.py` registers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 def swap(settings: Settings, other: Settings) -> bool:
-    """The aliases change places in one call of the engine."""
+    """Exchange the indexes behind the aliases in one call of the engine, as `SearchEngine` specifies."""
     kept = kept_name(settings)
     with (
         map_client_errors(settings.elasticsearch_url, other.index),
@@ -30,7 +30,7 @@ def swap(settings: Settings, other: Settings) -> bool:
             *({"remove": {"index": name, "alias": kept}} for name in before),
             *({"add": {"index": name, "alias": kept}} for name in old),
         ]
-        client.indices.update_aliases(actions=actions)  # all of them at once
+        client.indices.update_aliases(actions=actions)  # atomic
         gone = client.options(ignore_status=404)
         gone.indices.delete_index_template(name=f"{other.index}-passages")
         if before:
@@ -39,7 +39,7 @@ def swap(settings: Settings, other: Settings) -> bool:
 
 
 def _behind(client: Elasticsearch, alias: str) -> list[str]:
-    """The indexes that the alias names; none when there is no such alias."""
+    """The indexes behind the alias; empty when there is no such alias."""
     found = client.options(ignore_status=404).indices.get_alias(name=alias)
     return list(found) if found.meta.status == 200 else []
 

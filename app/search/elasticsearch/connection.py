@@ -1,4 +1,4 @@
-"""How the service talks to Elasticsearch: client options, which failures may pass, the circuit breaker, and what callers see."""
+"""Calls to Elasticsearch: client options, transient failures, the circuit breaker, and the errors that callers get."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from pydantic_core import from_json, to_json
 from app.errors import PassageRefused, SearchUnavailable
 from app.settings import Settings
 
-PASSING_STATUS: Final = frozenset({429, 502, 503, 504})  # too busy, or not there at this moment
-# Wrong keys, a full disk, a missing index, load: an operator or time resolves them.
+PASSING_STATUS: Final = frozenset({429, 502, 503, 504})  # transient: the engine is too busy or away at this moment
+# Failures by the engine's state, which an operator or time resolves: wrong keys, a full disk, a missing index, load.
 _STATE_STATUS: Final = frozenset({401, 403, 404, 408, 429})
-# Some come with 400. The fields are ours, so the last two mean that the alias names an index of another form or model.
+# The same by error type, because some come with status 400. The service chooses the fields, so the last two errors mean that the
+# alias names an index with another mapping or model.
 _STATE_ERRORS: Final = (
     "cluster_block_exception", "index_closed_exception", "strict_dynamic_mapping_exception", "different number of dimensions"
 )  # fmt: skip
-_REFUSED_CALLS: Final = frozenset({400, 413})  # a whole bulk call, by one item that is not allowed or by their size
-FAILURES_TO_OPEN: Final = 5  # failed calls in a row; fewer would open at one slow collection of garbage
-OPEN_SECONDS: Final = 5  # then one call probes; short, since an engine restart takes about 20 s
+_REFUSED_CALLS: Final = frozenset({400, 413})  # a whole bulk call is refused for one invalid item, or for its size
+FAILURES_TO_OPEN: Final = 5  # failed calls in a row; with fewer, one slow garbage collection would open the breaker
+OPEN_SECONDS: Final = 5  # then one call probes the engine; short, because a restart of it takes only about 20 s
 HINT: Final = "See `teal status`, then `teal logs elasticsearch`."
 
 
 class FastJson(JsonSerializer):
-    """The JSON that pydantic brings: the standard one took half of a search's CPU for answers, and a tenth for a query's vector."""
+    """JSON by pydantic's core: the standard library took half of a search's CPU time for
+    answers, and a tenth for a query's vector."""
 
     mimetype = "application/vnd.elasticsearch+json"
 
@@ -42,13 +44,14 @@ class FastJson(JsonSerializer):
 
 
 class FastLines(FastJson, NdjsonSerializer):
-    """The same for calls of several lines."""
+    """The same serializer for newline-delimited JSON (`_msearch`, `_bulk`)."""
 
     mimetype = "application/vnd.elasticsearch+x-ndjson"
 
 
 def client_options(settings: Settings, *, timeout_seconds: float) -> dict[str, Any]:
-    """Keyword arguments of both clients. Retries are ours, so that one deadline holds for all of them."""
+    """Keyword arguments of both clients. The client's retries are off: the service retries
+    itself, under one deadline for all tries."""
     options: dict[str, Any] = {
         "hosts": [_with_port(settings.elasticsearch_url)],
         "request_timeout": timeout_seconds,
@@ -65,20 +68,21 @@ def client_options(settings: Settings, *, timeout_seconds: float) -> dict[str, A
 
 
 def _with_port(url: str) -> str:
-    """The client refuses an address without a port; people leave out the scheme's own."""
+    """The URL with its scheme's default port if it has none, because the client refuses a URL without a port."""
     parts = urlsplit(url)
     return url if parts.port else urlunsplit(parts._replace(netloc=f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"))
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the failure is transient, so that the same call may succeed soon: no connection, no answer in time, or an engine that says it is busy."""
+    """Whether the same call may succeed soon: there was no connection, no answer in time,
+    or the engine reported that it is busy."""
     if isinstance(error, ApiError):
         return error.status_code in PASSING_STATUS
     return isinstance(error, TransportError)
 
 
 def breaker(name: str) -> CircuitBreaker:
-    """Opens only for failures of the engine itself; a request that it refuses says nothing about its health."""
+    """A circuit breaker that counts only transient failures; a request that the engine refuses says nothing about its health."""
     return CircuitBreaker(
         FAILURES_TO_OPEN,
         OPEN_SECONDS,
@@ -89,7 +93,7 @@ def breaker(name: str) -> CircuitBreaker:
 
 @contextmanager
 def map_client_errors(url: str, index: str) -> Iterator[None]:
-    """Turns everything the client raises into `SearchUnavailable`."""
+    """A context that turns every error of the client into `SearchUnavailable`."""
     try:
         yield
     except CircuitBreakerError as error:
@@ -113,7 +117,7 @@ def map_client_errors(url: str, index: str) -> Iterator[None]:
 
 @contextmanager
 def map_refused_writes(index: str) -> Iterator[None]:
-    """Turns a write that the engine refuses however often it is sent into `PassageRefused`; inside `map_client_errors`."""
+    """A context that turns a permanently refused write into `PassageRefused`; to be used inside `map_client_errors`."""
     try:
         yield
     except BulkIndexError as error:
@@ -127,7 +131,7 @@ def map_refused_writes(index: str) -> Iterator[None]:
 
 
 def _is_refusal(item: dict[str, Any]) -> bool:
-    """Whether a failed item failed by its own content, and not by the state of the engine, its index or its keys."""
+    """Whether an item failed because of its own content, and not because of the state of the engine, its index or its keys."""
     problem = str(item.get("error"))
     if any(words in problem for words in _STATE_ERRORS):
         return False
@@ -135,7 +139,7 @@ def _is_refusal(item: dict[str, Any]) -> bool:
 
 
 def first_failure(errors: Any) -> str:
-    """The first failed item of a bulk call, and how many there are."""
+    """A message with the first failed item of a bulk call and the number of failed items."""
     ((operation, item),) = errors[0].items()
     problem = item.get("error") or item.get("exception") or "no reason given"
     reason = f"{problem.get('type')}: {problem.get('reason')}" if isinstance(problem, dict) else str(problem)

@@ -1,4 +1,4 @@
-"""What the Elasticsearch index looks like: template, mappings, query and document bodies, as plain data."""
+"""The Elasticsearch index as plain data: its template and mappings, and the bodies of queries and documents."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.text.analysis import index_terms, query_stems, storable_text
 FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
 MOST_CANDIDATES: Final = 10_000  # Elasticsearch refuses a larger num_candidates
-OVERSAMPLING: Final = 2  # HNSW looks at twice the neighbours asked for: recall of quantised vectors
-# What a hit is read with; the vector and the words are several times larger, and nobody shows them.
+OVERSAMPLING: Final = 2  # HNSW considers this many times the requested neighbours, for the recall of quantised vectors
+# The stored fields that are read for a hit. The vector and the words are several times larger and are never shown.
 SHOWN: Final = ("document_id", "ordinal", "title", "text", "collection", "source", "metadata")
 
 
@@ -25,7 +25,7 @@ def first_index(alias: str) -> str:
 
 
 def index_template(settings: Settings) -> dict[str, Any]:
-    """Template of every index behind the alias. It knows no model: `index_mappings` adds that at creation."""
+    """The template of every index behind the alias. It is independent of the model, which `index_mappings` adds at creation."""
     keyword = {"type": "keyword", "ignore_above": LONGEST_KEYWORD}
     stored = {"type": "text", "index": False}
     return {
@@ -44,11 +44,12 @@ def index_template(settings: Settings) -> dict[str, Any]:
                     "ordinal": {"type": "integer"},
                     "title": stored,
                     "text": stored,
-                    # Stems of title and text, made by app/text/analysis.py: no distribution's stemmer is needed.
+                    # Terms of title and text, made by app/text/analysis.py, so that no stemmer of Elasticsearch is needed.
                     "words": {"type": "text", "analyzer": "whitespace"},
                     "collection": keyword,
                     "source": keyword,
-                    # Any key is allowed and kept; filters use `labels`, one term for each pair, so keys never become fields.
+                    # Any key is allowed and stored. Filters use `labels`, with one term for each
+                    # pair, so that keys never become fields.
                     "metadata": {"type": "object", "enabled": False},
                     "labels": keyword,
                 },
@@ -58,7 +59,7 @@ def index_template(settings: Settings) -> dict[str, Any]:
 
 
 def index_mappings(stamp: Stamp, quantization: str) -> dict[str, Any]:
-    """The stamp, and the vector field of the model's dimensions (none without a model)."""
+    """The mappings that depend on the model: the stamp, and a vector field with the model's dimensions (none without a model)."""
     mappings: dict[str, Any] = {
         "_meta": {"stamp": {"model": stamp.model, "digest": stamp.digest, "dimensions": stamp.dimensions}}
     }
@@ -117,7 +118,7 @@ def document_body(passage: Passage) -> dict[str, Any]:
 
 
 def conditions(filters: Filters) -> list[dict[str, Any]]:
-    """Filter clauses: all hold, any value of each will do."""
+    """The clauses for the filters: all must hold, and for each clause one of its values suffices."""
     sets = (("collection", filters.collections), ("document_id", filters.document_ids), ("source", filters.sources))
     return [
         *({"terms": {field: [storable_text(value) for value in values]}} for field, values in sets if values is not None),
@@ -126,8 +127,9 @@ def conditions(filters: Filters) -> list[dict[str, Any]]:
 
 
 def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]]]:
-    """The request bodies of the lists that can have hits, each with its name."""
-    # Ids from columns: reading `_id` would unpack the stored text of each hit, three quarters of the engine's time (docs/performance.md).
+    """(name, request body) for each candidate list that can have hits."""
+    # Ids are read from doc values: reading `_id` would decompress the stored text of each hit, which took three quarters of
+    # the engine's time (docs/performance.md).
     common = {
         "size": query.limit,
         "stored_fields": "_none_",
@@ -145,8 +147,8 @@ def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]
             "query_vector": query.vector.tolist(),
             "k": query.limit,
             "num_candidates": min(MOST_CANDIDATES, OVERSAMPLING * query.limit),
-            "rescore_vector": {"oversample": 1.0},  # exact cosines for the found ones; ignored where vectors are not quantised
-            "filter": within,  # inside the graph search, so that `k` neighbours remain
+            "rescore_vector": {"oversample": 1.0},  # exact cosines for what was found; ignored without quantised vectors
+            "filter": within,  # applied inside the graph search, so that `k` neighbours remain
         }
         bodies.append(("semantic", {**common, "knn": neighbours}))
     return bodies
@@ -162,7 +164,7 @@ def scores_of_hits(hits: Sequence[Mapping[str, Any]], *, cosine: bool) -> dict[s
 
 
 def passage(found: Mapping[str, Any]) -> Passage:
-    """A document as the port's passage."""
+    """An Elasticsearch document as a passage of the port."""
     body = found["_source"]
     return Passage(
         id=found["_id"],

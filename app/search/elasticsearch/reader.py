@@ -1,4 +1,4 @@
-"""Search by Elasticsearch 8.19 or 9: BM25 over stems and kNN over quantised vectors, behind an alias."""
+"""The reader for Elasticsearch 8.19 or 9: BM25 over terms and kNN over quantised vectors, through an alias."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from app.settings import Settings
 T = TypeVar("T")
 READ_ATTEMPTS: Final = 3  # within the deadline of `search_timeout_seconds`
 SHORTEST_TRY_SECONDS: Final = 0.05  # a healthy engine answers in 10 ms
-READ_WAIT_SECONDS: Final = 0.05  # before the third: a connection that was closed while idle succeeds at once on the second
+READ_WAIT_SECONDS: Final = 0.05  # before the third try; after an idle connection was closed, the second try succeeds at once
 _PASSAGES: Final = ("docs._id", "docs._source")
 
 
 class ElasticsearchReader:
-    """Async; both lists in one `_msearch`, the returned texts in one `_mget`. The stamp is read once for each index the alias is seen to name."""
+    """Async reader: one `_msearch` for both lists, and one `_mget` for the texts. The stamp is read
+    again when the alias names another index."""
 
     def __init__(self, settings: Settings, stamp: Stamp) -> None:
         self._url, self._alias, self._stamp = settings.elasticsearch_url, settings.index, stamp
@@ -58,7 +59,7 @@ class ElasticsearchReader:
             try:
                 answer = await self._call(lambda client: _msearch(client, lines))
             except (BadRequestError, NotFoundError):
-                await self._identify()  # the alias may name another model's index by now: then this raises IndexMismatch
+                await self._identify()  # raises IndexMismatch if the alias now names an index of another model
                 raise
             hits = {name: response["hits"]["hits"] for (name, _), response in zip(bodies, answer, strict=True)}
             await self._notice_swap(hits)
@@ -71,7 +72,7 @@ class ElasticsearchReader:
             return {}
         with map_client_errors(self._url, self._alias):
             answer = await self._call(
-                # Not `realtime`: that would refresh the index for a passage that was overwritten a moment ago.
+                # Not `realtime`, which would refresh the index for a passage that was overwritten just now.
                 lambda client: client.mget(
                     index=self._alias, ids=list(ids), realtime=False, source_includes=SHOWN, filter_path=_PASSAGES
                 )
@@ -109,7 +110,8 @@ class ElasticsearchReader:
             await self._identify()
 
     async def _call(self, work: Callable[[AsyncElasticsearch], Awaitable[T]]) -> T:
-        """One deadline for all tries: each may take what is left of it. The machinery of retries is entered after the first has failed."""
+        """Run `work` with retries under one deadline: each try may take the time that is left. For speed the retry library is
+        used only after the first try has failed."""
         deadline = time.monotonic() + self._deadline_seconds
         try:
             found: T = await self._guarded(work, deadline)
@@ -122,14 +124,15 @@ class ElasticsearchReader:
     async def _try(self, work: Callable[[AsyncElasticsearch], Awaitable[T]], deadline: float) -> T:
         left = max(SHORTEST_TRY_SECONDS, deadline - time.monotonic())
         try:
-            async with asyncio.timeout(left):  # `client.options` would make the client and its 40 parts anew, for each call
+            async with asyncio.timeout(left):  # `client.options` would copy the client with its 40 parts for each call
                 return await work(self._client)
         except TimeoutError as error:
             raise ConnectionTimeout(f"no answer within {left:.2f} s") from error
 
 
 async def _msearch(client: AsyncElasticsearch, lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The answers; an error inside one is raised as if the whole call had it, so that retries and the breaker see it."""
+    """The responses of a multi-search. An error inside one is raised as an error of the whole call,
+    so that retries and the breaker see it."""
     answer = await client.msearch(searches=lines)
     responses: list[dict[str, Any]] = answer["responses"]
     for response in responses:

@@ -1,4 +1,4 @@
-"""Writing to Elasticsearch 8.19 or 9: by id, so that a retry never doubles anything."""
+"""The writer for Elasticsearch 8.19 or 9."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.settings import Settings
 
 T = TypeVar("T")
 WRITE_ATTEMPTS: Final = 6
-WRITE_DEADLINE_SECONDS: Final = 60.0  # an engine restart takes about 20 s; after it the job itself is retried
+WRITE_DEADLINE_SECONDS: Final = 60.0  # a restart of the engine takes about 20 s; after this deadline the job itself is retried
 WRITE_CALL_SECONDS: Final = 30.0
 BULK_ITEMS: Final = 200  # about 1.5 MB of passages with vectors as JSON
 BULK_BYTES: Final = 5_000_000
@@ -29,7 +29,7 @@ DELETE_ITEMS: Final = 1_000
 
 
 class ElasticsearchWriter:
-    """Sync, for the worker. Every write is by id, so a retry never doubles anything."""
+    """Sync writer for the worker. Every write is by id, so that a retry is idempotent."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._alias = settings, settings.index
@@ -60,12 +60,12 @@ class ElasticsearchWriter:
             self._call(lambda: self._bulk(actions))
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
-        # By search and bulk: `_delete_by_query` belongs to a module that not every distribution has.
+        # Deletes by search and bulk, because `_delete_by_query` belongs to a module that not every distribution has.
         query = {"bool": {"filter": [{"term": {"document_id": document_id}}, {"range": {"ordinal": {"gte": keep_below}}}]}}
         removed = 0
         with map_client_errors(self._settings.elasticsearch_url, self._alias):
             while True:
-                self.refresh()  # a search sees only what was refreshed, and the passages may be a moment old
+                self.refresh()  # the passages may be new, and a search sees only what was refreshed
                 found = self._call(lambda: self._client.search(index=self._alias, query=query, size=DELETE_ITEMS, source=False))
                 ids = [hit["_id"] for hit in found["hits"]["hits"]]
                 removed += len(ids)
@@ -131,23 +131,26 @@ class ElasticsearchWriter:
         except BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise
-            if not self._call(lambda: self._client.indices.exists_alias(name=self._alias)):  # else another worker was faster
+            if not self._call(
+                lambda: self._client.indices.exists_alias(name=self._alias)
+            ):  # with an alias another worker was first
                 raise SearchUnavailable(
                     f"The index {first_index(self._alias)} exists but no alias {self._alias} names it: remove it or add the alias."
                 ) from error
 
     def _remove(self, ids: Sequence[str]) -> None:
         actions = [{"_op_type": "delete", "_index": self._alias, "_id": one} for one in ids]
-        self._call(lambda: self._bulk(actions, ignore_status=(404,)))  # already gone is as wanted
+        self._call(lambda: self._bulk(actions, ignore_status=(404,)))  # 404: it is already removed
 
     def _bulk(self, actions: Sequence[dict[str, Any]], ignore_status: tuple[int, ...] = ()) -> None:
-        """Raises `BulkIndexError` with every failed item, after those refused as too many (429) were sent again, alone."""
+        """Send a bulk request; items refused with 429 are sent again alone. Raises
+        `BulkIndexError` with every item that failed."""
         results = streaming_bulk(
             self._client,
             actions,
             chunk_size=BULK_ITEMS,
             max_chunk_bytes=BULK_BYTES,
-            raise_on_error=False,  # it would raise before sending the refused ones again
+            raise_on_error=False,  # True would raise before the refused items are sent again
             max_retries=BULK_RETRIES,
             initial_backoff=BULK_WAIT_SECONDS,
             max_backoff=BULK_LONGEST_WAIT_SECONDS,

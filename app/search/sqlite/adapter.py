@@ -1,4 +1,4 @@
-"""The engine inside the process, as `app/providers.py` registers it: one SQLite file that the worker writes and the app processes read."""
+"""The embedded engine that `app/providers.py` registers: one SQLite file that the worker writes and the app processes read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def open_writer(settings: Settings) -> EmbeddedWriter:
 
 
 def swap(settings: Settings, other: Settings) -> bool:
-    """The file in use is copied to the kept one, and then gets the other's content in one transaction."""
+    """Copy the file in use to the kept one, then replace its content by the other's in one
+    transaction, as `SearchEngine` specifies."""
     place, wanted = embedded_path(settings), embedded_path(other)
     if not wanted.is_file():
         raise InvalidRequest(f"There is no index {other.index} ({wanted}).")

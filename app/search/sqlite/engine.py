@@ -1,4 +1,4 @@
-"""Search inside the process: SQLite's FTS5 for words, sqlite-vec for vectors, one file. Only the worker writes it."""
+"""The embedded search engine: one file with SQLite's FTS5 for words and sqlite-vec for vectors. Only the worker writes it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLUMNS: Final = "id, document_id, ordinal, title, text, collection, source, met
 
 
 class EmbeddedReader:
-    """Reads the file with a connection per thread; a file that was replaced (restored) is opened anew."""
+    """Reads the file with one connection for each thread; a file that was replaced by a restore is opened again."""
 
     def __init__(self, path: Path, index: str, stamp: Stamp) -> None:
         self._path, self._index, self._stamp = path, index, stamp
@@ -104,7 +104,7 @@ class EmbeddedReader:
         self, connection: apsw.Connection, query: SearchQuery, words: Sequence[tuple[str, str]]
     ) -> list[tuple[str, float]]:
         conditions, parameters = filter_conditions(query.filters)
-        # Words hold no quotation mark and are quoted, so no text of a user is FTS5 syntax.
+        # Terms contain no quotation mark and are quoted, so that no text of a user is parsed as FTS5 syntax.
         ours = analysed(connection)
         match = " OR ".join(f'"{term if ours else word}"' for word, term in words)
         sql = f"SELECT p.id, -bm25(words) AS score FROM words JOIN passage AS p ON p.number = words.rowid WHERE {' AND '.join(['words MATCH ?', *conditions])} ORDER BY score DESC, p.id LIMIT ?"  # noqa: S608
@@ -128,7 +128,7 @@ class EmbeddedReader:
 
 
 class EmbeddedWriter:
-    """Writes the file, one thread at a time. Every put is one transaction, visible to readers at once."""
+    """Writes the file; one thread at a time. Every `put` is one transaction, which is visible to readers at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -167,7 +167,7 @@ class EmbeddedWriter:
             return self._remove(connection, "document_id = ? AND ordinal >= ?", (document_id, keep_below))
 
     def refresh(self) -> None:
-        """Commits are visible at once; this moves them into the main file, so that the journal stays short."""
+        """Move commits from the journal into the main file, so that the journal stays short; readers already see them."""
         with self._lock, map_sqlite_errors(self._path):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

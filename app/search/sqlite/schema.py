@@ -18,7 +18,7 @@ from app.search.port import Filters
 from app.settings import Settings
 
 DEFAULT_INDEX: Final = "teal"
-BUSY_MILLISECONDS: Final = 5_000  # a writer waits for the other writer this long; readers never wait in WAL mode
+BUSY_MILLISECONDS: Final = 5_000  # how long a writer waits for another; readers never wait in WAL mode
 
 SCHEMA: Final = """
 CREATE TABLE stamp (only INTEGER PRIMARY KEY CHECK (only = 1), model TEXT NOT NULL, digest TEXT NOT NULL, dimensions INTEGER NOT NULL);
@@ -30,18 +30,19 @@ CREATE INDEX passage_collection ON passage (collection);
 CREATE INDEX passage_embedded ON passage (embedded);
 CREATE VIRTUAL TABLE words USING fts5(title, text, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0 categories 'L* N* Co M* P* S*'");
 """
-# One byte a number: a quarter of the size, the same speed, 0.001 nDCG@10 less (docs/decisions/0001-embedding-model.md).
+# One byte for each number: a quarter of the size at the same speed, for 0.001 nDCG@10 (docs/decisions/0001-embedding-model.md).
 VECTORS: Final = "CREATE VIRTUAL TABLE vectors USING vec0(vector int8[{dimensions}] distance_metric=cosine)"
 
 
 def embedded_path(settings: Settings) -> Path:
-    """The index's file: `search.db`, or `search-NAME.db` for another TEAL_INDEX, so that a release can build its own beside it."""
+    """The path of the index: `search.db`, or `search-NAME.db` for another TEAL_INDEX, so that
+    a release can build its own beside it."""
     name = "search.db" if settings.index == DEFAULT_INDEX else f"search-{settings.index}.db"
     return settings.state_dir.resolve() / name
 
 
 def open_index_file(path: Path, *, write: bool) -> apsw.Connection:
-    """A connection to the index file; a reader's refuses writes and a missing file (`SearchUnavailable`)."""
+    """A connection to the index file. Without `write` it is read-only, and a missing file raises `SearchUnavailable`."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
@@ -50,20 +51,22 @@ def open_index_file(path: Path, *, write: bool) -> apsw.Connection:
     connection.enable_load_extension(False)
     if write:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last commits; the catalog puts them back
+        connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # a power cut may lose the last commits; they are rebuilt from the catalog
     else:
         connection.execute("PRAGMA query_only = 1")
     return connection
 
 
 def index_files(path: Path) -> tuple[Path, ...]:
-    """The index file and what SQLite keeps beside it."""
+    """The index file and the files that SQLite keeps beside it."""
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 
 
 @contextmanager
 def map_sqlite_errors(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into the service's own."""
+    """A context that turns SQLite's errors into the service's own."""
     try:
         yield
     except apsw.FullError as error:
@@ -78,7 +81,8 @@ def map_sqlite_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def map_refused_passage(passage_id: str) -> Iterator[None]:
-    """Turns errors that one passage causes, while the file is sound, into `PassageRefused`; it is used inside `map_sqlite_errors`."""
+    """A context that turns errors caused by one passage, while the file is intact, into `PassageRefused`;
+    to be used inside `map_sqlite_errors`."""
     try:
         yield
     except (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError) as error:
@@ -86,7 +90,8 @@ def map_refused_passage(passage_id: str) -> Iterator[None]:
 
 
 def analysed(connection: apsw.Connection) -> bool:
-    """Whether `words` holds terms of app/text/analysis.py; an index made before that holds titles and texts, and stems by itself."""
+    """Whether the table `words` contains terms of app/text/analysis.py. An older index contains
+    titles and texts and stems by itself."""
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'words'").fetchall()
     return "content='passage'" not in str(rows)
 
@@ -102,13 +107,13 @@ def read_stamp(connection: apsw.Connection) -> Stamp | None:
 
 
 def quantized(vector: Vector) -> bytes:
-    """One signed byte a number, scaled to the vector's largest: cosine does not depend on the scale."""
+    """The vector with one signed byte for each number, scaled to its largest number; cosine does not depend on the scale."""
     largest = float(np.abs(vector).max()) or 1.0
     return np.round(np.asarray(vector, dtype=np.float32) / largest * 127).astype(np.int8).tobytes()
 
 
 def filter_conditions(filters: Filters) -> tuple[list[str], list[Any]]:
-    """SQL conditions on `passage p` and their parameters; sets travel as JSON, so their size is not limited."""
+    """SQL conditions on `passage p` and their parameters; sets are passed as JSON, so that their size is not limited."""
     conditions, parameters = list[str](), list[Any]()
     for column, values in (
         ("collection", filters.collections),
