@@ -1,8 +1,8 @@
-"""Who did what: one JSON line for each change of a key, a document or the data, each sign-in, and each refusal.
+"""The audit log: one JSON line for each change of a key, a document or the data, each sign-in, and each refusal.
 
-On a laptop `<log_dir>/audit.jsonl`, which is only ever appended to and which its owner alone reads; elsewhere the process's log,
-under the logger `app.access.audit`. No key, no token, no question, no title and no text is written. A line that cannot be written is an
-error on standard error and stops nothing.
+On a laptop the lines go to `<log_dir>/audit.jsonl`, which is append-only and readable by its owner alone; elsewhere to the
+process's log, under the logger `app.access.audit`. No key, token, question, title or text is written. A line that cannot be
+written is reported on standard error and does not stop the request.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from app.settings import Settings
 
 FILE: Final = "audit.jsonl"
 REFUSED: Final = "refused"
-REFUSALS_PER_SECOND: Final = 5  # a flood of wrong keys writes 200 MB a day in each process at most; the others are counted
+REFUSALS_PER_SECOND: Final = 5  # so a flood of wrong keys writes at most 200 MB a day per process; others are only counted
 _PLAIN_WORDS: Final = re.compile(r"(/[a-z][a-z0-9-]{0,15}){1,4}")
 
 _log = logging.getLogger("app.access.audit")
 
 
 def configure_audit(settings: Settings, part: str, *, stream: IO[str] | None = None) -> None:
-    """Where the lines go from now on: the file, or `stream` (standard output when not given)."""
+    """Send the lines to the file in `log_dir` from now on; without a `log_dir` to `stream` (default: standard output)."""
     handler: logging.Handler
     if settings.log_dir is None:
         handler = logging.StreamHandler(stream or sys.stdout)
@@ -43,17 +43,17 @@ def configure_audit(settings: Settings, part: str, *, stream: IO[str] | None = N
     handler.addFilter(context(settings, part))
     handler.addFilter(_FewRefusals())
     _log.handlers, _log.propagate = [handler], False
-    _log.setLevel(logging.INFO)  # whatever the rest of the log leaves out
+    _log.setLevel(logging.INFO)  # whatever level the rest of the log has
 
 
 def write_audit_line(event: str, who: Principal | None = None, **what: object) -> None:
-    """One line: what happened, which key did it, and ids of what it was done to."""
+    """Write one line: the event, the key that caused it, and the ids of the objects concerned."""
     actor = {"key_id": who.key_id, "key_name": who.name, "role": who.role} if who else {}
     _log.info(event, extra=actor | _without_empty(what))
 
 
 def record_command(command: str, options: Mapping[str, Any], *, ids: list[str], error: str | None) -> None:
-    """An operator's command: who ran it on this machine, with which options, and how it ended. No option takes a secret."""
+    """Record an operator's command: who ran it on this machine, its options, and its result. No option is secret."""
     _log.info(
         "command",
         extra=_without_empty({"command": command, "operator": _operator(), "options": options, "ids": ids, "error": error}),
@@ -61,7 +61,7 @@ def record_command(command: str, options: Mapping[str, Any], *, ids: list[str], 
 
 
 def record_refusal(request: Request, error: TealError) -> None:
-    """A request that was turned away: for what reason, where, from which address, and by which key as far as one can tell."""
+    """Record a refused request: the reason, the route, the client's address, and the key as far as it is known."""
     who: Principal | None = getattr(request.state, "principal", None)
     presented = request.headers.get("authorization", "").partition(" ")[2].strip()
     write_audit_line(
@@ -71,19 +71,19 @@ def record_refusal(request: Request, error: TealError) -> None:
         method=request.method,
         route=_route(request),
         client=client_address(request),
-        claimed_key_id=None if who else presented_id(presented),  # an id is no secret, and tells who still uses an ended key
+        claimed_key_id=None if who else presented_id(presented),  # an id is not secret, and shows who still uses an ended key
     )
 
 
 def client_address(request: Request) -> str:
-    """The client's address as the load balancer saw it; it drops what clients claim themselves."""
+    """The client's address as the load balancer saw it; the load balancer drops forwarding headers that clients send."""
     forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
     return forwarded[:64] or (request.client.host if request.client else "local")
 
 
 def _route(request: Request) -> str:
-    """The route's pattern, because people put keys into addresses. Refused before it had a route: an address of short plain words,
-    which no key, token or id of ours is."""
+    """The route's pattern, not the path, because people put keys into URLs. A request that was refused before it had a route is
+    recorded by its path only if that consists of short plain words, which no key, token or id of the service does."""
     path: str = request.scope["path"]
     return getattr(request.scope.get("route"), "path", path if _PLAIN_WORDS.fullmatch(path) else "unmatched")
 
@@ -100,14 +100,15 @@ def _operator() -> str:
 
 
 class _AppendOnly(logging.FileHandler):
-    """Several processes append to one file: a line is one write, and the kernel puts each at the end."""
+    """A handler for a file that several processes append to: each line is one write, which
+    the kernel puts at the end of the file."""
 
     def _open(self) -> Any:
         return open(self.baseFilename, "a", encoding=self.encoding, opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 class _FewRefusals(logging.Filter):
-    """Lets a few refusals a second pass and counts the others; everything else always passes."""
+    """A filter that passes a few refusals per second and counts the others; other events always pass."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Who is asking: keys and page sessions, checked against the catalog and remembered for a moment."""
+"""Authentication by API key or page session; results are checked against the catalog and remembered for two seconds."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from app.errors import Forbidden, Unauthenticated
 from app.settings import Settings
 from contract.http import SESSION_COOKIE as SESSION_COOKIE
 
-# A revoked key stops working within this time; a catalog read per request would cost more than the search
+# A revoked key stops working within this time. A catalog read for each request would cost more than the search.
 _REMEMBERED_SECONDS: Final = 2
 _REMEMBERED_KEYS: Final = 10_000
 _ANYONE: Final = Principal(key_id="anonymous", name="anonymous", role="admin", collections=None)
 
 
 class _Unseen:
-    """Marks a credential that is not remembered; None is remembered of a wrong one."""
+    """Marks a credential that is not remembered; for a wrong credential None is remembered."""
 
 
 _UNSEEN: Final = _Unseen()
 
 
 class Authenticator:
-    """Turns a request's credentials into a Principal. Wrong credentials are remembered too, so a flood of them stays cheap."""
+    """Turns a request's credentials into a Principal. Wrong credentials are remembered too, so that a flood of them is cheap."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._catalog = catalog
@@ -39,7 +39,7 @@ class Authenticator:
         self._known: TTLCache[bytes, Principal | None] = TTLCache(_REMEMBERED_KEYS, _REMEMBERED_SECONDS)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
-        """The caller; raises Unauthenticated."""
+        """The caller of a request; raises Unauthenticated."""
         if self._open:
             return _ANYONE
         scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
@@ -52,21 +52,21 @@ class Authenticator:
         raise Unauthenticated("The request carries no key.")
 
     async def verify(self, presented: str) -> Principal:
-        """The owner of a key text; raises Unauthenticated."""
+        """The principal of a key text; raises Unauthenticated."""
         return await self._look_up(b"key:", presented, self._by_key)
 
     def forget_session(self, token: str) -> None:
-        """Drop what is remembered of a session that this process ended."""
+        """Forget a session that this process has ended."""
         self._known.pop(_digest(b"session:", token), None)
 
     def refuse_other_sites(self, connection: HTTPConnection) -> None:
-        """Raise Forbidden when a browser says that another site's page sent this."""
+        """Raises Forbidden when the browser's headers say that a page of another site sent the request."""
         if connection.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise Forbidden("A page of another site may not use this session.")
 
     async def _look_up(self, kind: bytes, secret: str, find: Callable[[str], Principal]) -> Principal:
         digest = _digest(kind, secret)
-        known = self._known.get(digest, _UNSEEN)  # one look: between two an entry may end
+        known = self._known.get(digest, _UNSEEN)  # a single look-up, because the entry may expire between two
         if isinstance(known, _Unseen):
             try:
                 known = await to_thread.run_sync(find, secret)
@@ -91,14 +91,15 @@ def _digest(kind: bytes, secret: str) -> bytes:
 
 
 def demand(principal: Principal, role: Role) -> Principal:
-    """`principal` when it holds at least `role`; raises Forbidden naming both."""
+    """Returns `principal` if it has at least `role`; otherwise raises Forbidden, which names both roles."""
     if not principal.may(role):
         raise Forbidden(f"This needs a key with role {role}; this key has role {principal.role}.")
     return principal
 
 
 def allowed_collections(principal: Principal, asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """The collections a request may touch: what it asked for within what its key may see. None means all; raises Forbidden."""
+    """The collections that a request may use: those it asked for, or else those of its key; None means all. Raises Forbidden when
+    it asked for one that its key may not see."""
     if principal.collections is None:
         return asked
     if asked is None:

@@ -1,7 +1,7 @@
-"""What each key may do in one UTC day, over all processes and whatever restarts.
+"""Quotas: the most that each key may send in one UTC day, over all processes and across restarts.
 
-The catalog counts; Redis plays no part, so nothing changes when it is away. A process reserves a part in 200 of a quota at a time:
-a quota is never exceeded, and what a process that ends had reserved and not used is lost to its key that day.
+The counts are in the catalog and not in Redis, so that they do not depend on Redis. A process reserves 1/200 of a quota at a
+time. A quota is never exceeded; when a process ends, its unused reservation is lost to the key for that day.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from app.catalog.usage import Counted
 from app.errors import QuotaExceeded
 from app.observability.metrics import QUOTA_REFUSALS
 
-_RESERVATIONS_PER_QUOTA: Final = 200  # small writes that a day's quota costs; what a restart loses is half a percent
+_RESERVATIONS_PER_QUOTA: Final = 200  # so a day's quota costs 200 small writes, and a restart loses at most half a percent of it
 _KEYS: Final = 10_000  # reservations remembered at once
 
 
 class _Reserve:
-    """What this process may still let through for one key, of one kind, on one day, under one limit."""
+    """The rest of this process's reservation for one key and one kind of request. It is valid for one day and one limit."""
 
     def __init__(self) -> None:
         self.asking = asyncio.Lock()
@@ -43,7 +43,7 @@ class _Reserve:
 
 
 class Quotas:
-    """Counts what keys with a quota do; a key without one costs nothing."""
+    """Counts the requests and questions of keys with a quota; keys without one cause no work."""
 
     def __init__(self, catalog: Catalog, *, clock: Callable[[], datetime] = now) -> None:
         self._catalog = catalog
@@ -56,16 +56,15 @@ class Quotas:
         if limit is None:
             return
         moment = self._clock()
-        valid_for = (moment.date(), limit)  # a raised quota is asked about at once
+        valid_for = (moment.date(), limit)  # a changed quota invalidates the reservation at once
         reserve = self._reserves.setdefault((who.key_id, what), _Reserve())
         if reserve.take(valid_for):
             return
-        async with reserve.asking:  # one request asks the catalog for all that wait
+        async with reserve.asking:  # one request asks the catalog on behalf of all that wait
             if reserve.take(valid_for):
                 return
-            if not (
-                reserve.spent and reserve.valid_for == valid_for
-            ):  # many requests after the quota is used up ask the catalog only once
+            # Requests after the quota is used up do not ask the catalog again.
+            if not (reserve.spent and reserve.valid_for == valid_for):
                 granted = await to_thread.run_sync(self._reserve, who.key_id, what, moment, limit)
                 reserve.valid_for, reserve.left, reserve.spent = valid_for, granted, granted == 0
                 if reserve.take(valid_for):
@@ -83,6 +82,6 @@ class Quotas:
 
 
 def seconds_to_midnight(moment: datetime) -> int:
-    """Whole seconds until the next UTC day, at least one."""
+    """Whole seconds until the next UTC day, at least 1."""
     tomorrow = datetime.combine(moment.date() + timedelta(days=1), time(), UTC)
     return max(1, int((tomorrow - moment).total_seconds()))

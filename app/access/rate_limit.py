@@ -1,4 +1,5 @@
-"""Requests per second of each key, counted over all processes in Redis, or in this process while Redis is away."""
+"""The rate limit of each key in requests per second, counted over all processes in Redis,
+or in this process while Redis is away."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from app.errors import RateLimited
 from app.redis_client import client_options
 
 _LEASES_PER_SECOND: Final = 20  # a process asks Redis for a twentieth of the limit at a time, not for every request
-_LEFT_ALONE_SECONDS: Final = 5.0  # a dead Redis is asked again after this; its time-out must not be paid by each request
+_LEFT_ALONE_SECONDS: Final = 5.0  # an unreachable Redis is tried again after this, so that not every request waits for it
 
 _KEYS: Final = 10_000  # keys and addresses remembered at once
 _IDLE_SECONDS: Final = 60.0
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Lease:
-    """A process's share of one key's current second, by a clock that nobody sets."""
+    """A process's share of one key's current one-second window, measured by a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.asking = asyncio.Lock()
@@ -53,12 +54,12 @@ class _Lease:
 
 
 class _OwnWindows:
-    """Fixed one-second windows of this process alone. The library's own end by the time of day: a clock that was set back by two hours would
-    keep a used-up key refused for two hours."""
+    """Fixed one-second windows of this process alone, by a monotonic clock. The library's windows end by the time of day: if the
+    clock is set back by two hours, a key with a used-up window would be refused for two hours."""
 
     def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
         self._per_second, self._clock = per_second, clock
-        self._counted: LRUCache[str, tuple[int, int]] = LRUCache(_KEYS)  # the window, and what it has admitted
+        self._counted: LRUCache[str, tuple[int, int]] = LRUCache(_KEYS)  # key id -> (window, requests admitted in it)
 
     def hit(self, key_id: str, cost: int) -> bool:
         window = int(self._clock())
@@ -71,7 +72,8 @@ class _OwnWindows:
 
 
 class KeyLimiter:
-    """Fixed one-second windows. Processes lease small shares of the window, so most requests cost no round trip."""
+    """Limits each key in fixed one-second windows. Processes lease small shares of a window, so
+    that most requests need no round trip."""
 
     def __init__(self, redis_url: str | None, *, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -94,7 +96,7 @@ class KeyLimiter:
             lease = self._leases[key_id] = _Lease(self._clock)
         if lease.take():
             return
-        async with lease.asking:  # one asks for all that wait: a lease each would use up the window unserved
+        async with lease.asking:  # one request leases for all that wait; a lease for each would use up the window
             if lease.take():
                 return
             if not lease.is_used_up() and (granted := await self._lease(key_id)):

@@ -13,12 +13,13 @@ from app.errors import ModelUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
-CONNECT_SECONDS: Final = 3  # within the region; longer means it is not reachable
-ATTEMPTS: Final = 3  # botocore's standard mode waits with jitter between them, up to 20 s
+CONNECT_SECONDS: Final = 3  # ample within a region; a longer wait means that Bedrock is not reachable
+ATTEMPTS: Final = 3  # botocore's standard mode waits up to 20 s between them, with jitter
 
 
 def bedrock_client(region: str | None, *, read_seconds: float) -> BedrockRuntimeClient:
-    """A client that retries throttling; `read_seconds`: the longest silence of an answer. Raises `ModelUnavailable` without a region."""
+    """A client that retries throttled calls. `read_seconds`: the longest wait for the next bytes of an answer.
+    Raises `ModelUnavailable` without a region."""
     retries = Config(
         retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=CONNECT_SECONDS, read_timeout=read_seconds
     )

@@ -1,6 +1,7 @@
-"""The cross-encoder: how well a text answers a question, in one number, on this machine's CPU. Optional: answers are given without it, too.
+"""The cross-encoder: scores how well a text answers a question, on this machine's CPU.
+Optional: the service also answers without it.
 
-Why it is there, and what it costs: docs/decisions/0014-cross-encoder.md.
+Its reasons and its costs are in docs/decisions/0014-cross-encoder.md.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from app.models.port import CrossEncoder
 from app.models.registry import CROSS_ENCODER, LocalCrossEncoder
 from app.settings import Settings
 
-Files: TypeAlias = tuple[tuple[int, int, int], ...]  # of each file: inode, time of change in nanoseconds, bytes
+Files: TypeAlias = tuple[tuple[int, int, int], ...]  # for each file: inode, modification time in nanoseconds, size in bytes
 
 _log = logging.getLogger(__name__)
 
 
 class OnnxCrossEncoder:
-    """Runs one pair at a time: in a batch a pair's number depends on its neighbours, by as much as 0.57, and sentences of different length were
-    measured slower in batches (docs/decisions/0014-cross-encoder.md). Thread-safe: the session and the tokenizer keep no state between calls."""
+    """Runs one pair at a time: in a batch the score of a pair depends on the other pairs, by as much as 0.57, and batches of
+    sentences of different length were measured to be slower (docs/decisions/0014-cross-encoder.md). Thread-safe: the session and
+    the tokenizer keep no state between calls."""
 
     def __init__(self, model: LocalCrossEncoder, folder: Path, *, threads: int) -> None:
         """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
@@ -47,14 +49,16 @@ class OnnxCrossEncoder:
 
 
 class LazyCrossEncoder:
-    """Opened at the first call, once for all threads: many processes never need it, and it takes 0.2 s of CPU and 55 MB.
+    """Opens the cross-encoder at the first call, once for all threads: many processes never need
+    it, and it takes 0.2 s of CPU and 55 MB.
 
-    Without usable files each call raises `ModelUnavailable`, and the log says so once. They are looked at again at each call, which costs two
-    looks at the disk: `teal up` brings them, or exchanges damaged ones, behind a running service. The same damaged files are not read twice.
+    Without usable files each call raises `ModelUnavailable`, which is logged once. Each call looks for the files
+    again, which costs two file system look-ups, because `teal up` may fetch or replace them while the service runs.
+    The same damaged files are not read twice.
     """
 
     def __init__(self, digest: str, *, files: Callable[[], Files | None], open_model: Callable[[], CrossEncoder]) -> None:
-        """`files` tells which files are there now; None when one is missing."""
+        """`files` returns the identity of the present files; None when one is missing."""
         self.digest = digest
         self._files = files
         self._open_model = open_model
@@ -64,7 +68,7 @@ class LazyCrossEncoder:
         self._warned = False
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Raises `ModelUnavailable` while the model cannot be used."""
+        """One logit for each text, as in `CrossEncoder`. Raises `ModelUnavailable` while the model cannot be used."""
         return (self._model or self._opened()).relevance(question, texts)
 
     def _opened(self) -> CrossEncoder:
@@ -81,9 +85,8 @@ class LazyCrossEncoder:
             raise self._unavailable(self._refused[1])
         try:
             return self._open_model()
-        except (
-            Exception
-        ) as error:  # ONNX Runtime's own errors have no common class, and an optional model must never fail an answer
+        # Every error is caught: ONNX Runtime's errors have no common class, and an optional model must never fail an answer.
+        except Exception as error:
             said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
             self._refused = (found, f"it cannot be opened: {said.rstrip('.')}")
             raise self._unavailable(self._refused[1]) from error
@@ -98,7 +101,7 @@ class LazyCrossEncoder:
 
 
 def files_in(folder: Path) -> Files | None:
-    """The files that are there now, so that others in their place are known as others; None when one is missing."""
+    """The identity of the files that are present, by which replaced files are recognised; None when one is missing."""
     try:
         found = [(folder / name).stat() for name in FILES]
     except OSError:
@@ -107,7 +110,7 @@ def files_in(folder: Path) -> Files | None:
 
 
 def open_local(settings: Settings) -> CrossEncoder:
-    """The pinned model in TEAL_MODEL_DIR. Nothing is read from the disk before the first call."""
+    """The pinned model in TEAL_MODEL_DIR. Nothing is read from disk before the first call."""
     folder = settings.model_dir / CROSS_ENCODER.name
     return LazyCrossEncoder(
         CROSS_ENCODER.onnx_sha256,
@@ -117,8 +120,8 @@ def open_local(settings: Settings) -> CrossEncoder:
 
 
 def open_cross_encoder(settings: Settings) -> CrossEncoder | None:
-    """The cross-encoder for answers that are quoted; None where a language model writes them, where nothing is embedded on this machine
-    (it would be the only model file there), and where it is set to `none`."""
+    """The cross-encoder for extractive answers. None where a language model writes the answers, where nothing is embedded on this
+    machine (it would be the only model file there), or where TEAL_CROSS_ENCODER is `none`."""
     if settings.cross_encoder != "local" or settings.embedding != "local" or settings.generation != "extractive":
         return None
     return open_local(settings)

@@ -1,4 +1,4 @@
-"""The embedding model that the settings name, and the text it is given for a passage."""
+"""The configured embedding model, and the text that it embeds for a passage."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ def provider(settings: Settings) -> EmbeddingProvider:
 
 
 def stamp(settings: Settings) -> Stamp:
-    """The stamp of the configured model, known before its files are there; dimensions 0 when embedding is off."""
+    """The stamp of the configured model, which is known even without its files; dimensions 0 when embedding is off."""
     return provider(settings).stamp(settings)
 
 
 def open_embedder(settings: Settings) -> Embedder | None:
-    """The configured embedder; None when it is off or a local model's files are not there yet.
+    """The configured embedder; None when embedding is off or the files of a local model are missing.
 
-    Raises `ModelUnavailable` for an unknown model, or files that are not the pinned ones.
+    Raises `ModelUnavailable` for an unknown model, or for files that are not the pinned ones.
     """
     return provider(settings).open(settings)
 
 
 def passage_text(title: str, text: str) -> str:
-    """What is embedded for a passage: its document's title, then its text, without saying the title twice."""
+    """The text that is embedded for a passage: its document's title and its text; a title that
+    the text already has is not repeated."""
     return text if not title or text.startswith(title) else f"{title}. {text}"

@@ -25,12 +25,13 @@ InputType = Literal["search_document", "search_query"]
 DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
 COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
 READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
-FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
+FAILURES_TO_OPEN: Final = 5  # failed calls in a row, each already tried three times
 OPEN_SECONDS: Final = 15  # then one call probes whether the provider is back
 
 
 def bedrock_stamp(model_id: str) -> Stamp:
-    """The provider shows no digest, so the versioned model id stands for it. Inference profiles carry a region prefix."""
+    """The stamp of a Bedrock model. Bedrock shows no digest, so the versioned model id stands for it. The id of an
+    inference profile has a region prefix."""
     for name, dimensions in DIMENSIONS.items():
         if name in model_id:
             return Stamp(model_id, f"bedrock:{name}:{dimensions}", dimensions)
@@ -40,7 +41,8 @@ def bedrock_stamp(model_id: str) -> Stamp:
 
 
 class BedrockEmbedder:
-    """Thread-safe: boto3 clients are. Throttling is retried by botocore; everything else that fails is `ModelUnavailable`."""
+    """An embedder on Bedrock; thread-safe, because boto3 clients are. botocore retries throttled calls;
+    other failures raise `ModelUnavailable`."""
 
     def __init__(self, model_id: str, *, region: str | None = None, client: BedrockRuntimeClient | None = None) -> None:
         self.stamp = bedrock_stamp(model_id)

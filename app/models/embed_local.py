@@ -22,22 +22,22 @@ def stamp_of(model: LocalModel) -> Stamp:
 
 
 def pool(states: np.ndarray, pooling: str) -> Vector:
-    """One text's token states `[tokens, dimensions]` to one unit-length vector: the first token's state, or the mean."""
+    """Reduce one text's token states `[tokens, dimensions]` to one unit-length vector: the first token's state, or the mean."""
     vector = states[0] if pooling == "cls" else states.mean(axis=0)
     return np.asarray(vector / max(float(np.linalg.norm(vector)), SHORTEST_NORM), dtype=np.float32)
 
 
 class LocalEmbedder:
-    """Runs one text at a time: a quantised model scales its activations over the whole batch, so the vector of a text
-    would depend on its neighbours; and batches were measured slower (docs/decisions/0001-embedding-model.md).
-    Thread-safe: the ONNX session and the tokenizer keep no state between calls."""
+    """Runs one text at a time: a quantised model scales its activations over the whole batch, so that the vector of a text would
+    depend on the other texts, and batches were measured to be slower (docs/decisions/0001-embedding-model.md). Thread-safe: the
+    ONNX session and the tokenizer keep no state between calls."""
 
     def __init__(self, model: LocalModel, folder: Path, *, threads: int) -> None:
         """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
         verify(folder, onnx_sha256=model.onnx_sha256, tokenizer_sha256=model.tokenizer_sha256)
         self.stamp = stamp_of(model)
         self._model = model
-        # MiniLM's file pads and cuts every text to 128 tokens; neither is taken from it.
+        # MiniLM's tokenizer file pads and truncates every text to 128 tokens; neither setting is used.
         self._tokenizer = open_tokenizer(folder, most_tokens=model.max_tokens)
         self._session = open_session(folder, threads=threads)
 
@@ -48,7 +48,7 @@ class LocalEmbedder:
         return self._embed(self._model.query_prefix + text)
 
     def reads(self, text: str) -> bool:
-        return mostly_latin(text)  # the pinned models are English ones
+        return mostly_latin(text)  # the pinned models are English models
 
     def _embed(self, text: str) -> Vector:
         ids = np.array([self._tokenizer.encode(encodable(text)).ids], dtype=np.int64)

@@ -21,14 +21,14 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
-_AHEAD_PIECES: Final = 64  # how far the model may run ahead of a slow reader before it is held back
+_AHEAD_PIECES: Final = 64  # how many pieces the model may be ahead of a slow reader before it has to wait
 _END: Final = object()
 _BREAKER_FAILURES: Final = 5
 _BREAKER_SECONDS: Final = 15
 
 
 class BedrockGenerator:
-    """Streams `converse_stream`; botocore retries throttling and connection faults before the stream starts."""
+    """Streams answers with `converse_stream`; botocore retries throttling and connection faults before the stream starts."""
 
     def __init__(self, settings: Settings, client: BedrockRuntimeClient | None = None) -> None:
         self.label = f"Written by {settings.generation_model} on Amazon Bedrock from the cited sources."
@@ -69,7 +69,7 @@ class BedrockGenerator:
         finally:
             left.set()
             with contextlib.suppress(queue.Full):
-                pieces.put_nowait(_END)  # frees the thread that still waits in get()
+                pieces.put_nowait(_END)  # wakes the thread that still waits in get()
             if hasattr(events, "close"):
                 events.close()
 

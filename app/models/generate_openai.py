@@ -18,17 +18,17 @@ from app.observability.metrics import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERROR
 from app.settings import Settings
 
 _CONNECT_SECONDS: Final = 3.0
-_ATTEMPTS: Final = 3  # only before the first token: a stream that broke in the middle is not repeated
+_ATTEMPTS: Final = 3  # only before the first token: a stream that broke off in the middle is not repeated
 _BREAKER_FAILURES: Final = 5
 _BREAKER_SECONDS: Final = 15
-_SHOWN_CHARACTERS: Final = 300  # of an endpoint's own words about a refusal
-_MOST_READ_BYTES: Final = 20_000  # of a refusal: an error page may be long
-# What newer models refuse, and what they take instead; None: to be left out.
+_SHOWN_CHARACTERS: Final = 300  # the most that is shown of an endpoint's message about a refusal
+_MOST_READ_BYTES: Final = 20_000  # the most that is read of a refusal, because an error page may be long
+# Options that newer models refuse, and the option that replaces each; None: it is left out.
 _INSTEAD: Final = {"max_tokens": "max_completion_tokens", "temperature": None, "stream_options": None}
 
 
 class _Busy(Exception):
-    """429 or 5xx: worth another try."""
+    """The endpoint answered 429 or 5xx, so another try may succeed."""
 
 
 class OpenAIGenerator:
@@ -41,7 +41,7 @@ class OpenAIGenerator:
         self._options: dict[str, Any] = {
             "max_tokens": self._max_tokens,
             "temperature": 0,
-            # The last chunk counts the tokens; most servers that do not know the option ignore it.
+            # Asks for a last chunk with the token counts; most servers that do not know the option ignore it.
             "stream_options": {"include_usage": True},
         }
         self._key = settings.openai_api_key
@@ -106,7 +106,7 @@ class OpenAIGenerator:
                     f"The language model refused the request with status {response.status_code}"
                     f"{f': {refusal}' if refusal else ''}. Check TEAL_GENERATION_MODEL and its key."
                 )
-            self._options = _without(options, refused)  # this model never takes it: the next question does not ask again
+            self._options = _without(options, refused)  # kept for the next questions: this model never accepts the option
 
     async def _asked(self, system: str, user: str, options: dict[str, Any]) -> httpx.Response:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
@@ -122,7 +122,7 @@ class OpenAIGenerator:
         return response
 
     async def _refusal(self, response: httpx.Response) -> str:
-        """The endpoint's own words, short, on one line, without our key."""
+        """The endpoint's own message, shortened to one line and without our key."""
         raw = b""
         try:
             async for part in response.aiter_bytes():
@@ -130,7 +130,7 @@ class OpenAIGenerator:
                 if len(raw) > _MOST_READ_BYTES:
                     break
         except httpx.TransportError:
-            pass  # the status says enough
+            pass  # the status alone is informative enough
         finally:
             await response.aclose()
         words = " ".join(_message(raw).split())
@@ -140,7 +140,7 @@ class OpenAIGenerator:
 
 
 def _without(options: dict[str, Any], refused: str) -> dict[str, Any]:
-    """The options without the one that the endpoint refused; where another option means the same, it takes its place."""
+    """The options without the one that the endpoint refused; if another option has the same meaning, it is used instead."""
     instead = _INSTEAD[refused]
     return {
         (instead or name) if name == refused else name: value for name, value in options.items() if name != refused or instead

@@ -1,4 +1,4 @@
-"""One call to a language model as the operator sees it: a span, the time to its first piece of text, its tokens."""
+"""Telemetry of one call to a language model: a span, the time to its first piece of text, and its tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.observability.tracing import ModelCall
 
 
 class Generation:
-    """A context manager around the whole stream, the wait for its first piece included."""
+    """A context manager around the whole stream, including the wait for its first piece."""
 
     def __init__(self, provider: str, model: str, max_tokens: int) -> None:
         self._provider = provider
@@ -21,17 +21,18 @@ class Generation:
         self._tokens: dict[str, int] = {}
 
     def piece(self) -> None:
-        """A piece of text came."""
+        """Record that a piece of text arrived."""
         if self._waiting:
             self._waiting = False
             histogram(FIRST_TOKEN, self._provider).observe(time.perf_counter() - self._began)
 
     def used(self, read: int, written: int) -> None:
-        """Tokens of the whole answer so far, as the provider counted them: some say it once at the end, some with every piece."""
+        """Record the tokens of the whole answer so far, as the provider counted them. Some providers report them
+        once at the end, some with every piece."""
         self._tokens = {"input": read, "output": written}
 
     def finished(self, reason: str) -> None:
-        """Why the model stopped."""
+        """Record why the model stopped."""
         self._call.note("gen_ai.response.finish_reasons", [reason])
 
     def __enter__(self) -> Self:

@@ -16,7 +16,7 @@ FILES: Final = ("model.onnx", "tokenizer.json")
 
 
 def present(folder: Path) -> bool:
-    """Whether both files are there (their digests are checked at load)."""
+    """Whether both files exist; their digests are checked when they are loaded."""
     return all((folder / name).is_file() for name in FILES)
 
 
@@ -27,7 +27,8 @@ def verify(folder: Path, *, onnx_sha256: str, tokenizer_sha256: str) -> None:
 
 
 def open_tokenizer(folder: Path, *, most_tokens: int) -> Tokenizer:
-    """The tokenizer without padding. `most_tokens` replaces the file's own limit; of a pair, the longer text is cut first."""
+    """The tokenizer, without padding. `most_tokens` replaces the file's own limit; in a
+    pair the longer text is truncated first."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -38,8 +39,8 @@ def open_tokenizer(folder: Path, *, most_tokens: int) -> Tokenizer:
 
 def open_session(folder: Path, *, threads: int) -> Any:
     """The ONNX session. Thread-safe: it keeps no state between calls."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: it would report its use elsewhere
-    import onnxruntime  # loads for about a second, and is not needed for the stamp alone
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded; stops its usage reports
+    import onnxruntime  # takes about a second to load, and the stamp does not need it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -1,4 +1,4 @@
-"""What the service needs of models."""
+"""The ports of models: embedding, cross-encoding and text generation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Which embedding model made vectors: its name, the digest of its weights, and the vectors' length (0: no model, no vectors).
-    A search index is stamped when it is created, and the stamp is compared each time the index is opened."""
+    """The identity of an embedding model: its name, the digest of its weights, and the length of its vectors (0:
+    no model, no vectors). A search index gets the stamp of its model when it is created, and the stamp is
+    compared each time the index is opened."""
 
     model: str
     digest: str
@@ -25,7 +26,8 @@ class Stamp:
 
 
 class Embedder(Protocol):
-    """Unit-length float32 vectors. Thread-safe. Raises `app.errors.ModelUnavailable` when the provider does not answer."""
+    """Turns texts into float32 vectors of unit length. Thread-safe. Raises
+    `app.errors.ModelUnavailable` when the provider does not answer."""
 
     stamp: Stamp
 
@@ -34,21 +36,21 @@ class Embedder(Protocol):
     def query(self, text: str) -> Vector: ...
 
     def reads(self, text: str) -> bool:
-        """Whether the model was trained on this script; of a text that it cannot read, similarity says nothing."""
+        """Whether the model was trained on the text's script; the similarity of a text that it cannot read means nothing."""
 
 
 class CrossEncoder(Protocol):
-    """Tells whether a text answers a question. Thread-safe; loads its files at the first call. `digest`: the SHA-256 of its weights.
-    Raises `app.errors.ModelUnavailable` when they are missing or damaged."""
+    """Scores whether a text answers a question. Thread-safe; loads its files at the first call. `digest`: the SHA-256 of its
+    weights. Raises `app.errors.ModelUnavailable` when the files are missing or damaged."""
 
     digest: str
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One logit for each text: above 0 it rather answers the question, below it rather does not."""
+        """One logit for each text: above 0 the text more likely answers the question than not."""
 
 
 class Generator(Protocol):
-    """Writes an answer from a prompt, token by token. `label` tells a reader who wrote it."""
+    """Writes an answer from a prompt, token by token. `label` tells the reader which model wrote it."""
 
     label: str
 
@@ -59,10 +61,11 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingProvider:
-    """An adapter as `app/providers.py` registers it.
+    """An adapter of an embedding provider, in the form that `app/providers.py` registers.
 
-    `stamp` says which model the settings name, before its files are there. `open` gives the embedder, or None while a local model's files are
-    missing. Both raise `ModelUnavailable` for a model that the provider does not have; `open` also for files with another digest than the pinned.
+    `stamp` returns the stamp of the configured model, even without its files. `open` returns the embedder, or None while the
+    files of a local model are missing. Both raise `ModelUnavailable` for a model that the provider does not have, and `open` also
+    for a file whose digest is not the pinned one.
     """
 
     stamp: Callable[[Settings], Stamp]
@@ -74,4 +77,4 @@ NO_EMBEDDING: Final = EmbeddingProvider(stamp=lambda _: NO_MODEL, open=lambda _:
 
 
 def no_generator(_: Settings) -> None:
-    """Answers are extracted from the sources, word for word."""
+    """No language model: answers are extracted from the sources word for word."""

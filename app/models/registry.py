@@ -1,4 +1,4 @@
-"""Pinned local models: what each file must be, and for an embedding model how its output becomes a vector."""
+"""The pinned local models: the digests of their files, and for an embedding model how its output becomes a vector."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from app.errors import ModelUnavailable
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """One model. The SHA-256 of `model.onnx` is the digest an index is stamped with. Where the files are fetched
-    from is written in `teal/laptop/artifacts.py`."""
+    """One embedding model. The SHA-256 of `model.onnx` is the digest in the stamp of an index. The files' download
+    addresses are in `teal/laptop/artifacts.py`."""
 
     name: str
     onnx_sha256: str
@@ -19,7 +19,7 @@ class LocalModel:
     dimensions: int
     pooling: Literal["cls", "mean"]
     query_prefix: str
-    max_tokens: int  # the length the model was trained for; text beyond it is not seen
+    max_tokens: int  # the length that the model was trained for; text beyond it is ignored
 
 
 _MODELS: Final = (
@@ -46,12 +46,12 @@ _MODELS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LocalCrossEncoder:
-    """A model that reads a question and a text together and says in one number how well the text answers it."""
+    """A model that reads a question and a text together and scores how well the text answers the question."""
 
     name: str
     onnx_sha256: str
     tokenizer_sha256: str
-    max_tokens: int  # of question and text together; it was trained for 512, and a sentence with its context stays far below this
+    max_tokens: int  # of question and text together; it was trained for 512, and a sentence with its context has far fewer
 
 
 CROSS_ENCODER: Final = LocalCrossEncoder(
@@ -64,7 +64,7 @@ LOCAL_MODELS: Final[dict[str, LocalModel]] = {model.name: model for model in _MO
 
 
 def local_model(name: str) -> LocalModel:
-    """The pinned model of that name; `ModelUnavailable` names the known ones when there is none."""
+    """The pinned model with this name. Raises `ModelUnavailable`, which lists the known names, for an unknown one."""
     try:
         return LOCAL_MODELS[name]
     except KeyError:
