@@ -26,15 +26,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """The first use of source `n`."""
+    """Announces the first citation of source `n`."""
 
     n: int
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The whole answer. `grounded` is False only when it is `DONT_KNOW`; `written` counts the sentences of the writer,
-    `dropped` those of them that were left out as uncited; `conflicting`: documents contradict each other in it."""
+    """The whole answer. `grounded` is False only when the answer is `DONT_KNOW`. `written`: how many sentences the writer
+    wrote; `dropped`: how many of them were left out because they had no valid citation. `conflicting`: the answer shows
+    documents that contradict each other."""
 
     answer: str
     cited: tuple[int, ...]
@@ -48,7 +49,7 @@ Event = Token | Cited | Done
 
 
 class Writer(Protocol):
-    """Writes sentences from sources, each with the numbers of those that state it."""
+    """Writes an answer from sources: sentences, each with the numbers of the sources that state it."""
 
     label: str
 
@@ -56,7 +57,7 @@ class Writer(Protocol):
 
 
 class PromptedWriter:
-    """A language model told to answer from the sources alone; raises ModelUnavailable past the deadline."""
+    """A writer that prompts a language model to answer from the sources alone; raises ModelUnavailable after the deadline."""
 
     def __init__(self, generator: Generator, *, deadline_seconds: float) -> None:
         self._generator = generator
@@ -64,7 +65,7 @@ class PromptedWriter:
         self.label = generator.label
 
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
-        """Nothing, without asking the model, when the evidence is weak."""
+        """The claims of the model's answer. When the evidence is weak there are none, and the model is not asked."""
         if not evidence.is_enough(question, [f"{source.title}\n{source.text}" for source in sources], best_cosine):
             return
         asked, cutter = prompt.build(question.text, sources), Sentences()
@@ -82,7 +83,7 @@ class PromptedWriter:
 async def answer(
     question: Question, sources: Sequence[PromptSource], best_cosine: float | None, writer: Writer
 ) -> AsyncIterator[Event]:
-    """Tokens and citations as they become certain, then Done. Without a claim that cites a source the answer is `DONT_KNOW`."""
+    """Yield tokens and citations as soon as they are final, then Done. If no claim cites a source, the answer is `DONT_KNOW`."""
     used, kept, dropped, conflicting = list[int](), list[str](), 0, False
     async for claim in writer.write(question, sources, best_cosine):
         if not claim.sources:

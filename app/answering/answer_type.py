@@ -1,5 +1,5 @@
-"""Of what kind an answer has to be: an amount, a moment, a person, a colour, a telephone number. A piece that only names the thing asked about
-holds none, and is no answer however well its words match."""
+"""The type of answer that a question needs: an amount, a moment, a person, a colour, a telephone number. A piece that only names
+the thing that was asked about has none of these, and is no answer however well its words match."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AMOUNT: Final = re.compile(
     r"|半|毎|每|免费|無料|なし|전|หนึ่ง|สอง|สาม|สี่|ห้า|หก|เจ็ด|แปด|เก้า|สิบ",
     re.IGNORECASE,
 )
-# A measure: its words, and the units or nouns of which an answer has one.
+# Measures: the words in a question that ask for one, and the units or nouns of which an answer must contain one.
 _MEASURES: Final = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(units, re.IGNORECASE))
     for asked, units in (
@@ -102,22 +102,22 @@ _PERSON: Final = re.compile(
     r"директор\w*|начальник\w*|бухгалтер\w*|председатель|сотрудник\w*|отдел\w*|все|никто|мастер\w*)\b",
     re.IGNORECASE,
 )
-# The head of a column, or a key, whose values are people, whatever they are called.
+# The head of a column, or a key, whose values are people, in whatever form their names are written.
 _OF_PEOPLE: Final = re.compile(
     r"(?:\A|, )(?:who|name|person|owner|responsible|assignee|contact|author|wer|zuständig|verantwortlich|qui|responsable|professeur|quién|кто|ответственный)"
     r"\b[^,:：]{0,40}[:：]",
     re.IGNORECASE,
 )
 _ARABIC: Final = re.compile(r"ثلاث|أربع|اربع|خمس|ست|سبع|ثمان|تسع|عشر|مئ|مائ|ألف")
-_ROOT: Final = 5  # letters by which two forms of a counted thing are known
+_ROOT: Final = 5  # how many first letters two forms of a counted noun share
 _KEY: Final = re.compile(r"\A[^:：]{1,80}[:：]\s+")
-_HEADS: Final = re.compile(r"(?:\A|, )[^,:：]{1,60}[:：] ")  # of a row's cells
+_HEADS: Final = re.compile(r"(?:\A|, )[^,:：]{1,60}[:：] ")  # the column heads in the text of a table row
 _NAME: Final = re.compile(r"(?<=[\w,;:)»”\"'] )(?:[«„“\"(])?([^\W\d_a-zà-ÿа-я][\w'’-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a question asks for: read once for all the pieces that are held against it."""
+    """What a question asks for, computed once for all the pieces that are compared with it."""
 
     numbers: frozenset[str]
     scripts: frozenset[str]
@@ -152,20 +152,21 @@ _ARTICLES: Final = frozenset("un una uno une um uma ein eine einen einem einer e
 
 
 def _amount(question: Question, wanted: _Wanted, text: str) -> bool:
-    """Whether a word of the text is an amount. An article counts nothing but the thing asked for; "No" begins sentences in Spanish."""
+    """Whether a word of the text is an amount. An article is one only before the counted noun, and "no" only in English,
+    because it begins sentences in Spanish."""
     for found in _AMOUNT.finditer(text):
         word = found[0].lower()
         if word == "no" and question.language != "en":
             continue
         following = fold(text[found.end() : found.end() + 2 * _ROOT].strip())
-        # "una vez" counts "veces": by two letters, since plurals change the end of a word
+        # "una vez" answers a question for "veces": two letters are compared, because plurals change the end of a word
         if word not in _ARTICLES or wanted.counted is None or following[:2] == wanted.counted[:2]:
             return True
     return False
 
 
 def fits_answer_type(question: Question, text: str) -> bool:
-    """Whether a piece holds something of the kind that the question asks for, and something beside the question's own words."""
+    """Whether a piece contains an answer of the type that the question needs, and anything beyond the question's own words."""
     wanted = _wanted(question.text)
     if not _adds(question, text):
         return False
@@ -196,7 +197,8 @@ _NEAR: Final = 4  # tokens
 
 
 def _counts(wanted: _Wanted, text: str) -> bool:
-    """Whether a number may count what is asked for: "seventeen members of the residents" counts no residents."""
+    """Whether a number in the text may count the noun that was asked for: "seventeen members of
+    the residents" does not count residents."""
     if wanted.counted is None:
         return True
     tokens = _TOKEN.findall(text)
@@ -211,7 +213,8 @@ def _counts(wanted: _Wanted, text: str) -> bool:
 
 
 def _in_same_script(wanted: _Wanted, text: str) -> bool:
-    """Words alone tell little across scripts: a piece of which no letter is in the question's is another one's."""
+    """Whether the text has letters in the question's script. Across scripts words alone are weak
+    evidence, so other texts are refused."""
     return not wanted.scripts or not wanted.scripts.isdisjoint(_script(letter) for letter in text if letter.isalpha())
 
 

@@ -1,4 +1,4 @@
-"""Which source each sentence of a language model is from, and whether it may be believed."""
+"""Attributes each sentence of a language model to its sources, and drops the ones that their sources do not support."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from app.answering.prompt import PromptSource
 from app.answering.question import words_of
 from app.text.analysis import query_words
 
-_SUPPORT: Final = 0.6  # share of a sentence's terms that the paragraph's source must hold, for a citation at the paragraph's end to be its own too
-_FEWEST_TERMS: Final = 3  # of a sentence that is believed by the citation of another one
-_HEAD_WORDS: Final = 4  # of a cell in a table's head, which needs no citation
+# The share of a sentence's terms that a source must contain, for a citation at the end of the
+# paragraph to apply to the sentence too.
+_SUPPORT: Final = 0.6
+_FEWEST_TERMS: Final = 3  # in a sentence that is accepted by the citation of another sentence
+_HEAD_WORDS: Final = 4  # the most in a cell of a table's head; a head needs no citation
 _AFTER_THE_END: Final = re.compile(r"[.!?。！？][\"')\]]*\s*(?:\[\d{1,3}\]\s*)+$")
 _DOES_NOT_KNOW: Final = re.compile(
     r"\A\W*+(?:(?:i'm |i am )?sorry\W+|unfortunately\W+)?(?:(?:but )?(?:i|we) (?:do not|don['’]t|cannot|can['’]t|could not|couldn['’]t) (?:know|answer|find|tell|determine)\b"
@@ -28,8 +30,8 @@ _DOES_NOT_KNOW: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence of an answer and the sources that it is from; none: it will be dropped. `conflicting`: it is one of several statements
-    that cannot all be right."""
+    """A sentence of an answer with its sources; a sentence without sources will be dropped. `conflicting`: it is one of
+    several statements that cannot all be right."""
 
     text: str
     sources: tuple[int, ...]
@@ -37,7 +39,7 @@ class Claim:
 
 
 class Attribution:
-    """Sentences in, claims out, in order. A sentence without a citation waits for the one at the end of its paragraph."""
+    """Turns sentences into claims, in order. A sentence without a citation waits for the citation at the end of its paragraph."""
 
     def __init__(self, sources: Sequence[PromptSource]) -> None:
         self._texts = {source.n: f"{source.title}\n{source.date_words}\n{source.text}" for source in sources}
@@ -45,7 +47,7 @@ class Attribution:
         self._last: tuple[int, ...] = ()
 
     def feed(self, sentence: str) -> Iterator[Claim]:
-        """The claims that are certain with this sentence."""
+        """Add a sentence; yields the claims that are now final."""
         text = canonical(sentence, len(self._texts))
         numbers = tuple(cited(text, len(self._texts)))
         if numbers:
@@ -64,7 +66,7 @@ class Attribution:
             self._last = self._last if is_code(text) or text.rstrip().endswith(":") else ()
 
     def rest(self) -> Iterator[Claim]:
-        """What waited in vain."""
+        """Yield the sentences that still wait, as claims without sources: no citation came for them."""
         for text in self._waiting:
             yield Claim(text, ())
         self._waiting = []
@@ -77,7 +79,8 @@ class Attribution:
         return Claim(text, numbers if believed else ())
 
     def _believed(self, text: str, numbers: tuple[int, ...], *, behind: bool) -> Claim:
-        """A sentence under the citation of another. `behind`: the citation stands behind the full stop, for all of the paragraph."""
+        """The claim of a sentence that relies on another sentence's citation. It has no sources if they do not support it.
+        `behind`: the citation is after the full stop, and so is meant for the whole paragraph."""
         if _is_table_head(text):
             return Claim(text, numbers)
         passage = "\n".join(self._texts[n] for n in numbers)
@@ -92,7 +95,7 @@ def _ends_paragraph(sentence: str) -> bool:
 
 
 def _goes_on(text: str) -> bool:
-    """What belongs to what follows it: a line before a list, a table's head, code."""
+    """Whether a sentence belongs to the text after it: a line before a list, a table row, or code."""
     return text.rstrip().endswith((":", "：", "|")) or is_code(text)
 
 

@@ -25,21 +25,22 @@ Tier = Literal["hit-process", "hit-redis", "miss"]
 Kind = Literal["search", "answer", "embedding", "document"]
 
 _BREAKER_FAILURES: Final = 3
-_BREAKER_SECONDS: Final = 5  # how long a dead Redis is left alone: every request in between saves its timeout
+_BREAKER_SECONDS: Final = 5  # how long an unreachable Redis is not asked, so that requests do not wait for its timeout
 _TTL_JITTER: Final = 0.1  # spreads expiry so that entries made together do not end together
 
-bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # this request neither reads nor fills a cache
+bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # True: this request neither reads nor fills a cache
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
 
 
 class NotCacheable(bytes):
-    """A computed value that is true only for this moment: given to its callers, never stored."""
+    """A computed value that is correct only at this moment: it is returned to its callers and never stored."""
 
 
 class Cache:
-    """Byte cache with single-flight: of many callers that miss the same key in this process, one computes."""
+    """A cache of bytes with single flight: when several callers in this process miss the
+    same key, only one computes the value."""
 
     def __init__(self, redis: Redis | None, *, prefix: str, local_bytes: int, ttl_seconds: int) -> None:
         self._redis = redis
@@ -52,21 +53,22 @@ class Cache:
 
     @property
     def enabled(self) -> bool:
-        """Whether the cache is switched on, and this request may use it."""
+        """Whether the cache is switched on and this request may use it."""
         return self._enabled and not bypassed.get()
 
     @property
     def local_bytes(self) -> int:
-        """What the process itself keeps now."""
+        """How many bytes the tier in the process holds now."""
         return int(self._local.currsize)
 
     def key(self, kind: Kind, *parts: str) -> str:
-        """A key of fixed length; parts are separated so that no two lists of parts share one."""
+        """A key of fixed length; the parts are separated so that different lists of parts never give the same key."""
         digest = hashlib.sha256("\x00".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
         return f"{self._prefix}:{kind}:{digest}"
 
     async def get_or_compute(self, kind: Kind, key: str, compute: Callable[[], Awaitable[bytes]]) -> tuple[bytes, Tier]:
-        """Cached bytes, or `compute()` stored in both tiers. Errors are never stored. Stops computing when no caller is left."""
+        """The cached bytes, or the result of `compute()`, which is stored in both tiers. Errors are never stored. The
+        computation is cancelled when no caller is left."""
         if not self.enabled:
             return await compute(), "miss"
         found = self.local(kind, key)
@@ -81,20 +83,20 @@ class Cache:
         return value, tier
 
     def local(self, kind: Kind, key: str) -> bytes | None:
-        """From the process alone, at once."""
+        """The value from the tier in the process, without waiting; None when it is not there."""
         found = self._local.get(key) if self.enabled else None
         if found is not None:
             counter(CACHE, kind, "hit-process").inc()
         return found
 
     async def get(self, key: str) -> bytes | None:
-        """From either tier, or None."""
+        """The value from either tier, or None."""
         if not self.enabled:
             return None
         return self._local.get(key) or await self.shared_get(key)
 
     async def put(self, key: str, value: bytes) -> None:
-        """Store in both tiers."""
+        """Store a value in both tiers."""
         if not self.enabled:
             return
         self._keep(key, value)
@@ -119,7 +121,7 @@ class Cache:
         return value, "miss"
 
     async def shared_get(self, key: str) -> bytes | None:
-        """From Redis alone; None when it is not there or Redis is away."""
+        """The value from Redis alone; None when it is not there or Redis is away."""
         if self._redis is None or self.breaker.opened:
             return None
         try:
@@ -131,7 +133,7 @@ class Cache:
             return found
 
     async def shared_put(self, key: str, value: bytes) -> None:
-        """To Redis alone, for what is not worth room in each process."""
+        """Store a value in Redis alone, if it is not worth memory in each process."""
         if self._redis is None or self.breaker.opened:
             return
         ttl = self._ttl_seconds * random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER)  # noqa: S311 - not a secret
@@ -146,11 +148,11 @@ class Cache:
 
 
 class _Flight:
-    """One computation with several callers; cancelled when the last caller leaves."""
+    """One computation that several callers wait for; it is cancelled when the last caller leaves."""
 
     def __init__(self, task: asyncio.Future[tuple[bytes, Tier]]) -> None:
         self.task = task
-        self.abandoned = False  # cancelled but not yet finished: a new caller must start its own
+        self.abandoned = False  # cancelled but not finished: a new caller must start a new computation
         self._waiting = 0
 
     async def join(self) -> tuple[bytes, Tier]:

@@ -1,8 +1,9 @@
-"""What this process knows of the catalog, so that no search and no cached answer shows a deleted document.
+"""This process's view of the catalog's deletions, so that no search and no cached answer shows a deleted document.
 
-No search asks the catalog by itself. A process looks a few times a second and trusts what it saw for VIEW_SECONDS; a request that finds an
-older view looks first. Whoever deletes waits as long before it answers: from that moment on every process, of both colors, has looked after
-the deletion. Only durations of each process's own clock are compared, so the machines' clocks need not agree.
+Searches do not query the catalog. Instead a process looks at the catalog a few times a second and trusts the result for
+VIEW_SECONDS; a request that finds an older view looks first. A deletion waits for the same time before it answers. By
+then every process of both colors has looked after the deletion. Only durations by each process's own clock are
+compared, so the machines' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from app.catalog import visibility
 from app.catalog.engine import Catalog
 from app.catalog.visibility import Visibility
 
-# How long a deletion waits: twice the pause between two looks, so that requests seldom have to look themselves
+# How long a look is trusted and a deletion waits: twice the pause between two looks, so that
+# requests seldom have to look themselves.
 VIEW_SECONDS: Final = 0.5
-# Clocks of two machines run apart by a few parts in a hundred thousand; a paused timer may fire early by less
+# A margin for clocks that run at different speeds (a few parts in a hundred thousand) and for timers that fire slightly early.
 _DRIFT: Final = 1.02
 
 
 class CatalogView:
-    """The index's generation and what was deleted, as of the last look. Not thread-safe: the event loop's."""
+    """The index generation and the deleted documents as of the last look. Not thread-safe: to be used by the event loop only."""
 
     def __init__(self, catalog: Catalog, index: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog, self._index, self._clock = catalog, index, clock
@@ -35,12 +37,12 @@ class CatalogView:
 
     @property
     def generation(self) -> int:
-        """The index's generation; part of every cache key."""
+        """The index generation, which is part of every cache key."""
         return self._seen.generation
 
     async def current(self) -> None:
-        """Return at once while the last look is young enough, else after a new one. Raises `CatalogUnavailable`."""
-        # Counted from this moment on: a look that takes longer than it is trusted for must not be repeated for ever.
+        """Return at once if the last look is recent enough, otherwise after a new one. Raises `CatalogUnavailable`."""
+        # Fixed at this moment, so that a look that takes longer than VIEW_SECONDS is not repeated for ever.
         oldest = self._clock() - VIEW_SECONDS
         while self._looked_at <= oldest:
             await self.look()
@@ -53,8 +55,8 @@ class CatalogView:
         await asyncio.shield(self._looking)
 
     async def deleted(self, document_ids: Collection[str]) -> Set[str]:
-        """Those of these found documents that are deleted. Costs a question to the catalog only while very many deletions are recent, or the
-        index is behind another one."""
+        """The ones of these documents that are deleted. Queries the catalog only while there are very many recent deletions,
+        or while the index has outbox entries."""
         await self.current()
         if self._seen.complete:
             return self._seen.deleted & set(document_ids)
@@ -70,16 +72,16 @@ class CatalogView:
             with self._catalog.read() as session:
                 return visibility.read_visibility(session, self._index)
 
-        began = self._clock()  # before the catalog is asked: what is committed later may be missing
+        began = self._clock()  # taken before the query, because changes that are committed during it may be missing
         seen = await to_thread.run_sync(look)
         self._seen, self._looked_at = seen, began
 
     def _looked(self, task: asyncio.Task[None]) -> None:
         self._looking = None
         if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may wait
+            task.exception()  # marks the error as retrieved: callers that waited have it, and perhaps none waited
 
 
 async def seen_by_all() -> None:
-    """Return when every process has looked after what was committed before this call."""
+    """Wait until every process has looked at the catalog after this call, and so knows every deletion committed before it."""
     await asyncio.sleep(VIEW_SECONDS * _DRIFT)

@@ -1,4 +1,4 @@
-"""Sentences and their citations, in whatever form a language model writes them."""
+"""Splits a language model's stream into sentences, and reads their citations in the various forms that models write."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Final
 
 from app.text.sentences import ends_in_abbreviation
 
-_GAP: Final = r"\s{0,9}"  # within a mark: a bound, so that spaces without end are not tried in every way between two gaps
+_GAP: Final = r"\s{0,9}"  # white space within a citation; bounded, so that long runs of spaces cause no backtracking
 _NAME: Final = rf"(?:(?:sources?|src|docs?|documents?|passages?|refs?|references?|citations?|quellen?|fuentes?|источник|来源|出典){_GAP}[:#]?{_GAP})?"
 _NUMBERS: Final = rf"\^?{_NAME}\^?\d{{1,3}}(?:{_GAP}(?:,|;|&|and|und|-|–|—){_GAP}\^?{_NAME}\d{{1,3}}){{0,9}}"
-# [1] [1, 2] [1-2] [^1] [Source 1] [[1]] (Source 1) 【1】 【1†source】
+# Matches [1] [1, 2] [1-2] [^1] [Source 1] [[1]] (Source 1) 【1】 【1†source】
 _MARK_TEXT: Final = rf"(?i:\[\[?{_GAP}{_NUMBERS}{_GAP}\]\]?|【{_GAP}{_NUMBERS}(?:[†:][^】\n]{{0,40}})?{_GAP}】|\((?:sources?|quellen?|来源){_GAP}{_NUMBERS}\))"
 _MARK: Final = re.compile(_MARK_TEXT)
 _RANGE: Final = re.compile(r"(\d{1,3})\s*[-–—]\s*\^?(?:[^\W\d]+\s*)?(\d{1,3})")
-# A sentence ends at . ! or ?, with the citations behind it, before white space and no small letter ("e.g. this" goes on); or at a
-# line break.
+# A sentence ends at . ! or ? together with the citations after it, if white space follows and then no small letter ("e.g. this"
+# does not end one); or at a line break.
 _END: Final = re.compile(rf"[.!?][\"')\]*_]*(?:\s*{_MARK_TEXT})*(?=\s+[^a-z\s])|[。！？][\"”」』）]*(?:\s*{_MARK_TEXT})*|\n+")
 _INCOMPLETE_MARKS: Final = re.compile(rf"\s*(?:{_MARK_TEXT}\s*)*(?:\[[^\]\n]{{0,24}}|【[^】\n]{{0,48}}|\((?:[sq][^)\n]{{0,24}})?)?", re.IGNORECASE)  # fmt: skip
 _FENCE: Final = re.compile(r"`{3,20}|~{3,20}")
 _BLANK: Final = re.compile(r"\s*+")
 _INDENT: Final = re.compile(r"[ \t]*+")
-_ALWAYS_CHARACTERS: Final = 400  # longer than most sentences: those are passed on with the piece that ends them
-_GROWN_BY: Final = 8  # one part in eight; with a longer sentence the reader waits for at most so much of it
+_ALWAYS_CHARACTERS: Final = 400  # held text up to this length, longer than most sentences, is searched with each piece
+_GROWN_BY: Final = 8  # one part in eight: in a longer sentence the reader waits for at most this much more
 
 
 class Sentences:
-    """Cuts a stream of text into whole sentences, keeping trailing citations with the sentence they belong to. A row of a table and a
-    block of code are one sentence each.
+    """Cuts a stream of text into whole sentences, keeping trailing citations with their sentence. A table row and
+    a code block count as one sentence each.
 
-    What is held is looked at again with each piece while it is short, and later only when it has grown by an eighth: so all looking together
-    takes time in proportion to the stream, whatever a model says and however it is cut into pieces.
+    The held text is searched for a sentence end with each piece while it is short, and later only when it has grown by an eighth.
+    So the total time is proportional to the stream's length, whatever a model writes and however the stream is cut into pieces.
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class Sentences:
         self._new_characters = 0
 
     def feed(self, text: str) -> list[str]:
-        """The sentences that became whole with `text`."""
+        """Add `text`; returns the sentences that are now complete."""
         self._new.append(text)
         self._new_characters += len(text)
         held = len(self._held)
         return [] if held > _ALWAYS_CHARACTERS and self._new_characters * _GROWN_BY < held else self._whole()
 
     def last(self, text: str) -> list[str]:
-        """What is left when the stream ends with `text`: whole sentences, and then what no end came for."""
+        """End the stream with `text`; returns the remaining sentences, the last of which may be incomplete."""
         self._new.append(text)
         whole, rest, self._held = self._whole(), self._held, ""
         return [*whole, rest] if rest else whole
@@ -62,7 +62,8 @@ class Sentences:
 
 
 def _cut(held: str, start: int) -> int | None:
-    """Where the sentence that begins at `start` ends; None: not yet. Copies nothing, so that many sentences in one piece cost no more."""
+    """The offset at which the sentence that begins at `start` ends; None when it has not ended yet. Nothing is copied, so that
+    many sentences in one piece cost no more."""
     words = _after(_BLANK, held, start)
     if fence := _FENCE.match(held, words):
         closed = re.compile(rf"\n[ \t]*{re.escape(fence[0])}[^\n]*\n+").search(held, fence.end())
@@ -71,7 +72,7 @@ def _cut(held: str, start: int) -> int | None:
     for found in _END.finditer(held, start):
         if found.group()[0] != "\n" and row:
             continue
-        # Marks may follow in the next token ("... word. [1]"): wait until something else has come.
+        # A citation may follow in the next token ("... word. [1]"), so wait until some other text has arrived.
         if _INCOMPLETE_MARKS.fullmatch(held, found.end()):
             return None
         if not _MARK.search(found.group()) and ends_in_abbreviation(held[max(start, found.end() - 16) : found.end()]):
@@ -82,19 +83,20 @@ def _cut(held: str, start: int) -> int | None:
 
 
 def _with_line_end(text: str, place: int) -> int:
-    """`place`, or where the next line's words begin if its line ends at `place` and such words are there already."""
+    """`place`; but if the line ends there and the next line has already begun, the offset of that line's first word."""
     words = _after(_BLANK, text, place)
     return words if words < len(text) and text.startswith("\n", _after(_INDENT, text, place), words) else place
 
 
 def _after(blank: re.Pattern[str], text: str, place: int) -> int:
-    """Where what is not blank begins. Patterns do not begin with blanks themselves: looking for one at every place would be quadratic."""
+    """The offset of the first character after `place` that is not blank. The other patterns do not begin with blanks, because
+    searching for such a pattern at every position would be quadratic."""
     found = blank.match(text, place)
     return found.end() if found else place
 
 
 def canonical(sentence: str, sources: int) -> str:
-    """The sentence with every citation as [n], without those of sources that do not exist. Code keeps its brackets."""
+    """The sentence with every citation in the form [n]; citations of sources that do not exist are removed. Code is unchanged."""
     if is_code(sentence):
         return sentence
     parts = re.split(r"(`[^`\n]*`)", sentence)
@@ -104,7 +106,7 @@ def canonical(sentence: str, sources: int) -> str:
 
 
 def cited(sentence: str, sources: int) -> list[int]:
-    """The valid source numbers a sentence names, in order, each once."""
+    """The valid source numbers that a sentence cites, in order and without duplicates."""
     if is_code(sentence):
         return []
     prose = re.sub(r"`[^`\n]*`", " ", sentence)
@@ -117,7 +119,7 @@ def without_marks(sentence: str) -> str:
 
 
 def is_code(sentence: str) -> bool:
-    """Whether it is a block of code."""
+    """Whether the sentence is a block of code."""
     return _FENCE.match(sentence, _after(_BLANK, sentence, 0)) is not None
 
 

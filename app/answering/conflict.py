@@ -1,4 +1,5 @@
-"""Statements of different documents that cannot both be right: both are told, the newest document's first, each with its date."""
+"""Finds statements of different documents that cannot both be right. The answer shows all of
+them with their dates, the newest first."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ from app.answering.quotable import title_lines
 _DENSE: Final = re.compile(
     r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
 )
-_SAME: Final = 0.8  # share of common words from which two pieces say the same
-_LEAST_TITLE: Final = 2  # words: "Statutes" alone tells no document from another
-_ALIKE: Final = 0.6  # from which they speak of the same thing
+_SAME: Final = 0.8  # the share of common words from which two pieces count as the same statement
+_LEAST_TITLE: Final = 2  # words; a title such as "Statutes" alone does not identify a document
+_ALIKE: Final = 0.6  # the share of common words from which two pieces are about the same thing
 _NEWEST: Final = "According to "
 _OTHER: Final = "But according to "
 MARKS: Final = (_NEWEST, _OTHER)
@@ -26,7 +27,7 @@ MARKS: Final = (_NEWEST, _OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`text` as it is said, `own` as the document has it."""
+    """One quoted piece. `text`: as the answer shows it; `own`: as it is in the document."""
 
     text: str
     own: str
@@ -39,7 +40,7 @@ def is_same_statement(one: str, other: str) -> bool:
 
 
 def differ(one: Statement, other: Statement) -> bool:
-    """Whether two documents speak of the same thing and say something else of it."""
+    """Whether two documents make different statements about the same thing."""
     if one.source.document == other.source.document:
         return False
     if versions(one.source, other.source) and numbers_in(one.own) != numbers_in(other.own):
@@ -53,7 +54,8 @@ def differ(one: Statement, other: Statement) -> bool:
 
 
 def versions(one: PromptSource, other: PromptSource) -> bool:
-    """Whether two documents look like versions of one: the title lines of one hold all words of the other's, whatever the year."""
+    """Whether two documents look like versions of the same document: the title lines of one contain all words of the other's;
+    numbers, such as the year, are ignored."""
     if one.document == other.document:
         return False
     few, more = sorted((_words(title_lines(one)), _words(title_lines(other))), key=len)
@@ -61,7 +63,8 @@ def versions(one: PromptSource, other: PromptSource) -> bool:
 
 
 def conflicts_together(statements: Sequence[Statement]) -> Iterator[tuple[str, int]]:
-    """(text, source's number): as they come, but conflicting ones together, newest first, with their document and its date."""
+    """(text, source number) for each statement in the given order, but with conflicting statements grouped, the newest first, and
+    prefixed with their document's title and date."""
     left = list(statements)
     while left:
         first = left.pop(0)

@@ -1,4 +1,4 @@
-"""Of when a document is: what it says itself, or else when it was added."""
+"""The date of a document: the date that it states itself, or else the day on which it was added."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _LONGEST_LINE: Final = 120
 
 
 def date_stated(title: str, source: str | None, metadata: Mapping[str, str], passage: str) -> str:
-    """The date that a document gives itself, as YYYY, YYYY-MM or YYYY-MM-DD; "" when it gives none.
+    """The date that a document states, as YYYY, YYYY-MM or YYYY-MM-DD; "" when it states none.
 
-    Looked for in its metadata, then in its title and name, then in headings and in lines that say they are a date.
+    It is searched first in the metadata, then in the title and the source, then in headings
+    and in lines that are labelled as a date.
     """
     places = [metadata.get(key, "") for key in _METADATA]
     places += [title, (source or "").rsplit("/", 1)[-1]]
@@ -39,7 +40,7 @@ def date_stated(title: str, source: str | None, metadata: Mapping[str, str], pas
 
 
 def date_added(document_id: str) -> str:
-    """The day a document was added: its id is a UUIDv7, which begins with the moment. "" for another id."""
+    """The day on which a document was added, read from its id, a UUIDv7, which begins with a timestamp. "" for any other id."""
     digits = document_id.replace("-", "")[:12]
     if len(document_id) != 36 or document_id[14:15] != "7":
         return ""

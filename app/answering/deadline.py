@@ -1,4 +1,4 @@
-"""How long a language model may speak, and how much it may say."""
+"""Limits on the time and the length of a language model's stream."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Final
 
 from app.errors import ModelUnavailable
 
-# The most characters that a model may say to one question, its reasoning included; an answer of TEAL_MAX_ANSWER_TOKENS (600) has 4,000
+# The most characters that a model may write for one question, reasoning included; an answer of
+# TEAL_MAX_ANSWER_TOKENS (600) has 4,000.
 MOST_CHARACTERS: Final = 100_000
 
 
 async def until_deadline(pieces: AsyncGenerator[str, None], seconds: float) -> AsyncIterator[str]:
-    """The pieces, while the whole of them takes no longer than `seconds` and has no more than MOST_CHARACTERS."""
+    """Pass on the pieces of a stream as long as it takes at most `seconds` in all and has at most MOST_CHARACTERS."""
     end, left = time.monotonic() + seconds, MOST_CHARACTERS
     while True:
         try:

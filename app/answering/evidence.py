@@ -1,6 +1,7 @@
-"""Is there enough in the passages to answer from, and does a piece of one answer? Plain functions on text and scores; every threshold is here.
+"""Evidence: decides whether the passages are enough to answer from, and whether a piece of a passage answers the question.
 
-Measured: docs/decisions/0005-weak-evidence.md has the tables and the commands.
+Plain functions on texts and scores, with all thresholds. The measurements behind them, with tables and commands, are in
+docs/decisions/0005-weak-evidence.md.
 """
 
 from __future__ import annotations
@@ -12,36 +13,42 @@ from typing import Final
 from app.answering.numbers import is_within
 from app.answering.question import Question, Term, contradicts, number_of, term_coverage, words_of
 
-# Whole passages, before a language model is asked.
-MIN_COSINE: Final = 0.40  # between the best unanswerable question (0.36) and the worst answerable one (0.44)
-MIN_COSINE_WITH_ALL_WORDS: Final = 0.25  # identifiers and names: every word is there, though the meaning is not caught
-MIN_COVERAGE_ALONE: Final = 0.75  # without vectors: at 0.67 unanswerable questions begin to pass
+# Thresholds for whole passages, which are checked before a language model is asked.
+MIN_COSINE: Final = 0.40  # between the highest of an unanswerable question (0.36) and the lowest of an answerable one (0.44)
+MIN_COSINE_WITH_ALL_WORDS: Final = 0.25  # for identifiers and names: all words match although the model does not see the meaning
+MIN_COVERAGE_ALONE: Final = 0.75  # without vectors; at 0.67 some unanswerable questions would pass
 
-# Each piece that is quoted.
-MIN_SHARE: Final = 0.81  # of the question, where words decide alone
-MIN_SHARE_OF_ROW: Final = 0.75  # a row of a table says it without verbs
-MIN_FOCUS_OF_ROW: Final = 0.6  # without what the title says of the whole table
+# Thresholds for each piece that is quoted.
+MIN_SHARE: Final = 0.81  # share of the question, where words alone decide
+MIN_SHARE_OF_ROW: Final = 0.75  # a row of a table has no verbs to match
+MIN_FOCUS_OF_ROW: Final = 0.6  # the same share without the words that are in the document's title
 MIN_GAIN_OF_ROW: Final = -0.05
-MIN_SHARE_WITH_MEANING: Final = 0.45  # of the question, where the rest is said in other words
-MIN_SIMILARITY: Final = 0.60  # cosine of question and piece, then
-# Of a piece that holds no word of the question itself: a title may hold them all, and then every sentence under it (0.58 is another's, 0.69 its own).
+MIN_SHARE_WITH_MEANING: Final = 0.45  # share of the question, where the rest is expressed in other words
+MIN_SIMILARITY: Final = 0.60  # and then the cosine of question and piece
+# The cosine for a piece that contains no word of the question itself. If the title contains them all, every sentence below it
+# matches by words; measured cosines are 0.58 for an unrelated sentence and 0.69 for one that answers.
 MIN_SIMILARITY_ALONE: Final = 0.60
-# The least by which each missing word must bring the question nearer to the piece: a synonym does, another name does not
+# The least gain in cosine by each word that the piece lacks: a word that the piece expresses by a synonym brings the question
+# nearer to the piece, another name does not.
 MIN_GAIN: Final = 0.02
-# Or, with this much of the question held, a missing word may leave the nearness as it is ("single", where the piece says "individual").
+# Alternatively, if this share of the question is covered, a missing word may leave the cosine
+# unchanged ("single" for "individual").
 MIN_SHARE_UNMOVED: Final = 0.66
 MIN_SIMILARITY_UNMOVED: Final = 0.65
 MIN_GAIN_UNMOVED: Final = -0.02
-# Each sentence of an explanation ("How do I ..."), whose passage holds the whole question.
+# For the sentences of an explanation ("How do I ..."): their passage must cover practically the whole question.
 ALL: Final = 0.99
 MIN_SIMILARITY_EXPLAINING: Final = 0.48
-_MOST_OF_IT: Final = 0.5  # of a run without spaces, which may be two words
+_MOST_OF_IT: Final = 0.5  # of a run in a script without spaces, which may be two words
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How a piece holds a question: `covered` in [0, 1], `own` without its context; `focus`: of what the document's title does not say
-    of all of it; `missing` words may be said in other words, `refused` says that nothing can make up for what is missing."""
+    """How much of a question a piece covers, as shares in [0, 1] of its weighted terms.
+
+    `covered`: together with its context; `own`: by the piece alone; `focus`: of the terms that are not in the document's title
+    lines. `missing`: terms that the piece lacks but may express in other words. `refused`: it lacks something indispensable.
+    """
 
     covered: float
     focus: float
@@ -51,10 +58,11 @@ class Coverage:
 
 
 def coverage_of(question: Question, own: str, around: str, lead: str = "", head: str = "", cells: Sequence[str] = ()) -> Coverage:
-    """What of the question a piece holds, alone and with the words around it that belong to it.
+    """How much of the question a piece covers. `own`: the piece; `around`: its context, such as headings.
 
-    `lead`: what all of the document is about. A name that only this holds, or a word of its title lines (`head`), is neither for nor
-    against the piece. `cells`: of a row, whose spans hold every number between their ends.
+    `lead`: the beginning of the document, which says what all of it is about. A name that is only there, or a word that is only
+    in the title lines (`head`), counts neither for nor against the piece. `cells`: the cells of a table row; a cell with a range
+    ("501 to 2,500") matches every number in the range.
     """
     inside, about, top = words_of(own), words_of(lead), words_of(head)
     whole = inside | words_of(around)
@@ -62,7 +70,7 @@ def coverage_of(question: Question, own: str, around: str, lead: str = "", head:
     total = covered = mine = asked = told_of = 0.0
     missing: list[Term] = []
     refused = bool(question.any_of) and not any(term_coverage(term, whole | about, tongue=tongue) for term in question.any_of)
-    told = in_span = False  # `told`: by a word of its own
+    told = in_span = False  # `told`: the piece itself has a word of the question
     for term in question.asked:
         spanned = bool(cells) and bool(number := number_of(term)) and any(is_within(number, cell) for cell in cells)
         in_span = in_span or spanned
@@ -80,7 +88,9 @@ def coverage_of(question: Question, own: str, around: str, lead: str = "", head:
             if part < _MOST_OF_IT:
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
-    refused = refused or not total or (bool(missing) and (in_span or not told))  # a span says nothing of another measure
+    refused = (
+        refused or not total or (bool(missing) and (in_span or not told))
+    )  # a range matches only numbers: other terms must match too
     return Coverage(
         covered / total if total else 0.0,
         told_of / asked if asked else 1.0,
@@ -91,7 +101,8 @@ def coverage_of(question: Question, own: str, around: str, lead: str = "", head:
 
 
 def may_be_quoted(found: Coverage, similarity: float | None, gains: Sequence[float]) -> bool:
-    """Whether a piece may be quoted. `similarity`: None where the model cannot read; `gains`: of each missing word."""
+    """Whether a piece may be quoted. `similarity`: the cosine of question and piece, None where the model cannot read them.
+    `gains`: for each missing word, by how much it raises the cosine."""
     if found.refused:
         return False
     if not found.missing and found.covered >= MIN_SHARE:
@@ -107,7 +118,8 @@ def may_be_quoted(found: Coverage, similarity: float | None, gains: Sequence[flo
 
 
 def answers_as_row(found: Coverage, gains: Sequence[float]) -> bool:
-    """Whether a row of a table may be quoted: it says it without verbs, and each of its cells with the head of its column."""
+    """Whether a table row may be quoted. It needs less coverage, because it has no verbs and the head of a column explains each
+    cell. `gains`: as in `may_be_quoted`."""
     if found.refused or found.own <= 0 or found.covered < MIN_SHARE_OF_ROW or found.focus < MIN_FOCUS_OF_ROW:
         return False
     return min(gains, default=0.0) >= MIN_GAIN_OF_ROW
@@ -119,9 +131,9 @@ def coverage(question: Question, passages: Sequence[str]) -> float:
 
 
 def is_enough(question: Question, passages: Sequence[str], best_cosine: float | None) -> bool:
-    """Whether to ask a language model at all; `best_cosine` None means that only words were searched.
+    """Whether the passages justify asking a language model. `best_cosine` is None when the search was by words alone.
 
-    An identifier of the question must be in one of the passages.
+    Every identifier of the question must occur in one of the passages.
     """
     identifiers = [term for term in question.asked if _is_identifier(term)]
     there = [words_of(passage) for passage in passages]
@@ -139,7 +151,7 @@ def _is_identifier(term: Term) -> bool:
 
 
 def signals_suffice(best_cosine: float | None, covered: float) -> bool:
-    """The rule itself, on the two signals."""
+    """The rule for whole passages, on the best cosine and the coverage."""
     if best_cosine is None:
         return covered >= MIN_COVERAGE_ALONE
     return best_cosine >= MIN_COSINE or (covered > 0.999 and best_cosine >= MIN_COSINE_WITH_ALL_WORDS)

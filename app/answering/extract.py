@@ -1,4 +1,4 @@
-"""Which pieces of the sources hold what the question asks for, so that they may be quoted as its answer."""
+"""Chooses the pieces of the sources that answer the question, to be quoted as its answer."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import narrow_row
 from app.models.port import Vector
 
-_MOST_EMBEDDED: Final = 16  # pieces and shortened questions, about 40 ms of one core with MiniLM; the words chose them already
+_MOST_EMBEDDED: Final = 16  # pieces, chosen by words; with shortened questions about 40 ms of one core with MiniLM
 _MOST_QUOTED: Final = 4
-_CASELESS: Final = ("", "ar", "he", "hi")  # nothing tells a name there, so every word counts
-_LACKING: Final = 0.1  # of the question: less than one character of a short run
-_MOST_VERSIONS: Final = 2  # beside the best one
-_KEEP_SHARE_OF_BEST: Final = 0.85  # a piece far behind the best one is about something else
+_CASELESS: Final = ("", "ar", "he", "hi")  # languages without capital letters to mark names, where every word counts
+_LACKING: Final = 0.1  # share of the question; less than one character of a short run
+_MOST_VERSIONS: Final = 2  # other versions of the document that are quoted
+_KEEP_SHARE_OF_BEST: Final = 0.85  # a piece with a much lower score than the best is about something else
 _KEEP_SHARE_EXPLAINING: Final = 0.78
-_SOURCE_DISCOUNT: Final = 0.03  # per rank: between equal pieces the better passage's wins
-_OWN: Final = 0.5  # what a piece holds itself counts beside what it holds with its context
-_NUMBER: Final = 0.15  # a piece with a number is the better answer to "how many"
+_SOURCE_DISCOUNT: Final = 0.03  # per rank of the passage, so that of equal pieces the one in the better passage wins
+_OWN: Final = 0.5  # weight of what the piece covers itself, added to what it covers with its context
+_NUMBER: Final = 0.15  # bonus of a piece with a number as an answer to "how many"
 _TOPIC: Final = 0.3
 _INSTRUCTS: Final = 0.15
 _INSTRUCTION: Final = re.compile(
@@ -39,7 +39,7 @@ _INSTRUCTION: Final = re.compile(
 )
 _NEGATED: Final = re.compile(r"n['’]t\b|\b(?:not|never|without)\b", re.IGNORECASE)
 _ASIDE: Final = ("Note ", "In addition", "For more", "Information on", "For example", "However", "If, ", "If for ")
-# Asks for the place of something, which is in the heading above it.
+# Questions for the place where something is written; the heading above it answers them.
 WANTS_HEADING: Final = re.compile(
     r"\b(?:which|what|welche[rmsn]?|quelle|qué|какой|какая) (?:version|release|section|chapter|article|slide|Abschnitt|Kapitel|versión|sección|chapitre|версии|версия|раздел)",
     re.IGNORECASE,
@@ -58,7 +58,7 @@ _WANTS_NUMBER: Final = re.compile(
 
 
 class MeaningModel(Protocol):
-    """A model of meaning, as far as it can read."""
+    """An embedding model. `reads`: whether it can read the script of a text."""
 
     def reads(self, text: str) -> bool: ...
 
@@ -67,18 +67,19 @@ class MeaningModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoredPiece:
-    """A piece that may be quoted, and how good it is."""
+    """A piece that may be quoted, with its score."""
 
     piece: Quotable
     held: Coverage
     score: float
-    weak: bool = False  # enough only beside a better one: another version of the document says it in other words
-    listed: bool = False  # one of a list, of which each is said
-    whole: bool = False  # said with all of its cells, because the words of the question do not show which of them is meant
+    weak: bool = False  # not enough alone; only quoted beside a better piece, as another version's statement
+    listed: bool = False  # one line of a list that is quoted completely
+    whole: bool = False  # a row quoted with all cells, because the question's words do not show which one is meant
 
 
 async def extract_pieces(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
-    """The pieces that answer, best first. Each passes the floor alone: a good passage lends nothing to its neighbours."""
+    """The pieces that answer, best first. Each must pass the thresholds by itself: a good
+    passage does not help the pieces in it."""
     explains = EXPLAINS.match(question.text) is not None
     pieces, for_source = candidates(sources), question_for_each_source(question, sources)
     wants_heading = WANTS_HEADING.search(question.text) is not None
@@ -106,7 +107,7 @@ async def extract_pieces(question: Question, sources: Sequence[PromptSource], me
         similarity = similarities.get(place)
         more = gains.get(place, ())
         as_row = bool(piece.cells) and question.language not in _CASELESS and evidence.answers_as_row(found, more)
-        as_row = as_row and not holds_any(found.missing, columns, question.language)  # that is another table's column
+        as_row = as_row and not holds_any(found.missing, columns, question.language)  # then it means another table's column
         weak = not evidence.may_be_quoted(found, similarity, more) and not as_row
         score = found.covered + _OWN * found.own + (similarity or 0.0)
         score += _NUMBER * bool(wants_number and numbers_in(piece.text))
@@ -122,21 +123,21 @@ async def extract_pieces(question: Question, sources: Sequence[PromptSource], me
 
 
 def _latest(found: Sequence[ScoredPiece], sources: Sequence[PromptSource]) -> list[ScoredPiece]:
-    """Without what an e-mail quotes of those before it, where its own words answer."""
+    """The pieces without those that an e-mail only quotes from an earlier one, if the e-mail's own words answer too."""
     document = {source.n: source.document for source in sources}
     own = {document[one.piece.n] for one in found if not one.weak and not one.piece.earlier}
     return [one for one in found if not one.piece.earlier or document[one.piece.n] not in own]
 
 
 def coverage_of_piece(question: Question, piece: Quotable) -> Coverage:
-    """How a piece holds the question, with what stands above it."""
+    """How much of the question a piece covers, together with the headings and other context above it."""
     own = f"{piece.defines}\n{piece.text}" if piece.defines else piece.text
     cells = [value for _, value in piece.cells]
     return evidence.coverage_of(question, own, f"{piece.context}\n{piece.before}", piece.lead, piece.head, cells)
 
 
 def question_for_each_source(question: Question, sources: Sequence[PromptSource]) -> dict[int, Question]:
-    """The question as each source's document can answer it."""
+    """The question adapted to the document of each source (`question_for_document`), by source number."""
     texts = dict[str, list[str]]()
     for source in sources:
         texts.setdefault(source.document, []).append(f"{source.title}\n{source.text}")
@@ -145,7 +146,7 @@ def question_for_each_source(question: Question, sources: Sequence[PromptSource]
 
 
 def _listed(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
-    """Every line of a list, or none when there are more than can be said."""
+    """Every line of a list that answers, or none when there are more than MOST_LISTED."""
     for found in (list(listing.under_heading(question, sources)), list(listing.with_value(question, sources))):
         if 0 < len(found) <= listing.MOST_LISTED:
             yield from (ScoredPiece(piece, held, 1.0, listed=True) for piece, held in found)
@@ -153,7 +154,7 @@ def _listed(question: Question, sources: Sequence[PromptSource]) -> Iterator[Sco
 
 
 def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[ScoredPiece]:
-    """Records whose first line is what the question asks about, where no line of its own answers."""
+    """Records (rows of keys and values) that answer as a whole and whose first line names what the question asks about."""
     for piece in records(sources):
         found = evidence.coverage_of(question, piece.text, piece.context, piece.lead, piece.head)
         named = words_of(piece.cells[0][1]).folded <= words_of(question.text).folded
@@ -162,14 +163,15 @@ def _recorded(question: Question, sources: Sequence[PromptSource]) -> Iterator[S
 
 
 def _explaining(question: Question, piece: Quotable) -> float:
-    """What makes a piece the better explanation: it stands under a heading that says what was asked, and it says what to do."""
+    """The bonus of a piece as an explanation: for a heading above it that names what was asked, and for an instruction in it."""
     topic = max((asked_in(question, line) for line in piece.context.split("\n")), default=0.0) / max(1, len(question.asked))
     score = _TOPIC * topic + _INSTRUCTS * (_INSTRUCTION.search(piece.text) is not None)
     return score - _INSTRUCTS * (piece.text.startswith(_ASIDE) or _NEGATED.search(piece.text) is not None)
 
 
 async def _explained(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
-    """An explanation is spread over sentences: the ones nearest to the question, of a passage that holds all of it."""
+    """The sentences of an explanation, which no sentence gives alone: those nearest to the
+    question in passages that cover all of it."""
     whole = [source for source in sources if evidence.coverage_of(question, source.text, source.title).covered > evidence.ALL]
     near: list[tuple[Quotable, Coverage]] = []
     for source in whole[:_MOST_EXPLAINING]:
@@ -190,7 +192,8 @@ async def _explained(question: Question, sources: Sequence[PromptSource], meanin
 async def _meaning(
     question: Question, likely: Sequence[tuple[Quotable, Coverage]], meaning: MeaningModel | None
 ) -> tuple[dict[int, float], dict[int, list[float]]]:
-    """By place: the similarity of question and piece, and what each missing word adds to it. Only of what the model can read."""
+    """(similarities, gains), both by position in `likely` and only for pieces that the model can read: the cosine of question and
+    piece, and for each missing word how much lower the cosine is without it in the question."""
     if meaning is None or question.language != "en" or not meaning.reads(question.search):
         return {}, {}
     read = [place for place, (piece, _) in enumerate(likely) if meaning.reads(piece.text)]
@@ -213,20 +216,20 @@ def without_word(question: str, word: str) -> str:
 
 
 def text_for_embedding(piece: Quotable) -> str:
-    """A piece as the model of meaning reads it: with the heading above it, unless it says that itself."""
+    """The text of a piece that is embedded: with the heading above it, unless the piece contains the heading."""
     above = piece.heading or piece.context.partition("\n")[0]
     return f"{above}. {piece.text}" if above and above not in piece.text else piece.text
 
 
 def select_pieces(question: Question, found: Sequence[ScoredPiece], sources: Sequence[PromptSource] = ()) -> list[ScoredPiece]:
-    """The few that are said: near to the best, none twice, in reading order within a source. An explanation is told from further ones. Of
-    each other version of the best piece's document its best piece is said too."""
+    """The few pieces that are quoted: those with scores near the best, without repetitions, in reading order
+    within a source. An explanation also takes pieces with lower scores. The best piece of each other version
+    of the best piece's document is added."""
     if any(one.listed for one in found):
         return list(found)
     every, found = found, [one for one in found if not one.weak]
-    if (
-        question.language != "en" and found and not found[0].held.missing
-    ):  # by words alone, a piece that lacks one is another thing's
+    # By words alone, a piece that lacks a word of the question is about another thing.
+    if question.language != "en" and found and not found[0].held.missing:
         found = [one for one in found if not one.held.missing and one.held.covered > found[0].held.covered - _LACKING]
     kept: list[ScoredPiece] = []
     near = _KEEP_SHARE_EXPLAINING if EXPLAINS.match(question.text) else _KEEP_SHARE_OF_BEST
@@ -243,7 +246,7 @@ def select_pieces(question: Question, found: Sequence[ScoredPiece], sources: Seq
 def other_versions(
     question: Question, kept: Sequence[ScoredPiece], found: Sequence[ScoredPiece], by_number: Mapping[int, PromptSource]
 ) -> list[ScoredPiece]:
-    """The best piece of each other version of the document whose piece is said first."""
+    """The best piece of each other version of the first quoted piece's document."""
     if not kept or not by_number:
         return []
     best, said = by_number[kept[0].piece.n], {by_number[one.piece.n].document for one in kept}
@@ -259,7 +262,7 @@ def other_versions(
 
 
 def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
-    """What of the question a piece holds itself."""
+    """The terms of the question that the piece itself contains, folded."""
     own = words_of(piece.text)
     return frozenset(
         term.folded
@@ -269,7 +272,7 @@ def _told_in(question: Question, piece: Quotable) -> frozenset[str]:
 
 
 def pieces_by_words(question: Question, source: PromptSource, most: int) -> list[Quotable]:
-    """The pieces of a source that hold most of the question, the best first."""
+    """The `most` pieces of a source that cover most of the question, the best first."""
 
     def held(piece: Quotable) -> float:
         found = evidence.coverage_of(question, piece.text, piece.context)
@@ -279,12 +282,12 @@ def pieces_by_words(question: Question, source: PromptSource, most: int) -> list
 
 
 def narrowed(question: Question, piece: Quotable) -> str:
-    """A piece as it is said: of a row, the columns that were asked for."""
+    """The text of a piece as it is quoted: of a table row only the columns that were asked for."""
     return narrow_row(piece.cells, lambda words: asked_in(question, words)) if piece.cells else piece.text
 
 
 def asked_in(question: Question, text: str) -> float:
-    """How many words of the question a text holds, each counted by its share."""
+    """The number of terms of the question that a text contains; a term that is partly contained counts by its share."""
     held = words_of(text)
     return sum(term_coverage(term, held, tongue=question.language) for term in question.asked)
 

@@ -1,4 +1,4 @@
-"""Answers without a language model: the pieces of the sources that answer, word for word, each with its source."""
+"""The writer without a language model: it quotes the pieces of the sources that answer, word for word and with citations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FOOTNOTE: Final = re.compile(r"\s?\[\d{1,3}\]")
 
 
 class ExtractiveWriter:
-    """Writes the chosen pieces, each with its source's number."""
+    """Writes answers as quoted pieces, each with the number of its source."""
 
     label = LABEL
 
@@ -37,20 +37,21 @@ class ExtractiveWriter:
         self._relevance = relevance
 
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
-        """Whatever the passages' similarity is: each piece has to pass its own floor."""
+        """The quoted pieces as claims. `best_cosine` is not used, because each piece must pass its own thresholds."""
         kept = select_pieces(question, await extract_pieces(question, sources, self._meaning), sources)
         if not kept and self._relevance is not None:
             kept = await relevant_pieces(question, sources, self._relevance)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]
-        # What the parts of an explanation add to each other is no contradiction.
+        # The parts of an explanation complement each other, so they are not compared for contradictions.
         explains = EXPLAINS.match(question.text) is not None
         for text, n in ((one.text, one.source.n) for one in said) if explains else conflict.conflicts_together(said):
             yield Claim(f"{text} [{n}] ", (n,), conflicting=text.startswith(conflict.MARKS))
 
 
 def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[ScoredPiece, str]]:
-    """Each piece as it is said. What stands above several of one passage is said before the first of them."""
+    """Each piece with its text in the answer. Context that several pieces of one passage share is
+    written before the first of them only."""
     above: tuple[int, str] | None = None
     for one in kept:
         text = listing.shorten_record(question, one.piece) if one.listed and one.piece.cells else _quoted(question, one)
@@ -60,12 +61,13 @@ def _told(question: Question, kept: Sequence[ScoredPiece]) -> Iterator[tuple[Sco
 
 
 def _quoted(question: Question, one: ScoredPiece) -> str:
-    """A footnote's mark inside the quote would read as a citation of ours."""
+    """The quoted text without footnote marks, which would look like the service's citations."""
     return _FOOTNOTE.sub("", one.piece.text if one.whole else narrowed(question, one.piece))
 
 
 def _named(question: Question, one: ScoredPiece) -> str:
-    """What goes before a quote: who wrote it, the lines above it that a name of the question stands in, the heading that was asked for."""
+    """The text before a quote: who wrote it (in e-mails), the lines of its context that contain missing terms of the question,
+    and the heading if the question asks for it."""
     piece = one.piece
     if piece.earlier:
         return f"{' '.join(piece.earlier.split())} "

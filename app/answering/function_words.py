@@ -1,7 +1,8 @@
-"""Words that carry a question's form and not its subject, by language. They are data: a language is one line more.
+"""Function words by language: words that carry the form of a question and not its subject. A new language is one more entry.
 
-A word belongs here when a right answer need not hold it: question words, articles, pronouns, auxiliaries, prepositions, and what asks for the
-kind of an answer ("called", "mean", "long"). A word that can be what a question is about does not, however common it is.
+A word belongs here when a correct answer need not contain it: question words, articles, pronouns, auxiliaries,
+prepositions, and words that ask for the kind of an answer ("called", "mean", "long"). A word that can be the subject of a
+question does not, however common it is.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _SPACED: Final[dict[str, str]] = {
     "el": """ο η το οι τα του της των τον την στο στη στην στον σε από με για και ή να θα είναι ήταν τι ποιος ποια ποιο πότε πού πώς πόσο
         πόσα πόσοι πόσες γιατί που ότι αν δεν μια ένα ένας""",
 }
-# Scripts without spaces: taken out of a question before it is cut into pairs of characters, longest first.
+# For scripts without spaces: these words are removed from a question, longest first, before it is cut into pairs of characters.
 _DENSE: Final = _words(
     """表示 意味着 意思 代表 是什么时候 什么时候 为什么 是多少 有多少 多少钱 多长时间 什么样 怎么样 几点钟 什么 多少 多长 多久 多大 多高 怎么 怎样 如何 哪里 哪儿 哪个 哪些 哪天 哪位 谁的 几点 几天 几个 几次 几号 是否 可以 能否 需要
     应该 必须 请问 我们 你们 他们 它们 这个 那个 一个 还是 或者 以及 关于 时候 的 了 吗 呢 吧 是 在 有 和 与 或 谁 几 哪 何 个 每 被 把 对 从 到 用 我 你 您 他 她 它 这 那 也 都 就 要 会 能
@@ -84,7 +85,7 @@ _DENSE: Final = _words(
 FUNCTION_WORDS: Final[dict[str, frozenset[str]]] = {
     name: frozenset(map(fold, words.split())) for name, words in _SPACED.items()
 } | {"en": STOP_WORDS | frozenset(_SPACED["en"].split())}
-# Asked for, and often not in the answer: "Which day", "the name of".
+# Words for the kind of answer, which the answer itself often lacks: "Which day", "the name of".
 ANSWER_KINDS: Final = frozenset(
     """version versions release amount color colour date day days hour hours kind minute minutes month months number person people place reason sort thing things time times
     type value week worth weeks year years location percentage percent address meaning definition
@@ -101,7 +102,7 @@ DENSE_FORMS: Final = re.compile("|".join(sorted(map(re.escape, _DENSE), key=len,
 
 
 def language(words: list[str]) -> str:
-    """The language whose function words are most of these folded words; "en" when nothing speaks for another one."""
+    """The language with the most function words among these folded words; "en" when no other language has any."""
     counts = {name: sum(word in known for word in words) for name, known in FUNCTION_WORDS.items()}
     best = max(counts, key=lambda name: (counts[name], name == "en"))
     plain = all(word.isascii() for word in words)

@@ -1,5 +1,5 @@
-"""Answers that are lists: what stands under a heading that the question names ("What changed in 2.3.0?"), and each record that has a value
-("Which tickets are assigned to Ann?"). No line of them alone holds the question."""
+"""Answers that are lists: the lines under a heading that the question names ("What changed in 2.3.0?"), and all records with a
+certain value ("Which tickets are assigned to Ann?"). No single line of such a list covers the question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.answering.question import Question, term_coverage, words_of
 from app.answering.quotable import Quotable, candidates, records
 from app.answering.rows import row_text
 
-MOST_LISTED: Final = 8  # lines: a list that is longer is better read where it stands
+MOST_LISTED: Final = 8  # lines; a longer list is better read in its document
 _ASKS_ALL: Final = re.compile(
     r"\A\W{0,3}(?:what(?:['’]s| is| was| were| are)? (?:new|changed?|changes|fixed|added|decided|discussed|included)\b|what (?:has|have) changed\b"
     r"|was (?:ist|war) neu\b|was hat sich geändert\b|was wurde (?:geändert|beschlossen)\b|qu['’]est-ce qui a changé\b|qué (?:ha )?cambi[aó]d?o?\b)",
@@ -24,7 +24,7 @@ _ASKS_WHICH: Final = re.compile(r"\A\W{0,3}(?:which|what|list|welche\w{0,2}|quel
 
 
 def under_heading(question: Question, sources: Sequence[PromptSource]) -> Iterator[tuple[Quotable, Coverage]]:
-    """The lines under the heading that holds the number, version or name of the question, when it asks for all of them."""
+    """The lines under a heading with the number, version or name of the question, if the question asks for all of them."""
     asks = _ASKS_ALL.match(question.text)
     exact = [term for term in question.asked if term.kind == "exact"]
     if asks is None or not exact:
@@ -42,7 +42,8 @@ def under_heading(question: Question, sources: Sequence[PromptSource]) -> Iterat
 
 
 def with_value(question: Question, sources: Sequence[PromptSource]) -> Iterator[tuple[Quotable, Coverage]]:
-    """The records of which one value holds the names and numbers of the question, when it asks which ones they are."""
+    """The records in which one value contains the names and numbers of the question, if the
+    question asks which records these are."""
     exact = [term for term in question.asked if term.kind == "exact"]
     if not _ASKS_WHICH.match(question.text) or not exact:
         return
@@ -56,7 +57,7 @@ def with_value(question: Question, sources: Sequence[PromptSource]) -> Iterator[
 
 
 def shorten_record(question: Question, piece: Quotable) -> str:
-    """A record by its first two lines, which say what it is, and those whose key or value holds something of the question."""
+    """A record reduced to its first two lines, which identify it, and the lines whose key or value has a term of the question."""
     tongue = question.language
     kept = [
         (head, value)

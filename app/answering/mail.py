@@ -1,4 +1,4 @@
-"""E-mails as they are quoted: whose words a line is, the sender's or those of the message before, and which lines are a message's head."""
+"""E-mails as sources: tells the sender's own words from quoted earlier messages, and recognises the header lines of a message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from app.text.blocks import TextBlock, blocks
 _QUOTE_MARK: Final = re.compile(r"\A\s{0,3}>[>\s]{0,8}")
 _MAIL_HEAD: Final = re.compile(r"\A(?:Subject|From|To|Cc|Date): ")
 _LONGEST_ANNOUNCED: Final = 160  # characters
-_EARLIER: Final = "An earlier message:"  # where a passage begins inside what an e-mail quotes
+_EARLIER: Final = "An earlier message:"  # stands for the unknown author when a passage begins inside a quoted message
 
 
 def told_by(source: PromptSource) -> Iterator[tuple[TextBlock, str]]:
-    """The blocks of a passage, those of a quotation without its marks. With each the line that says who wrote it, or "": an e-mail ends with
-    what was written before it, and what it quotes may be what it changes."""
+    """(block, introduction) for each block of a passage. Quoted blocks lose their quotation marks, and their
+    introduction is the line that says who wrote them; for other blocks it is "". The distinction matters because
+    an e-mail may correct what it quotes."""
     announced = ""
     for block in blocks(source.text):
         lines = block.text.split("\n")
@@ -39,17 +40,18 @@ def told_by(source: PromptSource) -> Iterator[tuple[TextBlock, str]]:
 
 
 def is_mail(source: PromptSource) -> bool:
-    """Whether the passage is of an e-mail: the document begins with a message's head."""
+    """Whether the passage belongs to an e-mail: its document begins with a message header."""
     return is_mail_head(source.lead)
 
 
 def is_mail_head(text: str) -> bool:
-    """Whether a text begins with a line of a message's head, which tells of the message and not of what it is about."""
+    """Whether a text begins with a header line, which describes the message and not its subject matter."""
     return _MAIL_HEAD.match(text) is not None
 
 
 def _announcing(lines: Sequence[str]) -> str:
-    """The line that says who wrote what is quoted below it: "On 4 June Ann wrote:", which may be broken before its last word."""
+    """The line that introduces a quoted message ("On 4 June Ann wrote:"), which may be wrapped
+    before its last word; "" if there is none."""
     last = lines[-1].rstrip()
     if not last.endswith((":", "：")) or len(last) > _LONGEST_ANNOUNCED:
         return ""

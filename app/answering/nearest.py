@@ -1,4 +1,5 @@
-"""What comes nearest where nothing answers: of each of the best passages the sentence most like the question. It proves nothing, and says so."""
+"""The nearest sentences, shown when nothing answers: from each of the best passages the one most similar to the question. They
+are not checked as answers, and are marked so."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from app.answering.quotable import Quotable
 from app.answering.relevance import MOST_PASSAGES, RelevanceModel, most_relevant
 from app.errors import ModelUnavailable
 
-_MOST_PIECES: Final = 8  # of a passage, whose meaning is compared: 24 in all take 60 ms of one core with MiniLM
+_MOST_PIECES: Final = 8  # pieces of a passage that are compared by meaning; 24 in all take 60 ms of one core with MiniLM
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class NearestSentence:
 async def nearest(
     question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None, relevance: RelevanceModel | None = None
 ) -> list[NearestSentence]:
-    """One piece of each of the best sources: by a cross-encoder or by meaning, where a model reads the question, by shared words elsewhere."""
+    """One piece from each of the best sources: chosen by a cross-encoder or by meaning if a model can read
+    the question, otherwise by shared words."""
     if relevance is not None and (relevant := await most_relevant(question, sources, relevance)):
         return [NearestSentence(n, piece.text) for n, piece in relevant.items()]
     by_words = [pieces for source in sources[:MOST_PASSAGES] if (pieces := pieces_by_words(question, source, _MOST_PIECES))]
@@ -39,7 +41,7 @@ async def nearest(
 
 
 async def _likeness(question: Question, pieces: Sequence[Quotable], meaning: MeaningModel | None) -> dict[str, float]:
-    """Cosine of question and piece, by the piece's text; empty where meaning says nothing, so that the order of the words stays."""
+    """The cosine of question and piece, by the piece's text; empty without a usable model, so that the order by words stays."""
     if meaning is None or not meaning.reads(question.search):
         return {}
     read = [piece for piece in pieces if meaning.reads(piece.text)]

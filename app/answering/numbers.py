@@ -1,4 +1,4 @@
-"""Numbers in a text, however they are written."""
+"""Recognises numbers in a text in their various spellings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 _NUMBER: Final = re.compile(r"\d(?:[\d.,'’\u00a0\u202f]*\d)?")
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,'’\u00a0\u202f]\d{3})+")
-# A span as a cell of a table says it: "501 to 2,500", "up to 500", "above 2,500".
+# Ranges as table cells express them: "501 to 2,500", "up to 500", "above 2,500".
 _BEGUN: Final = r"\A\W{0,3}(?:[A-Z]{3}\s)?"
 _FIGURE: Final = r"[€$£]?\s?(\d[\d.,'’\u00a0\u202f]{0,18})"
 _BETWEEN: Final = re.compile(
@@ -56,19 +56,20 @@ _HAN_SCALES: Final = {"十": 10, "百": 100, "千": 1000}
 
 
 def numbers_in(text: str) -> frozenset[str]:
-    """Every number, in one spelling: no thousands separators, a point before decimals, no leading zeros. Words for numbers count."""
+    """The numbers in a text, number words included, in one spelling: no thousands
+    separators, a decimal point, no leading zeros."""
     text = unicodedata.normalize("NFKC", text)
     found = {normalized_number(one) for one in _NUMBER.findall(text)}
     return frozenset(found | set(map(str, _said(text))) | {str(_han(one)) for one in _HAN.findall(text)})
 
 
 def claimed(text: str) -> frozenset[str]:
-    """The numbers that a sentence states in digits, without the number of a list's item."""
+    """The numbers that a sentence states in digits; the number of a list item is left out."""
     return frozenset(normalized_number(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
 
 
 def is_within(number: str, cell: str) -> bool:
-    """Whether a number is in the span that a cell of a table gives."""
+    """Whether a number is in the range that a table cell expresses."""
     cell = unicodedata.normalize("NFKC", cell)
     try:
         asked = float(normalized_number(number))
@@ -83,7 +84,7 @@ def is_within(number: str, cell: str) -> bool:
 
 
 def holds_numbers(sentence: str, passage: str) -> bool:
-    """Whether every number of the sentence is in the passage."""
+    """Whether the passage contains every number of the sentence."""
     stated = claimed(sentence)
     if not stated:
         return True
@@ -98,7 +99,7 @@ def holds_numbers(sentence: str, passage: str) -> bool:
 
 
 def normalized_number(number: str) -> str:
-    """A number in the one spelling of `numbers_in`."""
+    """A number in the normal spelling that `numbers_in` uses."""
     number = number.rstrip(".,'’\u00a0\u202f")
     if _GROUPED.fullmatch(number):
         return _plain(re.sub(r"\D", "", number))

@@ -9,7 +9,8 @@ from typing import Final
 
 DONT_KNOW: Final = "I don't know: the documents I can see do not answer this."
 
-# No number in brackets here: a model that recites its rules must not seem to cite a source, or the rules would pass as an answer.
+# The rules contain no number in brackets: if a model repeated its rules, that would look like a
+# citation, and the rules like an answer.
 _SYSTEM: Final = """You answer questions from the numbered sources in the user's message, and from nothing else.
 Rules:
 - End every sentence with the numbers of the sources that state it, each in square brackets: [n] or [n][m]. A sentence without a
@@ -24,9 +25,9 @@ Rules:
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """One passage as the prompt shows it; `n` is what a citation names. `document`: its id. `dated`: when the document is from, as ISO
-    dates sort; `date_words`: the same as it is told to a reader. `lead`: the document's first words; `file`: the name it has
-    where it is from."""
+    """One passage as a source of an answer; `n` is the number that citations use. `document`: the document's id.
+    `dated`: its date as a sortable ISO date; `date_words`: the same date for readers. `lead`: the document's first
+    words; `file`: its name at its origin."""
 
     n: int
     title: str
@@ -45,7 +46,8 @@ class Prompt:
 
 
 def build(question: str, sources: Sequence[PromptSource], *, fence: str | None = None) -> Prompt:
-    """System and user message. The fence is random per question, so no document can write it and step outside."""
+    """The system and the user message. The fence around the sources is random for each question, so no document can
+    contain it and so end its own source text."""
     mark = fence or f"=== {secrets.token_hex(8)}"
     blocks = "\n".join(f"{mark} source {source.n}: {_one_line(source)}\n{source.text}" for source in sources)
     return Prompt(

@@ -1,4 +1,4 @@
-"""What a question asks for: the terms that an answer must hold, told apart from the words that only make it a question."""
+"""Reads a question: finds the terms that an answer must contain, and leaves out the words that only make it a question."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-# "exact": an identifier, a number or a name, without which nothing answers. "word": the subject. "kind": asks for the answer's kind ("which
-# day") and is often not in it. "dense": a run of a script without spaces.
-# "money": asks for a price, which an amount of money answers.
+# The kinds of terms. "exact": an identifier, a number or a name, which every answer must contain. "word": the subject. "kind": a
+# word for the kind of answer ("which day"), which the answer often lacks. "dense": a run in a script without spaces. "money":
+# asks for a price, and any amount of money matches it.
 Kind = Literal["exact", "word", "kind", "dense", "money"]
 
 _WEIGHT: Final[dict[Kind, float]] = {"exact": 1.0, "word": 1.0, "kind": 0.2, "dense": 1.0, "money": 1.0}
@@ -36,37 +36,37 @@ _MONEY_WORDS: Final = _set(
     "cost costs kostet kosten cuesta cuestan coute coutent costa costano custa custam стоит стоят kosztuje kosztuja koster kost تكلف سعر "
     "euro euros dollar dollars pound pounds franc francs"
 )
-_GROUPS: Final = re.compile(r"(?<=\d)[,'’\u00a0\u202f](?=\d{3}(?!\d))")  # of a number: 1,800
+_GROUPS: Final = re.compile(r"(?<=\d)[,'’\u00a0\u202f](?=\d{3}(?!\d))")  # the thousands separators of a number, as in 1,800
 _FIGURE: Final = re.compile(r"\A\d[\d.]{0,30}\Z")
-# Say of an amount that it is the highest or lowest; the answer says it in other words ("no more than").
+# Phrases that ask for a limit; the answer expresses them in other words ("no more than").
 _LIMITS: Final = re.compile(
     r"\b(?:como (?:máximo|mucho|mínimo)|au (?:maximum|plus|minimum|moins)|at (?:most|least)|al (?:massimo|minimo))\b",
     re.IGNORECASE,
 )
-_LEAST_ALONE: Final = 2  # terms of a last sentence that can do without what was said before it
+_LEAST_ALONE: Final = 2  # terms that make a last sentence a question of its own, without the sentences before it
 _QUARTERS: Final = ("first", "second", "third", "fourth")
 _QUARTER: Final = re.compile(r"\bQ([1-4])\b|\b(?:(first|second|third|fourth)|([1-4])(?:st|nd|rd|th)) quarter\b", re.IGNORECASE)
-# These stand before an identifier and say only that it is one.
+# Labels before an identifier, which add nothing to it.
 _LABELS: Final = _set(
     "code codes error part item article number fehler fehlercode artikel nummer codigo codigos numero pieza erreur piece codice codigo код ошибка деталь артикул رمز الرمز"
 )
-_NAMES_SHARE: Final = 0.75  # in a question of which more words than this have a capital, capitals say nothing
-_SHORTEST_PART: Final = 5  # letters of a word that may stand for a longer one that holds it, and of a shared beginning in English
+_NAMES_SHARE: Final = 0.75  # if a larger share of a question's words is capitalised, capitals do not mark names
+_SHORTEST_PART: Final = 5  # letters of a word that matches a longer word which contains it (in English: begins with it)
 _SHORTEST_ROOT: Final = 4
 _LONGEST_ENDING: Final = 3
 _IN_DENSE: Final = re.compile(
     r"[\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u109f\u1780-\u17d3\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
 )
-_LONGEST_WORD: Final = 40  # letters, of the short words that are looked for before another one
-# The word belongs to the name: "rue des Lilas" is one name.
+_LONGEST_WORD: Final = 40  # letters before a word that are searched for the preceding word
+# Words that are part of a street's name: "rue des Lilas" is one name.
 _PLACES: Final = _set("rue avenue place quai boulevard chemin calle avenida plaza paseo via piazza rua")
 _STREET: Final = re.compile(r"(?:gasse|stra(?:ß|ss)e|str|weg|platz|allee|ring|damm|ufer)\Z", re.IGNORECASE)
 _HOUSE: Final = re.compile(r"\d{1,4}[a-z]?\Z")
 _BEFORE_NAMES: Final = _set("der des im bei beim am vom von zum zur dem den frau herr herrn firma")
 _IDENTIFIED: Final = re.compile(r"\s[«„“\"']?(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[\w-]+")
-_HOW: Final = _set("how wie")  # what follows asks for a measure: "how high", "wie teuer"
+_HOW: Final = _set("how wie")  # the next word asks for a measure: "how high", "wie teuer"
 _SENTENCE_START: Final = re.compile(r"(?:^|[.!?:;]\s+|[¿¡(]\s*|\n)$")
-# Words of which one says the opposite of the other, or another turn of the same thing: a model of meaning takes them for alike.
+# Groups of words that exclude each other, such as opposites; an embedding model rates them as similar.
 _CONTRASTS: Final = tuple(
     frozenset(words.split())
     for words in (
@@ -81,25 +81,26 @@ _CONTRASTS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing asked for, as it was written and as the index knows it."""
+    """One term of a question: as written, folded, and as stems in the form of the index."""
 
     text: str
     folded: str
     stems: tuple[str, ...]
     kind: Kind
-    told: bool = False  # it is of a sentence before the question ("My vase is broken. How long ...?")
-    naming: bool = False  # it belongs to a name ("rue" des Tanneurs), or may be one (a German noun)
+    told: bool = False  # only in a sentence before the question ("My vase is broken. How long ...?")
+    naming: bool = False  # part of a name ("rue" des Tanneurs), or possibly one (a German noun)
 
     @property
     def weight(self) -> float:
-        """How much of the question it is."""
+        """The term's weight in the coverage of the question."""
         return min(3.0, len(self.folded) / 2) if self.kind == "dense" else _WEIGHT[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`search`: what the index is asked. `asked`: what an answer must hold. `any_of`: of these names, from the talk before it, at least one.
-    `text`: as a language model reads it. `language`: a code, or "" when unknown."""
+    """A question that was read. `text`: for a language model; `search`: the query for the index; `asked`: the terms that an
+    answer must contain; `any_of`: names from the conversation before, of which an answer must contain at least one;
+    `language`: a code, or "" when unknown."""
 
     text: str
     search: str
@@ -110,7 +111,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class TextTerms:
-    """The words of a text that may answer: its terms as the index has them, its folded words, and whether it names an amount of money."""
+    """The words of a text, to be compared with a question: its index terms, its folded words,
+    and whether it names an amount of money."""
 
     terms: frozenset[str]
     folded: frozenset[str]
@@ -121,7 +123,7 @@ class TextTerms:
 
 
 def _quarters(text: str) -> Iterator[str]:
-    """The other names of the quarters of a year: "Q1" is the first quarter."""
+    """Both names of each quarter of a year that the text mentions: "Q1" is also the "first quarter"."""
     for found in _QUARTER.finditer(text):
         number = int(found[1] or found[3] or 1 + _QUARTERS.index(found[2].lower()))
         yield f"Q{number} {_QUARTERS[number - 1]} quarter"
@@ -129,7 +131,7 @@ def _quarters(text: str) -> Iterator[str]:
 
 @lru_cache(4096)
 def words_of(text: str) -> TextTerms:
-    """What `text` holds."""
+    """The words of `text`."""
     text = " ".join([text, *_quarters(text)])
     folded = frozenset(fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense)
     terms = frozenset(index_terms(_GROUPS.sub("", text))) | frozenset(index_terms(text))
@@ -137,27 +139,28 @@ def words_of(text: str) -> TextTerms:
 
 
 def _with_names(found: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
-    """The terms; a word that stands before a name, or names a street and a small word between, belongs to it."""
+    """The terms, with `naming` set for words that belong to a name, such as the word before it, the kind of a
+    street, or a small word between them."""
     named: set[str] = set()
     nouns = False
     street = ""
     for term, following in zip_longest(found, found[1:]):
         before = _word_before(text, text.find(term.text))
-        noun = tongue == "de" and term.text[:1].isupper()  # the first one is what is asked for, of the others
+        noun = tongue == "de" and term.text[:1].isupper()  # the first noun is what is asked for; the others may be names
         naming = noun and nouns and before in _BEFORE_NAMES | named
         named, nouns = {term.text.lower()} if naming else set(), nouns or noun
         if following is not None and following.kind == "exact" and not any(map(str.isdigit, following.folded)):
             between = text[text.find(term.text) + len(term.text) : text.find(following.text)]
             apart = len(between.split()) > (term.folded in _PLACES)
             naming = naming or (not apart and not set(between) & set(",;:?!"))
-        # "Lindengasse 14", "calle Jacaranda 7": a house's number belongs to the street before it
+        # "Lindengasse 14", "calle Jacaranda 7": a house number belongs to the street before it
         house = bool(street) and before == street and _HOUSE.match(term.folded) is not None
         yield replace(term, naming=True) if house or (naming and term.kind == "word") else term
         street = term.text.lower() if _STREET.search(term.text) or before in _PLACES else ""
 
 
 def read_question(text: str) -> Question:
-    """The terms of a question that stands alone."""
+    """Read a question that needs no conversation before it."""
     folded = [fold(run) for _, compound in compounds(text) for run, dense in runs(compound) if not dense]
     tongue = language(folded) if folded else ""
     plain = _GROUPS.sub("", text)
@@ -166,7 +169,7 @@ def read_question(text: str) -> Question:
 
 
 def _of_background(asked: Sequence[Term], text: str, tongue: str) -> Iterator[Term]:
-    """The terms; those that only sentences before the question hold are marked as told."""
+    """The terms; those that occur only in sentences before the question are marked as `told`."""
     said = list(sentences(text))
     last = {term.folded for term in _terms(said[-1], tongue) if term.kind != "kind"} if len(said) > 1 else set[str]()
     whole = len(last) >= _LEAST_ALONE and not any(one.endswith(("?", "？", "؟")) for one in said[:-1])
@@ -175,7 +178,8 @@ def _of_background(asked: Sequence[Term], text: str, tongue: str) -> Iterator[Te
 
 
 def question_for_document(question: Question, held: TextTerms) -> Question:
-    """The question for a document that holds these words: what was told before it and the document does not speak of at all is background."""
+    """The question for a document with the words `held`. A `told` term that the document does not mention at all becomes
+    background: its kind is changed to "kind"."""
     if not any(term.told for term in question.asked):
         return question
     asked = [
@@ -186,12 +190,12 @@ def question_for_document(question: Question, held: TextTerms) -> Question:
 
 
 def number_of(term: Term) -> str:
-    """The number that a term is, or ""."""
+    """The number if the term is one, else ""."""
     return normalized_number(term.folded) if term.kind == "exact" and _FIGURE.match(term.folded) else ""
 
 
 def term_coverage(term: Term, held: TextTerms, *, tongue: str) -> float:
-    """How much of a term a text holds, in [0, 1]. A name or number is held whole or not at all."""
+    """The share of a term, in [0, 1], that a text contains; for a name or number it is 0 or 1."""
     if term.kind == "dense":
         return _dense_share(term.folded, held)
     if term.kind == "money" and held.money:
@@ -211,18 +215,18 @@ def term_coverage(term: Term, held: TextTerms, *, tongue: str) -> float:
 
 
 def contradicts(term: Term, held: TextTerms) -> bool:
-    """Whether the text speaks of the term's opposite or another of its kind."""
+    """Whether the text has, instead of the term, a word that excludes it (`_CONTRASTS`)."""
     return any(term.folded in kind and term.folded not in held.folded and not kind.isdisjoint(held.folded) for kind in _CONTRASTS)
 
 
 def _akin(asked: str, word: str, tongue: str) -> bool:
-    """Two forms of one word, or a compound and its part. English is stemmed already; other languages are known by their roots."""
+    """Whether two words are forms of one word, or a compound and its part. English words were already stemmed; in
+    other languages a common root is required."""
     short, long = sorted((asked, word), key=len)
     if tongue == "en":
         return len(short) >= _SHORTEST_PART and long.startswith(short) and len(long) - len(short) <= _LONGEST_ENDING + 1
-    if (
-        not short.isascii() and len(short) >= 3 and "\u0590" <= short[0] <= "\u06ff"
-    ):  # Hebrew and Arabic: articles are written together
+    # Hebrew and Arabic write articles together with the word.
+    if not short.isascii() and len(short) >= 3 and "\u0590" <= short[0] <= "\u06ff":
         return long.endswith(short) and len(long) - len(short) <= _LONGEST_ENDING
     if len(short) >= _SHORTEST_PART and short in long:
         return True
@@ -254,18 +258,18 @@ def _terms(text: str, tongue: str) -> Iterator[Term]:
     identified = any(any(map(str.isdigit, part)) and any(map(str.isalpha, part)) for *_, part in found)
     function = FUNCTION_WORDS.get(tongue, frozenset())
     spaced = [run for *_, run, dense, _ in found if not dense and fold(run) not in function]
-    # German writes every noun with a capital, so there it tells no name.
+    # German capitalises every noun, so there a capital does not mark a name.
     telling = tongue != "de" and (sum(run[:1].isupper() for run in spaced) <= _NAMES_SHARE * len(spaced) or len(spaced) <= 2)
     seen: set[str] = set()
     for place, run_place, run, dense, compound in found:
         folded = fold(run)
         if dense:
             if len(run) == 1 and "\u3041" <= run <= "\u309f":
-                continue  # what is left of a word of form
+                continue  # the rest of a function word
             kind: Kind = "dense"
         elif any(map(str.isdigit, compound)):
             if run_place:
-                continue  # the whole identifier was taken with its first part
+                continue  # the whole identifier was yielded with its first part
             folded, run = fold(compound), compound
             kind = "exact"
         else:
@@ -299,13 +303,14 @@ def _word_before(text: str, place: int) -> str:
 
 
 def _identifier_terms(identifier: str, question: str) -> tuple[str, ...]:
-    """Beside letters of a script without spaces the index has its parts alone: 代码S-312 is one word there."""
+    """The index terms of an identifier. In a question in a script without spaces the joined form is left out: the index has only
+    the parts there, because 代码S-312 is one word."""
     known = index_terms(identifier)
     return tuple(known[:-1] if len(known) > 2 and _IN_DENSE.search(question) else known)
 
 
 def _by_script(compound: str) -> Iterator[tuple[int, str]]:
-    """The parts of a compound that change script: 代码S-312表示 is 代码, S-312 and 表示."""
+    """(offset, part) for the parts of a compound, which is split where the script changes: 代码S-312表示 gives 代码, S-312 and 表示."""
     if compound.isascii() or not any(dense for _, dense in runs(compound)):
         yield 0, compound
         return

@@ -1,4 +1,4 @@
-"""What of a passage can be quoted: sentences, list items, rows of tables with their head, lines of keys and values."""
+"""Cuts passages into quotable pieces: sentences, list items, table rows with their head, and lines of keys and values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONTINUES: Final = re.compile(
     r"его|её|их|это)\b|[它他她]|それ|これ|\w+\s(?:فيها|فيه|منها|منه|عنها|عنه|لها|بها|به)\b)",
     re.IGNORECASE,
 )
-_MOST_WORDS: Final = 60  # longer pieces are listings
+_MOST_WORDS: Final = 60  # a longer piece is an enumeration and is not quoted
 _NUMBERED: Final = re.compile(r"\A\s*+\d{1,3}[.)]\s")
 _MOST_CELLS: Final = 12
 _LONGEST_LABEL: Final = 60  # characters
@@ -36,31 +36,35 @@ _SHORTEST_PROSE: Final = 4  # words
 _PROGRAM: Final = re.compile(r"[{}<>=;$]|>>>|\w\(\w*\)\.|^[A-Z_]+ \w+ FROM\b")
 _FIRM: Final = re.compile(r"(?:\b\w{1,2}|\b(?:Ltd|Inc|Corp|Bros))\.\Z")  # "e. V.", "S.A.", "Co."
 _SECTION: Final = re.compile(r"\A\W{0,3}(?:§|\d|art(?:icle|ikel|ículo|icolo|\.)?\s*\d|статья|第)", re.IGNORECASE)
-# "§ 4 ", "Article 12 ", "第3条": the number of a section before the words of its heading.
+# The number of a section before the words of its heading: "§ 4 ", "Article 12 ", "第3条".
 _SECTION_NUMBER: Final = re.compile(
     r"\A(?:§{1,2}\s?\d{1,4}[a-z]?|(?:art(?:icle|ikel|ículo|icolo|igo)?\.?|section|sección|abschnitt|chapter|chapitre|kapitel|capítulo|clause|статья|раздел|глава)"
     r"\s+\d{1,4}|第[\d一二三四五六七八九十百]{1,5}[条條章節节])[.)]?\s+",
     re.IGNORECASE,
 )
-_INNER_MARK: Final = re.compile(r"(?<![^\s])>\s")  # a quotation's, where lines of it were joined
+_INNER_MARK: Final = re.compile(r"(?<![^\s])>\s")  # the mark of a quotation between lines that were joined
 _FIELD: Final = re.compile(r"\A[^\s:：]{1,30}[:：]\s+")
 _SHORT_LINE: Final = 80  # characters; wrapped text is at least half as wide
-# Words that a sentence of their language does not end with, and a heading rarely.
+# Words with which a sentence never ends in their language, and a heading rarely.
 _NEVER_LAST: Final = frozenset(
     """the a an of to with your our their its and or for from by at as if is are was were be which that will can may this these into
     der die das den dem des ein eine einer einem einen und oder mit von für zu im zum zur le la les un une des du de et ou en dans el los
     las una y con por para del""".split()  # noqa: SIM905
 )
-_WRAPPED_SHARE: Final = 0.7  # of lines that are full: an address or a word in between breaks sooner
+_WRAPPED_SHARE: Final = 0.7  # the share of full lines in wrapped text; a URL or a long word makes a line break sooner
 
 
 @dataclass(frozen=True, slots=True)
 class Quotable:
-    """A piece that can stand alone. `context`: what is said above it (title, headings, table head, line before a list), which belongs to it;
-    `before`: the sentence that it goes on from, or ""; `heading`: the innermost heading; `lead`: the first words of its
-    document, which say what all of it is about, and `head` its title lines among them; `cells`: of a table's row, each with the head of its column; `loose`: no sentence, as a letter's head is; `leads`: it
-    announces a list or code, as a step of an explanation does; `defines`: the term or code above it that it explains; `earlier`: who said it, of what
-    an e-mail quotes of those before it; `position`: its place in the passage."""
+    """A piece of a passage that can be quoted alone.
+
+    `n`: the number of its source; `position`: its index in the passage. `context`: the lines above it that belong to it (title,
+    headings, table head, line before a list); `heading`: the innermost heading; `before`: the sentence that it continues, or "".
+    `lead`: the first words of its document, which say what all of it is about; `head`: the document's title lines. `cells`: for a
+    table row, (column head, cell) pairs. `loose`: it is no sentence, such as a line of a letterhead; `leads`: it introduces a
+    list or code, as a step of an explanation does. `defines`: the term or code above it that it explains. `earlier`: in an
+    e-mail, who wrote it if it is quoted from an earlier message.
+    """
 
     text: str
     n: int
@@ -110,7 +114,7 @@ def quotable(source: PromptSource) -> list[Quotable]:
             pieces = [(piece, "", before, ()) for piece, before in _pieces(block)]
         for text, head, before, cells in pieces:
             if (title and _FIELD.sub("", text) in title) or _FIELD.sub("", text) == source.title:
-                continue  # it names the document and says nothing
+                continue  # it only repeats the title
             loose = block.kind == "paragraph" and ":" not in text and not text.endswith(_ENDS)
             context = "\n".join(filter(None, [*above, label, intro if block.kind != "paragraph" else "", head]))
             leads = text.endswith(_LEADS)
@@ -143,7 +147,7 @@ def _is_code(line: str) -> bool:
 
 
 def _defined(block: TextBlock) -> tuple[str, TextBlock] | None:
-    """A term and the indented lines under it that define it."""
+    """(term, block of its definition) if the block is a term with an indented definition below it; else None."""
     first, _, rest = block.text.partition("\n")
     lines = rest.split("\n")
     if block.kind not in ("paragraph", "item") or not rest or len(first) > _LONGEST_LABEL or first.endswith(_ENDS):
@@ -154,13 +158,14 @@ def _defined(block: TextBlock) -> tuple[str, TextBlock] | None:
 
 
 def _is_prose(code: str) -> bool:
-    """Whether lines that are indented are no code, but sentences under a term that they define."""
+    """Whether indented lines are not code but sentences, which define the term above them."""
     text = " ".join(code.split())
     return text[:1].isupper() and text.endswith(_ENDS) and _PROGRAM.search(text) is None and len(text.split()) >= _SHORTEST_PROSE
 
 
 def _label(block: TextBlock) -> str:
-    """A heading that has no mark of one: a short first line that ends like none ("2. Ascensor", "`retry_minutes`")."""
+    """The heading, if the block begins with one that is not marked as such: a short first line that does not end like a sentence
+    ("2. Ascensor", "`retry_minutes`"); else ""."""
     line = block.text.split("\n", 1)[0].strip()
     bare = _BULLET.sub("", line)
     alone = "\n" not in block.text
@@ -190,8 +195,9 @@ def _first_heading(source: PromptSource) -> str:
 
 
 def _of_whole(first: str, path: Sequence[tuple[int, str]]) -> bool:
-    """Whether the document's beginning tells what this part is about too. It does not where the part stands under a heading beside the
-    document's `first` one, unless that one is a title: of some length, and in other words than the part's ("Machine Alder", "Machine Cedar")."""
+    """Whether the beginning of the document also says what this part is about. It does not if the part's top heading is
+    parallel to the document's `first` heading ("Machine Alder", "Machine Cedar"), that is, unless `first` is a title:
+    long enough, and without common words."""
     if not first or not path or path[0][1] == first or _SECTION.match(path[0][1]):
         return True
     words = set(first.lower().split())
@@ -199,7 +205,8 @@ def _of_whole(first: str, path: Sequence[tuple[int, str]]) -> bool:
 
 
 def _lead(source: PromptSource) -> str:
-    """The document's name and its first words, up to its second heading; numbered sections are parts of one thing, as of a contract."""
+    """The document's file name and its first words up to its second heading. Headings of numbered sections do not count, because
+    they divide one thing, such as a contract."""
     kept = [source.file]
     for place, block in enumerate(blocks(source.lead)):
         if place and block.kind == "heading" and not _SECTION.match(heading_words(block.text)):
@@ -210,13 +217,14 @@ def _lead(source: PromptSource) -> str:
 
 
 def _repeats(source: PromptSource, block: TextBlock) -> bool:
-    """Whether a line has a key that other ones have too: it tells of one thing of many, and not of the whole document."""
+    """Whether the key of a `key: value` line is repeated in other lines, so that the line is about one of many
+    things and not about the whole document."""
     key, colon, _ = block.text.partition(": ")
     return bool(colon) and max(source.lead.count(f"{key}: "), source.text.count(f"{key}: ")) > 1
 
 
 def title_lines(source: PromptSource) -> str:
-    """The lines at the top that are no sentences: a title, the name of a house, a street."""
+    """The lines at the top of the document that are no sentences, such as a title, the name of a company or a street."""
     first = next(iter(blocks(source.lead)), None)
     if first is None or first.kind not in ("heading", "paragraph"):
         return ""
@@ -225,7 +233,7 @@ def title_lines(source: PromptSource) -> str:
 
 
 def _pieces(block: TextBlock) -> Iterator[tuple[str, str]]:
-    """(piece, the sentence before it when it goes on from that)."""
+    """(piece, the sentence that it continues, or "") for each piece of a block."""
     before = asked = ""
     parts = list(_parts(block.text))
     for place, part in enumerate(parts):
@@ -254,8 +262,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def goes_on(line: str, below: str) -> bool:
-    """Whether a sentence of `line` ends in the line `below`: it breaks behind a word that ends none, or goes on with a small letter and
-    ends as a sentence does."""
+    """Whether a sentence continues from `line` into the line `below`: `line` ends with a comma, a hyphen or a word that ends no
+    sentence, or `below` begins with a small letter and contains the end of a sentence."""
     line, below = line.strip(), below.strip()
     if not line or not below or line.endswith(_ENDS) or _BULLET.match(below):
         return False
@@ -268,7 +276,7 @@ def goes_on(line: str, below: str) -> bool:
 
 
 def _is_wrapped(lines: Sequence[str]) -> bool:
-    """Whether lines end because the next word did not fit, and not because something ends there."""
+    """Whether the lines are wrapped text: they end because the next word did not fit."""
     width = max(map(len, lines))
     full = sum(len(line.rstrip()) + 1 + len(below.split(maxsplit=1)[0]) > width for line, below in pairwise(lines))
     return full >= _WRAPPED_SHARE * (len(lines) - 1) and (width > _SHORT_LINE // 2 or len(lines) == 2)
@@ -285,7 +293,8 @@ def _is_whole(text: str, block: TextBlock) -> bool:
 
 
 def records(sources: Sequence[PromptSource]) -> Iterator[Quotable]:
-    """Lines of keys and values that stand together and name a thing once each, as a row of a table does: the first says which thing it is."""
+    """Records: adjacent `key: value` lines with different keys, which describe one thing as a
+    table row does. The first line names it."""
     for source in sources:
         for place, run in enumerate(runs_of(source.text)):
             cells = tuple((key.strip(" -*•").rpartition(".")[2].replace("_", " "), value.strip()) for key, value in run)
@@ -299,7 +308,7 @@ def records(sources: Sequence[PromptSource]) -> Iterator[Quotable]:
 
 
 def candidates(sources: Sequence[PromptSource]) -> list[Quotable]:
-    """The pieces of all sources, best passages first; what two passages share is taken once."""
+    """The pieces of all sources, from the best passages first; a piece that two passages share is taken once."""
     seen, kept = set[tuple[str, str]](), list[Quotable]()
     for source in sources:
         for piece in quotable(source):

@@ -1,4 +1,4 @@
-"""What a language model thinks aloud before it answers, taken out of its stream: `<think>` and its like are never shown."""
+"""Removes a language model's reasoning (`<think>` and similar tags) from its stream, so that it is never shown."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Final
 
 _OPEN: Final = re.compile(r"<\s*(think|thinking|thought|reasoning|reflection)\s*>", re.IGNORECASE)
 _CLOSE: Final = re.compile(r"<\s*/\s*(?:think|thinking|thought|reasoning|reflection)\s*>", re.IGNORECASE)
-_LONGEST_TAG: Final = 16  # characters of a tag that may have come in part
+_LONGEST_TAG: Final = 16  # the most characters of a tag that may have arrived only in part
 
 
 class Reasoning:
-    """Takes the pieces of a stream and gives what may be shown, however the tags were cut."""
+    """Filters the pieces of a stream; a tag may be split between pieces."""
 
     def __init__(self) -> None:
         self._held = ""
         self._within = False
 
     def feed(self, piece: str) -> str:
-        """What of it is known to be no thought."""
+        """Add a piece; returns the text that is now known not to be reasoning."""
         self._held += piece
         shown: list[str] = []
         while True:
@@ -37,6 +37,6 @@ class Reasoning:
         return _CLOSE.sub("", "".join(shown))
 
     def rest(self) -> str:
-        """What is left at the end; a thought that was never closed is none of it."""
+        """End the stream; returns the remaining text, without reasoning whose tag was never closed."""
         rest, self._held = ("" if self._within else self._held), ""
         return rest

@@ -1,8 +1,9 @@
-"""Which piece a cross-encoder takes for the answer, where the words of the question show none.
+"""Chooses the piece that answers with a cross-encoder, where matching the words of the question finds none.
 
-Words alone miss an answer that is said in other words. A cross-encoder reads the question and a piece together, and was trained to tell passages
-that answer a question. It scores a near neighbour of the answer high too, so that a piece must pass what words can tell as well: names,
-numbers, the kind of answer, and two tests with the model itself. Every threshold is here; docs/decisions/0014-cross-encoder.md has the tables.
+Matching words misses an answer in other words. A cross-encoder reads the question and a piece together and was trained to
+recognise passages that answer a question. It also gives high scores to texts that are merely similar to an answer. So a piece
+must also pass tests by words (names, numbers, the type of answer) and two tests with the model itself. All thresholds are here;
+the measurements behind them are in docs/decisions/0014-cross-encoder.md.
 """
 
 from __future__ import annotations
@@ -32,17 +33,19 @@ from app.answering.quotable import Quotable
 from app.errors import ModelUnavailable
 
 MOST_PASSAGES: Final = 3
-MOST_PIECES: Final = 5  # of a passage: 15 pairs in all take 90 to 115 ms of one core
-MIN_SCORE: Final = 4.5  # a logit; the table in the decision has others
-MIN_SCORE_ALONE: Final = 2.0  # of a piece that stands out from every other one
-MIN_MARGIN: Final = 3.0  # by which it then must
-MIN_RISE: Final = 6.0  # over the title and headings without the piece: otherwise it is they that match the question
-# Without one word that the piece lacks, the question may come nearer to it by so much. By more, the word names another thing (parental, bicycle).
+MOST_PIECES: Final = 5  # in each passage; the 15 pairs in all take 90 to 115 ms of one core
+MIN_SCORE: Final = 4.5  # a logit; the decision has a table of other values
+MIN_SCORE_ALONE: Final = 2.0  # for a piece that stands out from all others
+MIN_MARGIN: Final = 3.0  # by which such a piece must exceed all others
+MIN_RISE: Final = 6.0  # over the score of title and headings alone; with less, they match the question and not the piece
+# The most by which the score may rise when a word that the piece lacks is left out of the question. If it rises by more, the word
+# means another thing than the piece (parental, bicycle).
 MAX_GAIN_WITHOUT_WORD: Final = 1.5
 
 
 class RelevanceModel(Protocol):
-    """A cross-encoder: how well each text answers a question, as logits. `reads` is false for a question or text in another language."""
+    """A cross-encoder: `scores` returns a logit for how well each text answers the question. `reads` is
+    False for a text in another language."""
 
     def reads(self, text: str) -> bool: ...
 
@@ -51,7 +54,7 @@ class RelevanceModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """A piece, what it holds of the question, and the text that the model read with its score."""
+    """A piece, its coverage of the question, the text that the model read for it, and the model's score."""
 
     piece: Quotable
     held: Coverage
@@ -60,7 +63,8 @@ class _Scored:
 
 
 async def relevant_pieces(question: Question, sources: Sequence[PromptSource], model: RelevanceModel) -> list[ScoredPiece]:
-    """The piece that answers, and what other versions of its document say instead; nothing when none is sure enough."""
+    """The piece that answers, followed by the corresponding pieces of other versions of its document;
+    empty when no piece is certain enough."""
     asked = question.search
     if question.language != "en" or not model.reads(asked):
         return []
@@ -77,7 +81,8 @@ async def relevant_pieces(question: Question, sources: Sequence[PromptSource], m
 
 
 async def most_relevant(question: Question, sources: Sequence[PromptSource], model: RelevanceModel) -> dict[int, Quotable]:
-    """Of each of the best sources the piece most like an answer, the best source first; empty where the model cannot read."""
+    """The piece most like an answer in each of the best sources, by source number, best first; empty
+    when the model cannot read the question."""
     if not model.reads(question.search):
         return {}
     best = dict[int, Quotable]()
@@ -88,7 +93,7 @@ async def most_relevant(question: Question, sources: Sequence[PromptSource], mod
 
 
 async def _scored(question: Question, sources: Sequence[PromptSource], model: RelevanceModel) -> list[_Scored]:
-    """Every piece that is looked at, best first."""
+    """The scored pieces of the best sources, best first."""
     asked_of = question_for_each_source(question, sources)
     pieces = [
         (piece, source.title) for source in sources[:MOST_PASSAGES] for piece in pieces_by_words(question, source, MOST_PIECES)
@@ -104,13 +109,13 @@ async def _scored(question: Question, sources: Sequence[PromptSource], model: Re
 
 
 def text_with_context(piece: Quotable, title: str) -> str:
-    """A piece as the model reads it: below its title and headings, after the sentence that it goes on from."""
+    """The text that the model reads for a piece: its title and headings, the sentence that it continues, and the piece."""
     above = context_of(piece, title)
     return f"{above} {piece.text}" if above else piece.text
 
 
 def context_of(piece: Quotable, title: str) -> str:
-    """What stands above a piece, without the head of a table, which each cell repeats, and without what the piece says itself."""
+    """The context of a piece, without a table's head, which each cell repeats, and without lines that the piece contains."""
     lines = [line.strip(" :：") for line in piece.context.split("\n") if line.strip()]
     if piece.cells:
         lines = lines[:-1]
@@ -120,7 +125,8 @@ def context_of(piece: Quotable, title: str) -> str:
 
 
 def _may_answer(question: Question, one: _Scored) -> bool:
-    """Whether words allow it: every name and number of the question is there, one of its words in the piece itself, and the kind of answer."""
+    """Whether a piece passes the tests by words: it lacks no name and no number of the question, has one of its words
+    itself, and contains the type of answer."""
     held = one.held
     lacks_number = any(numbers_in(term.text) for term in held.missing)
     lacks_name = any(_ends_a_name(question, term) for term in held.missing)
@@ -130,12 +136,13 @@ def _may_answer(question: Question, one: _Scored) -> bool:
 
 
 def _ends_a_name(question: Question, term: Term) -> bool:
-    """Whether a word stands right after a capital one: the Saltmarsh orchestra is not the Saltmarsh choir."""
+    """Whether the term directly follows a capitalised word and so is part of a name: the Saltmarsh
+    orchestra is not the Saltmarsh choir."""
     return re.search(rf"(?<=\s)[A-Z][\w'&-]+ +{re.escape(term.text)}\b", question.text) is not None
 
 
 async def _is_sure(asked: str, best: _Scored, scored: Sequence[_Scored], model: RelevanceModel) -> bool:
-    """Whether the best piece is the answer and no neighbour of it."""
+    """Whether the best piece is certain enough to be the answer, and not merely similar to one."""
     others = [one.score for one in scored if not conflict.is_same_statement(one.piece.text, best.piece.text)]
     stands_out = best.score >= MIN_SCORE_ALONE and best.score - max(others, default=-MIN_SCORE) >= MIN_MARGIN
     if best.score < MIN_SCORE and not stands_out:

@@ -1,4 +1,4 @@
-"""Rows of tables, and lines of keys and values that stand together as a row does."""
+"""Table rows, and adjacent `key: value` lines, which form a row too."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 
 from app.text.blocks import TextBlock, blocks
 
-Cells = Sequence[tuple[str, str]]  # each with the head of its column
+Cells = Sequence[tuple[str, str]]  # (head of the column, cell)
 
-MOST_CHARACTERS: Final = 600  # of a script without spaces, or a row of a wide table
+MOST_CHARACTERS: Final = 600  # the most in a piece; a limit for scripts without spaces and rows of wide tables
 _RULE: Final = re.compile(r"^[\s|:+-]+$")
 _CELL: Final = re.compile(r"(?<!\\)\|")
 
 
 def rows_of(block: TextBlock) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
-    """(cells with the head of their column, the whole head) of each row."""
+    """(cells, the whole head) for each row of a table; each cell comes with the head of its column."""
     lines = [line for line in block.text.split("\n") if line.strip()]
     head = _cells(lines[0])
     for line in lines[1:]:
@@ -32,8 +32,8 @@ def row_text(cells: Cells) -> str:
 
 
 def narrow_row(cells: Cells, wanted: Callable[[str], float]) -> str:
-    """A row with only the columns that were asked for, when there are such: its first cell, those that `wanted` finds something in, and of
-    columns whose head is asked for the ones that hold most of it."""
+    """A row reduced to the columns that were asked for, if there are any: its first cell, the cells that match, and the columns
+    whose heads match best. `wanted` returns how well a text matches the question, 0 for not at all."""
     heads = [wanted(head) for head, _ in cells]
     asked = [heads[place] for place, (_, cell) in enumerate(cells) if place and not wanted(cell)]
     best = max(asked, default=0.0)

@@ -1,7 +1,7 @@
-"""Searching and answering with the service's engine, models and caches: everything between a checked request and its answer.
+"""Search and answering with the service's engine, models and caches: everything between a validated request and its answer.
 
-Nothing here knows of HTTP. An answer is made of events, as plain data; the last one is the whole answer, and the cache keeps them all, so that
-a cached answer streams like a new one.
+This module does not depend on HTTP. An answer is a sequence of events, as plain data, and the last event is the whole answer. The
+cache stores all events, so that a cached answer can be streamed like a new one.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from app.search.port import Filters, SearchReader
 from app.search.retrieve import NO_VECTORS, UNREAD, Hit, Retrieval, RetrievalRequest, retrieve
 from app.settings import Settings
 
-_EMBED_THREADS: Final = 2  # more at once only take the cores from each other
+_EMBED_THREADS: Final = 2  # more threads only compete for the cores
 
 
-_LEAD_CHARACTERS: Final = 400  # a letter's head, a title page, the first sentence: what a document is about
+_LEAD_CHARACTERS: Final = 400  # enough for a letterhead, a title page or a first sentence, which say what a document is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class AnswerEvent:
 
 @dataclass(frozen=True, slots=True)
 class AskRequest:
-    """What is asked: the question, after what was said before it, of `top_k` passages."""
+    """A question with the conversation before it, to be answered from `top_k` passages."""
 
     question: str
     top_k: int
@@ -71,13 +71,13 @@ class AskRequest:
 
 @dataclass
 class _Recording:
-    """The events of one answer, to be cached. `fleeting`: the next answer may be better, so this one is not kept."""
+    """The events of one answer, recorded for the cache. `fleeting`: a later answer may be better, so this one is not cached."""
 
     events: list[AnswerEvent] = field(default_factory=list)
     fleeting: bool = False
 
     def pack(self) -> bytes:
-        """First line: the whole answer. Second: all events."""
+        """The cached form: the first line is the whole answer, the second all events."""
         written = json.dumps(self.events[-1].data).encode() + b"\n" + json.dumps([(e.name, e.data) for e in self.events]).encode()
         return NotCacheable(written) if self.fleeting else written
 
@@ -91,8 +91,8 @@ def _events(packed: bytes) -> list[AnswerEvent]:
 
 
 class AnswerService:
-    """`embedder` may come later, when a missing model is fetched. Whoever answers a request calls `view.current()` before anything else:
-    what is cached, and what is found, is true as of that view."""
+    """Searches and answers. `embedder` may be set later, when a missing model was fetched. A route must call `view.current()`
+    before anything else, because cached and found results are valid as of that view."""
 
     def __init__(
         self,
@@ -114,32 +114,33 @@ class AnswerService:
         self._embed_slots = CapacityLimiter(_EMBED_THREADS)
 
     def writer(self, relevance: RelevanceModel | None = None) -> Writer:
-        """Who writes answers. `relevance`: what tells it which piece answers, where the words do not show it."""
+        """The writer of answers. `relevance`: the cross-encoder for questions whose words find no answer."""
         if self._generator is not None:
             return PromptedWriter(self._generator, deadline_seconds=self._settings.generation_timeout_seconds)
         return ExtractiveWriter(self._meaning(), relevance)
 
     def _meaning(self) -> MeaningModel | None:
-        """The embedder for writing without a language model; where there is one, words are enough for what it does not answer."""
+        """The embedder for extractive answers; None with a language model, where words suffice to find the nearest sentences."""
         if self._generator is not None or self.embedder is None:
             return None
         return _Meaning(self.embedder, self._embed_slots)
 
     def _relevance(self) -> RelevanceModel | None:
-        """The cross-encoder, for one answer: what it said of a piece is not asked again. It reads what the embedder reads."""
+        """The cross-encoder for one answer; it remembers its scores for that answer. It
+        reads the scripts that the embedder reads."""
         if self._cross_encoder is None or self._generator is not None or self.embedder is None:
             return None
         return _Relevance(self._cross_encoder, self.embedder, self._embed_slots)
 
     def scope(self, *parts: str) -> tuple[str, ...]:
-        """Cache key parts under which an answer stays true: release, index, its generation and model, then `parts`."""
+        """The parts of a cache key with which a cached answer is valid: release, index, generation and model, then `parts`."""
         settings = self._settings
         model = self.embedder.stamp.digest if self.embedder else "words"
         model += self._cross_encoder.digest if self._cross_encoder else ""
         return (settings.release_id, settings.search, settings.index, str(self.view.generation), model, *parts)
 
     async def retrieve(self, asked: RetrievalRequest) -> Retrieval:
-        """The best passages, and count what was found."""
+        """Retrieve the best passages, and record metrics of the result."""
         began = time.perf_counter()
         with span("retrieve", {"teal.mode": asked.mode, "teal.top_k": asked.top_k}) as recorded:
             found = await retrieve(
@@ -163,17 +164,17 @@ class AnswerService:
         return found
 
     def is_fleeting(self, found: Retrieval) -> bool:
-        """Whether the result is weaker than the next one may be: the embedding provider failed just now. What the index or the
-        settings lack is in the cache key instead."""
+        """Whether a later result may be better, because the embedding provider failed just now. Lasting limits, by the index or
+        the settings, are part of the cache key instead."""
         return found.degraded not in (None, NO_VECTORS, UNREAD) and self.embedder is not None
 
     def at_hand(self, asked: AskRequest) -> bytes | None:
-        """The whole answer as JSON when this process has it, without waiting for anything."""
+        """The whole answer as JSON if it is in this process's own cache; never waits."""
         known = self._cache.local("answer", self._key(asked))
         return None if known is None else _whole_answer(known)
 
     async def answer(self, asked: AskRequest) -> tuple[bytes, Tier]:
-        """The whole answer as JSON, from a cache when it is there."""
+        """The whole answer as JSON, from a cache if possible."""
 
         async def compute() -> bytes:
             recording = _Recording()
@@ -189,7 +190,8 @@ class AnswerService:
         return _whole_answer(packed), tier
 
     async def events(self, asked: AskRequest) -> AsyncIterator[AnswerEvent]:
-        """The answer's events as they become certain, or all at once from the cache. Raises what retrieval and the writer raise."""
+        """The answer's events as soon as they are final, or all at once from the cache. Raises the
+        errors of retrieval and of the writer."""
         key = self._key(asked)
         packed = await self._cache.get(key)
         CACHE.labels("answer", "miss" if packed is None else "hit").inc()
@@ -216,7 +218,7 @@ class AnswerService:
         return with_terms(asked.question, asked.history)
 
     async def _new_events(self, asked: AskRequest, recording: _Recording) -> AsyncIterator[AnswerEvent]:
-        """Retrieve, then write; every event is also kept in `recording`."""
+        """Retrieve, then write; every event is also added to `recording`."""
         usage = token_usage.begin_counting()
         question = await self._whole_question(asked)
         found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
@@ -259,7 +261,7 @@ class AnswerService:
         return {one.document_id: one.text[:_LEAD_CHARACTERS] for one in first.values()}
 
     async def embed_query(self, text: str) -> Vector:
-        """The query's vector, from the cache when any release of the same model has made it."""
+        """The query's vector, from the cache if any release with the same model has computed it."""
         embedder = self._need_embedder()
         key = self._cache.key("embedding", embedder.stamp.digest, text)
 
@@ -284,7 +286,7 @@ class AnswerService:
 
 
 class _Meaning:
-    """The embedder as writers use it."""
+    """The embedder in the form that writers use."""
 
     def __init__(self, embedder: Embedder, slots: CapacityLimiter) -> None:
         self._embedder = embedder
@@ -298,7 +300,7 @@ class _Meaning:
 
 
 class _Relevance:
-    """The cross-encoder as writers use it."""
+    """The cross-encoder in the form that writers use."""
 
     def __init__(self, encoder: CrossEncoder, embedder: Embedder, slots: CapacityLimiter) -> None:
         self._encoder = encoder

@@ -1,5 +1,6 @@
-"""English words that mean the same where a question and its answer differ in them most: irregular forms, which no stemmer knows, and the
-commonest pairs of plain and formal words. Each line is one meaning; everything finer is left to the model of meaning."""
+"""English words of the same meaning in which questions and answers differ most often: irregular forms, which
+no stemmer knows, and the most common pairs of plain and formal words. Each line is one meaning; finer
+similarities are left to the embedding model."""
 
 from __future__ import annotations
 
@@ -67,4 +68,4 @@ def _groups() -> dict[str, frozenset[str]]:
     return found
 
 
-ALIKE: Final[dict[str, frozenset[str]]] = _groups()  # by the term of the index
+ALIKE: Final[dict[str, frozenset[str]]] = _groups()  # by index term
