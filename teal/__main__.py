@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections.abc import MutableMapping, MutableSequence
 from pathlib import Path
 
@@ -16,10 +17,16 @@ KEPT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 
 
 def remove_python_settings(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
-    """Take the variables that only Python reads out of `environ`, and what they added out of `path`: not this code's own folder."""
-    own = Path(__file__).resolve().parents[1]
-    added = {os.path.abspath(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
-    path[:] = [entry for entry in path if os.path.abspath(entry) not in added or Path(entry).resolve() == own]
+    """Take the variables that only Python reads out of `environ`, and the folders that PYTHONPATH added out of `path`.
+
+    An empty entry of PYTHONPATH is the current folder. This code's own folder stays, and so do the folders that Python searches without PYTHONPATH.
+    """
+    given = environ.get("PYTHONPATH", "")
+    added = {os.path.abspath(entry) for entry in given.split(os.pathsep)} if given else set[str]()
+    found = sysconfig.get_paths()
+    kept = {Path(found[name]).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    kept |= {Path(__file__).resolve().parents[1], Path(found["stdlib"], "lib-dynload").resolve()}
+    path[:] = [entry for entry in path if os.path.abspath(entry) not in added or Path(entry).resolve() in kept]
     for name in [name for name in environ if name.startswith("PYTHON") and name not in KEPT]:
         del environ[name]
 

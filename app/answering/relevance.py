@@ -36,11 +36,36 @@ MOST_PASSAGES: Final = 3
 MOST_PIECES: Final = 5  # in each passage; the 15 pairs in all take 90 to 115 ms of one core
 MIN_SCORE: Final = 4.5  # a logit; the decision has a table of other values
 MIN_SCORE_ALONE: Final = 2.0  # for a piece that stands out from all others
-MIN_MARGIN: Final = 3.0  # by which such a piece must exceed all others
+# By how much such a piece must exceed all others. A piece with another number that is behind by more than this is no rival.
+MIN_MARGIN: Final = 3.0
 MIN_RISE: Final = 6.0  # over the score of title and headings alone; with less, they match the question and not the piece
 # The most by which the score may rise when a word that the piece lacks is left out of the question. If it rises by more, the word
 # means another thing than the piece (parental, bicycle).
 MAX_GAIN_WITHOUT_WORD: Final = 1.5
+# The most words of the question that a piece may lack: each costs a call of the model, 10 to 65 ms, and a piece that lacks more is
+# about something else.
+MOST_MISSING: Final = 6
+
+# A model gives "is refunded" and "is not refunded" similar scores, and these small words are not terms of a question. So it is checked
+# separately that question and piece agree on them.
+_NEGATION: Final = re.compile(
+    r"\b(?:not|never|no|none|nobody|nothing|neither|without|except|unless|cannot)\b|n['’]t\b|\b(?:other|apart|aside) (?:than|from)\b",
+    re.IGNORECASE,
+)
+_OPPOSITES: Final = (
+    ("before", "after"),
+    ("above", "below"),
+    ("over", "under"),
+    ("more", "less"),
+    ("since", "until"),
+    ("from", "until"),
+)
+_YES_OR_NO: Final = re.compile(
+    r"\A\W*(?:is|are|was|were|do|does|did|can|could|may|might|must|shall|should|will|would|has|have|had)\b", re.IGNORECASE
+)
+_TWO_QUESTIONS: Final = re.compile(
+    r"\b(?:and|or)\b\W+(?:\w+\W+){0,2}?(?:who|whom|what|when|where|how|which|why)\b", re.IGNORECASE
+)
 
 
 class RelevanceModel(Protocol):
@@ -66,12 +91,12 @@ async def relevant_pieces(question: Question, sources: Sequence[PromptSource], m
     """The piece that answers, followed by the corresponding pieces of other versions of its document;
     empty when no piece is certain enough."""
     asked = question.search
-    if question.language != "en" or not model.reads(asked):
+    if question.language != "en" or not model.reads(asked) or _TWO_QUESTIONS.search(asked):
         return []
     try:
         scored = await _scored(question, sources, model)
-        able = [one for one in scored if _may_answer(question, one)]
-        if not able or not await _is_sure(asked, able[0], scored, model):
+        able = _newest([one for one in scored if _may_answer(question, one)], scored, sources)
+        if not able or _has_rival(able, sources) or not await _is_sure(asked, able[0], scored, model):
             return []
     except ModelUnavailable:
         return []
@@ -130,9 +155,46 @@ def _may_answer(question: Question, one: _Scored) -> bool:
     held = one.held
     lacks_number = any(numbers_in(term.text) for term in held.missing)
     lacks_name = any(_ends_a_name(question, term) for term in held.missing)
-    if held.refused or not held.own or lacks_number or lacks_name:
+    if held.refused or not held.own or lacks_number or lacks_name or len(held.missing) > MOST_MISSING:
+        return False
+    if one.piece.leads or not _agree(question.text, f"{one.piece.before} {one.piece.text}"):
         return False
     return fits_answer_type(question, narrowed(question, one.piece))
+
+
+def _newest(able: Sequence[_Scored], scored: Sequence[_Scored], sources: Sequence[PromptSource]) -> list[_Scored]:
+    """The candidates without those that an e-mail only quotes from an earlier one, if a sentence of the e-mail's own has a score near
+    enough to an answer's."""
+    document = {source.n: source.document for source in sources}
+    own = {document[one.piece.n] for one in scored if not one.piece.earlier and one.score >= MIN_SCORE_ALONE}
+    return [one for one in able if not one.piece.earlier or document[one.piece.n] not in own]
+
+
+def _has_rival(able: Sequence[_Scored], sources: Sequence[PromptSource]) -> bool:
+    """Whether a different document, not another version of the same one, answers nearly as well but with another number."""
+    by_number = {source.n: source for source in sources}
+    best = able[0]
+    mine, said = by_number[best.piece.n], numbers_in(best.piece.text)
+    return any(
+        one.score >= MIN_SCORE
+        and best.score - one.score < MIN_MARGIN
+        and by_number[one.piece.n].document != mine.document
+        and not conflict.versions(mine, by_number[one.piece.n])
+        and numbers_in(one.piece.text) != said
+        for one in able[1:]
+    )
+
+
+def _agree(question: str, text: str) -> bool:
+    """Whether a text can answer the question by its negations and opposites: a negated question needs a negation in the text, and the
+    text must not have "after" instead of "before" or the like."""
+    if _NEGATION.search(question) and not _NEGATION.search(text):
+        return False
+    asked, told = set(re.findall(r"[a-z]+", question.lower())), set(re.findall(r"[a-z]+", text.lower()))
+    return not any(
+        (one in asked and one not in told and other in told) or (other in asked and other not in told and one in told)
+        for one, other in _OPPOSITES
+    )
 
 
 def _ends_a_name(question: Question, term: Term) -> bool:
@@ -144,7 +206,9 @@ def _ends_a_name(question: Question, term: Term) -> bool:
 async def _is_sure(asked: str, best: _Scored, scored: Sequence[_Scored], model: RelevanceModel) -> bool:
     """Whether the best piece is certain enough to be the answer, and not merely similar to one."""
     others = [one.score for one in scored if not conflict.is_same_statement(one.piece.text, best.piece.text)]
-    stands_out = best.score >= MIN_SCORE_ALONE and best.score - max(others, default=-MIN_SCORE) >= MIN_MARGIN
+    margin = best.score - max(others, default=-MIN_SCORE)
+    # For a yes-or-no question ("Are dogs allowed?") a single sentence about the subject stands out too, but is no answer.
+    stands_out = best.score >= MIN_SCORE_ALONE and margin >= MIN_MARGIN and not _YES_OR_NO.match(asked)
     if best.score < MIN_SCORE and not stands_out:
         return False
     above = best.text.removesuffix(best.piece.text).strip()

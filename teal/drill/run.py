@@ -73,7 +73,8 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
 
 
 def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
-    """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed."""
+    """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed, one whose fault needs what the
+    stack does not have could not run."""
     began, clock = datetime.now(UTC), time.monotonic()
     told = DrillResult(
         drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=request.per_second
@@ -101,6 +102,8 @@ def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: Dri
                 over.set()
                 met = users.stop()
             found = _measured(told, scene, met, whole_at, failure, target)
+        except CouldNotRun as error:
+            found = replace(told, verdict="could not run", reasons=(error.what,))
         finally:
             if request.here is not None:
                 _tidy(scene, users.met)
@@ -113,7 +116,7 @@ def _variables(stack: DrillStack) -> dict[str, str]:
 
 
 def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, str]:
-    """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did."""
+    """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did. Raises CouldNotRun."""
     whole_at, failure = 0.0, ""
     try:
         with drill.cause(scene) as whole:
@@ -135,6 +138,8 @@ def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, 
             if whole_at:
                 scene.marks["whole"] = whole_at
         _settle(scene.users.met)
+    except CouldNotRun:
+        raise
     except OperatorError as error:
         failure = str(error.what)
     return whole_at, failure
