@@ -42,12 +42,12 @@ MIN_RISE: Final = 6.0  # over the score of title and headings alone; with less, 
 # The most by which the score may rise when a word that the piece lacks is left out of the question. If it rises by more, the word
 # means another thing than the piece (parental, bicycle).
 MAX_GAIN_WITHOUT_WORD: Final = 1.5
-# The most words of the question that a piece may lack: each costs a call of the model, 10 to 65 ms, and a piece that lacks more is
-# about something else.
+# The most words of the question that a piece may lack: each costs a call of the model, 10 to 65 ms, and a piece
+# that lacks more is about something else.
 MOST_MISSING: Final = 6
 
-# A model gives "is refunded" and "is not refunded" similar scores, and these small words are not terms of a question. So it is checked
-# separately that question and piece agree on them.
+# A model gives "is refunded" and "is not refunded" similar scores, and these small words are not terms of a question. So it is
+# checked separately that question and piece agree on them.
 _NEGATION: Final = re.compile(
     r"\b(?:not|never|no|none|nobody|nothing|neither|without|except|unless|cannot)\b|n['’]t\b|\b(?:other|apart|aside) (?:than|from)\b",
     re.IGNORECASE,
@@ -163,8 +163,8 @@ def _may_answer(question: Question, one: _Scored) -> bool:
 
 
 def _newest(able: Sequence[_Scored], scored: Sequence[_Scored], sources: Sequence[PromptSource]) -> list[_Scored]:
-    """The candidates without those that an e-mail only quotes from an earlier one, if a sentence of the e-mail's own has a score near
-    enough to an answer's."""
+    """The candidates without those that an e-mail only quotes from an earlier one, if a sentence of the e-mail's own
+    has a score near enough to an answer's."""
     document = {source.n: source.document for source in sources}
     own = {document[one.piece.n] for one in scored if not one.piece.earlier and one.score >= MIN_SCORE_ALONE}
     return [one for one in able if not one.piece.earlier or document[one.piece.n] not in own]
@@ -186,8 +186,8 @@ def _has_rival(able: Sequence[_Scored], sources: Sequence[PromptSource]) -> bool
 
 
 def _agree(question: str, text: str) -> bool:
-    """Whether a text can answer the question by its negations and opposites: a negated question needs a negation in the text, and the
-    text must not have "after" instead of "before" or the like."""
+    """Whether a text can answer the question by its negations and opposites: a negated question needs a negation in the text, and
+    the text must not have "after" instead of "before" or the like."""
     if _NEGATION.search(question) and not _NEGATION.search(text):
         return False
     asked, told = set(re.findall(r"[a-z]+", question.lower())), set(re.findall(r"[a-z]+", text.lower()))

@@ -303,7 +303,8 @@ class _Meaning:
 
 
 class _Relevance:
-    """The cross-encoder in the form that writers use. `failed`: it was called and could not be used, so a later answer may be better."""
+    """The cross-encoder in the form that writers use. `failed`: it was called and could not be
+    used, so a later answer may be better."""
 
     def __init__(self, encoder: CrossEncoder, embedder: Embedder, slots: CapacityLimiter) -> None:
         self._encoder = encoder
