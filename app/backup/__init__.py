@@ -1,1 +1,1 @@
-"""Snapshots of what users gave the service: taken, checked by restoring them, and put back beside what runs."""
+"""Snapshots of the users' data: taking them, verifying them by a restore, and restoring them beside the running service."""

@@ -1,4 +1,4 @@
-"""The adapters that the settings name: where snapshots are kept, and how the search engine's index gets into one. And choosing a snapshot."""
+"""Opens the configured adapters, the snapshot store and the copies of the search index, and chooses a snapshot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.settings import Settings
 
 
 def open_store(settings: Settings) -> SnapshotStore:
-    """The store that the settings name; on a laptop the folder and elsewhere Elasticsearch's repository, unless another is chosen."""
+    """The configured store; by default the folder on a laptop, and Elasticsearch's repository elsewhere."""
     name = settings.backup_store or ("folder" if settings.environment == "laptop" else "elasticsearch")
     found: SnapshotStore = load_registered(SNAPSHOT_STORES, name)(settings)
     return found
@@ -24,8 +24,8 @@ def own_source(settings: Settings) -> SnapshotSource:
 
 
 def choose_snapshot(store: SnapshotStore, *, id: str | None, at: datetime | None) -> Manifest:
-    """The one named, else the newest that was finished at `at` or before, else the newest; one
-    from the future only by its name. Raises NotFound."""
+    """The snapshot `id` if given; else the newest that was finished at `at` or before; else the newest.
+    A snapshot with a future date is chosen only by its id. Raises NotFound."""
     if id is not None:
         return store.find(id)
     known = credible(store.snapshots())
@@ -36,6 +36,6 @@ def choose_snapshot(store: SnapshotStore, *, id: str | None, at: datetime | None
 
 
 def search_copies(settings: Settings) -> SearchCopies:
-    """The configured engine's."""
+    """The adapter for copies of the configured search engine's index."""
     found: SearchCopies = load_registered(SEARCH_COPIES, settings.search)
     return found

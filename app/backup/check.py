@@ -1,4 +1,5 @@
-"""Verifies a snapshot by restoring it beside what runs: it can be decrypted, it is whole, it lacks no document of its moment, and it finds what it holds."""
+"""Verifies a snapshot by restoring it beside the running service: it can be decrypted, is whole, contains every document of its
+moment, and its search finds its documents."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCheck:
-    """The result of a test. `found` of `sampled` documents were found by words of their own. `noted`: the catalog in use has it written down."""
+    """The result of a test. `found` of `sampled` documents were found by words of their own. `noted`: the
+    result is recorded in the catalog in use."""
 
     snapshot: str
     documents: int
@@ -34,7 +36,7 @@ class SnapshotCheck:
 
 
 def require_recent(found: Manifest, hours: float) -> None:
-    """Raises SnapshotRefused when the snapshot is older."""
+    """Raises SnapshotRefused when the snapshot is older than `hours`."""
     age = datetime.now(UTC) - found.finished_at
     if age > timedelta(hours=hours):
         raise SnapshotRefused(
@@ -44,7 +46,8 @@ def require_recent(found: Manifest, hours: float) -> None:
 
 
 def verify_snapshot(settings: Settings, found: Manifest, source: SnapshotSource) -> SnapshotCheck:
-    """Test one snapshot and note in the catalog, if there is one, that it passed or no longer does. Raises SnapshotRefused with the reason."""
+    """Test one snapshot and record in the catalog, if it is available, whether it passed. Raises
+    SnapshotRefused with the reason if it did not."""
     running = Catalog(settings.sqlalchemy_url())
     try:
         checked = _test(settings, found, source)
@@ -81,7 +84,8 @@ def _test(settings: Settings, found: Manifest, source: SnapshotSource) -> Snapsh
 
 
 def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
-    """How many documents were looked for. Raises SnapshotRefused when one that was indexed before the snapshot began is not in it."""
+    """Check that every document that was indexed before the snapshot began is in its index; returns how many these are. Raises
+    SnapshotRefused when one is missing."""
     documents = 0
     missing: list[str] = []
     after: str | None = None
@@ -103,7 +107,7 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
 
 @contextmanager
 def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[Catalog]:
-    """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
+    """The snapshot's catalog, opened from its copy; the running catalog if the database's own service makes the copies."""
     if found.catalog.copy_of is None:
         yield from _opened(settings.sqlalchemy_url())
         return

@@ -1,4 +1,4 @@
-"""What a catalog holds, wherever it lies."""
+"""Counts the content of a catalog at any URL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.catalog.engine import Catalog
 
 
 def count_indexed(url: str) -> int:
-    """Documents that the catalog at this URL calls indexed."""
+    """The number of indexed documents in the catalog at this URL."""
     catalog = Catalog(url)
     try:
         with catalog.read() as session:

@@ -1,4 +1,5 @@
-"""Snapshots of the index inside Elasticsearch: a repository (a folder on a laptop, S3 on AWS), one index without the cluster's state."""
+"""Snapshots of the index by Elasticsearch itself, in its repository (a folder on a laptop, S3 on
+AWS): one index, without cluster state."""
 
 from __future__ import annotations
 
@@ -20,22 +21,23 @@ from app.settings import Settings
 
 T = TypeVar("T")
 CALL_SECONDS: Final = 60.0
-# The longest that one snapshot or restore may take: hundreds of gigabytes at a recovery's default of 40 MB/s are split over nodes
+# The longest that one snapshot or restore may take. Recovery runs at 40 MB/s by default;
+# hundreds of gigabytes are split over nodes.
 SNAPSHOT_SECONDS: Final = 3_600.0
 POLL_SECONDS: Final = 0.5
 
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Elasticsearch]:
-    """A client whose errors are the service's own."""
+    """A context with a client whose errors are turned into the service's own."""
     options = client_options(settings, timeout_seconds=CALL_SECONDS)
     with map_client_errors(settings.elasticsearch_url, settings.index), Elasticsearch(**options) as client:
         yield client
 
 
 def take_search_snapshot(settings: Settings, id: str, _folder: Path) -> SearchCopy:
-    """Snapshot the index behind the alias under the name `id`; how many documents the catalog has is noted in it. Raises BackupFailed when a
-    shard is missing."""
+    """Snapshot the index behind the alias under the name `id`; the number of documents in the catalog is stored in its metadata.
+    Raises BackupFailed when a shard is missing."""
     documents = count_indexed(settings.sqlalchemy_url())
     with connected(settings) as client:
         _ensure_repository(client, settings)
@@ -56,7 +58,8 @@ def take_search_snapshot(settings: Settings, id: str, _folder: Path) -> SearchCo
 
 
 def restore_beside(other: Settings, snapshot: Manifest, _source: SnapshotSource) -> None:
-    """The snapshot's index under the name and behind the alias that `other` names alone. Raises SnapshotRefused for one that is not whole."""
+    """Restore the snapshot's index under the name and alias of `other`. Raises
+    SnapshotRefused for a snapshot that is not whole."""
     part, target = snapshot.search, first_index(other.index)
     with connected(other) as client:
         found = _one(client, other, str(part.snapshot))
@@ -83,14 +86,15 @@ def delete_search_snapshot(settings: Settings, id: str) -> None:
 
 
 def in_use(settings: Settings) -> list[str]:
-    """The index behind the alias; none when there is no alias."""
+    """The indexes behind the alias; empty when there is no alias."""
     with connected(settings) as client:
         found = client.options(ignore_status=404).indices.get_alias(name=settings.index)
         return list(found) if found.meta.status == 200 else []
 
 
 def list_snapshots(settings: Settings) -> list[dict[str, Any]]:
-    """Every snapshot in the repository, SLM's too: name, state, indices, when it ended. Empty where there is no repository yet."""
+    """Every snapshot in the repository, SLM's included, with name, state, indices and end.
+    Empty when there is no repository yet."""
     with connected(settings) as client:
         try:
             found = client.snapshot.get(repository=settings.snapshot_repository, snapshot="*")
@@ -100,7 +104,8 @@ def list_snapshots(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _ensure_repository(client: Elasticsearch, settings: Settings) -> None:
-    """On AWS the set-up job registers it; elsewhere a folder under the node's `path.repo` is."""
+    """Make sure that the repository exists. On AWS the set-up job registers it; on a laptop it is created here, as
+    a folder under the node's `path.repo`."""
     name = settings.snapshot_repository
     if client.options(ignore_status=404).snapshot.get_repository(name=name).meta.status == 200:
         return
@@ -130,7 +135,8 @@ def _finished(found: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _recovered(client: Elasticsearch, index: str) -> bool | None:
-    """True when every primary is there. Raises SnapshotRefused when Elasticsearch gave one up."""
+    """True when every primary shard is available, None while it is not. Raises SnapshotRefused
+    when Elasticsearch gave up restoring one."""
     health = client.cluster.health(index=index, level="indices")
     if health["status"] in ("green", "yellow"):
         return True

@@ -1,4 +1,5 @@
-"""Encryption of the copies: files of the age format (age-encryption.org/v1) to one key, with their checksums in the manifest."""
+"""Encryption of the copies as files in the age format (age-encryption.org/v1) for one key; the
+manifest has their checksums and a seal."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ SUFFIX: Final = ".age"
 
 
 def snapshot_key(key: Path, *, create: bool) -> pyrage.x25519.Identity:
-    """The key that opens the copies: a file as `age-keygen` writes it. With `create` one is made where there is none."""
+    """Read the key that decrypts the copies, from a file as `age-keygen` writes it. `create`: make the key if there is none."""
     if create and not key.exists():
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = pyrage.x25519.Identity.generate()
@@ -39,8 +40,8 @@ def snapshot_key(key: Path, *, create: bool) -> pyrage.x25519.Identity:
 
 
 def _put(key: Path, text: str) -> None:
-    """Write the key whole and on the disk, or not at all: half a key would stop every later snapshot, and one that a power cut takes away
-    would leave snapshots that nobody can open. Another process may have been faster; then its key it is."""
+    """Write the key completely and durably, or not at all: half a key would stop every later snapshot, and a key lost in a power
+    cut would leave snapshots that cannot be decrypted. If another process was faster, its key is used."""
     making = key.with_name(f".{key.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -70,15 +71,16 @@ def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:
 
 
 def with_seal(made: Manifest, key: Path) -> Manifest:
-    """With its seal: HMAC-SHA256 over all else that it says, by the key that opens the copies. Encrypting takes only that key's public half."""
-    # Without defaults: a field that a later version adds must not break the seals of before.
+    """The manifest with its seal: an HMAC-SHA256 over all other fields, by the secret key that decrypts the copies. Encryption
+    alone needs only the public half of the key, so it proves nothing about the author."""
+    # Without defaults, so that a field that a later version adds does not break older seals.
     content = made.model_copy(update={"seal": ""}).model_dump_json(exclude_defaults=True).encode()
     secret = str(snapshot_key(key, create=True)).encode()
     return made.model_copy(update={"seal": hmac.digest(secret, b"teal snapshot 1\n" + content, "sha256").hex()})
 
 
 def require_seal(found: Manifest, source: SnapshotSource) -> None:
-    """Raises SnapshotRefused for a manifest that was not sealed with the source's key: nothing that it says may be acted on."""
+    """Raises SnapshotRefused for a manifest that was not sealed with the source's key; such a manifest must not be used."""
     snapshot_key(source.key, create=False)
     if not hmac.compare_digest(found.seal, with_seal(found, source.key).seal):
         raise SnapshotRefused(
@@ -89,8 +91,8 @@ def require_seal(found: Manifest, source: SnapshotSource) -> None:
 
 @contextmanager
 def decrypted(part: EncryptedFile, found: Manifest, source: SnapshotSource, plain: Path) -> Iterator[Path]:
-    """A copy of a snapshot, decrypted into the file `plain`, which is gone afterwards unless it was moved. Raises SnapshotRefused for
-    a manifest that was not sealed with this key, and for a copy that was changed."""
+    """A context in which a copy of a snapshot is decrypted into the file `plain`, which is removed afterwards unless it was
+    moved. Raises SnapshotRefused for a manifest that was not sealed with this key, and for a copy that was changed."""
     key = source.key
     require_seal(found, source)
     copy = source.store.fetch(found.id, part.file)

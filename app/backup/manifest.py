@@ -1,4 +1,4 @@
-"""What a snapshot consists of, as data: the file `manifest.json` beside its encrypted copies."""
+"""The manifest of a snapshot, the file `manifest.json` beside its encrypted copies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from app.errors import SnapshotRefused
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
-MOST_BYTES: Final = 100_000  # of a manifest: a real one has a thousand
-# A name that becomes a part of a path: no separator, no `..`, and nothing that a shell or SQL reads. Elasticsearch's own have dots in them.
+MOST_BYTES: Final = 100_000  # the largest manifest that is read; a real one has a thousand
+# A name that becomes part of a path: without separators, `..`, and characters that are special to a shell or
+# SQL. Elasticsearch's names contain dots.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=200)]
 
 
@@ -30,7 +31,8 @@ class EncryptedFile(_Frozen):
 
 
 class CatalogCopy(_Frozen):
-    """`documents`: how many were indexed. `external`: the database is kept by its own service (RDS), not by this snapshot."""
+    """The copy of the catalog. `documents`: how many were indexed. `external`: the database's own service (RDS) makes
+    its copies, and this snapshot has none."""
 
     kind: Literal["sqlite", "postgresql", "external"]
     revision: str
@@ -39,8 +41,8 @@ class CatalogCopy(_Frozen):
 
 
 class SearchCopy(_Frozen):
-    """`repository` and `snapshot` name it inside Elasticsearch, where `copy_of` is None. `passages` None: taken by Elasticsearch's own
-    schedule, which counts nothing."""
+    """The copy of the search index. For a snapshot inside Elasticsearch `repository` and `snapshot` name it, and `copy_of` is
+    None. `passages` is None for a snapshot by Elasticsearch's own schedule, which does not count them."""
 
     kind: str  # the name of the search engine, as in app/providers.py
     index: Name
@@ -51,9 +53,13 @@ class SearchCopy(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Search was copied at `started_at` or later, the catalog after it: what the catalog calls indexed before `started_at` is in both.
-    `seal` says that it was written by somebody who has the snapshots' key (`encryption.with_seal`): whoever can only write into the folder or
-    bucket cannot make one. What a snapshot holds is executed when it is put back (SQL of a dump, keys of a catalog)."""
+    """The manifest of one snapshot. Search was copied at `started_at` or later, and the catalog after it, so a document that
+    was indexed before `started_at` is in both.
+
+    `seal` proves that the author has the secret key of the snapshots (`encryption.with_seal`); write access to
+    the folder or bucket is not enough to make one. That matters because a restore executes a snapshot's content
+    (the SQL of a dump, the keys of a catalog).
+    """
 
     format: Literal[1] = FORMAT
     id: Name
@@ -66,22 +72,23 @@ class Manifest(_Frozen):
 
     @property
     def is_of_before_seals(self) -> bool:
-        """Whether it has copies that no version with seals made, so that this version does not open them."""
+        """Whether it has encrypted copies but no seal, so that an older version made it and this version does not open it."""
         return not self.seal and (self.search.copy_of is not None or self.catalog.copy_of is not None)
 
     @property
     def bytes(self) -> int:
-        """Size of the copies here; what Elasticsearch keeps in its repository is not counted."""
+        """The size of the encrypted copies; data in Elasticsearch's repository is not counted."""
         return sum(one.bytes for one in (self.search.copy_of, self.catalog.copy_of) if one)
 
 
 def new_id() -> str:
-    """Sorts by time."""
+    """A new snapshot id; ids sort by time."""
     return f"s{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def parsed(text: bytes, where: str, id: str) -> Manifest:
-    """Raises SnapshotRefused for what is no manifest of this version, or that of another snapshot than `id`; `where` names the file."""
+    """Parse a manifest. Raises SnapshotRefused if it is not a manifest of this version or belongs to another
+    snapshot than `id`; `where` names the file."""
     if len(text) > MOST_BYTES:
         raise SnapshotRefused(f"{where} is no manifest: it has more than {MOST_BYTES} bytes.")
     try:

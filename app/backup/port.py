@@ -1,4 +1,5 @@
-"""What snapshots need: a store that keeps them, and copies of the search engine's index. `adapters.py` opens the configured ones."""
+"""The ports of snapshots: a store for them, and copies of the search engine's index.
+`adapters.py` opens the configured adapters."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ MAKE: Final = "`teal snapshot` makes one; `teal rebuild` fills search from the c
 
 @dataclass(frozen=True, slots=True)
 class UnreadableSnapshot:
-    """A snapshot whose manifest this version cannot read, and why."""
+    """A snapshot whose manifest this version cannot read, with the reason."""
 
     id: str
     why: str
@@ -27,15 +28,15 @@ class UnreadableSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshots:
-    """What lies in a store: every whole snapshot, newest first (one that was cut off is not among them), and what this version cannot read,
-    a newer version's or a damaged one, which is never removed."""
+    """The content of a store: every complete snapshot, newest first, and the ones that this version cannot read because a newer
+    version made them or they are damaged. Unreadable snapshots are never removed; unfinished ones are not listed."""
 
     snapshots: list[Manifest]
     unreadable: list[UnreadableSnapshot]
 
 
 def sorted_out(found: Iterable[Manifest | UnreadableSnapshot]) -> StoredSnapshots:
-    """What a store read, in its two kinds."""
+    """Separate the snapshots that a store has read from the unreadable ones."""
     read = list(found)
     snapshots = [one for one in read if isinstance(one, Manifest)]
     return StoredSnapshots(
@@ -45,46 +46,49 @@ def sorted_out(found: Iterable[Manifest | UnreadableSnapshot]) -> StoredSnapshot
 
 
 class SnapshotStore(Protocol):
-    """Keeps snapshots: a manifest and the encrypted copies beside it. A snapshot exists while its manifest does.
+    """A store of snapshots; each is a manifest with encrypted copies beside it. A snapshot
+    exists exactly while its manifest exists.
 
-    `retires`: old snapshots are removed by whoever takes new ones; elsewhere the store has a schedule of its own for that.
-    `seals`: its manifests are written by this service, with a seal; elsewhere they are made from what the engine notes, and have none.
+    `retires`: this service removes old snapshots when it takes new ones; if False, the store has its own schedule for that.
+    `seals`: this service writes the manifests, with a seal; if False, they are derived from the engine's metadata and have none.
     """
 
     retires: bool
     seals: bool
 
     def kept(self) -> StoredSnapshots:
-        """All that lies there, in one reading."""
+        """The whole content of the store, read once."""
 
     def snapshots(self) -> list[Manifest]:
-        """The whole snapshots of it, newest first."""
+        """The complete snapshots, newest first."""
 
     def find(self, id: str) -> Manifest:
-        """One snapshot. Raises NotFound, or SnapshotRefused for a manifest that is none."""
+        """The manifest of one snapshot. Raises NotFound, or SnapshotRefused for an invalid manifest."""
 
     def prepare(self, id: str) -> Path:
-        """A folder on this machine, closed to other users, into which the new snapshot's copies are written."""
+        """A folder on this machine for the copies of the new snapshot, not accessible to other users."""
 
     def keep(self, made: Manifest) -> None:
-        """Keep the prepared copies, then the manifest: from now on the snapshot exists."""
+        """Store the prepared copies and then the manifest, with which the snapshot begins to exist."""
 
     def fetch(self, id: str, file: str) -> Path:
-        """A copy's path on this machine. Raises SnapshotRefused when it is gone."""
+        """The path of a copy on this machine, fetched if necessary. Raises SnapshotRefused when it is missing."""
 
     def remove(self, id: str) -> None:
-        """Remove a snapshot, the manifest first: what is half removed is no snapshot any more. No error when there is none."""
+        """Remove a snapshot, its manifest first, so that a half-removed snapshot no
+        longer exists. No error when there is none."""
 
     def cut_off(self, before: datetime) -> list[str]:
-        """Ids of snapshots that were begun before this moment and never finished."""
+        """The ids of snapshots that were begun before this moment and never finished."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Held while a snapshot is taken. Raises BackupFailed while another process takes one."""
+        """A lock that is held while a snapshot is taken. Raises BackupFailed while another process takes one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSource:
-    """Where a snapshot's copies are and which key decrypts them: this service's own, or another's whose snapshot is restored here."""
+    """A store with the key that decrypts its copies: this service's own, or that of another
+    stack whose snapshot is restored here."""
 
     store: SnapshotStore
     key: Path
@@ -92,11 +96,11 @@ class SnapshotSource:
 
 @dataclass(frozen=True, slots=True)
 class SearchCopies:
-    """An adapter as `app/providers.py` registers it.
+    """An adapter for copies of the search index, in the form that `app/providers.py` registers.
 
-    `take(settings, id, folder)` copies the index in use, encrypted into the folder or inside the engine. `restore_beside(other, snapshot,
-    source)` makes the copy the index that `other` names. `remove(settings, id)` removes what the engine itself keeps of a snapshot.
-    `exact`: passages are counted at the moment of the copy, so that they must be as many when it is restored.
+    `take(settings, id, folder)` copies the index in use, encrypted into the folder or inside the engine. `restore_beside(other,
+    snapshot, source)` restores the copy as the index that `other` names. `remove(settings, id)` removes a snapshot's data inside
+    the engine. `exact`: passages are counted at the moment of the copy, so the restored index must have exactly as many.
     """
 
     take: Callable[[Settings, str, Path], SearchCopy]
@@ -106,6 +110,6 @@ class SearchCopies:
 
 
 def snapshot_not_found(wanted: str, known: list[Manifest], *, action: str | None = None) -> NotFound:
-    """The error of a snapshot that is not there: it names the newest ones."""
+    """The error for a snapshot that does not exist; it names the newest ones."""
     newest = ", ".join(one.id for one in known[:3]) or "none"
     return NotFound(f"There is no {wanted}; the newest: {newest}.", action=action or (LIST if known else MAKE))

@@ -1,4 +1,5 @@
-"""The catalog on PostgreSQL: dumped and restored by PostgreSQL's own programs, a restored database beside the one in use, and their exchange."""
+"""Dumps and restores a catalog on PostgreSQL with PostgreSQL's own programs, and exchanges a
+restored database with the one in use."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ from sqlalchemy import URL, make_url
 
 from app.errors import BackupFailed, SnapshotRefused
 
-DUMP_SECONDS: Final = 3_600  # of a catalog of tens of gigabytes; what hangs longer has no answer
+DUMP_SECONDS: Final = 3_600  # enough for a catalog of tens of gigabytes; a program that runs longer hangs
 EXCHANGE_SECONDS: Final = 30  # to end the connections of the database in use; the renaming itself is two rows
 TERMINATE_PAUSE_SECONDS: Final = 0.2
 _MISSING: Final = "apt-get install postgresql-client, of the server's version or newer"
 
 
 def dump_database(url: str, target: Path, count: str) -> int:
-    """One moment of the database, tables of the jobs included, in PostgreSQL's custom format; what the statement `count` says at that moment."""
+    """Dump the database as it is at one moment, the tables of jobs included, in PostgreSQL's custom format. Returns the result of
+    the statement `count` at the same moment."""
     target.touch(mode=0o600)
     with _connected(make_url(url)) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -37,7 +39,8 @@ def dump_database(url: str, target: Path, count: str) -> int:
 
 
 def restore(url: str, source: Path, name: str) -> str:
-    """A new database `name` on the same server with what the dump holds; its URL. One of that name from an earlier try is replaced."""
+    """Restore a dump into a new database `name` on the same server; returns its URL. A database of that
+    name from an earlier try is replaced."""
     drop_database(url, name)
     with _maintenance(url) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -57,8 +60,8 @@ def drop_database(url: str, name: str) -> None:
 
 
 def put_in_place(url: str, restored: str, kept: str) -> None:
-    """Give the restored database the name of the one in use, whose own becomes `kept`: both or neither. Connections of the service end
-    and are made anew. An earlier `kept` is removed."""
+    """Give the restored database the name of the one in use, which is renamed to `kept`; both renames happen or neither. The
+    service's open connections end, and it connects again. An earlier `kept` is removed."""
     drop_database(url, kept)
     in_use = str(make_url(url).database)
     over = threading.Event()
@@ -67,7 +70,7 @@ def put_in_place(url: str, restored: str, kept: str) -> None:
         with _maintenance(url) as connection, connection.transaction():
             ending.start()
             for old, new in ((in_use, kept), (restored, in_use)):
-                # Waits up to 5 s for the last connections to end, and lets nobody in meanwhile.
+                # Waits up to 5 s for the last connections to end, and refuses new ones meanwhile.
                 connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
     except psycopg.Error as error:
         raise BackupFailed(
@@ -87,7 +90,7 @@ def _end_connections(url: str, names: tuple[str, ...], over: threading.Event) ->
 
 
 def _maintenance(url: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-    """A connection to the server that holds none to the databases it works on."""
+    """A connection to the server's maintenance database, so that none is open to the databases that are renamed or dropped."""
     return _connected(make_url(url).set(database="postgres"))
 
 
@@ -111,7 +114,7 @@ def _run(program: str, url: str, *arguments: str) -> None:
     if path is None:
         raise BackupFailed(f"{program} is not on this machine. Next: {_MISSING}.")
     place = make_url(url)
-    # The password is in the environment, because everybody may read a command line.
+    # The password is passed in the environment, because every user can read a command line.
     env = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PGPASSWORD": place.password or ""}
     shown = _text(place.set(password=None))
     try:
@@ -125,7 +128,7 @@ def _run(program: str, url: str, *arguments: str) -> None:
 
 
 def _text(url: URL) -> str:
-    """As libpq reads it."""
+    """The URL in the form that libpq reads."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 

@@ -1,4 +1,5 @@
-"""Restores a snapshot's parts beside what runs. Nothing that serves is changed before the copy was decrypted, checked and compared."""
+"""Restores the parts of a snapshot beside the running service, which is changed only after the
+copy was decrypted, checked and compared."""
 
 from __future__ import annotations
 
@@ -26,15 +27,15 @@ from app.settings import Settings
 
 
 def search_beside(settings: Settings, other: Settings, found: Manifest, source: SnapshotSource) -> None:
-    """The snapshot's index as `other.index`, opened and counted. Raises SnapshotRefused, IndexMismatch for another model's vectors."""
+    """Restore the snapshot's index as `other.index` and count its passages. Raises SnapshotRefused, or
+    IndexMismatch for vectors of another model."""
     if found.search.kind != settings.search:
         raise SnapshotRefused(
             f"Snapshot {found.id} is of the search engine {found.search.kind} and this service runs {settings.search}. "
             "Next: `teal rebuild` fills search from the catalog."
         )
-    if (
-        source.store.seals
-    ):  # whether or not there is a copy to open: the engine's own snapshot is chosen by what the manifest says
+    # Also without a copy to decrypt, because the manifest chooses the engine's own snapshot.
+    if source.store.seals:
         encryption.require_seal(found, source)
     copies = search_copies(settings)
     copies.restore_beside(other, found, source)
@@ -42,7 +43,8 @@ def search_beside(settings: Settings, other: Settings, found: Manifest, source: 
         writer.ensure(stamp(other))
         writer.refresh()
         holds = writer.count()
-    # Elasticsearch counts and copies at two moments, and documents come in between: what it lacks is seen document by document.
+    # Elasticsearch counts and copies at two moments, between which documents may be added.
+    # Missing documents are found by `reconcile`.
     if copies.exact and holds != found.search.passages:
         raise SnapshotRefused(f"Snapshot {found.id} should hold {found.search.passages} passages and holds {holds}.")
     if not holds and found.catalog.documents:
@@ -52,10 +54,11 @@ def search_beside(settings: Settings, other: Settings, found: Manifest, source: 
 
 
 def begin_search(settings: Settings, other: Settings, found: Manifest, source: SnapshotSource) -> IndexComparison:
-    """`search_beside`; from then on the restored index is kept up to date, and it is owed what the catalog has and the copy has not."""
+    """Run `search_beside` and keep the restored index up to date from then on: the documents
+    that it lacks are added to its outbox."""
     catalog = Catalog(settings.sqlalchemy_url())
     try:
-        with catalog.write() as session:  # first: what is finished while the copy is opened is owed to it
+        with catalog.write() as session:  # before the restore, so that documents finished during it get into the outbox
             index_outbox.register_index(session, other.index, serving=False, seeded=True)
         search_beside(settings, other, found, source)
         with writer_of(other) as writer:
@@ -65,10 +68,11 @@ def begin_search(settings: Settings, other: Settings, found: Manifest, source: S
 
 
 def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: bool) -> None:
-    """Raises SnapshotRefused for a snapshot of an empty catalog while the catalog in use has documents, unless it was asked for by name."""
+    """Raises SnapshotRefused for a snapshot of an empty catalog while the catalog in use has documents. `named`: the operator
+    chose the snapshot by its id, so it is allowed."""
     if named or found.catalog.documents:
         return
-    with suppress(CatalogUnavailable):  # none can be read: there is nothing to lose
+    with suppress(CatalogUnavailable):  # if no catalog can be read, there is nothing to lose
         if holds := count_indexed(settings.sqlalchemy_url()):
             raise SnapshotRefused(
                 f"Snapshot {found.id} has no documents and the catalog in use has {holds}. Next: `teal snapshots`, then "
@@ -77,9 +81,10 @@ def refuse_nothing_for_something(settings: Settings, found: Manifest, *, named: 
 
 
 def put_catalog_in_place(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[str]:
-    """The snapshot's catalog instead of the one in use, which is kept; keys made or revoked since stay so. Says each step.
+    """Put the snapshot's catalog in the place of the one in use, which is kept. The current keys are
+    carried over. Yields a line for each step.
 
-    Raises SnapshotRefused before anything was changed. The search indexes are to be reconciled afterwards.
+    Raises SnapshotRefused before anything is changed. The caller must reconcile the search indexes afterwards.
     """
     if found.catalog.kind == "external" or found.catalog.copy_of is None:
         raise SnapshotRefused(f"Snapshot {found.id} has no copy of the catalog: the database's own service keeps it.")
@@ -104,7 +109,7 @@ def put_catalog_in_place(settings: Settings, found: Manifest, source: SnapshotSo
 
 @contextmanager
 def _catalog_beside(url: str, plain: Path, found: Manifest) -> Iterator[str]:
-    """URL of the restored catalog at today's schema, counted."""
+    """A context with the URL of the restored catalog, migrated to the current schema and with its documents counted."""
     if found.catalog.kind == "sqlite":
         sqlite_copy.check(plain, "sqlite3")
         beside = f"sqlite:///{plain}"
@@ -117,7 +122,7 @@ def _catalog_beside(url: str, plain: Path, found: Manifest) -> Iterator[str]:
         _ready(beside, found)
         yield beside
     finally:
-        postgres.drop_database(url, name)  # gone already where it was put in place
+        postgres.drop_database(url, name)  # does nothing if it was put in place
 
 
 def _ready(beside: str, found: Manifest) -> None:
@@ -131,8 +136,8 @@ def _ready(beside: str, found: Manifest) -> None:
 
 
 def carry_over(running: str, restored: str, index: str) -> int | None:
-    """Copies into the restored catalog what must not go back in time: keys, the generation of the index (part of cache keys), and which indexes there
-    are. Returns how many keys; None when the running catalog could not be read."""
+    """Copy into the restored catalog what must not be reset to an older state: keys, the index generation (part of cache keys)
+    and the registered indexes. Returns the number of keys; None when the running catalog could not be read."""
     running_catalog, target = Catalog(running), Catalog(restored)
     keys: list[dict[str, object]] | None = None
     names, generation = [index], 0
@@ -173,13 +178,13 @@ def _exchange(url: str, beside: str) -> None:
 
 
 def beside_name(url: str) -> str:
-    """Name of the database that is restored beside the one in use."""
+    """The name of the database that is restored beside the one in use."""
     return f"{make_url(url).database}_restored"
 
 
 @contextmanager
 def writer_of(settings: Settings) -> Iterator[SearchWriter]:
-    """The index's writer, closed at the end."""
+    """A context with the index's writer, which is closed at the end."""
     writer = open_writer(settings)
     try:
         yield writer

@@ -1,4 +1,4 @@
-"""The worker takes snapshots and verifies them, every TEAL_BACKUP_HOURS; of several workers one does."""
+"""The worker's schedule: it takes a snapshot every TEAL_BACKUP_HOURS and verifies it. Of several workers only one does so."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from app.catalog.engine import Catalog
 from app.errors import SnapshotRefused, TealError
 from app.settings import Settings
 
-FIRST_SECONDS: Final = 20.0  # after the worker's start: waiting documents come first
+FIRST_SECONDS: Final = 20.0  # after the worker's start, so that waiting documents come first
 LOOK_SECONDS: Final = 60.0
-# The first snapshot waits this long for documents that are being ingested: complete is better than early
+# The first snapshot waits up to this long for documents in work: a complete snapshot is better than an early one.
 SETTLE_SECONDS: Final = 600.0
-RETRY_SECONDS: Final = 600.0  # after one that failed
-VERIFY_AGAIN: Final = timedelta(days=7)  # as many days as snapshots are kept by default, so each is tested about twice
+RETRY_SECONDS: Final = 600.0  # after a failed try
+VERIFY_AGAIN: Final = timedelta(days=7)  # about as long as snapshots are kept by default, so each is tested about twice
 
 AGE: Final = Gauge("teal_snapshot_age_seconds", "Age of the newest whole snapshot; not there while there is none")
 VERIFIED: Final = Gauge("teal_snapshot_verified_timestamp_seconds", "When a snapshot last passed its test")
@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 
 def next_to_verify(known: Sequence[Manifest], proven: Mapping[str, datetime], now: datetime) -> Manifest | None:
-    """The newest that was never tested, else the one whose test is longest ago if that is over a week: copies decay where they lie."""
+    """The newest snapshot that was never tested, or else the one with the oldest test if that is more than a week ago: stored
+    copies can decay. None if no test is due."""
     untested = next((one for one in known if one.id not in proven), None)
     if untested is not None:
         return untested
@@ -43,16 +44,17 @@ def next_to_verify(known: Sequence[Manifest], proven: Mapping[str, datetime], no
 
 
 class BackupSchedule:
-    """Looks once a minute. On AWS (`backup_hours` 0) the platform takes snapshots and tests them; here only what it found is told."""
+    """Checks once a minute whether work is due. On AWS (`backup_hours` is 0) the platform takes and tests snapshots, and
+    this only exports the results as metrics."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings, self._catalog = settings, catalog
         self._began = time.monotonic()
-        self._refused: set[str] = set()  # by their test, in this process
+        self._refused: set[str] = set()  # ids of snapshots that failed their test in this process
         self._told: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; whatever fails is logged and tried again later."""
+        """Run until `stop` is set; every failure is logged and tried again later."""
         pause = FIRST_SECONDS
         while not stop.wait(pause):
             pause = LOOK_SECONDS
@@ -74,8 +76,9 @@ class BackupSchedule:
             VERIFIED.set(max(proven.values()).timestamp())
 
     def keep_up(self) -> None:
-        """Take a snapshot when one is due, and test the newest that is not tested yet."""
-        # What this version cannot restore (another search engine's snapshot, or one without a seal) leaves the next one due at once.
+        """Take a snapshot if one is due, and test the next snapshot whose test is due."""
+        # Snapshots that this version cannot restore (of another search engine, or without a seal)
+        # are ignored, so the next is due at once.
         kept = open_store(self._settings).kept()
         self._tell(kept)
         known = [
@@ -97,14 +100,15 @@ class BackupSchedule:
         try:
             done = check.verify_snapshot(self._settings, wanted, own_source(self._settings))
         except SnapshotRefused:
-            self._refused.add(wanted.id)  # the others are tested before anybody looks at it again
+            self._refused.add(wanted.id)  # not tested again, so that the others get their turn
             raise
         log.info(
             "snapshot %s verified: %d documents, %d of %d samples found", done.snapshot, done.documents, done.found, done.sampled
         )
 
     def _tell(self, kept: StoredSnapshots) -> None:
-        """Once each: what is kept and counts for nothing, because its moment lies in the future, it has no seal, or its manifest cannot be read."""
+        """Log once each snapshot that is kept but not used: its date lies in the future, it has no
+        seal, or its manifest cannot be read."""
         unsealed = [
             (one.id, "a version without seals made it, and that version restores it")
             for one in kept.snapshots
@@ -124,7 +128,7 @@ class BackupSchedule:
         aged = bool(known) and (datetime.now(UTC) - known[0].finished_at).total_seconds() >= 3600 * self._settings.backup_hours
         if any(one.catalog.documents for one in known):
             return aged
-        # The first snapshot that holds documents is due at once: an empty one would otherwise stand for a whole day.
+        # The first snapshot with documents is due at once; otherwise an empty one would remain the newest for a whole day.
         with self._catalog.read() as session:
             counts = documents.count_by_status(session)
         if time.monotonic() - self._began < SETTLE_SECONDS and counts["queued"] + counts["processing"]:

@@ -1,4 +1,5 @@
-"""Takes a snapshot: search first, the catalog second, the manifest last, and only then are old ones removed."""
+"""Takes a snapshot: it copies search first, then the catalog, and writes the manifest
+last. Only then are old snapshots removed."""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ from app.catalog.engine import Catalog, schema_revision
 from app.errors import BackupFailed
 from app.settings import Settings
 
-CUT_OFF_HOURS: Final = 24  # a folder without a manifest is younger than this while somebody may still write it
+CUT_OFF_HOURS: Final = 24  # a folder without a manifest that is younger may still be in use by a running snapshot
 _COUNT: Final = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND status = 'indexed'"
 log = logging.getLogger(__name__)
 
 
 def take_snapshot(settings: Settings) -> Manifest:
-    """A whole snapshot, or none: what was begun is removed on an error. Users and worker go on meanwhile.
+    """Take a complete snapshot while the service is in use. On an error the unfinished snapshot is removed.
 
-    Raises BackupFailed, also while another process takes one; SearchUnavailable and CatalogUnavailable as their parts do.
+    Raises BackupFailed, also while another process takes a snapshot, SearchUnavailable and CatalogUnavailable.
     """
     store, copies = open_store(settings), search_copies(settings)
     with store.alone():
@@ -52,8 +53,8 @@ def take_snapshot(settings: Settings) -> Manifest:
 
 
 def _refuse_another_key(settings: Settings, store: SnapshotStore) -> None:
-    """Raises BackupFailed where the key is gone and snapshots are there that only it opens: a new key would leave them behind without a word,
-    and in time its own snapshots would take their places."""
+    """Raises BackupFailed when the key file is missing although there are snapshots that only this key decrypts. With a new key
+    they would silently become useless, and be replaced by its snapshots in time."""
     if settings.backup_key.exists():
         return
     sealed = [one for one in store.snapshots() if one.bytes]
@@ -90,8 +91,9 @@ def _catalog(settings: Settings, folder: Path) -> CatalogCopy:
 
 
 def _retire(settings: Settings, store: SnapshotStore) -> None:
-    """Remove what is beyond `backup_keep`, never the newest with documents that passed its test (a stack that began anew, empty, must not
-    age it out); and what was cut off long ago."""
+    """Remove the snapshots beyond the newest `backup_keep`, and unfinished ones that are older than
+    CUT_OFF_HOURS. The newest snapshot with documents that passed its test is always kept, so that the snapshots
+    of a new and empty stack do not replace it."""
     if not store.retires:
         return
     known, catalog = credible(store.snapshots()), Catalog(settings.sqlalchemy_url())

@@ -16,7 +16,7 @@ from app.settings import Settings
 
 
 def copy_search(settings: Settings, id: str, folder: Path) -> SearchCopy:
-    """Raises SearchUnavailable when there is no index in the file."""
+    """Copy the embedded index, encrypted, into the snapshot's folder. Raises SearchUnavailable when the file has no index."""
     plain = folder / "search.db"
     sqlite_copy.copy(embedded_path(settings), plain, "apsw")
     copied = EmbeddedWriter(plain)

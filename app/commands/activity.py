@@ -1,4 +1,5 @@
-"""`python -m app.admin activity`: what the parts behind the service last did, for `teal status`. A process that exists may still do nothing, so this says when each did something."""
+"""`python -m app.admin activity`: when the parts behind the service last did something, for `teal status`. A
+process may run and still do nothing."""
 
 from __future__ import annotations
 

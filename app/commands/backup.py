@@ -1,6 +1,6 @@
-"""Snapshots and what is done with them. Commands of `python -m app.admin`; `teal snapshot | snapshots | verify | restore` run them.
+"""The commands of `python -m app.admin` for snapshots; `teal snapshot | snapshots | verify | restore` run them.
 
-Each command imports what it needs when it runs, as in `app/admin.py`, so that every other command starts fast.
+Each command imports what it needs when it runs, so that every other command starts fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JsonLine = dict[str, Any]
 LOST: Final = "there is no catalog to note it in"
-LATE_SHARE: Final = 1.1  # of the hours between two snapshots: one that is late by more was missed
+LATE_SHARE: Final = 1.1  # times the hours between two snapshots; if the newest is older, one was missed
 
 
 def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
@@ -95,7 +95,7 @@ def _chosen(settings: Settings, options: argparse.Namespace) -> Manifest:
 
 
 def _source(settings: Settings, options: argparse.Namespace) -> SnapshotSource:
-    """The service's own store and key, unless another stack's folder and key are given."""
+    """The snapshots to use: the service's own store and key, unless the options name another stack's folder and key."""
     from app.backup.adapters import open_store
     from app.backup.port import SnapshotSource
     from app.backup.stores.folder import FolderStore
@@ -121,7 +121,7 @@ def _moment(text: str) -> datetime:
 
 
 def add_commands(commands: Any) -> None:
-    """snapshot, snapshots, verify, restore search, restore catalog."""
+    """Add the commands snapshot, snapshots, verify, restore search and restore catalog."""
     commands.add_parser("snapshot", help=snapshot.__doc__).set_defaults(command=snapshot)
     commands.add_parser("snapshots", help=snapshots.__doc__).set_defaults(command=snapshots, changes=False)
     made = commands.add_parser("verify", help=verify.__doc__)

@@ -1,6 +1,6 @@
-"""What `teal` does to search indexes: build one beside the others, compare, exchange, remove it. Commands of `python -m app.admin`.
+"""The commands of `python -m app.admin` for search indexes: build an index beside the others, compare, exchange or remove it.
 
-Imports are inside the commands, as there.
+Each command imports what it needs when it runs, so that every other command starts fast.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 JsonLine = dict[str, Any]
-PAGE: Final = 500  # documents per transaction: the catalog stays open to writers between pages
-BUILD_SECONDS: Final = 10.0  # of one call: whoever calls keeps its hold on the release between calls
+PAGE: Final = 500  # documents in one transaction; between transactions other writers can use the catalog
+BUILD_SECONDS: Final = 10.0  # the length of one call; the caller renews its lease on the release between calls
 
 
 def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
@@ -63,7 +63,7 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Js
                 f"{found.extra} are too many{_said(failed)}. Next: `python -m app.admin index build --name {options.name}`."
             )
         questions = list(spot_check.questions(catalog))
-        with catalog.read() as session:  # what was finished since the index was filled is owed to it and not lost
+        with catalog.read() as session:  # documents that were finished since the index was filled are in its outbox and not lost
             owed = index_outbox.entries_among(session, options.name, [document_id for document_id, _ in questions])
         questions = [one for one in questions if one[0] not in owed]
         seen = spot_check.count_found(named, questions, with_meaning=True)
@@ -168,13 +168,13 @@ def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def with_index(settings: Settings, name: str) -> Settings:
-    """The settings, naming another index. Raises pydantic's ValidationError for a name that is none."""
+    """The settings with another index. Raises pydantic's ValidationError for an invalid name."""
     return type(settings).model_validate({**settings.model_dump(), "index": name})
 
 
 @contextmanager
 def open_index(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalog, SearchWriter]]:
-    """Settings that name this index, the catalog, and the index's writer."""
+    """A context with the settings for this index, the catalog, and the index's writer."""
     from app.catalog.engine import Catalog
     from app.search.engines import open_writer
 
@@ -188,7 +188,8 @@ def open_index(settings: Settings, name: str) -> Iterator[tuple[Settings, Catalo
 
 
 def seed(catalog: Catalog, name: str) -> None:
-    """Register the index and owe it every indexed document, once; cut off, it begins again, which does no harm."""
+    """Register the index and add every indexed document to its outbox, once. After an
+    interruption it starts again, which does no harm."""
     from app.catalog import index_outbox
 
     with catalog.write() as session:
@@ -205,7 +206,7 @@ def _said(failed: list[tuple[str, str]]) -> str:
 
 
 def add_commands(commands: Any) -> None:
-    """index build, verify, swap, reconcile, drop, list; rebuild."""
+    """Add the commands index build, verify, swap, reconcile, drop and list, and rebuild."""
     group = commands.add_parser("index", help="Search indexes.").add_subparsers(required=True, metavar="build|verify|swap|...")
     named = (index_build, index_verify, index_swap, index_reconcile, index_drop)
     for command in named:

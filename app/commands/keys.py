@@ -1,6 +1,6 @@
-"""API keys, as commands of `python -m app.admin`.
+"""The commands of `python -m app.admin` for API keys.
 
-Imports are inside the commands, as there.
+Each command imports what it needs when it runs, so that every other command starts fast.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 JsonLine = dict[str, Any]
-_MOST_DAYS: Final = 36_500  # a century: what is meant to be for ever is said by no end at all
-_MOST_A_DAY: Final = 1_000_000_000_000  # far above what can be sent in a day, far below what the catalog can count
+_MOST_DAYS: Final = 36_500  # a century; a key without an end has no expiry at all
+_MOST_A_DAY: Final = 1_000_000_000_000  # far more than can be sent in a day, and far less than the catalog can count
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
@@ -95,7 +95,7 @@ def _end(options: argparse.Namespace) -> datetime | None:
 
 
 def add_commands(commands: Any) -> None:
-    """keys create, rotate, list, quota, revoke."""
+    """Add the commands keys create, rotate, list, quota and revoke."""
     group = commands.add_parser("keys", help="API keys.")
     keys = group.add_subparsers(required=True, metavar="create|rotate|list|quota|revoke")
     create = keys.add_parser("create", help=keys_create.__doc__)
@@ -126,7 +126,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _up_to(most: int) -> Callable[[str], int]:
-    """Whole numbers from 1 to `most`."""
+    """An argument type: whole numbers from 1 to `most`."""
 
     def number(text: str) -> int:
         found = int(text)

@@ -1,4 +1,4 @@
-"""The groups of commands of `python -m app.admin`, one line each, and the audit log of those that change something."""
+"""The registry of the command groups of `python -m app.admin`, and the audit logging of commands that change something."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ GROUPS: Final[tuple[Callable[[Any], None], ...]] = (  # each adds its commands t
 
 
 def run(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """The command's lines. One that may change something (`changes` is not set to False) is in the audit log when it has ended, well or not."""
+    """Run the chosen command; yields its lines. A command that may change something (`changes` is not set to False) is written to
+    the audit log when it ends, whether it succeeds or fails."""
     if not getattr(options, "changes", True):
         yield from options.command(settings, options)
         return
     from app.access import audit
 
-    audit.configure_audit(settings, "admin", stream=sys.stderr)  # standard output is the command's answer
+    audit.configure_audit(settings, "admin", stream=sys.stderr)  # standard output carries the command's result
     ids: list[str] = []
     error: str | None = "interrupted"
     try:

@@ -1,6 +1,6 @@
-"""What `teal` asks of the data during a release: schema and jobs. Commands of `python -m app.admin`.
+"""The commands of `python -m app.admin` that `teal` runs during a release, for the schema and the jobs.
 
-Imports are inside the commands, as there.
+Each command imports what it needs when it runs, so that every other command starts fast.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def schema(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
     from app.catalog import phases
 
     known = phases.revisions()
-    phases.require_expanding()  # a version is asked this when it is built: one that lies about its revisions is none
+    phases.require_expanding()  # called when a version is built, so that a version with wrongly marked revisions cannot be built
     at = _revision(settings)
     waiting = phases.pending_revisions(known, at)
     yield {
@@ -58,7 +58,7 @@ def schema(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def _revision(settings: Settings) -> str | None:
-    """The catalog's revision; None where there is none, and no file is made by looking."""
+    """The catalog's revision; None when there is no catalog. The check creates no file."""
     from app.catalog.engine import schema_revision
 
     if settings.database_url is None and not (settings.state_dir / "catalog.db").is_file():
@@ -82,7 +82,7 @@ def jobs_transfer(settings: Settings, options: argparse.Namespace) -> Iterator[J
 
 
 def add_commands(commands: Any) -> None:
-    """migrate, schema, jobs left, jobs transfer."""
+    """Add the commands migrate, schema, jobs left and jobs transfer."""
     made = commands.add_parser("migrate", help=migrate.__doc__)
     made.set_defaults(command=migrate)
     phase = made.add_mutually_exclusive_group()

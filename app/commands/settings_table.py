@@ -23,7 +23,7 @@ out of step. Settings marked *secret* never appear in logs, error messages or me
 
 
 def settings_page() -> str:
-    """The whole page."""
+    """The text of docs/configuration.md."""
     rows = (_row(name, field) for name, field in Settings.model_fields.items())
     return _HEAD + "".join(rows)
 
@@ -42,7 +42,7 @@ def _default(value: Any) -> str:
 
 
 def _choices(annotation: Any) -> str:
-    literals = [one for one in (annotation, *get_args(annotation)) if get_origin(one) is Literal]  # inside `... | None` too
+    literals = [one for one in (annotation, *get_args(annotation)) if get_origin(one) is Literal]  # also inside `... | None`
     choices = [f"`{choice}`" for one in literals for choice in get_args(one)]
     return f" One of: {', '.join(choices)}." if choices else ""
 

@@ -1,6 +1,6 @@
-"""`status` and `doctor`: what each part says of itself. Commands of `python -m app.admin`.
+"""The commands `status` and `doctor` of `python -m app.admin`: the state of each part.
 
-Imports are inside the commands, as in all of them: each starts in a fraction of a second and loads only what it needs.
+Each command imports what it needs when it runs, so that it starts in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _check_jobs(settings: Settings) -> JsonLine:
     jobs = Jobs(settings)
     try:
         jobs.held([])
-        jobs.forget_finished("1970-01-01T00:00:00+00:00", 1)  # finds nothing, but reads the table
+        jobs.forget_finished("1970-01-01T00:00:00+00:00", 1)  # deletes nothing, but shows that the table can be read
     finally:
         jobs.close()
     return {}

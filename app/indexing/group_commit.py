@@ -1,7 +1,7 @@
-"""Group commit: one thread writes what all documents produced, makes it visible once per tick, and then says so.
+"""Group commit: one thread writes the passages of all documents, makes them visible once per tick, and then updates the catalog.
 
-A document becomes `indexed` in the catalog only after the search engine made its passages visible, and thousands of small
-documents share one refresh, one catalog transaction and one cache generation per tick.
+A document becomes `indexed` in the catalog only after the search engine has made its passages visible. In each tick thousands of
+small documents share one refresh, one catalog transaction and one index generation.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from app.errors import Unavailable
 from app.observability.tracing import current_span_context, span
 from app.search.port import Passage, SearchWriter
 
-TICK_SECONDS: Final = 0.2  # a person does not notice; a refresh of a few ms stays below 5 % of the time
+TICK_SECONDS: Final = 0.2  # too short for a person to notice; a refresh of a few ms takes less than 5 % of the time
 FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 30.0  # after an outage work goes on within half a minute
+LONGEST_PAUSE_SECONDS: Final = 30.0  # after an outage work continues within half a minute
 _GROUP_PASSAGES: Final = 2_000  # a group of 384 floats each is 3 MB: one bulk request
 
 PASSAGES: Final = Counter("teal_ingest_passages_total", "Passages written to the search engine")
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerStopping(Exception):
-    """The worker stops: leave the work as it is, for it will be recovered."""
+    """The worker stops: the work is left as it is and will be recovered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,7 @@ class _Write:
     passages: Sequence[Passage]
     keep_below: int | None
     after: Future[bool] | None
-    origin: SpanContext = field(default_factory=current_span_context)  # the document's span: many are written by one call
+    origin: SpanContext = field(default_factory=current_span_context)  # the document's span; one call writes many
     outcome: Future[bool] = field(default_factory=Future)
 
 
@@ -56,8 +56,8 @@ class _Removal:
 
 
 class GroupCommit:
-    """Owns the search writer and its thread. Each outcome is a future: True when it is done, False when it is done but the document was deleted or
-    queued anew meanwhile."""
+    """Owns the search writer and the thread that uses it. Every outcome is a future: True when the write is done, False when it
+    is done but the document was deleted or queued again meanwhile."""
 
     def __init__(self, writer: SearchWriter, catalog: Catalog, stop: threading.Event, index: str) -> None:
         self._writer = writer
@@ -78,21 +78,24 @@ class GroupCommit:
     def write(
         self, progress: Progress, passages: Sequence[Passage], keep_below: int | None = None, *, after: Future[bool] | None = None
     ) -> Future[bool]:
-        """Write passages, then progress; `keep_below` also removes the document's passages from that ordinal on. Never
-        before the write whose outcome is `after`, and not at all when that one failed: progress has no holes."""
+        """Write passages, then progress. `keep_below`: also remove the document's passages from that ordinal
+        on. `after`: the outcome of an earlier write, which must come first; if that one failed, this one
+        fails too, so that progress has no gaps."""
         return self._put(_Write(progress, passages, keep_below, after))
 
     def remove(self, document_id: str, *, deleted: bool) -> Future[bool]:
-        """Remove all passages of a document; `deleted` also drops its body and marks it purged in the catalog."""
+        """Remove all passages of a document. `deleted`: also delete its body and mark it as purged in the catalog."""
         return self._put(_Removal(document_id, deleted))
 
     def survived(self, job: Job) -> None:
-        """The risky part of a job is over (or never began): its attempt is given back with the next transaction."""
+        """Report that the part of a job that may kill the worker is over (or never began). The
+        next transaction uncounts its attempt."""
         self._survivors.append(job)
         self._arrived.set()
 
     def begin(self, job: Job) -> bool:
-        """Count an attempt of `job` and settle the survivors, in one transaction; False: the job is no longer wanted."""
+        """Count an attempt of `job`, and uncount those of the surviving jobs, in one
+        transaction; False: the job is no longer wanted."""
         survivors = self._drain_survivors()
         try:
             with self._catalog.write() as session:
@@ -103,7 +106,7 @@ class GroupCommit:
             raise
 
     def drain(self, seconds: float) -> bool:
-        """Wait until everything handed over is committed; False when time was up."""
+        """Wait until all submitted work is committed; returns False if that takes longer than `seconds`."""
         return self._idle.wait(seconds)
 
     def _put(self, item: _Write | _Removal) -> Future[bool]:
@@ -132,7 +135,7 @@ class GroupCommit:
                 self._arrived.set()
             else:
                 self._idle.set()
-                if self._queue:  # arrived between the look and the set
+                if self._queue:  # arrived after the check and before `set()`
                     self._idle.clear()
 
     def _next_group(self) -> list[_Write | _Removal]:
@@ -145,7 +148,8 @@ class GroupCommit:
         return group
 
     def _commit(self, waiting: deque[_Write | _Removal]) -> None:
-        """Write the whole group at once. After a failure its items are written one by one, and one that fails goes to the end, so that no other waits for it."""
+        """Write the whole group at once. After a failure its items are written one by one; an item whose part is away goes to the
+        end, so that the others do not wait for it."""
         together = True
         pause = FIRST_PAUSE_SECONDS
         while waiting:
@@ -180,7 +184,7 @@ class GroupCommit:
         writes = [item for item in group if isinstance(item, _Write)]
         for write in writes:
             if write.after is not None and write.after.done():
-                write.after.result()  # raises what it failed with: passages after missing ones would count as progress
+                write.after.result()  # raises its error, because passages after missing ones would count as progress
         passages = [passage for item in writes for passage in item.passages]
         if passages:
             with span("group commit", {"teal.passages": len(passages)}, links=[write.origin for write in writes]):
@@ -223,8 +227,9 @@ class GroupCommit:
             removal.outcome.set_result(True)
 
     def _make_way(self, document_ids: Sequence[str]) -> None:
-        """Older versions go, in a transaction of its own: the one above takes the documents' rows before the generation's. What is away now is
-        left to housekeeping."""
+        """Delete the versions that these documents replace. This needs its own transaction: documents' rows must
+        be locked before the generation's row, which the transaction of `_finish` has locked by then. If the
+        catalog is away, housekeeping does it later."""
         try:
             with self._catalog.read() as session:
                 waited_for = versions.waited_for(session, document_ids)
@@ -235,7 +240,7 @@ class GroupCommit:
             log.warning("older versions go later: %s", error.detail)
 
     def settle(self) -> None:
-        """Give back the attempts of survivors now; when the catalog is away they stay for the next time."""
+        """Uncount the attempts of the surviving jobs now; if the catalog is away, they are kept for the next time."""
         survivors = self._drain_survivors()
         if not survivors:
             return
@@ -255,7 +260,8 @@ class GroupCommit:
         return drained
 
     def _pause(self, error: Unavailable, seconds: float) -> float:
-        """Wait before trying again; returns the next pause. Nothing is given up: only a worker that stops ends the waiting."""
+        """Wait before the next try; returns the next pause in seconds. Only the stopping of the
+        worker ends the tries (WorkerStopping)."""
         self.settle()
         if self.waiting_for != error.code:
             log.warning("writing waits: %s", error.detail)

@@ -1,6 +1,7 @@
-"""The consumer of the index outbox: indexes each document that an index is owed, as the catalog has it, chunked and embedded for this index.
+"""The consumer of an index's outbox: indexes each document in it from the catalog, cut and embedded for this index.
 
-Every write is by passage id, so a consumer that is killed, or two at once, do no harm: what was not settled is done again.
+Every write is idempotent by passage id, so a killed consumer, or two at once, do no harm:
+entries that were not removed are done again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from app.indexing.passages import BATCH_PASSAGES, DocumentReader, IngestSettings
 from app.models.port import Embedder
 from app.search.port import SearchWriter
 
-# The time between two looks into the outbox: a document that the other color ingested is findable here about as fast as there
+# The time between two looks into the outbox, so that a document that the other color
+# ingested is found here about as soon as there.
 POLL_SECONDS: Final = 0.3
 PAGE: Final = 32  # documents that share one refresh of the index
 
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TakeoverResult:
-    """What one call did: documents taken over, put off because they are still in work, and failed."""
+    """The result of one call: how many documents were taken over, deferred because they are still in work, and failed."""
 
     done: int = 0
     deferred: int = 0
@@ -41,7 +43,7 @@ class TakeoverResult:
 
 
 class OutboxConsumer:
-    """Feeds one index. `writer` is that index's; `embedder` gives its model, or None while there is none."""
+    """Feeds one index. `writer`: that index's writer; `embedder`: returns its model, or None while there is none."""
 
     def __init__(
         self, catalog: Catalog, writer: SearchWriter, index: str, read: DocumentReader, embedder: Callable[[], Embedder | None], shape: IngestSettings
@@ -50,7 +52,8 @@ class OutboxConsumer:
         self._read, self._embedder, self._shape = read, embedder, shape
 
     def consume(self, limit: int = PAGE) -> TakeoverResult:
-        """Take over up to `limit` documents and make them visible together. Raises `Unavailable`; then nothing is settled."""
+        """Take over up to `limit` documents and make them visible together. Raises
+        `Unavailable`; then all entries stay in the outbox."""
         with self._catalog.read() as session:
             dues = index_outbox.next_entries(session, self._index, limit=limit, attempts=self._shape.attempts)
         if not dues:
@@ -77,12 +80,13 @@ class OutboxConsumer:
         with self._catalog.read() as session:
             waited_for = versions.waited_for(session, [due.document_id for due in settled])
         if waited_for:
-            with self._catalog.write() as session:  # its own: it takes the documents' rows before the generation's
+            # In its own transaction, because it must lock the documents' rows before the generation's row.
+            with self._catalog.write() as session:
                 versions.make_way(session, waited_for)
         return TakeoverResult(len(settled), len(deferred), len(failed))
 
     def run(self, stop: threading.Event) -> None:
-        """Consume until `stop` is set; a part that does not answer is waited for."""
+        """Consume until `stop` is set; waits for parts that do not answer."""
         pause = FIRST_PAUSE_SECONDS
         while not stop.is_set():
             try:
@@ -98,7 +102,7 @@ class OutboxConsumer:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def drain(self, seconds: float) -> TakeoverResult:
-        """Consume until nothing is owed that can be taken over now, or until `seconds` have passed; the sum of what they did."""
+        """Consume until no entry can be taken over now, or until `seconds` have passed; returns the sum of the results."""
         deadline = time.monotonic() + seconds
         done = failed = 0
         while True:
@@ -108,7 +112,8 @@ class OutboxConsumer:
                 return TakeoverResult(done, taken.deferred, failed)
 
     def _take_over(self, due: OutboxEntry) -> bool:
-        """Make the index hold what the catalog says of the document; False while it is in work, for then it will be owed again."""
+        """Bring the index in line with the catalog for one document. False while the document
+        is in work: then a new entry will come."""
         with self._catalog.read() as session:
             task = ingestion_queries.indexed_task(session, due.document_id)
             busy = task is None and ingestion_queries.in_work(session, due.document_id)

@@ -1,4 +1,4 @@
-"""From a document's bytes to its passages: what ingestion and whoever fills another index do alike."""
+"""Makes passages from a document's bytes; used by ingestion and by everything else that fills an index."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.settings import Settings
 from app.text.apart import Wanted
 from app.text.document import Chunk, ChunkLimits, CutDocument
 
-BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the longest work a killed worker repeats
+BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the most work that is repeated after a worker was killed
 
-PAGE: Final = "page"  # the metadata of a passage that says on which page it starts
+PAGE: Final = "page"  # the metadata key for the page on which a passage starts
 
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """How documents are cut and how often they are tried."""
+    """Settings of ingestion: how documents are cut, and how often they are tried."""
 
     passage_tokens: int
     overlap_tokens: int
@@ -30,7 +30,7 @@ class IngestSettings:
 
 
 class DocumentReader(Protocol):
-    """Reads and cuts a file. `wanted` is asked now and then while that takes its time; False ends it."""
+    """Reads and cuts a file. `wanted` is called now and then meanwhile; when it returns False the work ends."""
 
     def __call__(
         self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None, /
@@ -38,7 +38,7 @@ class DocumentReader(Protocol):
 
 
 def ingest_settings(settings: Settings) -> IngestSettings:
-    """How the settings want documents cut and tried."""
+    """The settings of ingestion, from the service's settings."""
     return IngestSettings(
         settings.passage_tokens, settings.passage_overlap_tokens, settings.ingest_attempts, settings.worker_concurrency
     )
@@ -47,7 +47,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
 def read_task(
     task: IngestionTask, read: DocumentReader, shape: IngestSettings, wanted: Wanted | None = None
 ) -> tuple[str, CutDocument]:
-    """Title and passages of a document. Raises `DocumentRejected` when there is nothing to read in it."""
+    """Title and passages of a document. Raises `DocumentRejected` when it cannot be read or has no text."""
     cutting = ChunkLimits(shape.passage_tokens, shape.overlap_tokens)
     document = read(task.body, task.media_type, task.filename, cutting, wanted)
     return task.title or document.title or task.filename or "Untitled", document
@@ -56,9 +56,10 @@ def read_task(
 def make_passages(
     task: IngestionTask, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None
 ) -> list[Passage]:
-    """Passages of some consecutive chunks, the first of which is the document's `first`; without a model they have no vectors.
+    """Make passages of consecutive chunks. `first`: the ordinal of the first chunk in the
+    document. Without a model they have no vectors.
 
-    The page a chunk starts on is metadata of its passage, unless the document has metadata of that name.
+    The page on which a chunk starts becomes metadata of its passage, unless the document has its own metadata with that key.
     """
     texts = [chunk.whole for chunk in chunks]
     vectors = embedder.passages([passage_text(title, text) for text in texts]) if embedder else [None] * len(texts)

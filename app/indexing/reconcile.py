@@ -1,7 +1,8 @@
-"""Compares a search index with the catalog, which decides: every document that differs is written into the index's outbox.
+"""Compares a search index with the catalog, which is authoritative: every document that differs is added to the index's outbox.
 
-An index never holds part of a document that the catalog called indexed when the index was last written: passages are visible before the
-catalog says so. What became indexed later than a copy of an index was begun may be in it in part, so it is owed whatever is there.
+A document that the catalog called indexed at an index's last write is completely in the index, because passages become
+visible before the catalog marks their document. A document that was indexed after the copying of an index began may be in
+the copy in part, so it is always added.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from app.catalog import index_outbox, index_state, ingestion_queries
 from app.catalog.engine import Catalog
 from app.search.port import SearchWriter
 
-PAGE: Final = 500  # documents compared at once: one aggregation of the engine, one short transaction
+PAGE: Final = 500  # documents compared at once, with one aggregation of the engine and one short transaction
 
 
 @dataclass(frozen=True, slots=True)
 class IndexComparison:
-    """`documents`: indexed by the catalog's word. `missing`: of them without passages here, or changed since. `extra`: with passages
-    here and unknown to the catalog, deleted or failed. What was owed already is in neither."""
+    """The result of a comparison. `documents`: indexed documents in the catalog. `missing`: how many of them have no passages
+    here, or changed since. `extra`: documents with passages here that are deleted, failed or unknown to the catalog. Documents
+    that were already in the outbox are in neither count."""
 
     documents: int
     missing: int
@@ -28,7 +30,8 @@ class IndexComparison:
 
 
 def reconcile(catalog: Catalog, writer: SearchWriter, index: str, *, changed_since: datetime | None = None) -> IndexComparison:
-    """Compare, and owe the index every document that differs. Documents in work are left alone: they are owed when finished."""
+    """Compare, and add every document that differs to the index's outbox. Documents in work are
+    skipped: they are added when finished."""
     documents = missing = extra = 0
     after: str | None = None
     while True:
@@ -56,7 +59,7 @@ def reconcile(catalog: Catalog, writer: SearchWriter, index: str, *, changed_sin
 
 
 def _owe(catalog: Catalog, index: str, document_ids: list[str]) -> int:
-    """Owe what is not owed yet; how many that were."""
+    """Add the documents that are not in the outbox yet; returns how many."""
     if not document_ids:
         return 0
     with catalog.write() as session:

@@ -1,4 +1,4 @@
-"""Asks an index for documents by words of their own: whether it answers at all, and finds what it holds."""
+"""Spot check: searches an index for documents by words of their own, to see whether it answers and finds what it contains."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from app.search.retrieve import RetrievalRequest, retrieve
 from app.settings import Settings
 from app.text.apart import READERS
 
-SAMPLES: Final = 50  # documents looked for
-FOUND_AMONG: Final = 10  # hits: what a page shows
-FOUND_SHARE: Final = 0.9  # of the samples: words alone find 1.0 of known passages among a hundred, docs/proof.md
+SAMPLES: Final = 50  # documents that are searched for
+FOUND_AMONG: Final = 10  # hits, as many as a page shows
+FOUND_SHARE: Final = 0.9  # of the samples; words alone find 1.0 of known passages among a hundred (docs/proof.md)
 _WORDS: Final = 12  # from the middle of a document: a sentence
 
 
 def questions(catalog: Catalog, before: datetime | None = None) -> Iterator[tuple[str, str]]:
-    """(document id, words from its middle) of some documents that were indexed `before` a moment, spread over all of them."""
+    """(document id, words from its middle) for a sample, spread over all documents that were
+    indexed before a moment (None: at any time)."""
     with catalog.read() as session:
         ids = ingestion_queries.sample_indexed(session, SAMPLES, before)
     for document_id in ids:
@@ -41,7 +42,8 @@ def questions(catalog: Catalog, before: datetime | None = None) -> Iterator[tupl
 
 
 def count_found(settings: Settings, asked: list[tuple[str, str]], *, with_meaning: bool) -> int:
-    """How many of these documents are among the first hits for their words. Without meaning, another model's index can be asked too."""
+    """How many of these documents are among the first hits for their words. Without
+    `with_meaning` the index may be of another model."""
     return asyncio.run(_found(settings, asked, with_meaning=with_meaning))
 
 

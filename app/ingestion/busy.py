@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 class BusyDocuments:
-    """Thread-safe, because a worker processes many documents at once."""
+    """The documents in work. Thread-safe, because a worker processes many documents at once."""
 
     def __init__(self) -> None:
         self._since: dict[str, datetime] = {}
@@ -27,6 +27,6 @@ class BusyDocuments:
                 self._since.pop(document_id, None)
 
     def longest(self) -> tuple[str, datetime] | None:
-        """Of the documents being processed the one that was begun first, and when it was begun; None while there is none."""
+        """(document id, start) of the document that has been processed for longest; None while there is none."""
         with self._lock:
             return min(self._since.items(), key=lambda pair: pair[1], default=None)

@@ -1,4 +1,4 @@
-"""An exclusive semaphore: a few may work at the same time, or one alone."""
+"""An exclusive semaphore: either several threads hold it at once, or one thread holds it alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from contextlib import contextmanager
 
 
 class SemaphoreClosed(Exception):
-    """Nobody may enter any more."""
+    """The semaphore was closed, so no thread may enter any more."""
 
 
 class ExclusiveSemaphore:
-    """Lets in up to `places` at once, or one that must be alone: those first, the others by their turn and then in order of arrival. Thread-safe."""
+    """Admits up to `places` threads at once, or one thread that must be alone. Threads that must be alone go first, the others by
+    turn and then in order of arrival. Thread-safe."""
 
     def __init__(self, places: int) -> None:
         self._places = places
@@ -23,14 +24,15 @@ class ExclusiveSemaphore:
         self._closed = False
         self._lock = threading.Lock()
         self._alone: deque[threading.Event] = deque()
-        self._others: list[tuple[int, int, threading.Event]] = []  # a heap: turn, arrival, the one that waits
+        self._others: list[tuple[int, int, threading.Event]] = []  # a heap: (turn, arrival, event of the waiting thread)
         self._arrivals = itertools.count()
         self._empty = threading.Event()
         self._empty.set()
 
     @contextmanager
     def enter(self, *, alone: bool, turn: int = 0) -> Iterator[None]:
-        """Wait for a place, or with `alone` for all of them; a lower `turn` goes first. Raises `SemaphoreClosed` once the semaphore is closed."""
+        """Wait for a place, or with `alone` for all places; a lower `turn` is admitted first.
+        Raises `SemaphoreClosed` once it is closed."""
         admitted = threading.Event()
         with self._lock:
             if alone:
@@ -49,7 +51,8 @@ class ExclusiveSemaphore:
                 self._admit()
 
     def close(self, seconds: float) -> bool:
-        """Turn away whoever waits, and wait until all are out; False when time was up."""
+        """Refuse new and waiting threads, and wait until all others have left; returns
+        False if that takes longer than `seconds`."""
         self._closed = True
         return self._empty.wait(seconds)
 

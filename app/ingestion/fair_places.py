@@ -1,8 +1,8 @@
-"""Fair places in the queue: the documents of different keys take turns, so that nobody waits for another's thousands.
+"""Fair queueing: the documents of different keys take turns, so that no document waits for thousands of another key.
 
-Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996, doi 10.1145/248156.248171) with one document as the unit: a document gets the
-place after its key's last one that still waits, or, where none waits, the place after the lowest that is taken. Workers start with the
-lowest place, and among equals with the oldest.
+This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996, doi 10.1145/248156.248171) with one document as the unit. A
+document's place comes after the last waiting document of its key; if none waits, it comes after the lowest place in use. Workers
+start with the lowest place, and among equal places with the oldest document.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from sqlalchemy import Engine, text
 
 from contract.jobs import STATUS_TABLE, WAITING
 
-_MOST_KEYS: Final = 10_000  # remembered at once, about 2 MB; a key that is forgotten begins again at the front
+_MOST_KEYS: Final = 10_000  # keys remembered at once, about 2 MB; a forgotten key begins again at the front
 
-# Both lists are answered from DBOS's index on (queue, status, priority) of unfinished jobs; the repeated condition lets SQLite use it.
+# Both queries use DBOS's index on (queue, status, priority) of unfinished jobs; the condition
+# is repeated so that SQLite uses it too.
 _LOWEST: Final = (
     "(SELECT priority FROM {table} WHERE queue_name = :queue AND status = '{status}' AND status IN ('ENQUEUED', 'PENDING')"
     " AND application_version = :release ORDER BY priority LIMIT 1)"
@@ -40,7 +41,7 @@ class FairPlaces:
         self._read = text(f"SELECT priority FROM {table} WHERE workflow_uuid = :job")  # noqa: S608 - constants
 
     def take(self, key: str, job: str) -> int:
-        """The place of `job`, which `key` sent. Raises SQLAlchemy's errors when the database does not answer."""
+        """Assign a place to `job`, which `key` sent. Raises SQLAlchemy's errors when the database does not answer."""
         with self._lock:
             seen = self._last.get(key)
         with self._engine.connect() as connection:
@@ -55,7 +56,7 @@ class FairPlaces:
         return before + 1
 
     def of(self, job: str) -> int:
-        """The place that a job was given; 0 for one that was enqueued without, or is not there."""
+        """The place of a job; 0 for a job that was enqueued without a place, or does not exist."""
         with self._engine.connect() as connection:
             return connection.execute(self._read, {"job": job}).scalar() or 0
 

@@ -1,4 +1,5 @@
-"""The worker's housekeeping, every few seconds: lost jobs are enqueued again, deleted documents purged, old records removed, the queue measured."""
+"""The worker's housekeeping, every few seconds: it enqueues lost jobs again, purges deleted documents,
+removes old records and measures the queue."""
 
 from __future__ import annotations
 
@@ -20,11 +21,11 @@ from app.ingestion.job_queue import JobHolder, Jobs
 from app.ingestion.liveness import Liveness
 
 HOUSEKEEPING_SECONDS: Final = 3.0
-UNTOUCHED_SECONDS: Final = 6.0  # an app enqueues within milliseconds of accepting: after this it will not
+UNTOUCHED_SECONDS: Final = 6.0  # an app enqueues a job within milliseconds; a document without a job after this time has lost it
 WORKER_GONE_SECONDS: Final = 60.0  # twenty missed heartbeats; a restart takes a few seconds
 _PAGE: Final = 500  # jobs looked at in each pass
 _EMBED_PAGE: Final = 200  # documents queued for their vectors in each pass, and only while no new ones wait
-_FORGET_SECONDS: Final = 600.0  # between removals of old records: they do not accumulate fast
+_FORGET_SECONDS: Final = 600.0  # between removals of old records, which accumulate slowly
 _IDEMPOTENCY_HOURS: Final = 24
 _WORKER_DAYS: Final = 1
 _FINISHED_HOURS: Final = 24  # how long DBOS keeps the record of a finished job
@@ -44,8 +45,8 @@ log = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """One pass every few seconds. `ready_to_embed`: whether documents indexed without vectors can get theirs now;
-    `longest`: the document that the worker has been at for longest, and since when."""
+    """Runs one pass every few seconds. `ready_to_embed`: whether documents that were indexed without vectors can be embedded now.
+    `longest`: the document that the worker has been processing for longest, and since when."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Housekeeping:
         self._liveness = Liveness()
 
     def run(self) -> None:
-        """One pass; what is away now is tried again in the next."""
+        """Run one pass; work for a part that is away is tried again in the next one."""
         try:
             with self._catalog.write() as session:
                 workers.write_heartbeat(session, *self._me, longest := self._longest())
@@ -155,7 +156,7 @@ class Housekeeping:
 
 
 def is_live(held: JobHolder, live: set[tuple[str, str]]) -> bool:
-    """Whether somebody will do the job: its executor when one took it, else any worker of its release."""
+    """Whether a live worker will do the job: its executor if one has taken it, otherwise any worker of its release."""
     if held.finished:
         return False
     if held.executor_id is not None and (held.executor_id, held.release_id) in live:

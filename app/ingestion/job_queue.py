@@ -1,7 +1,7 @@
-"""The job queue, kept by DBOS: enqueueing a job is writing a row in its database, which lies beside or inside the catalog's.
+"""The job queue, which DBOS keeps: a job is a row in the database of DBOS, which is beside or inside the catalog's database.
 
-A job is a workflow `ingest-<document>-<revision>`, so enqueueing it twice is enqueueing it once. The catalog row is the truth:
-a job that could not be enqueued is found and enqueued by the worker's housekeeping.
+A job is a workflow with the id `ingest-<document>-<revision>`, so enqueueing is idempotent. The catalog is authoritative: the
+worker's housekeeping finds and enqueues a job that could not be enqueued before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobHolder:
-    """Who holds a job. `finished`: its workflow ended, whatever the catalog says."""
+    """The worker that holds a job. `finished`: the job's workflow has ended, whatever the catalog says."""
 
     executor_id: str | None
     release_id: str | None
@@ -44,7 +44,7 @@ class JobHolder:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedJob:
-    """A job of some release: its DBOS id, its kind and what it was enqueued with."""
+    """An unfinished job of a release: its DBOS id, its kind and its arguments."""
 
     workflow_id: str
     kind: str
@@ -59,7 +59,7 @@ class _Opened:
 
 
 class Jobs:
-    """Enqueues jobs. Thread-safe; connects at first use. `ingest` and `remove` are best effort and never raise."""
+    """A client of the job queue. Thread-safe; connects at first use. `ingest` and `remove` are best-effort and never raise."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -67,32 +67,32 @@ class Jobs:
         self._opened: _Opened | None = None
 
     def ingest(self, document_id: str, revision: int, key_id: str = "") -> None:
-        """Ask for this revision of the document to be ingested, in turn with the documents of other keys."""
+        """Enqueue the ingestion of this revision of the document, in turn with the documents of other keys."""
         try:
             self.enqueue(Job(document_id, revision), key_id)
         except CatalogUnavailable as error:
             log.warning("document %s is left to the worker's housekeeping: %s", document_id, error.detail)
 
     def remove(self, document_id: str) -> None:
-        """Ask for the passages of a deleted document to be removed."""
+        """Enqueue the removal of a deleted document's passages."""
         try:
             self._enqueue(REMOVE, f"{REMOVE}-{document_id}", document_id)
         except CatalogUnavailable as error:
             log.warning("removal of %s is left to the worker's housekeeping: %s", document_id, error.detail)
 
     def enqueue(self, job: Job, key_id: str = "") -> None:
-        """As `ingest`, but raises `CatalogUnavailable` when the jobs database does not answer."""
+        """Like `ingest`, but raises `CatalogUnavailable` when the jobs database does not answer."""
         identity = workflow_id(job)
         place = self._call(lambda opened: opened.places.take(key_id, identity))
         self._enqueue(INGEST, identity, job.document_id, job.revision, place=place)
 
     def place(self, job: Job) -> int:
-        """The job's place among those that wait, the lowest first; 0 for one that was enqueued without a place."""
+        """The job's place in the queue, where the lowest goes first; 0 for a job that was enqueued without a place."""
         found: int = self._call(lambda opened: opened.places.of(workflow_id(job)))
         return found
 
     def held(self, jobs: Sequence[Job]) -> Mapping[Job, JobHolder]:
-        """Who holds which of these jobs; one that was never enqueued is absent."""
+        """The holder of each of these jobs; a job that was never enqueued is missing."""
         found = self._call(
             lambda opened: opened.client.list_workflows(
                 workflow_ids=[workflow_id(job) for job in jobs], load_input=False, load_output=False
@@ -102,14 +102,15 @@ class Jobs:
         return {job: by_id[workflow_id(job)] for job in jobs if workflow_id(job) in by_id}
 
     def unfinished(self, release_id: str) -> list[UnfinishedJob]:
-        """Every job of a release that nobody finished."""
+        """Every unfinished job of a release."""
         found = self._call(
             lambda opened: opened.client.list_workflows(app_version=release_id, status=sorted(_UNFINISHED), load_output=False)
         )
         return [UnfinishedJob(row.workflow_id, row.name, tuple((row.input or {}).get("args", ()))) for row in found]
 
     def cancel(self, workflow_ids: Sequence[str]) -> None:
-        """No worker starts or recovers these any more; one that is at work on them finds its revision gone."""
+        """Cancel workflows: no worker starts or recovers them any more. A worker that is
+        running one finds that its revision is gone."""
         if workflow_ids:
             self._call(lambda opened: opened.client.cancel_workflows(list(workflow_ids)))
 
@@ -170,7 +171,8 @@ class Jobs:
                 from dbos import DBOSClient
 
                 engine = jobs_engine(self._settings, _CLIENT_CONNECTIONS)
-                if engine.dialect.name == "postgresql":  # the worker's must wait: DBOS listens on one of them
+                # Only here and not in the worker, where DBOS must be able to listen on a silent connection.
+                if engine.dialect.name == "postgresql":
                     set_silence_timeout(engine)
                 client = DBOSClient(
                     system_database_engine=engine, application_name=APPLICATION, lazy=True, retry_connection_errors=False
@@ -188,9 +190,9 @@ def workflow_id(job: Job) -> str:
 
 
 def jobs_engine(settings: Settings, connections: int) -> Engine:
-    """Connections to the DBOS database. SQLite: WAL, because in the default journal readers and writers block each other.
+    """An engine for the DBOS database. SQLite uses WAL, because with the default journal readers and writers block each other.
 
-    `synchronous=NORMAL`: a power cut may lose the last jobs, never the documents; housekeeping enqueues them again.
+    `synchronous=NORMAL`: a power cut may lose the last jobs but never a document; housekeeping enqueues the lost jobs again.
     """
     url = settings.jobs_url()
     if make_url(url).get_backend_name() != "sqlite":
@@ -209,7 +211,7 @@ def jobs_engine(settings: Settings, connections: int) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = "IMMEDIATE"  # as DBOS sets it on engines of its own
+    connection.isolation_level = "IMMEDIATE"  # the level that DBOS sets on its own engines
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -225,14 +227,14 @@ def migrate_jobs(settings: Settings) -> None:
     engine = jobs_engine(settings, 1)
     try:
         if engine.dialect.name == "sqlite":
-            engine.connect().close()  # sets WAL, which stays with the file
+            engine.connect().close()  # switches the file to WAL, which is permanent
         DBOS.migrate(settings.jobs_url())
     finally:
         engine.dispose()
 
 
 def quiet_dbos() -> None:
-    """Send DBOS's warnings through the process's own logging instead of a console format of its own."""
+    """Send DBOS's warnings through the process's logging instead of DBOS's own console format."""
     logger = logging.getLogger("dbos")
     logger.setLevel(logging.WARNING)
     if not logger.handlers:

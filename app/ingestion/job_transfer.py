@@ -1,7 +1,8 @@
-"""Job transfer: gives the unfinished jobs of a release that leaves to one that stays, because DBOS would give them to no other.
+"""Job transfer: moves the unfinished jobs of a release that ends to another release. DBOS
+itself never moves jobs between releases.
 
-An ingestion is cancelled and queued anew under the document's next revision, as housekeeping takes over from a worker that is
-gone: whatever the old worker still writes counts for nothing. A removal has no revision, so it is cancelled and forked.
+An ingestion is cancelled and queued again under the document's next revision, as housekeeping does for a worker that is gone; so
+later writes of the old worker have no effect. A removal has no revision, so it is cancelled and forked.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from app.errors import CatalogUnavailable
 from app.ingestion.job_queue import INGEST, Jobs, UnfinishedJob
 from app.settings import Settings
 
-_ROUNDS: Final = 5  # an app of the leaving release may still have enqueued while a round ran
+_ROUNDS: Final = 5  # an app process of the release that ends may have enqueued jobs during a round
 
 
 def unfinished_jobs(settings: Settings, release_id: str) -> int:
-    """Jobs of the release that nobody finished."""
+    """The number of unfinished jobs of the release."""
     jobs = Jobs(settings)
     try:
         return len(jobs.unfinished(release_id))
@@ -28,7 +29,8 @@ def unfinished_jobs(settings: Settings, release_id: str) -> int:
 
 
 def transfer_jobs(settings: Settings, source: str, target: str) -> int:
-    """How many were moved; none is left when it returns, or it raises CatalogUnavailable with the number. Again: moves what is new."""
+    """Move all jobs from release `source` to `target`; returns how many. Raises CatalogUnavailable, with the number of jobs that
+    are left, if it cannot move all. Calling it again moves new jobs."""
     jobs = Jobs(settings.model_copy(update={"release_id": target}))
     catalog = Catalog(settings.sqlalchemy_url())
     moved = 0
@@ -58,5 +60,5 @@ def _move(catalog: Catalog, jobs: Jobs, one: UnfinishedJob) -> None:
     document_id, revision = one.arguments
     with catalog.write() as session:
         taken = ingestion_queries.take_over(session, Job(str(document_id), int(revision)))
-    if taken is not None:  # else it is done, deleted, or queued anew already
+    if taken is not None:  # otherwise it is done, deleted, or already queued again
         jobs.enqueue(taken)

@@ -1,9 +1,11 @@
-"""Which workers live, told by whether their heartbeats go on, by a clock that nobody sets.
+"""Decides which workers are alive: those whose heartbeat keeps changing, measured by the observer's monotonic clock.
 
-Heartbeats are stamped by the clocks of the machines that send them. One that runs ahead, or was set back since, would keep a dead worker alive
-for as long as it was wrong; one that runs behind would have a living worker's documents taken away from it.
+The time stamps of heartbeats are not compared with the observer's time, because they come from other machines. A clock that runs
+ahead, or was set back since, would make a dead worker look alive for as long as the clock is wrong; a clock that runs behind
+would make a living worker lose its documents.
 
-While the database is away no worker can send a heartbeat, and no observer can look. So a long gap between two looks counts against no worker.
+While the database is away no worker can send a heartbeat, and no observer can look. So of a long gap between two looks
+only a part counts as a worker's silence.
 """
 
 from __future__ import annotations
@@ -13,26 +15,27 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-# Between two looks at most this much counts as silence. Housekeeping looks every 3 s: three looks in a row may be late or fail, as on a busy machine
-# or when a connection is replaced, and silence is still measured in full.
+# The most of a gap between two looks that counts as silence. Housekeeping looks every 3 s, so silence is still measured in full
+# when three looks in a row are late or fail, as on a busy machine or when a connection is replaced.
 UNSEEN_SECONDS: Final = 10.0
 Worker = tuple[str, str]  # executor id and release id
 
 
 class Liveness:
-    """What one observer has seen of the workers' heartbeats."""
+    """One observer's record of the workers' heartbeats."""
 
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._clock, self._now = clock, now
-        self._seen: dict[Worker, tuple[datetime, float]] = {}  # the heartbeat, and when it was first met here
+        self._seen: dict[Worker, tuple[datetime, float]] = {}  # the heartbeat, and when this observer first saw it
         self._looked_at: float | None = None
 
     def live_workers(self, heartbeats: Mapping[Worker, datetime], *, within_seconds: float) -> set[Worker]:
-        """Those whose heartbeat has changed within the time, of which a gap between two looks counts for UNSEEN_SECONDS at most.
+        """The workers whose heartbeat changed within `within_seconds`. Of each gap
+        between two looks at most UNSEEN_SECONDS count.
 
-        At the first look a heartbeat is as old as it says; one from the future is new.
+        At the first look the age of a heartbeat is taken from its time stamp; one from the future counts as new.
         """
         at = self._clock()
         unseen = 0.0 if self._looked_at is None else max(0.0, at - self._looked_at - UNSEEN_SECONDS)

@@ -1,7 +1,8 @@
-"""What a worker does with one document: parse, cut, embed, hand over to the group_commit, and never lose it on the way.
+"""Processes one document in the worker: parse it, cut it, embed it, and give its passages to
+the group commit, without ever losing it.
 
-The catalog holds the checkpoint (`passages_done`), every write is idempotent by passage id, and vectors are stored only in
-the index; so a document can be started again anywhere, any number of times.
+The catalog contains the checkpoint (`passages_done`), every write is idempotent by passage id, and vectors are stored only in the
+index. So the work on a document can be interrupted anywhere and started again any number of times.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from app.ingestion.exclusive_semaphore import ExclusiveSemaphore, SemaphoreClose
 from app.models.port import Embedder
 from app.text.apart import NoLongerWanted
 
-_BATCHES_AHEAD: Final = 2  # embedding goes on while the last batch is being written
+_BATCHES_AHEAD: Final = 2  # the next batch is embedded while the last one is being written
 RETRY_SECONDS: Final = 1.0  # between tries of a document that failed for an unknown reason
 
 FRESHNESS: Final = Histogram(
     "teal_ingest_freshness_seconds",
     "From a new document's acceptance until it is findable",
-    # The promise is 300 s (infra/observability/slos.py).
+    # The objective is 300 s (infra/observability/slos.py).
     buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0),
 )
 Outcome = Literal["indexed", "failed", "dropped"]
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 
 
 class Ingestion:
-    """Takes one document after the other from the catalog to the index, the one with the lowest `place` first. Thread-safe: `run` is called from
-    many threads."""
+    """Ingests documents from the catalog into the index, the one with the lowest `place` first.
+    Thread-safe: `run` is called from many threads."""
 
     def __init__(
         self, catalog: Catalog, group_commit: GroupCommit, read: DocumentReader, embedder: Callable[[], Embedder | None],
@@ -58,7 +59,8 @@ class Ingestion:
         self._busy = BusyDocuments()
 
     def run(self, job: Job) -> Outcome:
-        """Ingest, waiting without limit for parts that do not answer. Once the worker stops it blocks for ever, so that DBOS recovers the job later."""
+        """Ingest a document; parts that do not answer are waited for without limit. Once the worker stops, this blocks for
+        ever, so that DBOS recovers the job later."""
         pause = FIRST_PAUSE_SECONDS
         last: Exception | None = None
         while True:
@@ -76,20 +78,21 @@ class Ingestion:
                 self._wait(RETRY_SECONDS)
 
     def remove(self, document_id: str) -> Outcome:
-        """Remove what is left of a deleted document."""
+        """Remove the passages of a deleted document."""
         self._group_commit.remove(document_id, deleted=True).result()
         return "dropped"
 
     def longest(self) -> tuple[str, datetime] | None:
-        """(document, since when) of the document that this worker has been at for longest; None while it is at none."""
+        """(document id, start) of the document that this worker has been processing for longest; None while there is none."""
         return self._busy.longest()
 
     def finish(self, seconds: float) -> bool:
-        """After `stop` is set: wait until no document is in its risky part; False when time was up."""
+        """After `stop` is set, wait until no document is in the part that may kill the worker; returns False after `seconds`."""
         return self._semaphore.close(seconds)
 
     def park(self) -> NoReturn:
-        """Never return, while the worker stops: DBOS would count a workflow that returns or raises as finished, and recovers one that was cut off."""
+        """Block for ever while the worker stops: DBOS would record a workflow that returns or raises as finished, but
+        it recovers one that was interrupted."""
         while True:
             threading.Event().wait()
 
@@ -106,7 +109,8 @@ class Ingestion:
         counted = False
         try:
             turn = self._place(job)
-            with self._semaphore.enter(alone=task.attempts > 0, turn=turn):  # if it kills its worker again, it kills alone
+            # After a failed attempt alone, so that it takes no other document down if it kills its worker again.
+            with self._semaphore.enter(alone=task.attempts > 0, turn=turn):
                 counted = self._group_commit.begin(job)
                 if counted:
                     with self._busy.at(job.document_id):
@@ -122,11 +126,11 @@ class Ingestion:
             raise
         if written is None:
             return self._leave(job)
-        self._group_commit.survived(job)  # no attempt is held while the write waits: an outage may outlast any number of workers
+        self._group_commit.survived(job)  # no attempt counts while the write waits: an outage may outlast any number of workers
         try:
             if not written.result():
                 return self._leave(job)
-            if job.revision == 1:  # a later one is a retry or a rebuild, and its document was accepted long ago
+            if job.revision == 1:  # a later revision is a retry or a rebuild of a document that was accepted long ago
                 FRESHNESS.observe((datetime.now(UTC) - task.accepted_at).total_seconds())
             return "indexed"
         except DocumentRejected as rejection:
@@ -134,11 +138,11 @@ class Ingestion:
         except (Unavailable, WorkerStopping):
             raise
         except Exception:
-            self._group_commit.begin(job)  # this attempt failed after all: it counts again
+            self._group_commit.begin(job)  # the attempt failed after all, so it is counted again
             raise
 
     def _write(self, task: IngestionTask) -> Future[bool]:
-        """Parse, cut, and hand over batch by batch; returns the outcome of the last one."""
+        """Parse, cut and embed a document, and give it to the group commit in batches; returns the outcome of the last batch."""
         title, document = read_task(task, self._read, self._shape, lambda: self._wanted(task.job))
         texts = document.chunks
         embedder = self._embedder()
@@ -159,7 +163,7 @@ class Ingestion:
             ahead.append(self._group_commit.write(progress, written, below, after=ahead[-1] if ahead else None))
             if not final and len(ahead) >= _BATCHES_AHEAD and not ahead[-_BATCHES_AHEAD].result():
                 return ahead[-1]
-        if not ahead:  # every batch was written before the last worker died, only the end is missing
+        if not ahead:  # all batches were written before the last worker died; only the final progress is missing
             ahead.append(
                 self._group_commit.write(Progress(task.job, len(texts), len(texts), task.embedded, True), (), len(texts))
             )
@@ -169,23 +173,25 @@ class Ingestion:
         return task.passages_total == total and task.embedded == embedding and task.passages_done <= total
 
     def _wanted(self, job: Job) -> bool:
-        """Whether reading should go on: the worker is not stopping, and the document is still there at this revision."""
+        """Whether reading should continue, because the document still exists at this revision. Raises
+        WorkerStopping while the worker stops."""
         if self._stop.is_set():
             raise WorkerStopping
         try:
             with self._catalog.read() as session:
                 return ingestion_queries.is_current(session, job)
         except Unavailable:
-            return True  # reading needs no catalog
+            return True  # reading does not need the catalog
 
     def _leave(self, job: Job) -> Outcome:
-        """The job is not wanted (any more): when the document is deleted, nothing written meanwhile may stay."""
+        """End a job that is no longer wanted. If the document was deleted, the passages
+        that were written meanwhile are removed."""
         with self._catalog.read() as session:
             deleted = ingestion_queries.is_deleted(session, job.document_id)
         return self.remove(job.document_id) if deleted else "dropped"
 
     def _fail(self, job: Job, code: str, detail: str) -> Outcome:
-        """A failed document is not findable in part: its passages go before the status says so."""
+        """Mark a document as failed. Its passages are removed first, so that a failed document is never found in part."""
         self._group_commit.remove(job.document_id, deleted=False).result()
         with self._catalog.write() as session:
             failed = ingestion_queries.mark_failed(session, job, code, detail)

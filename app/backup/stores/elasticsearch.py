@@ -1,5 +1,6 @@
-"""Snapshots in Elasticsearch's own repository, an S3 bucket on AWS. Elasticsearch's schedule (SLM) takes and removes them too, and the catalog
-is kept by its database's own service; so this store copies nothing. What Elasticsearch notes in each snapshot takes the place of a manifest."""
+"""The store of snapshots in Elasticsearch's own repository, an S3 bucket on AWS. Elasticsearch's schedule (SLM) takes and removes
+snapshots too, and the database's own service backs up the catalog, so this store copies nothing. Instead of a manifest it uses
+the metadata that Elasticsearch stores with each snapshot."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from app.settings import Settings
 
 
 class RepositoryStore(FolderStore):
-    """Whoever takes a snapshot writes a manifest into a folder too; on AWS that folder is removed with the pod."""
+    """Lists the snapshots in the repository. Taking a snapshot also writes a manifest into a folder,
+    which on AWS disappears with the pod."""
 
     retires = False
     seals = False
@@ -31,7 +33,7 @@ class RepositoryStore(FolderStore):
         return sorted((one for one in found if one), key=lambda one: one.finished_at, reverse=True)
 
     def kept(self) -> StoredSnapshots:
-        # Elasticsearch says of each snapshot whether it is whole; there is no manifest to misread.
+        # Elasticsearch reports whether a snapshot is complete, and there is no manifest that could be unreadable.
         return StoredSnapshots(self.snapshots(), [])
 
     def find(self, id: str) -> Manifest:
@@ -43,7 +45,8 @@ class RepositoryStore(FolderStore):
 
 
 def _manifest(settings: Settings, found: Mapping[str, Any], in_use: Sequence[str]) -> Manifest | None:
-    """None for a snapshot without an index of this service. One of all indices holds those beside and before the one in use too."""
+    """The manifest of a snapshot, or None if it has no index of this service. A snapshot of all indices may contain several of
+    them; then the one in use is chosen, or else the last."""
     noted = (found.get("metadata") or {}).get("teal") or {}
     own = sorted(name for name in found["indices"] if name.startswith(f"{settings.index}-"))
     if not own:

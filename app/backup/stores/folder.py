@@ -1,4 +1,4 @@
-"""Snapshots in a folder on this machine: `<folder>/<id>/manifest.json` and the copies beside it."""
+"""The store of snapshots in a folder on this machine: `<folder>/<id>/manifest.json` with the copies beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.backup.port import LIST, StoredSnapshots, UnreadableSnapshot, snapshot_
 from app.errors import BackupFailed, SnapshotRefused
 from app.settings import Settings
 
-BEGUN: Final = "s*-*"  # as `new_id` names them
+BEGUN: Final = "s*-*"  # the pattern of the ids that `new_id` makes
 
 
 class FolderStore:
@@ -57,7 +57,7 @@ class FolderStore:
         return folder
 
     def keep(self, made: Manifest) -> None:
-        """Writes the manifest whole, readable by its owner alone."""
+        """Write the manifest atomically, readable by its owner alone."""
         folder = self.home / made.id
         part = folder / f"{MANIFEST}.part"
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -90,7 +90,7 @@ class FolderStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The kernel frees the lock when its holder dies."""
+        """A file lock, which the kernel releases when its holder dies."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(self.home / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             try:
@@ -103,7 +103,8 @@ class FolderStore:
 
 
 def _own_bytes(path: Path) -> bytes:
-    """The manifest's, or one more than any has. Raises SnapshotRefused for a link, and for what is no file: reading a pipe would not end."""
+    """The bytes of a manifest, at most one more than the largest may have. Raises SnapshotRefused for a link, and for anything
+    that is not a regular file, because reading a pipe would not end."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:

@@ -1,6 +1,7 @@
-"""Snapshots in a bucket of S3, or of anything that speaks its protocol (AWS_ENDPOINT_URL): `<id>/manifest.json` and the copies beside it.
+"""The store of snapshots in a bucket of S3 or a compatible service (AWS_ENDPOINT_URL):
+`<id>/manifest.json` with the copies beside it.
 
-Copies pass through the folder TEAL_BACKUP_DIR, which then needs room for one snapshot. Tested against moto, never run on AWS.
+Copies pass through the folder TEAL_BACKUP_DIR, which needs room for one snapshot. Tested against moto, never run on AWS.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class S3SnapshotStore:
-    """The manifest is written last and removed first, as in a folder."""
+    """A snapshot store in a bucket. The manifest is written last and removed first, as in the folder store."""
 
     retires = True
     seals = True
@@ -103,7 +104,7 @@ class S3SnapshotStore:
         return [*self._staging.cut_off(before), *(id for id, moment in youngest.items() if id not in whole and moment < before)]
 
     def alone(self) -> AbstractContextManager[None]:
-        """Among the processes of this machine."""
+        """A lock among the processes of this machine only."""
         return self._staging.alone()
 
     def _keys(self, prefix: str = "") -> list[str]:
