@@ -1,18 +1,18 @@
-// One answer on the page: its text as it comes, its citations, and what is said when it ends or fails.
+// One answer on the page: its text as it arrives, its citations, and the notes when it ends or fails.
 
 import { announce, degradedNote, dotted, h, plural, problemCard } from "./dom.js";
 import { blocks, element as blockElement } from "./markdown.js";
 import { open as openPassage } from "./passage.js";
 
-const COPIED_MS = 2_000; // long enough to be read
+const COPIED_MS = 2_000; // how long "copied" is shown: long enough to be read
 const MARKER_AT_END = /\[\d{1,3}\]$/;
 
-/** The article and what can happen to it. `kept` is the `record()` of an answer from before a reload. */
+/** The article of an answer, with its operations. `kept`: the `record()` of an answer from before a reload. */
 export function answerArticle(question, again, kept = null) {
   const citations = new Map();
   let written = "";
-  let drawn = []; // a key for each block that stands on the page
-  let ended = null; // what `done` said
+  let drawn = []; // a key for each block that is shown on the page
+  let ended = null; // the data of the event `done`
   let way = "asking"; // or "done", "stopped", "failed"
   const progress = h("p", { class: "loading" }, "Searching your documents…");
   const text = h("div", { class: "prose" });
@@ -29,7 +29,7 @@ export function answerArticle(question, again, kept = null) {
   }, `[${n}]`);
   const label = (n) => `Source ${n}${citations.has(n) ? `: ${citations.get(n).title || "Untitled"}` : ""}`;
 
-  /** Bring the page up to what is written: blocks that have not changed stay, with the focus that may be in them. */
+  /** Update the page to the text so far. Unchanged blocks stay in place, so that they keep the focus. */
   function draw() {
     const wanted = blocks(written);
     const keys = wanted.map(({ kind, lines }) => `${kind}\n${lines.join("\n")}`);
@@ -67,7 +67,7 @@ export function answerArticle(question, again, kept = null) {
   const article = {
     element,
     cite,
-    /** All that is needed to show it again. */
+    /** Everything that is needed to show the answer again after a reload. */
     record: () => ({ question, way, written, citations: [...citations.values()], ended }),
     retrieved({ hits = [], degraded }) {
       progress.textContent = hits.length ? `Reading ${plural(hits.length, "passage")}…` : "No passage found…";
@@ -115,7 +115,7 @@ export function answerArticle(question, again, kept = null) {
   return article;
 }
 
-/** A passage in a list: its title, and a sentence of it or its beginning; a click shows it whole. */
+/** A passage as a list item: its title, and one of its sentences or its beginning; a click shows the whole passage. */
 function sourceItem(n, { title, passage, quote }, open) {
   return h("li", { value: n },
     h("button", { type: "button", class: "source-open", onclick: open },
@@ -123,16 +123,16 @@ function sourceItem(n, { title, passage, quote }, open) {
       h("span", { class: "source-text" }, quote ?? passage ?? "")));
 }
 
-/** What comes nearest, where nothing answers. */
+/** The nearest passages, shown when nothing answers the question. */
 function nearestBlock(nearest) {
   return h("div", {}, h("h3", { class: "small-title" }, "Nearest passages, which may be about something else"),
     h("ol", { class: "sources" }, ...nearest.map((passage, index) => sourceItem(passage.n ?? index + 1, passage, () => openPassage(passage, passage)))));
 }
 
-/** The sentence that a marker closes, so that it can be found again in the passage. */
+/** The sentence before a citation marker, so that it can be found in the passage. */
 function sentenceBefore(written) {
   let bare = written.replace(/[*`]/g, "").trimEnd();
-  while (MARKER_AT_END.test(bare.slice(-5))) bare = bare.slice(0, bare.lastIndexOf("[")).trimEnd(); // looking for many at once is quadratic
+  while (MARKER_AT_END.test(bare.slice(-5))) bare = bare.slice(0, bare.lastIndexOf("[")).trimEnd(); // one at a time, because a pattern for many would be quadratic
   const parts = bare.split(/\[\d{1,3}\]|\n|(?<=[.!?])\s+(?=\S)/);
   return parts.at(-1).trim();
 }

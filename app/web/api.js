@@ -1,9 +1,9 @@
-// Everything the page says to the service. Failures come out as `Problem`, whatever they were.
+// All requests of the page to the service. Every failure is thrown as a `Problem`.
 
-const REQUEST_TIMEOUT_MS = 30_000; // no plain request takes longer than a few seconds when the service is well
-const SILENCE_MS = 45_000; // the service sends a heartbeat every 15 s: three missing ones mean that it is gone
+const REQUEST_TIMEOUT_MS = 30_000; // a request without a stream takes a few seconds at most when the service is healthy
+const SILENCE_MS = 45_000; // the service sends a heartbeat every 15 s; after three missing ones the stream is lost
 
-/** What went wrong, in words for a reader: title, detail, action, code, status, requestId. */
+/** An error in words for the reader: title, detail, action, code, status, requestId. */
 export class Problem extends Error {
   constructor(fields) {
     super(fields.title);
@@ -16,7 +16,7 @@ export const gone = (detail = "No answer came back: the service, or the network 
   action: "Try again in a moment. If it stays, check it where it runs: `teal status`.",
 });
 
-/** Problem from an answer of the service (problem+json), or from a proxy that answered in its place. */
+/** Make a Problem from an error response of the service (problem+json), or of a proxy that answered in its place. */
 export function problemFrom(status, body, requestId) {
   let fields = {};
   try { fields = JSON.parse(body); } catch { /* a load balancer's page: the status says enough */ }
@@ -34,7 +34,7 @@ function fieldErrors(errors) {
   return errors.map(({ field, message }) => [field, message].filter(Boolean).join(": "));
 }
 
-/** Called when the session has ended on the service's side. */
+/** Register a function to be called when the service has ended the session. */
 export const session = new EventTarget();
 
 function checked(problem) {
@@ -59,7 +59,7 @@ async function open(method, path, { body, signal, accept = "application/json", q
   throw quiet401 ? problem : checked(problem);
 }
 
-/** One request; the parsed body, or null when there is none. */
+/** Send one request; resolves to the parsed body, or null when there is none. */
 export async function call(method, path, options = {}) {
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
@@ -99,7 +99,7 @@ export async function* streamAnswer(asked, signal) {
   }
 }
 
-/** Server-sent events of a byte stream; comments (heartbeats) only count as a sign of life. */
+/** The server-sent events of a byte stream. Comments (heartbeats) are not yielded, but show that the stream is alive. */
 export async function* events(body, heard = () => {}) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";

@@ -1,4 +1,4 @@
-// Entry: who is signed in, and which view is shown. Each view keeps to its own file.
+// The entry point: signing in, and choosing the view that is shown. Each view has its own file.
 
 import * as address from "./address.js";
 import { session as sessionEvents } from "./api.js";
@@ -28,7 +28,7 @@ function leave() {
   shown = null;
 }
 
-/** Show the view that the address names. Focus goes to its heading when the reader went there. */
+/** Show the view that the address names. The focus moves to its heading if the reader navigated there. */
 function route({ focus = false } = {}) {
   if (!who) return;
   const { view: asked, parameters } = address.current();
@@ -100,7 +100,7 @@ session.prepareForm(signedIn);
 for (const view of Object.values(VIEWS)) view.prepare();
 passage.prepare();
 
-// `popstate` comes with every step through the history, and with a changed fragment. Focus moves with the view, not within it.
+// `popstate` is fired for every step through the history and for a changed fragment. The focus moves only when the view changes.
 window.addEventListener("popstate", () => {
   leaveKeyOut() || route({ focus: address.current().view !== shown });
 });
@@ -115,7 +115,7 @@ sessionEvents.addEventListener("ended", () => {
   session.sayEnded();
 });
 byId("skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the fragment belongs to the views
+  event.preventDefault(); // only the views may set the fragment
   byId("main").focus();
 });
 byId("sign-out").addEventListener("click", async () => {
@@ -127,7 +127,7 @@ byId("sign-out").addEventListener("click", async () => {
     return only("boot");
   }
   memory.forget();
-  location.reload(); // forget every answer that is on the page
+  location.reload(); // removes every answer from the page
   return undefined;
 });
 

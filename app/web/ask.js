@@ -1,13 +1,13 @@
-// Asking: one article for each question, newest first, filled while the answer streams in. A reload brings them back.
+// The ask view: one article for each question, newest first, filled while its answer streams in. After a reload they are shown again.
 
 import { answerArticle } from "./answer.js";
 import { Problem, call, problemFrom, streamAnswer } from "./api.js";
 import { announce, byId, h, plural } from "./dom.js";
 import { keep } from "./memory.js";
 
-const KEPT_ANSWERS = 20; // enough to look back on, and the page stays light
-const TOLD_QUESTIONS = 3; // a follow-up points back to the last few, and the service looks at no more
-const TOLD_CHARACTERS = 4_000; // of each question and answer: what is longer says no more about what "it" means
+const KEPT_ANSWERS = 20; // enough to look back at, while the page stays small
+const TOLD_QUESTIONS = 3; // a follow-up refers to the last few, and the service uses no more
+const TOLD_CHARACTERS = 4_000; // of each question and answer; more does not help to resolve a word such as "it"
 let running = null;
 let shown = []; // the answers on the page, newest first
 
@@ -38,7 +38,7 @@ export function show() {
   fillCollections();
 }
 
-/** Show what was there before the reload; `kept` is what `save` left. */
+/** Show the answers from before a reload; `kept`: what `save` stored. */
 export function restore(kept) {
   running?.abort();
   shown = [];
@@ -60,7 +60,7 @@ function arrange() {
   byId("ask-anew").hidden = !shown.length;
 }
 
-/** The answers go, and with them what the next question could point back to. */
+/** Remove all answers; the next question then has no conversation to refer to. */
 function anew() {
   running?.abort();
   shown = [];
@@ -71,7 +71,7 @@ function anew() {
   announce("A new conversation.");
 }
 
-/** Collections to choose from; without them all are asked. */
+/** Load the collections to choose from; if that fails, questions go to all of them. */
 async function fillCollections() {
   const select = byId("ask-collection");
   try {
@@ -108,7 +108,7 @@ async function ask(question) {
       else if (event === "error") answer.failed(problemFrom(data.status ?? 500, JSON.stringify(data), data.request_id));
     }
   } catch (problem) {
-    if (!byId("question").value && answer.element.isConnected) byId("question").value = question; // to change it and ask again
+    if (!byId("question").value && answer.element.isConnected) byId("question").value = question; // so that the reader can edit it and ask again
     if (control.signal.aborted) answer.stopped();
     else answer.failed(problem instanceof Problem ? problem : new Problem({ title: "This page failed", detail: String(problem), action: "Reload it, then ask again." }));
   } finally {
@@ -120,7 +120,7 @@ async function ask(question) {
   }
 }
 
-/** What was said before, oldest first, for questions that point back to it. */
+/** The conversation so far, oldest message first, for questions that refer to it. */
 function history() {
   const whole = shown.map(({ record }) => record()).filter(({ way, written }) => way === "done" && written.trim());
   return whole.slice(0, TOLD_QUESTIONS).reverse().flatMap(({ question, written }) => [

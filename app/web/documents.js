@@ -1,4 +1,4 @@
-// The library: the list with its pages, deleting and retrying. Adding files is in uploads.js.
+// The documents view: the list with its pages, deletion and retry. Uploads are in uploads.js.
 
 import * as address from "./address.js";
 import { call } from "./api.js";
@@ -7,11 +7,11 @@ import { chip, reason, warnings } from "./states.js";
 import * as uploads from "./uploads.js";
 
 const PAGE_SIZE = 20;
-const POLL_MS = 2_000; // a document takes seconds; this is quick enough to look live and cheap for the service
-const TYPING_MS = 300; // shorter than a pause, longer than the time between two letters
-let cursors = [null]; // one for each page up to the one shown
+const POLL_MS = 2_000; // a document takes seconds; this is short enough to look live and cheap for the service
+const TYPING_MS = 300; // shorter than a pause in typing, longer than the time between two letters
+let cursors = [null]; // the cursor of each page up to the current one
 let nextCursor = null;
-let wanted = ""; // the last request for the list: the answer to an older one is not shown
+let wanted = ""; // the query of the latest request for the list; answers to older ones are ignored
 let writer = false;
 let timer = null;
 let visible = false;
@@ -43,7 +43,7 @@ export async function show(who, parameters) {
   move(parameters);
 }
 
-/** The address has changed, by Back or a reload. The places of earlier pages come from the history; without them it is the first page. */
+/** Called when the address has changed by Back or a reload. The cursors come from the history state; without them the first page is shown. */
 export function move(parameters) {
   byId("library-query").value = parameters.get("q") ?? "";
   byId("library-collection").value = parameters.get("collection") ?? "";
@@ -52,7 +52,7 @@ export function move(parameters) {
   load();
 }
 
-/** What is shown, for the address and for the service. */
+/** The current filters, for the address and for the request. */
 function chosen() {
   return { q: byId("library-query").value.trim(), collection: byId("library-collection").value, status: byId("library-status").value };
 }
@@ -61,7 +61,7 @@ function note(how = {}) {
   address.write("documents", { ...chosen(), page: cursors.length > 1 ? cursors.length : "" }, { ...how, state: { cursors } });
 }
 
-/** Only documents of the words, collection and state that are chosen. */
+/** Show only documents that match the chosen words, collection and state. */
 async function narrow() {
   clearTimeout(typing);
   cursors = [null];
@@ -81,7 +81,7 @@ async function turn(pages) {
   byId("library-title").focus();
 }
 
-/** Load the page shown now, keep rows that stay, and come back while any document is on its way. */
+/** Load the current page, keep unchanged rows, and load it again later while a document is being processed. */
 async function load({ say = false } = {}) {
   clearTimeout(timer);
   const list = byId("documents-list");
@@ -92,8 +92,8 @@ async function load({ say = false } = {}) {
     const query = new URLSearchParams([["limit", PAGE_SIZE], ...asked]).toString();
     wanted = query;
     const page = await call("GET", `/v1/documents?${query}`);
-    if (wanted !== query) return; // somebody has turned the page or typed on meanwhile
-    if (!page.items.length && cursors.length > 1) { // its last document was deleted
+    if (wanted !== query) return; // the page or the filters have changed meanwhile
+    if (!page.items.length && cursors.length > 1) { // the last document of the page was deleted
       cursors = cursors.slice(0, -1);
       note({ replace: true });
       await load();

@@ -1,8 +1,8 @@
-// Building the page out of text and elements. Nothing here, or anywhere in this folder, parses a string as HTML.
+// Builds the page from text and elements. No code in this folder parses a string as HTML.
 
 export const byId = (id) => document.getElementById(id);
 
-/** Element with attributes and children; strings become text. `onclick` and the like are listeners, false/null is left out. */
+/** An element with attributes and children; strings become text. `onclick` and the like become listeners; false and null are left out. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -14,14 +14,14 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Tell screen readers, once, without moving focus. */
+/** Announce a text to screen readers, without moving the focus. */
 export function announce(text) {
   byId("announcer").textContent = text;
 }
 
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&#x27;": "'", "&#x2F;": "/", "&#34;": '"' };
 
-/** Nodes for a highlighted passage: escaped text with <mark>. Every other tag comes out as the text it is. */
+/** Nodes for a highlighted passage, which is escaped text with <mark>. Every other tag is shown as text. */
 export function highlighted(markup) {
   const decode = (text) => text.replace(/&(?:amp|lt|gt|quot|#39|#34|#x27|#x2F);/g, (entity) => ENTITIES[entity]);
   const nodes = [];
@@ -49,12 +49,12 @@ export function sourceNode(source) {
     : h("span", { class: "source" }, source);
 }
 
-/** Children with a middle dot between them; empty ones are left out. */
+/** The children separated by middle dots; empty ones are left out. */
 export function dotted(...parts) {
   return parts.filter(Boolean).flatMap((part, index) => (index ? [h("span", { class: "dot", "aria-hidden": "true" }, "·"), part] : [part]));
 }
 
-/** A card for a `Problem`: what failed, what to do, the request id, and a button when it can be tried again. */
+/** A card for a `Problem`: what failed, what to do, the request id, and a retry button if a retry makes sense. */
 export function problemCard(problem, retry, retryLabel = "Try again") {
   return h("div", { class: "notice bad", role: "alert" },
     h("p", { class: "notice-title" }, problem.title),
@@ -64,7 +64,7 @@ export function problemCard(problem, retry, retryLabel = "Try again") {
     retry ? h("button", { type: "button", class: "secondary", onclick: retry }, retryLabel) : null);
 }
 
-/** Said when the search was weaker than asked for; `degraded` is the service's reason, a sentence. */
+/** A note that the search was weaker than requested; `degraded`: the service's reason, a sentence. */
 export function degradedNote(degraded) {
   return degraded ? h("p", { class: "notice warn" }, degraded, " Some passages may be missing.") : null;
 }

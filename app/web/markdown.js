@@ -1,5 +1,5 @@
-// The Markdown that language models write, as elements of this page: no string is parsed as HTML, so what looks like a tag stays text.
-// Known: paragraphs, headings, lists, quotes, fenced code, tables, `code`, **strong**, *stress*, links to the web, and citations.
+// Renders the Markdown that language models write as elements. No string is parsed as HTML, so that anything like a tag stays text.
+// Supported: paragraphs, headings, lists, quotes, fenced code, tables, `code`, **strong**, *emphasis*, links to the web, and citations.
 
 import { h } from "./dom.js";
 
@@ -11,7 +11,7 @@ const QUOTE = /^> ?/;
 const RULE = /^\|[ :|-]+$/;
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*(?!\w)|!?\[([^\][\n]{1,300})\]\((https?:\/\/[^\s()<>]{1,2000})\)|\[(\d{1,3}(?:[,;] ?\d{1,3})*)\]|(https?:\/\/[^\s<>")\]]{1,2000})/g;
 
-/** The blocks of a text, each as the lines it is made of. While a text is being written only its last block changes. */
+/** The blocks of a text, each as its lines. While a text is being streamed only its last block changes. */
 export function blocks(text) {
   const found = [];
   let held = [];
@@ -48,7 +48,7 @@ export function blocks(text) {
     held.push(line);
     if (kind === "heading") end();
   }
-  if (fence) kind = "code"; // not closed yet
+  if (fence) kind = "code"; // a fence that is not closed yet
   end();
   return found;
 }
@@ -96,7 +96,7 @@ function inline(text, cite) {
     if (code) nodes.push(h("code", {}, code));
     else if (strong) nodes.push(h("strong", {}, ...inline(strong, cite)));
     else if (stress) nodes.push(h("em", {}, ...inline(stress, cite)));
-    else if (address) nodes.push(whole.startsWith("!") ? label : link(address, label)); // a picture would be fetched from elsewhere
+    else if (address) nodes.push(whole.startsWith("!") ? label : link(address, label)); // an image is not shown, because it would be fetched from another site
     else if (bare) nodes.push(link(bare, bare));
     else nodes.push(...numbers.split(/[,;] ?/).map((n) => cite(Number(n), text.slice(0, found.index))));
     end = found.index + whole.length;

@@ -1,9 +1,10 @@
-// What a reload or Back must not lose: questions, answers, choices. Kept by the browser for this tab alone, until it is closed or somebody signs out.
+// Stores what a reload or Back must not lose (questions, answers, choices) in the browser, for this tab alone, until it is closed or the user
+// signs out.
 
 const KEY = "teal";
-let owner = ""; // nobody is signed in: nothing is kept
+let owner = ""; // empty while no user is signed in; then nothing is stored
 
-/** What was kept of this person; what another one left is dropped. */
+/** Load what was stored for this user; what another user left is deleted. */
 export function recall(who) {
   owner = `${who.name} ${who.role}`;
   const kept = read();

@@ -1,4 +1,4 @@
-// The panel that shows a cited passage. Escape, the button and a click beside it close it; focus goes back where it was.
+// The panel that shows a cited passage. Escape, the button or a click outside close it, and the focus returns to where it was.
 
 import { call } from "./api.js";
 import { byId, dotted, h, plural, sourceNode } from "./dom.js";
@@ -19,7 +19,7 @@ export function prepare() {
   });
 }
 
-/** Show `cited` {document_id, title, passage, n?, source?, collection?}; `quote` is marked where it stands in the passage. */
+/** Show `cited` {document_id, title, passage, n?, source?, collection?}; `quote` is highlighted in the passage. */
 export function open(cited, { quote = "" } = {}) {
   opener = document.activeElement;
   openId = cited.document_id;
@@ -36,7 +36,7 @@ function describe({ n, source, collection, passages }) {
   byId("passage-meta").replaceChildren(...dotted(n ? `Source ${n}` : null, sourceNode(source), collection, passages > 1 ? `one of ${plural(passages, "passage")}` : null));
 }
 
-/** Source and collection of the document, added when they arrive; the passage is readable without them. */
+/** Add the document's source and collection when they arrive; the passage is readable without them. */
 async function complete(cited) {
   try {
     const found = await call("GET", `/v1/documents/${encodeURIComponent(cited.document_id)}`);
@@ -46,7 +46,7 @@ async function complete(cited) {
   }
 }
 
-/** Passage nodes with the quoted sentence marked, white space apart. */
+/** Nodes of the passage with the quoted sentence highlighted; differences in white space are ignored. */
 function marked(passage, quote) {
   const words = quote.trim().split(/\s+/).filter(Boolean);
   if (words.length < 3) return [passage];

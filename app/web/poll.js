@@ -1,13 +1,13 @@
-// Reading something again and again while its view is looked at, and not while the window is hidden.
+// Polling while a view is shown, and not while the window is hidden.
 
-/** `read` is async and handles its own failures. `turn` reads now, and goes on from there. */
+/** Poll with `read`, which is async and handles its own failures. `turn` reads at once and continues from then on. */
 export function poller(milliseconds, read) {
   let timer = null;
   let visible = false;
   async function turn() {
     clearTimeout(timer);
     await read();
-    clearTimeout(timer); // another turn may have ended meanwhile
+    clearTimeout(timer); // another `turn` may have set a timer meanwhile
     if (visible && !document.hidden) timer = setTimeout(turn, milliseconds);
   }
   return {

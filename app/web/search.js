@@ -1,12 +1,12 @@
-// Searching: the passages, with matched words marked and, when wanted, how each score came about.
+// The search view: the passages, with matched words highlighted and on request an explanation of each score.
 
 import * as address from "./address.js";
 import { call } from "./api.js";
 import { announce, byId, degradedNote, dotted, h, highlighted, plural, problemCard, sourceNode } from "./dom.js";
 import { open as openPassage } from "./passage.js";
 
-const TOP_K = 10; // one screenful or two; more makes nobody wiser
-const LEAD_CHARACTERS = 140; // about a line and a half before the first marked word
+const TOP_K = 10; // one or two screenfuls; more hits do not help
+const LEAD_CHARACTERS = 140; // shown before the first highlighted word: about a line and a half
 let latest = null;
 
 export function prepare() {
@@ -19,7 +19,7 @@ export function prepare() {
 }
 
 export async function show(_who, parameters) {
-  if (![...parameters].length && byId("query").value.trim()) note({ replace: true }); // back from another tab of the page
+  if (![...parameters].length && byId("query").value.trim()) note({ replace: true }); // returned from another view
   else if (parameters.get("q")) {
     await fillCollections(parameters.get("collection"));
     move(parameters);
@@ -28,7 +28,7 @@ export async function show(_who, parameters) {
   fillCollections();
 }
 
-/** The address has changed, by Back or a reload: what it says is searched again. */
+/** Called when the address has changed by Back or a reload: run the search that it contains. */
 export function move(parameters) {
   byId("query").value = parameters.get("q") ?? "";
   byId("mode").value = parameters.get("mode") ?? "hybrid";
@@ -53,7 +53,7 @@ function invite() {
   byId("search-results").replaceChildren(h("p", { class: "empty" }, "Type a few words, or a whole question. Hybrid finds both the same words and the same meaning."));
 }
 
-/** Collections to choose from; without them the filter stays at "All". */
+/** Load the collections to choose from; if that fails, the filter stays at "All". */
 async function fillCollections(wanted) {
   try {
     const { items } = await call("GET", "/v1/collections");
@@ -106,7 +106,7 @@ function hitRow(hit, explain) {
     explain && hit.explain ? explanation(hit.explain) : null);
 }
 
-/** The passage from shortly before its first marked word, so that what was found is in sight. */
+/** The passage from shortly before its first highlighted word, so that the match is visible. */
 function preview({ passage, highlight }) {
   const nodes = highlight ? highlighted(highlight) : [passage];
   const before = nodes[0];
@@ -116,7 +116,7 @@ function preview({ passage, highlight }) {
 
 const score = (value) => (typeof value === "number" ? value.toFixed(3) : String(value ?? "–"));
 
-/** Raw score and place in each list; a list that does not hold the passage says so. */
+/** The raw score and the rank in each list, or that the list does not contain the passage. */
 function explanation(explain) {
   const way = (name) => {
     const [raw, rank] = [explain[`${name}_score`], explain[`${name}_rank`]];

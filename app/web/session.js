@@ -1,9 +1,9 @@
-// Signing in and out. The key is exchanged for an HttpOnly cookie at once and kept nowhere.
+// Signing in and out. The key is exchanged for an HttpOnly cookie at once and is not stored.
 
 import { Problem, call } from "./api.js";
 import { announce, byId, h, problemCard } from "./dom.js";
 
-/** Who is signed in: {name, role, collections}; null when nobody is. Throws `Problem` when the service does not answer. */
+/** The signed-in user as {name, role, collections}, or null. Throws `Problem` when the service does not answer. */
 export async function current() {
   try {
     return await call("GET", "/v1/session", { quiet401: true });
@@ -29,7 +29,7 @@ export async function signIn(key) {
 
 export const signOut = () => call("DELETE", "/v1/session", { quiet401: true });
 
-/** The key of a sign-in link (`#key=...`), taken out of the address bar and the history before anything else happens. */
+/** The key from a sign-in link (`#key=...`); it is removed from the address bar and the history before anything else happens. */
 export function takeKeyFromAddress() {
   const found = /^#key=(.+)$/.exec(location.hash);
   if (!found) return null;
@@ -37,7 +37,7 @@ export function takeKeyFromAddress() {
   try { return decodeURIComponent(found[1]); } catch { return found[1]; }
 }
 
-/** Show the form; `onSignedIn(who)` is called after each success. */
+/** Show the sign-in form; `onSignedIn(who)` is called after each success. */
 export function prepareForm(onSignedIn) {
   const key = byId("key");
   const button = byId("sign-in-form").querySelector("button[type=submit]");

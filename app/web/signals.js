@@ -1,4 +1,4 @@
-// What all processes count, asked again every few seconds while it is looked at; rates are made of two answers, here.
+// The signals view: the metrics of all processes, polled every few seconds while the view is shown. Rates are computed here from two answers.
 
 import { call } from "./api.js";
 import { byId, h, problemCard } from "./dom.js";
@@ -8,9 +8,9 @@ const REFRESH_MS = 2_000;
 const KEPT = 150; // five minutes of points
 const [WIDTH, HEIGHT] = [300, 90];
 const SVG = "http://www.w3.org/2000/svg";
-const SERIES = 6; // more lines than colors cannot be told apart
+const SERIES = 6; // the number of colors; more lines could not be distinguished
 
-let before = null; // the last answer, to take differences from
+let before = null; // the previous answer, from which differences are computed
 let shown = "service";
 const history = new Map(); // series -> [[seconds, value], ...]
 
@@ -41,7 +41,7 @@ function* each(found) {
       for (const line of panel.lines) for (const point of line.points) yield [identity(dashboard, panel, line, point), line, point];
 }
 
-/** Add one value to every series; what a restarted process would make negative is left out. */
+/** Add one value to every series; negative rates, which a restarted process would cause, are left out. */
 function remember(found) {
   const old = before ? new Map([...each(before)].map(([id, , point]) => [id, point])) : new Map();
   const seconds = before ? found.at - before.at : 0;
@@ -65,7 +65,7 @@ function valueOf(line, point, old, seconds) {
 
 const positive = (value) => (value >= 0 ? value : null);
 
-/** As Prometheus' histogram_quantile: linear within a bucket; beyond the last bound, that bound. */
+/** The quantile as Prometheus's histogram_quantile computes it: linear within a bucket, and the last bound for values beyond it. */
 export function quantile(share, buckets) {
   const total = buckets.at(-1)?.[1] ?? 0;
   if (total <= 0) return null;

@@ -1,4 +1,4 @@
-// How a document's state reads, in the list and among uploads.
+// The texts for a document's state, in the list and among uploads.
 
 import { h, prose } from "./dom.js";
 
@@ -6,13 +6,13 @@ const WORDS = { queued: "Queued", processing: "Processing", indexed: "Indexed", 
 
 export const chip = (status) => h("span", { class: `chip ${status}` }, WORDS[status] ?? status);
 
-/** What a failed document says: the reason, and what to do about it. */
+/** The message of a failed document: the reason, and what to do about it. */
 export function reason(error) {
   if (!error) return null;
   return h("p", { class: "reason" }, ...prose([error.detail, error.action].filter(Boolean).join(" ")));
 }
 
-/** What of an indexed document could not be read. */
+/** The warnings of an indexed document about parts that could not be read. */
 export function warnings(said) {
   if (!said?.length) return null;
   return h("ul", { class: "warnings" }, ...said.map((one) => h("li", {}, h("span", { class: "vh" }, "Warning: "), one)));

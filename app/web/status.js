@@ -1,4 +1,4 @@
-// The state of the service, read again every few seconds while it is looked at.
+// The status view: the state of the service, polled every few seconds while the view is shown.
 
 import { call } from "./api.js";
 import { byId, count, h, problemCard, prose } from "./dom.js";

@@ -1,13 +1,13 @@
-// Adding files: a row for each, from the first byte sent to the last passage indexed.
+// Uploads: one row for each file, from the first byte that is sent to the last passage that is indexed.
 
 import { Problem, call, upload } from "./api.js";
 import { announce, byId, bytes, count, h, plural, problemCard } from "./dom.js";
 import { chip, reason, warnings } from "./states.js";
 
-const MOST_FILES = 500; // a row each: more is work for the command line
-const AT_ONCE = 3; // uploads that share the line; the rest wait their turn
+const MOST_FILES = 500; // one row each; for more files the command line is the better tool
+const AT_ONCE = 3; // simultaneous uploads; the others wait
 const POLL_FIRST_MS = 700;
-const POLL_LAST_MS = 5_000; // a long queue is asked less and less often
+const POLL_LAST_MS = 5_000; // the longest interval: it grows while a document waits in a long queue
 let accepted = () => {};
 let sending = 0;
 const waiting = [];
@@ -30,18 +30,18 @@ export function prepare({ onAccepted }) {
   });
 }
 
-/** Names to choose from in the collection field; without them it is typed. */
+/** Load the names that the collection field suggests; without them the user types one. */
 export async function fillCollections() {
   try {
     const { items } = await call("GET", "/v1/collections");
     byId("collections").replaceChildren(...items.map(({ name }) => h("option", { value: name })));
     return items.map(({ name }) => name);
-  } catch { // the field works without
+  } catch { // the field works without suggestions
     return [];
   }
 }
 
-/** The file dialog offers what the service reads. While that is not known every file may be sent: the service says why not. */
+/** Limit the file dialog to the formats that the service reads. Until these are known every file may be sent, and the service explains a refusal. */
 export async function offerFormats() {
   try {
     const { items } = await call("GET", "/v1/formats");
@@ -49,9 +49,9 @@ export async function offerFormats() {
   } catch { /* asked again when the view is shown again */ }
 }
 
-/** Files as they are, folders with everything in them that the service reads; what is left out is said. */
+/** Collect dropped files, and from dropped folders every file that the service reads; the page names the files that are left out. */
 async function addDropped(data) {
-  const entries = [...(data.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean); // only now: the browser forgets them at once
+  const entries = [...(data.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean); // must be read here: the browser discards them after the event
   byId("drop-notice").replaceChildren();
   if (!entries.some((entry) => entry.isDirectory)) {
     add(data.files);
@@ -70,7 +70,7 @@ async function addDropped(data) {
   byId("drop-notice").replaceChildren(...sayLeftOut(found));
 }
 
-/** Gather the files under an entry. A file that was dropped by itself is always sent: the service says why not. */
+/** Collect the files under an entry. A file that was dropped by itself is always sent, and the service explains a refusal. */
 async function collect(entry, found, dropped = false) {
   if (found.files.length >= MOST_FILES) {
     found.more = true;
@@ -79,7 +79,7 @@ async function collect(entry, found, dropped = false) {
     else found.left.push(entry.fullPath.replace(/^\//, ""));
   } else if (!entry.name.startsWith(".")) {
     const reader = entry.createReader();
-    for (let some = [0]; some.length;) { // it gives a hundred at a time
+    for (let some = [0]; some.length;) { // the browser returns a hundred entries at a time
       some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
       for (const inner of some) await collect(inner, found);
     }
@@ -121,7 +121,7 @@ async function next() {
 }
 
 async function send(file, collection, row) {
-  if (!row.element.isConnected) return; // taken away while it waited
+  if (!row.element.isConnected) return; // the row was removed while it waited
   const again = () => enqueue(() => send(file, collection, row));
   const { sent, abort } = upload(file, collection, row.sent);
   row.sending(abort);
@@ -136,7 +136,7 @@ async function send(file, collection, row) {
   }
 }
 
-/** Ask for the document's state until it is indexed or failed. */
+/** Poll the document's state until it is indexed or failed. */
 async function follow(id, name, row) {
   const address = `/v1/documents/${encodeURIComponent(id)}`;
   for (let pause = POLL_FIRST_MS; row.element.isConnected; pause = Math.min(pause * 1.3, POLL_LAST_MS)) {
