@@ -195,9 +195,9 @@ def _first_heading(source: PromptSource) -> str:
 
 
 def _of_whole(first: str, path: Sequence[tuple[int, str]]) -> bool:
-    """Whether the beginning of the document also says what this part is about. It does not if the part's top heading is
-    parallel to the document's `first` heading ("Machine Alder", "Machine Cedar"), that is, unless `first` is a title:
-    long enough, and without common words."""
+    """Whether the beginning of the document also describes this part. If the part's top heading is not the document's
+    `first` heading, it does only if `first` is a title: long enough, and without a word of the part's heading (so not
+    "Machine Alder" for "Machine Cedar")."""
     if not first or not path or path[0][1] == first or _SECTION.match(path[0][1]):
         return True
     words = set(first.lower().split())

@@ -14,8 +14,8 @@ JsonLine = dict[str, Any]
 
 
 def activity(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """Workers' last heartbeats, the documents that wait and are in work longest, what each index is owed, and whether the catalog takes a
-    write. Ages are seconds. Changes nothing."""
+    """Workers' last heartbeats, the documents that have waited and been in work for longest, the outbox of each index, and
+    whether the catalog can be written. Ages are in seconds. Changes nothing."""
     from app.catalog import activity as read
     from app.catalog.engine import Catalog
     from app.errors import TealError

@@ -14,7 +14,8 @@ JsonLine = dict[str, Any]
 
 
 def advise(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """Advice for Elasticsearch and PostgreSQL, each with reason and source; then for each part what was looked at. Changes nothing."""
+    """Advice for Elasticsearch and PostgreSQL, each with its reason and source; then for each
+    part what was examined. Changes nothing."""
     if settings.search == "elasticsearch":
         yield from _search(settings)
     else:

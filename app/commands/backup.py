@@ -30,8 +30,8 @@ def snapshot(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """Every snapshot, newest first: age, index, counts, size, when it was verified; then those that this version cannot read. Also without a catalog, which knows the last: that is
-    when they are needed."""
+    """Every snapshot, newest first: age, index, counts, size and, if the catalog can be read, when it was verified. Then the
+    snapshots that this version cannot read."""
     from app.backup.adapters import open_store
     from app.backup.clock import is_ahead
     from app.catalog import snapshot_checks
@@ -49,7 +49,8 @@ def snapshots(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Restore a snapshot for a test, beside what runs: whole, complete, and its search answers. Without an id: the newest, which must be recent."""
+    """Test a snapshot by restoring it beside the running service: it must be whole and complete, and its search must answer.
+    Without an id: the newest snapshot, which must be recent."""
     from dataclasses import asdict
 
     from app.backup import check
@@ -66,7 +67,7 @@ def verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine
 
 
 def restore_search(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Open a snapshot's index beside the one in use, under another name, and owe it what the catalog has and it has not."""
+    """Restore a snapshot's index beside the one in use, under another name, and add the documents that it lacks to its outbox."""
     from dataclasses import asdict
 
     from app.backup.restore import begin_search

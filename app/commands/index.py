@@ -21,8 +21,8 @@ BUILD_SECONDS: Final = 10.0  # the length of one call; the caller renews its lea
 
 
 def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Fill an index from the catalog for some seconds, beside those that serve; call again until nothing is left.
-    From the first call on it is kept up with everything that is finished."""
+    """Fill an index from the catalog for some seconds, beside those that serve; call it again until nothing is left. From the
+    first call on, documents that are finished get into this index too."""
     from app.catalog import index_outbox
     from app.indexing.outbox_consumer import OutboxConsumer
     from app.indexing.passages import ingest_settings
@@ -46,7 +46,8 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
 
 
 def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Compare an index with the catalog, and look for some documents by a sentence of their own. Exit 1 when it is not whole."""
+    """Compare an index with the catalog, and search for some documents by a sentence of their
+    own. Exit 1 when documents are missing."""
     from app.catalog import index_outbox
     from app.errors import IndexIncomplete
     from app.indexing import spot_check
@@ -79,7 +80,7 @@ def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[Js
 
 
 def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Keep an index up no longer and remove it. Refused for the one these settings name, which serves."""
+    """Remove an index and stop keeping it up to date. Refused for the index that these settings name, which serves."""
     from app.catalog import index_outbox
     from app.errors import InvalidRequest
 
@@ -92,7 +93,7 @@ def index_drop(settings: Settings, options: argparse.Namespace) -> Iterator[Json
 
 
 def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Put an index in the place of the one that these settings name; that one is kept until the next swap. What is owed goes with it."""
+    """Put an index, with its outbox, in the place of the one that these settings name, which is kept until the next swap."""
     from app.catalog import index_outbox
     from app.search.engines import search_engine
     from app.search.port import kept_name
@@ -111,7 +112,7 @@ def index_swap(settings: Settings, options: argparse.Namespace) -> Iterator[Json
 
 
 def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Compare an index with the catalog and owe it what differs; its worker takes that over."""
+    """Compare an index with the catalog and add the documents that differ to its outbox; its worker then indexes them."""
     from dataclasses import asdict
 
     from app.catalog import index_outbox
@@ -132,7 +133,7 @@ def index_reconcile(settings: Settings, options: argparse.Namespace) -> Iterator
 
 
 def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """The indexes that are kept up, and what each is owed."""
+    """The registered indexes, each with the number of documents in its outbox."""
     from dataclasses import asdict
 
     from app.catalog import index_outbox
@@ -147,7 +148,7 @@ def index_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def rebuild(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """Ingest every document again from the catalog alone; what is indexed stays findable meanwhile."""
+    """Ingest every document again from the catalog alone; indexed documents can still be found meanwhile."""
     from app.catalog import ingestion_queries
     from app.catalog.engine import Catalog
     from app.ingestion.job_queue import Jobs

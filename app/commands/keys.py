@@ -21,7 +21,7 @@ _MOST_A_DAY: Final = 1_000_000_000_000  # far more than can be sent in a day, an
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Make a key; its text is printed once and kept nowhere."""
+    """Make a key; its text is printed once and not stored."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
 
@@ -38,7 +38,7 @@ def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
 
 
 def keys_rotate(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Make a key with the same rights; the old one goes on for the grace and then ends by itself."""
+    """Make a key with the same rights; the old one stays valid for the grace period and then expires."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
 
@@ -64,7 +64,7 @@ def keys_list(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def keys_quota(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Give a key another quota; a limit that is not named is no limit any more."""
+    """Replace a key's quota; a limit that is not given is removed."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
 
@@ -74,7 +74,7 @@ def keys_quota(settings: Settings, options: argparse.Namespace) -> Iterator[Json
 
 
 def keys_revoke(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """End a key at once."""
+    """Revoke a key at once."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
 

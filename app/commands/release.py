@@ -16,8 +16,8 @@ JsonLine = dict[str, Any]
 
 
 def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Bring jobs tables and catalog to the newest schema; the catalog last, because the worker waits for it.
-    With --expand only what leaves the running release working; --contract also takes away what old releases needed."""
+    """Bring the jobs tables and the catalog to the newest schema; the catalog last, because the worker waits for it. --expand:
+    only changes with which the running release still works; --contract: also changes that remove what old releases needed."""
     from app.catalog import phases
     from app.catalog.engine import migrate as migrate_catalog
     from app.ingestion.job_queue import migrate_jobs
@@ -40,7 +40,7 @@ def migrate(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLin
 
 
 def schema(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """The catalog's revision now, and which revisions this code knows and can serve."""
+    """The catalog's current revision, and the revisions that this code knows and can serve."""
     from app.catalog import phases
 
     known = phases.revisions()
@@ -67,14 +67,14 @@ def _revision(settings: Settings) -> str | None:
 
 
 def jobs_left(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """How many jobs of a release nobody has finished."""
+    """The number of unfinished jobs of a release."""
     from app.ingestion.job_transfer import unfinished_jobs
 
     yield {"left": unfinished_jobs(settings, options.release)}
 
 
 def jobs_transfer(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Give the unfinished jobs of a release that leaves to one that stays. Its workers should be stopped by now."""
+    """Move the unfinished jobs of a release that ends to another release. Stop its workers first."""
     from app.ingestion.job_transfer import transfer_jobs
 
     moved = transfer_jobs(settings, options.source, options.target)

@@ -20,7 +20,7 @@ JsonLine = dict[str, Any]
 
 
 def status(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """Documents by status, generation of the index, and what the search engine says of itself."""
+    """Documents by status, the index generation, and the status of the search engine."""
     from app.catalog import documents, index_state
     from app.catalog.engine import Catalog
 
@@ -34,7 +34,7 @@ def status(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """One line per part: whether it is well, and if not, why and what to do."""
+    """One line for each part: whether it works, and if not, why and what to do."""
     for part, check in CHECKS.items():
         try:
             yield {"part": part, "ok": True, **check(settings)}

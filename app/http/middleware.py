@@ -100,7 +100,7 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, counted, dressed)
-        except Exception:  # noqa: BLE001 - the framework has answered with a problem; this is where it is logged, with the id
+        except Exception:  # noqa: BLE001 - the framework has already answered; here the error is logged with the request id
             _log.exception("unexpected failure", extra={"path": scope["path"]})
         finally:
             seconds = time.perf_counter() - started

@@ -95,7 +95,7 @@ async def show_ending_keys(service: Service) -> None:
         ending = [info for info in await to_thread.run_sync(read) if info.ends_soon(moment)]
     except TealError:  # the catalog's own probe reports that it is away
         return
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - a probe that fails must not end the others
         _log.exception("looking for keys that end soon failed")
         return
     KEY_ENDS.clear()

@@ -136,7 +136,8 @@ class SearchIn(Wire):
 
 
 class ExplainOut(Wire):
-    """Raw scores (BM25, cosine) and places in each list, 1 the best; null where the list does not hold the passage."""
+    """The raw score (BM25, cosine) and the rank (1 is the best) in each list; null where
+    the list does not contain the passage."""
 
     lexical_score: float | None
     lexical_rank: int | None
@@ -192,7 +193,7 @@ class NearestOut(CitationOut):
 
 
 class UsageOut(Wire):
-    """Tokens of the language model, as its provider counted them; 0 where the answer is quoted without one."""
+    """Tokens of the language model, as its provider counted them; 0 when the answer is quoted without a language model."""
 
     input_tokens: int
     output_tokens: int

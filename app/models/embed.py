@@ -27,6 +27,6 @@ def open_embedder(settings: Settings) -> Embedder | None:
 
 
 def passage_text(title: str, text: str) -> str:
-    """The text that is embedded for a passage: its document's title and its text; a title that
-    the text already has is not repeated."""
+    """The text that is embedded for a passage: its document's title and its text; a title with
+    which the text begins is not repeated."""
     return text if not title or text.startswith(title) else f"{title}. {text}"

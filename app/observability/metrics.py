@@ -79,5 +79,5 @@ def histogram(metric: Histogram, *labels: str) -> Histogram:
 
 def configure_metrics(settings: Settings) -> None:
     """Set `teal_build_info`, which says the release, color and environment of this process."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a moment beside each counter: nobody asks for them, and AWS bills each sample
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # time stamps of counters: unused, and AWS bills each sample
     BUILD.labels(settings.release_id, settings.color, settings.environment).set(1)

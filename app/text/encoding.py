@@ -74,8 +74,8 @@ def _guessed(body: bytes) -> str:
 
 
 def _western(body: bytes) -> str | None:
-    """The text in a Western encoding, or None. cp1252 is preferred to rarer code pages; Japanese or Chinese text with much
-    ASCII is recognised by its byte pairs."""
+    """The likely encoding of a text that is mostly ASCII letters, or None. cp1252 is preferred to rarer code pages; Japanese or
+    Chinese text with much ASCII is recognised by its byte pairs."""
     if double := _double_byte(body):
         return double
     try:
@@ -97,7 +97,8 @@ def _foreign(body: bytes) -> str | None:
 
 
 def _cyrillic(body: bytes, encoding: str) -> float:
-    """The share of letters, in [0, 1], that are lower-case letters common in Russian and related languages."""
+    """How well `encoding` turns the text into Cyrillic, in [0, 1]: the mean of the share of
+    lower-case letters and that of common letters."""
     try:
         text = body[:_SAMPLE_BYTES].decode(encoding)
     except UnicodeDecodeError:
@@ -149,7 +150,7 @@ def _everyday(character: str, encoding: str) -> bool:
 
 
 def _detected(body: bytes) -> str | None:
-    """charset-normalizer's answer, for scripts that no rule above knows, and only when it is sure."""
+    """The encoding that charset-normalizer detects, for scripts that no rule above covers; None when it is not certain."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(body[:_SAMPLE_BYTES]).best()

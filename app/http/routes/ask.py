@@ -94,7 +94,7 @@ def _stream(answer: AsyncIterator[AnswerEvent], form: EventFormat) -> Response:
         except TealError as error:
             STREAMS_BROKEN.inc()
             yield form.error(error.problem, error.detail)
-        except Exception:  # noqa: BLE001 - the status line is sent; the stream itself must say that it failed
+        except Exception:  # noqa: BLE001 - the status line is sent already, so the stream must report the failure
             STREAMS_BROKEN.inc()
             _log.exception("an answer failed in the middle of its stream")
             yield form.error(PROBLEMS["internal"], "The answer could not be finished.")

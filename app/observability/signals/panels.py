@@ -44,7 +44,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One dashboard. `slug` is its file name and its uid in Grafana."""
+    """One dashboard. `slug` determines its file name and its uid in Grafana."""
 
     slug: str
     title: str
