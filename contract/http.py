@@ -9,9 +9,8 @@ READY_PATH: Final = "/readyz"
 ALIVE_PATH: Final = "/healthz"
 PROBE_HEADER: Final = "X-Teal-Probe"  # its value is a color's secret; that color then answers, whatever its share
 SESSION_COOKIE: Final = "teal_session"  # the web page's cookie; its value is a random token in base64url
-BYPASS_HEADER: Final = (
-    "X-Teal-Bypass-Cache"  # sent with PROBE_HEADER: the service neither reads nor fills its caches for this request
-)
+# Sent together with PROBE_HEADER: the service neither reads nor fills its caches for this request.
+BYPASS_HEADER: Final = "X-Teal-Bypass-Cache"
 # The load balancer closes a connection after this time without a byte; a silent stream gets a comment before that
 # (HEARTBEAT_SECONDS).
 IDLE_SECONDS: Final = 60

@@ -88,9 +88,8 @@ def coverage_of(question: Question, own: str, around: str, lead: str = "", head:
             if part < _MOST_OF_IT:
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
-    refused = (
-        refused or not total or (bool(missing) and (in_span or not told))
-    )  # a range matches only numbers: other terms must match too
+    # A number that only a range matches is weak evidence, so then no other term may be missing.
+    refused = refused or not total or (bool(missing) and (in_span or not told))
     return Coverage(
         covered / total if total else 0.0,
         told_of / asked if asked else 1.0,

@@ -81,9 +81,8 @@ def accept(session: Session, submission: Submission, *, key_id: str, idempotency
                 "created_at": now(),
             },
         )
-        winner = (
-            None if stored else session.get(IdempotencyRow, (key_id, idempotency_key))
-        )  # PostgreSQL: a simultaneous request was first
+        # On PostgreSQL the same request may have been stored by another process at the same moment.
+        winner = None if stored else session.get(IdempotencyRow, (key_id, idempotency_key))
         if winner is not None and winner.fingerprint != _fingerprint(submission):
             raise Conflict(f"The Idempotency-Key {idempotency_key!r} was used for another request.")
     return accepted

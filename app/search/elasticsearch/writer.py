@@ -131,9 +131,8 @@ class ElasticsearchWriter:
         except BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise
-            if not self._call(
-                lambda: self._client.indices.exists_alias(name=self._alias)
-            ):  # with an alias another worker was first
+            # If the alias exists, another worker has created the index first.
+            if not self._call(lambda: self._client.indices.exists_alias(name=self._alias)):
                 raise SearchUnavailable(
                     f"The index {first_index(self._alias)} exists but no alias {self._alias} names it: remove it or add the alias."
                 ) from error

@@ -51,9 +51,7 @@ def open_index_file(path: Path, *, write: bool) -> apsw.Connection:
     connection.enable_load_extension(False)
     if write:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        connection.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # a power cut may lose the last commits; they are rebuilt from the catalog
+        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last commits; the catalog restores them
     else:
         connection.execute("PRAGMA query_only = 1")
     return connection
