@@ -88,7 +88,7 @@ def coverage_of(question: Question, own: str, around: str, lead: str = "", head:
             if part < _MOST_OF_IT:
                 missing.append(term)
             refused = refused or term.kind == "exact" or contradicts(term, inside)
-    # A number that only a range matches is weak evidence, so then no other term may be missing.
+    # A range that matches a number may be of another measure, so then no other term may be missing.
     refused = refused or not total or (bool(missing) and (in_span or not told))
     return Coverage(
         covered / total if total else 0.0,

@@ -170,8 +170,7 @@ def _explaining(question: Question, piece: Quotable) -> float:
 
 
 async def _explained(question: Question, sources: Sequence[PromptSource], meaning: MeaningModel | None) -> list[ScoredPiece]:
-    """The sentences of an explanation, which no sentence gives alone: those nearest to the
-    question in passages that cover all of it."""
+    """The sentences that together give an explanation: those nearest to the question in passages that cover all of it."""
     whole = [source for source in sources if evidence.coverage_of(question, source.text, source.title).covered > evidence.ALL]
     near: list[tuple[Quotable, Coverage]] = []
     for source in whole[:_MOST_EXPLAINING]:

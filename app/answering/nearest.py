@@ -1,5 +1,5 @@
-"""The nearest sentences, shown when nothing answers: from each of the best passages the one most similar to the question. They
-are not checked as answers, and are marked so."""
+"""The nearest sentences, shown when nothing answers: from each of the best passages the one most similar to the question. Nothing
+checks whether they answer it, and the answer says so."""
 
 from __future__ import annotations
 

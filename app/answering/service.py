@@ -157,9 +157,8 @@ class AnswerService:
         RETRIEVED.inc(len(found.hits))
         if not found.hits:
             EMPTY.labels(asked.mode).inc()
-        if (
-            found.degraded not in (None, UNREAD) and self._settings.embedding != "none"
-        ):  # where it is not wanted, nothing is missing
+        # With embedding switched off, a search by words alone is not degraded.
+        if found.degraded not in (None, UNREAD) and self._settings.embedding != "none":
             DEGRADED.inc()
         return found
 

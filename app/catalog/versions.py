@@ -98,9 +98,8 @@ def hide_documents(session: Session, *conditions: ColumnElement[bool] | TextClau
         execution_options={"synchronize_session": False},
     ).all()
     if gone:
-        index_state.raise_generation(
-            session
-        )  # what is cached may show them; after the rows, in the order in which a worker takes the two
+        # Invalidates cached answers that may show them. The rows of documents are locked first, as in a worker's transactions.
+        index_state.raise_generation(session)
     return list(gone)
 
 

@@ -23,14 +23,8 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         head = [f"{name}: {message[name]}" for name in _SHOWN if message[name]]
         text = _text(message, filename)
         attached = [part.get_filename() or part.get_content_type() for part in message.iter_attachments()]
-    except (
-        ValueError,
-        LookupError,
-        RecursionError,
-        AttributeError,
-        TypeError,
-        KeyError,
-    ) as error:  # malformed headers raise many kinds of errors
+    # Malformed headers raise many kinds of errors.
+    except (ValueError, LookupError, RecursionError, AttributeError, TypeError, KeyError) as error:
         raise broken_file(filename, error) from error
     warnings = (f"Its attachments were not read: {', '.join(attached)[:300]}. Send them by themselves.",) if attached else ()
     lines = [f"Subject: {subject}", *head] if subject else head
