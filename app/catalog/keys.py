@@ -22,8 +22,8 @@ COLLECTION_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SECRET_BYTES: Final = 32  # 256 random bits cannot be guessed, so a plain SHA-256 is a sufficient hash
 _FORM: Final = re.compile(r"teal_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
-# A key counts as ending soon within this time. A key with a shorter lifetime (a release's key: 6 hours) is meant to end and does
-# not.
+# How long before its end a key counts as ending soon. Keys with a shorter lifetime (a release's key: 6
+# hours) are meant to end and never count.
 ENDS_SOON: Final = timedelta(days=14)
 
 

@@ -1,4 +1,4 @@
-"""Which search indexes there are, what each has still to take over from the catalog, and which snapshots passed their test."""
+"""Tables for the registered search indexes, for the index outbox, and for the snapshots that passed their test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quotas of keys, what they used, and which key took another's place."""
+"""Quotas of keys, what keys have used of them, and which key replaced another."""
 
 from __future__ import annotations
 

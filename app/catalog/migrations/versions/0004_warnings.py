@@ -1,4 +1,4 @@
-"""What could not be read of a document, and which document a worker has been at for longest."""
+"""Warnings about parts of a document that could not be read, and the document that a worker has been processing for longest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
-phase = "expand"  # an older release writes no value into the new columns, and none means nothing to say
+phase = "expand"  # an older release writes no value into the new columns, and no value means no warning
 
 
 def upgrade() -> None:

@@ -1,4 +1,5 @@
-"""Which document takes the place of which, and two questions of each search process: what was purged lately, what has this origin already."""
+"""The column that says which document replaces which, and indexes for documents purged
+lately and for the documents of an origin."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
-phase = "expand"  # an older release writes no value into the new column, which means that nothing takes the document's place
+phase = "expand"  # an older release writes no value into the new column, and no value means that the document is not replaced
 
 _LIVE = "deleted_at IS NULL"
 _REPLACED = "replaced_by IS NOT NULL"
