@@ -5,6 +5,7 @@ The patterns are found in the source itself, so a new one is tested from the day
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
 import time
@@ -29,7 +30,7 @@ from app.text.encoding import decode_text
 from app.text.formats import FORMATS
 from app.text.formats.pdf import join_pages
 from app.text.parse import parse
-from tests.services.patterns import product_patterns, unknown
+from tests.services.patterns import product_patterns, unknown, written_patterns
 
 HOSTILE: Final = {
     "spaces": " ", "tabs": "\t", "no-break spaces": "\u00a0", "line ends": "\n", "lines of spaces": "  \n", "hashes": "#",
@@ -90,6 +91,11 @@ def test_no_pattern_of_the_product_is_left_out() -> None:
     """A call whose pattern is put together while it runs needs its longest form in `tests/services/patterns.py`; other engines than `re` are
     those of pydantic (linear by construction, unless it is told to use Python's) and of no library besides."""
     assert unknown() == []
+
+
+def test_patterns_on_one_line_are_all_found() -> None:
+    line = "import re\nfound = re.sub(r'a', '', re.sub(r'b', '', text)) or re.match(r'c', text)"
+    assert {one.pattern for one in dict(written_patterns("file.py", ast.parse(line))).values()} == {"a", "b", "c"}
 
 
 def test_a_pattern_that_backtracks_would_be_found() -> None:
