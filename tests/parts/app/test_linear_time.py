@@ -57,6 +57,7 @@ HEADS: Final = (
 )  # begin what the rest does not end
 MEGABYTE: Final = 1_000_000
 SECONDS_FOR_10_MB: Final = 1.0
+SLOWEST: Final = 4  # of some fifty hostile texts, for each pattern; all of them at 10 MB took six minutes
 
 
 PATTERNS: Final = product_patterns()
@@ -121,15 +122,22 @@ def test_no_regular_expression_backtracks(where: str) -> None:
 # a log or a file of the operator's own. What answers look at is short whatever anybody sends, which the tests at the end of this file hold: a question has 2,000 characters, what was
 # said before it 8,000, a title 500, a passage LONGEST_PASSAGE, and all that a model says 100,000.
 READS_FILES: Final = [
-    where for where in PATTERNS if where.startswith("app/") and not where.startswith(("app/answering/", "app/web/"))
+    where
+    for where, pattern in PATTERNS.items()
+    if where.startswith("app/")
+    and not where.startswith(("app/answering/", "app/web/"))
+    # The ends of sentences are looked for in the last eight characters (`_ABBREVIATION_CHARACTERS`), and in nothing longer.
+    and not (where.startswith("app/text/sentences.py:") and pattern.pattern.endswith(("$", "\\Z")))
 ]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("where", READS_FILES)
 def test_ten_megabytes_take_a_regular_expression_less_than_a_second(where: str) -> None:
-    for name, unit in HOSTILE.items():
-        text = unit * (10 * MEGABYTE // len(unit)) + "\n!"
+    """Ten megabytes of the texts that take it longest at a hundredth of that: what goes back shows at 20 KB already, above."""
+    tenth = {name: taken(PATTERNS[where], unit * (MEGABYTE // 10 // len(unit)) + "\n!") for name, unit in HOSTILE.items()}
+    for name in sorted(tenth, key=tenth.__getitem__)[-SLOWEST:]:
+        text = HOSTILE[name] * (10 * MEGABYTE // len(HOSTILE[name])) + "\n!"
         seconds = taken(PATTERNS[where], text)
         if seconds >= SECONDS_FOR_10_MB:  # once more: a machine that other work slows down is no pattern that goes back
             seconds = min(seconds, taken(PATTERNS[where], text), taken(PATTERNS[where], text))
