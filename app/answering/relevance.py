@@ -33,7 +33,7 @@ from app.answering.quotable import Quotable
 from app.errors import ModelUnavailable
 
 MOST_PASSAGES: Final = 3
-MOST_PIECES: Final = 5  # in each passage; the 15 pairs in all take 90 to 115 ms of one core
+MOST_PIECES: Final = 5  # in each passage; the 15 pairs in all take 0.1 to 0.2 s of one core, long rows up to 1 s
 MIN_SCORE: Final = 4.5  # a logit; the decision has a table of other values
 MIN_SCORE_ALONE: Final = 2.0  # for a piece that stands out from all others
 # By how much such a piece must exceed all others. A piece with another number that is behind by more than this is no rival.

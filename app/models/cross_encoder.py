@@ -7,10 +7,12 @@ Its reasons and its costs are in docs/decisions/0014-cross-encoder.md.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from app.settings import Settings
 
 Files: TypeAlias = tuple[tuple[int, int, int], ...]  # for each file: inode, modification time in nanoseconds, size in bytes
 
+# The time until intact files that could not be opened are tried again. Memory or file descriptors were short then, and a try reads 34 MB.
+RETRY_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -52,43 +56,59 @@ class LazyCrossEncoder:
     """Opens the cross-encoder at the first call, once for all threads: many processes never need
     it, and it takes 0.2 s of CPU and 55 MB.
 
-    Without usable files each call raises `ModelUnavailable`, which is logged once. Each call looks for the files
-    again, which costs two file system look-ups, because `teal up` may fetch or replace them while the service runs.
-    The same damaged files are not read twice.
+    Without usable files each call raises `ModelUnavailable`, which is logged once. Each call looks for the files again, which costs two
+    file system look-ups, because `teal up` may fetch or replace them while the service runs. Damaged files are not read again until they
+    are replaced. Files that could not be opened for another reason are tried again after RETRY_SECONDS.
     """
 
-    def __init__(self, digest: str, *, files: Callable[[], Files | None], open_model: Callable[[], CrossEncoder]) -> None:
+    def __init__(
+        self,
+        digest: str,
+        *,
+        files: Callable[[], Files | None],
+        open_model: Callable[[], CrossEncoder],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`files` returns the identity of the present files; None when one is missing."""
         self.digest = digest
         self._files = files
         self._open_model = open_model
+        self._clock = clock
         self._opening = threading.Lock()
         self._model: CrossEncoder | None = None
-        self._refused: tuple[Files, str] | None = None
+        self._refused: tuple[Files, str, float] | None = None  # (files, reason, end by the clock)
         self._warned = False
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One logit for each text, as in `CrossEncoder`. Raises `ModelUnavailable` while the model cannot be used."""
-        return (self._model or self._opened()).relevance(question, texts)
+        """One logit for each text, as in `CrossEncoder`. Raises `ModelUnavailable` while the model cannot be used, and in place of every
+        error of the model, because an optional model must never fail an answer."""
+        model = self._model or self._opened()
+        try:
+            return model.relevance(question, texts)
+        except ModelUnavailable:
+            raise
+        except Exception as error:  # the errors of ONNX Runtime and of the tokenizer have no common class
+            raise self._unavailable(f"it failed on a question: {_in_words(error)}") from error
 
     def _opened(self) -> CrossEncoder:
         with self._opening:
             if self._model is None:
                 self._model = self._open()
+                self._warned = False  # a later failure is a new one and is logged once, too
             return self._model
 
     def _open(self) -> CrossEncoder:
         found = self._files()
         if found is None:
             raise self._unavailable("its files are missing. Fetch them with `teal up`")
-        if self._refused is not None and self._refused[0] == found:
+        if self._refused is not None and self._refused[0] == found and self._clock() < self._refused[2]:
             raise self._unavailable(self._refused[1])
         try:
             return self._open_model()
-        # Every error is caught: ONNX Runtime's errors have no common class, and an optional model must never fail an answer.
-        except Exception as error:
-            said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
-            self._refused = (found, f"it cannot be opened: {said.rstrip('.')}")
+        except Exception as error:  # every error, for the reason given in `relevance`
+            damaged = isinstance(error, ModelUnavailable)
+            until = math.inf if damaged else self._clock() + RETRY_SECONDS
+            self._refused = (found, f"it cannot be opened: {_in_words(error)}", until)
             raise self._unavailable(self._refused[1]) from error
 
     def _unavailable(self, why: str) -> ModelUnavailable:
@@ -98,6 +118,11 @@ class LazyCrossEncoder:
                 "answering without the cross-encoder: %s, or set TEAL_CROSS_ENCODER=none.", why, extra={"digest": self.digest}
             )
         return ModelUnavailable(f"The cross-encoder cannot be used: {why}.")
+
+
+def _in_words(error: Exception) -> str:
+    said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
+    return said.rstrip(".")
 
 
 def files_in(folder: Path) -> Files | None:
