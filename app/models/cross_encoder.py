@@ -24,7 +24,8 @@ from app.settings import Settings
 
 Files: TypeAlias = tuple[tuple[int, int, int], ...]  # for each file: inode, modification time in nanoseconds, size in bytes
 
-# The time until intact files that could not be opened are tried again. Memory or file descriptors were short then, and a try reads 34 MB.
+# The time until intact files that could not be opened are tried again. Memory or file descriptors
+# were short then, and a try reads 34 MB.
 RETRY_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -56,9 +57,9 @@ class LazyCrossEncoder:
     """Opens the cross-encoder at the first call, once for all threads: many processes never need
     it, and it takes 0.2 s of CPU and 55 MB.
 
-    Without usable files each call raises `ModelUnavailable`, which is logged once. Each call looks for the files again, which costs two
-    file system look-ups, because `teal up` may fetch or replace them while the service runs. Damaged files are not read again until they
-    are replaced. Files that could not be opened for another reason are tried again after RETRY_SECONDS.
+    Without usable files each call raises `ModelUnavailable`, which is logged once. Each call looks for the files again, which
+    costs two file system look-ups, because `teal up` may fetch or replace them while the service runs. Damaged files are not read
+    again until they are replaced. Files that could not be opened for another reason are tried again after RETRY_SECONDS.
     """
 
     def __init__(
@@ -80,8 +81,8 @@ class LazyCrossEncoder:
         self._warned = False
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One logit for each text, as in `CrossEncoder`. Raises `ModelUnavailable` while the model cannot be used, and in place of every
-        error of the model, because an optional model must never fail an answer."""
+        """One logit for each text, as in `CrossEncoder`. Raises `ModelUnavailable` while the model cannot be used, and in place
+        of every error of the model, because an optional model must never fail an answer."""
         model = self._model or self._opened()
         try:
             return model.relevance(question, texts)
