@@ -196,7 +196,7 @@ class MigrationRefused(RequestError):
 
 
 class IndexIncomplete(TealError):
-    """An index was compared with the catalog and lacks documents."""
+    """An index was compared with the catalog and is incomplete."""
 
     code = "index-incomplete"
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Color = Literal["blue", "green"]
 COLORS: Final[tuple[Color, Color]] = ("blue", "green")
-# A release's id is used as the value of a Kubernetes label and as part of a query of the autoscaler.
+# A release's id is the value of a Kubernetes label, and part of a query of the autoscaler.
 ReleaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 

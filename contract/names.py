@@ -16,7 +16,7 @@ OPERATOR_NAMESPACE: Final = "teal-operator"
 DEPLOYMENT: Final = "teal"  # the Deployment that answers HTTP, in each color's namespace
 WORKERS: Final = "teal-worker"  # the StatefulSet that ingests
 RELEASE_RECORD: Final = "record.json"  # the object that says what is released, in a stack's bucket of releases
-CHECK: Final = "teal-verify"  # the CronJob that restores a snapshot for a test; the color's name is appended
+CHECK: Final = "teal-verify"  # the CronJob that restores a snapshot for a test; the color's name follows
 
 
 def prefix(stack: str) -> str:

@@ -13,7 +13,7 @@ from contract.pods import SERVICE as SERVICE
 
 SEARCH_REPORTER: Final = "teal-search-metrics"
 NAMES: Final = (SERVICE, SEARCH_REPORTER)
-WEB_PORT: Final = "http"  # app processes serve requests and /metrics on the same port
+WEB_PORT: Final = "http"  # app processes answer requests and /metrics at one port
 METRICS_PORT: Final = "metrics"
 PORTS: Final = (WEB_PORT, METRICS_PORT)
 WORKER_METRICS_PORT: Final = 9102  # where a worker serves /metrics and nothing else

@@ -17,7 +17,7 @@ from app.errors import Forbidden, Unauthenticated
 from app.settings import Settings
 from contract.http import SESSION_COOKIE as SESSION_COOKIE
 
-# A revoked key stops working within this time. A catalog read for each request would cost more than the search.
+# A revoked key stops working within this time; a catalog read per request would cost more than the search
 _REMEMBERED_SECONDS: Final = 2
 _REMEMBERED_KEYS: Final = 10_000
 _ANYONE: Final = Principal(key_id="anonymous", name="anonymous", role="admin", collections=None)
@@ -39,7 +39,7 @@ class Authenticator:
         self._known: TTLCache[bytes, Principal | None] = TTLCache(_REMEMBERED_KEYS, _REMEMBERED_SECONDS)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
-        """The caller of a request; raises Unauthenticated."""
+        """The caller; raises Unauthenticated."""
         if self._open:
             return _ANYONE
         scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
@@ -52,7 +52,7 @@ class Authenticator:
         raise Unauthenticated("The request carries no key.")
 
     async def verify(self, presented: str) -> Principal:
-        """The principal of a key text; raises Unauthenticated."""
+        """The owner of a key text; raises Unauthenticated."""
         return await self._look_up(b"key:", presented, self._by_key)
 
     def forget_session(self, token: str) -> None:

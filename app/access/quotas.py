@@ -82,6 +82,6 @@ class Quotas:
 
 
 def seconds_to_midnight(moment: datetime) -> int:
-    """Whole seconds until the next UTC day, at least 1."""
+    """Whole seconds until the next UTC day, at least one."""
     tomorrow = datetime.combine(moment.date() + timedelta(days=1), time(), UTC)
     return max(1, int((tomorrow - moment).total_seconds()))

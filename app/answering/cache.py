@@ -28,7 +28,7 @@ _BREAKER_FAILURES: Final = 3
 _BREAKER_SECONDS: Final = 5  # how long an unreachable Redis is not asked, so that requests do not wait for its timeout
 _TTL_JITTER: Final = 0.1  # spreads expiry so that entries made together do not end together
 
-bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # True: this request neither reads nor fills a cache
+bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # this request neither reads nor fills a cache
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
@@ -53,7 +53,7 @@ class Cache:
 
     @property
     def enabled(self) -> bool:
-        """Whether the cache is switched on and this request may use it."""
+        """Whether the cache is switched on, and this request may use it."""
         return self._enabled and not bypassed.get()
 
     @property
@@ -96,7 +96,7 @@ class Cache:
         return self._local.get(key) or await self.shared_get(key)
 
     async def put(self, key: str, value: bytes) -> None:
-        """Store a value in both tiers."""
+        """Store in both tiers."""
         if not self.enabled:
             return
         self._keep(key, value)
@@ -148,7 +148,7 @@ class Cache:
 
 
 class _Flight:
-    """One computation that several callers wait for; it is cancelled when the last caller leaves."""
+    """One computation with several callers; cancelled when the last caller leaves."""
 
     def __init__(self, task: asyncio.Future[tuple[bytes, Tier]]) -> None:
         self.task = task

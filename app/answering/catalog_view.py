@@ -37,7 +37,7 @@ class CatalogView:
 
     @property
     def generation(self) -> int:
-        """The index generation, which is part of every cache key."""
+        """The index's generation; part of every cache key."""
         return self._seen.generation
 
     async def current(self) -> None:

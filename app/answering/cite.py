@@ -10,7 +10,7 @@ from app.text.sentences import ends_in_abbreviation
 _GAP: Final = r"\s{0,9}"  # white space within a citation; bounded, so that long runs of spaces cause no backtracking
 _NAME: Final = rf"(?:(?:sources?|src|docs?|documents?|passages?|refs?|references?|citations?|quellen?|fuentes?|источник|来源|出典){_GAP}[:#]?{_GAP})?"
 _NUMBERS: Final = rf"\^?{_NAME}\^?\d{{1,3}}(?:{_GAP}(?:,|;|&|and|und|-|–|—){_GAP}\^?{_NAME}\d{{1,3}}){{0,9}}"
-# Matches [1] [1, 2] [1-2] [^1] [Source 1] [[1]] (Source 1) 【1】 【1†source】
+# [1] [1, 2] [1-2] [^1] [Source 1] [[1]] (Source 1) 【1】 【1†source】
 _MARK_TEXT: Final = rf"(?i:\[\[?{_GAP}{_NUMBERS}{_GAP}\]\]?|【{_GAP}{_NUMBERS}(?:[†:][^】\n]{{0,40}})?{_GAP}】|\((?:sources?|quellen?|来源){_GAP}{_NUMBERS}\))"
 _MARK: Final = re.compile(_MARK_TEXT)
 _RANGE: Final = re.compile(r"(\d{1,3})\s*[-–—]\s*\^?(?:[^\W\d]+\s*)?(\d{1,3})")

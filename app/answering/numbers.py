@@ -64,7 +64,7 @@ def numbers_in(text: str) -> frozenset[str]:
 
 
 def claimed(text: str) -> frozenset[str]:
-    """The numbers that a sentence states in digits; the number of a list item is left out."""
+    """The numbers that a sentence states in digits, without the number of a list's item."""
     return frozenset(normalized_number(one) for one in _NUMBER.findall(_LIST_NUMBER.sub("", unicodedata.normalize("NFKC", text))))
 
 

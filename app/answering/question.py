@@ -87,7 +87,7 @@ class Term:
     folded: str
     stems: tuple[str, ...]
     kind: Kind
-    told: bool = False  # only in a sentence before the question ("My vase is broken. How long ...?")
+    told: bool = False  # it is of a sentence before the question ("My vase is broken. How long ...?")
     naming: bool = False  # part of a name ("rue" des Tanneurs), or possibly one (a German noun)
 
     @property
@@ -269,7 +269,7 @@ def _terms(text: str, tongue: str) -> Iterator[Term]:
             kind: Kind = "dense"
         elif any(map(str.isdigit, compound)):
             if run_place:
-                continue  # the whole identifier was yielded with its first part
+                continue  # the whole identifier was taken with its first part
             folded, run = fold(compound), compound
             kind = "exact"
         else:

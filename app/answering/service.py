@@ -217,7 +217,7 @@ class AnswerService:
         return with_terms(asked.question, asked.history)
 
     async def _new_events(self, asked: AskRequest, recording: _Recording) -> AsyncIterator[AnswerEvent]:
-        """Retrieve, then write; every event is also added to `recording`."""
+        """Retrieve, then write; every event is also kept in `recording`."""
         usage = token_usage.begin_counting()
         question = await self._whole_question(asked)
         found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
@@ -263,7 +263,7 @@ class AnswerService:
         return {one.document_id: one.text[:_LEAD_CHARACTERS] for one in first.values()}
 
     async def embed_query(self, text: str) -> Vector:
-        """The query's vector, from the cache if any release with the same model has computed it."""
+        """The query's vector, from the cache when any release of the same model has made it."""
         embedder = self._need_embedder()
         key = self._cache.key("embedding", embedder.stamp.digest, text)
 

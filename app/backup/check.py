@@ -107,7 +107,7 @@ def _complete(catalog: Catalog, writer: SearchWriter, found: Manifest) -> int:
 
 @contextmanager
 def _catalog(settings: Settings, found: Manifest, source: SnapshotSource) -> Iterator[Catalog]:
-    """The snapshot's catalog, opened from its copy; the running catalog if the database's own service makes the copies."""
+    """The snapshot's catalog, opened from its copy; the running one where the database's own service keeps it."""
     if found.catalog.copy_of is None:
         yield from _opened(settings.sqlalchemy_url())
         return

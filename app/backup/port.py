@@ -20,7 +20,7 @@ MAKE: Final = "`teal snapshot` makes one; `teal rebuild` fills search from the c
 
 @dataclass(frozen=True, slots=True)
 class UnreadableSnapshot:
-    """A snapshot whose manifest this version cannot read, with the reason."""
+    """A snapshot whose manifest this version cannot read, and why."""
 
     id: str
     why: str

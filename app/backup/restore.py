@@ -178,7 +178,7 @@ def _exchange(url: str, beside: str) -> None:
 
 
 def beside_name(url: str) -> str:
-    """The name of the database that is restored beside the one in use."""
+    """Name of the database that is restored beside the one in use."""
     return f"{make_url(url).database}_restored"
 
 

@@ -21,7 +21,7 @@ from app.catalog.engine import Catalog
 from app.errors import SnapshotRefused, TealError
 from app.settings import Settings
 
-FIRST_SECONDS: Final = 20.0  # after the worker's start, so that waiting documents come first
+FIRST_SECONDS: Final = 20.0  # after the worker's start: waiting documents come first
 LOOK_SECONDS: Final = 60.0
 # The first snapshot waits up to this long for documents in work: a complete snapshot is better than an early one.
 SETTLE_SECONDS: Final = 600.0

@@ -1,1 +1,1 @@
-"""The catalog, the system of record: documents, keys and sessions in SQLite or PostgreSQL."""
+"""System of record: documents, keys and sessions in SQLite or PostgreSQL."""

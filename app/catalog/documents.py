@@ -173,7 +173,7 @@ def _described_anew(session: Session, row: DocumentRow, submission: Submission, 
 
 
 def retry(session: Session, document_id: str, collections: tuple[str, ...] | None) -> AcceptedDocument:
-    """Queue a failed document again and reset its attempts; any other document is left as it is (`created` False)."""
+    """Queue a failed document again with fresh attempts; any other is left as it is (`created` False)."""
     row = _visible(session, document_id, collections)
     return requeue_failed(session, row)
 

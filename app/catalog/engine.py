@@ -19,7 +19,7 @@ from app.errors import CatalogUnavailable, StorageFull, TealError
 
 SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of the service; DBOS has a file of its own
 POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # the service's statements take about 3 ms
-POSTGRES_CONNECT_SECONDS: Final = 2  # added to the silence timeout of 4 s: a request to a frozen server is answered within 6 s
+POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
 # TCP keepalive: libpq probes a silent peer; with Linux's defaults that would happen only after two hours. A server that vanished
 # without closing the connection (its machine is gone, a firewall forgot the connection) is noticed after 10 + 3 * 3 s, also by a
 # connection that only listens or that waits for a long statement.

@@ -262,7 +262,7 @@ def requeue_unembedded(session: Session, limit: int) -> list[Job]:
 
 
 def requeue_all(session: Session, *, after: str | None, limit: int) -> list[Job]:
-    """Queue the next `limit` documents again in order of id, whatever their status, from their bodies in the catalog."""
+    """Queue the next `limit` documents in order of id, whatever their status; the bodies are in the catalog."""
     query = select(DocumentRow.id).where(DocumentRow.deleted_at.is_(None))
     if after is not None:
         query = query.where(DocumentRow.id > after)

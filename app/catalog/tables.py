@@ -20,7 +20,7 @@ ORIGIN_START = text("substr(coalesce(source, filename), 1, 200)")
 
 
 def new_id() -> str:
-    """A UUIDv7 as text (RFC 9562). Ids sort by the millisecond of their creation, so a cursor over ids is a cursor over time."""
+    """A UUIDv7 as text (RFC 9562): ids sort by the millisecond they were made in, so a cursor over ids is a cursor over time."""
     milliseconds = time.time_ns() // 1_000_000
     random = secrets.randbits(74)
     value = (milliseconds << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
@@ -124,7 +124,7 @@ class DocumentRow(Base):
 
 
 class ContentRow(Base):
-    """A document's bytes as they were sent. With them every index can be rebuilt from the catalog alone."""
+    """The document's bytes as they came: with them every index can be rebuilt from the catalog alone."""
 
     __tablename__ = "document_contents"
 

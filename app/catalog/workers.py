@@ -1,4 +1,4 @@
-"""Heartbeats of the workers, and removal of records that the catalog need not keep."""
+"""Heartbeats of the workers, and removing what the catalog need not keep."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def index_build(settings: Settings, options: argparse.Namespace) -> Iterator[Jso
 
 def index_verify(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
     """Compare an index with the catalog, and search for some documents by a sentence of their
-    own. Exit 1 when documents are missing."""
+    own. Exit 1 when it is not whole."""
     from app.catalog import index_outbox
     from app.errors import IndexIncomplete
     from app.indexing import spot_check

@@ -21,7 +21,7 @@ _MOST_A_DAY: Final = 1_000_000_000_000  # far more than can be sent in a day, an
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> Iterator[JsonLine]:
-    """Make a key; its text is printed once and not stored."""
+    """Make a key; its text is printed once and kept nowhere."""
     from app.catalog import keys
     from app.catalog.engine import Catalog
 

@@ -34,7 +34,7 @@ def status(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
 
 
 def doctor(settings: Settings, _: argparse.Namespace) -> Iterator[JsonLine]:
-    """One line for each part: whether it works, and if not, why and what to do."""
+    """One line per part: whether it is well, and if not, why and what to do."""
     for part, check in CHECKS.items():
         try:
             yield {"part": part, "ok": True, **check(settings)}

@@ -193,7 +193,7 @@ class NearestOut(CitationOut):
 
 
 class UsageOut(Wire):
-    """Tokens of the language model, as its provider counted them; 0 when the answer is quoted without a language model."""
+    """Tokens of the language model, as its provider counted them; 0 where the answer is quoted without one."""
 
     input_tokens: int
     output_tokens: int

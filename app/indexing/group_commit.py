@@ -84,7 +84,7 @@ class GroupCommit:
         return self._put(_Write(progress, passages, keep_below, after))
 
     def remove(self, document_id: str, *, deleted: bool) -> Future[bool]:
-        """Remove all passages of a document. `deleted`: also delete its body and mark it as purged in the catalog."""
+        """Remove all passages of a document; `deleted` also drops its body and marks it purged in the catalog."""
         return self._put(_Removal(document_id, deleted))
 
     def survived(self, job: Job) -> None:

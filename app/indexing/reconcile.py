@@ -15,7 +15,7 @@ from app.catalog import index_outbox, index_state, ingestion_queries
 from app.catalog.engine import Catalog
 from app.search.port import SearchWriter
 
-PAGE: Final = 500  # documents compared at once, with one aggregation of the engine and one short transaction
+PAGE: Final = 500  # documents compared at once: one aggregation of the engine, one short transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 class BusyDocuments:
-    """The documents in work. Thread-safe, because a worker processes many documents at once."""
+    """Thread-safe, because a worker processes many documents at once."""
 
     def __init__(self) -> None:
         self._since: dict[str, datetime] = {}

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from contract.jobs import STATUS_TABLE, WAITING
 
-_MOST_KEYS: Final = 10_000  # keys remembered at once, about 2 MB; a forgotten key begins again at the front
+_MOST_KEYS: Final = 10_000  # remembered at once, about 2 MB; a key that is forgotten begins again at the front
 
 # Both queries use DBOS's index on (queue, status, priority) of unfinished jobs; the condition
 # is repeated so that SQLite uses it too.

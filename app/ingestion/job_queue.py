@@ -59,7 +59,7 @@ class _Opened:
 
 
 class Jobs:
-    """A client of the job queue. Thread-safe; connects at first use. `ingest` and `remove` are best-effort and never raise."""
+    """Enqueues jobs. Thread-safe; connects at first use. `ingest` and `remove` are best effort and never raise."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -234,7 +234,7 @@ def migrate_jobs(settings: Settings) -> None:
 
 
 def quiet_dbos() -> None:
-    """Send DBOS's warnings through the process's logging instead of DBOS's own console format."""
+    """Send DBOS's warnings through the process's own logging instead of a console format of its own."""
     logger = logging.getLogger("dbos")
     logger.setLevel(logging.WARNING)
     if not logger.handlers:

@@ -130,7 +130,7 @@ class Ingestion:
         try:
             if not written.result():
                 return self._leave(job)
-            if job.revision == 1:  # a later revision is a retry or a rebuild of a document that was accepted long ago
+            if job.revision == 1:  # a later one is a retry or a rebuild, and its document was accepted long ago
                 FRESHNESS.observe((datetime.now(UTC) - task.accepted_at).total_seconds())
             return "indexed"
         except DocumentRejected as rejection:
@@ -138,7 +138,7 @@ class Ingestion:
         except (Unavailable, WorkerStopping):
             raise
         except Exception:
-            self._group_commit.begin(job)  # the attempt failed after all, so it is counted again
+            self._group_commit.begin(job)  # this attempt failed after all: it counts again
             raise
 
     def _write(self, task: IngestionTask) -> Future[bool]:

@@ -136,7 +136,7 @@ def files_in(folder: Path) -> Files | None:
 
 
 def open_local(settings: Settings) -> CrossEncoder:
-    """The pinned model in TEAL_MODEL_DIR. Nothing is read from disk before the first call."""
+    """The pinned model in TEAL_MODEL_DIR. Nothing is read from the disk before the first call."""
     folder = settings.model_dir / CROSS_ENCODER.name
     return LazyCrossEncoder(
         CROSS_ENCODER.onnx_sha256,

@@ -25,7 +25,7 @@ InputType = Literal["search_document", "search_query"]
 DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
 COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
 READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
-FAILURES_TO_OPEN: Final = 5  # failed calls in a row, each already tried three times
+FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
 OPEN_SECONDS: Final = 15  # then one call probes whether the provider is back
 
 

@@ -48,7 +48,7 @@ class LocalEmbedder:
         return self._embed(self._model.query_prefix + text)
 
     def reads(self, text: str) -> bool:
-        return mostly_latin(text)  # the pinned models are English models
+        return mostly_latin(text)  # the pinned models are English ones
 
     def _embed(self, text: str) -> Vector:
         ids = np.array([self._tokenizer.encode(encodable(text)).ids], dtype=np.int64)

@@ -28,7 +28,7 @@ _BREAKER_SECONDS: Final = 15
 
 
 class BedrockGenerator:
-    """Streams answers with `converse_stream`; botocore retries throttling and connection faults before the stream starts."""
+    """Streams `converse_stream`; botocore retries throttling and connection faults before the stream starts."""
 
     def __init__(self, settings: Settings, client: BedrockRuntimeClient | None = None) -> None:
         self.label = f"Written by {settings.generation_model} on Amazon Bedrock from the cited sources."
@@ -69,7 +69,7 @@ class BedrockGenerator:
         finally:
             left.set()
             with contextlib.suppress(queue.Full):
-                pieces.put_nowait(_END)  # wakes the thread that still waits in get()
+                pieces.put_nowait(_END)  # frees the thread that still waits in get()
             if hasattr(events, "close"):
                 events.close()
 

@@ -18,7 +18,7 @@ from app.observability.metrics import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERROR
 from app.settings import Settings
 
 _CONNECT_SECONDS: Final = 3.0
-_ATTEMPTS: Final = 3  # only before the first token: a stream that broke off in the middle is not repeated
+_ATTEMPTS: Final = 3  # only before the first token: a stream that broke in the middle is not repeated
 _BREAKER_FAILURES: Final = 5
 _BREAKER_SECONDS: Final = 15
 _SHOWN_CHARACTERS: Final = 300  # the most that is shown of an endpoint's message about a refusal
@@ -122,7 +122,7 @@ class OpenAIGenerator:
         return response
 
     async def _refusal(self, response: httpx.Response) -> str:
-        """The endpoint's own message, shortened to one line and without our key."""
+        """The endpoint's own words, short, on one line, without our key."""
         raw = b""
         try:
             async for part in response.aiter_bytes():

@@ -11,7 +11,7 @@ from app.observability.tracing import ModelCall
 
 
 class Generation:
-    """A context manager around the whole stream, including the wait for its first piece."""
+    """A context manager around the whole stream, the wait for its first piece included."""
 
     def __init__(self, provider: str, model: str, max_tokens: int) -> None:
         self._provider = provider

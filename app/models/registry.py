@@ -19,7 +19,7 @@ class LocalModel:
     dimensions: int
     pooling: Literal["cls", "mean"]
     query_prefix: str
-    max_tokens: int  # the length that the model was trained for; text beyond it is ignored
+    max_tokens: int  # the length the model was trained for; text beyond it is not seen
 
 
 _MODELS: Final = (

@@ -17,7 +17,7 @@ from app.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-LOG_FILE_BYTES: Final = 20_000_000  # five files are kept: 100 MB for each process is a day of busy traffic
+LOG_FILE_BYTES: Final = 20_000_000  # five of these are kept: 100 MB a process is a day of busy traffic
 _LOG_FILES_KEPT: Final = 5
 
 _KEY: Final = re.compile(r"teal_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")  # as app/catalog/keys.py makes them

@@ -9,7 +9,7 @@ from app.settings import Settings
 
 
 def search_engine(settings: Settings) -> SearchEngine:
-    """The configured engine; its driver is imported."""
+    """The configured engine, its driver loaded."""
     found: SearchEngine = load_registered(SEARCH_ENGINES, settings.search)
     return found
 
@@ -20,5 +20,5 @@ def open_reader(settings: Settings) -> SearchReader:
 
 
 def open_writer(settings: Settings) -> SearchWriter:
-    """A writer of the configured engine, for the worker and `app.admin` only. Call its `ensure` before anything else."""
+    """The configured engine for writing: for the worker and `app.admin` only. Call `ensure` before anything else."""
     return search_engine(settings).open_writer(settings)

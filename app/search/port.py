@@ -57,7 +57,7 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Both candidate lists, best first, as passage id to raw score: BM25 (unbounded), and cosine similarity in [-1, 1]."""
+    """Both lists, best first: passage id to raw score, which is BM25 (unbounded), or cosine similarity in [-1, 1]."""
 
     lexical: Mapping[str, float]
     semantic: Mapping[str, float]
@@ -75,7 +75,7 @@ class IndexStatus:
 
 class SearchReader(Protocol):
     async def candidates(self, query: SearchQuery) -> Candidates:
-        """Both candidate lists in one round trip, without texts: fusion needs hundreds of scores, an answer only ten texts."""
+        """Both candidate lists in one round trip, without the passages: fusion needs hundreds of scores, an answer ten texts."""
 
     async def passages(self, ids: Sequence[str]) -> Mapping[str, Passage]:
         """The passages with these ids, by id and without vectors; a passage that was removed meanwhile is missing."""
@@ -91,7 +91,7 @@ class SearchWriter(Protocol):
         """Create the first index behind the alias if there is none; otherwise compare its stamp. Returns the index's name."""
 
     def put(self, passages: Sequence[Passage]) -> None:
-        """Write passages, overwriting by id, with back-pressure. Raises after retries, naming the first failed item."""
+        """Write or overwrite by id, with back-pressure; raises after retries, naming the first failed item."""
 
     def delete_document(self, document_id: str, *, keep_below: int = 0) -> int:
         """Remove the document's passages whose ordinal is at least `keep_below`; returns how many were removed."""
@@ -100,7 +100,7 @@ class SearchWriter(Protocol):
         """Make everything written so far visible to readers."""
 
     def count(self, document_id: str | None = None) -> int:
-        """The number of visible passages, of one document or of all."""
+        """Visible passages, of one document or of all."""
 
     def document_ids(self, *, after: str | None, limit: int) -> list[str]:
         """The ids of the next documents with visible passages, in an engine-specific order; fewer than `limit` at the end."""

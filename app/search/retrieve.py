@@ -46,7 +46,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage. `score` is in [0, 1] and can be compared only within one response."""
+    """A found passage. `score` is in [0, 1] and comparable only within one response."""
 
     document_id: str
     title: str

@@ -49,7 +49,7 @@ LONG_TRANSACTION_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One finding about one object: what was observed, what to do, why, and the source of the rule."""
+    """One finding about one thing: what was seen, what to do, why, and the source of the rule."""
 
     part: str
     about: str

@@ -20,7 +20,7 @@ import apsw
 from app.text.folding import fold
 
 TOKENIZER: Final = ("porter", "unicode61", "remove_diacritics", "2")  # for indexes made before the service analysed words itself
-MAX_QUERY_WORDS: Final = 256  # a question has tens of words; more only costs time, and Elasticsearch refuses thousands of clauses
+MAX_QUERY_WORDS: Final = 256  # a question has tens; more only costs time, and Elasticsearch refuses thousands of clauses
 _CACHED_WORDS: Final = 50_000  # about as many as a corpus of prose has; takes 10 MB
 _LONGEST_IDENTIFIER: Final = 40
 # Combining marks and invisible characters that occur inside words, and the scripts whose vowels are marks.

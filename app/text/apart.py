@@ -21,13 +21,13 @@ from app.text.document import Chunk, ChunkLimits, CutDocument, ParsedDocument
 from app.text.rejection import called
 
 SECONDS: Final = 60  # 480 pages of PDF take 2 s; a 10 MB text takes 5 s to cut
-MEMORY_BYTES: Final = 1_000_000_000  # of address space; a valid 10 MB file needs a fifth of it
+MEMORY_BYTES: Final = 1_000_000_000  # address space; a sound 10 MB file needs a fifth of it
 _GRACE_SECONDS: Final = 10.0  # added to the child's own alarm, for a child that gets too little CPU
 _ASK_SECONDS: Final = 0.5  # between two questions whether the document is still wanted
 _READ_BYTES: Final = 1 << 20
 # The only environment variables that a reader process gets; none is secret.
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
-# One thread and one heap for each child: reserved address space counts against the limit, and the worker already runs threads.
+# One thread and one heap for each: reserved address space counts against the limit, and the worker has threads of its own.
 _ONE_THREAD: Final = {"MALLOC_ARENA_MAX": "1", "TOKIO_WORKER_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 Wanted = Callable[[], bool]
@@ -53,7 +53,7 @@ class ReaderProcesses:
     def read(
         self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None
     ) -> CutDocument:
-        """Parse and cut a file. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` returns False."""
+        """Parse and cut. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` answers False."""
         answer = self._read(body, media_type, filename, cutting, wanted)
         return CutDocument(answer["title"], tuple(Chunk(**chunk) for chunk in answer["chunks"]), tuple(answer["warnings"]))
 

@@ -19,8 +19,8 @@ from app.text.sentences import sentences
 _TOKEN: Final = re.compile(r"\w{1,16}|[^\w\s]")  # a longer word counts as several tokens, a base64 blob as very many
 _BLANK_RUN: Final = re.compile(r"[^\S\n]{17,}")  # more spaces than any meaningful indentation
 _JOIN: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n"}
-_CONTEXT_SHARE: Final = 3  # one part in three: headings and a table's head take at most a third of a passage
-_SECTION_SHARE: Final = 4  # one part in four: a section shorter than a quarter of a passage shares its passage with the next
+_CONTEXT_SHARE: Final = 3  # headings and a table's head take at most a third of a passage
+_SECTION_SHARE: Final = 4  # a section shorter than a quarter of a passage shares its passage with the next
 _HEADING_CHARACTERS: Final = 200  # the most that is kept of each heading above a passage
 
 

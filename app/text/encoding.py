@@ -27,7 +27,7 @@ _DOUBLE_BYTE: Final = ("euc_jp", "shift_jis", "euc_kr", "gb2312", "big5", "gb180
 
 
 def decode_text(body: bytes, filename: str | None) -> str:
-    """Decode a text file. Raises `DocumentRejected` when no encoding is likely enough."""
+    """The text. Raises `DocumentRejected` when no encoding is likely enough."""
     for bom, encoding in _BOMS:
         if body.startswith(bom):
             return body.decode(encoding, errors="replace")

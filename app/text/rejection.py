@@ -1,4 +1,4 @@
-"""Parts of the messages about a file that cannot be read."""
+"""The words of messages about a file that cannot be read."""
 
 from __future__ import annotations
 

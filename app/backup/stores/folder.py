@@ -1,4 +1,4 @@
-"""The store of snapshots in a folder on this machine: `<folder>/<id>/manifest.json` with the copies beside it."""
+"""Snapshots in a folder on this machine: `<folder>/<id>/manifest.json` and the copies beside it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FolderStore:
         return folder
 
     def keep(self, made: Manifest) -> None:
-        """Write the manifest atomically, readable by its owner alone."""
+        """Writes the manifest whole, readable by its owner alone."""
         folder = self.home / made.id
         part = folder / f"{MANIFEST}.part"
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

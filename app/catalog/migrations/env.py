@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.catalog.tables import Base
 
-_LOCK_ID = 0x7EA1  # any constant: with this lock two processes that migrate PostgreSQL at once take turns
+_LOCK_ID = 0x7EA1  # any constant: two processes that migrate PostgreSQL at once take turns
 
 connection = context.config.attributes["connection"]
 sqlite = connection.dialect.name == "sqlite"

@@ -122,7 +122,7 @@ def list_documents(
 
 @router.get("/documents/{document_id}", response_model=DocumentOut)
 async def get(document_id: str, service: ServiceDep, principal: Reader) -> Response:
-    """One document's state. Finished documents come from the cache, which is invalidated by the next change of the index."""
+    """One document's state. Finished documents come from the cache, which ends with the next change of the index."""
 
     def read() -> Document:
         with service.catalog.read() as session:
@@ -219,7 +219,7 @@ async def passages(
 
 @router.post("/documents/{document_id}/retry", status_code=202, response_model=AcceptedOut, response_model_exclude_none=True)
 def retry(document_id: str, service: ServiceDep, principal: Writing) -> AcceptedOut:
-    """Queue a failed document again."""
+    """Try a failed document again."""
     with service.catalog.write() as session:
         accepted = documents.retry(session, document_id, principal.collections)
     audit.write_audit_line("document-retried", principal, document_id=document_id)
@@ -274,7 +274,7 @@ async def _forget(
         deleted += len(gone)
         audit.write_audit_line("documents-deleted", principal, document_ids=gone)
     if deleted:
-        await seen_by_all()  # the worker's housekeeping finds the passages that must be removed from the index
+        await seen_by_all()  # the worker's housekeeping finds what is to be removed from the index
     return DeletedOut(deleted=deleted)
 
 

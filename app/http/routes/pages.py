@@ -1,4 +1,4 @@
-"""The web page with its files and its sign-in, and the list of error codes."""
+"""The web page, its files, its sign-in, and the list of errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def index() -> FileResponse:
 
 @router.get("/errors", tags=["errors"])
 async def errors() -> JSONResponse:
-    """Every error code with its status, its meaning and what to do about it."""
+    """Every error code with its status, meaning and what to do."""
     return JSONResponse(
         [{"code": p.code, "status": p.status, "title": p.title, "action": p.action} for p in PROBLEMS.values()],
     )

@@ -25,7 +25,7 @@ _HIGH: Final = 8
 
 
 def dashboard(drawn: Dashboard) -> dict[str, Any]:
-    """The dashboard in Grafana's JSON model, schema 39 (Grafana 10.4 and later read it)."""
+    """Grafana's JSON model, schema 39 (Grafana 10.4 and later read it)."""
     choice = {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0}
     return {
         "uid": f"teal-{drawn.slug}",

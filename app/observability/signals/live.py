@@ -49,7 +49,7 @@ def parse_process(exposed: str) -> ProcessMetrics:
 
 
 def dashboards(processes: Sequence[ProcessMetrics]) -> list[dict[str, Any]]:
-    """Every dashboard with its panels and their points, as JSON data; lines that only Prometheus can answer are left out."""
+    """Every dashboard with its panels and their points; what only Prometheus can answer is left out."""
     return [
         {"slug": one.slug, "title": one.title, "panels": [_panel(panel, processes) for panel in one.panels if _lines(panel)]}
         for one in DASHBOARDS

@@ -29,7 +29,7 @@ class Series:
     per: str = ""
     per_where: Where = field(default_factory=dict)
     quantile: float = 0.0
-    name: str = ""  # shown in the legend before the labels
+    name: str = ""  # in the legend, before the labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def map_refused_writes(index: str) -> Iterator[None]:
 
 
 def _is_refusal(item: dict[str, Any]) -> bool:
-    """Whether an item failed because of its own content, and not because of the state of the engine, its index or its keys."""
+    """Whether a failed item failed by its own content, and not by the state of the engine, its index or its keys."""
     problem = str(item.get("error"))
     if any(words in problem for words in _STATE_ERRORS):
         return False

@@ -148,7 +148,7 @@ def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]
             "k": query.limit,
             "num_candidates": min(MOST_CANDIDATES, OVERSAMPLING * query.limit),
             "rescore_vector": {"oversample": 1.0},  # exact cosines for what was found; ignored without quantised vectors
-            "filter": within,  # applied inside the graph search, so that `k` neighbours remain
+            "filter": within,  # inside the graph search, so that `k` neighbours remain
         }
         bodies.append(("semantic", {**common, "knn": neighbours}))
     return bodies

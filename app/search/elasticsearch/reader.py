@@ -1,4 +1,4 @@
-"""The reader for Elasticsearch 8.19 or 9: BM25 over terms and kNN over quantised vectors, through an alias."""
+"""Search by Elasticsearch 8.19 or 9: BM25 over stems and kNN over quantised vectors, behind an alias."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class EmbeddedReader:
 
 
 class EmbeddedWriter:
-    """Writes the file; one thread at a time. Every `put` is one transaction, which is visible to readers at once."""
+    """Writes the file, one thread at a time. Every put is one transaction, visible to readers at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

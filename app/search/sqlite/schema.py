@@ -30,7 +30,7 @@ CREATE INDEX passage_collection ON passage (collection);
 CREATE INDEX passage_embedded ON passage (embedded);
 CREATE VIRTUAL TABLE words USING fts5(title, text, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0 categories 'L* N* Co M* P* S*'");
 """
-# One byte for each number: a quarter of the size at the same speed, for 0.001 nDCG@10 (docs/decisions/0001-embedding-model.md).
+# One byte a number: a quarter of the size, the same speed, 0.001 nDCG@10 less (docs/decisions/0001-embedding-model.md).
 VECTORS: Final = "CREATE VIRTUAL TABLE vectors USING vec0(vector int8[{dimensions}] distance_metric=cosine)"
 
 
@@ -58,13 +58,13 @@ def open_index_file(path: Path, *, write: bool) -> apsw.Connection:
 
 
 def index_files(path: Path) -> tuple[Path, ...]:
-    """The index file and the files that SQLite keeps beside it."""
+    """The index file and what SQLite keeps beside it."""
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 
 
 @contextmanager
 def map_sqlite_errors(path: Path) -> Iterator[None]:
-    """A context that turns SQLite's errors into the service's own."""
+    """Turns SQLite's errors into the service's own."""
     try:
         yield
     except apsw.FullError as error:
@@ -111,7 +111,7 @@ def quantized(vector: Vector) -> bytes:
 
 
 def filter_conditions(filters: Filters) -> tuple[list[str], list[Any]]:
-    """SQL conditions on `passage p` and their parameters; sets are passed as JSON, so that their size is not limited."""
+    """SQL conditions on `passage p` and their parameters; sets travel as JSON, so their size is not limited."""
     conditions, parameters = list[str](), list[Any]()
     for column, values in (
         ("collection", filters.collections),

@@ -22,7 +22,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
 
 
 def _parted(text: str) -> tuple[list[str], str]:
-    """(lines of front matter, the rest). Front matter is YAML between `---` or TOML between `+++`."""
+    """(lines of front matter, the rest). YAML between `---`, TOML between `+++`."""
     rule = text[:3]
     if rule not in ("---", "+++") or text[3:4] != "\n":
         return [], text

@@ -15,7 +15,7 @@ from app.text.formats.format import NO_TITLE, Format
 from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
-_HEAD_PAGES: Final = 3  # a line that fewer pages share may belong to the text
+_HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
 _HEAD_SHARE: Final = 0.25  # of the pages: left and right pages and chapters have different heads
 _SHORT_LINE: Final = 0.7  # of the page's usual line length: a shorter line ends a paragraph
 _FULL_LINE: Final = 0.9  # the quantile of line lengths that counts as the usual length
@@ -51,7 +51,7 @@ _FILE_SUFFIXES: Final = frozenset("doc docx xls xlsx ppt pptx odt rtf tex dvi in
 
 @dataclass(frozen=True, slots=True)
 class PdfLine:
-    """One line of a page. `at_edge`: it is in the margin where running heads, feet and page numbers are."""
+    """One line of a page. `at_edge`: it stands where running heads, feet and page numbers do."""
 
     text: str
     at_edge: bool = False
