@@ -55,8 +55,7 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
     """Set an alarm's state to ALARM and wait until CloudWatch has published.
     It publishes with its own rights on topic and key, not the caller's.
 
-    The alarm's earlier state is set again at once, and CloudWatch evaluates the alarm anew within its period.
-    Raises NotPublished.
+    The alarm is set to OK at once, and CloudWatch evaluates it anew within its period. Raises NotPublished.
     """
     since = datetime.now(UTC)
     with translate_aws_errors("Driving the alarm", alarm):
