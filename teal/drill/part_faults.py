@@ -1,4 +1,4 @@
-"""Faults of parts that run, answer and take no write: Elasticsearch past its flood stage, a Redis that was demoted."""
+"""Faults of parts that run and answer but refuse writes: Elasticsearch past its flood stage, a demoted Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from teal.laptop.program import find_program
 from teal.laptop.state import LaptopState, load_state
 
 CALL_SECONDS = 10.0  # an answer takes milliseconds; on a busy machine a second
-START_SECONDS = 10.0  # of a redis-server: a tenth of one on an idle machine
+START_SECONDS = 10.0  # of a redis-server: a tenth of a second on an idle machine
 LOCAL = "127.0.0.1"
 
 
@@ -40,14 +40,15 @@ def flood_stage(scene: Scene) -> Iterator[Whole]:
 
 
 def _set_block(url: str, *, blocked: bool) -> None:
-    """Null takes the setting away, as the engine does; false would stay written in the index."""
+    """Set or remove the write block. Null removes the setting, as the engine itself does;
+    false would remain in the index settings."""
     setting = {"index.blocks.read_only_allow_delete": True if blocked else None}
     httpx.put(f"{url}/_all/_settings", json=setting, timeout=CALL_SECONDS, trust_env=False).raise_for_status()
 
 
 @contextmanager
 def demoted_redis(scene: Scene) -> Iterator[Whole]:
-    """The stack's Redis follows another server that was made primary: it answers, keeps its connections, and refuses writes."""
+    """The stack's Redis becomes a replica of another server: it answers, keeps its connections, and refuses writes."""
     stack = scene.stack
     port, secret = _state(stack).ports.redis, password(stack.layout)
     with _another_primary(secret) as primary, redis.Redis(LOCAL, port, password=secret, socket_timeout=CALL_SECONDS) as old:
@@ -64,7 +65,8 @@ def demoted_redis(scene: Scene) -> Iterator[Whole]:
 
 @contextmanager
 def _another_primary(secret: str) -> Iterator[int]:
-    """A redis-server of the drill's own; its port. It reads its password from its standard input, where nobody else sees it."""
+    """Run a separate redis-server; yields its port.
+    It reads its password from standard input, so that no other process can see it."""
     binary = find_program(BINARY)
     if binary is None:
         raise CouldNotRun("there is no redis-server", where="teal drill", next="make up")
