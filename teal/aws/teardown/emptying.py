@@ -55,7 +55,7 @@ def _database(aws: Aws, resource: StateResource, _pause: Pause) -> None:
 
 def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
     client = aws.connect("backup")
-    client.delete_backup_vault_lock_configuration(BackupVaultName=resource.id)  # no recovery point of a locked vault can be deleted
+    client.delete_backup_vault_lock_configuration(BackupVaultName=resource.id)  # a locked vault keeps its recovery points
     for _ in range(_VAULT_TRIES):
         pages = client.get_paginator("list_recovery_points_by_backup_vault").paginate(BackupVaultName=resource.id)
         points = [one for page in pages for one in page["RecoveryPoints"]]
