@@ -1,5 +1,4 @@
-"""The `Traffic` port on the laptop: shares are marker files in a folder that Caddy checks at each request and one rename
-replaces.
+"""The `Traffic` port on the laptop: Caddy looks at each request for marker files in a folder; one rename replaces the folder.
 
 Caddy draws one of 256 buckets per request and sends it to green when the folder `current` has a file of that name. A signed-in
 session has one of 64 lanes instead, for its whole life, so that a page does not change versions between two clicks
