@@ -12,7 +12,7 @@ from teal.errors import BadInput, NeedsHuman, OperatorError, ServiceRefused, Unr
 
 POLL_SECONDS = 0.5
 # Ingestion counts as stalled when no document was finished for this long. A document of 10 MB has about 10,000 passages, which
-# take # 15 minutes at the 11 a second of two cores.
+# take 15 minutes at the 11 a second of two cores.
 STALLED_SECONDS = 1800.0
 WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
 FINISHED = ("indexed", "failed")

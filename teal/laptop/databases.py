@@ -26,7 +26,7 @@ LARGEST_BYTES = 2_000_000_000  # a check reads the whole file, about 1 GB in 3 s
 LOCK_SECONDS = 5.0  # the wait for a writer that is ending; longer than any write of the service
 ENDINGS = ("", "-wal", "-shm")
 # SQLite's result codes for damaged content. Every other error comes from the machine or another process (a lock, a full disk, no
-# right # to read), and says nothing about the content.
+# right to read), and says nothing about the content.
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MENDS: Mapping[int, str] = {
     sqlite3.SQLITE_BUSY: "end what has it open (`fuser {path}` names it), then teal up",

@@ -108,7 +108,7 @@ def _make(folder: Path, lock: bytes) -> None:
     run_command((sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)), folder)
     (folder / LOCK).write_bytes(lock)
     # This command's own pip installs into the other environment; -I ignores the shell's Python settings. Only wheels are allowed:
-    # building a # package would run its code here, in the operator's shell.
+    # building a package would run its code here, in the operator's shell.
     run_command((sys.executable, "-I", "-m", "pip", "--python", str(_python(folder)), "install", "--quiet", "--disable-pip-version-check", "--no-input",
           "--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", str(folder / LOCK)), folder)  # fmt: skip
     (folder / _WHOLE).touch()

@@ -15,7 +15,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 
 # The variables that programs get from the operator's shell. All others (TERM, SSH_..., PATH) differ between two shells and would
-# make a # second `teal up` look like a new configuration.
+# make a second `teal up` look like a new configuration.
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
 # Where pip finds packages, when it is not the public index.

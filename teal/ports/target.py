@@ -68,7 +68,7 @@ class ReleaseRules:
     slo_seconds: float = 2.0  # a request later than this is slow; shown in the evidence, counted by the service itself
     hold_seconds: float = 1800.0  # the rollback window: the old color stays ready, rollback is one call
     # A waiting step renews the lease: during a Pulumi operation every 5 s, during an admin Job every 30 s (a quarter of this).
-    # Once a dead # releaser's lease has ended, AWS's watchdog returns the traffic within one more minute,
+    # Once a dead releaser's lease has ended, AWS's watchdog returns the traffic within one more minute,
     # so nobody is woken and nobody waits long.
     lease_seconds: float = 120.0
     fence_seconds: float = 10.0  # longer than any call to the load balancer can be in flight (timeouts and tries of one call)

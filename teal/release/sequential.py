@@ -23,7 +23,7 @@ from functools import reduce
 from typing import Any, Final
 
 # The worsenings that are bet on: each is the part of the good requests that turns bad. The stake is spread evenly over them. They
-# range # from the strictest gate's margin (0.2 %) to a version that answers almost nothing, in factors of about three.
+# range from the strictest gate's margin (0.2 %) to a version that answers almost nothing, in factors of about three.
 WORSENINGS: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 0.8)
 # Prior belief about the active color before its first window: 1 % bad, with the weight of a hundred requests.
 PRIOR_BAD, PRIOR_TOTAL = (1.0, 100.0)

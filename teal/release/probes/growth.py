@@ -9,7 +9,7 @@ from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answere
 
 SEARCHES: Final = 20  # in one run; there are three runs, so that caches and pools, which fill once, do not look like a leak
 # The most growth for each request, in both later runs. One more file for every fifth request ends a process within a day at one
-# request # a second. A healthy service grew by 3 kB and a fortieth of a file a search while its pools filled (laptop,
+# request a second. A healthy service grew by 3 kB and a fortieth of a file a search while its pools filled (laptop,
 # two app processes).
 MOST: Final = {"open files": 0.2, "bytes of memory": 200_000.0}
 
