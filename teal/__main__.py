@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections.abc import MutableMapping, MutableSequence
 from pathlib import Path
 
@@ -17,11 +18,16 @@ KEPT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 
 
 def remove_python_settings(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
-    """Remove from `environ` the variables that only Python reads, and from `path` the folders that they added,
-    except this code's own."""
-    own = Path(__file__).resolve().parents[1]
-    added = {os.path.abspath(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
-    path[:] = [entry for entry in path if os.path.abspath(entry) not in added or Path(entry).resolve() == own]
+    """Remove from `environ` the variables that only Python reads, and from `path` the folders that PYTHONPATH added.
+
+    An empty entry of PYTHONPATH is the current folder. This code's own folder stays, and so do the folders that Python searches without PYTHONPATH.
+    """
+    given = environ.get("PYTHONPATH", "")
+    added = {os.path.abspath(entry) for entry in given.split(os.pathsep)} if given else set[str]()
+    found = sysconfig.get_paths()
+    kept = {Path(found[name]).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    kept |= {Path(__file__).resolve().parents[1], Path(found["stdlib"], "lib-dynload").resolve()}
+    path[:] = [entry for entry in path if os.path.abspath(entry) not in added or Path(entry).resolve() in kept]
     for name in [name for name in environ if name.startswith("PYTHON") and name not in KEPT]:
         del environ[name]
 

@@ -74,7 +74,8 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
 
 
 def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
-    """Run one drill on a running stack. Never raises OperatorError: a drill that cannot be finished has failed."""
+    """Run one drill on a running stack. Never raises OperatorError: a drill that cannot be finished has failed, and one whose
+    fault needs something that the stack does not have could not run."""
     began, clock = datetime.now(UTC), time.monotonic()
     told = DrillResult(
         drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=request.per_second
@@ -102,6 +103,8 @@ def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: Dri
                 over.set()
                 met = users.stop()
             found = _measured(told, scene, met, whole_at, failure, target)
+        except CouldNotRun as error:
+            found = replace(told, verdict="could not run", reasons=(error.what,))
         finally:
             if request.here is not None:
                 _tidy(scene, users.met)
@@ -115,7 +118,7 @@ def _variables(stack: DrillStack) -> dict[str, str]:
 
 def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, str]:
     """Cause the fault and follow the runbook.
-    Returns when all was repaired (Unix seconds, 0.0: never) and why the drill failed, if it did."""
+    Returns when all was repaired (Unix seconds, 0.0: never) and why the drill failed, if it did. Raises CouldNotRun."""
     whole_at, failure = 0.0, ""
     try:
         with drill.cause(scene) as whole:
@@ -137,6 +140,8 @@ def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, 
             if whole_at:
                 scene.marks["whole"] = whole_at
         _settle(scene.users.met)
+    except CouldNotRun:
+        raise
     except OperatorError as error:
         failure = str(error.what)
     return whole_at, failure
