@@ -11,6 +11,7 @@ import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from loadtests.calls import UnexpectedAnswer
 from loadtests.generator import GatheredCounts
 from loadtests.measured import (
     BETWEEN_TOKENS,
@@ -188,6 +189,6 @@ class Recorder:
 
 
 def _words(error: object) -> str:
-    """What Locust keeps of an exception: its repr in one process, its text from workers."""
+    """What Locust keeps of an exception: its text in one process, its repr from workers."""
     said = str(error)
-    return said.removeprefix("Refused('").removesuffix("')")
+    return said.removeprefix(f"{UnexpectedAnswer.__name__}('").removesuffix("')")

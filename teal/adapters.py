@@ -1,6 +1,6 @@
 """Every adapter of the ports (teal/ports/), registered once by name as `module:attribute`, and which ones each place uses.
 
-Adding one is a new module and one line in its table; a place uses it when PLACES names it. `adapter` imports only what was chosen, so that
+Adding one is a new module and one line in its table; a place uses it when `LAPTOP` or `AWS` names it. `adapter` imports only what was chosen, so that
 the laptop does not load the libraries for AWS.
 """
 

@@ -42,7 +42,7 @@ class BadInput(OperatorError):
 
 
 class HeldByAnother(OperatorError):
-    """Another process holds what this command needs."""
+    """Another process, or a freeze of releases, holds what this command needs."""
 
     code = "held"
     exit_code = HELD

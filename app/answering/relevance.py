@@ -35,10 +35,33 @@ MOST_PASSAGES: Final = 3
 MOST_PIECES: Final = 5  # of a passage: 15 pairs in all take 90 to 115 ms of one core
 MIN_SCORE: Final = 4.5  # a logit; the table in the decision has others
 MIN_SCORE_ALONE: Final = 2.0  # of a piece that stands out from every other one
-MIN_MARGIN: Final = 3.0  # by which it then must
+MIN_MARGIN: Final = 3.0  # by which it then must, and by which a piece has to be behind to be no rival with another number
 MIN_RISE: Final = 6.0  # over the title and headings without the piece: otherwise it is they that match the question
 # Without one word that the piece lacks, the question may come nearer to it by so much. By more, the word names another thing (parental, bicycle).
 MAX_GAIN_WITHOUT_WORD: Final = 1.5
+MOST_MISSING: Final = (
+    6  # words of the question: each costs a call of the model, 10 to 65 ms, and with more the piece is about something else
+)
+
+# A model scores "is refunded" and "is not refunded" alike, and these little words are no terms of a question: the two must agree on them.
+_NEGATION: Final = re.compile(
+    r"\b(?:not|never|no|none|nobody|nothing|neither|without|except|unless|cannot)\b|n['’]t\b|\b(?:other|apart|aside) (?:than|from)\b",
+    re.IGNORECASE,
+)
+_OPPOSITES: Final = (
+    ("before", "after"),
+    ("above", "below"),
+    ("over", "under"),
+    ("more", "less"),
+    ("since", "until"),
+    ("from", "until"),
+)
+_YES_OR_NO: Final = re.compile(
+    r"\A\W*(?:is|are|was|were|do|does|did|can|could|may|might|must|shall|should|will|would|has|have|had)\b", re.IGNORECASE
+)
+_TWO_QUESTIONS: Final = re.compile(
+    r"\b(?:and|or)\b\W+(?:\w+\W+){0,2}?(?:who|whom|what|when|where|how|which|why)\b", re.IGNORECASE
+)
 
 
 class RelevanceModel(Protocol):
@@ -62,12 +85,12 @@ class _Scored:
 async def relevant_pieces(question: Question, sources: Sequence[PromptSource], model: RelevanceModel) -> list[ScoredPiece]:
     """The piece that answers, and what other versions of its document say instead; nothing when none is sure enough."""
     asked = question.search
-    if question.language != "en" or not model.reads(asked):
+    if question.language != "en" or not model.reads(asked) or _TWO_QUESTIONS.search(asked):
         return []
     try:
         scored = await _scored(question, sources, model)
-        able = [one for one in scored if _may_answer(question, one)]
-        if not able or not await _is_sure(asked, able[0], scored, model):
+        able = _newest([one for one in scored if _may_answer(question, one)], scored, sources)
+        if not able or _has_rival(able, sources) or not await _is_sure(asked, able[0], scored, model):
             return []
     except ModelUnavailable:
         return []
@@ -124,9 +147,44 @@ def _may_answer(question: Question, one: _Scored) -> bool:
     held = one.held
     lacks_number = any(numbers_in(term.text) for term in held.missing)
     lacks_name = any(_ends_a_name(question, term) for term in held.missing)
-    if held.refused or not held.own or lacks_number or lacks_name:
+    if held.refused or not held.own or lacks_number or lacks_name or len(held.missing) > MOST_MISSING:
+        return False
+    if one.piece.leads or not _agree(question.text, f"{one.piece.before} {one.piece.text}"):
         return False
     return fits_answer_type(question, narrowed(question, one.piece))
+
+
+def _newest(able: Sequence[_Scored], scored: Sequence[_Scored], sources: Sequence[PromptSource]) -> list[_Scored]:
+    """Without what an e-mail quotes of those before it, where a sentence of its own comes near as well."""
+    document = {source.n: source.document for source in sources}
+    own = {document[one.piece.n] for one in scored if not one.piece.earlier and one.score >= MIN_SCORE_ALONE}
+    return [one for one in able if not one.piece.earlier or document[one.piece.n] not in own]
+
+
+def _has_rival(able: Sequence[_Scored], sources: Sequence[PromptSource]) -> bool:
+    """Whether another document, which is no other version of the same one, answers nearly as well with another number."""
+    by_number = {source.n: source for source in sources}
+    best = able[0]
+    mine, said = by_number[best.piece.n], numbers_in(best.piece.text)
+    return any(
+        one.score >= MIN_SCORE
+        and best.score - one.score < MIN_MARGIN
+        and by_number[one.piece.n].document != mine.document
+        and not conflict.versions(mine, by_number[one.piece.n])
+        and numbers_in(one.piece.text) != said
+        for one in able[1:]
+    )
+
+
+def _agree(question: str, text: str) -> bool:
+    """Whether a text denies nothing else than the question does, and does not tell of its opposite in time or measure."""
+    if _NEGATION.search(question) and not _NEGATION.search(text):
+        return False
+    asked, told = set(re.findall(r"[a-z]+", question.lower())), set(re.findall(r"[a-z]+", text.lower()))
+    return not any(
+        (one in asked and one not in told and other in told) or (other in asked and other not in told and one in told)
+        for one, other in _OPPOSITES
+    )
 
 
 def _ends_a_name(question: Question, term: Term) -> bool:
@@ -137,7 +195,9 @@ def _ends_a_name(question: Question, term: Term) -> bool:
 async def _is_sure(asked: str, best: _Scored, scored: Sequence[_Scored], model: RelevanceModel) -> bool:
     """Whether the best piece is the answer and no neighbour of it."""
     others = [one.score for one in scored if not conflict.is_same_statement(one.piece.text, best.piece.text)]
-    stands_out = best.score >= MIN_SCORE_ALONE and best.score - max(others, default=-MIN_SCORE) >= MIN_MARGIN
+    margin = best.score - max(others, default=-MIN_SCORE)
+    # One sentence about the subject is no answer to "Are dogs allowed?", however far it is from all others.
+    stands_out = best.score >= MIN_SCORE_ALONE and margin >= MIN_MARGIN and not _YES_OR_NO.match(asked)
     if best.score < MIN_SCORE and not stands_out:
         return False
     above = best.text.removesuffix(best.piece.text).strip()

@@ -125,7 +125,7 @@ class AnswerService:
             return None
         return _Meaning(self.embedder, self._embed_slots)
 
-    def _relevance(self) -> RelevanceModel | None:
+    def _relevance(self) -> _Relevance | None:
         """The cross-encoder, for one answer: what it said of a piece is not asked again. It reads what the embedder reads."""
         if self._cross_encoder is None or self._generator is not None or self.embedder is None:
             return None
@@ -220,16 +220,19 @@ class AnswerService:
         usage = token_usage.begin_counting()
         question = await self._whole_question(asked)
         found = await self.retrieve(RetrievalRequest(query=question.search, top_k=asked.top_k, filters=asked.filters))
+        relevance = self._relevance()
         recording.fleeting = self.is_fleeting(found)
-        async for event in self._written(question, found, usage):
+        async for event in self._written(question, found, usage, relevance):
             recording.events.append(event)
+            recording.fleeting = recording.fleeting or (relevance is not None and relevance.failed)
             yield event
 
-    async def _written(self, question: Question, found: Retrieval, usage: token_usage.TokenUsage) -> AsyncIterator[AnswerEvent]:
+    async def _written(
+        self, question: Question, found: Retrieval, usage: token_usage.TokenUsage, relevance: _Relevance | None
+    ) -> AsyncIterator[AnswerEvent]:
         yield AnswerEvent("retrieval", _retrieval(found))
         leads = await self._leads(found)
         sources = [_source(n, hit, leads.get(hit.document_id, "")) for n, hit in enumerate(found.hits, start=1)]
-        relevance = self._relevance()
         writer = self.writer(relevance)
         async for event in answer(question, sources, found.best_cosine, writer):
             match event:
@@ -298,13 +301,14 @@ class _Meaning:
 
 
 class _Relevance:
-    """The cross-encoder as writers use it."""
+    """The cross-encoder as writers use it. `failed`: it was asked and could not be used, so that the next answer may be better."""
 
     def __init__(self, encoder: CrossEncoder, embedder: Embedder, slots: CapacityLimiter) -> None:
         self._encoder = encoder
         self._embedder = embedder
         self._slots = slots
         self._known = dict[tuple[str, str], float]()
+        self.failed = False
 
     def reads(self, text: str) -> bool:
         return self._embedder.reads(text)
@@ -312,7 +316,11 @@ class _Relevance:
     async def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         new = [text for text in dict.fromkeys(texts) if (question, text) not in self._known]
         if new:
-            found = await to_thread.run_sync(self._encoder.relevance, question, new, limiter=self._slots)
+            try:
+                found = await to_thread.run_sync(self._encoder.relevance, question, new, limiter=self._slots)
+            except ModelUnavailable:
+                self.failed = True
+                raise
             self._known.update({(question, text): score for text, score in zip(new, found, strict=True)})
         return [self._known[question, text] for text in texts]
 

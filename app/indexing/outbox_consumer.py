@@ -27,7 +27,6 @@ from app.search.port import SearchWriter
 POLL_SECONDS: Final = 0.3
 PAGE: Final = 32  # documents that share one refresh of the index
 
-# The documents in the index outbox. The metric keeps its first name: alerts compare versions of both colors, of which one may be older.
 LEFT: Final = Gauge("teal_index_outbox_documents", "Documents that wait in the index outbox until this index takes them over")
 log = logging.getLogger(__name__)
 

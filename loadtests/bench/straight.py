@@ -20,7 +20,7 @@ from app.text.chunk import chunk
 from app.settings import settings
 config = settings()
 embedder = open_embedder(config)
-texts = [passage_text(title, part) for title, text in json.load(sys.stdin)
+texts = [passage_text(title, part.whole) for title, text in json.load(sys.stdin)
          for part in chunk(text, target_tokens=config.passage_tokens, overlap_tokens=config.passage_overlap_tokens)]
 embedder.passages(texts[:20])
 wall, used = time.perf_counter(), time.process_time()
@@ -32,13 +32,13 @@ _BODIES: Final = """
 import json, sys
 from app.models.embed import open_embedder, stamp
 from app.search.elasticsearch.mappings import searches
-from app.search.port import Query
+from app.search.port import SearchQuery
 from app.settings import settings
 config = settings()
 embedder = open_embedder(config)
 for text in json.load(sys.stdin):
     vector = embedder.query(text) if embedder else None
-    found = searches(Query(text, vector, config.candidates), stamp(config))
+    found = searches(SearchQuery(text, vector, config.candidates), stamp(config))
     lines = [line for _, body in found for line in ({"index": config.index}, body)]
     print(json.dumps("".join(json.dumps(line, separators=(",", ":")) + chr(10) for line in lines)))
 """
@@ -47,11 +47,11 @@ _EMBEDDED: Final = """
 import asyncio, json, sys, time
 from app.models.embed import open_embedder
 from app.search.engines import open_reader
-from app.search.port import Query
+from app.search.port import SearchQuery
 from app.settings import settings
 config = settings()
 embedder, reader, texts = open_embedder(config), open_reader(config), json.load(sys.stdin)
-queries = [Query(text, embedder.query(text) if embedder else None, config.candidates) for text in texts]
+queries = [SearchQuery(text, embedder.query(text) if embedder else None, config.candidates) for text in texts]
 async def main():
     for query in queries[:20]:
         await reader.candidates(query)

@@ -253,7 +253,7 @@ def upstreams(ports: tuple[int, ...]) -> str:
 def render_caddyfile(
     layout: Layout, state: LaptopState, addresses: tuple[str, ...], *, body_bytes: int, probe_secrets: Mapping[Color, str]
 ) -> str:
-    """The whole Caddyfile (it holds the probe secrets: write it with mode 0600). Paths are quoted; `layout.locate` refuses those
+    """The whole Caddyfile (it holds the probe secrets: write it with mode 0600). Paths are quoted; `layout.locate_layout` refuses those
     that quoting cannot hold."""
     status = "{http.error.status_code}"
     return _TEMPLATE.format(

@@ -3,7 +3,7 @@
 Thousands of releases are played on random traces, and the rule that `teal release` uses judges each beside three others: Fisher's test at
 every look (what this project did before), Argo Rollouts' fixed checks, and Kayenta's Mann-Whitney classifier. All four see the same traces.
 
-A release is 5, 25, 50 and 100 % of the users' requests for five minutes each, looked at every five seconds as on AWS (`Rules`). At 100 % the
+A release is 5, 25, 50 and 100 % of the users' requests for five minutes each, looked at every five seconds as on AWS (`ReleaseRules`). At 100 % the
 active color receives nothing, so the comparison ends there and only the absolute limits go on. Requests arrive by a Poisson process.
 """
 

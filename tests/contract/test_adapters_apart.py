@@ -24,7 +24,7 @@ def loaded(code: str) -> set[str]:
 @pytest.mark.parametrize("table", ["SEARCH_ENGINES", "SEARCH_COPIES"])
 @pytest.mark.parametrize("name", SEARCH_ENGINES)
 def test_a_search_engine_loads_its_own_driver_alone(name: str, table: str) -> None:
-    modules = loaded(f"from app.providers import {table}, load; load({table}, {name!r})")
+    modules = loaded(f"from app.providers import {table}, load_registered; load_registered({table}, {name!r})")
     assert DRIVERS[name] in modules
     for other in SEARCH_ENGINES.keys() - {name}:
         assert not modules & {DRIVERS[other], PACKAGES[other]}

@@ -36,7 +36,7 @@ from pathlib import Path
 from teal.laptop import reap
 from teal.laptop.layout import Layout
 while True:
-    for one in reap.leftovers(Layout(Path(sys.argv[1]))):
+    for one in reap.find_leftovers(Layout(Path(sys.argv[1]))):
         if "-app" in one.part:
             try:
                 os.kill(one.pid, signal.SIGKILL)

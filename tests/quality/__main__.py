@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("No question is left: see the ids in tests/quality/answers.jsonl.", file=sys.stderr)
         return 2
     began = time.monotonic()
-    with _settings(options.engine) as settings, service.running(settings) as running:
+    with settings_for(options.engine) as settings, service.running(settings) as running:
         answered = [one for mode in options.modes for one in _ask_all(running, asked, mode)]
     spent = _cpu_seconds()
     if options.json:
@@ -90,11 +90,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def embedded() -> AbstractContextManager[Settings]:
     """A service of its own on SQLite."""
-    return _settings("sqlite")
+    return settings_for("sqlite")
 
 
 @contextmanager
-def _settings(engine: str) -> Iterator[Settings]:
+def settings_for(engine: str) -> Iterator[Settings]:
     """A service of its own in a folder that is thrown away: no cache, no key, the project's own model."""
     with tempfile.TemporaryDirectory() as folder:
         values: dict[str, Any] = {

@@ -16,17 +16,17 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI
 from pydantic import BaseModel
-from same_work import embedder, fuse, settings, stems
+from same_work import embedder, fuse, stems, work_settings
 
 SHOWN = ["document_id", "ordinal", "title", "text"]
 COLUMNS = {"stored_fields": "_none_", "docvalue_fields": ["document_id", "ordinal"]}
-search_client = AsyncElasticsearch(settings()["elasticsearch_url"])
-model_client = AsyncOpenAI(base_url=settings()["openai_url"], api_key="none")
+search_client = AsyncElasticsearch(work_settings()["elasticsearch_url"])
+model_client = AsyncOpenAI(base_url=work_settings()["openai_url"], api_key="none")
 
 
 class SearchIn(BaseModel):
     query: str
-    top_k: int = settings()["top_k"]
+    top_k: int = work_settings()["top_k"]
 
 
 class Hit(BaseModel):
@@ -52,12 +52,12 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def both_lists(query: str, asked: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    count, index = settings()["candidates"], {"index": settings()["index"]}
+    count, index = work_settings()["candidates"], {"index": work_settings()["index"]}
     neighbours = {
         "field": "vector",
         "query_vector": await embedder().embed_async(query),
         "k": count,
-        "num_candidates": settings()["neighbours"],
+        "num_candidates": work_settings()["neighbours"],
     }
     common = {"size": count, "track_total_hits": False, **asked}
     words = {"match": {"words": {"query": stems(query)}}}
@@ -79,7 +79,7 @@ def scores(hits: list[dict[str, Any]]) -> dict[str, float]:
 async def find_ids_first(query: str, top_k: int) -> list[Hit]:
     lexical, semantic = await both_lists(query, COLUMNS)
     ranked = fuse(scores(lexical), scores(semantic), top_k)
-    answer = await search_client.mget(index=settings()["index"], ids=[key for key, _ in ranked], source_includes=SHOWN)
+    answer = await search_client.mget(index=work_settings()["index"], ids=[key for key, _ in ranked], source_includes=SHOWN)
     found = {one["_id"]: one["_source"] for one in answer["docs"]}
     return [Hit(id=key, title=found[key]["title"], passage=found[key]["text"], score=score) for key, score in ranked]
 
@@ -103,10 +103,10 @@ async def events(body: SearchIn, how: Find) -> AsyncIterator[str]:
     yield f"event: sources\ndata: {json.dumps([hit.model_dump() for hit in hits])}\n\n"
     sources = "\n\n".join(f"[{n}] {hit.title}\n{hit.passage}" for n, hit in enumerate(hits, start=1))
     stream = await model_client.chat.completions.create(
-        model=settings()["model"],
+        model=work_settings()["model"],
         stream=True,
         messages=[
-            {"role": "system", "content": settings()["system"]},
+            {"role": "system", "content": work_settings()["system"]},
             {"role": "user", "content": f"{sources}\n\nQuestion: {body.query}"},
         ],
     )

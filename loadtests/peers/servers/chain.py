@@ -18,24 +18,24 @@ from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnableP
 from langchain_elasticsearch import AsyncElasticsearchRetriever
 from langchain_openai import ChatOpenAI
 from langserve import add_routes
-from same_work import embedder, fuse, settings, stems
+from same_work import embedder, fuse, stems, work_settings
 
 SHOWN = ["document_id", "ordinal", "title", "text"]
-client = AsyncElasticsearch(settings()["elasticsearch_url"])
+client = AsyncElasticsearch(work_settings()["elasticsearch_url"])
 
 
 def by_words(query: str) -> dict[str, Any]:
-    return {"size": settings()["candidates"], "_source": SHOWN, "query": {"match": {"words": {"query": stems(query)}}}}
+    return {"size": work_settings()["candidates"], "_source": SHOWN, "query": {"match": {"words": {"query": stems(query)}}}}
 
 
 def by_meaning(query: str) -> dict[str, Any]:
     neighbours = {
         "field": "vector",
         "query_vector": embedder().embed(query),
-        "k": settings()["candidates"],
-        "num_candidates": settings()["neighbours"],
+        "k": work_settings()["candidates"],
+        "num_candidates": work_settings()["neighbours"],
     }
-    return {"size": settings()["candidates"], "_source": SHOWN, "knn": neighbours}
+    return {"size": work_settings()["candidates"], "_source": SHOWN, "knn": neighbours}
 
 
 def document(hit: Mapping[str, Any]) -> Document:
@@ -52,11 +52,13 @@ async def with_vector(query: str) -> str:
 def fused(lists: Mapping[str, list[Document]]) -> list[Document]:
     found = {str(one.id): one for documents in lists.values() for one in documents}
     scores = {name: {str(one.id): one.metadata["score"] for one in documents} for name, documents in lists.items()}
-    return [found[key] for key, _ in fuse(scores["lexical"], scores["semantic"], settings()["top_k"])]
+    return [found[key] for key, _ in fuse(scores["lexical"], scores["semantic"], work_settings()["top_k"])]
 
 
 def retriever(body: Any) -> AsyncElasticsearchRetriever:
-    return AsyncElasticsearchRetriever(index_name=settings()["index"], body_func=body, document_mapper=document, client=client)
+    return AsyncElasticsearchRetriever(
+        index_name=work_settings()["index"], body_func=body, document_mapper=document, client=client
+    )
 
 
 def sources(given: Mapping[str, Any]) -> str:
@@ -69,8 +71,8 @@ search = (
     | RunnableParallel(lexical=retriever(by_words), semantic=retriever(by_meaning))
     | RunnableLambda(fused)
 )
-prompt = ChatPromptTemplate.from_messages([("system", settings()["system"]), ("human", "{context}\n\nQuestion: {question}")])
-model = ChatOpenAI(model=settings()["model"], base_url=settings()["openai_url"], api_key="none", streaming=True)
+prompt = ChatPromptTemplate.from_messages([("system", work_settings()["system"]), ("human", "{context}\n\nQuestion: {question}")])
+model = ChatOpenAI(model=work_settings()["model"], base_url=work_settings()["openai_url"], api_key="none", streaming=True)
 answer = RunnablePassthrough.assign(context=sources) | prompt | model | StrOutputParser()
 ask = RunnableParallel(documents=search, question=RunnablePassthrough()).assign(answer=answer)
 

@@ -77,7 +77,7 @@ def test_a_service_with_a_damaged_one_answers_and_says_so_once(folder: Path, tmp
     models = tmp_path / "models"
     shutil.copytree(folder.parent, models)
     (models / CROSS_ENCODER.name / "model.onnx").write_bytes(b"cut off")
-    service = Service(tmp_path, {"TEAL_MODEL_DIR": str(models), "TEAL_CACHE_SECONDS": "0"})
+    service = Service(tmp_path, {"TEAL_MODEL_DIR": str(models)})
     try:
         service.start()
         with service.client("admin") as client:
@@ -86,6 +86,8 @@ def test_a_service_with_a_damaged_one_answers_and_says_so_once(folder: Path, tmp
                                        ("When does the canteen open?", True)):  # fmt: skip
                 answer = client.post("/v1/ask", json={"question": question})
                 assert (answer.status_code, answer.json()["grounded"]) == (200, grounded)
+            again = client.post("/v1/ask", json={"question": "Where can guests park?"})
+            assert again.headers["X-Cache"] == "miss"  # kept, it would outlive the fault
             assert client.get("/readyz").json()["status"] == "ready"
         assert (tmp_path / "app-0.log").read_text().count("answering without the cross-encoder") == 1
     finally:

@@ -10,10 +10,10 @@ _LOOK = """
 import os, sys
 from app.observability import tracing
 from app.settings import Settings
-assert tracing.configure(Settings(), "app") is False
+assert tracing.configure_tracing(Settings(), "app") is False
 with tracing.span("anything") as span:
     assert not span.is_recording()
-assert tracing.carried() is None and tracing.trace_id() is None
+assert tracing.context_to_store() is None and tracing.trace_id() is None
 assert not [name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))]
 assert os.environ["OTEL_PYTHON_INSTRUMENTATION_ELASTICSEARCH_ENABLED"] == "false"
 """

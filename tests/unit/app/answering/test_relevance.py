@@ -111,3 +111,71 @@ async def test_what_comes_nearest_is_chosen_by_the_model_best_first() -> None:
 async def test_a_question_in_another_language_is_left_to_words() -> None:
     text = "Ein verlorenes Gerät wird binnen zwei Stunden gemeldet."
     assert not (await said("Wie schnell muss ich Bescheid geben?", [source(1, "Buch", text)], Scores({text: 9.0}))).grounded
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("question", "text", "quoted"),
+    [
+        (
+            "What must visitors with a boat bring along?",
+            "Visitors with a boat hand over these papers:\n\n- a passport\n- the licence of the boat",
+            "these papers:",
+        ),
+        ("Which expenses are not refunded to staff who travel?", "Staff on a journey get hotel expenses back.", "back."),
+        (
+            "What did tenants pay before the lift was built?",
+            "Since and after the works each of the tenants gives 800 euros.",
+            "euros.",
+        ),
+        (
+            "Where are old bicycles kept and where is the caretaker found?",
+            "Ask the caretaker at the desk of house 4.",
+            "house 4.",
+        ),
+    ],
+    ids=["a line that announces a list", "a negation that is not there", "the opposite in time", "the half of two questions"],
+)
+async def test_a_piece_that_says_something_else_is_not_quoted(question: str, text: str, quoted: str) -> None:
+    assert not (await said(question, [source(1, "Notes", f"We are glad. {text}")], Scores({quoted: 9.0}))).grounded
+
+
+@pytest.mark.anyio
+async def test_what_an_email_quotes_gives_way_to_its_own_words() -> None:
+    text = (
+        "From: Ben\nTo: all\nSubject: Feast\n\nIt takes place on 14 July instead.\n\nOn 4 June 2026 Ann wrote:\n"
+        "> The summer celebration will be held on 7 July.\n"
+    )
+    model = Scores({"on 7 July.": 6.0, "14 July instead.": 3.0})
+    assert "7 July." not in (await said("On what date is the summer party held?", [source(1, "Feast.eml", text)], model)).answer
+
+
+@pytest.mark.anyio
+async def test_two_documents_that_disagree_are_not_told_as_one_answer() -> None:
+    library = source(1, "House rules", "Books go back to the shelf after 14 days.")
+    school = source(2, "School letter", "Every book is returned within 30 days.")
+    model = Scores({"after 14 days.": 6.0, "within 30 days.": 5.9})
+    asked = "How many days may I keep a borrowed book?"
+    assert not (await said(asked, [library, school], model)).grounded
+    assert (await said(asked, [library], model)).grounded
+
+
+@pytest.mark.anyio
+async def test_one_sentence_about_the_subject_is_no_answer_to_yes_or_no() -> None:
+    text = "The reading room has twelve seats and a printer."
+    assert not (await said("Are dogs permitted in the reading room?", [source(1, "Rooms", text)], Scores({text: 2.5}))).grounded
+
+
+@pytest.mark.anyio
+async def test_a_long_question_costs_no_more_calls_than_a_short_one() -> None:
+    class Counting(Scores):
+        calls = 0
+
+        async def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+            self.calls += 1
+            return await super().scores(question, texts)
+
+    model = Counting({ANSWER: 9.0})
+    words = " ".join(f"word{chr(97 + number % 26)}{chr(97 + number // 26)}" for number in range(200))
+    await said(f"{STOLEN} {words}?", [source(1, "Handbook", HANDBOOK)], model)
+    assert model.calls < 10

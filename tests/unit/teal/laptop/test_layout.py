@@ -139,7 +139,7 @@ def test_a_folder_of_another_user_is_refused_and_nothing_is_written_into_it(
     own = os.getuid()
     monkeypatch.setattr(layouts, "os", SimpleNamespace(**{**vars(os), "getuid": lambda: own + 1}))
     if where != "the folder of the sockets":
-        monkeypatch.setattr(layouts, "is_foreign", lambda _: False)  # the other branch: what prepare looks at by itself
+        monkeypatch.setattr(layouts, "is_foreign", lambda _: False)  # the other branch: what `_prepare` looks at by itself
     with pytest.raises(BadInput, match="belongs to another user") as refused:
         create_folders(home)
     assert refused.value.where == str(folder)

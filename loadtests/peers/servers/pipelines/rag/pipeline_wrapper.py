@@ -17,7 +17,7 @@ from haystack.dataclasses import ChatMessage
 from haystack.utils import Secret
 from haystack_integrations.components.retrievers.elasticsearch import ElasticsearchBM25Retriever, ElasticsearchEmbeddingRetriever
 from haystack_integrations.document_stores.elasticsearch import ElasticsearchDocumentStore
-from same_work import embedder, fuse, settings, stems
+from same_work import embedder, fuse, stems, work_settings
 
 SOURCES = (
     "{% for one in documents %}[{{ loop.index }}] {{ one.meta.title }}\n{{ one.content }}\n\n{% endfor %}Question: {{ question }}"
@@ -45,7 +45,7 @@ class ConvexJoiner:
     def run(self, lexical: list[Document], semantic: list[Document], top_k: int | None = None) -> dict[str, Any]:
         found = {one.id: one for one in (*lexical, *semantic)}
         scores = [{one.id: one.score or 0.0 for one in documents} for documents in (lexical, semantic)]
-        return {"documents": [found[key] for key, _ in fuse(scores[0], scores[1], top_k or settings()["top_k"])]}
+        return {"documents": [found[key] for key, _ in fuse(scores[0], scores[1], top_k or work_settings()["top_k"])]}
 
     @component.output_types(documents=list[Document])
     async def run_async(self, lexical: list[Document], semantic: list[Document], top_k: int | None = None) -> dict[str, Any]:
@@ -53,11 +53,11 @@ class ConvexJoiner:
 
 
 def hybrid(store: ElasticsearchDocumentStore) -> Pipeline:
-    count = settings()["candidates"]
+    count = work_settings()["candidates"]
     pipeline = Pipeline()
     pipeline.add_component("embedder", QueryEmbedder())
     pipeline.add_component("lexical", ElasticsearchBM25Retriever(document_store=store, fuzziness="0", top_k=count))
-    semantic = ElasticsearchEmbeddingRetriever(document_store=store, top_k=count, num_candidates=settings()["neighbours"])
+    semantic = ElasticsearchEmbeddingRetriever(document_store=store, top_k=count, num_candidates=work_settings()["neighbours"])
     pipeline.add_component("semantic", semantic)
     pipeline.add_component("joiner", ConvexJoiner())
     pipeline.connect("embedder.words", "lexical.query")
@@ -69,20 +69,24 @@ def hybrid(store: ElasticsearchDocumentStore) -> Pipeline:
 
 class PipelineWrapper(BasePipelineWrapper):
     def setup(self) -> None:
-        store = ElasticsearchDocumentStore(hosts=settings()["elasticsearch_url"], index=settings()["index"])
+        store = ElasticsearchDocumentStore(hosts=work_settings()["elasticsearch_url"], index=work_settings()["index"])
         _ = (
             store.async_client
         )  # made before first use: then the store skips its `GET /`, which the Elasticsearch here does not have
         self.pipeline = hybrid(store)
         self.answering = hybrid(store)
-        template = [ChatMessage.from_system(settings()["system"]), ChatMessage.from_user(SOURCES)]
+        template = [ChatMessage.from_system(work_settings()["system"]), ChatMessage.from_user(SOURCES)]
         self.answering.add_component("prompt", ChatPromptBuilder(template=template, required_variables=["documents", "question"]))
-        model = {"model": settings()["model"], "api_base_url": settings()["openai_url"], "api_key": Secret.from_token("none")}
+        model = {
+            "model": work_settings()["model"],
+            "api_base_url": work_settings()["openai_url"],
+            "api_key": Secret.from_token("none"),
+        }
         self.answering.add_component("generator", OpenAIChatGenerator(**model))
         self.answering.connect("joiner.documents", "prompt.documents")
         self.answering.connect("prompt.prompt", "generator.messages")
 
-    async def run_api_async(self, query: str, top_k: int = settings()["top_k"]) -> list[dict[str, Any]]:
+    async def run_api_async(self, query: str, top_k: int = work_settings()["top_k"]) -> list[dict[str, Any]]:
         found = await self.pipeline.run_async({"embedder": {"text": query}, "joiner": {"top_k": top_k}})
         return [
             {"id": one.id, "title": one.meta["title"], "passage": one.content, "score": one.score}
