@@ -291,6 +291,6 @@ def _innermost(error: BaseException | None) -> str:
 
 
 def _lines(answer: ResponseContextManager) -> Iterator[bytes]:
-    """The lines of a stream as they arrive; the library returns None at the end."""
+    """The lines of a stream as they arrive; the library returns an empty value at the end."""
     while line := answer.stream.readline(b"\n"):
         yield line
