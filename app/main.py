@@ -59,7 +59,7 @@ class Revalidated(StaticFiles):
 
 
 def create_app(config: Settings) -> FastAPI:
-    """The ASGI application. ServiceDep are opened when it starts and closed when it stops."""
+    """The ASGI application. Its parts are opened when it starts and closed when it stops."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -103,10 +103,12 @@ class RunRecorder:
         command += ["--baseline", given.load_baseline] if given.load_baseline else []
         command += ["--history", given.load_history] if given.load_history else []
         self.writing = True
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        sys.stdout.write(done.stdout)
-        sys.stdout.flush()
-        self.writing = False
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            sys.stdout.write(done.stdout)
+            sys.stdout.flush()
+        finally:
+            self.writing = False  # a report that cannot be started, or a reader that is gone, must hold up no end
         self.environment.process_exit_code = (
             EXIT_INTERRUPTED if measured.interrupted and done.returncode != 2 else done.returncode
         )

@@ -27,9 +27,13 @@ class NotReady(Exception):
 def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[LoadQuestion]) -> str:
     """A sentence about how many questions find their source. Bad answers are tolerated, because the load test will judge them.
 
-    Raises NotReady when the service answers nothing, refuses the key, or most questions find nothing: each would count as a failure.
+    Raises NotReady when the service answers nothing, refuses the key, or most questions find nothing: each would count as a failure. The same
+    for a `ca` that cannot be read.
     """
-    verify = ssl.create_default_context(cafile=str(ca) if ca else None)
+    try:
+        verify = ssl.create_default_context(cafile=str(ca) if ca else None)
+    except OSError as error:  # ssl.SSLError is one; neither names the file
+        raise NotReady(f"{ca} is no file of certificates that can be read: {error.strerror or error}") from error
     found = right = answered = 0
     said = ""
     silent = 0

@@ -32,7 +32,7 @@ from app.answering.quotable import Quotable
 from app.errors import ModelUnavailable
 
 MOST_PASSAGES: Final = 3
-MOST_PIECES: Final = 5  # of a passage: 15 pairs in all take 90 to 115 ms of one core
+MOST_PIECES: Final = 5  # of a passage: 15 pairs in all take 0.1 to 0.2 s of one core, long rows up to 1 s
 MIN_SCORE: Final = 4.5  # a logit; the table in the decision has others
 MIN_SCORE_ALONE: Final = 2.0  # of a piece that stands out from every other one
 MIN_MARGIN: Final = 3.0  # by which it then must, and by which a piece has to be behind to be no rival with another number

@@ -67,7 +67,7 @@ class Service:
 
 
 def open_service(settings: Settings) -> Service:
-    """Open every part. ServiceDep that are away now are reported by /readyz and used when they return."""
+    """Open every part. Parts that are away now are reported by /readyz and used when they return."""
     if settings.search == "embedded" or settings.database_url is None:
         Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None

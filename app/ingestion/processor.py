@@ -1,4 +1,4 @@
-"""What a worker does with one document: parse, cut, embed, hand over to the group_commit, and never lose it on the way.
+"""What a worker does with one document: parse, cut, embed, hand over to the group commit, and never lose it on the way.
 
 The catalog holds the checkpoint (`passages_done`), every write is idempotent by passage id, and vectors are stored only in
 the index; so a document can be started again anywhere, any number of times.

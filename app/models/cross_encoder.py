@@ -6,10 +6,12 @@ Why it is there, and what it costs: docs/decisions/0014-cross-encoder.md.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from app.settings import Settings
 
 Files: TypeAlias = tuple[tuple[int, int, int], ...]  # of each file: inode, time of change in nanoseconds, bytes
 
+# Until files that are whole and could not be opened are tried again: memory or file descriptors were short, and a try reads 34 MB.
+RETRY_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -50,42 +54,57 @@ class LazyCrossEncoder:
     """Opened at the first call, once for all threads: many processes never need it, and it takes 0.2 s of CPU and 55 MB.
 
     Without usable files each call raises `ModelUnavailable`, and the log says so once. They are looked at again at each call, which costs two
-    looks at the disk: `teal up` brings them, or exchanges damaged ones, behind a running service. The same damaged files are not read twice.
+    looks at the disk: `teal up` brings them, or exchanges damaged ones, behind a running service. The same damaged files are not read twice;
+    files that were not opened for another reason are tried again after RETRY_SECONDS.
     """
 
-    def __init__(self, digest: str, *, files: Callable[[], Files | None], open_model: Callable[[], CrossEncoder]) -> None:
+    def __init__(
+        self,
+        digest: str,
+        *,
+        files: Callable[[], Files | None],
+        open_model: Callable[[], CrossEncoder],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`files` tells which files are there now; None when one is missing."""
         self.digest = digest
         self._files = files
         self._open_model = open_model
+        self._clock = clock
         self._opening = threading.Lock()
         self._model: CrossEncoder | None = None
-        self._refused: tuple[Files, str] | None = None
+        self._refused: tuple[Files, str, float] | None = None  # which files, why, and until when by the clock
         self._warned = False
 
     def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Raises `ModelUnavailable` while the model cannot be used."""
-        return (self._model or self._opened()).relevance(question, texts)
+        """Raises `ModelUnavailable` while the model cannot be used, and for every error of its own: an optional model must never fail an answer."""
+        model = self._model or self._opened()
+        try:
+            return model.relevance(question, texts)
+        except ModelUnavailable:
+            raise
+        except Exception as error:  # those of ONNX Runtime and of the tokenizer have no common class
+            raise self._unavailable(f"it failed on a question: {_in_words(error)}") from error
 
     def _opened(self) -> CrossEncoder:
         with self._opening:
             if self._model is None:
                 self._model = self._open()
+                self._warned = False  # what goes wrong from now on is another matter, and is said once, too
             return self._model
 
     def _open(self) -> CrossEncoder:
         found = self._files()
         if found is None:
             raise self._unavailable("its files are missing. Fetch them with `teal up`")
-        if self._refused is not None and self._refused[0] == found:
+        if self._refused is not None and self._refused[0] == found and self._clock() < self._refused[2]:
             raise self._unavailable(self._refused[1])
         try:
             return self._open_model()
-        except (
-            Exception
-        ) as error:  # ONNX Runtime's own errors have no common class, and an optional model must never fail an answer
-            said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
-            self._refused = (found, f"it cannot be opened: {said.rstrip('.')}")
+        except Exception as error:  # as in `relevance`
+            damaged = isinstance(error, ModelUnavailable)
+            until = math.inf if damaged else self._clock() + RETRY_SECONDS
+            self._refused = (found, f"it cannot be opened: {_in_words(error)}", until)
             raise self._unavailable(self._refused[1]) from error
 
     def _unavailable(self, why: str) -> ModelUnavailable:
@@ -95,6 +114,11 @@ class LazyCrossEncoder:
                 "answering without the cross-encoder: %s, or set TEAL_CROSS_ENCODER=none.", why, extra={"digest": self.digest}
             )
         return ModelUnavailable(f"The cross-encoder cannot be used: {why}.")
+
+
+def _in_words(error: Exception) -> str:
+    said = error.detail if isinstance(error, ModelUnavailable) else f"{type(error).__name__}: {error}"
+    return said.rstrip(".")
 
 
 def files_in(folder: Path) -> Files | None:

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.scale", description=__doc__)
     parser.add_argument("--passages", type=_positive, action="append", help="a size of your own, such as 5e6; may be repeated")
     parser.add_argument("--rate", type=_positive, action="append", help="new questions a second; may be repeated")
+    parser.add_argument("--dimensions", type=_positive, help="of a passage's vector; this project's model makes 384, Titan 1024")
     parser.add_argument("--growth", type=Path, help="a run of `python -m loadtests.growth`, whose figures replace this project's")
     parser.add_argument("--region", default="us-east-1", help="whose prices")
     parser.add_argument("--json", action="store_true", dest="as_json", help="machine-readable, with every input and its source")
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         inputs = with_growth(INPUTS, options.growth) if options.growth else INPUTS
+        if options.dimensions:
+            inputs = replace(inputs, dimensions=replace(inputs.dimensions, value=options.dimensions))
         units = units_of(options.region)
     except (NotAGrowthRun, NoUnits) as error:
         sys.stderr.write(f"{error}\n")
@@ -65,7 +69,12 @@ class NoUnits(RuntimeError):
 def units_of(region: str) -> Units:
     """Prices and limits from `python -m infra.cost.units`. Raises `NoUnits`."""
     command = [sys.executable, "-m", "infra.cost.units", "--region", region]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=UNITS_SECONDS)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=UNITS_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise NoUnits(
+            f"`python -m infra.cost.units` said nothing for {UNITS_SECONDS} s. Run it again when the machine is less busy."
+        ) from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise NoUnits(f"`python -m infra.cost.units` failed: {last}. Run this in the project's folder, after `make up`.")
@@ -74,7 +83,11 @@ def units_of(region: str) -> Units:
 
 def checked(path: Path, parts: Sequence[str]) -> int:
     """Compare the file with what this program computes; returns the exit code."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"{path} cannot be read: {error.strerror}\n")
+        return 2
     if all(part in text for part in parts):
         return 0
     sys.stderr.write(f"{path} differs from what `python -m loadtests.scale` computes. These parts belong there:\n\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Kind = Literal["measured", "documented", "assumed"]
+FEWEST_PASSAGES: Final = 100  # the smallest index whose measurements can be extrapolated
 MEASURED_AT: Final = 60.0  # searches a second: the rate whose CPU is read; at lower ones idle work counts too
 
 
@@ -28,7 +29,10 @@ class Inputs:
 
     disk_bytes_a_passage: Input
     body_bytes_a_passage: Input
-    vector_bytes_a_passage: Input
+    dimensions: Input
+    measured_dimensions: Input
+    disk_bytes_a_dimension: Input
+    vector_bytes_beside_dimensions: Input
     engine_cpu_ms_a_search: Input
     measured_passages: Input
     app_cpu_ms_a_search: Input
@@ -50,8 +54,11 @@ class Inputs:
 INPUTS: Final = Inputs(
     disk_bytes_a_passage=Input(6_420, "bytes", "measured", "python -m loadtests.growth, 26,490 passages, 2026-11-29"),
     body_bytes_a_passage=Input(590, "bytes", "measured", "python -m loadtests.growth, docs/performance.md"),
-    vector_bytes_a_passage=Input(
-        384 + 4 + 4 * 16, "bytes", "documented", "Elastic, Tune approximate kNN search: int8 dimensions + 4, and 4 x m for the graph"
+    dimensions=Input(384, "dimensions", "assumed", "of the laptop's model; Titan on AWS makes 1,024: --dimensions 1024"),
+    measured_dimensions=Input(384, "dimensions", "measured", "of the vectors in that run"),
+    disk_bytes_a_dimension=Input(10, "bytes", "assumed", "a float, a byte, and about five as text in _source"),
+    vector_bytes_beside_dimensions=Input(
+        4 + 4 * 16, "bytes", "documented", "Elastic, Tune approximate kNN search: a byte for each dimension, 4 more, and 4 x m for the graph"
     ),
     engine_cpu_ms_a_search=Input(11.7, "ms", "measured", "python -m loadtests.growth, docs/performance.md: one process, 60/s"),
     measured_passages=Input(26_490, "passages", "measured", "the largest index of that run"),
@@ -104,7 +111,9 @@ def growth_rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["growth"]
         for row in rows:
-            measured_step(row)
+            step = measured_step(row)
+            if not (step["engine_ms"] > 0 and step["loop_ms"] + step["others_ms"] > 0 and row["passages"] >= FEWEST_PASSAGES):
+                raise NotAGrowthRun(f"{path} has a row without CPU, or with fewer than {FEWEST_PASSAGES} passages: run it again")
             missing = {
                 "passages",
                 "processes",

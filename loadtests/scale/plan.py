@@ -5,7 +5,7 @@ What is modelled, and how:
 - A shard holds at most 50 GB and 200 million passages. Each search asks every shard; inside one, its CPU grows with the logarithm of the
   passages (the steps of a walk through a graph of neighbours). More than `measured_passages` were never measured.
 - Quantised vectors and their graph stay in the page cache of the nodes, in every copy. The number of nodes is the largest of
-those that memory, disks and CPU need, and each shard has enough copies that every node has one; the cheapest node size is used.
+  those that memory, disks and CPU need, and each shard has enough copies that every node has one; the cheapest node size is used.
 - All questions are new: no cache answers any.
 """
 
@@ -19,10 +19,12 @@ from typing import Any, Final
 from loadtests.scale.inputs import Inputs
 
 FEWEST_COPIES: Final = 2  # of each shard: a node may be lost
+INDEXES: Final = 2  # on disk: the one that is searched, and another one beside it while a release with a new index is under way
 FEWEST_NODES: Final = 3  # of which one may be lost
 HOURS_A_MONTH: Final = 730  # AWS's own month: 8,760 hours / 12
 GIB: Final = 2**30
 SMALLEST_DISK_GIB: Final = 4  # the minimum of teal:search.storage_gib
+SMALLEST_DATABASE_GIB: Final = 20  # of an RDS volume of gp3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class Plan:
 
 def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan:
     """The cheapest plan for `per_second` new questions a second on `passages` passages."""
-    index_gb = passages * inputs.disk_bytes_a_passage.value / 1e9
-    vectors_bytes = passages * inputs.vector_bytes_a_passage.value
+    index_gb = passages * disk_bytes_a_passage(inputs) / 1e9
+    vectors_bytes = passages * vector_bytes_a_passage(inputs)
     shards = max(
         1,
         math.ceil(index_gb / inputs.shard_gb.value),
@@ -110,7 +112,7 @@ def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan
     jobs_a_second = passages * inputs.changed_share_a_day.value / inputs.passages_a_document.value / 86_400
     # A snapshot reads one copy of each shard, so at most as many nodes as shards take part.
     copy_hours = index_gb * 1000 / (inputs.copy_mb_a_second.value * min(cluster.nodes, shards)) / 3600
-    database_gib = passages * inputs.body_bytes_a_passage.value / GIB
+    database_gib = max(SMALLEST_DATABASE_GIB, passages * inputs.body_bytes_a_passage.value / GIB)
     lcu = max(
         per_second * inputs.answer_kb.value * 3600 / 1e6 / inputs.lcu_gb_an_hour.value,
         per_second / inputs.lcu_connections_a_second.value,
@@ -152,6 +154,17 @@ def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan
     )
 
 
+def vector_bytes_a_passage(inputs: Inputs) -> float:
+    """The bytes of a passage that must be in memory: the quantised vector, its correction, and its place in the graph."""
+    return inputs.dimensions.value + inputs.vector_bytes_beside_dimensions.value
+
+
+def disk_bytes_a_passage(inputs: Inputs) -> float:
+    """The bytes of a passage on disk: as measured, and more for a vector with more dimensions than the measured one."""
+    more = inputs.dimensions.value - inputs.measured_dimensions.value
+    return inputs.disk_bytes_a_passage.value + more * inputs.disk_bytes_a_dimension.value
+
+
 def engine_cpu_seconds(passages: int, shards: int, inputs: Inputs) -> float:
     """CPU seconds of the engine for one search:
     the measured CPU for one shard, times the shards, scaled by the logarithm of a shard's passages."""
@@ -178,9 +191,9 @@ def _cluster(pod: SearchPod, passages: int, shards: int, engine_cores: float, in
     The iteration ends, because a shard's vectors fit a node and its disk,
     so more copies are needed only for the CPU of searches, which copies do not raise.
     """
-    vectors_bytes = passages * inputs.vector_bytes_a_passage.value
-    copy_gib = passages * inputs.disk_bytes_a_passage.value / inputs.disk_share.value / GIB
-    copies = FEWEST_COPIES
+    vectors_bytes = passages * vector_bytes_a_passage(inputs)
+    copy_gib = INDEXES * passages * disk_bytes_a_passage(inputs) / inputs.disk_share.value / GIB
+    copies = max(FEWEST_COPIES, math.ceil(engine_cores / (pod.cpu * inputs.search_cpu_share.value) / shards))
     while True:
         asked = {
             "one may be lost": FEWEST_NODES,

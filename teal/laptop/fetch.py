@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from teal.errors import FetchFailed
@@ -61,10 +62,24 @@ def why_not_fetched(error: Exception) -> str:
     if type(error).__module__.startswith(("requests", "urllib3")):  # before the next: these are OSErrors, too
         return "the Maven repository could not be reached"
     if isinstance(error, OSError) and error.errno in OWN_ERRORS:
-        return f"it could not be kept on this machine: {error.strerror}{f': {error.filename}' if error.filename else ''}"
+        return _why_not_kept(error)
     if isinstance(error, OSError):
         return "the Maven repository could not be reached"
     return _without_addresses(str(error)) or type(error).__name__
+
+
+def _why_not_kept(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"it could not be kept on this machine: {error.strerror or type(error).__name__}{where}"
+
+
+@contextmanager
+def disk_errors_fail_the_fetch(artifact: str) -> Iterator[None]:
+    """Turn an error of this machine's disk into FetchFailed. Inside it is what makes folders, writes and renames, with no request of its own."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchFailed(artifact, _why_not_kept(error)) from error
 
 
 def _without_addresses(text: str) -> str:
@@ -171,14 +186,17 @@ def fetch_and_note(layout: Layout, name: str, fetch: Callable[[], object], repor
     ):  # left by a killed fetch; only one fetch of each model runs at a time
         shutil.rmtree(abandoned, ignore_errors=True)
     try:
-        fetch()
+        with disk_errors_fail_the_fetch(name):
+            fetch()
     except FetchFailed as error:
-        write_private(
-            layout.models / report, json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
-        )
         sys.stderr.write(f"{error}\n")
+        with suppress(OSError):  # on a disk that is full or read-only the log alone has it
+            write_private(
+                layout.models / report, json.dumps({"model": name, "reason": error.reason, "at_unix_seconds": int(time.time())})
+            )
         return 1
-    (layout.models / report).unlink(missing_ok=True)
+    with suppress(OSError):  # a read-only disk refuses this even where no report is
+        (layout.models / report).unlink(missing_ok=True)
     return 0
 
 

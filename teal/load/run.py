@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+import psutil
+
 from teal.errors import BAD_INPUT, BadInput, NeedsHuman, OperatorError
 from teal.events import Event
 from teal.load import bystander
@@ -31,6 +33,8 @@ _HEADERS: Final = "LOCUST_LOAD_HEADERS"
 _LAST_LINES: Final = 3
 _LATE_MS: Final = 50  # only an early warning; the limit that decides is in loadtests/thresholds.yaml
 _ENDED: Final = (-signal.SIGINT, -signal.SIGTERM)  # ended by a signal before it had a handler
+# For a load test to end that was told to: its users and workers take 15 to 36 s (loadtests/table.py), its report up to 60 (loadtests/locustfile.py).
+END_SECONDS: Final = 120.0
 _UNDO_SECONDS: Final = 2.0  # for a watcher to finish its look
 
 
@@ -106,14 +110,26 @@ def run_load_test(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
     finally:
         over.set()
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)  # Locust ends its users and workers
+            _end_program(process)
     try:
         _end(code, rows, test, stopped[0] if stopped else "")
     except (BadInput, Interrupted):
         if is_new:
             _undo(test.out, watchers)
         raise
+
+
+def _end_program(process: subprocess.Popen[str]) -> None:
+    """Ask the load test to end, and kill it and Locust, which has a session of its own, when it has not ended after END_SECONDS."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.communicate(timeout=END_SECONDS)  # reads on: a full pipe would hold up the report
+    except subprocess.TimeoutExpired:
+        parent = psutil.Process(process.pid)  # not reaped yet, so the number is still its own
+        for one in (*parent.children(recursive=True), parent):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        process.wait()
 
 
 def _undo(folder: Path, watchers: Sequence[threading.Thread]) -> None:

@@ -20,6 +20,7 @@ from tests.laptop.test_stack import Stack, stack
 from tests.parts.app.service import until
 from tests.parts.app.slow_socket import SlowSocket
 from tests.services import postgres_process
+from tests.services.postgres_server import home_of
 from tests.services.required import require
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -89,7 +90,7 @@ def test_status_tells_the_truth_while_each_part_is_away(stack: Stack, elasticsea
                 with frozen(pid_of(stack, part)):
                     until(f"{part} is named", names(stack, part), NOTICED_SECONDS)
                 until(f"all is well after {part}", lambda: healthy(stack), NOTICED_SECONDS)
-            home = Path(url.split("host=")[1].replace("%2F", "/"))
+            home = home_of(url)
             leader = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
             children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True, check=False).stdout.split()
             with frozen(leader, *map(int, children)):

@@ -162,14 +162,19 @@ def _constant(call: ast.Call) -> str | bytes | None:
     return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str | bytes) else None
 
 
+def written_patterns(where: str, tree: ast.Module) -> Iterator[tuple[str, Pattern]]:
+    """The expressions that stand in a file's calls of `re` as they are, by file, line and column: a line may hold several."""
+    for call, _ in _calls(tree):
+        if (written := _constant(call)) is not None:
+            yield f"{where}:{call.lineno}:{call.col_offset}", re.compile(written, _flags(call))
+
+
 @cache
 def product_patterns() -> Mapping[str, Pattern]:
-    """Each expression once, by where it stands: file and line, file and function, or file and the name that holds it."""
+    """Each expression once, by where it stands: file, line and column, file and function, or file and the name that holds it."""
     found: dict[str, Pattern] = {}
     for where, tree in _sources():
-        for call, _ in _calls(tree):
-            if (written := _constant(call)) is not None:
-                found[f"{where}:{call.lineno}"] = re.compile(written, _flags(call))
+        found |= dict(written_patterns(where, tree))
     for where, patterns in AT_WORK.items():
         found |= {f"{where}:{number}": re.compile(one, re.IGNORECASE) for number, one in enumerate(patterns())}
     for path in sorted((ROOT / "app" / "web").glob("*.js")):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 CONNECTIONS = 100  # as PostgreSQL's own default
 
@@ -81,6 +82,11 @@ class Server:
             cwd=self.home,
             **how,
         )
+
+
+def home_of(url: str) -> Path:
+    """The folder of the server at such an address, which names its socket's folder."""
+    return Path(parse_qs(urlsplit(url).query)["host"][0])
 
 
 @contextmanager

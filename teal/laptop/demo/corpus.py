@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from teal.errors import FetchFailed
 from teal.laptop.artifacts import DJANGO_DOCS, SourceDistribution
 from teal.laptop.demo import rest_text
+from teal.laptop.fetch import disk_errors_fail_the_fetch
 from teal.laptop.layout import Layout
 from teal.laptop.packages import download_source
 
@@ -48,7 +49,7 @@ class Corpus:
 
 
 def load_corpus(layout: Layout) -> Corpus:
-    """The corpus, fetched at the first call and kept in `.teal/corpus`; never raises for a missing network."""
+    """The corpus, fetched at the first call and kept in `.teal/corpus`; never raises for a missing network or a full disk."""
     try:
         archive = fetch_archive(layout, DJANGO_DOCS)
         return django(archive)
@@ -78,7 +79,10 @@ def fetch_archive(layout: Layout, wanted: SourceDistribution) -> Path:
     kept = archive_path(layout, wanted)
     if kept.is_file():
         return kept
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=layout.corpus) as folder:
+    with (
+        disk_errors_fail_the_fetch(wanted.project),
+        tempfile.TemporaryDirectory(prefix=".part-", dir=layout.corpus) as folder,
+    ):
         os.replace(download_source(wanted.project, wanted.version, wanted.sha256, Path(folder)), kept)
     return kept
 

@@ -1,4 +1,4 @@
-"""The group_commit and the documents it writes for keep their promises while the search engine misbehaves."""
+"""The group commit and the documents it writes for keep their promises while the search engine misbehaves."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from tests.parts.app.service import Service, add, until, wait_status
 from tests.parts.app.slow_socket import SlowSocket
 from tests.parts.app.small_disk import filled, small_disk
 from tests.services import postgres_process
+from tests.services.postgres_server import home_of
 from tests.services.required import require
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -123,7 +124,7 @@ def test_elasticsearch_that_hangs_crawls_and_ends_costs_time_but_no_document(pro
 
 def postmaster(url: str) -> list[int]:
     """The processes of a cluster of our own, its postmaster first."""
-    home = Path(url.split("host=")[1].replace("%2F", "/"))
+    home = home_of(url)
     parent = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
     children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout.split()
     return [parent, *map(int, children)]
@@ -173,7 +174,7 @@ def test_postgresql_killed_and_started_again_keeps_what_was_accepted(tmp_path: P
         "PostgreSQL", postgres_process.HINT, postgres_process.binaries() is not None and "TEST_DATABASE_URL" not in os.environ
     )
     with postgres_process.start(tmp_path) as url:
-        home = Path(url.split("host=")[1].replace("%2F", "/"))
+        home = home_of(url)
         control: list[Any] = [postgres_process.binaries() / "pg_ctl", "-D", home / "data", "-w"]  # type: ignore[operator]
         options = f"-c listen_addresses= -c unix_socket_directories={home} -c max_connections=100"
         run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": home}

@@ -80,9 +80,10 @@ def test_arrivals_are_as_many_as_were_due_through_two_workers_however_slow_the_a
     assert found["search"].percentile_ms(0.01) == pytest.approx(2000, abs=100)
 
 
-def test_a_breach_is_exit_1_and_each_reason_is_counted_where_it_belongs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_a_breach_is_exit_1_and_each_reason_is_counted_where_it_belongs(tmp_path: Path, workers: tuple[str, ...]) -> None:
     with service("--refuse", "0.7", "--break-streams", "0.9") as url:
-        code, rows = load(tmp_path, url, "smoke")
+        code, rows = load(tmp_path, url, "smoke", *workers)
     assert (code, rows[-1]["outcome"]) == (1, "breached")
     reasons = {(one.requests, one.reason) for one in result(tmp_path).failures}
     assert reasons >= {("search", "429 rate-limited"), ("ask, first event", "429 rate-limited"),

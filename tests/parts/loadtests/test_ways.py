@@ -401,3 +401,27 @@ def test_open_loop_percentiles_agree_with_an_independent_client_within_a_tenth_a
     assert ours.requests == pytest.approx(per_second * seconds, rel=0.02)
     for share in (0.5, 0.9, 0.95):
         assert ours.percentile_ms(share) == pytest.approx(theirs[int(share * len(theirs)) - 1], rel=0.1), share
+
+
+# In a process of its own, because Locust patches sockets: a run whose report cannot be started.
+NO_REPORT = """
+import sys
+from types import SimpleNamespace as Made
+from loadtests import locustfile
+locustfile.REPORTER = ("/nowhere/reporter",)
+given = Made(load_name="run", load_out=sys.argv[1], load_thresholds="", load_baseline="", load_history="")
+environment = Made(parsed_options=given)
+runs = locustfile.RunRecorder.__new__(locustfile.RunRecorder)
+runs.environment, runs.number, runs.writing, runs.about = environment, 1, False, lambda: "{}"
+runs.recorder = Made(over=False, finish=lambda: Made(shape="none", interrupted=False, model_dump_json=lambda: "{}"))
+try:
+    runs.finish()
+except FileNotFoundError:
+    print("still writing" if runs.writing else "nobody waits")
+"""
+
+
+def test_a_report_that_cannot_be_started_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NO_REPORT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "nobody waits"

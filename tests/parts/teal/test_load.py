@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from teal import cli
@@ -160,3 +161,30 @@ def test_bad_input_leaves_no_folder_behind(program: Callable[..., list[Event]], 
     with pytest.raises(BadInput):
         program({"error": {"code": "bad-input", "what": "no such shape", "where": "w"}}, code=2)
     assert not (tmp_path / "out").exists()
+
+
+STUBBORN = """
+import json, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+open("child", "w").write(str(child.pid))
+print(json.dumps(ROW), flush=True)
+time.sleep(600)
+"""
+
+
+def test_an_interrupt_stays_one_when_the_program_does_not_end_and_nothing_is_left_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loadtests").mkdir()
+    (tmp_path / "loadtests" / "__init__.py").touch()
+    (tmp_path / "loadtests" / "__main__.py").write_text(f"ROW = {RUNNING!r}{STUBBORN}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "END_SECONDS", 0.3)
+    events = runs.run_load_test(LoadTarget("https://h", ("k",)), LoadTest("smoke", tmp_path / "out"))
+    assert next(events).step == "running"
+    locust = psutil.Process(int((tmp_path / "child").read_text()))
+    with pytest.raises(KeyboardInterrupt):
+        events.throw(KeyboardInterrupt)  # type: ignore[attr-defined]  # a generator, as its `yield` says
+    gone, alive = psutil.wait_procs([locust], timeout=10)
+    assert (len(gone), alive) == (1, [])

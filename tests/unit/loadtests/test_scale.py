@@ -32,7 +32,7 @@ def test_every_node_has_a_copy_of_a_shard_and_every_shard_fits(one: Plan) -> Non
     assert one.passages / one.shards <= INPUTS.shard_passages.value
     cache_gb = (one.node_gib - next(pod.heap_gib for pod in UNITS.search_pods if pod.gib == one.node_gib)) * GIB / 1e9
     assert one.vectors_gb * one.copies <= one.nodes * cache_gb
-    assert one.index_gb * one.copies * 1e9 <= one.nodes * one.disk_gib * GIB * 0.85  # below the low watermark of the disk
+    assert 2 * one.index_gb * one.copies * 1e9 <= one.nodes * one.disk_gib * GIB * 0.85  # below the low watermark of the disk
 
 
 def test_more_passages_or_questions_never_need_less() -> None:
@@ -48,7 +48,7 @@ def test_a_plan_that_was_computed_by_hand() -> None:
     """100 million passages of 4,000 bytes are 400 GB: 8 shards. A search costs 8 x 10 ms when depth costs nothing more, so 100 a second take
     8 cores; at half of each node's 6 cores, 3 nodes. Vectors: 100 million x 500 bytes x 2 copies are 100 GB, 27 GiB x 0.9 a node: 4 nodes."""
     inputs = given(
-        disk_bytes_a_passage=4_000, engine_cpu_ms_a_search=10, measured_passages=1e9, vector_bytes_a_passage=500,
+        disk_bytes_a_passage=4_000, engine_cpu_ms_a_search=10, measured_passages=1e9, vector_bytes_beside_dimensions=500 - 384,
         search_cpu_share=0.5, page_cache_share=0.9, app_cpu_ms_a_search=6,
     )  # fmt: skip
     found = plan(100_000_000, 100.0, inputs, replace(UNITS, search_pods=UNITS.search_pods[-1:]))
@@ -68,7 +68,7 @@ def test_what_cannot_be_built_is_said_with_the_setting_that_forbids_it() -> None
     found = plan(1_000_000_000, 10_000.0, INPUTS, UNITS)
     assert found.first_limit.used > 1
     assert found.first_limit.why in {"teal:search.nodes", "teal:search.replicas"}
-    assert "over by" in report.cells(found)[-1]
+    assert report.cells(found)[-1].endswith("times as many")
 
 
 def test_every_input_says_where_it_comes_from() -> None:

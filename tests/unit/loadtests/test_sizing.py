@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from loadtests.sizing import SizingRun, user_cost
+from loadtests.sizing import SizingRun, main, user_cost
 
 
 def level(users: int, memory_mib: float, cpu: float, questions_per_second: float | None = None) -> SizingRun:
@@ -26,3 +29,44 @@ def test_users_who_cost_nothing_were_not_measured() -> None:
 def test_users_who_waited_for_a_slow_service_were_not_measured() -> None:
     with pytest.raises(ValueError, match="asked less than each of 100"):
         user_cost(level(100, 110.0, 0.06), level(500, 150.0, 0.26, questions_per_second=60.0), 512.0)
+
+
+def test_users_who_asked_nothing_were_not_measured() -> None:
+    with pytest.raises(ValueError, match="asked nothing"):
+        user_cost(level(100, 110.0, 0.06, questions_per_second=0.0), level(500, 150.0, 0.26, questions_per_second=0.0), 512.0)
+
+
+@pytest.mark.parametrize("users", ["50", "50,50", "0,10", "-5,10", "", "10,", "few,many", "1.5,3"])
+def test_numbers_of_users_that_give_no_difference_are_refused_in_words(users: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--host", "https://localhost:1", f"--users={users}"])
+    assert ended.value.code == 2
+    assert "two different numbers of 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["1", "2.9", "-3", "nan", "inf", "long"])
+def test_a_time_too_short_to_measure_in_is_refused_in_words(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--host", "https://localhost:1", f"--seconds={seconds}"])
+    assert ended.value.code == 2
+    assert "3 or more" in capsys.readouterr().err
+
+
+def test_without_a_key_it_says_which_variable_holds_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LOCUST_LOAD_KEYS", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["--host", "https://localhost:1"])
+    assert ended.value.code == 2
+    assert "LOCUST_LOAD_KEYS is not set" in capsys.readouterr().err
+
+
+def test_a_file_of_certificates_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCUST_LOAD_KEYS", "key")
+    (tmp_path / "text.pem").write_text("no certificate")
+    for name in ("none.pem", "text.pem"):
+        assert main(["--host", "https://localhost:1", "--ca", str(tmp_path / name)]) == 2
+        assert f"{tmp_path / name} is no file of certificates" in json.loads(capsys.readouterr().out)["error"]["what"]

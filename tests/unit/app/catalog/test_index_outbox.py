@@ -31,7 +31,7 @@ SHAPE = IngestSettings(passage_tokens=40, overlap_tokens=0, attempts=2, concurre
 
 
 def finish(catalog: Catalog, document_id: str, index: str = "teal", revision: int = 1) -> None:
-    """As the group_commit of `index` does it."""
+    """As the group commit of `index` does it."""
     with catalog.write() as session:
         assert ingestion_queries.record_progress(session, [Progress(Job(document_id, revision), 1, 1, True, True)])
         index_state.raise_generation(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Sequence
@@ -106,6 +107,56 @@ def test_files_in_the_place_of_damaged_ones_are_tried() -> None:
     found = ((3, 2, 1), (4, 2, 1))
     assert lazy.relevance("q", ["a"]) == [2.0]
     assert len(tries) == 2
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError("no thread")])
+def test_whole_files_that_could_not_be_opened_are_tried_again_after_a_minute(error: Exception) -> None:
+    seconds, errors, tries = 1_000.0, [error], []
+
+    def open_model() -> Model:
+        tries.append(1)
+        if errors:
+            raise errors.pop()
+        return Model()
+
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=open_model, clock=lambda: seconds)
+    for passed in (0.0, 59.0):
+        seconds = 1_000.0 + passed
+        with pytest.raises(ModelUnavailable, match="cannot be opened"):
+            lazy.relevance("q", ["a"])
+    assert len(tries) == 1, "each try reads both files"
+    seconds = 1_060.0
+    assert lazy.relevance("q", ["a"]) == [2.0]
+
+
+def test_damaged_files_are_not_read_again_however_long_they_lie_there() -> None:
+    seconds, tries = 1_000.0, []
+
+    def open_model() -> Model:
+        tries.append(1)
+        raise ModelUnavailable("has SHA-256 x, not y")
+
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=open_model, clock=lambda: seconds)
+    for seconds in (1_000.0, 1_061.0, 1e9):  # noqa: B007 - the clock reads it
+        with pytest.raises(ModelUnavailable, match="SHA-256"):
+            lazy.relevance("q", ["a"])
+    assert len(tries) == 1
+
+
+def test_an_error_of_the_model_itself_is_a_model_that_is_unavailable_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Model):
+        def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
+            if question == "bad":
+                raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION")
+            return super().relevance(question, texts)
+
+    lazy = LazyCrossEncoder("d", files=lambda: HERE, open_model=Failing)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            with pytest.raises(ModelUnavailable, match="failed on a question: RuntimeError"):
+                lazy.relevance("bad", ["a"])
+    assert len(caplog.records) == 1
+    assert lazy.relevance("q", ["a"]) == [2.0]
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:

@@ -107,6 +107,47 @@ def test_a_disk_that_refuses_is_not_called_a_network_that_does(error: Exception,
     assert said in fetch.why_not_fetched(error)
 
 
+FULL = OSError(28, "No space left on device", "/home/x/.teal/models/.part")
+
+
+def test_a_fetch_that_a_full_disk_ends_is_noted_and_said_without_a_stack_trace(
+    home: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise FULL
+
+    assert fetch.fetch_and_note(home, NAME, full, "fetch.json") == 1
+    assert "kept on this machine: No space left" in capsys.readouterr().err
+    assert str(fetch.last_failure(home)).startswith("it could not be kept on this machine: No space left on device: /home/x")
+
+
+def test_a_disk_that_takes_no_report_either_changes_neither_the_outcome_nor_what_is_said(
+    home: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(fetch, "write_private", full)
+    assert fetch.fetch_and_note(home, NAME, full, "fetch.json") == 1
+    assert "No space left" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "unlink", full)
+    assert fetch.fetch_and_note(home, NAME, lambda: None, "fetch.json") == 0
+
+
+@pytest.mark.parametrize("part", ["folder", "requirements"])
+def test_a_full_disk_gives_way_to_the_smaller_corpus_as_a_missing_network_does(
+    home: Layout, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise FULL
+
+    if part == "folder":
+        monkeypatch.setattr("tempfile.mkdtemp", full)
+    else:
+        monkeypatch.setattr(Path, "write_text", full)
+    assert "No space left" in str(corpus.load_corpus(home).reduced)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", "7", '["reason"]', "{}"])
 def test_a_damaged_report_of_a_fetch_says_nothing(home: Layout, content: str) -> None:
     (home.models / "fetch.json").write_text(content)
