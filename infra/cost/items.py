@@ -1,5 +1,5 @@
-"""The items of a stack's monthly bill, from the resources that its program registers and from stated assumptions about its
-use."""
+"""The items of a stack's monthly bill, from the resources that its program registers and from stated assumptions
+about its use."""
 
 from __future__ import annotations
 

@@ -103,7 +103,8 @@ def restricted(resource: Resource) -> Iterator[str]:
 
 
 def check_replicas(resource: Resource) -> Iterator[str]:
-    """An autoscaler sets the number of replicas, with a minimum; disruption budgets let nodes rotate; a search cluster has a majority."""
+    """An autoscaler sets the number of replicas, with a minimum; disruption budgets let nodes rotate;
+    a search cluster has a majority."""
     spec = mapping(resource.inputs.get("spec"))
     match resource.type:
         case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace_of(resource)) and "replicas" in spec:

@@ -98,7 +98,8 @@ class SlowerThan:
 
 
 def people_only(families: Iterable[Metric]) -> Page:
-    """One process's metrics without requests that only machines make: health probes, and unknown addresses unless the answer was a 5xx."""
+    """One process's metrics without requests that only machines make: health probes,
+    and unknown addresses unless the answer was a 5xx."""
     found: dict[str, Metric] = {}
     for family in families:
         kept = Metric(family.name, family.documentation, family.type)

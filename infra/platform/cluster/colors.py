@@ -31,8 +31,8 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": [""], "resources": ["services"], "verbs": [*_ALL]},
     # Pods and events show why a deployment is not ready; a Job's log is the output of `python -m app.admin`.
     {"api_groups": [""], "resources": ["pods", "pods/log", "events", "endpoints"], "verbs": ["get", "list", "watch"]},
-    # No such objects exist here, but Pulumi's wait for a Deployment opens a watch on them and continues only when that has
-    # synced.
+    # No such objects exist here, but Pulumi's wait for a Deployment opens a watch on them and continues only
+    # when that has synced.
     {"api_groups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
     {"api_groups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": [*_ALL]},
     {"api_groups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": [*_ALL]},
