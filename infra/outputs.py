@@ -1,4 +1,4 @@
-"""The stack's outputs: the contract with `infra.service` and with `teal`. Nothing secret; secrets are named by ARN and key."""
+"""The stack's outputs: the contract with `infra.service` and `teal`. They contain no secret; secrets are named by ARN and key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stack_outputs(
         "vpc_cidr": base.network.cidr,
         "cluster": {"name": cluster.name, "endpoint": cluster.endpoint, "ca_data": cluster.ca_data},
         "url": web.url,
-        "load_balancer_dns_name": web.dns_name,  # for a person: without `web.hosted_zone_id` the domain is pointed here by hand
+        "load_balancer_dns_name": web.dns_name,  # without `web.hosted_zone_id` a person points the domain to it
         "rule_arn": web.rule_arn,
         "target_group_arns": web.target_group_arns,
         "probe_header": web.probe_header,

@@ -1,1 +1,1 @@
-"""Load on a running service, from outside: over HTTP and subprocesses, importing neither `app` nor `teal`."""
+"""Load tests and benchmarks of a running service, over HTTP and subprocesses. Imports neither `app` nor `teal`."""

@@ -23,12 +23,12 @@ from loadtests.checked import read_result
 from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE, Shape
 
-KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because arguments are seen by everybody on the machine
-HEADERS: Final = "LOCUST_LOAD_HEADERS"  # JSON, in the environment for the same reason: what a release sends to reach one color
+KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because any process on the machine can read arguments
+HEADERS: Final = "LOCUST_LOAD_HEADERS"  # JSON; the headers with which a release reaches one color
 EXIT: Final = {"kept": 0, "breached": 1, "failed": 1, "too few": 4, "void": 4}
-INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
+INTERRUPTED: Final = 130  # as shells report a process that Ctrl-C ended
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
-OWN_DESCRIPTORS: Final = 64  # of Locust itself: modules, its page, its workers' connections
+OWN_DESCRIPTORS: Final = 64  # file descriptors of Locust itself: modules, its page, its workers' connections
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,7 +59,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     listed = commands.add_parser("shapes", help="The shapes, as JSON lines.")
     listed.add_argument("--shapes", type=Path, help="YAML file with shapes of your own.")
     words = list(sys.argv[1:] if given is None else given)
-    end = words.index("--") if "--" in words else len(words)  # argparse itself loses what follows options and a `--`
+    end = words.index("--") if "--" in words else len(words)  # argparse itself loses the arguments after options and a `--`
     found = parser.parse_args(words[:end])
     found.locust = words[end + 1 :]
     if found.locust and found.command != "run":
@@ -68,9 +68,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """See the module's own words."""
+    """The command; see the module's docstring. Returns its exit code."""
     options = arguments(given)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Locust runs, SIGTERM is Ctrl-C
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until Locust runs, SIGTERM acts like Ctrl-C
     try:
         if options.command == "shapes":
             for shape in shapes.load_shapes(options.shapes).values():
@@ -107,7 +107,7 @@ def interrupted(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Everything that can be wrong is said before anything is sent or written. Raises ValueError and NotReady."""
+    """Check all options before anything is sent or written. Raises ValueError and NotReady."""
     if not os.environ.get(KEYS):
         raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
     if options.shape != NONE:
@@ -122,7 +122,8 @@ def check(options: argparse.Namespace) -> None:
 
 
 def enough_descriptors(shape: Shape, workers: int) -> None:
-    """Each user needs a connection. Locust raises the soft limit by itself; the hard one only an administrator can."""
+    """Raise ValueError when the limit of open files is below the number of connections, one for each user. Locust raises the soft
+    limit by itself; only an administrator can raise the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = shape.peak // max(1, workers) + OWN_DESCRIPTORS
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -134,7 +135,7 @@ def enough_descriptors(shape: Shape, workers: int) -> None:
 def finish(
     options: argparse.Namespace, measured: LoadTestResult, rules: thresholds.ThresholdFile, baseline: LoadTestResult | None
 ) -> int:
-    """Judge, write result.json and index.html, say what came out."""
+    """Judge the run, write result.json and index.html, print the outcome."""
     result = evaluate.with_verdicts(measured, rules, service_observations(options.out / "seen.jsonl"), options.about, baseline)
     (options.out / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
     earlier = history.append_run(options.history, result) if options.history else []
@@ -150,7 +151,7 @@ def finish(
 
 
 def locust(options: argparse.Namespace) -> int:
-    """Run Locust's own command, with its own workers; pass on the lines that the locustfile tells. Its exit code."""
+    """Run Locust's own command with its own workers, and pass on the lines that the locustfile prints; returns its exit code."""
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "measured.json").unlink(missing_ok=True)
     (options.out / "result.json").unlink(missing_ok=True)
@@ -171,11 +172,12 @@ def locust(options: argparse.Namespace) -> int:
     command += options.locust
     asked_to_end = False
     with (options.out / "locust.log").open("w", encoding="utf-8") as log:
-        # A group of its own: Ctrl-C reaches this process alone, which then asks Locust to finish as it would at the end.
+        # A process group of its own: Ctrl-C reaches only this process, which then asks Locust to finish in the normal way.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)  # noqa: S603
 
         def ask_to_end(*_: Any) -> None:
-            """Once: the end takes some seconds, and whoever asks again within them would lose what was measured."""
+            """Ask Locust to end, only once: the end takes some seconds,
+            and a second signal within them would lose the measurements."""
             nonlocal asked_to_end
             if not asked_to_end:
                 asked_to_end = True
@@ -198,18 +200,18 @@ def locust(options: argparse.Namespace) -> int:
         what = f"Locust ended with {code}: {' '.join(said)}"
         show_progress({"error": {"code": "locust-failed", "what": what, "where": str(options.out / "locust.log")}})
         return 2 if code == 2 else 1
-    # By the result: with its page, Locust works out its exit code before the run is judged.
+    # The exit code follows the result, because with its page Locust sets its own before the run is judged.
     result = read_result(options.out / "result.json")
     return INTERRUPTED if result.interrupted else EXIT[result.outcome]
 
 
 def headers_of(key: str) -> dict[str, str]:
-    """Of each request. Raises ValueError for a variable that holds no JSON object."""
+    """The headers of each request. Raises ValueError for a variable that is no JSON object."""
     return {**json.loads(os.environ.get(HEADERS) or "{}"), "Authorization": f"Bearer {key}"}
 
 
 def service_observations(path: Path) -> list[ServiceObservation]:
-    """What the operator's command wrote beside the run; nothing where it wrote nothing."""
+    """The observations that the operator's command wrote beside the run; empty if it wrote none."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [ServiceObservation.model_validate_json(line) for line in lines if line.endswith("}")]  # the last one may be cut off
 

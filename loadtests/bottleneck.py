@@ -1,4 +1,5 @@
-"""What limited a run, with the evidence: the generator, a part of the service by its CPU, or a part of the answer by its time. Pure."""
+"""Finds what limited a run: the generator, a part of the service by its CPU, or a part of the answer by its time.
+Pure functions."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from typing import Final
 
 from loadtests.measured import LoadTestResult, MeasuredWindow, ServiceObservation
 
-BUSY: Final = 0.85  # of a core: a process of one thread that uses so much has no more to give (Locust warns of its own at 90 %)
-MOST: Final = 0.5  # of an answer's time: one part that takes so much is where the time goes
+BUSY: Final = 0.85  # of a core: a single-threaded process with this load is at its limit (Locust warns about its own at 90 %)
+MOST: Final = 0.5  # of an answer's time: a part with this share is the main one
 
 
 def cores(measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Sequence[ServiceObservation]) -> dict[str, float]:
-    """Cores that each part of the service used within these windows; none where nobody looked twice."""
+    """Cores that each part of the service used within these windows; empty with fewer than two observations."""
     if not parts:
         return {}
     begin, end = measured.began + parts[0].from_seconds, measured.began + parts[-1].to_seconds
@@ -24,7 +25,7 @@ def cores(measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Seque
 
 
 def name(result: LoadTestResult) -> str:
-    """In words, or empty where nothing measured points anywhere."""
+    """A sentence about the bottleneck; empty when the measurements show none."""
     stages = [stage for stage in result.stages if stage.seconds]
     if not stages:
         return ""

@@ -1,6 +1,8 @@
-"""What users send, and how each answer is counted. `due` is a moment of `time.perf_counter` from which latency counts; None: now.
+"""The requests of simulated users, and how each answer is counted.
+`due`: the time of `time.perf_counter` from which latency counts; None: now.
 
-Everything that is sent is counted once: as answered, as failed with its reason, or, where the generator itself could not send it, in `not_sent`.
+Each request is counted once: as answered, as failed with its reason,
+or in `not_sent` when the generator itself could not send it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from loadtests import measured
 from loadtests.meter import METER
 from loadtests.streams import Stream, read_stream
 
-INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable by then has failed
+INDEXED_SECONDS: Final = 60.0  # an uploaded document that is not findable within this time has failed
 POLL_SECONDS: Final = 1.0
-COLLECTION: Final = "load-test"  # what uploaders send, apart from everybody's documents
+COLLECTION: Final = "load-test"  # of uploaded documents, separate from those of real users
 AT_THE_END: Final = "unanswered at the end"
-# The generator's machine has no more descriptors, ports or memory: nothing that the service did.
+# Errors of the generator's machine (no descriptors, ports or memory left), which are not the service's fault.
 OWN_FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _HEADERS: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 _STREAMED: Final = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -35,7 +37,7 @@ Check = Callable[[bytes], "UnexpectedAnswer | None"]
 
 
 class UnexpectedAnswer(Exception):
-    """The service answered, and not with what was asked for. The text is what Locust groups failures by."""
+    """The service gave a wrong answer. Locust groups failures by the text."""
 
 
 class Limits(dict[str, float]):
@@ -46,7 +48,7 @@ class Limits(dict[str, float]):
 
 
 class LoadUser(FastHttpUser):
-    """A user of Locust's who knows what a good answer is. `sends`: names of the requests that it counts."""
+    """A Locust user that can judge answers. `sends`: names of the requests that it counts."""
 
     abstract = True
     sends: tuple[str, ...] = ()
@@ -54,18 +56,20 @@ class LoadUser(FastHttpUser):
     leaves_now = False
 
     def stop(self, force: bool = False) -> bool:
-        """Locust kills a user who waits. One whose wait ends at that very moment would still send a request, and be killed in the middle of it."""
+        """Note that Locust kills this user. A user whose wait ends at that moment would otherwise send a request and be killed in
+        the middle of it."""
         self.leaves_now = self._state in (None, LOCUST_STATE_WAITING)
         return bool(super().stop(force))
 
     def leave_if_killed(self, due: float | None) -> None:
-        """Asked before each request. Raises GreenletExit where the user is being killed; what was due at a time of its own is sent all the same."""
+        """Called before each request. Raises GreenletExit when the user is being killed;
+        a request with its own due time is sent all the same."""
         if self.leaves_now and due is None:
             raise gevent.GreenletExit
 
 
 def search(user: LoadUser, question: str, due: float | None = None) -> None:
-    """POST /v1/search: a failure without hits, because searching nothing would only look fast."""
+    """POST /v1/search. An answer without hits is a failure, because a search of an empty index would look fast."""
     began = time.perf_counter() if due is None else due
     body = {"query": question, "top_k": measured.TOP_K}
     if counted_request(user, "POST", "/v1/search", measured.SEARCH, body, check=has_hits, due=due) is None:
@@ -75,7 +79,8 @@ def search(user: LoadUser, question: str, due: float | None = None) -> None:
 
 
 def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callable[[Stream], bool] = lambda _: False) -> Stream:
-    """POST /v1/ask as a stream. Each event is counted when it happens; who `leaves` closes the connection."""
+    """POST /v1/ask as a stream. Each event is counted when it happens.
+    When `leaves` returns true, the user closes the connection."""
     user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
@@ -101,7 +106,7 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
         return found
     except RequestNotSent:
         return found
-    except gevent.GreenletExit:  # the run is over, and this one has had all the time to end that there is
+    except gevent.GreenletExit:  # the run is over, and this request has used all the time that it had to end
         begun = booking is not None and booking.begun
         event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
         raise
@@ -112,7 +117,7 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
 
 
 class _Booking:
-    """Counts the first event, the first token and the gaps between tokens of one stream at the moment of each."""
+    """Counts the first event, the first token and the gaps between tokens of one stream when they happen."""
 
     def __init__(self, user: LoadUser, answer: ResponseContextManager) -> None:
         self._user, self._answer = user, answer
@@ -136,7 +141,7 @@ def _count(user: LoadUser, answer: ResponseContextManager, seconds: float, error
 
 
 def _good(user: LoadUser, found: Stream) -> bool:
-    """Every moment that has a limit kept it; who left before the end has judged what there was."""
+    """Whether every time with a limit was within it. For a user who left early, only the events until then count."""
     end = (measured.LEFT, found.left) if found.left is not None else (measured.END, found.end)
     moments = [(measured.FIRST_EVENT, found.first_event), end]
     if found.tokens:
@@ -145,7 +150,7 @@ def _good(user: LoadUser, found: Stream) -> bool:
 
 
 class RequestNotSent(Exception):
-    """The generator itself could not send. It is counted already, and not against the service."""
+    """The generator itself could not send the request. It is already counted, but not as a failure of the service."""
 
 
 def counted_request(
@@ -159,7 +164,7 @@ def counted_request(
     check: Check | None = None,
     due: float | None = None,
 ) -> bytes | None:
-    """One request, counted. Its body when the answer is what was wanted and passes `check`, else None."""
+    """Send and count one request. Returns its body if the status is wanted and `check` accepts it, else None."""
     user.leave_if_killed(due)
     began = time.perf_counter()
     since = began if due is None else due
@@ -178,13 +183,13 @@ def counted_request(
     except gevent.GreenletExit:
         event(user, name, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
         raise
-    except Exception as error:  # noqa: BLE001 - whatever an answer makes a parser raise, the answer is what is wrong
+    except Exception as error:  # noqa: BLE001 - any error of a parser means that the answer is wrong
         event(user, name, time.perf_counter() - since, UnexpectedAnswer(f"unreadable: {type(error).__name__}"))
         return None
 
 
 def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> UnexpectedAnswer | None:
-    """Why this is not the answer; None when it is. Raises RequestNotSent where the generator is to blame."""
+    """Why the response is wrong; None when it is right. Raises RequestNotSent when the generator failed."""
     if answer.status_code == 0 and (fault := own_fault(getattr(answer, "error", None))) is not None:
         METER.not_sent(name, fault)
         raise RequestNotSent
@@ -196,7 +201,7 @@ def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -
 
 
 def own_fault(error: BaseException | None) -> str | None:
-    """The generator's own lack, in words, where that is why nothing was sent."""
+    """The generator's own failure as text, if that is why nothing was sent; else None."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in OWN_FAULTS:
             return f"{errno.errorcode[error.errno]}: {error.strerror}"
@@ -205,14 +210,14 @@ def own_fault(error: BaseException | None) -> str | None:
 
 
 def has_hits(content: bytes) -> UnexpectedAnswer | None:
-    """By its bytes: to parse ten passages would cost the generator as much as to send the request."""
+    """Check for hits in the raw bytes, because parsing ten passages would cost the generator as much as sending the request."""
     if b'"hits"' not in content:
         return UnexpectedAnswer("unreadable: no hits in it")
     return UnexpectedAnswer("no hits") if _NO_HITS.search(content) else None
 
 
 def send_document(user: LoadUser, chance: random.Random, characters: int = 0) -> None:
-    """POST a document of about so many characters, wait until it is findable, and take it away again."""
+    """POST a document of about `characters` characters, wait until it is findable, and delete it again."""
     word = f"zq{chance.randrange(10**9):09d}"
     text = f"The word of this document is {word}. A load test sent it and will remove it."
     body = {"title": f"Load test {word}", "text": f"{text} " * max(1, characters // len(text)), "collection": COLLECTION}
@@ -258,7 +263,7 @@ def health(user: LoadUser) -> None:
 
 
 def event(user: LoadUser, name: str, seconds: float, error: Exception | None = None) -> None:
-    """Count something that is no request of its own."""
+    """Count an event that is no separate request."""
     user.environment.events.request.fire(request_type="EVENT", name=name, response_time=seconds * 1000, response_length=0,
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
@@ -268,24 +273,24 @@ def unexpected_answer(answer: ResponseContextManager, wanted: tuple[int, ...] = 
     if answer.status_code == 0:
         return UnexpectedAnswer(f"no answer: {_innermost(getattr(answer, 'error', None))}")
     if answer.status_code in wanted:
-        # A whole answer has no exception: this one was cut in its body.
+        # An exception here means that the body was cut off.
         cut = answer.request_meta["exception"]
         return UnexpectedAnswer(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
     try:
         code = str(answer.json()["code"])
-    except Exception:  # noqa: BLE001 - an error page may be anything, or cut as well
+    except Exception:  # noqa: BLE001 - an error page may have any content, or be cut off too
         code = "no problem document"
     return UnexpectedAnswer(f"{answer.status_code} {code}")
 
 
 def _innermost(error: BaseException | None) -> str:
-    """The name of what really happened: HTTP clients wrap it."""
+    """The name of the innermost error, which HTTP clients wrap."""
     while error is not None and (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return type(error).__name__
 
 
 def _lines(answer: ResponseContextManager) -> Iterator[bytes]:
-    """As they arrive; the library gives nothing at the end."""
+    """The lines of a stream as they arrive; the library returns an empty value at the end."""
     while line := answer.stream.readline(b"\n"):
         yield line

@@ -1,4 +1,5 @@
-"""What options are given, looked at while they are read: a number, JSON or a file that is wrong is said before anything is sent."""
+"""Types of options that validate while they are parsed, so that a wrong number,
+JSON or file is reported before anything is sent."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def whole(text: str) -> int:
 
 
 def json_object(text: str) -> str:
-    """The text itself, which holds a JSON object."""
+    """The text unchanged, if it is a JSON object."""
     try:
         found = json.loads(text)
     except ValueError as error:
@@ -62,12 +63,12 @@ def file_of(read: Callable[[Path], Any]) -> Callable[[str], str]:
 
 
 def certificates(path: Path) -> None:
-    """Raises OSError for a file that holds none."""
+    """Check a file of certificates. Raises OSError when it contains none."""
     ssl.create_default_context(cafile=str(path))
 
 
 def read_result(path: Path) -> LoadTestResult:
-    """Raises ValueError for a file that is no result."""
+    """Read a result.json. Raises ValueError for any other file."""
     try:
         return LoadTestResult.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""This run against a baseline: is it slower by more than a ratio, and by more than chance? Pure."""
+"""Compares a run with a baseline: is it slower by more than a ratio, and by more than chance? Pure functions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 from loadtests.measured import Count, LoadTestResult, Outcome
 from loadtests.thresholds import BaselineLimit, Verdict
 
-TAIL: Final = 0.05  # what p95 leaves out
-LEAST_SAMPLES: Final = 59  # on both sides: fewer say nothing about a p95 (docs/load.md)
+TAIL: Final = 0.05  # the share of requests above p95
+LEAST_SAMPLES: Final = 59  # on both sides: with fewer, p95 is not meaningful (docs/load.md)
 
 
 def compare_runs(now: LoadTestResult, then: LoadTestResult, limit: BaselineLimit) -> tuple[Verdict, ...]:
-    """A verdict for each name of requests that both runs have. Another shape or plan compares nothing: too few."""
+    """A verdict for each name of requests that both runs have. Runs of different shapes or plans cannot be compared: too few."""
     same = (now.shape, now.plan) == (then.shape, then.plan)
     before = then.totals
     return tuple(_one(name, count, before[name], limit, same) for name, count in sorted(now.totals.items()) if name in before)
@@ -41,7 +41,7 @@ def _one(name: str, now: Count, then: Count, limit: BaselineLimit, same: bool) -
 
 
 def fisher_p_value(bad: int, samples: int, bad_before: int, samples_before: int) -> float:
-    """One-sided Fisher's exact test: how often so many of the bad ones, or more, would be on this side if both sides were alike."""
+    """One-sided Fisher's exact test: the probability of this many bad samples or more on this side, if both sides are alike."""
     total, marked = samples + samples_before, bad + bad_before
     whole = _log_choose(total, marked)
     most = min(samples, marked)

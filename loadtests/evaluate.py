@@ -1,4 +1,5 @@
-"""From measurements to a result: verdicts for the whole run and for each stage, goodput at the knee, and what the operator's command saw. Pure."""
+"""Turns measurements into a result: verdicts for the run and each stage, goodput at the knee,
+and the observations of the operator's command. Pure functions."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def with_verdicts(
     about: dict[str, object],
     baseline: LoadTestResult | None = None,
 ) -> LoadTestResult:
-    """The same measurements with verdicts for all of it and for each stage."""
+    """The measurements with verdicts for the whole run and for each stage."""
     rows = rules.of(measured.shape, measured.sends)
     stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
     best = last_kept_stage(stages) if measured.each_stage else None
@@ -37,7 +38,7 @@ def with_verdicts(
     verdicts = judge_thresholds(rows, total(judged))
     compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
-    # Without the wait for the last answers, which is no part of any pass: its seconds would make goodput look smaller.
+    # Without the wait for the last answers, which belongs to no repetition and would make goodput look smaller.
     passes = [[one for one in judged if one.repetition == number and one.stage is not None] for number in range(measured.repeat)]
     found = measured.model_copy(
         update={
@@ -55,9 +56,9 @@ def with_verdicts(
 
 
 def last_kept_stage(stages: Sequence[StageResult]) -> int | None:
-    """The last stage before the first that was not kept, or the first stage of all that was not kept; None without stages.
+    """The last stage before the first that was not kept, or the first stage if it was not kept; None without stages.
 
-    A void stage ends the search as well: what comes after it was sent by a generator that was late.
+    A void stage also ends the search, because a late generator sent everything after it.
     """
     for number, stage in enumerate(stages):
         if stage.outcome != "kept":
@@ -66,7 +67,8 @@ def last_kept_stage(stages: Sequence[StageResult]) -> int | None:
 
 
 def _judged(measured: LoadTestResult, stages: Sequence[StageResult], best: int | None) -> list[MeasuredWindow]:
-    """What the verdicts are about: a search for the limit is judged where it found it; every other run as a whole, without void stages."""
+    """The windows that the verdicts are about:
+    for a search for the limit those of the stage that it found, else all except void stages."""
     if best is not None:
         return windows_after_settling(measured.windows, best)
     void = {number for number, stage in enumerate(stages) if stage.outcome == "void"}
@@ -76,7 +78,7 @@ def _judged(measured: LoadTestResult, stages: Sequence[StageResult], best: int |
 def _outcome(
     measured: LoadTestResult, stages: Sequence[StageResult], best: int | None, verdicts: Sequence[Verdict]
 ) -> tuple[Outcome, str]:
-    """The outcome of all, and in words why it is no more than that."""
+    """The outcome of the whole run, and the reason as a sentence."""
     if measured.exceptions or measured.lost_workers or measured.generator.died:
         said = [f"{one.count} x {one.message}" for one in measured.exceptions]
         said += [f"{measured.lost_workers} workers were lost"] * bool(measured.lost_workers)
@@ -128,7 +130,7 @@ def _stage(
 
 
 def _void(measured: LoadTestResult, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
-    """A stage in which the generator was late, or could not send: it says nothing about the service."""
+    """The outcome `void` with the reason, if the generator was late or could not send in this stage; else None."""
     windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
     settled_ones = windows_after_settling(measured.windows, number)
     own = generator_health(settled_ones or windows)
@@ -151,7 +153,7 @@ def _why(verdicts: Sequence[Verdict]) -> str:
 def _cpu(
     measured: LoadTestResult, parts: Sequence[MeasuredWindow], seen: Sequence[ServiceObservation]
 ) -> tuple[float | None, int | None]:
-    """(cores that a replica used, replicas) within these windows; None where nobody looked, or the processes changed meanwhile."""
+    """(cores that a replica used, replicas) within these windows; None without observations, or when the processes changed."""
     if not parts:
         return None, None
     begin, end = measured.began + parts[0].from_seconds, measured.began + parts[-1].to_seconds
@@ -160,7 +162,7 @@ def _cpu(
     replicas = looks[-1][2] if looks else None
     if replicas is None or len(looks) < 2 or {count for _, _, count in looks} != {replicas}:
         return None, replicas
-    if {one.repetition for one in parts} != {parts[0].repetition}:  # other stages lie between two repetitions of this one
+    if {one.repetition for one in parts} != {parts[0].repetition}:  # between two repetitions of this stage other stages ran
         return None, replicas
     used, seconds = looks[-1][1] - looks[0][1], looks[-1][0] - looks[0][0]
     return (used / seconds / replicas if used >= 0 else None), replicas

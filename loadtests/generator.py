@@ -1,4 +1,5 @@
-"""The load generator judges itself: when each request was due and sent, how late its greenlets are woken, what it could not send.
+"""Monitors the load generator itself: when each request was due and sent, how late its greenlets are woken,
+what it could not send.
 
 Each process counts into one `Meter`. Locust's own reports take the counts to the master (`report_to_master`, `worker_report`), which adds them up.
 """
@@ -16,12 +17,12 @@ from locust.runners import MasterRunner
 from loadtests.measured import GeneratorHealth
 from loadtests.meter import METER
 
-KEY: Final = "teal"  # in Locust's reports, beside its own
-LOOK_SECONDS: Final = 0.05  # between two looks at the loop's lag: twenty samples a second, 0.1 % of a core
+KEY: Final = "teal"  # our key in Locust's reports
+LOOK_SECONDS: Final = 0.05  # between two samples of the event loop's lag: twenty a second, 0.1 % of a core
 
 
 class GatheredCounts:
-    """What all processes counted, at the master or the only process."""
+    """The counts of all processes, kept by the master or the only process."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -31,15 +32,16 @@ class GatheredCounts:
         self._workers.clear()
 
     def take(self, client_id: str, data: dict[str, Any]) -> None:
-        """Listens to `worker_report`."""
+        """Handle Locust's event `worker_report`."""
         if KEY in data:
             news = GeneratorHealth.model_validate(data[KEY])
             before = self._workers.get(client_id) or GeneratorHealth()
-            # `news` first: its states are the latest ones.
+            # `news` comes first, because its states are the latest.
             self._workers[client_id] = news.plus(before)
 
     def now(self) -> GeneratorHealth:
-        """Since the start of the run. CPU: the busiest process, as Locust samples it every five seconds."""
+        """The generator's health since the start of the run.
+        CPU is that of the busiest process, which Locust samples every five seconds."""
         runner = self._environment.runner
         if not isinstance(runner, MasterRunner):
             METER.counted.died = int(bool(log.unhandled_greenlet_exception))
@@ -54,7 +56,7 @@ class GatheredCounts:
 
 
 def report_to_master(client_id: str, data: dict[str, Any]) -> None:
-    """Listens to `report_to_master`: adds this process's news to Locust's own report."""
+    """Handle Locust's event `report_to_master`: adds this process's new counts to Locust's report."""
     METER.counted.died = int(bool(log.unhandled_greenlet_exception))
     data[KEY] = METER.news()
 

@@ -11,11 +11,11 @@ from loadtests.measured import Interval, MeasuredWindow, generator_health
 
 # Student's t for 95 %, two-sided, by degrees of freedom 1 to 10 (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2; checked by a test).
 T_95: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-T_NORMAL: Final = 2.228  # beyond ten degrees of freedom the last one is kept: the interval is a little too wide, never too narrow
+T_NORMAL: Final = 2.228  # used beyond ten degrees of freedom: the interval is a little too wide, never too narrow
 
 
 def goodput(passes: Sequence[Sequence[MeasuredWindow]]) -> Interval | None:
-    """Windows of one stage, by repetition. None where nothing was measured."""
+    """The goodput of one stage, from its windows by repetition; None without measurements."""
     rates = [generator_health(parts).good / seconds for parts in passes if (seconds := sum(one.seconds for one in parts)) > 0]
     return interval(rates) if rates else None
 

@@ -1,4 +1,4 @@
-"""Results over releases: one line a run in a JSON lines file, and a plot of it in each report."""
+"""The history of results over releases: a JSON lines file with one line for each run, plotted in each report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from loadtests.measured import QUESTIONS, Count, Interval, LoadTestResult
 
 
 class PastRun(BaseModel):
-    """What is kept of a run: enough to see a slow change. `release`: of the service, where the command that ran the load test knew it."""
+    """A run in the history: enough to see a slow change.
+    `release`: the service's, if the command that ran the load test knew it."""
 
     model_config = ConfigDict(extra="ignore")
     began: float  # Unix seconds
@@ -24,7 +25,8 @@ class PastRun(BaseModel):
 
 
 def append_run(path: Path, result: LoadTestResult) -> list[PastRun]:
-    """Append this run, and give all of its shape and place, oldest first. A run that is reported again replaces its line."""
+    """Append this run, and return all runs of its shape and place, oldest first.
+    A run that is reported again replaces its line."""
     totals = result.totals
     search, first_event = ((totals.get(name) or Count()).percentile_ms(0.95) for name in QUESTIONS)
     mine = PastRun(
@@ -47,7 +49,7 @@ def append_run(path: Path, result: LoadTestResult) -> list[PastRun]:
 
 
 def read_history(path: Path) -> list[PastRun]:
-    """Raises ValueError, naming the line, for a file that is none."""
+    """Read the history. Raises ValueError, which names the line, for a file that is none."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else (), start=1):
         try:

@@ -1,4 +1,4 @@
-"""Locust's file: who the users are, the shape they follow, and what is written down. Everything that Locust knows works with it:
+"""The locustfile: classes of users, the load shape, and the recorder. All of Locust's own options work with it:
 
     locust -f loadtests/locustfile.py --host URL --load-keys KEY -u 20 -r 5 -t 60s Searcher Asker
     locust -f loadtests/locustfile.py --host URL --load-keys KEY --load-shape smoke --headless
@@ -37,19 +37,19 @@ from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, T
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 LONGEST_REPORT_SECONDS: Final = 60.0  # plots of the longest run take a few
-# A process of its own: drawing plots would hold up the heartbeats of Locust's master.
+# A separate process, because drawing plots would delay the heartbeats of Locust's master.
 REPORTER: Final = (sys.executable, "-m", "loadtests", "report")
 EXIT_INTERRUPTED: Final = 130
 MEASURED: Final = "measured.json"
 
-# What Locust looks for.
+# The classes that Locust looks for in this file.
 __all__ = ["Asker", "CacheBuster", "Conversation", "HealthProbe", "HotKey", "Leaver", "LongConversation", "Searcher", "SlowReader", "Source",
            "Table", "UploadStorm", "Uploader"]  # fmt: skip
 log = logging.getLogger(__name__)
 
 
 class RunRecorder:
-    """The master, or the only process, writes down what all counted, one run after the other."""
+    """Records the counts of all processes, one run after the other, in the master or the only process."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment, self.gathered = environment, generator.GatheredCounts(environment)
@@ -68,12 +68,12 @@ class RunRecorder:
         self.recorder.start()
 
     def forget(self, **_: Any) -> None:
-        """Locust is about to forget what it counted."""
+        """Called before Locust resets its statistics."""
         if self.recorder is not None and not self.recorder.over:
             self.recorder.forget()
 
     def stopping(self, **_: Any) -> None:
-        """Somebody ends the run: the users finish, and workers report, before anything is written."""
+        """Called when the run is told to end: users finish and workers report before anything is written."""
         if self.recorder is None or self.recorder.over:
             return
         self.recorder.ending()
@@ -114,7 +114,8 @@ class RunRecorder:
         )
 
     def wait_for_report(self, **_: Any) -> None:
-        """Locust is about to leave, as it may while a report is written: with its page it listens to SIGTERM in two places."""
+        """Wait for the report before Locust exits.
+        With its page it handles SIGTERM in two places, and so may exit while a report is written."""
         deadline = time.monotonic() + LONGEST_REPORT_SECONDS
         while self.writing and time.monotonic() < deadline:
             gevent.sleep(0.1)
@@ -128,23 +129,24 @@ class RunRecorder:
 
 
 def own_folder(out: Path, name: str) -> Path:
-    """A new folder of this name, or with a number behind it where another run has the name. One that holds no run is taken: its log is there already."""
+    """A new folder of this name, with a number appended if another run has the name. An existing folder without a run is used,
+    because it already contains the log."""
     for number in itertools.count(1):
         folder = out / (name if number == 1 else f"{name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            # Whoever creates the file has the folder, whatever other processes do meanwhile.
+            # The process that creates this file owns the folder, so that two processes cannot take the same one.
             (folder / MEASURED).touch(exist_ok=False)
             return folder
     raise AssertionError("counting has no end")
 
 
 def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
-    """Listens to Locust's `init`, in every process."""
+    """Handle Locust's event `init`, in every process."""
     if not environment.stop_timeout:
         environment.stop_timeout = STOP_SECONDS
     if environment.reset_stats:
-        environment.reset_stats = False  # Locust would forget everything once more when the last users have left
+        environment.reset_stats = False  # else Locust resets its statistics again when the last users have left
         add_listener(environment.events.spawning_complete, functools.partial(forget, environment))
     if isinstance(runner, WorkerRunner):
         add_listener(environment.events.report_to_master, generator.report_to_master)
@@ -161,7 +163,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         end_gently(runs)
     add_listener(environment.events.test_start, runs.start)
     if not isinstance(runner, MasterRunner):
-        sends(environment)  # after `runs.start`, which resolves what users are to know: when the shape ends, for one
+        sends(environment)  # after `runs.start`, which resolves options for the users, such as the end of the shape
     add_listener(environment.events.test_stopping, runs.stopping)
     add_listener(environment.events.test_stop, runs.finish)
     add_listener(environment.events.reset_stats, runs.forget)
@@ -174,7 +176,7 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
 
 
 def refuse_what_cannot_be_judged(environment: Environment) -> None:
-    """Before anything is sent: exit 2 with the reason."""
+    """Exit with 2 and the reason before anything is sent, if the run could not be judged."""
     try:
         shape = options.chosen_shape(environment)
         said = shape.too_short() or why_nobody_sends(environment, shape)
@@ -187,30 +189,31 @@ def refuse_what_cannot_be_judged(environment: Environment) -> None:
 
 
 def forget(environment: Environment, user_count: int) -> None:
-    """--reset-stats, which is for a plain run: all users are there. Other shapes have a warm-up of their own, and spawn anew in each stage."""
+    """Reset the statistics for --reset-stats once all users of a plain run are spawned.
+    Other shapes have their own warm-up, and spawn users in each stage."""
     if user_count and environment.parsed_options.load_shape == NONE and environment.runner is not None:  # type: ignore[union-attr]
         environment.events.reset_stats.fire()  # type: ignore[no-untyped-call]
         environment.runner.stats.reset_all()
 
 
 def sends(environment: Environment) -> None:
-    """In a process that has users."""
+    """Register the handlers of a process that has users."""
     add_listener(environment.events.test_start, begin_counting)
     gevent.spawn(generator.sample_lag)
 
 
 def begin_counting(environment: Environment, **_: Any) -> None:
-    """A run begins in a process that has users."""
+    """Called when a run begins, in a process that has users."""
     METER.reset()
     given: Any = environment.parsed_options
     Source.until = time.perf_counter() + options.resolved_options(given.load_resolved).seconds
 
 
 def end_gently(runs: RunRecorder) -> None:
-    """SIGTERM ends a run as Ctrl-C does: while a shape runs without the page, Locust listens to Ctrl-C alone, and would lose everything.
-    SIGINT is set as well, because a shell that starts this in the background has it ignored. It is raised in the main greenlet alone, so no user
-    is interrupted in the middle of a count. Only the first one: the end takes some seconds, and a second one, or one while the report is
-    written, would lose what was measured."""
+    """Make SIGTERM end a run like Ctrl-C. While a shape runs without the page, Locust handles only Ctrl-C, and SIGTERM would lose
+    everything. SIGINT gets a handler too, because a shell that starts this in the background makes it ignored. The exception is
+    raised in the main greenlet only, so no user is interrupted in the middle of a count. Only the first signal counts: the end
+    takes some seconds, and a second signal then, or while the report is written, would lose the measurements."""
     main = gevent.get_hub().parent
     told = False
 
@@ -225,7 +228,7 @@ def end_gently(runs: RunRecorder) -> None:
 
 
 def write_json_line(row: dict[str, object]) -> None:
-    """One JSON line for who started this."""
+    """Print one JSON line for the process that started this one."""
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 

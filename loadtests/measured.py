@@ -1,4 +1,5 @@
-"""What a load test measured, as data: counts with histograms, windows of time, stages. `result.json` is one `LoadTestResult`."""
+"""The measurements of a load test as data: counts with histograms, windows of time, stages.
+`result.json` is one `LoadTestResult`."""
 
 from __future__ import annotations
 
@@ -13,22 +14,22 @@ from loadtests.shapes import ShapeStage
 
 TOP_K: Final = 10  # hits of a search
 SEARCH: Final = "search"
-FIRST_EVENT: Final = "ask, first event"  # from the request to the first event: every ask has one, or a failure
+FIRST_EVENT: Final = "ask, first event"  # from the request to the first event; every ask counts here, as a success or a failure
 FIRST_TOKEN: Final = "ask, first token"  # noqa: S105
 BETWEEN_TOKENS: Final = "ask, between tokens"  # one sample for each gap between two tokens (inter-token latency)
-END: Final = "ask, end"  # of begun streams whose reader stayed; a failure is a broken stream
-LEFT: Final = "ask, left"  # the reader went away on purpose
+END: Final = "ask, end"  # streams whose reader stayed to the end; a failure is a broken stream
+LEFT: Final = "ask, left"  # streams that the reader left on purpose
 SENT: Final = "document, sent"
 FINDABLE: Final = "document, findable"
 LOOKED_UP: Final = "document, looked up"
 REMOVED: Final = "document, removed"
 HEALTH: Final = "health"
-ASKING: Final = (FIRST_EVENT, FIRST_TOKEN, BETWEEN_TOKENS, END, LEFT)  # everything that one ask may count as
+ASKING: Final = (FIRST_EVENT, FIRST_TOKEN, BETWEEN_TOKENS, END, LEFT)  # all names under which one ask may count
 UPLOADING: Final = (SENT, LOOKED_UP, FINDABLE, REMOVED)
-QUESTIONS: Final = (SEARCH, FIRST_EVENT)  # one sample for each question that somebody asked
+QUESTIONS: Final = (SEARCH, FIRST_EVENT)  # these have one sample for each question
 
 
-# void: the generator was the limit; failed: the load test itself.
+# void: the generator was the limit; failed: the load test itself failed.
 Outcome = Literal["kept", "breached", "too few", "void", "failed"]
 
 
@@ -37,7 +38,8 @@ class _Data(BaseModel):
 
 
 class Count(_Data):
-    """Requests of one name. `ms`: how many took so long; Locust rounds to two digits (147 is 150). A failed one is in both numbers."""
+    """Requests of one name. `ms`: number of requests by milliseconds, which Locust rounds to two digits (147 is 150).
+    Failed ones are included."""
 
     requests: int = 0
     failed: int = 0
@@ -47,7 +49,7 @@ class Count(_Data):
         return sum(count for taken, count in self.ms.items() if taken > limit_ms)
 
     def percentile_ms(self, share: float) -> float | None:
-        """Within which this share of the requests ended; None without requests."""
+        """The milliseconds within which this share of the requests ended; None without requests."""
         left = share * sum(self.ms.values())
         for taken in sorted(self.ms):
             left -= self.ms[taken]
@@ -68,11 +70,12 @@ Counts = Mapping[str, Count]
 
 
 class GeneratorHealth(_Data):
-    """What the load generator knows of itself, all processes together: whether it kept its own times, and what it sent.
+    """The load generator's observations of itself, for all processes together: its punctuality, and what it sent.
 
-    `sent`, `answered`: requests by name; answered is every HTTP status, whatever it said. `not_sent`: reasons of the generator's own, such as no file
-    descriptors. `late_ms`: from when a request was due to when it was sent. `lag_ms`: by how much a greenlet that slept was woken late.
-    `good`: questions answered within every limit. `streams`: open at the end. `cpu_percent`: of the busiest process, at the end. `died`: greenlets.
+    `sent`, `answered`: requests by name; any HTTP status counts as answered. `not_sent`: by reason, when the generator could not
+    send, such as without free file descriptors. `late_ms`: time from a request's due time to its sending. `lag_ms`: how late a
+    sleeping greenlet was woken. `good`: questions answered within every limit. `streams`: open at the end. `cpu_percent`: of the
+    busiest process, at the end. `died`: greenlets that died.
     """
 
     sent: dict[str, int] = Field(default_factory=dict)
@@ -82,7 +85,7 @@ class GeneratorHealth(_Data):
     lag_ms: dict[int, int] = Field(default_factory=dict)
     between_tokens_ms: dict[int, int] = Field(default_factory=dict)
     server_ms: dict[str, float] = Field(default_factory=dict)  # Server-Timing's durations by name, added up
-    server_timed: int = 0  # answers that carried the header
+    server_timed: int = 0  # answers with that header
     good: int = 0
     tokens: int = 0
     died: int = 0
@@ -90,7 +93,7 @@ class GeneratorHealth(_Data):
     cpu_percent: float = 0.0
 
     def plus(self, other: GeneratorHealth, sign: int = 1) -> GeneratorHealth:
-        """Everything that is counted, added up; what is a state (`streams`, `cpu_percent`) is this one's."""
+        """The sum of all counts; the states (`streams`, `cpu_percent`) are taken from this object."""
         changed: dict[str, Any] = {}
         for name in TALLIES:
             mine, more = getattr(self, name), getattr(other, name)
@@ -125,7 +128,7 @@ class RunSample(_Data):
 
 
 class MeasuredWindow(_Data):
-    """What was counted between two samples. `warm_up`: kept apart, in no total and no verdict."""
+    """The counts between two samples. `warm_up`: shown separately, and not in totals and verdicts."""
 
     from_seconds: float
     to_seconds: float
@@ -142,7 +145,8 @@ class MeasuredWindow(_Data):
 
 
 class ServiceObservation(_Data):
-    """What the operator's command saw of the service at one moment: shares of the load balancer, processes, CPU seconds they have used."""
+    """What the operator's command observed at one moment:
+    the load balancer's shares, the processes, and their CPU seconds so far."""
 
     at: float  # Unix seconds
     weights: dict[str, int] = Field(default_factory=dict)
@@ -158,7 +162,7 @@ class FailureCount(_Data):
 
 
 class TaskException(_Data):
-    """An exception that a user's task let through and Locust caught: the load test's own mistake, so the run has failed."""
+    """An exception that a user's task raised and Locust caught. It is an error of the load test itself, so the run has failed."""
 
     message: str
     count: int
@@ -194,7 +198,7 @@ class StageResult(_Data):
 
 
 class LoadTestResult(_Data):
-    """One run. `about`: what the numbers hold for, for people."""
+    """One run. `about`: what the numbers are valid for, as text for people."""
 
     version: int = 2
     shape: str
@@ -217,32 +221,33 @@ class LoadTestResult(_Data):
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
     stages: list[StageResult] = Field(default_factory=list)
     goodput: Interval | None = None  # at the knee of a step run, else over the whole run
-    goodput_level: int | None = None  # the stage that it was measured in
+    goodput_level: int | None = None  # the stage in which `goodput` was measured
     bottleneck: str = ""
     outcome: str = ""
     why: str = ""
 
     @property
     def totals(self) -> dict[str, Count]:
-        """All but the warm-up."""
+        """The counts of the whole run without the warm-up."""
         return total(one for one in self.windows if not one.warm_up)
 
     @property
     def judged_seconds(self) -> float:
-        """How long that took, without the wait for the last answers."""
+        """The duration of the run without the warm-up and the wait for the last answers."""
         return max(0.0, self.seconds - sum(one.seconds for one in self.windows if one.warm_up))
 
     @property
     def generator(self) -> GeneratorHealth:
-        """What the generator did in the whole run, the warm-up included: a server that counts has seen that, too."""
+        """The generator's health over the whole run. It includes the warm-up, as the service's own counters do."""
         return generator_health(self.windows)
 
 
-BOUNDARY_SECONDS: Final = 0.05  # a sample is taken that near to the moment it was meant for
+BOUNDARY_SECONDS: Final = 0.05  # how much a sample may differ from its planned time
 
 
 def windows(samples: Sequence[RunSample], warm_up_seconds: float = 0.0) -> list[MeasuredWindow]:
-    """Between each two samples; a window belongs to the stage in which it began: one is sampled at the end of each stage."""
+    """The windows between each two samples. A window belongs to the stage in which it began;
+    a sample is taken at the end of each stage."""
     found = []
     for before, after in pairwise(samples):
         counts = {name: count.minus(before.counts.get(name) or Count()) for name, count in after.counts.items()}
@@ -254,7 +259,7 @@ def windows(samples: Sequence[RunSample], warm_up_seconds: float = 0.0) -> list[
 
 
 def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
-    """What the generator did in many windows together; its CPU is the highest of them."""
+    """The generator's health over many windows; its CPU is the highest of them."""
     found, busiest = GeneratorHealth(), 0.0
     for part in parts:
         found, busiest = found.plus(part.generator), max(busiest, part.generator.cpu_percent)

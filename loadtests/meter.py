@@ -1,4 +1,4 @@
-"""What one process of the load generator counts of itself. Pure: `loadtests/generator.py` brings it together."""
+"""The counts of one process of the load generator. Pure; `loadtests/generator.py` adds up those of all processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Meter:
         self.counted, self.reported = GeneratorHealth(streams=self.counted.streams), GeneratorHealth()
 
     def sent(self, name: str, late_seconds: float | None) -> None:
-        """A request goes out, so long after it was due; None: it was not due at a time of its own."""
+        """Count a sent request and its lateness in seconds; None if it had no due time of its own."""
         _more(self.counted.sent, name)
         if late_seconds is not None:
             _more(self.counted.late_ms, _bin(late_seconds))
@@ -27,12 +27,12 @@ class Meter:
         _more(self.counted.answered, name)
 
     def not_sent(self, name: str, reason: str) -> None:
-        """The generator itself could not send it: no mark against the service."""
+        """Count a request that the generator itself could not send; it is not a failure of the service."""
         self.counted.sent[name] -= 1
         _more(self.counted.not_sent, f"{name}: {reason}")
 
     def token(self, gap_seconds: float | None) -> None:
-        """A token arrived, so long after the one before; None: the first of its answer."""
+        """Count a token and the gap to the one before in seconds; None for the first of its answer."""
         self.counted.tokens += 1
         if gap_seconds is not None:
             _more(self.counted.between_tokens_ms, _bin(gap_seconds))
@@ -48,11 +48,11 @@ class Meter:
                     self.counted.server_ms[name] = self.counted.server_ms.get(name, 0.0) + float(value)
 
     def lagged(self, seconds: float) -> None:
-        """A greenlet that slept was woken so late."""
+        """Count how late a sleeping greenlet was woken."""
         _more(self.counted.lag_ms, _bin(seconds))
 
     def news(self) -> dict[str, Any]:
-        """What was counted since the last time this was asked, JSON-ready."""
+        """The counts since the last call, JSON-ready."""
         now = self.counted.model_copy(deep=True)
         found, self.reported = now.minus(self.reported), now
         return found.model_dump()
@@ -63,9 +63,9 @@ def _more(tally: dict[Any, int], key: Any) -> None:
 
 
 def _bin(seconds: float) -> int:
-    """Milliseconds, by two digits as Locust rounds its own: the reports stay small."""
+    """Milliseconds rounded to two digits, as Locust does, so that reports stay small."""
     ms = round(seconds * 1000)
     return ms if ms < 100 else round(ms, -1) if ms < 1000 else round(ms, -2) if ms < 10_000 else round(ms, -3)
 
 
-METER: Final = Meter()  # one a process: users of all classes write to it
+METER: Final = Meter()  # one for each process; users of all classes write to it

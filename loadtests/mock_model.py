@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 NAME: Final = "mock"
-SEED: Final = 11  # which calls fail differs between models, not between runs
+SEED: Final = 11  # the calls that fail differ between models, but not between runs
 _PART: Final = re.compile(r"(first|rate|tokens|limited|failed|broken)=(\d+(?:\.\d+)?)(ms|%)?")
 _SENTENCE: Final = "This sentence is a mock model's and says nothing about the question [1]. "
 
@@ -43,7 +43,7 @@ class MockBehaviour:
 
 
 def behaviour(model: str) -> MockBehaviour:
-    """What a model's name asks for. Raises ValueError for a name that is not understood whole."""
+    """The behaviour that a model's name requests. Raises ValueError for a name with unknown parts."""
     name, *parts = model.split(",")
     found = [_PART.fullmatch(part) for part in parts]
     if name != NAME or not all(found):
@@ -57,7 +57,7 @@ def behaviour(model: str) -> MockBehaviour:
 
 
 def outcome_of_call(wanted: MockBehaviour, chance: random.Random) -> str:
-    """What becomes of one call: `limited`, `failed`, `broken`, or `answered`."""
+    """The outcome of one call: `limited`, `failed`, `broken`, or `answered`."""
     drawn = chance.random() * 100
     for name in ("limited", "failed", "broken"):
         drawn -= getattr(wanted, name)
@@ -71,8 +71,8 @@ class BrokenOff(Exception):
 
 
 async def pieces(wanted: MockBehaviour, *, broken: bool, model: str = NAME) -> AsyncIterator[bytes]:
-    """The events of one answer, at its pace, each with all that the protocol demands: OpenAI's own client reads it, too.
-    Raises BrokenOff half way when it is to break."""
+    """The events of one answer at its pace, complete by the protocol, so that OpenAI's own client can read them.
+    Raises BrokenOff half way for a broken call."""
     whole = {"id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 0, "model": model}
     words = [word + " " for word in (_SENTENCE * (1 + int(wanted.tokens) // 13)).split()][: int(wanted.tokens)]
     await asyncio.sleep(wanted.first / 1000)
@@ -86,7 +86,7 @@ async def pieces(wanted: MockBehaviour, *, broken: bool, model: str = NAME) -> A
 
 
 def create_app() -> Starlette:
-    """The server. Each model name has its own chance, from one seed."""
+    """The server. Each model name has its own random generator, from one seed."""
     chances: dict[str, random.Random] = {}
 
     async def completions(request: Request) -> Response:
@@ -95,7 +95,7 @@ def create_app() -> Starlette:
             wanted = behaviour(model)
         except ValueError as error:
             return _error(404, str(error))
-        happens = outcome_of_call(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - which calls fail, no secret
+        happens = outcome_of_call(wanted, chances.setdefault(model, random.Random(SEED)))  # noqa: S311 - no secret
         if happens == "limited":
             return _error(429, "too many requests, as the model's name asks for")
         if happens == "failed":

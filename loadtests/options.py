@@ -21,7 +21,7 @@ from loadtests.checked import certificates, file_of, json_object, not_negative, 
 from loadtests.shapes import NONE, Shape
 
 OUT: Final = "artifacts/load"
-# What changes the shape, and may be changed on the page.
+# Options that change the shape, and that the page can change.
 ON_THE_PAGE: Final[Mapping[str, Callable[[str], Any]]] = {
     "load_shape": str,
     "load_scale": positive,
@@ -32,7 +32,7 @@ ON_THE_PAGE: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def add_options(parser: LocustArgumentParser) -> None:
-    """No group of their own: Locust's groups know neither `is_secret` nor the page."""
+    """Add the options without a group, because Locust's groups support neither `is_secret` nor the page."""
 
     def option(name: str, default: Any, says: str, *, page: bool = False, **more: Any) -> None:
         variable = "LOCUST_" + name.removeprefix("--").replace("-", "_").upper()
@@ -77,11 +77,11 @@ def add_options(parser: LocustArgumentParser) -> None:
     option("--load-about", "{}", "JSON: what the numbers hold for.", type=json_object)
     option("--load-out", OUT, "Folder in which each run gets a folder.")
     option("--load-name", "", "Name of the first run's folder; default: its time and shape.")
-    option("--load-resolved", "{}", argparse.SUPPRESS)  # what the master worked out, for its workers
+    option("--load-resolved", "{}", argparse.SUPPRESS)  # values that the master resolved, for its workers
 
 
 def list_options() -> list[dict[str, Any]]:
-    """Each option of ours with its variable, for people: Locust's own --help does not know the options of a locustfile."""
+    """Each of these options with its variable, because Locust's own --help does not show the options of a locustfile."""
     parser = LocustArgumentParser(add_help=False)
     add_options(parser)
     return [{"option": one.option_strings[0], "variable": str(getattr(one, "env_var", "")), "default": one.default, "says": one.help,
@@ -90,19 +90,19 @@ def list_options() -> list[dict[str, Any]]:
 
 
 def _own_shapes() -> str:
-    """The shapes' file, before the other options can be read: it says which shapes there are."""
+    """The path of the file of shapes, read before the other options, because it defines the valid shapes."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--load-shapes", default=os.environ.get("LOCUST_LOAD_SHAPES", ""))
     return str(first.parse_known_args(sys.argv[1:])[0].load_shapes)
 
 
 def chosen_shape(environment: Environment) -> Shape:
-    """The shape of the options, as it will be run. Without Locust's shape class (its page's "Default") it is the plain one."""
+    """The shape to run, from the options. Without Locust's shape class (its page's "Default") it is the plain one."""
     return shape_from(environment.parsed_options, with_shapes=environment.shape_class is not None)
 
 
 def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
-    """Raises ValueError for a scale or a time that is none."""
+    """The shape to run, from parsed options. Raises ValueError for an invalid scale or time."""
     if given.load_shape == NONE or not with_shapes:
         found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
@@ -117,7 +117,8 @@ def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
 
 
 def form_refusal(given: Any, form: Mapping[str, str]) -> str:
-    """Why a form of Locust's page cannot be run, in words; empty when it can. Locust itself only converts what it is given."""
+    """Why a form of Locust's page cannot be run; empty when it can.
+    Locust itself only converts the values without checking them."""
     wanted = copy.copy(given)
     for name, read in ON_THE_PAGE.items():
         try:
@@ -132,7 +133,7 @@ def form_refusal(given: Any, form: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
-    """What users must know, wherever they run: limits of a good answer in seconds, how requests arrive, and for how long."""
+    """The options that users need in every process: limits of a good answer in seconds, how requests arrive, and for how long."""
 
     slos: dict[str, float]
     mix: dict[str, float]
@@ -141,7 +142,7 @@ class ResolvedOptions:
 
 
 def resolve(environment: Environment, shape: Shape) -> None:
-    """Called where a run is started, before its users are."""
+    """Resolve the options in the process that starts a run, before its users start."""
     given: Any = environment.parsed_options
     slos = thresholds.read_rules(Path(given.load_thresholds)).slos()
     mix = dict(shape.mix) if shape.kind == "arrivals" else {}
@@ -150,5 +151,5 @@ def resolve(environment: Environment, shape: Shape) -> None:
 
 @functools.cache
 def resolved_options(text: str) -> ResolvedOptions:
-    """The option's value: the same for all users of a run."""
+    """Parse the option's value, which is the same for all users of a run."""
     return ResolvedOptions(**{"slos": {}, "mix": {}, "arrivals": "constant", "seconds": float("inf"), **json.loads(text)})

@@ -1,4 +1,5 @@
-"""What Locust's page gains: the reports of earlier runs under /reports, so that they come out of a pod, and /metrics for Prometheus."""
+"""Additions to Locust's page: the reports of earlier runs under /reports, so that they can be read from a pod,
+and /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -51,13 +52,13 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
 
 
 class LocustCollector:
-    """Locust's statistics in Prometheus's form, read when they are asked for."""
+    """Exports Locust's statistics to Prometheus, read at each scrape."""
 
     def __init__(self, environment: Environment, gathered: GatheredCounts) -> None:
         self._environment, self._gathered = environment, gathered
 
     def collect(self) -> Iterable[Metric]:
-        """The run that is going on, or the last one."""
+        """The metrics of the current run, or of the last one."""
         runner, known = self._environment.runner, self._gathered.now()
         requests = CounterMetricFamily("load_requests", "Requests that ended", labels=["name"])
         failures = CounterMetricFamily("load_failures", "Requests that failed", labels=["name"])

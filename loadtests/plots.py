@@ -1,4 +1,5 @@
-"""Plots of a run as SVG text, by matplotlib. Pure but for its import, which is why nothing imports it before a page is written."""
+"""Plots of a run as SVG text, by matplotlib. Pure functions;
+the module is imported only when a page is written, because its import is slow."""
 
 from __future__ import annotations
 
@@ -30,10 +31,10 @@ from loadtests.measured import (
 
 WIDTH_INCHES: Final = 9.0
 HEIGHT_INCHES: Final = 2.6
-# Left, bottom, width and height: the same in each plot, so that their times lie below each other.
+# Left, bottom, width and height: the same in each plot, so that their time axes are aligned.
 PLACE: Final = (0.07, 0.18, 0.70, 0.76)
 PLACE_OF_TWO_SCALES: Final = (0.07, 0.18, 0.60, 0.76)
-POINTS: Final = 90  # of a line: a percentile of a window needs some requests in it
+POINTS: Final = 90  # of a line, at most: a window needs several requests for a percentile
 NAMES: Final = (SEARCH, FIRST_EVENT, FIRST_TOKEN, END, HEALTH)
 COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
 Drawn = tuple[Figure, Any]  # a figure and its axes, not yet written
@@ -46,7 +47,8 @@ _STYLE: Final[dict[str, Any]] = {
 
 
 def plots(result: LoadTestResult, beside: LoadTestResult | None = None) -> dict[str, str]:
-    """{heading: SVG}. Seconds since the start lie on the horizontal axis of all. Two runs `beside` each other have the same axes, both ways."""
+    """{heading: SVG}. The horizontal axis of all plots is seconds since the start.
+    A run and the one `beside` it have the same axes."""
     seconds = max(result.seconds, beside.seconds if beside else 0.0, 1.0)
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]  # its stubs list every key there is
         found, others = _drawn(result, seconds), _drawn(beside, seconds) if beside else {}
@@ -76,7 +78,7 @@ def _drawn(result: LoadTestResult, seconds: float) -> dict[str, Drawn]:
 
 
 def over_time(earlier: Sequence[PastRun]) -> str:
-    """Goodput with its intervals, and p95 of searches, run after run: a slow change shows here."""
+    """A plot of goodput with its intervals, and of p95 of searches, over the runs; it shows slow changes."""
     with mpl.rc_context(rc=_STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
         axes = figure.add_axes(PLACE_OF_TWO_SCALES)
@@ -89,14 +91,14 @@ def over_time(earlier: Sequence[PastRun]) -> str:
             axes.errorbar([number for number, _ in good], means, yerr=spread, label="goodput, a second", marker="o", capsize=3)
         late = [(number, one.search_p95_ms) for number, one in zip(runs, earlier, strict=True) if one.search_p95_ms is not None]
         if late:
-            # An axis of its own: milliseconds are hundreds where answers a second are tens, which would lie flat on the ground.
+            # A second axis: milliseconds are in the hundreds and answers a second in the tens, which would be a flat line.
             right = axes.twinx()
             (line,) = right.plot(*zip(*late, strict=True), label="search, 95 % within, ms", marker="s", color="C1", linewidth=1.2)
             right.set_ylim(bottom=0)
             right.grid(visible=False)
             right.spines["right"].set_visible(True)
             right.set_ylabel("ms")
-            axes.plot([], [], label=line.get_label(), marker="s", color="C1", linewidth=1.2)  # in the one legend
+            axes.plot([], [], label=line.get_label(), marker="s", color="C1", linewidth=1.2)  # in the shared legend
         axes.set_ylabel("answers a second")
         axes.set_xticks(runs, [one.release or f"{number}" for number, one in zip(runs, earlier, strict=True)])
         axes.set_ylim(bottom=0)
@@ -104,7 +106,7 @@ def over_time(earlier: Sequence[PastRun]) -> str:
 
 
 def merged(windows: Sequence[MeasuredWindow], most: int) -> list[MeasuredWindow]:
-    """At most about `most` windows, neighbours of one stage put together."""
+    """About `most` windows at most; neighbours of the same stage are merged."""
     size, found = max(1, -(-len(windows) // most)), list[MeasuredWindow]()
     pending: list[MeasuredWindow] = []
     for number, one in enumerate(windows):
@@ -213,7 +215,7 @@ def _weights(seconds: float, result: LoadTestResult) -> Drawn:
 
 
 def _changes(seen: Sequence[ServiceObservation]) -> Iterator[ServiceObservation]:
-    """The looks at which a share was another than before, and the first and last."""
+    """The observations at which a share had changed, and the first and last one."""
     shown = [one for one in seen if one.weights]
     for number, one in enumerate(shown):
         if number in (0, len(shown) - 1) or one.weights != shown[number - 1].weights:

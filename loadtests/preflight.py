@@ -1,4 +1,4 @@
-"""Before a load test: does the service answer at all, is the key good for it, and does it hold anything to search?"""
+"""Checks before a load test that the service answers, that it accepts the key, and that it contains documents to search."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import httpx
 from loadtests.measured import TOP_K
 from loadtests.questions import LoadQuestion
 
-LEAST_FOUND = 0.5  # of the questions that were answered: with fewer it is another corpus than the questions are about
+LEAST_FOUND = 0.5  # of the answered questions: with fewer hits the corpus is not the one that the questions are about
 SECONDS = 10.0  # for one request of an idle service
-TRIES = 3  # of each question: a degraded service is to be measured, not refused
-GIVE_UP = 3  # so many questions without any answer: it is not there
+TRIES = 3  # of each question, so that a degraded service is measured, not refused
+GIVE_UP = 3  # after this many questions without any answer the service counts as down
 PAUSE_SECONDS = 0.2
 _WRONG_KEY = (401, 403)
 
 
 class NotReady(Exception):
-    """Load would measure nothing. The text says what to do."""
+    """The service is not ready for a load test. The text says what to do."""
 
 
 def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequence[LoadQuestion]) -> str:
-    """How many of the questions find their source, in words. Bad answers are tolerated while any comes: the load test will judge them.
+    """A sentence about how many questions find their source. Bad answers are tolerated, because the load test will judge them.
 
     Raises NotReady when the service answers nothing, refuses the key, or most questions find nothing: each would count as a failure. The same
     for a `ca` that cannot be read.
@@ -60,7 +60,7 @@ def check(host: str, ca: Path | None, headers: Mapping[str, str], asked: Sequenc
 
 
 def _hits(http: httpx.Client, host: str, question: LoadQuestion) -> tuple[list[dict[str, str]] | None, str]:
-    """(hits, why there are none). Raises NotReady for a key that is refused."""
+    """(hits, reason why there are none). Raises NotReady when the key is refused."""
     said = ""
     for number in range(TRIES):
         try:

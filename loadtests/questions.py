@@ -1,4 +1,5 @@
-"""What users ask: fixed questions, each with the page of the corpus that answers it, so that two runs ask the same."""
+"""The questions of simulated users, each with the page of the corpus that answers it.
+They are fixed, so that all runs ask the same."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT: Final = Path(__file__).with_name("questions.jsonl")  # about Django 5.2's documentation, the corpus of `teal up`
-# Of all questions, how many are asked word for word as before, so that a cache may answer. A judgement: nobody has logs yet.
+# The share of questions that are asked unchanged, so that a cache may answer.
+# An assumption, as there are no logs of real users yet.
 REPEATED: Final = 0.3
 
 
@@ -22,9 +24,9 @@ class LoadQuestion:
     source: str = ""
 
 
-@functools.cache  # each user of a load test has them
+@functools.cache  # all users of a load test share them
 def load_questions(path: Path) -> tuple[LoadQuestion, ...]:
-    """Lines {"question", "source"?}. Raises ValueError with the line that is none, or when there are none."""
+    """Read a file of lines {"question", "source"?}. Raises ValueError with the first invalid line, or when there is none."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
@@ -40,5 +42,5 @@ def load_questions(path: Path) -> tuple[LoadQuestion, ...]:
 
 
 def with_wording(question: LoadQuestion, chance: random.Random) -> str:
-    """The question word for word, or, seven times in ten, with a number of its own, which no cache has seen."""
+    """The question unchanged, or seven times in ten with a unique number, so that no cache has its answer."""
     return question.text if chance.random() < REPEATED else f"{question.text} ({chance.randrange(10**9)})"

@@ -1,4 +1,4 @@
-"""Writes down what Locust counts while a shape runs: a sample at regular moments and at the end of each stage."""
+"""Samples Locust's counts while a shape runs, at regular intervals and at the end of each stage."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from loadtests.shapes import NONE, Shape
 WINDOWS: Final = 240  # of a run, at most: enough for a plot, and an hour's file stays below a few MB
 LEAST_SECONDS: Final = 1.0
 TELL_SECONDS: Final = 2.0
-ENDED_SECONDS: Final = 1.5  # so much before its end, a run is over: Locust looks at the shape once a second
+ENDED_SECONDS: Final = 1.5  # a run counts as over this long before its end, because Locust checks the shape once a second
 
 
 class Recorder:
-    """Samples Locust's own statistics, which the master has of all workers. `tell` is given a row of progress every two seconds."""
+    """Samples Locust's own statistics, which the master has for all workers.
+    Calls `tell` with a row of progress every two seconds."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Recorder:
         self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
         self._sends = tuple(sorted(set(sends)))
         self._samples: list[RunSample] = []
-        self._forgotten: list[MeasuredWindow] = []  # before Locust's statistics were reset: a warm-up
+        self._forgotten: list[MeasuredWindow] = []  # windows before Locust's statistics were reset: a warm-up
         self._exceptions: list[TaskException] = []
         self._warm_failures: dict[tuple[str, str], int] = {}
         self._began, self._clock = time.time(), time.monotonic()
@@ -62,12 +63,12 @@ class Recorder:
         self._greenlet = gevent.spawn(self._run)
 
     def ending(self) -> None:
-        """The run was told to end now; what follows is waiting for the last answers."""
+        """Note that the run was told to end; only the last answers are awaited from now on."""
         self._ended_at = time.monotonic() - self._clock
         self._take()
 
     def forget(self) -> None:
-        """Locust is about to set its statistics to zero: what was counted until now is a warm-up."""
+        """Called before Locust resets its statistics. The counts until now become a warm-up."""
         self._take()
         found = windows(self._samples, self._shape.warm_up_seconds)
         self._forgotten += [one.model_copy(update={"stage": None, "warm_up": True}) for one in found]
@@ -104,12 +105,12 @@ class Recorder:
                       if (more := count - self._warm_failures.get((name, reason), 0))],
             exceptions=self._caught(),
             lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
-            # Without a time of its own, a plain run is over when somebody says so.
+            # A plain run without a run time is over when it is told to end.
             interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
         )  # fmt: skip
 
     def _caught(self) -> list[TaskException]:
-        """The exceptions of now, and those from before a reset."""
+        """The current exceptions, and those from before a reset."""
         runner = self._environment.runner
         now = (
             [TaskException(message=str(one["msg"]), count=int(one["count"])) for one in runner.exceptions.values()]
@@ -135,21 +136,24 @@ class Recorder:
                 self._tell(self._progress())
 
     def _take(self) -> None:
-        """Another sample, and the failures until then, if that was a window of the warm-up."""
+        """Take another sample; if the window belonged to the warm-up, also keep its failures."""
         if self._samples[-1].at_seconds < self._shape.warm_up_seconds - BOUNDARY_SECONDS:
             self._warm_failures = self._failures()
         self._samples.append(self._sample())
 
     def _until_next_stage(self) -> float:
-        """So that no window mixes two stages."""
+        """Seconds until the next sample, which is taken at the end of a stage at the latest,
+        so that no window mixes two stages."""
         now = time.monotonic() - self._clock
-        return next((end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS)  # nearer is the boundary itself
+        return next(
+            (end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS
+        )  # a nearer one is the boundary itself
 
     def _sample(self) -> RunSample:
         at = time.monotonic() - self._clock
         repetition, stage = self._shape.where(at)
         if self._ended_at is not None:
-            stage = None  # the last answers of a run that was ended early
+            stage = None  # awaiting the last answers of a run that was ended early
         runner, known = self._environment.runner, self._gathered.now()
         counts: dict[str, Count] = {}
         for entry in self._environment.stats.entries.values():

@@ -1,4 +1,5 @@
-"""A run as one HTML page: nothing loaded from elsewhere, no script. Every text is escaped: failures may carry what a server answered."""
+"""Renders a run as one HTML page without scripts or external files.
+All text is escaped, because failures may contain a server's response."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ SHARES: Final = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """One name of requests, and the same in the baseline, beside it."""
+    """Requests of one name, with those of the baseline."""
 
     name: str
     requests: int
@@ -32,7 +33,7 @@ class ReportRow:
     before_failed_percent: float | None = None
 
     def ratio(self, number: int) -> float | None:
-        """This run's percentile through the baseline's."""
+        """This run's percentile divided by the baseline's."""
         now, then = self.percentiles_ms[number], self.before[number] if self.before else None
         return now / then if now is not None and then else None
 
@@ -63,7 +64,7 @@ def _failed_percent(count: Count) -> float:
 
 
 def report_page(result: LoadTestResult, baseline: LoadTestResult | None = None, earlier: Sequence[PastRun] = ()) -> str:
-    """The whole page; beside a baseline, its plots stand beside this run's."""
+    """The whole page. With a baseline, its plots are shown beside this run's."""
     from loadtests.plots import over_time, plots  # matplotlib takes a second to import
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -73,7 +74,7 @@ def report_page(result: LoadTestResult, baseline: LoadTestResult | None = None, 
         baseline=baseline,
         began=f"{began:%Y-%m-%d %H:%M:%S} UTC",
         rows=report_rows(result, baseline),
-        # The SVG is matplotlib's own, which escapes.
+        # matplotlib escapes text in its SVG.
         plots={heading: Markup(svg) for heading, svg in plots(result, beside=baseline).items()},  # noqa: S704
         plots_before={heading: Markup(svg) for heading, svg in plots(baseline, beside=result).items()} if baseline else {},  # noqa: S704
         over_time=Markup(over_time(earlier)) if len(earlier) > 1 else "",  # noqa: S704
@@ -84,7 +85,7 @@ def report_page(result: LoadTestResult, baseline: LoadTestResult | None = None, 
 
 
 def sentence(result: LoadTestResult) -> str:
-    """What came out, in words that say what the tables say."""
+    """The outcome as sentences that agree with the tables."""
     of = {"kept": "Every threshold was kept", "breached": "A threshold was breached", "too few": "There are too few samples to say",
           "void": "The load generator was the limit, so this says nothing about the service", "failed": "The load test itself failed"}  # fmt: skip
     said = of[result.outcome]
@@ -116,7 +117,7 @@ def sentence(result: LoadTestResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestTotals:
-    """Requests of one name: every one that was sent was answered (with whatever status) or not."""
+    """Counts of requests of one name: sent, answered with any status, and unanswered."""
 
     name: str
     sent: int
@@ -133,7 +134,7 @@ def request_totals(result: LoadTestResult) -> list[RequestTotals]:
 
 
 def token_rates(result: LoadTestResult) -> dict[str, str]:
-    """Tokens and streams."""
+    """The numbers about tokens and streams, by heading."""
     staged = [one for one in result.windows if not one.warm_up and one.stage is not None]
     own = generator_health(staged)
     if not own.tokens:
@@ -147,7 +148,7 @@ def token_rates(result: LoadTestResult) -> dict[str, str]:
 
 
 def report_summary(result: LoadTestResult) -> dict[str, Any]:
-    """The numbers in one object, for who reads JSON."""
+    """The main numbers as one JSON-ready object."""
     return {
         row.name: {
             "requests": row.requests,

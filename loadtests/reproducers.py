@@ -1,4 +1,5 @@
-"""Users who do one unkind thing and nothing else, to reproduce a fault: `teal load hot-key`, or `locust -f loadtests/locustfile.py SlowReader -u 20`."""
+"""Users that do only one harmful thing, to reproduce a fault: `teal load hot-key`, or
+`locust -f loadtests/locustfile.py SlowReader -u 20`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ SLOW_SECONDS: Final = 0.5  # for each event of a stream, which has some sixty: h
 
 
 class Leaver(TealUser):
-    """Goes away in the middle of every stream, after the first to tenth token: the service must stop its model and free its slot."""
+    """Closes the connection in the middle of every stream, after the first to tenth token:
+    the service must stop its model and free its slot."""
 
     sends = measured.ASKING
     wait_time = constant(0.1)
@@ -29,14 +31,14 @@ class Leaver(TealUser):
 
 
 class LongConversation(Conversation):
-    """Forty turns, soon at the longest question that is allowed."""
+    """Has conversations of forty turns, which soon reach the longest allowed question."""
 
     wait_time = between(0.5, 1.5)
     turns = (40, 40)
 
 
 class UploadStorm(TealUser):
-    """Sends large documents without a pause, each taken away again: indexing and search share a machine."""
+    """Sends large documents without a pause and deletes each again, so that indexing and search compete for the machine."""
 
     sends = measured.UPLOADING
     wait_time = constant(0.0)
@@ -48,7 +50,7 @@ class UploadStorm(TealUser):
 
 
 class HotKey(TealUser):
-    """Everybody asks the same question with the first key: one cache entry, one rate limit, one connection of the cache."""
+    """All users ask the same question with the first key: one cache entry, one rate limit, one connection of the cache."""
 
     sends = (measured.SEARCH,)
     wait_time = constant(0.1)
@@ -63,7 +65,7 @@ class HotKey(TealUser):
 
 
 class CacheBuster(TealUser):
-    """Never asks what was asked before: every answer costs an embedding and a search."""
+    """Never repeats a question, so that every answer costs an embedding and a search."""
 
     sends = (measured.SEARCH,)
     wait_time = constant(0.1)

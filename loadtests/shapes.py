@@ -1,4 +1,5 @@
-"""How much load and when, as tables. Locust walks through them; `python -m loadtests shapes` prints them, `--load-shapes FILE` adds yours."""
+"""Load shapes as tables: how much load at which time.
+Locust runs them; `python -m loadtests shapes` prints them, `--load-shapes FILE` adds yours."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
-SETTLE_SECONDS: Final = 5.0  # of a stage, not judged: users spawn within a second, and workers report every 3 s
+SETTLE_SECONDS: Final = 5.0  # at the start of a stage, not judged: users spawn within a second, and workers report every 3 s
 NONE: Final = "none"  # Locust's own -u, -r and -t
-# Weights of the users; of the last two there is one each.
+# Weights of the classes of users; of the last two there is one user each.
 MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}
 
 
@@ -42,7 +43,7 @@ class Shape:
     arrivals: Arrivals = "constant"
     warm_up_seconds: float = 0.0
     repeat: int = 1
-    each_stage: bool = False  # a search for the limit: the result is the last stage that is kept, and those above may break
+    each_stage: bool = False  # a search for the limit: the result is the last kept stage, and higher ones may be breached
 
     @property
     def pass_seconds(self) -> float:
@@ -50,7 +51,7 @@ class Shape:
 
     @property
     def seconds(self) -> float:
-        """All of it: the warm-up and every pass."""
+        """The whole duration: the warm-up and every pass."""
         return self.warm_up_seconds + self.pass_seconds * self.repeat
 
     @property
@@ -83,7 +84,7 @@ class Shape:
         return len(self.stages) - 1, self.stages[-1].level  # by rounding
 
     def ends(self) -> list[float]:
-        """Where each stage ends, the warm-up's end first where there is one, in seconds since the start."""
+        """The end of each stage in seconds since the start; first that of the warm-up, if there is one."""
         found, at = [self.warm_up_seconds] if self.warm_up_seconds else [], self.warm_up_seconds
         for stage in self.stages * self.repeat:
             at += stage.seconds
@@ -91,7 +92,8 @@ class Shape:
         return found
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
-        """The same form with `level` times the load, and each pass `seconds` long. Raises ValueError for what is not above 0."""
+        """The same shape with `level` times the load, and each pass `seconds` long.
+        Raises ValueError for values that are not above 0."""
         if level <= 0 or (seconds is not None and seconds <= 0):
             raise ValueError(f"{self.name}: the scale and the seconds must be above 0, and are {level:g} and {seconds or 0:g}")
         stretch = seconds / self.pass_seconds if seconds else 1.0
@@ -101,7 +103,7 @@ class Shape:
         return replace(self, stages=tuple(stages))
 
     def too_short(self) -> str:
-        """In words, when a search for the limit has stages that end before anything of them is judged; empty otherwise."""
+        """The reason, if a search for the limit has stages that end before they can be judged; else empty."""
         shortest = min(stage.seconds for stage in self.stages)
         if shortest > SETTLE_SECONDS or not self.each_stage:
             return ""
@@ -113,7 +115,7 @@ class Shape:
 
 
 def _alone(name: str, user: str, says: str) -> Shape:
-    """A reproducer: users of one class, and nobody else."""
+    """The shape of a reproducer: users of one class only."""
     return Shape(name, "users", says, (ShapeStage(10, 20, ramp=True), ShapeStage(50, 20)), {user: 1.0})
 
 
@@ -122,7 +124,8 @@ SHAPES: Final = {
     for shape in (
         Shape("smoke", "users", "does it work at all under a little of everything", (ShapeStage(10, 40, ramp=True), ShapeStage(35, 40))),
         Shape("ramp", "users", "where users begin to feel each other", (ShapeStage(300, 200, ramp=True), ShapeStage(60, 200))),
-        # Each stage is half as much again: close enough to find the knee within 50 %, few enough to end in five minutes.
+        # Each stage has 1.5 times the load of the one before:
+        # close enough to find the knee within 50 %, few enough to end in five minutes.
         Shape("step", "arrivals", "what one replica carries; `teal capacity` reads it",
               tuple(ShapeStage(30, level) for level in (10, 15, 22, 33, 50, 75, 112, 168)), each_stage=True),
         Shape("spike", "arrivals", "five times as much at once, and whether it recovers", (ShapeStage(60, 10), ShapeStage(30, 50), ShapeStage(60, 10))),
@@ -164,7 +167,7 @@ class _File(_Strict):
 
 
 def load_shapes(path: Path | None) -> dict[str, Shape]:
-    """The shapes there are, with those of a YAML file. Raises ValueError, naming the field, for a file that is none."""
+    """The built-in shapes and those of a YAML file. Raises ValueError, which names the field, for an invalid file."""
     if path is None:
         return SHAPES
     try:
@@ -183,7 +186,7 @@ def load_shapes(path: Path | None) -> dict[str, Shape]:
 
 
 def find_shape(name: str, path: Path | None = None) -> Shape:
-    """Raises ValueError with the names that there are."""
+    """The shape of this name. Raises ValueError, which lists the valid names."""
     known = load_shapes(path)
     if name not in known:
         raise ValueError(f"There is no shape {name!r}. There are: {', '.join([*known, NONE])}")
@@ -191,5 +194,5 @@ def find_shape(name: str, path: Path | None = None) -> Shape:
 
 
 def plain_shape(users: int, run_seconds: float | None) -> Shape:
-    """What Locust's own -u and -t ask for: so many users, until the time is over or somebody stops the run."""
+    """The shape of Locust's own -u and -t: this many users until the time is over or the run is stopped."""
     return Shape(NONE, "users", "Locust's own -u, -r and -t", (ShapeStage(run_seconds or float(10**9), users),))

@@ -1,8 +1,10 @@
-"""What a user costs the load generator: `python -m loadtests.sizing --host https://localhost:9443 --ca FILE`. Prints JSON lines.
+"""Measures what a user costs the load generator: `python -m loadtests.sizing --host https://localhost:9443 --ca FILE`.
+Prints JSON lines.
 
-Runs Locust in one process with more and more users of the default mix, and reads its memory and CPU once all are there. What a user costs is the
-difference between the fewest and the most, so that Python and its libraries are not in it. `LOCUST_LOAD_KEYS` holds a key, as for a load test.
-Exit 1: what was measured says nothing; 2: the arguments or the service must be changed first.
+Runs Locust in one process with more and more users of the default mix, and reads its memory and CPU once all are spawned. The
+cost of a user is computed from the difference between the fewest and the most users, so that Python and its libraries do not
+count. `LOCUST_LOAD_KEYS` contains a key, as for a load test.
+Exit 1: the measurement is not valid; 2: the arguments or the service must be changed first.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from loadtests.checked import read_result
 from loadtests.measured import QUESTIONS
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
-SPAWN_SECONDS: Final = 20.0  # until all users are there: a TLS handshake costs both sides a millisecond or two
-SETTLE_SECONDS: Final = 8.0  # more, until most of them have asked once: a connection is made with the first request
+SPAWN_SECONDS: Final = 20.0  # until all users are spawned: a TLS handshake costs both sides a millisecond or two
+SETTLE_SECONDS: Final = 8.0  # in addition, until most have sent a request, which opens their connection
 LOOK_SECONDS: Final = 0.5
 LEAST_SECONDS: Final = (
-    3.0  # the last second is left to Locust's end; of two seconds of CPU time a clock tick of 10 ms is half a percent
+    3.0  # Locust needs the last second to end; in two seconds of CPU time a clock tick of 10 ms is half a percent
 )
-WORKER_CPU: Final = 0.5  # of a core: above it greenlets wait for each other, and the generator is late
+WORKER_CPU: Final = 0.5  # of a core: above it greenlets wait for each other and the generator is late
 WORKER_MEMORY: Final = 0.8  # of a worker's memory
 SAME_PACE: Final = (
     0.8  # of the questions that a user of the smallest run asks: users who wait for a slow service cost less than they would
@@ -46,7 +48,7 @@ class SizingFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SizingRun:
-    """One run, after its users had settled. `cpu`: cores in use."""
+    """The measurements of one run after its users had settled. `cpu`: cores in use."""
 
     users: int
     memory_mib: float
@@ -58,7 +60,7 @@ class SizingRun:
 
 @dataclass(frozen=True, slots=True)
 class UserCost:
-    """What one more user costs, and how many a worker of `memory_mib` and one core carries."""
+    """The cost of one more user, and how many users a worker with `memory_mib` and one core can run."""
 
     memory_kib: float
     cpu_ms_a_second: float
@@ -68,7 +70,8 @@ class UserCost:
 
 
 def user_cost(low: SizingRun, high: SizingRun, memory_mib: float) -> UserCost:
-    """From two levels. Pure. Raises ValueError where more users cost nothing, or asked less each, which is no measurement."""
+    """The cost, from two levels of users. Pure.
+    Raises ValueError when more users cost nothing or each asked less, which is no valid measurement."""
     if not low.questions_per_second:
         raise ValueError(f"{low.users} users asked nothing: measure for longer")
     if high.questions_per_second / high.users < SAME_PACE * low.questions_per_second / low.users:
@@ -158,7 +161,7 @@ def measured_seconds(given: str) -> float:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """See the module's own words."""
+    """The command; see the module's docstring. Returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.sizing", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

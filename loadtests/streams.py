@@ -1,4 +1,5 @@
-"""One streamed answer, measured as events: first event, first token, end, left, broken. Pure: lines and a clock in, times out."""
+"""Measures one streamed answer by its events: first event, first token, end, left, broken.
+Pure: lines and a clock in, times out."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 
 @dataclass
 class Stream:
-    """When things happened, in seconds since the request was due; None: they did not. `broken`: why a begun stream did not end well."""
+    """Times of the events in seconds since the request was due; None for events that did not happen.
+    `broken`: why a begun stream failed."""
 
     first_event: float | None = None
     first_token: float | None = None
@@ -21,7 +23,7 @@ class Stream:
 
 
 def _nothing(_: Stream) -> None:
-    """For a caller who only wants the times at the end."""
+    """The default callback, which does nothing."""
 
 
 def _stays(_: Stream) -> bool:
@@ -34,17 +36,18 @@ def read_stream(
     leaves: Callable[[Stream], bool] = _stays,
     happened: Callable[[Stream], None] = _nothing,
 ) -> Stream:
-    """Read server-sent events until `done`, `error` or the end of the connection, or until the reader `leaves` (asked after each event).
+    """Read server-sent events until `done`, `error` or the end of the connection, or until `leaves`,
+    which is called after each event, is true.
 
-    `happened` is called right after each event, so that a caller can book it when it happens and not when the stream ends.
-    Whatever reading the connection raises is a broken stream: HTTP clients raise errors of many families in the middle of an answer.
+    `happened` is called right after each event, so that a caller can count it when it happens and not when the stream ends. Any
+    exception while reading means a broken stream, because HTTP clients raise many kinds of errors in the middle of an answer.
     """
     found, name, data = Stream(), "", b""
     given = iter(lines)
     while True:
         try:
             line = next(given, None)
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - see the docstring
             found.broken = f"{type(error).__name__} in the middle of the stream"
             return found
         if line is None:

@@ -1,4 +1,4 @@
-"""Who follows a shape, and how Locust is walked through it: users by class, the levels of each moment, and the wait for the last answers."""
+"""Makes Locust run a shape: the classes of its users, the level at each moment, and the wait for the last answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation,
 from loadtests.shapes import MIX, NONE, Shape
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
-REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one may be on its way, and what ends meanwhile is in the next
-STOP_SECONDS: Final = 15.0  # for users in the middle of an answer when the run is over, unless --stop-timeout says otherwise
+REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one report may be under way, and requests that end meanwhile are in the next
+STOP_SECONDS: Final = 15.0  # how long users may finish an answer when the run is over, unless --stop-timeout is given
 LONGEST_END_SECONDS: Final = 2 * STOP_SECONDS
 EVERYBODY: Final = {user.__name__: user for user in (Searcher, Asker, Conversation, Uploader, HealthProbe, Leaver, LongConversation, UploadStorm,
                                                      HotKey, CacheBuster, SlowReader, Source)}  # fmt: skip
@@ -22,7 +22,7 @@ WEIGHTS: Final = {name: user.weight for name, user in EVERYBODY.items()}
 
 
 class Table(LoadTestShape):
-    """Walks through the chosen shape; then nobody, until the last answers are in."""
+    """Runs the chosen shape; then has no users until the last answers have arrived."""
 
     use_common_options = True  # --users, --spawn-rate and --run-time are read by shape `none`
 
@@ -46,15 +46,17 @@ class Table(LoadTestShape):
             if shape.name == NONE:
                 return found[1], float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
             level = found[1] + sum(user.fixed_count for user in classes)
-            return level, float(level), classes  # all within a second: a stage is what its row says
-        # Locust's own end of a shape does not wait for what workers still have to report. Who was told to end is ended by who told it.
+            return level, float(level), classes  # all users spawn within a second, so that a stage has its level from the start
+        # Locust's own end of a shape does not wait for the workers' last reports.
+        # A run that was told to end is ended by the code that told it.
         wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
         waits = now < shape.seconds + wait or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS)
         return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
 
 
 def classes_of(environment: Environment, shape: Shape) -> list[Any]:
-    """Whose users the shape has: those of its mix, and of them those that were named on the command line or picked on the page."""
+    """The classes of the shape's users: those of its mix,
+    limited to the ones named on the command line or selected on the page."""
     if shape.kind == "arrivals":
         return [Source]
     mix = dict(shape.mix) or MIX
@@ -67,13 +69,14 @@ def classes_of(environment: Environment, shape: Shape) -> list[Any]:
 
 
 def has_tasks(user: Any, given: Any) -> bool:
-    """Does anything of it remain with --tags and --exclude-tags? Locust would start users without a task, who raise."""
+    """Whether the class has a task left after --tags and --exclude-tags.
+    Locust would start users without a task, which then raise."""
     kept = [set(getattr(one, "locust_tag_set", ())) for one in user.tasks]
     return any((not given.tags or tags & set(given.tags)) and not tags & set(given.exclude_tags or ()) for tags in kept)
 
 
 def why_nobody_sends(environment: Environment, shape: Shape) -> str:
-    """Why the classes and tags that were asked for leave a shape nobody to send it, in words; empty when they do not."""
+    """Why the chosen classes and tags leave no user for a shape; empty when they leave some."""
     picked = {user.__name__ for user in environment.user_classes}
     if shape.kind == "arrivals" and Source.__name__ not in picked:
         return f"{shape.name} sends requests at their time and has no users of a class: leave {', '.join(sorted(picked))} away, or take shape {NONE}"

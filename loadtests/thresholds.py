@@ -1,4 +1,4 @@
-"""Judges what was measured by `thresholds.yaml`: kept, breached, or too few samples to say. Pure but for reading the file."""
+"""Judges measurements by `thresholds.yaml`: kept, breached, or too few samples. Pure functions, except for reading the file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from loadtests.measured import Count, Outcome
 
 DEFAULT: Final = Path(__file__).with_name("thresholds.yaml")
 CONFIDENCE: Final = 0.95
-SURE: Final = 0.001  # with too few samples: so many bad ones would come by chance less than once in a thousand runs
+SURE: Final = 0.001  # too few samples are a breach only if chance gives so many bad ones less often than this
 
 _ORDER: Final[tuple[Outcome, ...]] = ("failed", "void", "breached", "too few", "kept")  # the worst first
 
 
 class Threshold(BaseModel):
-    """At most `at_most_percent` of `requests` are later than `later_than_ms`, or, without it, failed."""
+    """At most `at_most_percent` of `requests` may take longer than `later_than_ms`, or without it may fail."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     requests: str = Field(min_length=1)
@@ -49,7 +49,8 @@ class GeneratorLimit(BaseModel):
 
 
 class BaselineLimit(BaseModel):
-    """Against a baseline: p95 above `ratio` times its p95, which would come by chance with a probability below `p`."""
+    """The limit against a baseline: breached when p95 is above `ratio` times its p95,
+    and chance explains this with a probability below `p`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     ratio: float = Field(default=1.3, ge=1)
@@ -57,7 +58,7 @@ class BaselineLimit(BaseModel):
 
 
 class ThresholdFile(BaseModel):
-    """The whole file."""
+    """The content of `thresholds.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
@@ -65,12 +66,13 @@ class ThresholdFile(BaseModel):
     baseline: BaselineLimit = BaselineLimit()
 
     def of(self, shape: str, sends: Sequence[str] = ()) -> tuple[Threshold, ...]:
-        """The rows that hold for a shape, and for what its users send: a reproducer that only searches says nothing of asks."""
+        """The rows that apply to a shape and to the requests that its users send:
+        a reproducer that only searches is not judged by asks."""
         rows = [row for row in self.thresholds if not row.shapes or shape in row.shapes]
         return tuple(row for row in rows if not sends or row.requests in sends)
 
     def slos(self) -> dict[str, float]:
-        """Seconds by name of requests: the strictest limit of each. An answer within all of them is a good one."""
+        """The strictest limit in seconds by name of requests. An answer within all of them is good."""
         found: dict[str, float] = {}
         for row in self.thresholds:
             if row.later_than_ms is not None:
@@ -91,7 +93,7 @@ class Verdict:
 
 
 def read_rules(path: Path) -> ThresholdFile:
-    """Raises ValueError, naming the row, for a file that is none."""
+    """Read `thresholds.yaml`. Raises ValueError, which names the row, for an invalid file."""
     try:
         return ThresholdFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
@@ -100,7 +102,7 @@ def read_rules(path: Path) -> ThresholdFile:
 
 
 def load_thresholds(path: Path, shape: str) -> tuple[Threshold, ...]:
-    """The rows that hold for a shape. Raises ValueError, naming the row, for a file that is none."""
+    """The rows that apply to a shape. Raises ValueError, which names the row, for an invalid file."""
     return read_rules(path).of(shape)
 
 
@@ -119,15 +121,16 @@ def _one(row: Threshold, count: Count) -> Verdict:
 
 
 def chance_of_as_many(bad: int, samples: int, share: float) -> float:
-    """P(X >= bad) for X binomial(samples, share): how often so many come by chance when the share is just kept."""
+    """P(X >= bad) for X binomial(samples, share): the probability of this many bad samples when the share is just kept."""
     return sum(math.comb(samples, k) * share**k * (1 - share) ** (samples - k) for k in range(bad, samples + 1))
 
 
 def worst(verdicts: Sequence[Verdict]) -> Outcome:
-    """A breach outweighs everything, too few samples outweigh what is kept."""
+    """The worst outcome of the verdicts: breached, then too few, then kept."""
     return worst_of([verdict.outcome for verdict in verdicts])
 
 
 def worst_of(outcomes: Sequence[Outcome]) -> Outcome:
-    """Nothing judged is too few. Void outweighs a breach: a late generator makes a healthy service look slow."""
+    """The worst outcome; `too few` without any.
+    Void is worse than a breach, because a late generator makes a healthy service look slow."""
     return min(outcomes, key=_ORDER.index, default="too few")

@@ -1,4 +1,5 @@
-"""Who uses the service: one class a story. Weights are the mix; think times are judgements, because nobody has logs yet."""
+"""The simulated users, one class for each kind of use.
+Weights are the mix; think times are assumptions, as there are no logs of real users yet."""
 
 from __future__ import annotations
 
@@ -18,22 +19,22 @@ from loadtests import calls, measured, options, questions
 from loadtests.arrivals import ArrivalSchedule
 from loadtests.meter import METER
 
-LEAVES: Final = 0.15  # of the asks, how many readers go away after the first words
+LEAVES: Final = 0.15  # the share of asks whose reader leaves after the first words
 TURNS: Final = (4, 8)  # questions in one conversation
 QUESTION_CHARACTERS: Final = 1_800  # below the service's own limit of 2,000
 ARRIVING: Final = {"search": 0.7, "ask": 0.3}  # of arriving requests
-OPEN_REQUESTS: Final = 200  # of one source: more waiting means that the service is gone, and each further one fails as "not sent"
-LAST_SECONDS: Final = 10.0  # at the end, for requests that are still open
+OPEN_REQUESTS: Final = 200  # of one source at once: more would mean that the service is down, and are counted as not sent
+LAST_SECONDS: Final = 10.0  # wait at the end for requests that are still open
 
 
 @functools.cache
 def tls_context(ca: str) -> ssl.SSLContext:
-    """One for all users of a process: each of its own would cost a user 840 KiB and 20 ms."""
+    """A TLS context, shared by all users of a process, because one for each user would cost 840 KiB and 20 ms."""
     return ssl.create_default_context(cafile=ca or None)
 
 
 class TealUser(calls.LoadUser):
-    """A user with a key, who verifies the certificate. Locust's default does not."""
+    """A user with a key that verifies the certificate, which Locust's default user does not."""
 
     abstract = True
     insecure = False
@@ -75,7 +76,7 @@ class Searcher(TealUser):
 
 
 class Asker(TealUser):
-    """Asks one thing, reads while it streams, and sometimes has seen enough."""
+    """Asks one question, reads while the answer streams, and sometimes leaves early."""
 
     weight = 3
     sends = measured.ASKING
@@ -89,7 +90,7 @@ class Asker(TealUser):
 
 
 class Conversation(TealUser):
-    """Asks on and on: each question repeats what was asked before, because the service remembers nothing."""
+    """Holds a conversation: each question includes the earlier ones, because the service keeps no conversation."""
 
     weight = 1
     sends = measured.ASKING
@@ -110,7 +111,8 @@ class Conversation(TealUser):
 
 
 class Uploader(TealUser):
-    """Sends a document, waits until it is findable and takes it away. Each change of the index empties everybody's caches, as it does in life."""
+    """Sends a document, waits until it is findable and deletes it.
+    As in production, each change of the index empties all caches."""
 
     fixed_count = 1
     sends = measured.UPLOADING
@@ -123,7 +125,7 @@ class Uploader(TealUser):
 
 
 class HealthProbe(TealUser):
-    """Asks /readyz twice a second: what is slow for it is slow for the load balancer."""
+    """Asks /readyz twice a second, because an answer that is slow for it is also slow for the load balancer."""
 
     fixed_count = 1
     sends = (measured.HEALTH,)
@@ -136,7 +138,7 @@ class HealthProbe(TealUser):
 
 
 class Source(TealUser):
-    """One request a second, whatever became of those before: latency counts from when it was due (loadtests/arrivals.py)."""
+    """Sends one request a second, independent of earlier answers; latency counts from the due time (loadtests/arrivals.py)."""
 
     concurrency = OPEN_REQUESTS
     sends = (measured.SEARCH, *measured.ASKING)
@@ -166,7 +168,7 @@ class Source(TealUser):
                 self.open.spawn(self.one, kind, due)
 
     def one(self, kind: str, due: float) -> None:
-        """A greenlet of its own, so what it lets through is told to Locust here, as it tells of a task's."""
+        """Send one request in its own greenlet. An exception is reported to Locust here, as Locust itself does for tasks."""
         try:
             (calls.search if kind == "search" else calls.ask)(self, self.question(), due)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has failed

@@ -1,7 +1,8 @@
-"""The `teal` command's entry: what the shell says to Python is meant for the operator's own programs, and is forgotten first.
+"""Entry point of the `teal` command. Before anything else it removes Python's settings,
+which the shell sets for the operator's own programs.
 
-A PYTHONPATH that holds a package named `contract` or another version of pydantic would be imported instead of Teal's; PYTHONWARNINGS=error
-would end supervisord. Only what comes with Python itself is imported before that.
+Otherwise a package named `contract`, or another version of pydantic, on PYTHONPATH would be imported instead of Teal's, and
+PYTHONWARNINGS=error would end supervisord. This module imports only the standard library until then.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import sysconfig
 from collections.abc import MutableMapping, MutableSequence
 from pathlib import Path
 
-# Where compiled code goes, and whether it is kept, changes nothing that Teal does.
+# These two settings stay: they decide whether and where compiled code is kept, and have no effect on what Teal does.
 KEPT = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 
 
 def remove_python_settings(environ: MutableMapping[str, str], path: MutableSequence[str]) -> None:
-    """Take the variables that only Python reads out of `environ`, and the folders that PYTHONPATH added out of `path`.
+    """Remove from `environ` the variables that only Python reads, and from `path` the folders that PYTHONPATH added.
 
     An empty entry of PYTHONPATH is the current folder. This code's own folder stays, and so do the folders that Python searches without PYTHONPATH.
     """

@@ -16,7 +16,8 @@ from teal.errors import BadInput
 Port = Literal["traffic", "runtime", "metrics"]
 
 ADAPTERS: Final[Mapping[Port, Mapping[str, str]]] = {
-    # Called with the layout and the entries by teal/laptop/open_traffic.py, and with the ALB's outputs by teal/aws/target.py.
+    # teal/laptop/open_traffic.py calls the first with the layout and the entries;
+    # teal/aws/target.py calls the second with the ALB's outputs.
     "traffic": {"caddy": "teal.laptop.traffic:open_caddy", "alb": "teal.aws.traffic:Alb"},
     "runtime": {"supervisor": "teal.laptop.runtime:SupervisorRuntime", "pulumi": "teal.aws.runtime:PulumiRuntime"},
     "metrics": {"scrape": "teal.metrics.scrape:ScrapeMetrics", "prometheus": "teal.metrics.prometheus:PrometheusMetrics"},
@@ -37,7 +38,8 @@ AWS: Final = ChosenAdapters(traffic="alb", runtime="pulumi", metrics="prometheus
 
 
 def adapter(port: Port, name: str) -> Any:
-    """What makes the adapter of that name. Raises BadInput, with the names there are, for another one."""
+    """The class or function that makes the adapter registered under `name`.
+    Raises BadInput, which lists the known names, for any other."""
     table = ADAPTERS[port]
     if name not in table:
         raise BadInput(

@@ -1,4 +1,5 @@
-"""`teal advise`: what the search engine and the database say about their own tuning, asked by the active color's own `app.admin advise`."""
+"""`teal advise`: tuning advice for the search engine and the database,
+from `app.admin advise` run with the active color's image."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def advise_(stack: Stack = None, as_json: Json = False) -> None:
 
 
 def ask_for_advice(stack: str | None) -> list[dict[str, Any]]:
-    """The rows that the active color's image answers."""
+    """The rows of advice that `app.admin advise` prints, run with the active color's image."""
     if stack is None:
         return admin.run_on(locate_layout(os.environ), ("advise",))
     target = open_target(stack)
@@ -48,7 +49,7 @@ def ask_for_advice(stack: str | None) -> list[dict[str, Any]]:
 
 
 def advice_table(rows: Sequence[Mapping[str, Any]]) -> Group:
-    """One paragraph for each piece of advice, then what was looked at."""
+    """One paragraph for each piece of advice, then a list of what was examined."""
     lines: list[str] = []
     for row in rows:
         said = {name: escape(str(value)) for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""`teal alert test`: one alert for real through the channel that alerts take, so that nobody finds out in an outage that it is broken."""
+"""`teal alert test`: sends one alert through the channel of real alerts, so that a broken channel is found before an outage."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def message(now: datetime) -> dict[str, Any]:
         "labels": labels,
         "annotations": annotations,
         "startsAt": now.isoformat(),
-        "endsAt": "0001-01-01T00:00:00Z",  # not over: the zero of Go's time
+        "endsAt": "0001-01-01T00:00:00Z",  # the zero value of Go's time: the alert is still firing
         "generatorURL": "",
         "fingerprint": uuid.uuid4().hex[:16],
     }
@@ -87,7 +87,8 @@ def message(now: datetime) -> dict[str, Any]:
 
 
 def send(body: Mapping[str, Any], environ: Mapping[str, str], layout: Layout) -> SentMessage:
-    """To what TEAL_ALERT_CHANNEL names, else to `.teal/log/alerts.jsonl`. Raises NotReceived."""
+    """Send the alert to the address or file in TEAL_ALERT_CHANNEL, else append it to `.teal/log/alerts.jsonl`.
+    Raises NotReceived."""
     channel = environ.get(CHANNEL_VARIABLE) or str(layout.logs / "alerts.jsonl")
     identity = str(body["alerts"][0]["fingerprint"])
     if channel.startswith(("http://", "https://")):

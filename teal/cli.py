@@ -59,7 +59,7 @@ def fail(fields: dict[str, object], text: str, as_json: bool) -> None:
 
 
 def keep_trace(error: Exception) -> str:
-    """Append the stack trace to `.teal/log/teal.log`; where that is, in words."""
+    """Append the stack trace to `.teal/log/teal.log`; returns a phrase that names the file."""
     try:
         path = here().logs / "teal.log"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -120,7 +120,7 @@ def bar() -> Progress:
 
 
 def show(event: Event, progress: Progress, tasks: dict[str, TaskID]) -> None:
-    """A line for what happened, the bar for how far it is."""
+    """Print a line for an event; update the bar for progress."""
     if event.step == "answer":
         progress.console.print(
             present.answer_text(event.data["question"], {"answer": event.detail, **event.data}, event.data["seconds"])
@@ -291,7 +291,7 @@ load_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:
-    """One command; returns its exit code. Every failure becomes words; a stack trace goes to a log, never to the terminal."""
+    """Run one command; returns its exit code. Every failure is printed as a message; stack traces go to a log only."""
     as_json = "--json" in arguments
     try:
         ended_with = app(arguments, standalone_mode=not as_json)  # standalone, it prints usage errors itself, in a box
@@ -321,7 +321,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the `teal` command."""
-    os.umask(0o077)  # what it writes holds documents, keys and logs: only its owner may read that
+    os.umask(0o077)  # the files it writes contain documents, keys and logs, which only their owner may read
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in front of an operator: what failed, where, and the next command to run.
+"""The errors that an operator can see. Each says what failed, where, and the next command to run.
 
 `teal/cli.py` prints these and exits with `exit_code`; nothing else decides exit codes.
 """
@@ -15,7 +15,7 @@ NEEDS_HUMAN: Final = 4
 
 
 class OperatorError(Exception):
-    """One failure in plain words. `what` failed, `where` (part, file or address), `next` is the command that goes on."""
+    """One failure in plain words. `what` failed, `where` (part, file or address), `next` is the command to run next."""
 
     code = "failed"
     exit_code = FAILED
@@ -76,7 +76,7 @@ class PartFailed(OperatorError):
 
 
 class FetchFailed(OperatorError):
-    """A pinned artifact could not be brought here, or is not the pinned one."""
+    """A pinned artifact could not be downloaded, or its digest is not the pinned one."""
 
     code = "fetch-failed"
 

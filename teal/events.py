@@ -1,4 +1,4 @@
-"""What a long operation tells while it runs, as data: `teal/cli.py` shows it to people or prints it as JSON lines."""
+"""The events that a long operation yields while it runs. `teal/cli.py` shows them to people or prints them as JSON lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["start", "ok", "warn", "progress"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in one step. `done` of `total` with state progress; `data`: for programs."""
+    """One event of one step. `done` of `total`: how far the step is, with state progress. `data`: details for programs."""
 
     step: str
     state: State
@@ -35,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """One line of `teal status` or `teal doctor`: does it do its work, what it says, and the command that mends it."""
+    """One line of `teal status` or `teal doctor`: whether the thing works, a detail, and the command that mends it."""
 
     part: str
     ok: bool

@@ -1,4 +1,5 @@
-"""What the pages of evidence are made of: one HTML file with inline SVG, no script, nothing loaded from elsewhere. Pure: data in, text out."""
+"""Builds the pages of evidence: single HTML files with inline SVG, without scripts or external files.
+Pure functions: data in, text out."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def largest_value(lines: Mapping[str, Sequence[Point]], least: float = 0.1) -> f
 
 def chart(lines: Mapping[str, Sequence[Point]], top: float, colors: Mapping[str, str], label: str,
           marks: Mapping[str, float] | None = None) -> str:  # fmt: skip
-    """Lines over seconds, and upright marks with their names, where there are any. `label` says in words what is drawn."""
+    """An SVG chart of lines over seconds, with optional vertical marks and their names. `label` describes the chart in words."""
     marks = marks or {}
     end = max([1.0, *(at for line in lines.values() for at, _ in line), *marks.values()])
     drawn = []

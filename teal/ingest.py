@@ -1,4 +1,4 @@
-"""Sends files to the service and follows them until each is indexed or failed."""
+"""Uploads files to the service and follows each until it is indexed or has failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from teal.client.service import Client, words
 from teal.errors import BadInput, NeedsHuman, OperatorError, ServiceRefused, Unreachable
 
 POLL_SECONDS = 0.5
-# Ingestion stands still when no document was finished for so long: 10 MB are about 10,000 passages, 15 minutes at the 11 a second of two cores
+# Ingestion counts as stalled when no document was finished for this long. A document of 10 MB has about 10,000 passages, which
+# take 15 minutes at the 11 a second of two cores.
 STALLED_SECONDS = 1800.0
 WINDOW = 16  # documents asked about per round: the queue is first in, first out, with 8 at a time
 FINISHED = ("indexed", "failed")
@@ -33,14 +34,14 @@ class FileProgress:
 
 
 def require_there(paths: Sequence[Path]) -> None:
-    """Raises BadInput for a name that is no file and no folder. Known without the service, so it is asked first."""
+    """Raise BadInput for a path that is neither file nor folder. This needs no service, so it is checked first."""
     for path in paths:
         if not path.is_dir() and not path.is_file():
             raise BadInput("There is no such file or folder", where=words(path), next="teal ingest PATH")
 
 
 def readable_suffixes(client: Client) -> tuple[str, ...]:
-    """The endings of file names that this service reads, with their dot; small letters."""
+    """The file name suffixes that this service can read, in lower case, with their dot."""
     return tuple(f".{suffix}" for one in client.get("/v1/formats")["items"] for suffix in one["suffixes"])
 
 
@@ -67,14 +68,15 @@ def files_to_send(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
 
 
 def skipped_files(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """The files in named folders that `files_to_send` leaves out: of a kind that cannot be read, or hidden by a dot."""
+    """The files in named folders that `files_to_send` leaves out: unreadable types, and names that begin with a dot."""
     taken = set(files_to_send(paths, suffixes))
     inside = (each for path in paths if path.is_dir() for each in sorted(path.rglob("*")) if each.is_file())
     return [each for each in dict.fromkeys(inside) if each not in taken]
 
 
 def send_files(client: Client, files: Sequence[Path], collection: str | None) -> Iterator[FileProgress]:
-    """Upload each file; one result per file. An unreachable service or a refused key ends it with the error itself."""
+    """Upload each file; yields one result per file.
+    Raises the error itself when the service is unreachable or refuses the key."""
     for path in files:
         try:
             accepted = client.upload(path, collection)
@@ -98,7 +100,7 @@ def send_files(client: Client, files: Sequence[Path], collection: str | None) ->
 
 
 def _answers(client: Client) -> bool:
-    """Whether the service answers. If it does, the connection broke because of this one file."""
+    """Whether the service answers. If it does, this one file was the reason why the connection broke."""
     try:
         client.get("/healthz")
     except OperatorError:
@@ -109,7 +111,7 @@ def _answers(client: Client) -> bool:
 def wait_for_documents(
     client: Client, sent: Sequence[FileProgress], *, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[FileProgress]:
-    """Yield each document when it is finished. Ends when all are; raises NeedsHuman when for long none was."""
+    """Yield each document when it is finished, until all are. Raises NeedsHuman when none was finished for STALLED_SECONDS."""
     waiting = {one.document_id: one for one in sent if one.document_id and one.status not in FINISHED}
     yield from (_finished(client, one) for one in sent if one.document_id not in waiting)
     stalled_seconds = 0.0

@@ -115,7 +115,7 @@ def keys_revoke(key_id: KeyId, as_json: Json = False) -> None:
 
 
 def keep_if_own(layout: Layout, old_id: str, key: str) -> bool:
-    """Put the new key into the stack's own file when the old one stood there; whether it did."""
+    """Replace the old key by the new one in the stack's own key file; returns whether the old one was there."""
     present_key = kept_admin_key(layout)
     if present_key is None or not present_key.startswith(f"teal_{old_id}_"):
         return False

@@ -1,4 +1,4 @@
-"""How results look to a person: data in, text or a rich renderable out. Prints nothing."""
+"""Renders results for people: data in, text or a rich renderable out. Prints nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def answer_text(question: str, found: Mapping[str, Any], seconds: float | None =
 
 
 def citations(found: Mapping[str, Any]) -> str:
-    """The cited passages, or those that come nearest where nothing answers; who wrote the answer, and whether it is grounded."""
+    """The cited passages, or the nearest ones for an "I don't know";
+    the model that wrote the answer, and whether it is grounded."""
     lines = [_cited(number, cited) for number, cited in enumerate(found.get("citations", ()), start=1)]
     if nearest := found.get("nearest"):
         near = [_cited(number, passage) for number, passage in enumerate(nearest, start=1)]
@@ -66,7 +67,7 @@ def check_table(title: str, found: Iterable[CheckRow]) -> Table:
 
 
 def status_summary(found: Status) -> str:
-    """Documents and search in two lines; empty when nobody could say."""
+    """Two lines about documents and search; empty when the service did not answer."""
     if not found.search:
         return ""
     documents = ", ".join(f"{count} {name}" for name, count in found.documents.items() if count) or "none"
@@ -85,7 +86,7 @@ def keys(found: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def key_state(key: Mapping[str, Any], moment: datetime | None = None) -> str:
-    """Whether the key opens, until when, and what to do about one that ends soon."""
+    """Whether the key is valid and until when; for one that ends soon also what to do."""
     if key.get("revoked_at"):
         return "revoked"
     if not key.get("expires_at"):

@@ -1,4 +1,4 @@
-"""Runbooks as data: `runbooks/*.md`, a page per kind of trouble, whose commands can be run as they stand.
+"""Reads runbooks (`runbooks/*.md`, one page for each kind of trouble) as data, and runs their command blocks unchanged.
 
 A page has a title, the five sections of SECTIONS in this order, and command blocks: fences with the info string `bash name=WORD`. Blocks under
 Diagnosis only read. `teal drill` runs them; the tests hold the form.
@@ -27,7 +27,7 @@ INFO = re.compile(r"bash name=([a-z][a-z0-9-]*)")
 
 @dataclass(frozen=True, slots=True)
 class CommandBlock:
-    """Commands for bash. `line`: of the page, counted from 1."""
+    """A block of bash commands. `line`: its line on the page, counted from 1."""
 
     name: str
     section: str
@@ -46,7 +46,7 @@ class Runbook:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """A block that was run. `exit_code` is None when it did not end in time; `said`: what it printed, both streams."""
+    """The result of running a block. `exit_code` is None when it did not end in time. `said`: its output on both streams."""
 
     block: str
     exit_code: int | None
@@ -55,7 +55,7 @@ class BlockResult:
 
 
 def runbooks_folder() -> Path:
-    """Where the pages are: beside the package in a checkout."""
+    """The folder of the pages, which is beside the package in a checkout."""
     return project() / "runbooks"
 
 

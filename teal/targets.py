@@ -8,7 +8,8 @@ from teal.ports.target import Target
 
 
 def open_target(stack: str | None) -> Target:
-    """The laptop without a name, else that stack on AWS. Each is imported only here and late: neither needs the other's libraries."""
+    """Open the laptop without a name, else that stack on AWS.
+    Each is imported only when chosen, so that neither needs the other's libraries."""
     if stack is None:
         from teal.laptop.layout import locate_layout
         from teal.laptop.target import open_laptop_target

@@ -1,4 +1,4 @@
-"""What everything else stands on: the account, keys, network, GitHub's roles, the cluster."""
+"""The base of every other component: the account, keys, network, GitHub's roles, the cluster."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Foundation:
 
 
 def build(config: Config) -> Foundation:
-    """Keys, then network, then cluster: each needs the one before."""
+    """Create keys, network and cluster in this order, because each needs the one before."""
     aws = Provider("aws", region=config.region, default_tags={"tags": config.tags})
     opts, asking = pulumi.ResourceOptions(providers=[aws]), pulumi.InvokeOptions(provider=aws)
     caller = get_caller_identity(opts=asking)
-    # A session's ARN changes with each session; the role behind it stays.
+    # The ARN of a session changes each time, so the ARN of its role is used.
     deployer = iam.get_session_context(arn=caller.arn, opts=asking).issuer_arn
     account = caller.account_id
     check_deployer(config, account, deployer)
@@ -73,7 +73,7 @@ def build(config: Config) -> Foundation:
             logs_key_arn=keys.logs_arn,
             search_nodes=config.search.nodes,
             zones=network.zones,
-            awaited=account != names.EXAMPLE_ACCOUNT,  # an evaluation without AWS has no API
+            awaited=account != names.EXAMPLE_ACCOUNT,  # an evaluation without AWS has no Kubernetes API to wait for
         ),
         opts,
     )
@@ -87,7 +87,7 @@ def state_bucket(config: Config, account_id: str) -> str:
 
 
 def _bound(config: Config, account: str, keys: Keys, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
-    """The options of every component after this: each role in it gets the boundary, which is there before the first."""
+    """The options of every later component: the boundary is created before any role, and each role gets it."""
     within = boundary.boundary_statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
     made = boundary.boundary_policy("boundary", config.prefix, within, opts)
     binding = boundary.binding(made, boundary.arn(account, config.prefix))
@@ -104,8 +104,8 @@ def _github(config: Config, opts: pulumi.ResourceOptions) -> GithubRoles | None:
 
 
 def admins(config: Config, account_id: str) -> dict[str, str]:
-    """Administrators of the cluster by name: the listed roles and GitHub's `up`. Never who happens to run the program: another run by
-    somebody else would take the entry away, with the access of the first.
+    """Administrators of the cluster by name: the listed roles and GitHub's `up`. The identity that runs the program is not added,
+    because a run by another identity would remove its entry and its access.
     """
     own = github_role(config, account_id, "up")
     listed = {role_name(arn): arn for arn in config.cluster.admin_role_arns if arn != own}
@@ -113,13 +113,13 @@ def admins(config: Config, account_id: str) -> dict[str, str]:
 
 
 def github_role(config: Config, account_id: str, kind: Kind) -> str:
-    """ARN of a role of GitHub's workflows, known before it exists."""
+    """ARN of a role of GitHub's workflows; it can be computed before the role exists."""
     return f"arn:aws:iam::{account_id}:role/{github_roles.role_name(config.prefix, kind)}"
 
 
 def check_deployer(config: Config, account_id: str, deployer: str) -> None:
-    """Raises ConfigError when `deployer` could not reach the cluster that it is about to make, or an example that the committed file
-    came with is left in it. GitHub's preview role only looks, through an entry of its own.
+    """Raise ConfigError when `deployer` could not reach the cluster that it is about to make, or when the stack's file still
+    contains an example value. GitHub's preview role is accepted, because it only reads, through an entry of its own.
     """
     found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.leftover_examples(config.document()))
     if deployer not in {*admins(config, account_id).values(), github_role(config, account_id, "preview")}:

@@ -1,4 +1,4 @@
-"""What the internet meets: certificate, load balancer, firewall."""
+"""The public side: certificate, load balancer, firewall."""
 
 from __future__ import annotations
 

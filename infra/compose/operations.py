@@ -1,4 +1,5 @@
-"""What brings releases here and watches them: autoscaling, each color's namespace and rights, the registry, GitHub's roles, alerts."""
+"""The components for releases and their monitoring:
+autoscaling, each color's namespace and rights, the registry, GitHub's roles, alerts."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from infra.platform.search.exporter import SearchExporter, SearchExporterArgs
 
 @dataclass(frozen=True)
 class Operations:
-    """`settings` and `secrets` are what every pod of every color gets."""
+    """The components. `settings` and `secrets` go to every pod of every color."""
 
     colors: Colors
     delivery: Delivery
@@ -37,7 +38,7 @@ class Operations:
 
 
 def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) -> Operations:
-    """Make them. It is called last, because it needs what the other modules of this folder made."""
+    """Create the components. Called last, because they need those of the other modules of this folder."""
     cluster, database = base.cluster, stores.database
     settings = service_settings.pod_settings(config, stores)
     colors = Colors(

@@ -1,4 +1,5 @@
-"""What the platform tells the service: plain settings, and secrets by reference. Names are those of `app.settings`."""
+"""The settings that the platform gives the service: plain values, and secrets by reference.
+The names are those of `app.settings`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ SEARCH_CA_FILE = "search-ca.crt"
 class PodSettings:
     """`plain`: environment of every pod of every color. `secret`: what pods read, by the name of the variable or file.
 
-    `operator`: what stands in the place of the same names in a Job that snapshots or restores. `ports`: on the internet, that pods call.
+    `operator`: secrets that replace those of the same names in a Job that takes or restores snapshots.
+    `ports`: ports on the internet that pods call.
     """
 
     plain: Mapping[str, pulumi.Input[str]]
@@ -34,7 +36,8 @@ def pod_settings(config: Config, stores: Stores) -> PodSettings:
     database, models = stores.database, config.models
     plain: dict[str, pulumi.Input[str]] = {
         # The driver takes user and password from PGUSER and PGPASSWORD: inside a URL they would have to be escaped.
-        # TLS without a look at the CA: the image does not hold the one of RDS. Only the cluster's security group gets there.
+        # TLS without verification of the CA, because the image does not contain RDS's.
+        # Only the cluster's security group reaches the database.
         "DATABASE_URL": pulumi.Output.format(
             "postgresql://{0}:{1}/{2}?sslmode=require", database.endpoint, database.port, database.name
         ),
@@ -48,7 +51,7 @@ def pod_settings(config: Config, stores: Stores) -> PodSettings:
     plain["TEAL_BACKUP_HOURS"] = (
         "0"  # SLM and RDS take them (teal:search.snapshot, teal:database.backup_days); infra/service/check.py tests them
     )
-    # Not the service's own default: that is a model on its disk, and the image has none (app/Dockerfile).
+    # The service's default is a local model, which the image does not contain (app/Dockerfile).
     plain["TEAL_EMBEDDING"] = "bedrock" if models.embedding else "none"
     if models.embedding:
         plain["TEAL_EMBEDDING_MODEL"] = models.embedding

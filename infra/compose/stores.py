@@ -27,7 +27,7 @@ class Stores:
 
 
 def build(config: Config, base: Foundation) -> Stores:
-    """Every store is reached from the cluster's security group alone, encrypted, and protected from deletion."""
+    """Create the stores. Each is encrypted, protected from deletion, and reachable only from the cluster's security group."""
     search = Search(
         "search",
         SearchArgs(

@@ -1,6 +1,6 @@
-"""What the committed stack files hold in the place of an operator's own values, and what must never reach a real account.
+"""The example values in the committed stack files, which an operator must replace before a real account is used.
 
-`example/teal` is somebody's repository: its workflows would get the role that may do everything.
+The repository `example/teal` belongs to a stranger, whose workflows would get the role that may do everything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATTERNS: Final = (
 
 
 def leftover_examples(values: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Every example that is left in a configuration, by key. Ask for it once the account is known to be a real one."""
+    """Every example value left in a configuration, by key. To be called only for a real account."""
     for key, value in _leaves("", values):
         for pattern, problem, fix in _PATTERNS:
             if pattern.search(value):

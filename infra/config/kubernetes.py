@@ -1,6 +1,6 @@
-"""Which versions of Kubernetes a stack may have: those that every part of the cluster is tested with, while EKS supports them.
+"""The Kubernetes versions that a stack may use: those that every part of the cluster is tested with and EKS supports.
 
-runbooks/kubernetes-upgrade.md is how to go to the next one.
+runbooks/kubernetes-upgrade.md describes an upgrade.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Final, NamedTuple
 
-# Until when EKS has a version in standard support. Our clusters take no extended support (infra/platform/cluster/eks.py), so that EKS upgrades
-# them by itself soon after. Source: endoflife.date/amazon-eks, which copies the EKS user guide's calendar. 1.36 is offered too (the guide's
-# kubernetes-versions.md names it); its end could not be read here.
+# The end of EKS's standard support of each version. The clusters use no extended support (infra/platform/cluster/eks.py), so that
+# EKS upgrades them by itself soon after. Source: endoflife.date/amazon-eks, which copies the EKS user guide's calendar. 1.36 is
+# offered too (the guide's kubernetes-versions.md names it); its end could not be read here.
 STANDARD_SUPPORT_ENDS: Final = {"1.34": date(2026, 12, 2), "1.35": date(2027, 3, 27)}
 
 

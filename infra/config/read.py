@@ -1,4 +1,4 @@
-"""Typed stack configuration: the only reader of `pulumi.Config`. Everything wrong is said at once, before anything is created."""
+"""Typed stack configuration: the only reader of `pulumi.Config`. All errors are reported together, before anything is created."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ NAMESPACE = "teal"
 
 
 class ConfigError(RunError):
-    """A stack's configuration cannot be built. The text names the file, each key, and what to write instead; Pulumi shows that alone."""
+    """A stack's configuration cannot be built.
+    The text names the file, each key, and what to write instead; Pulumi shows only this text."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def load_config(values: Mapping[str, object], stack: str, file: str) -> Config:
         )
     own = {key.removeprefix(f"{NAMESPACE}:"): _plain(value) for key, value in values.items() if key.startswith(f"{NAMESPACE}:")}
     try:
-        # As JSON, because there a list is a tuple and everything else still has to have its exact type.
+        # Validated as JSON: pydantic's strict mode then accepts a list for a tuple,
+        # but still requires exact types for everything else.
         document = StackSettings.model_validate_json(json.dumps(own))
     except ValidationError as error:
         raise settings_error([_refusal(dict(each)) for each in error.errors()], file) from None
@@ -111,7 +113,7 @@ def load_config(values: Mapping[str, object], stack: str, file: str) -> Config:
 
 @cache  # a third of a second: botocore reads its table of all endpoints
 def regions() -> tuple[str, ...]:
-    """The regions where EKS is, as botocore knows them."""
+    """The regions that offer EKS, according to botocore."""
     import botocore.session
 
     return tuple(botocore.session.get_session().get_available_regions("eks"))
@@ -129,7 +131,7 @@ def read_config() -> Config:
 
 
 def _plain(value: object) -> object:
-    """What YAML meant: Pulumi hands objects and numbers over as JSON text."""
+    """The value that the YAML file has: Pulumi passes objects and numbers as JSON text."""
     if isinstance(value, str):
         try:
             return json.loads(value)
@@ -146,7 +148,7 @@ def _refusal(error: Mapping[str, object]) -> Refusal:
         meant = difflib.get_close_matches(key.rpartition(".")[2], _known(key), 1)
         fix = f"write {meant[0]}" if meant else "remove it, or correct its name (infra/config/sections.py lists them)"
         return Refusal(key, "there is no such key", fix)
-    if "secrets" in key.split("."):  # what stands there may be one
+    if "secrets" in key.split("."):  # the value may be a secret
         return Refusal(key, "it is no reference to a secret", "write env:NAME or file:/path")
     for part, said, fix in _WORDS:
         if key.endswith(part) or f".{part}." in f".{key}.":
@@ -157,9 +159,9 @@ def _refusal(error: Mapping[str, object]) -> Refusal:
 
 
 def _known(key: str) -> list[str]:
-    """The keys that stand where `key` does."""
+    """The valid keys at the level of `key`."""
     model: type[BaseModel] = StackSettings
-    for part in (one for one in key.split(".")[:-1] if not one.isdigit()):  # a number is a place in a list
+    for part in (one for one in key.split(".")[:-1] if not one.isdigit()):  # a number is an index of a list
         found = model.model_fields[part].annotation
         inner = [each for each in (found, *get_args(found)) if isinstance(each, type) and issubclass(each, BaseModel)]
         if not inner:
@@ -168,7 +170,7 @@ def _known(key: str) -> list[str]:
     return list(model.model_fields)
 
 
-# What a pattern means, for whom it is not obvious.
+# Explanations of patterns for error messages.
 _WORDS: Final = (
     (
         "admin_role_arns",
@@ -197,6 +199,6 @@ _WORDS: Final = (
 
 
 def settings_error(refusals: Sequence[Refusal], file: str = "The stack's file") -> ConfigError:
-    """The error that says all of `refusals`. A program that finds one while it runs may not know the file."""
+    """One error that lists all `refusals`. `file` may be unknown when a running program finds one."""
     lines = [f"  {key if ':' in key else f'{NAMESPACE}:{key}'}: {problem}. To mend it: {fix}." for key, problem, fix in refusals]
     return ConfigError("\n".join([f"{file} cannot be built:", *lines]))

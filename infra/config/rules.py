@@ -11,8 +11,8 @@ from infra.config import kubernetes
 from infra.config.sections import SERVICES, Environment, StackSettings
 
 STACK = re.compile(r"(?=.{1,20}$)[a-z](-?[a-z0-9])*")  # RDS refuses two dashes in a row, and one at the end
-UP = "up"  # how the access of GitHub's role is called, beside those of the listed roles
-# A list with a wider network is no list: two of /1 are the whole internet. Nobody but the oldest registries holds one address block of /8.
+UP = "up"  # name of the access entry of GitHub's role, beside those of the listed roles
+# The widest network that a list may contain: two /1 networks are the whole internet, and hardly anyone owns a /8.
 WIDEST_PREFIX = 8
 
 
@@ -25,7 +25,7 @@ class Refusal(NamedTuple):
 
 
 def check(document: StackSettings, stack: str) -> Iterator[Refusal]:
-    """Every rule that the document breaks, in the order of its sections; none when it can be built."""
+    """Every rule that the document breaks, in the order of its sections."""
     if not STACK.fullmatch(stack):
         # Names start with teal-<stack>: a target group's has 32 characters, a bucket's and a database's take no others.
         problem = f"a stack cannot be called {stack}"
@@ -48,7 +48,7 @@ def check(document: StackSettings, stack: str) -> Iterator[Refusal]:
 
 
 def open_to_all(cidr: str) -> bool:
-    """Whether a network is too wide to be anybody's; False for what is no network, which another rule refuses."""
+    """Whether a network is too wide to belong to one owner. False for text that is no network, which another rule refuses."""
     try:
         return ipaddress.ip_network(cidr).prefixlen < WIDEST_PREFIX
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a pod of Elasticsearch is divided: CPU by its memory, and the heap by what Lucene leaves."""
+"""The size of an Elasticsearch pod: its CPU follows its memory, and the heap leaves half of it to Lucene."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def heap_mib(memory_gib: int) -> int:
 
 
 def cpus(memory_gib: int) -> int:
-    """Cores that a pod of so much memory asks for."""
+    """The CPU request, in cores, of a pod with this memory."""
     return max(1, memory_gib // GIB_PER_CPU)

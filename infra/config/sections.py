@@ -14,7 +14,8 @@ from contract.platform import ServiceDefaults as ServiceConfig
 from contract.steering import Steering as ReleasesConfig
 
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
-# Amazon picks 10.100.0.0/16 or 172.20.0.0/16 for a cluster's Services when nobody says; said, because the resolver's address is in it.
+# The addresses of a cluster's Services. Without a choice EKS picks 10.100.0.0/16 or 172.20.0.0/16;
+# it is fixed because it contains the resolver's address.
 SERVICES = "172.20.0.0/16"
 _FIELD = r"[\d*/,A-Za-z-]+"
 CRON = rf"^{_FIELD}( {_FIELD}){{4}}$"  # minute, hour, day of month, month, day of week
@@ -29,7 +30,8 @@ class Section(BaseModel):
 
 
 class NetworkConfig(Section):
-    """The VPC. NAT gateways are its price: one for all zones (single), or one in each zone (per-az), so that no zone needs another.
+    """The VPC. Its main cost is NAT gateways:
+    one for all zones (single), or one in each zone (per-az), so that no zone depends on another.
 
     `egress_ports`: ports on the internet that the service's pods may call, beside those of `models` and of `alerts.otlp_endpoint`; an
     endpoint with OpenAI's interface or Sentry needs 443.
@@ -47,12 +49,13 @@ class ClusterConfig(Section):
 
     version: str = Field(default="1.35", pattern=r"^1\.\d{2}$")
     endpoint_cidrs: tuple[Cidr, ...] = ()  # empty: the API has no public address
-    admin_role_arns: tuple[RoleArn, ...] = ()  # who may do everything in the cluster, beside GitHub's `up` role; yours, too
+    admin_role_arns: tuple[RoleArn, ...] = ()  # cluster administrators besides GitHub's `up` role; include your own
     log_days: Literal[7, 14, 30, 90, 180, 365] = 30
 
 
 class WebConfig(Section):
-    """The public side: name, certificate, who may come. Exactly one of `hosted_zone_id` and `certificate_arn`."""
+    """The public side: domain name, certificate, allowed clients.
+    Exactly one of `hosted_zone_id` and `certificate_arn` is set."""
 
     domain: str = Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")
     hosted_zone_id: str | None = Field(default=None, pattern=r"^Z[A-Z0-9]{5,31}$")
@@ -76,12 +79,12 @@ class SnapshotConfig(Section):
 class SearchConfig(Section):
     """Elasticsearch: 1 node (down at each node rotation), or 3 and more. Heap is half of `memory_gib`."""
 
-    # The client in the image speaks to 8.19 and 9.x; tests run 8.19.
+    # The client in the image supports 8.19 and 9.x; the tests run 8.19.
     version: str = Field(default="8.19.21", pattern=r"^8\.19\.\d+$")
     nodes: int = Field(default=3, ge=1, le=30)
     zones: int | None = Field(default=None, ge=1, le=3)  # unset: as many as the network has and the nodes fill
     storage_gib: int = Field(default=20, ge=4, le=16_384)  # gp3's largest volume is 16 TiB
-    memory_gib: int = Field(default=4, ge=2, le=64)  # half is heap, and above 31 GiB of heap pointers grow
+    memory_gib: int = Field(default=4, ge=2, le=64)  # half of it is heap, whose pointers get larger above 31 GiB
     shards: int = Field(default=1, ge=1, le=64)
     replicas: int = Field(default=1, ge=0, le=5)
     refresh_interval: str = Field(default="1s", pattern=r"^(-1|\d+(ms|s|m))$")
@@ -103,7 +106,7 @@ class RestoreConfig(Section):
     snapshot: str | None = None
     source: str | None = None
     time: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
-    keep_source: bool = True  # false, once the restored one is proven: the first instance may then be removed
+    keep_source: bool = True  # set to false once the restored instance is proven; the first one may then be removed
 
 
 class DatabaseConfig(Section):
@@ -123,8 +126,8 @@ class DatabaseConfig(Section):
 
 
 class AlertsConfig(Section):
-    """Who hears of trouble. Without an address the topic exists and nobody subscribes. `otlp_endpoint`: the base address of a collector
-    that takes traces, OTLP over HTTP; the pods may call its port."""
+    """Receivers of alerts. Without an address the topic exists without a subscription. `otlp_endpoint`: the base address of a
+    collector for traces, OTLP over HTTP; the pods may call its port."""
 
     email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
     otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/\S*)?$")
@@ -155,7 +158,8 @@ LOAD_GIB = 0.5
 
 
 class LoadConfig(Section):
-    """Load tests from inside the cluster: Locust's master and so many workers, one core each. None, and nothing of it, unless asked for."""
+    """Load tests from inside the cluster: Locust's master and this many workers, one core each.
+    With 0 workers nothing is created."""
 
     workers: int = Field(default=0, ge=0, le=1000)  # 1,000 users each (docs/load.md): 100,000 users need 100
     # The image of loadtests/Dockerfile, by its digest.
@@ -174,8 +178,8 @@ class StackSettings(Section):
     database: DatabaseConfig
     service: ServiceConfig
     alerts: AlertsConfig
-    budget_usd: int = Field(ge=1)  # a month; `teal cost --check`, `teal plan` and the workflows refuse a plan above it
-    github: GithubConfig | None = None  # without it no role is made for GitHub: a person deploys and releases
+    budget_usd: int = Field(ge=1)  # for a month; `teal cost --check`, `teal plan` and the workflows refuse a plan above it
+    github: GithubConfig | None = None  # without it GitHub gets no roles, and a person deploys and releases
     models: ModelsConfig = ModelsConfig()
     load: LoadConfig = LoadConfig()
     releases: ReleasesConfig = ReleasesConfig()  # hooks and notifications; `teal release` reads them from the stack's file

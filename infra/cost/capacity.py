@@ -1,4 +1,4 @@
-"""How many machines a plan needs, and which: what Auto Mode would most likely start for these pods."""
+"""Computes how many machines of which type a plan needs: those that Auto Mode would most likely start for its pods."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from infra.config.sections import LOAD_CPU, LOAD_GIB
 _VCPUS: Final = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32}
 _GIB_PER_VCPU: Final = {"c": 2, "m": 4, "r": 8}
 _KUBELET_SHARE: Final = 0.04  # of the CPU; EKS reserves 6 % of the first core, 1 % of the second, less of the others
-# Requests of what runs on each node: the CloudWatch agent and its Fluent Bit, the secrets driver with its provider, kube-state's share.
-# Summed from their charts by a review of this program (0.35 to 0.42); the larger number is taken.
+# CPU requests of the programs on each node: the CloudWatch agent and its Fluent Bit, the secrets driver with its provider, the
+# share of kube-state-metrics. A review of this program summed them from their charts (0.35 to 0.42); the larger number is used.
 NODE_CPU: Final = 0.42
 _USABLE_MEMORY: Final = 0.85
-SYSTEM_CPU: Final = 1.5  # operators, KEDA, metrics, agents; read off their requests, rounded up
+SYSTEM_CPU: Final = 1.5  # sum of the requests of operators, KEDA, metrics and agents, rounded up
 SYSTEM_GIB: Final = 3.0
 KIBANA_CPU: Final = 0.5
 KIBANA_GIB: Final = 1.0
@@ -27,7 +27,8 @@ KIBANA_GIB: Final = 1.0
 
 @dataclass(frozen=True)
 class PodNeed:
-    """`pods` of one size; machines of `families` can carry them; at least `spread` machines, for zones. `alone`: one pod a machine."""
+    """Pods of one size that need machines of `families`, on at least `spread` machines because of zones.
+    `alone`: one pod a machine."""
 
     name: str
     pods: int
@@ -53,24 +54,25 @@ def pod_cpu(config: Config) -> float:
 
 
 def cores(cpu: str) -> float:
-    """Of a quantity as Kubernetes writes it: "500m" is half a core."""
+    """The cores in a Kubernetes quantity: "500m" is half a core."""
     return int(cpu[:-1]) / 1_000 if cpu.endswith("m") else float(cpu)
 
 
 def vcpus(kind: str) -> int:
-    """Of a machine's type, such as m7i.large."""
+    """The vCPUs of a machine type such as m7i.large."""
     return _VCPUS[kind.rpartition(".")[2]]
 
 
 def replicas(config: Config, load: float) -> tuple[int, int]:
-    """Web pods and workers at `load` times today's traffic, which the minimum carries; never more than the maximum."""
+    """Numbers of web pods and workers at `load` times today's traffic.
+    The minimum carries today's; the maximum is never exceeded."""
     service = config.service
     web = min(service.max_replicas, math.ceil(service.min_replicas * load))
     return web, min(service.worker_max, math.ceil(max(service.worker_min, 1) * load))
 
 
 def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
-    """The pods of a stack with one color active. Search does not grow by itself: its size is configuration."""
+    """The pods of a stack with one color active. Search does not scale by itself; its size is configured."""
     web, workers = replicas(config, load)
     service, search = config.service, config.search
     pod_gib = service.memory_mib / 1_024
@@ -78,7 +80,7 @@ def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     pods = web + workers
     # Locust's master and workers, when they are asked for (infra/platform/cluster/load_test.py).
     locusts = (PodNeed("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
-    # The rest is spread over the same machines: as if each pod were a little larger.
+    # The other pods run on the same machines, so they are counted as a small addition to each pod.
     cpu = pod_cpu(config) + (SYSTEM_CPU + kibana[0]) / pods
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods
     return (

@@ -1,4 +1,5 @@
-"""What a stack is billed for each month: from the resources that its program registers, and from stated assumptions about its use."""
+"""The items of a stack's monthly bill, from the resources that its program registers and from stated assumptions
+about its use."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ _SECONDS_A_MONTH: Final = HOURS_A_MONTH * 3_600
 _NODE_DISK_GIB: Final = 80  # Auto Mode's default NodeClass
 _METRICS_EVERY_SECONDS: Final = 30  # infra/observability/prometheus.py
 _SERIES_PER_POD: Final = 600  # counted: 45 families of the service, most with a route or a bucket label
-_SERIES_OF_CLUSTER: Final = 4_000  # kube-state-metrics, kept ones, and Elasticsearch's
+_SERIES_OF_CLUSTER: Final = 4_000  # the kept series of kube-state-metrics, and those of Elasticsearch
 _LOG_BYTES_A_REQUEST: Final = 1_500  # one access line of ours, WAF's and the load balancer's samples
 _LOG_GB_OF_PLATFORM: Final = 15  # control plane, flow logs, agents: grows with nodes, not with requests
 _ANSWER_BYTES: Final = 6_000  # an answer with its citations; a page of results is smaller
@@ -25,9 +26,9 @@ _SNAPSHOT_COPIES: Final = 2.0  # of the index, deduplicated
 _LCU_CONNECTIONS: Final = 25  # new ones a second
 _LCU_ACTIVE: Final = 3_000  # open ones a minute
 _LCU_GB_AN_HOUR: Final = 1.0
-_OPEN_SECONDS: Final = 5  # how long one request keeps its connection busy: a streamed answer
+_OPEN_SECONDS: Final = 5  # how long one request keeps its connection busy; a streamed answer takes longest
 
-# Requests a second on average at load 1. Nobody has measured a production yet: change them here.
+# Average requests a second at load 1. These are assumptions without a production measurement; change them here.
 REQUESTS_A_SECOND: Final[Mapping[str, float]] = {"dev": 0.05, "staging": 0.5, "prod": 5.0}
 SCALES: Final = "web pods, workers and their machines, LCUs, NAT and egress bytes, logs, metrics, WAF requests"
 DOES_NOT_SCALE: Final = (
@@ -36,7 +37,7 @@ DOES_NOT_SCALE: Final = (
 
 
 class PricedResource(Protocol):
-    """What this module reads of a registered resource."""
+    """The fields of a registered resource that this module reads."""
 
     @property
     def type(self) -> str: ...
@@ -86,7 +87,7 @@ def _machines(config: Config, hourly: Mapping[str, float], load: float) -> Itera
 
 
 def _fixed(one: PricedResource) -> Iterator[Item]:
-    """Billed by the hour or month for being there."""
+    """Items billed by the hour or month, independent of use."""
     inputs = one.inputs
     match one.type:
         case "aws:eks/cluster:Cluster":
@@ -146,7 +147,7 @@ def _counted(resources: Sequence[PricedResource]) -> Iterator[Item]:
 
 
 def _used(resources: Sequence[PricedResource], config: Config, load: float) -> Iterator[Item]:
-    """Billed by use, from the assumptions above."""
+    """Items billed by use, from the assumptions of this module."""
     rate = REQUESTS_A_SECOND[config.environment] * load
     month = rate * _SECONDS_A_MONTH
     said = f"{rate:g} requests a second"

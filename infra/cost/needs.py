@@ -1,6 +1,7 @@
-"""What a stack needs of an AWS account before anything is made, and how many questions it carries: read from its resources and its settings.
+"""Computes, from a stack's resources and settings, what it needs of an AWS account, and how many questions a second it carries.
 
-`teal plan` and `teal bootstrap` compare the first with what the account has (teal/aws/fit/), and show the second before and after a change.
+`teal plan` and `teal bootstrap` compare the needs with the account (teal/aws/fit.py),
+and show the capacity before and after a change.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class StackNeeds:
 
 
 def stack_needs(resources: Sequence[PricedResource], config: Config, hourly: Mapping[str, float]) -> StackNeeds:
-    """Of one evaluation. `hourly`: prices of machines by type, because the cheapest that fit are taken."""
+    """The needs of an evaluated stack. `hourly`: prices of machines by type, because the cheapest that fit are used."""
     wanted = capacity.pod_needs(config, 1)
     twice = tuple(replace(need, pods=2 * need.pods) if need.name == "service" else need for need in wanted)
     smallest, largest = (
@@ -68,7 +69,7 @@ def stack_needs(resources: Sequence[PricedResource], config: Config, hourly: Map
 
 
 def capacity_questions_per_second(config: Config, pods: int) -> int:
-    """Questions a second of so many pods, at the CPU share where the autoscaler adds another."""
+    """Questions a second that this many pods carry, at the CPU share at which the autoscaler adds another."""
     return int(pods * capacity.pod_cpu(config) * config.service.target_cpu_percent / 100 / CPU_SECONDS_A_QUESTION)
 
 

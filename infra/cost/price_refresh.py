@@ -1,4 +1,5 @@
-"""Asks AWS's Pricing API for a region's prices. Filters are those that infracost uses on the same list (internal/resources/aws)."""
+"""Asks AWS's Pricing API for a region's prices.
+The filters are those that infracost uses for the same list (internal/resources/aws)."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from mypy_boto3_pricing.client import PricingClient
     from mypy_boto3_pricing.type_defs import FilterTypeDef
 
-REGION: Final = "us-east-1"  # the API answers here, and in two other regions, for all regions
+REGION: Final = "us-east-1"  # this region's API, and that of two others, has the prices of all regions
 _SOURCE: Final = "AWS Price List API"
 
 
 @dataclass(frozen=True)
 class PriceQuery:
-    """Which products a price is of: service code, exact attributes, and a pattern for the usage type, which begins with the region."""
+    """The query for a price: service code, exact attributes, and a pattern for the usage type, which begins with the region."""
 
     service: str
     attributes: Mapping[str, str]
@@ -55,7 +56,7 @@ _MACHINES: Final = {
 
 
 def price_query(key: str) -> PriceQuery | None:
-    """How to ask for a key; None for those that this program has no certain question for."""
+    """The query for a key; None when no query is certain to find the right product."""
     if key.startswith("rds:db."):
         attributes = {"instanceType": key.removeprefix("rds:"), "databaseEngine": "PostgreSQL", "deploymentOption": "Single-AZ"}
         return PriceQuery("AmazonRDS", attributes, r"InstanceUsage:db\.", "hour")
@@ -67,7 +68,8 @@ def price_query(key: str) -> PriceQuery | None:
 
 
 def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[dict[str, Price], list[str]]:
-    """Prices that AWS names without doubt, and the keys without such an answer. Machines come all together, or the cheapest would be wrong.
+    """Unambiguous prices by key, and the keys without one.
+    Machine prices are returned all or none, because otherwise the cheapest type would be wrong.
 
     About a second a key. Raises RefreshError when AWS does not answer.
     """
@@ -83,7 +85,7 @@ def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[di
                 continue
             prices = {usd for _, usd in _products(client, region, asked)} if asked else set[float]()
             if asked is None or len(prices) != 1:
-                missing.append(key)  # no answer, or several: choosing one of them would be a guess
+                missing.append(key)  # no answer, or several, of which one would have to be guessed
                 continue
             usd = prices.pop() * (1e6 if key in _MILLIONTHS else 1)
             found[key] = Price(key, usd, asked.unit, _SOURCE, today, verified=True)
@@ -114,7 +116,7 @@ def _products(client: PricingClient, region: str, asked: PriceQuery) -> Iterator
 
 
 def _usd(product: Mapping[str, Any]) -> float:
-    """On demand, first tier; 0 when there is no such price."""
+    """The on-demand price of the first tier; 0 when there is none."""
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
             if dimension.get("beginRange", "0") in ("0", ""):

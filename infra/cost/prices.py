@@ -1,7 +1,7 @@
-"""Unit prices, each with where it was read, when, and whether that is a price list or only somebody's word.
+"""Unit prices, each with its source, the date it was read, and whether the source is a price list.
 
-The table is for us-east-1, the one region whose list can be had without an account. For another region the same number stands in, and
-counts as unverified; `python -m infra.cost STACK --refresh` asks AWS and keeps the answer in .teal/prices/REGION.json.
+The table is for us-east-1, the only region whose list is available without an account. For another region the same prices are
+used as unverified; `python -m infra.cost STACK --refresh` asks AWS and keeps its answers in .teal/prices/REGION.json.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_SOURCE: Final = "no source was opened; AWS's price page has it"
 
 
 class RefreshError(Exception):
-    """AWS did not say its prices. The text has the reason and the next command."""
+    """The prices could not be read from AWS. The text has the reason and the next command."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ _TABLE: Final = (
     ),
 )  # fmt: skip
 
-# Where another region's own price was read.
+# Prices that were read for other regions.
 _ELSEWHERE: Final[Mapping[str, tuple[Price, ...]]] = {"eu-central-1": (_list("egress:gb", 0.09, "GB", "data_transfer"),)}
 
 
 def load_prices(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
-    """All prices known for a region, by key. A key that is not there has no known price, and is shown so."""
+    """All known prices of a region, by key. A missing key has no known price, and the report shows that."""
     at_home = {price.key: price for price in (*_TABLE, *_machines())}
     if region != HOME:
         at_home = {key: assumed_price(price, region) for key, price in at_home.items()}
@@ -109,7 +109,7 @@ def load_prices(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
 
 
 def assumed_price(price: Price, region: str) -> Price:
-    """The price of us-east-1 where another region's is not known: a number to begin with, never a verified one."""
+    """The price of us-east-1, marked as unverified, for a region whose price is not known."""
     return replace(price, source=f"{price.source}; of {HOME}, not of {region}", verified=False)
 
 

@@ -30,7 +30,7 @@ _SURGE: Final = "a release doubles the service's pods for its duration; that is 
 
 @dataclass(frozen=True)
 class BillLine:
-    """One line of the bill. `usd` None: the price, or how much of it is used, is not known. `verified` is about the unit price."""
+    """One line of the bill. `usd` is None when the price or the quantity is unknown. `verified` refers to the unit price."""
 
     part: str
     key: str
@@ -55,7 +55,7 @@ class Bill:
     budget_usd: int
     web_replicas: int
     needs: StackNeeds | None = None
-    examples: tuple[Refusal, ...] = ()  # what is left of the file's examples, which a real account must not get
+    examples: tuple[Refusal, ...] = ()  # example values left in the stack's file, which a real account must not get
 
     @property
     def usd(self) -> float:
@@ -71,16 +71,16 @@ class Bill:
 
     @property
     def unpriced(self) -> tuple[BillLine, ...]:
-        """Lines whose quantity is known and whose price is not: they cost something, and count as nothing in the sum."""
+        """Lines with a known quantity but no known price. They cost something, but are not in the sum."""
         return tuple(line for line in self.lines if line.unit_usd is None and line.quantity is not None)
 
     @property
     def over_budget(self) -> bool:
-        """Whether today's traffic costs more than `budget_usd`. What is unknown could only add to it."""
+        """Whether today's traffic costs more than `budget_usd`. Unknown prices could only add to it."""
         return self.load == 1 and self.usd > self.budget_usd
 
     def fields(self) -> dict[str, Any]:
-        """As JSON: the lines, the sums, the budget."""
+        """The bill as JSON-ready data: the lines, the sums, the budget."""
         sums = {
             "usd": round(self.usd, 2),
             "unverified_usd": round(self.unverified_usd, 2),
@@ -142,7 +142,7 @@ def price_stack(stack: str, multiple: float = 1, settings: Mapping[str, object] 
 
 
 def bill_text(one: Bill) -> str:
-    """The bill for a person: parts, lines, what is not certain, the budget."""
+    """The bill as text for people: parts, lines, uncertain prices, the budget."""
     rows = [f"{one.stack} in {one.region}, USD a month at {one.load:g}x load"]
     part = ""
     for line in one.lines:

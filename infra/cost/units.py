@@ -19,7 +19,8 @@ from infra.config import search_size
 from infra.config.sections import DatabaseConfig, SearchConfig, ServiceConfig
 from infra.cost import capacity, prices
 
-# Memory of one Elasticsearch pod, which has its machine to itself: what 85 % of machines of 8, 16, 32 and 64 GiB hold, so that none is half empty
+# Memory of one Elasticsearch pod, which is alone on its machine:
+# 85 % of machines with 8, 16, 32 and 64 GiB, so that none is half empty
 SEARCH_POD_GIB: Final = (6, 13, 27, 54)
 
 
@@ -38,7 +39,7 @@ def units(region: str) -> dict[str, Any]:
 
 
 def largest(sections: Mapping[str, type[BaseModel]]) -> dict[str, float]:
-    """The upper bound of each number in these sections of a stack's configuration, as {section.setting: bound}."""
+    """The upper bound of each numeric setting in these sections of a stack's configuration, as {section.setting: bound}."""
     return {
         f"{section}.{name}": float(bound.le)
         for section, model in sections.items()

@@ -1,8 +1,8 @@
-"""Who GitHub's workflows are in this account: four roles, each for one kind of run of one repository. No key is stored anywhere.
+"""The four roles of GitHub's workflows in this account, each for one kind of run of one repository. No key is stored anywhere.
 
-No pull request has a role: its code runs before anybody has read it. Each role trusts the workflow files that need it, as they are on the branch:
-that STS knows the claim `job_workflow_ref` is AWS' announcement of 2026-01 ("validation of identity provider specific claims"), and never
-ran here: unverified. Where it did not, nobody could take a role.
+Pull requests have no role, because their code runs before anybody has read it. Each role trusts only the workflow files that need
+it, in their version on the branch. That STS checks the claim `job_workflow_ref` is AWS' announcement of 2026-01 ("validation of
+identity provider specific claims"); it never ran here and is unverified. If STS did not, nobody could take a role.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ ISSUER: Final = "token.actions.githubusercontent.com"
 AUDIENCE: Final = "sts.amazonaws.com"
 Kind = Literal["preview", "build", "release", "up"]
 KINDS: Final[tuple[Kind, ...]] = ("preview", "build", "release", "up")
-# The files of .github/workflows whose jobs take the role.
+# The workflow files in .github/workflows whose jobs assume each role.
 WORKFLOWS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "preview": ("drift", "platform"),
     "build": ("release",),
     "release": ("release", "rollback", "loadtest"),
     "up": ("platform",),
 }
-SESSION_SECONDS: Final = 3_600  # a release with its hold is longer: it renews its session, a stolen one ends
+SESSION_SECONDS: Final = 3_600  # a release with its rollback window takes longer and renews its session; a stolen session ends
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class GithubRolesArgs:
 
 
 class GithubRoles(pulumi.ComponentResource):
-    """Roles without rights: `Delivery` gives each its policy. They come before the cluster, which lists one as an administrator.
+    """The roles, without rights; `Delivery` attaches each policy.
+    They are created before the cluster, which lists one as an administrator.
 
     Cost: nothing.
     """
@@ -87,8 +88,9 @@ def role_name(prefix: str, kind: Kind) -> str:
 def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list[str]:
     """The `sub` claims that may take the role; exact, no wildcard.
 
-    preview: the branch, for the plan that reviewers approve and the nightly look at drift. release and up: jobs in a deployment environment,
-    where GitHub asks a person first; up has one of its own, NAME-platform. build has one too, NAME-build, where nobody need be asked.
+    preview: the branch, for the plan that reviewers approve and the nightly check for drift. release and up: jobs in a deployment
+    environment that requires a person's approval; up has its own, NAME-platform.
+    build also has its own, NAME-build, without approval.
     """
     match kind:
         case "preview":
@@ -102,12 +104,13 @@ def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list
 
 
 def workflows(kind: Kind, repository: str, branch: str) -> list[str]:
-    """The `job_workflow_ref` claims that may take the role: these files, as they are on the branch, not as another branch has them."""
+    """The `job_workflow_ref` claims that may take the role:
+    these workflow files in their version on the branch, not on another one."""
     return [f"{repository}/.github/workflows/{name}.yml@refs/heads/{branch}" for name in WORKFLOWS[kind]]
 
 
 def github_trust(provider_arn: str, allowed: list[str], files: list[str]) -> dict[str, Any]:
-    """The role's trust policy: GitHub's tokens for AWS with one of these subjects, asked for by a job of one of these files."""
+    """The role's trust policy: GitHub's tokens for AWS with one of these subjects, from a job of one of these workflow files."""
     return {
         "Version": "2012-10-17",
         "Statement": [

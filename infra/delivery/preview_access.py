@@ -1,4 +1,4 @@
-"""What the role that plans (preview) may do in the cluster: look at everything but secrets, and try changes without making any."""
+"""The cluster rights of the preview role: it may read everything except secrets, and make changes as a dry run only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from infra.platform.search.resources import NAMESPACE as SEARCH_NAMESPACE
 NAME: Final = "teal-preview"
 _LOOK: Final = ("get", "list", "watch")
 _TRY: Final = ("create", "patch")  # the provider previews with a server-side apply that is marked as a dry run
-# What the platform's program has in the cluster. Secrets are not among them: a dry run answers with the whole object, so whoever may
-# try a change of a secret may read it. The provider then compares without the server, and says so.
+# Kinds of objects that the platform's program has in the cluster. Secrets are not among them, because a dry run returns the whole
+# object, so a right to try a change of a secret would be a right to read it.
+# The provider then compares without the server and reports that.
 _KINDS: Final = (
     ("", ("configmaps", "namespaces", "serviceaccounts")),
     ("apps", ("deployments",)),
@@ -30,24 +31,25 @@ _KINDS: Final = (
     ("keda.sh", ("triggerauthentications",)),
     ("secrets-store.csi.x-k8s.io", ("secretproviderclasses",)),
 )
-# To be seen and never tried. Kubernetes applies no admission policy to admission policies, so whoever may patch one may patch the rule below
-# away, dry runs or not. The provider takes a refusal as an answer: it then compares without the server (pulumi-kubernetes 94977969,
-# provider/pkg/provider/provider.go, `IsForbidden` in Create and in Update), as it does for secrets.
+# Kinds that may be read but not tried. Kubernetes applies no admission policy to admission policies, so a right to patch one,
+# even for dry runs, would allow removing the rule below. The provider accepts a refusal and then compares without the server
+# (pulumi-kubernetes 94977969, provider/pkg/provider/provider.go, `IsForbidden` in Create and in Update), as it does for secrets.
 _POLICIES: Final = ("admissionregistration.k8s.io", ("validatingadmissionpolicies", "validatingadmissionpolicybindings"))
 
 
 @dataclass(frozen=True)
 class PreviewAccessArgs:
-    """`ready`: the cluster's access entries, without which nothing can be made in it, and search, whose namespace has a role too."""
+    """`ready`: the cluster's access entries, without which nothing can be made in it, and search,
+    in whose namespace a role is made."""
 
     provider: pulumi.ProviderResource
     ready: list[pulumi.Resource]
 
 
 class PreviewAccess(pulumi.ComponentResource):
-    """Rights of the group that the preview role is in, and the admission rule that lets it only try. Cost: nothing.
+    """The rights of the preview role's group, and the admission rule that limits it to dry runs. Cost: nothing.
 
-    The rule comes first and goes last: the rights are never there without it.
+    The rule is created first and deleted last, so that the rights never exist without it.
     """
 
     def __init__(self, name: str, args: PreviewAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -87,7 +89,7 @@ class PreviewAccess(pulumi.ComponentResource):
 
 
 def certificate_reader() -> dict[str, Any]:
-    """The one Secret that may be read: ECK's copy of the certificate alone, without its key."""
+    """A role for the only readable Secret: ECK's copy of the certificate without its key."""
     return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [CA_SECRET], "verbs": ["get"]}
 
 
@@ -102,7 +104,7 @@ def only_try(group: str) -> dict[str, Any]:
     }
     return {
         "failurePolicy": "Fail",
-        # With the server's defaults: it takes the whole of this as one value (tests/cluster/test_adoption.py).
+        # Includes the server's defaults, because the server treats this list as one value (tests/cluster/test_adoption.py).
         "matchConstraints": {
             "matchPolicy": "Equivalent",
             "namespaceSelector": {},
@@ -122,7 +124,8 @@ def only_try(group: str) -> dict[str, Any]:
 
 
 def preview_rbac_rules() -> list[dict[str, Any]]:
-    """RBAC: look at and try each kind of the program; admission policies only looked at; nothing about secrets, no delete, no shell in a pod."""
+    """RBAC rules: read and try each kind of the program, and read admission policies.
+    No right on secrets, no delete, no shell in a pod."""
     return [
         *({"apiGroups": [group], "resources": list(kinds), "verbs": [*_LOOK, *_TRY]} for group, kinds in _KINDS),
         {"apiGroups": [_POLICIES[0]], "resources": list(_POLICIES[1]), "verbs": [*_LOOK]},

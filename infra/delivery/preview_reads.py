@@ -1,7 +1,7 @@
-"""What GitHub's preview role may look at in AWS: how each thing of the program is set up, never what is in it.
+"""The AWS read rights of GitHub's preview role: the configuration of each resource of the program, never its content.
 
-A plan asks for zones, prefix lists and the caller; the nightly look at drift reads every resource again. No secret's value, no log line, no
-object of a bucket, no layer of an image. None of it ran against AWS.
+A plan reads zones, prefix lists and the caller's identity; the nightly check for drift reads every resource. No right covers a
+secret's value, a log line, a bucket's object or an image's layer. None of this ran against AWS.
 """
 
 from __future__ import annotations
@@ -37,6 +37,6 @@ READS: Final[Mapping[str, tuple[str, ...]]] = {
     "kms": ("DescribeKey", "GetKeyPolicy", "GetKeyRotationStatus", "ListResourceTags"),
     "route53": ("GetHostedZone", "GetChange", "ListResourceRecordSets"),
 }
-# The reads that take no ARN; each is in the tables of delivery_policies with its reason.
+# The read actions without an ARN; each is in the tables of infra/delivery/policies.py with its reason.
 UNLIMITED_READS: Final = ("ec2:Describe*", "elasticloadbalancing:Describe*", "kms:ListAliases", "logs:DescribeLogGroups")
 ROLE_READS: Final = ("iam:GetRole", "iam:GetRolePolicy", "iam:ListRolePolicies", "iam:ListAttachedRolePolicies")

@@ -1,8 +1,10 @@
-"""What a role can come to: a small model of how AWS decides, and a search for every way from one identity to another.
+"""Which identities a role can take over: a small model of AWS's access decisions,
+and a search for every way from one identity to another.
 
-It decides for the attacker wherever it does not know: a condition on something that the attacker chooses, or that is not modelled, counts as
-met, and a denial under such a condition as not given. So a way that is found may not exist, and a kind of way that is modelled and not found
-does not. What is modelled is in `WAYS`; services that hand out a role in another way are not (`_COMPUTE` has those that do).
+Unknown facts are decided in the attacker's favour: a condition on something that the attacker chooses, or that is not modelled,
+counts as met, and a denial under such a condition does not count. So a way that is found may not exist in reality, but a modelled
+kind of way that is not found does not exist. `WAYS` lists the modelled kinds. Services that hand out a role in other ways are not
+modelled (`_COMPUTE` has those that are).
 """
 
 from __future__ import annotations
@@ -14,26 +16,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 Statement = Mapping[str, Any]
-Context = Mapping[str, str | None]  # None: the request has no such thing
+Context = Mapping[str, str | None]  # None: the request has no such key
 EVERYTHING: Final[Statement] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ADMINISTRATOR: Final = "administrator"
 
 
 @dataclass(frozen=True)
 class IamRole:
-    """One identity. `trust` says who may take it; `boundary` None: it has none; `group`: what it is in the cluster."""
+    """One identity. `trust`: who may assume it. `boundary`: None if it has none. `groups`: its groups in the cluster."""
 
     arn: str
     trust: tuple[Statement, ...] = ()
     policies: tuple[Statement, ...] = ()
     boundary: str | None = None
-    runs_as: tuple[str, ...] = ()  # what runs with it, where that is known: a machine, a function, a cluster
-    managed: tuple[Statement, ...] = ()  # of AWS' own policies that it has
-    groups: tuple[str, ...] = ()  # what it is in the cluster
+    runs_as: tuple[str, ...] = ()  # known programs that run with it: a machine, a function, a cluster
+    managed: tuple[Statement, ...] = ()  # statements of its AWS managed policies
+    groups: tuple[str, ...] = ()  # its groups in the cluster
 
     @property
     def granted(self) -> tuple[Statement, ...]:
-        """Whatever it is given by."""
+        """All statements that allow or deny something to the role, its own and those of managed policies."""
         return (*self.policies, *self.managed)
 
     @property
@@ -43,32 +45,34 @@ class IamRole:
 
 @dataclass(frozen=True)
 class Account:
-    """Every identity, and the customer's policies by ARN. `steers`: files whose writer decides what a role does (Pulumi's state)."""
+    """Every identity, and the customer's policies by ARN.
+    `steers`: files whose writer controls what a role does (Pulumi's state)."""
 
     roles: Mapping[str, IamRole]
     boundaries: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict[str, tuple[Statement, ...]])
     steers: Mapping[str, str] = field(default_factory=dict[str, str])
-    images: str = ""  # the repository whose images alone may run (infra/platform/cluster/admission.py)
+    images: str = ""  # the only repository whose images may run (infra/platform/cluster/admission.py)
     pods: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict[str, tuple[str, ...]]
-    )  # by group: the roles of the pods that it may make
+    )  # the roles of the pods that each group may create
 
     @property
     def rewritten(self) -> frozenset[str]:
-        """Boundaries that bind nothing any more."""
+        """Boundaries that were rewritten and limit nothing any more."""
         return frozenset(arn for arn, within in self.boundaries.items() if EVERYTHING in within)
 
 
 @dataclass(frozen=True)
 class RoleGain:
-    """One step of a way: `role` is held from now on, by `how`."""
+    """One step of a way: the attacker now also has `role`, by the means `how`."""
 
     role: IamRole
     how: str
 
 
 def is_allowed(account: Account, role: IamRole, action: str, resource: str, context: Context | None = None) -> bool:
-    """Whether AWS lets `role` do it: nothing denies it, a policy of the role allows it, and so does the boundary."""
+    """Whether AWS allows `action` to `role`: no statement denies it, a policy of the role allows it,
+    and the boundary does too."""
     within = account.boundaries.get(role.boundary, (EVERYTHING,)) if role.boundary else (EVERYTHING,)
     asked = (action, resource, context or {})
     if any(_fits(one, *asked) for one in (*role.granted, *within) if one["Effect"] == "Deny"):
@@ -109,7 +113,8 @@ def _met(how: str, key: str, values: Sequence[str], context: Context, *, unknown
 
 
 def _like(value: str, pattern: str) -> bool:
-    """IAM's wildcards: * and ?, over every character. A value with a * stands for what the attacker likes."""
+    """Match with IAM's wildcards * and ?, which cover every character.
+    A `*` in `value` stands for any text that the attacker chooses."""
     if "*" in value:
         return fnmatch.fnmatchcase(pattern.replace("[", "[[]"), value.replace("[", "[[]")) or _glob(value, pattern)
     return _glob(value, pattern)
@@ -120,12 +125,12 @@ def _glob(value: str, pattern: str) -> bool:
 
 
 def as_texts(value: Any) -> list[str]:
-    """IAM takes one text, or a list of them."""
+    """A list of texts: IAM accepts a single text in place of a list."""
     return [value] if isinstance(value, str) else list(cast(Iterable[str], value))
 
 
 def ways(account: Account, start: IamRole) -> dict[str, tuple[str, ...]]:
-    """Every identity that `start` can come to, by name, with the steps. `ADMINISTRATOR`: rights that nothing limits."""
+    """Every identity that `start` can take over, by name, with the steps. `ADMINISTRATOR` stands for unlimited rights."""
     found: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
     waiting: list[tuple[IamRole, Account, tuple[str, ...]]] = [(start, account, ())]
@@ -149,7 +154,7 @@ Step = Iterator[tuple[RoleGain, Account]]
 
 
 def _takes(account: Account, held: IamRole) -> Step:
-    """sts:AssumeRole, where the other's trust names the account or this role."""
+    """sts:AssumeRole of a role whose trust policy names the account or the held role."""
     for other in account.roles.values():
         named = [principal for one in other.trust for principal in as_texts(dict(one.get("Principal", {})).get("AWS", []))]
         direct = held.arn in named or "*" in named
@@ -159,14 +164,14 @@ def _takes(account: Account, held: IamRole) -> Step:
 
 
 def _opens(account: Account, held: IamRole) -> Step:
-    """iam:UpdateAssumeRolePolicy: it writes itself into the trust of another."""
+    """iam:UpdateAssumeRolePolicy: the held role adds itself to another role's trust policy."""
     for other in account.roles.values():
         if other.arn != held.arn and is_allowed(account, held, "iam:UpdateAssumeRolePolicy", other.arn, _bound(other.boundary)):
             yield RoleGain(other, f"changes who may take {other.name}"), account
 
 
 def _gives(account: Account, held: IamRole) -> Step:
-    """iam:PutRolePolicy and the like: more rights for a role that it holds, itself among them."""
+    """iam:PutRolePolicy and similar actions: more rights for a role that the attacker has."""
     for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy"):
         if EVERYTHING not in held.policies and is_allowed(account, held, action, held.arn, _bound(held.boundary)):
             more = replace(held, policies=(*held.policies, EVERYTHING))
@@ -174,7 +179,7 @@ def _gives(account: Account, held: IamRole) -> Step:
 
 
 def _unbinds(account: Account, held: IamRole) -> Step:
-    """The boundary of a role that it holds goes, or is exchanged for one that allows all."""
+    """The boundary of a role that the attacker has is removed, or replaced by one that allows everything."""
     if held.boundary is None:
         return
     free = replace(held, boundary=None)
@@ -186,7 +191,7 @@ def _unbinds(account: Account, held: IamRole) -> Step:
 
 
 def _makes(account: Account, held: IamRole) -> Step:
-    """A new role with all rights, that it may take, under every boundary that it may choose."""
+    """A new role with all rights that the attacker may assume, under any boundary that the attacker may choose."""
     name = next((role.arn for role in account.roles.values()), held.arn).rsplit("/", 1)[0] + "/"
     for pattern in {one for statement in held.granted for one in as_texts(statement.get("Resource", [])) if ":role/" in one} | {
         f"{name}made"
@@ -200,14 +205,14 @@ def _makes(account: Account, held: IamRole) -> Step:
 
 
 def _rewrites(account: Account, held: IamRole) -> Step:
-    """A new version of a policy that is a boundary: whatever it bounds is then bound by nothing."""
+    """A new version of a policy that is a boundary: the roles under it then have no limit."""
     for arn in account.boundaries:
         if EVERYTHING not in account.boundaries[arn] and is_allowed(account, held, "iam:CreatePolicyVersion", arn):
             open_ = replace(account, boundaries={**account.boundaries, arn: (EVERYTHING,)})
             yield RoleGain(held, f"rewrites {arn.rsplit('/', 1)[-1]}"), open_
 
 
-# What starts a program of one's own with a role (the role is passed), by the service that the role must trust.
+# Actions that start a program of the caller with a passed role, by the service that the role must trust.
 _COMPUTE: Final[Mapping[str, tuple[str, ...]]] = {
     "ec2.amazonaws.com": ("ec2:RunInstances",),
     "lambda.amazonaws.com": ("lambda:CreateFunction",),
@@ -220,7 +225,7 @@ _COMPUTE: Final[Mapping[str, tuple[str, ...]]] = {
     "pods.eks.amazonaws.com": ("eks:CreatePodIdentityAssociation",),
     "eks.amazonaws.com": ("eks:CreateCluster",),  # who makes a cluster is its administrator
 }
-# What changes a program that runs with a role already.
+# Actions that change a program that already runs with a role.
 _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
     "ec2.amazonaws.com": (
         "ssm:SendCommand",
@@ -230,17 +235,17 @@ _RUNNING: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "lambda.amazonaws.com": ("lambda:UpdateFunctionCode",),
     "codebuild.amazonaws.com": ("codebuild:UpdateProject",),
-    # Whoever may write an access entry is the cluster's administrator, and so every pod's.
+    # A role that may write access entries can become cluster administrator, and so take over every pod.
     "pods.eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
-    # An administrator writes what Auto Mode carries out with the cluster's role: a NodeClass names the role of its machines.
+    # A cluster administrator controls what Auto Mode does with the cluster's role: a NodeClass names the role of its machines.
     "eks.amazonaws.com": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"),
 }
-# What belongs to nobody here does not carry the tag of a cluster of ours.
+# Resources outside the stack do not have the tag of the stack's cluster.
 _OF_OTHERS: Final[Context] = {"aws:ResourceTag/eks:eks-cluster-name": None}
 
 
 def _passes(account: Account, held: IamRole) -> Step:
-    """iam:PassRole to a service that runs one's program with it."""
+    """iam:PassRole to a service that runs the caller's program with the role."""
     for other in account.roles.values():
         for service in _trusted(other):
             starts = [one for one in _COMPUTE.get(service, ()) if _somewhere(account, held, one)]
@@ -249,7 +254,7 @@ def _passes(account: Account, held: IamRole) -> Step:
 
 
 def _enters(account: Account, held: IamRole) -> Step:
-    """A machine, function or pod that runs with the role is made to run something else."""
+    """A machine, function or pod that runs with the role is changed to run the attacker's program."""
     for other in account.roles.values():
         for service in _trusted(other):
             changes = [
@@ -266,7 +271,7 @@ def _enters(account: Account, held: IamRole) -> Step:
 
 
 def _forges(account: Account, held: IamRole) -> Step:
-    """The provider whose tokens a role trusts is changed, so that the attacker's own tokens are taken."""
+    """The identity provider that a role trusts is changed, so that it accepts the attacker's tokens."""
     for other in account.roles.values():
         for statement in other.trust:
             for provider in as_texts(dict(statement.get("Principal", {})).get("Federated", [])):
@@ -276,7 +281,7 @@ def _forges(account: Account, held: IamRole) -> Step:
 
 
 def _users(account: Account, held: IamRole) -> Step:
-    """A user of the account, an administrator perhaps, gets a key or a password that the attacker knows."""
+    """A user of the account, possibly an administrator, gets an access key or password that the attacker knows."""
     for action in ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"):
         if is_allowed(account, held, action, "arn:aws:iam::123456789012:user/administrator"):
             yield (
@@ -288,14 +293,15 @@ def _users(account: Account, held: IamRole) -> Step:
 
 
 def _runs(account: Account, held: IamRole) -> Step:
-    """It makes pods in the cluster, and the image that they run: what is in the image has the pods' role."""
+    """The attacker may create pods in the cluster and push the image that they run,
+    so the attacker's code gets the pods' role."""
     if account.images and is_allowed(account, held, "ecr:PutImage", account.images):
         for arn in {arn for group in held.groups for arn in account.pods.get(group, ())}:
             yield RoleGain(account.roles[arn], f"pushes an image and runs it as {account.roles[arn].name}"), account
 
 
 def _steers(account: Account, held: IamRole) -> Step:
-    """The state that another role acts on is written."""
+    """The attacker writes the state that another role acts on."""
     for file, arn in account.steers.items():
         if held.arn != arn and is_allowed(account, held, "s3:PutObject", file):
             yield RoleGain(account.roles[arn], f"writes the state that {account.roles[arn].name} acts on"), account
@@ -315,14 +321,14 @@ def _trusted(role: IamRole) -> set[str]:
 
 
 def _somewhere(account: Account, held: IamRole, action: str) -> bool:
-    """Whether it may do it to anything at all."""
+    """Whether the role may do `action` on any resource."""
     patterns = {
         one for statement in held.granted if statement["Effect"] == "Allow" for one in as_texts(statement.get("Resource", "*"))
     }
     return any(is_allowed(account, held, action, one) for one in patterns)
 
 
-# Identities that many accounts have besides the stack's; none of them may be reached.
+# Identities that many accounts have besides the stack's; none of these may be reachable.
 OTHERS: Final = tuple(
     IamRole(
         f"arn:aws:iam::123456789012:role/other-{name}",
@@ -342,6 +348,6 @@ OTHERS: Final = tuple(
 
 
 def statements(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
-    """Those of a policy document."""
+    """The statements of a policy document."""
     found: Any = json.loads(document) if isinstance(document, str) else document
     return tuple(found["Statement"])

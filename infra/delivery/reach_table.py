@@ -23,7 +23,7 @@ _LOOKS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "View", "Q
 
 
 def account_of(platform: Evaluation, stack: str) -> Account:
-    """The account with the stack's identities, and others that are nobody's business here."""
+    """A model account with the stack's identities and some others, which must not be reachable."""
 
     def made(kind: str) -> list[Any]:
         return [one.inputs for one in platform.resources if one.type == kind]
@@ -34,7 +34,7 @@ def account_of(platform: Evaluation, stack: str) -> Account:
     texts, managed = _managed(), dict[str, list[Statement]]()
     for one in made("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
         _, ours, name = str(one["policyArn"]).partition(_MANAGED)
-        if ours:  # KeyError: a policy of AWS whose text is not here; tests/parts/infra/test_managed_policies.py writes it
+        if ours:  # KeyError: the text of an AWS managed policy is missing; tests/parts/infra/test_managed_policies.py writes it
             managed.setdefault(str(one["role"]).partition("-id")[0], []).extend(texts[name.rpartition("/")[2]])
     groups = {
         str(one["principalArn"]): tuple(one["kubernetesGroups"] or ())
@@ -62,7 +62,7 @@ def account_of(platform: Evaluation, stack: str) -> Account:
 
 
 def _pods(platform: Evaluation) -> dict[str, tuple[str, ...]]:
-    """The roles of the pods that each group of the cluster may make. A preview's group may try everything, and make nothing (preview_access)."""
+    """The roles of the pods that each group of the cluster may create. The preview role's group may only try (preview_access)."""
     identities: dict[str, set[str]] = {}
     for one in platform.resources:
         if one.type == "aws:eks/podIdentityAssociation:PodIdentityAssociation":
@@ -82,7 +82,7 @@ def _managed() -> dict[str, list[Statement]]:
 
 
 def reach_table(account: Account, stack: str) -> str:
-    """One row for each role that is not another's."""
+    """The table, with one row for each role of the stack."""
     rows = [
         "| role | who takes it | what it changes, or reads the content of | what other identity it comes to |\n|---|---|---|---|\n"
     ]
@@ -125,19 +125,19 @@ def _changes(role: IamRole) -> str:
 
 
 def _only_looks(action: str) -> bool:
-    """Reads how a thing is set up; not what a secret, a file or an image holds."""
+    """Whether an action only reads configuration, not the content of a secret, a file or an image."""
     service, name = action.split(":", 1)
     return name.startswith(_LOOKS) and action not in ("secretsmanager:GetSecretValue", "s3:GetObject") and service != "kms"
 
 
 def _short(arn: str) -> str:
-    """Without what all have alike, and without the ids that an evaluation makes up."""
+    """An ARN without the parts that all have in common, and without ids that the evaluation invents."""
     own = arn.removeprefix("arn:aws:").replace(":eu-central-1:123456789012:", ":").replace("123456789012", "ACCOUNT")
     return re.sub(r"(?<=[-/])[0-9a-f]{6,12}$", "ID", own)
 
 
 def page_with_table(page: str, account: Account, stack: str) -> str:
-    """The page with the table in its place."""
+    """The page with the new table between its markers."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{reach_table(account, stack)}{END}{after}"

@@ -1,4 +1,4 @@
-"""How a version gets here: the registry of images, and what GitHub's roles may do with it."""
+"""The registry of images, and the rights of GitHub's roles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ GROUPS: Final[Mapping[Kind, str]] = {"release": RELEASE_GROUP, "preview": "teal:
 
 @dataclass(frozen=True)
 class DeliveryArgs:
-    """ARNs are those the release role is limited to. `where` names the state; `roles` come from `GithubRoles`; none without GitHub."""
+    """The ARNs are those that the release role is limited to.
+    `where` names the state; `roles` come from `GithubRoles`, None without GitHub."""
 
     where: policies.StateLocation
     roles: GithubRoles | None
@@ -37,12 +38,13 @@ class DeliveryArgs:
 
 
 class Delivery(pulumi.ComponentResource):
-    """One repository whose tags cannot be moved, scanned at each push; four roles with the least they need.
+    """One repository with immutable tags, scanned at each push, and the policies of the four roles.
 
-    No image goes by itself. ECR's rules count and look at tags and ages, and every tag here is a commit: none can tell the image that runs
-    from one that was never released, and none may take what has no tag, which is each image's signature and list (cosign 3 writes OCI 1.1
-    referrers; aws/containers-roadmap#2613). ECR removes those within a day of their image, which a person removes:
-    `aws ecr batch-delete-image`. Cost: 0.10 USD a GB and month of images. The repository is protected: rollback needs its images.
+    No image is deleted automatically. ECR's lifecycle rules use counts, tags and ages, and every tag here is a commit, so no rule
+    can distinguish the running image from one that was never released. Nor may a rule delete untagged images, which are the
+    signatures and SBOMs (cosign 3 writes OCI 1.1 referrers; aws/containers-roadmap#2613). ECR deletes those within a day after
+    their image, which a person deletes: `aws ecr batch-delete-image`. Cost: 0.10 USD a GB and month of images.
+    The repository is protected: rollback needs its images.
     """
 
     repository_url: pulumi.Output[str]

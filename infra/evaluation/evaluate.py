@@ -1,4 +1,5 @@
-"""Run a program of this project without a cloud, a state or the Pulumi command, and say what it would register.
+"""Runs a program of this project without a cloud, a state or the Pulumi command,
+and returns the resources that it would register.
 
 The picture, the price list and the tests read the same resources that `pulumi up` would create. Values that only AWS knows are made up by
 `infra.evaluation.mocks`. One evaluation is 1.5 to 1.7 s of CPU. Before the first of a process Pulumi's SDK for AWS is read: 3 to 5 s more with
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RegisteredResource:
-    """One resource as the engine would see it: inputs in the provider's camelCase, options beside them."""
+    """One resource as Pulumi's engine would see it: inputs in the provider's camelCase, and its options."""
 
     type: str
     name: str
@@ -50,14 +51,13 @@ class RegisteredResource:
     provider: str
     timeouts: Mapping[str, str] = field(default_factory=dict[str, str])
     secret_inputs: frozenset[str] = frozenset()  # inputs that hold a secret: the engine encrypts them in its state
-    secret_outputs: frozenset[str] = (
-        frozenset()
-    )  # outputs that are encrypted too; every other one is written as the provider says it
+    secret_outputs: frozenset[str] = frozenset()  # outputs that are encrypted too; all others are stored in clear
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one program registers, in order, the outputs of its stack, and which of them would be encrypted in its state."""
+    """The resources that a program registers, in order, its stack's outputs,
+    and which of these would be encrypted in the state."""
 
     resources: tuple[RegisteredResource, ...]
     outputs: Mapping[str, Any]
@@ -70,7 +70,7 @@ def platform(stack: str, values: Mapping[str, object] | None = None) -> Evaluati
 
 
 def stacks(root: Path = ROOT) -> tuple[str, ...]:
-    """The stacks that have a file in `root`, by name: a new Pulumi.<stack>.yaml is one more, and is tested by being there."""
+    """The names of the stacks with a file in `root`. A new Pulumi.<stack>.yaml is tested without further registration."""
     return tuple(sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml")))
 
 
@@ -132,7 +132,8 @@ def run_isolated(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def administrator(values: Mapping[str, object]) -> str | None:
-    """Who the program is told that runs it: the first whom the stack lists, because it refuses anybody else."""
+    """The identity that the evaluated program sees as its caller:
+    the first that the stack lists, because it refuses any other."""
     cluster = values.get("teal:cluster")
     roles: Any = cast(Mapping[str, Any], cluster).get("admin_role_arns") if isinstance(cluster, Mapping) else None
     return str(roles[0]) if roles else None
@@ -159,7 +160,7 @@ class Mocks(pulumi_mocks.Mocks):
 
 
 class Monitor(pulumi_mocks.MockMonitor):
-    """A monitor that keeps the options too: what is protected, what waits for what."""
+    """A mock monitor that also records the options, such as `protect` and dependencies."""
 
     def __init__(self, mocks: Mocks) -> None:
         super().__init__(mocks)
@@ -167,7 +168,7 @@ class Monitor(pulumi_mocks.MockMonitor):
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         answer: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # pulumi leaves it unannotated
-        for name in request.additionalSecretOutputs:  # as the engine answers: what is made of such an output is a secret again
+        for name in request.additionalSecretOutputs:  # as the engine does: values derived from such an output are secrets
             if name in answer.object:
                 value = json_format.MessageToDict(answer.object)[name]
                 mark = {rpc._special_sig_key: rpc._special_secret_sig, "value": value}  # pyright: ignore[reportPrivateUsage]  # the wire's own
@@ -212,12 +213,12 @@ def _unwrap(value: Any) -> Any:
     if isinstance(value, list):
         return [_unwrap(each) for each in cast(list[Any], value)]
     if isinstance(value, float) and value.is_integer():
-        return int(value)  # the wire knows one kind of number; the engine prints whole ones without a point
+        return int(value)  # the protocol has one number type; the engine prints whole numbers without a point
     return value
 
 
 def _files(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs with each archive of files as their names and paths: two archives of the same files are equal then."""
+    """The inputs, with each archive replaced by its files' names and paths, so that archives of the same files are equal."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, AssetArchive):

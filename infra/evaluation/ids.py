@@ -1,7 +1,8 @@
-"""The id of each resource type in the provider's own form, so that a stand-in hides no fault: a place that takes an id for an ARN, or a name for an id.
+"""Makes up the id of each resource type in the provider's own form, so that the mocks do not hide confused ids,
+names and ARNs.
 
-Each form is the one in the import documentation of pulumi-aws (section "Import" of the type's class), where the id is what one imports by; where it is
-not, the line says so. tests/unit/infra/evaluation/test_ids.py holds the table to those examples.
+Each form is that of the import documentation of pulumi-aws (section "Import" of the type's class). If a type is imported by
+something other than its id, its line says so. tests/unit/infra/evaluation/test_ids.py checks the table against those examples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What AWS would answer, for evaluating a program without it: one table of outputs by resource type, one of calls.
+"""Stand-ins for AWS's answers, to evaluate a program without AWS: a table of outputs by resource type, and one of function calls.
 
-A value here is never a fact: it has the form that the next resource needs, and it is the same at every run.
+The values are made up. They have the form that dependent resources need, and are the same at every run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Outputs = Callable[[str, Mapping[str, Any], str, str], dict[str, Any]]  # physi
 
 
 def resource_answer(kind: str, name: str, inputs: Mapping[str, Any], region: str) -> tuple[str, dict[str, Any]]:
-    """Id and outputs of one created resource: its inputs, an ARN, and what its type adds."""
+    """Id and outputs of one created resource: its inputs, an ARN, and the outputs of its type."""
     digest = hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:12]
     physical = _physical(name, inputs)
     state: dict[str, Any] = {**inputs}

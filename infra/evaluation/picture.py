@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- platform: begin (python -m infra.evaluation.picture) -->", "<!-- platform: end -->"
 STACK = "prod"
 HIDDEN = frozenset({"keys"})
-# What a reader looks for, and how it is called; every other type is detail.
+# The types that are shown, with their names in the picture; all others are left out as details.
 SHOWN = {
     "aws:ec2/vpc:Vpc": "VPC",
     "aws:ec2/natGateway:NatGateway": "NAT gateway",
@@ -67,7 +67,7 @@ def draw(evaluation: Evaluation) -> str:
 
 
 def direct_needs(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
-    """What `name` needs and nothing else that it needs does: the arrows that say something."""
+    """The direct needs of `name`, without those that follow from another need: the arrows to draw."""
     own = set(needs[name])
     return own - {each for other in own for each in _reach(other, needs, {name})}
 
@@ -107,7 +107,7 @@ def page_with_picture(page: str, picture: str) -> str:
 
 
 def main(arguments: list[str], page: Path = PAGE) -> int:
-    """Write the picture, or with --check say whether it is in step (exit code 1 when not)."""
+    """Write the picture, or with --check only compare it (exit code 1 when it is outdated)."""
     text = page.read_text()
     drawn = page_with_picture(text, draw(platform(STACK)))
     if "--check" in arguments:

@@ -15,12 +15,12 @@ from infra.observability.alerts import Alert, Metric, Source
 _MEMORY_GIB: Final = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16}  # NxLarge has N times the last
 _CONNECTION_BYTES: Final = 9_531_392  # RDS: max_connections = LEAST(DBInstanceClassMemory / 9531392, 5000)
 _MOST_CONNECTIONS: Final = 5_000
-_SYSTEM_SHARE: Final = 0.9  # DBInstanceClassMemory is what RDS leaves of the class's memory; a tenth less at most
+_SYSTEM_SHARE: Final = 0.9  # DBInstanceClassMemory is the class's memory minus what RDS needs, a tenth at most
 
 
 @dataclass(frozen=True)
 class WatchedResources:
-    """What alarms look at. `cache_nodes` counts the primary; without a certificate its alarm is left out."""
+    """The resources that alarms watch. `cache_nodes` includes the primary; without a certificate its alarm is left out."""
 
     load_balancer_suffix: pulumi.Input[str]
     target_group_suffixes: Mapping[str, pulumi.Input[str]]
@@ -36,7 +36,7 @@ class WatchedResources:
 
 
 def max_connections(instance_class: str) -> int:
-    """Connections that RDS PostgreSQL allows on a class such as db.t4g.small, a little less than it will be.
+    """A cautious estimate of the connections that RDS PostgreSQL allows on a class such as db.t4g.small.
 
     Raises ValueError for a class of a family or size that is not known here.
     """
@@ -56,7 +56,7 @@ def threshold(alert: Alert, database_class: str) -> float:
 
 
 def alarm_targets(source: Source, watched: WatchedResources) -> Iterator[tuple[str, dict[str, pulumi.Input[str]]]]:
-    """Name suffix and dimensions of each resource that a source stands for; none when this stack has no such thing."""
+    """Name suffix and dimensions of each resource of a source; none when the stack has no such resource."""
     balancer = {"LoadBalancer": watched.load_balancer_suffix}
     match source:
         case "load-balancer":
@@ -89,7 +89,8 @@ def alarm_targets(source: Source, watched: WatchedResources) -> Iterator[tuple[s
 def create_alarms(
     prefix: str, alerts: Sequence[Alert], watched: WatchedResources, topic_arn: pulumi.Input[str], parent: pulumi.Resource
 ) -> list[cloudwatch.MetricAlarm]:
-    """One alarm for each alert with a metric and each resource it watches. All of them go to the topic, when they begin and end."""
+    """One alarm for each alert with a metric and each resource that it watches.
+    All publish to the topic when they begin and end."""
     return [
         _alarm(f"{prefix}-{alert.name}{suffix}", alert, alert.metric, dimensions, watched, topic_arn, parent)
         for alert in alerts
@@ -138,7 +139,7 @@ def _alarm(
         dimensions=dimensions,
         statistic=None if percentile else metric.statistic,
         extended_statistic=metric.statistic if percentile else None,
-        # One slow request in a quiet night is not a percentile.
+        # With few requests, as at night, a percentile would be a single slow request.
         evaluate_low_sample_count_percentiles="ignore" if percentile else None,
         period=metric.period_seconds,
         treat_missing_data=metric.missing,

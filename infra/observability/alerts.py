@@ -1,8 +1,8 @@
-"""Every alert as data: what is measured, when it is too much, how bad that is, and the page that says what to do.
+"""Every alert as data: its metric or expression, its threshold, its severity, and its runbook.
 
 Nothing is created here. `infra.observability.alarms` makes CloudWatch alarms of those with a `metric`, `infra.observability.prometheus_rules` makes
 rules of those with an `expression`, `infra.observability.budget` makes a budget of the last one. All of them reach one SNS topic.
-What the service promises its users is in `infra.observability.slos`; their alerts are made here from its table.
+The service's objectives are in `infra.observability.slos`; this module makes their alerts from that table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from infra.config.kubernetes import STANDARD_SUPPORT_ENDS
 from infra.observability.slos import SLOS, Burn, Slo
 from infra.platform.search.operator import CA_HOURS
 
-Severity = Literal["page", "ticket"]  # page: somebody is woken; ticket: somebody looks in working hours
+Severity = Literal["page", "ticket"]  # page: a person is woken; ticket: a person looks during working hours
 Source = Literal["load-balancer", "targets", "database", "burstable-database", "cache", "cluster", "certificate", "vault",
                  "watchdog", "watchdog-log"]  # fmt: skip
 
@@ -26,13 +26,13 @@ def _midnight(day: date) -> int:
 
 
 _SNAPSHOT = 'elasticsearch_snapshot_stats_latest_snapshot_timestamp_seconds{repository="teal"}'
-# Seconds that are left to each node's version: its end, wherever a node reports that version.
+# Seconds until the end of support of each node's Kubernetes version, as the nodes report it.
 _SUPPORT_LEFT = " or ".join(
     f'(kube_node_info{{kubelet_version=~"v{version.replace(".", "[.]")}[.].*"}} * {_midnight(end)} - time())'
     for version, end in STANDARD_SUPPORT_ENDS.items()
 )
-# ECK keeps its authorities in these Secrets (Go module elastic/cloud-on-k8s v3.5.0, certificates/ca_reconcile.go) and renews them in place, so
-# what is asked is the first end; a month later the question is over.
+# ECK keeps its CAs in these Secrets (Go module elastic/cloud-on-k8s v3.5.0, certificates/ca_reconcile.go) and renews them in
+# place, so the expression uses the first expiry, and only until a month after it.
 _CA_LEFT = (
     f'(kube_secret_created{{namespace="teal-search",secret=~".*-(http|transport)-ca-internal"}} + {CA_HOURS * 3_600} - time())'
 )
@@ -50,7 +50,7 @@ class Metric:
     above: bool = True  # alarm above the threshold; False: below
     period_seconds: int = 60
     per: str | None = None
-    at_least: int = 100  # fewer requests than this in a period say nothing about a share
+    at_least: int = 100  # with fewer requests in a period the share is not meaningful
     missing: Literal["notBreaching", "breaching"] = "notBreaching"
 
 
@@ -89,12 +89,12 @@ def _share(bad: str, all_: str) -> str:
 
 
 RELEASES = (
-    # Its traffic is back already when this fires: a person looks at what is left of the release.
+    # When this fires the traffic is already returned; a person has to look at what is left of the release.
     Alert("ReleaseWatchdogActed", "page", "The watchdog gave a release's traffic back: its releaser is gone, or users suffered", 0, "times", 1,
           "watchdog", metric=Metric("watchdog-log", "Teal/Watchdog", "TrafficGivenBack", "Sum")),
     Alert("ReleaseWatchdogFails", "ticket", "The watchdog of releases ended with an error", 0, "calls", 5, "watchdog",
           metric=Metric("watchdog", "AWS/Lambda", "Errors", "Sum")),
-    # It looks each minute: two missed are AWS's scheduler being late, ten are nobody looking.
+    # It runs each minute: two missed runs can be a late scheduler of AWS, ten mean that it does not run.
     Alert("ReleaseWatchdogSilent", "ticket", "Nobody looks after releases: the watchdog does not run", 1, "calls a minute", 10, "watchdog",
           metric=Metric("watchdog", "AWS/Lambda", "Invocations", "Sum", above=False, missing="breaching")),
 )  # fmt: skip
@@ -106,7 +106,7 @@ LOAD_BALANCER = (
           metric=Metric("load-balancer", _ELB, "HTTPCode_Target_5XX_Count", "Sum", per="RequestCount")),
     Alert("LoadBalancerFails", "page", "The load balancer itself answers 5xx: no target, or one that broke off", 1, "percent of requests", 5,
           "error-rate", metric=Metric("load-balancer", _ELB, "HTTPCode_ELB_5XX_Count", "Sum", per="RequestCount")),
-    # To the first byte: an answer's stream may go on for a minute and is no trouble.
+    # Until the first byte, because a streamed answer may rightly take a minute.
     Alert("FirstByteSlow", "page", "One request in a hundred waits for its first byte", 5, "seconds", 10, "slow-answers",
           metric=Metric("load-balancer", _ELB, "TargetResponseTime", "p99")),
     Alert("TargetsUnhealthy", "ticket", "A pod stays in its target group and fails its checks", 0, "pods", 10, "unhealthy-targets",
@@ -127,7 +127,7 @@ DATABASE = (
           metric=Metric("database", _RDS, "DatabaseConnections", "Maximum")),
     Alert("DatabaseCreditsGone", "ticket", "A burstable database has used its credits: slow, or billed for more", 20, "credits", 15,
           "database-load", metric=Metric("burstable-database", _RDS, "CPUCreditBalance", "Minimum", above=False, period_seconds=300)),
-    # CloudWatch does not see these; the worker asks PostgreSQL.
+    # CloudWatch does not have these metrics; the worker reads them from PostgreSQL.
     Alert("DatabaseQuerySlow", "ticket", "A statement or an open transaction goes on and on: it holds locks and keeps dead rows", 300, "seconds",
           5, "database-load", expression="max(teal_postgres_longest_transaction_seconds) > {threshold}"),
     # Autovacuum acts at a fifth of a table; twice that for hours means that it cannot keep up or is held back.
@@ -136,8 +136,8 @@ DATABASE = (
 )  # fmt: skip
 
 BACKUP = (
-    # A backup that fails is seen by nobody until it is needed. The metric is named by a review of
-    # this program; AWS Backup's own page of metrics could not be opened: `aws cloudwatch list-metrics --namespace AWS/Backup` shows it.
+    # Without this alarm a failed backup is noticed only when it is needed. The metric's name is from a review of this program;
+    # AWS Backup's own page of metrics could not be opened: `aws cloudwatch list-metrics --namespace AWS/Backup` shows it.
     Alert("BackupFailed", "ticket", "AWS Backup could not make a recovery point of the database", 0, "failed jobs in a day", 1_440, "backup-failed",
           metric=Metric("vault", "AWS/Backup", "NumberOfBackupJobsFailed", "Sum", period_seconds=86_400)),
 )  # fmt: skip
@@ -168,7 +168,8 @@ SERVICE = (
     Alert("PartDown", "page", "A part behind the service does not answer", 1, "1 is up", 3, "part-down",
           expression="max by (part) (teal_part_up) < {threshold}"),
     Alert("RetrievalEmpty", "ticket", "Many questions find nothing", 0.3, "share of searches", 30, "empty-retrieval",
-          # Answers from a cache searched nothing. Fewer than one in 50 seconds are too few for a share.
+          # Answers from a cache are not counted, because they did not search.
+          # Fewer than one in 50 seconds are too few for a share.
           expression=f"{_share('sum(rate(teal_retrieval_empty_total[30m]))', 'sum(rate(teal_retrievals_total[30m])) > 0.02')} > {{threshold}}"),
     Alert("RetrievalDegraded", "ticket", "Questions are searched by words alone: no vectors can be made", 0, "searches a second", 10,
           "model-provider", expression="sum(rate(teal_retrieval_degraded_total[10m])) > {threshold}"),
@@ -178,7 +179,7 @@ SERVICE = (
           expression="sum(rate(teal_cache_errors_total[5m])) > {threshold}"),
     Alert("QueueOld", "ticket", "A document waits to be indexed", 900, "seconds", 10, "ingest-backlog",
           expression="max(teal_ingest_oldest_queued_seconds) > {threshold}"),
-    # Workers are wanted and none is ready, or none looks around. Where nothing waits, KEDA may want none: that is no trouble.
+    # Workers are wanted but none is ready, or none runs its loop. While nothing waits, KEDA may want none, which is no fault.
     Alert("WorkerGone", "page", "No worker looks around", 180, "seconds", 5, "worker-gone",
           expression="(time() - max(teal_worker_last_tick_timestamp_seconds)) > {threshold}"
                      f" or ((sum(kube_statefulset_replicas{_WORKERS}) > 0)"
@@ -197,11 +198,11 @@ SEARCH = (
     # Elasticsearch stops giving a node shards at 85 % and makes indices read-only at 95 %.
     Alert("SearchDisk", "page", "Elasticsearch's disk comes near its low watermark", 0.8, "share used", 10, "disk-full",
           expression="max by (name) (1 - elasticsearch_filesystem_data_available_bytes / elasticsearch_filesystem_data_size_bytes) > {threshold}"),
-    # Pods hold a copy of the authority and learn of another only at a release (runbooks/search-ca.md).
+    # Pods have a copy of the CA, which is only renewed at a release (runbooks/search-ca.md).
     Alert("SearchCaEnds", "ticket", "The certificate authority of Elasticsearch ends soon: pods that hold its copy would be cut off", 90,
           "days left", 60, "search-ca", expression=f"min({_CA_LEFT} > -30 * 86400) < {{threshold}} * 86400"),
-    # The longest schedule of the committed stacks is daily; two hours for the run itself. Workers say it while there are any (KEDA may
-    # want none), Elasticsearch's own exporter always on AWS.
+    # The longest schedule of the committed stacks is daily; two hours for the run itself. Workers report it while there are any
+    # (KEDA may want none); on AWS Elasticsearch's exporter always does.
     Alert("SnapshotStale", "page", "The last search snapshot is too old, or there is none", 26 * 3_600, "seconds", 10, "snapshot-stale",
           expression=f"(min(teal_snapshot_age_seconds) or (time() - max({_SNAPSHOT}))) > {{threshold}}"
                      f" or (absent(teal_snapshot_age_seconds) and on () absent({_SNAPSHOT}))"),

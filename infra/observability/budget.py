@@ -1,4 +1,5 @@
-"""The month's budget: who hears when it is nearly spent, spent, or will be. Cost: the first two budgets of an account are free."""
+"""The monthly budget, with messages when it is nearly spent, spent, or forecast to be.
+Cost: an account's first two budgets are free."""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ CLUSTER_TAG: Final = "aws:eks:cluster-name"
 def create_budget(
     prefix: str, budget_usd: int, topic_arn: pulumi.Input[str], parent: pulumi.Resource, ready: pulumi.Resource
 ) -> budgets.Budget:
-    """A monthly cost budget of this stack, with its messages on the topic. `ready`: what lets Budgets publish there.
+    """A monthly cost budget of this stack, which sends its messages to the topic.
+    `ready`: resources that let Budgets publish there.
 
-    By the tag on everything of the stack, so that two stacks of an account do not count each other, and by the tag that EKS puts on the
-    machines of its cluster: Auto Mode makes them, their disks and its own fee without our tag, 44 % of what dev costs. AWS sees a tag in bills only from when
-    somebody has activated it (it can be, a day after the first `up`; in an organization by the paying account), and reports 0 until then:
+    It filters by the stack's tag, so that two stacks of an account do not count each other's costs, and by the tag that EKS puts
+    on its cluster's machines: Auto Mode's machines, disks and fee do not have the stack's tag, and are 44 % of what dev costs.
+    AWS counts a tag in bills only after a person has activated it (possible a day after the first `up`; in an organization by the
+    paying account), and reports 0 until then:
     `aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey=teal:stack,Status=Active TagKey=aws:eks:cluster-name,Status=Active`.
     """
 

@@ -1,4 +1,4 @@
-"""The CloudWatch dashboard as plain data: what users feel on top, then each part behind it. Cost: 3 USD a month, three are free."""
+"""The CloudWatch dashboard as plain data: first what users notice, then each part. Cost: 3 USD a month, three are free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Graph:
 def graphs(
     load_balancer: str, target_groups: Mapping[str, str], database: str, cache_nodes: Sequence[str], cluster: str
 ) -> tuple[Graph, ...]:
-    """What is drawn, in reading order. Names are those CloudWatch knows the resources by."""
+    """The graphs in reading order. The names are those by which CloudWatch knows the resources."""
     balancer = {"LoadBalancer": load_balancer}
     colors = {color: {**balancer, "TargetGroup": suffix} for color, suffix in sorted(target_groups.items())}
     elb, rds, cache = "AWS/ApplicationELB", "AWS/RDS", "AWS/ElastiCache"

@@ -1,4 +1,4 @@
-"""What watches the platform: one topic that every alert reaches, alarms, metrics, logs, a dashboard, a budget."""
+"""The monitoring of the platform: one topic for all alerts, alarms, metrics, logs, a dashboard, a budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from infra.platform.cluster import addons
 from infra.platform.cluster.pod_role import pod_trust
 from infra.platform.keys import TOPIC_PUBLISHERS
 
-# The add-on's Fluent Bit writes to these and makes them, plain and kept for ever, when they are not there yet.
+# The log groups of the add-on's Fluent Bit. If they did not exist, it would make them unencrypted and without end of retention.
 _CONTAINER_LOGS: Final = ("application", "dataplane", "host", "performance")
 _AGENT_ACCOUNT: Final = "cloudwatch-agent"
 _AGENT_POLICY: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
@@ -26,7 +26,8 @@ _AGENT_POLICY: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 
 @dataclass(frozen=True)
 class ObservabilityArgs:
-    """`email` subscribes one address, which has to confirm. `ready`: nodes and access, which add-ons need. Days are of logs."""
+    """`email`: one address to subscribe, which has to confirm. `ready`: nodes and access, which add-ons need.
+    `log_days`: retention of logs."""
 
     prefix: str
     region: str
@@ -44,9 +45,10 @@ class ObservabilityArgs:
 
 
 class Observability(pulumi.ComponentResource):
-    """Every alert of `infra.observability.alerts` reaches `topic_arn`. Cost: about 60 USD a month before samples and logs; `teal cost` has the lines.
+    """The monitoring; every alert of `infra.observability.alerts` is published to `topic_arn`. Cost: about 60 USD a month before
+    samples and logs; `teal cost` has the lines.
 
-    Container logs arrive in /aws/containerinsights/CLUSTER/application; they live as long as `log_days` says and no longer.
+    Container logs are in /aws/containerinsights/CLUSTER/application and are kept `log_days` days.
     """
 
     topic_arn: pulumi.Output[str]
@@ -60,7 +62,7 @@ class Observability(pulumi.ComponentResource):
         budget.create_budget(args.prefix, args.budget_usd, topic.arn, self, publishing)
         self._container_logs(name, args)
         self._dashboard(name, args)
-        # The source of the metrics about pods; a community add-on, which AWS installs and does not otherwise support.
+        # The source of the metrics about pods: a community add-on, which AWS installs but does not otherwise support.
         eks.Addon(
             f"{name}-state-metrics",
             cluster_name=args.watched.cluster_name,
@@ -149,7 +151,7 @@ class Observability(pulumi.ComponentResource):
 
 
 def cloudwatch_settings() -> dict[str, Any]:
-    """The add-on's configuration: logs of containers, and nothing put into our pods.
+    """The add-on's configuration: it collects container logs and injects nothing into pods.
 
     Its chart turns `monitorAllServices` on in every region that has Application Signals (aws-observability/helm-charts 71a298f,
     charts/amazon-cloudwatch-observability/templates/_helpers.tpl). Its operator then annotates each workload that a Service selects and
@@ -163,13 +165,13 @@ def cloudwatch_settings() -> dict[str, Any]:
 
 
 def topic_policy(topic_arn: str, account_id: str) -> dict[str, Any]:
-    """Who may publish: alarms, budgets and managed Prometheus of this account, over TLS; nobody else."""
+    """The topic's policy: only alarms, budgets and managed Prometheus of this account may publish, over TLS."""
     allowed = [
         {
             "Sid": service.capitalize(),
             "Effect": "Allow",
             "Principal": {"Service": f"{service}.amazonaws.com"},
-            # AMP also asks what the topic is before it publishes.
+            # AMP also reads the topic's attributes before it publishes.
             "Action": ["sns:Publish", "sns:GetTopicAttributes"] if service == "aps" else "sns:Publish",
             "Resource": topic_arn,
             "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},

@@ -1,4 +1,4 @@
-"""Amazon Managed Prometheus: where the service's metrics go, what is asked of them, and whom it tells."""
+"""Amazon Managed Prometheus (AMP): the workspace for the service's metrics, its collector, its rules, and its alert receiver."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Prometheus(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         logs = cloudwatch.LogGroup(
             name,
-            name=f"/aws/vendedlogs/{args.prefix}-prometheus",  # services that write themselves may only write below this
+            name=f"/aws/vendedlogs/{args.prefix}-prometheus",  # AWS services may write logs only below this prefix
             retention_in_days=args.log_days,
             kms_key_id=args.logs_key_arn,
             opts=child,
@@ -82,7 +82,7 @@ class Prometheus(pulumi.ComponentResource):
             },
             destination={"amp": {"workspace_arn": workspace.arn}},
             scrape_configuration=yaml.safe_dump(scrape_configuration(), sort_keys=False),
-            # The collector alone: history and alerts are there before the cluster, and outlive it.
+            # Only the collector depends on the cluster: history and alerts exist before it and outlive it.
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.cluster_ready)),
         )
         self.workspace_arn = workspace.arn
@@ -116,7 +116,7 @@ def alert_manager(topic_arn: str, region: str) -> str:
 
 
 def scrape_configuration() -> dict[str, Any]:
-    """Which pods are asked at /metrics: ours, by label and container port (contract/scrape.py); and kube-state-metrics."""
+    """Which pods are scraped: the service's, by label and container port (contract/scrape.py), and kube-state-metrics."""
 
     def keep(meta: str, regex: str) -> dict[str, Any]:
         return {"source_labels": [f"__meta_kubernetes_pod_{meta}"], "action": "keep", "regex": regex}
@@ -127,7 +127,7 @@ def scrape_configuration() -> dict[str, Any]:
     ours = [
         keep(f"label_{re.sub(r'[^a-z]', '_', scrape.NAME_LABEL)}", "|".join(scrape.NAMES)),
         keep("container_port_name", "|".join(scrape.PORTS)),
-        keep("phase", "Running"),  # a finished Job's address may be another pod's by now
+        keep("phase", "Running"),  # another pod may have the address of a finished Job by now
         label("namespace", "namespace"),
         label("pod_name", "pod"),
         label("pod_label_app_kubernetes_io_component", "component"),
@@ -135,7 +135,7 @@ def scrape_configuration() -> dict[str, Any]:
         label("pod_label_teal_color", "color"),
     ]
     state = [keep("label_app_kubernetes_io_name", "kube-state-metrics"), keep("container_port_number", "8080")]
-    # Thousands of series that nobody asks for are billed like the others.
+    # Drops thousands of series that no rule or dashboard uses but that would be billed.
     wanted = "kube_pod_(container_status_restarts_total|status_phase|status_ready)|kube_(deployment|statefulset)_.*|kube_node_(status_condition|info)|kube_secret_created"
     pods = [{"role": "pod"}]
     return {

@@ -14,14 +14,15 @@ from infra.observability.slos import WINDOWS, recording_rules
 
 FILE: Final = Path("dashboards/prometheus/rules.yaml")
 RULE_SECONDS: Final = 60
-# Three days of samples are read each time, so not each minute; but within Prometheus' five minutes, after which a series counts as gone.
+# Each evaluation reads three days of samples, so not every minute;
+# but within five minutes, after which Prometheus drops a series.
 SLOW_RULE_SECONDS: Final = 240
 RULE_GROUP: Final = "teal"
 _SLOW_WINDOWS: Final = ("3d",)
 
 
 def rule_groups(alerts: Sequence[Alert]) -> dict[str, Any]:
-    """A rule file: what is recorded of the objectives, then every alert that has an expression."""
+    """A rule file: the recording rules of the objectives, then every alert that has an expression."""
     fast = tuple(window for window in WINDOWS if window not in _SLOW_WINDOWS)
     return {
         "groups": [

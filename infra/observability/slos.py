@@ -1,4 +1,4 @@
-"""What the service promises, as data: four objectives, and how fast each may spend its error budget before somebody is told.
+"""The service's objectives as data: four objectives, and how fast each may spend its error budget before an alert fires.
 
 An objective counts good and bad events. Its budget is the share of events that may be bad in 30 days. Windows and burn rates are those
 of Google's Site Reliability Workbook, chapter 5, table 5-8, "Recommended parameters for an SLO-based alerting configuration": the long
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-# The series that is recorded for each window and objective, by Prometheus' naming: level:metric:operation
+# Name of the recorded series of each window and objective, after Prometheus' convention level:metric:operation
 RATIO: Final = "slo:bad_events:ratio_rate"
-_MACHINES: Final = "/healthz|/readyz|/metrics"  # asked by them, not by users; `unmatched` are addresses that are none
+_MACHINES: Final = "/healthz|/readyz|/metrics"  # not requested by users, nor is `unmatched`, the route of unknown addresses
 _LE_SECOND: Final = r'le=~"1(\\.0)?"'  # Prometheus 2 keeps "1.0" as the service wrote it, 3 rewrites what it reads
 _LE_FIVE_MINUTES: Final = r'le=~"300(\\.0)?"'
 
@@ -34,9 +34,9 @@ WINDOWS: Final = ("5m", "30m", "1h", "6h", "3d")
 
 @dataclass(frozen=True)
 class Slo:
-    """One objective. `bad` and `events` are PromQL rates in which `{window}` stands for a window; neither is ever without a value while
-    something reports. `wakes`: whether its fast burns wake somebody. `least_events`: with fewer in the long window, one bad event would
-    be a burn."""
+    """One objective. `bad` and `events` are PromQL rates in which `{window}` stands for a window; both always have a value while
+    any process reports. `wakes`: whether its fast burns wake a person.
+    `least_events`: with fewer in the long window, one bad event would be a burn."""
 
     name: str
     objective_percent: float
@@ -54,7 +54,7 @@ class Slo:
 
     @property
     def burns(self) -> tuple[Burn, ...]:
-        """The rows that apply: what wakes nobody has no use for the hour's window."""
+        """The rows that apply. An objective that wakes nobody does not use the one-hour window."""
         return BURNS if self.wakes else BURNS[1:]
 
     def ratio(self, window: str) -> str:
@@ -85,7 +85,8 @@ SLOS: Final = (
         f' - sum(rate(teal_http_request_seconds_bucket{{route="/v1/search",{_LE_SECOND}}}[{{window}}]))',
         'sum(rate(teal_http_request_seconds_count{route="/v1/search"}[{window}]))', "slow-answers", wakes=True,
     ),
-    # Of documents that became findable at the first try; one that waits for ever is `QueueOld`, one that cannot be read `DocumentsFail`.
+    # Only documents that could be searched at the first try.
+    # The alert `QueueOld` covers those that wait for ever, `DocumentsFail` unreadable ones.
     Slo(
         "freshness", 95, "documents are findable within 5 min of their acceptance",
         "sum(rate(teal_ingest_freshness_seconds_count[{window}]))"

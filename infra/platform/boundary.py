@@ -1,7 +1,9 @@
-"""The most that a role of this program can come to, whatever policy it is given: what the program's own roles need, and nothing besides.
+"""The permissions boundary of the program's roles: a role can do no more than this, whatever policy it gets.
+It allows only what these roles need.
 
-The boundary is a policy of the stack. `up` must give it to each role that it makes and can not change it: a person does, by `pulumi up`, as
-with the roles of GitHub's workflows. So a role that `up` makes and takes itself can do nothing that `up` could not have reached anyway.
+The boundary is a policy of the stack. GitHub's `up` role must give it to each role that it makes and cannot change it; only a
+person can, by `pulumi up`, as with the roles of GitHub's workflows.
+So a role that `up` makes and assumes can do nothing that `up` could not reach anyway.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import iam
 
-# Roles without it, each with why. `up` can neither make them nor give them more; a person does, with the first `pulumi up`.
+# Roles without the boundary, each with the reason.
+# `up` can neither make them nor give them rights; a person does, with the first `pulumi up`.
 UNBOUNDED: Final = {
     "cluster-control": "Auto Mode puts roles into instance profiles and passes them to its machines (AmazonEKSComputePolicy version 5)",
     "github-preview": "made by a person, closed to `up` by name",
@@ -20,7 +23,7 @@ UNBOUNDED: Final = {
     "github-release": "made by a person, closed to `up` by name",
     "github-up": "made by a person, closed to `up` by name",
 }
-# Who may be given a role by `up`: the services that the program's roles trust.
+# The services to which `up` may pass a role: those that the program's roles trust.
 PASSED_TO: Final = (
     "backup.amazonaws.com",
     "ec2.amazonaws.com",
@@ -30,20 +33,21 @@ PASSED_TO: Final = (
     "pods.eks.amazonaws.com",
     "vpc-flow-logs.amazonaws.com",
 )
-# RDS gives the secret of a database's password a random name, and this tag, which names the database. Public infrastructure code that was
-# tried relies on it; AWS' own page was not opened, and nothing here ran against AWS.
+# RDS gives the secret of a database's password a random name and this tag, which names the database. Public infrastructure code
+# that works on AWS relies on it; AWS' own page was not opened, and nothing here ran against AWS.
 DATABASE_TAG: Final = "aws:ResourceTag/aws:rds:primaryDBInstanceArn"
 
 
 def arn(account_id: str, prefix: str) -> str:
-    """The boundary's, known before it exists."""
+    """The boundary's ARN; it can be computed before the boundary exists."""
     return f"arn:aws:iam::{account_id}:policy/{prefix}-boundary"
 
 
 def boundary_statements(
     prefix: str, region: str, account_id: str, state_bucket: str, key_arns: Sequence[pulumi.Input[str]]
 ) -> list[dict[str, Any]]:
-    """What is within. AWS' own policies that the roles have are held against it, action by action, by tests/unit/infra/platform/test_boundary.py."""
+    """The statements of the boundary. tests/unit/infra/platform/test_boundary.py compares the roles' AWS managed policies with
+    it, action by action."""
     at = f"{region}:{account_id}"
     return [
         _allow(["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], f"arn:aws:secretsmanager:{at}:secret:{prefix}/*"),
@@ -53,11 +57,11 @@ def boundary_statements(
         },
         _allow(["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"], key_arns),
         _allow(["bedrock:InvokeModel*"], ["arn:aws:bedrock:*::foundation-model/*", f"arn:aws:bedrock:*:{account_id}:inference-profile/*"]),
-        # Elasticsearch's copies, and the releases' record, which the watchdog keeps with the shares of the one rule.
+        # Elasticsearch's snapshots, and the release record, which the watchdog writes when it changes the shares of the rule.
         _allow(["s3:List*", "s3:Get*", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
                [f"arn:aws:s3:::{prefix}-{one}*" for one in ("search-snapshots", "releases")]),
         _allow(["elasticloadbalancing:ModifyRule"], f"arn:aws:elasticloadbalancing:{at}:listener-rule/app/{prefix}*"),
-        # RDS writes its machines' metrics into groups of its own name.
+        # RDS writes its machines' metrics to log groups of its own name.
         _allow(["logs:Create*", "logs:Put*", "logs:Describe*", "logs:GetLogEvents"],
                [f"arn:aws:logs:{at}:log-group:*{prefix}*", f"arn:aws:logs:{at}:log-group:RDS*"]),
         _allow(["rds:*Snapshot*", "rds:DescribeDBInstances", "rds:ListTagsForResource", "rds:AddTagsToResource"],
@@ -65,7 +69,7 @@ def boundary_statements(
         _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"], f"arn:aws:backup:{at}:*{prefix}*"),
         # A machine pulls the service's image and those of AWS' add-ons, which are in accounts of AWS.
         _allow(["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"], "arn:aws:ecr:*:*:repository/*"),
-        # These take no resource, or only describe.
+        # Actions without a resource, or that only describe.
         _allow(["ecr:GetAuthorizationToken", "eks-auth:AssumeRoleForPodIdentity", "ec2:Describe*", "logs:DescribeLogGroups", "cloudwatch:PutMetricData", "cloudwatch:GetMetricData", "elasticloadbalancing:DescribeRules",
                 "xray:Put*", "xray:GetSampling*"], "*"),
         {"Effect": "Deny", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{state_bucket}", f"arn:aws:s3:::{state_bucket}/*"]},
@@ -73,7 +77,7 @@ def boundary_statements(
 
 
 def boundary_policy(name: str, prefix: str, found: Sequence[dict[str, Any]], opts: pulumi.ResourceOptions) -> iam.Policy:
-    """The boundary itself."""
+    """Create the boundary policy."""
     document: dict[str, Any] = {"Version": "2012-10-17", "Statement": list(found)}
     return iam.Policy(
         name,
@@ -85,7 +89,8 @@ def boundary_policy(name: str, prefix: str, found: Sequence[dict[str, Any]], opt
 
 
 def binding(boundary: iam.Policy, boundary_arn: str) -> pulumi.ResourceTransformation:
-    """Gives every role its boundary, so that no component can forget it; those of `UNBOUNDED` are left out."""
+    """A transformation that gives every role the boundary, so that no component can forget it;
+    roles in `UNBOUNDED` are left out."""
 
     def bind(made: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         if made.type_ != "aws:iam/role:Role" or made.name in UNBOUNDED:

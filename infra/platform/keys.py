@@ -1,4 +1,4 @@
-"""Encryption keys, one for each purpose, so that who may read logs says nothing about who may read documents."""
+"""Encryption keys, one for each purpose, so that the right to read logs does not imply the right to read documents."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 from pulumi_aws import kms
 
-TOPIC_PUBLISHERS = ("cloudwatch", "budgets", "aps")  # who may publish to the topic of alarms, and so uses its key
-DELETION_DAYS = 30  # KMS's longest wait: a deleted key takes every backup with it
+TOPIC_PUBLISHERS = ("cloudwatch", "budgets", "aps")  # services that publish to the topic of alarms, and so use its key
+DELETION_DAYS = 30  # KMS's longest wait, because without the key every backup is lost
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class KeysArgs:
 
 
 class Keys(pulumi.ComponentResource):
-    """Four keys that rotate each year and outlive a mistake by 30 days. Cost: 1 USD a key and month, and requests.
+    """Four keys that rotate each year; a deletion can be cancelled for 30 days. Cost: 1 USD a key and month, and requests.
 
     data: database, search, cache, buckets, secrets of the service, and Kubernetes secrets. logs: CloudWatch Logs. topics: SNS.
     images: ECR.
@@ -50,7 +50,7 @@ class Keys(pulumi.ComponentResource):
         # CloudWatch sends aws:SourceAccount with its calls of KMS (documentation of aws/modern-data-architecture-accelerator,
         # grantCloudWatchAlarmsTopicAccess: "supported and correct"); EventBridge does not, so it is not in the list. That Budgets and managed
         # Prometheus send it is unverified: `teal alert test --stack` shows it of alarms, the first message of each shows it of them.
-        # An alarm on an encrypted topic is dropped without a word when its service may not use the topic's key.
+        # A service that may not use the key of an encrypted topic drops its alarms silently.
         topics = {
             "Sid": "AlarmsAndBudgets",
             "Effect": "Allow",
@@ -89,6 +89,6 @@ def key_policy(account_id: str, statements: Sequence[Mapping[str, Any]]) -> dict
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
         "Action": "kms:*",
-        "Resource": "*",  # in a key's own policy this is that key
+        "Resource": "*",  # in a key policy "*" means this key
     }
     return {"Version": "2012-10-17", "Statement": [account, *statements]}

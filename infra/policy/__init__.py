@@ -1,1 +1,1 @@
-"""The policy pack: rules that no change of the programs may break, whoever writes it."""
+"""The policy pack: rules that no change of the programs may break."""

@@ -1,8 +1,10 @@
-"""What a change of this repository does to a stack, without a cloud, a state or a right: `python -m infra.policy.difference STACK --before FOLDER`.
+"""Shows what a change of this repository does to a stack, without cloud, state or rights:
+`python -m infra.policy.difference STACK --before FOLDER`.
 
-FOLDER is a checkout of what the change is compared with. Both programs are evaluated, each by its own code in a process of its own, and compared:
-what a pull request shows to its reviewers, whose code runs before anybody has read it and so may have no role. Exit 1: the change breaks a
-rule, or takes away what cannot be made again. Whether AWS changes a property in place, and what differs in the world, says the plan on the branch.
+FOLDER is a checkout of the base of the change. Both programs are evaluated, each by its own code in a separate process, and
+compared. Reviewers of a pull request see the result; the workflow has no AWS role, because a pull request's code runs before
+anybody has read it. Exit 1: the change breaks a rule, or removes something that cannot be made again. Only the later plan on the
+branch shows whether AWS changes a property in place, and what differs on AWS.
 """
 
 from __future__ import annotations
@@ -23,14 +25,15 @@ from infra.policy.guard import RefusedLoss, refusal_text, refused_losses
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
 
-_SECONDS: Final = 300  # one evaluation takes some seconds of CPU; a program that hangs ends the check, not the day
+_SECONDS: Final = 300  # one evaluation takes some seconds of CPU; the limit ends a hanging program
 _STACK: Final = "pulumi:pulumi:Stack"
 ResourceData = Mapping[str, Any]  # one resource of an evaluation, as JSON
 
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """One resource that is not the same: `op` as Pulumi names it, and which inputs differ. No value: a comment is read by everybody."""
+    """One resource that differs: `op` as Pulumi names it, and the names of the differing inputs.
+    Without values, because the comment is public."""
 
     op: str
     urn: str
@@ -57,7 +60,8 @@ def as_data(one: RegisteredResource) -> ResourceData:
 
 
 def outputs_as_data(stack: str, found: Evaluation) -> ResourceData:
-    """The stack's outputs as one more resource. One that turns secret can no longer be read without the platform's key."""
+    """The stack's outputs as one more resource.
+    An output that becomes secret can no longer be read without the platform's key."""
     return {
         "urn": f"urn:pulumi:{stack}::teal::{_STACK}::outputs", "type": _STACK, "name": "outputs", "protect": False,
         "inputs": _portable(found.outputs), "secret_outputs": sorted(found.secret_outputs),
@@ -65,7 +69,7 @@ def outputs_as_data(stack: str, found: Evaluation) -> ResourceData:
 
 
 def _portable(value: Any) -> Any:
-    """With the content of each file of the checkout in the place of its path: a checkout elsewhere has the same files."""
+    """The value with each path into the checkout replaced by the file's content, so that two checkouts can be compared."""
     if isinstance(value, Mapping):
         return {name: _portable(each) for name, each in cast(Mapping[str, Any], value).items()}
     if isinstance(value, list):
@@ -76,7 +80,8 @@ def _portable(value: Any) -> Any:
 
 
 def resources_before(folder: Path, stack: str) -> list[ResourceData]:
-    """The same of the checkout in `folder`, by its own code; nothing when it has no such stack. Raises OSError with what it said."""
+    """The resources of the checkout in `folder`, by its own code; none when it has no such stack.
+    Raises OSError with the program's message."""
     if not (folder / f"Pulumi.{stack}.yaml").is_file():
         return []
     ended = subprocess.run(  # noqa: S603 - a fixed command
@@ -111,7 +116,7 @@ def _different(old: ResourceData, new: ResourceData) -> tuple[str, ...]:
 def losses_of_change(
     found: Sequence[ResourceChange], old: Sequence[ResourceData], new: Sequence[ResourceData]
 ) -> tuple[RefusedLoss, ...]:
-    """What may not be taken away, by the rules that a plan on the branch is held to."""
+    """What the change removes but may not, by the same rules as for a plan on the branch."""
     was, now = ({str(one["urn"]): one for one in side} for side in (old, new))
     plan = {
         "steps": [{"op": one.op, "urn": one.urn, "oldState": was.get(one.urn), "newState": now.get(one.urn)} for one in found]
@@ -133,7 +138,7 @@ def main(arguments: Sequence[str]) -> int:
     how.add_argument("--before", type=Path, help="a checkout of what the change is compared with")
     how.add_argument("--dump", action="store_true", help="write this checkout's resources as JSON")
     options = parser.parse_args(arguments)
-    new: list[ResourceData] = json.loads(json.dumps(current_resources(options.stack), default=str))  # as the other side comes
+    new: list[ResourceData] = json.loads(json.dumps(current_resources(options.stack), default=str))  # JSON, like the other side
     if options.dump:
         sys.stdout.write(json.dumps(new))
         return 0

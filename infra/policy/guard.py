@@ -1,7 +1,9 @@
-"""Refuses a plan that would delete or replace what cannot be made again: `python -m infra.policy.guard FILE|- [--allow URN]...`
+"""Refuses a plan that would delete or replace resources that cannot be made again:
+`python -m infra.policy.guard FILE|- [--allow URN]...`
 
-Reads the output of `pulumi preview --json`. `protect` stops the engine; this stops the plan before anybody approves it, and also
-sees the removal of `protect` itself, and what would go together with a cluster or a namespace. Exit 0: nothing; 1: refused; 2: not a plan.
+Reads the output of `pulumi preview --json`. `protect` stops the engine; this guard stops the plan before it is approved, and also
+detects the removal of `protect` itself, and losses that follow from deleting a cluster or a namespace.
+Exit 0: accepted; 1: refused; 2: not a plan.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class PlanError(Exception):
 
 @dataclass(frozen=True)
 class RefusedLoss:
-    """One resource that the plan would take away. `what`: deleted, replaced, forgotten, unprotected. `because`: properties that force it."""
+    """One resource that the plan would remove. `what`: deleted, replaced, forgotten, unprotected.
+    `because`: properties that force a replacement."""
 
     urn: str
     type: str
@@ -48,9 +51,10 @@ class RefusedLoss:
 
 
 def refused_losses(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tuple[RefusedLoss, ...]:
-    """What the plan would take away and may not; each resource once. `allowed` are URNs of resources that somebody decided to give up.
+    """The resources that the plan would remove but may not, each once.
+    `allowed`: URNs of resources that an operator decided to give up.
 
-    An operation that this table does not know counts as taking away: a newer Pulumi may have invented it.
+    An unknown operation, which a newer Pulumi may have, counts as a removal.
     """
     steps = plan.get("steps")
     if not isinstance(steps, list):
@@ -59,7 +63,7 @@ def refused_losses(plan: Mapping[str, Any], allowed: Sequence[str] = ()) -> tupl
     for step in cast(list[Mapping[str, Any]], steps):
         one = _refused(step)
         if one is not None and one.urn not in allowed:
-            # A replacement comes as three steps; the first names the properties that force it.
+            # A replacement has three steps; the first names the properties that force it.
             found[one.urn] = found[one.urn] if one.urn in found and found[one.urn].because else one
     return tuple(found.values())
 
@@ -88,7 +92,7 @@ def _type(urn: str) -> str:
 
 
 def refusal_text(found: Sequence[RefusedLoss]) -> str:
-    """The refusal in words: what, what is lost with it, and how to do it on purpose."""
+    """The text of a refusal: each resource, what is lost with it, and how to remove it on purpose."""
     lines = [f"refused: the plan takes away {len(found)} resource{'s' if len(found) != 1 else ''} that cannot be made again"]
     for one in found:
         forced = f" (forced by {', '.join(one.because)})" if one.because else ""

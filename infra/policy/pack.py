@@ -30,7 +30,8 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
 
 
 def plain_value(value: object) -> object:
-    """The value without the engine's wrapping, in which a list is no `list`, and to look at what is not known yet ends the whole rule."""
+    """The value as plain data. In the engine's wrapping a list is no `list`,
+    and reading an unknown value would abort the whole rule."""
     if isinstance(value, Mapping):
         inside = cast(Mapping[str, object], value)
         return {key: _known(inside, key) for key in inside}

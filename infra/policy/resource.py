@@ -1,4 +1,4 @@
-"""A resource as the rules see it, and safe ways to look into its inputs."""
+"""A resource as the rules see it, and safe access to its inputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-UNKNOWN: Final = "known only after creation"  # stands for such a value: something is there, and nothing is said about what
+UNKNOWN: Final = "known only after creation"  # placeholder for an input that exists but whose value is not known yet
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Resource:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value when it is an object, else an empty one: a preview does not know everything yet."""
+    """The value if it is an object, else an empty one, because in a preview some values are unknown."""
     return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
 
 

@@ -15,12 +15,12 @@ from infra.policy.stateful import PROTECTED
 Check = Callable[[Resource], Iterator[str]]
 _WORLD: Final = ("0.0.0.0/0", "::/0")
 _WEB_PORTS: Final = (80, 443)
-KEPT_DAYS: Final = 7  # a mistake of a Friday is found within the week after
+KEPT_DAYS: Final = 7  # a mistake made on a Friday is found within a week
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `promise` is what holds when `check` yields nothing."""
+    """One rule. `promise`: what is true when `check` yields nothing."""
 
     name: str
     promise: str
@@ -179,7 +179,7 @@ def _statement(statement: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tls_only(document: Mapping[str, Any]) -> bool:
-    """Whether a bucket's policy refuses everybody and everything that comes without TLS."""
+    """Whether a bucket's policy denies every request of every caller without TLS."""
     return any(
         statement.get("Effect") == "Deny"
         and statement.get("Principal") in ("*", {"AWS": "*"})

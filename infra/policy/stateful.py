@@ -1,4 +1,5 @@
-"""Which resources hold something that cannot be made again, and what is lost with each. One table for the policy pack and the guard."""
+"""The types of resources that cannot be made again, and what is lost with each.
+The policy pack and the guard share this table."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ PROTECTED: Final[Mapping[str, str]] = {
     "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch": "the search index; it is rebuilt from snapshot or catalog",
 }
 
-# Not protected one by one, but a preview that would remove one of these takes others with it, or takes the service down.
+# These are not protected themselves, but removing one of them also removes others or stops the service.
 CARRIERS: Final[Mapping[str, str]] = {
     "aws:eks/cluster:Cluster": "everything that runs, and the disks of the search index",
     "aws:lb/loadBalancer:LoadBalancer": "the address behind the domain, for as long as DNS is cached",

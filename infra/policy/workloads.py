@@ -1,4 +1,4 @@
-"""Rules about what runs in the cluster: Deployments, StatefulSets, Jobs, CronJobs, and what scales and guards them."""
+"""Rules about workloads in the cluster: Deployments, StatefulSets, Jobs, CronJobs, their autoscalers and disruption budgets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from infra.policy.resource import UNKNOWN, Resource, as_objects, mapping
 
 _LONG_RUNNING: Final = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:apps/v1:DaemonSet")
 _POD_OWNERS: Final = (*_LONG_RUNNING, "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob", "kubernetes:core/v1:Pod")
-# Of makers whose digests cannot be read where this is written: a version instead. Everything from our own registry has a digest.
+# Registries whose digests could not be read here: their images are pinned by version.
+# Images from the stack's own registry have digests.
 _OWN_REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 _VERSION: Final = re.compile(r":v?\d+(\.\d+)+([.+-][\w.-]+)?$")
 _SERVICE_NAMESPACE: Final = re.compile(r"^teal-(blue|green)$")
-MIN_REPLICAS: Final = {"prod": 2}  # by environment, with which a stack's name begins; elsewhere one pod may do
+MIN_REPLICAS: Final = {"prod": 2}  # by environment, which is the prefix of a stack's name; elsewhere one pod is enough
 
 
 def pod_spec(resource: Resource) -> Mapping[str, Any]:
-    """The pod's spec in a resource that owns pods; empty for others and for what a preview does not know."""
+    """The pod spec of a resource that owns pods; empty for other resources, and where a preview does not know it."""
     if resource.type not in _POD_OWNERS:
         return {}
     spec = mapping(resource.inputs.get("spec"))
@@ -31,18 +32,18 @@ def pod_spec(resource: Resource) -> Mapping[str, Any]:
 
 
 def containers(resource: Resource) -> list[Mapping[str, Any]]:
-    """Every container, those that only begin included."""
+    """All containers, init containers included."""
     spec = pod_spec(resource)
     return [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
 
 
 def namespace_of(resource: Resource) -> str:
-    """Where it runs; empty when that is not said."""
+    """The namespace of the resource; empty when it is not set."""
     return str(mapping(resource.inputs.get("metadata")).get("namespace") or "")
 
 
 def images(resource: Resource) -> Iterator[str]:
-    """Ours by digest, so that what was tested is what runs; others by a full version."""
+    """The service's images are given by digest, so that the tested image is the one that runs; other images by a full version."""
     for container in containers(resource):
         image = container.get("image")
         if not isinstance(image, str) or image == UNKNOWN or _DIGEST.search(image):
@@ -54,7 +55,7 @@ def images(resource: Resource) -> Iterator[str]:
 
 
 def check_limits(resource: Resource) -> Iterator[str]:
-    """Requests for the scheduler, limits so that one pod cannot take a node down."""
+    """Containers have requests for the scheduler, and limits, so that one pod cannot take a node down."""
     for container in containers(resource):
         resources = mapping(container.get("resources"))
         for kind in ("requests", "limits"):
@@ -76,7 +77,7 @@ def probes(resource: Resource) -> Iterator[str]:
 
 
 def restricted(resource: Resource) -> Iterator[str]:
-    """Kubernetes' restricted profile, and a root file system that cannot be written."""
+    """Pods have Kubernetes' restricted profile and a read-only root file system."""
     spec = pod_spec(resource)
     whole = mapping(spec.get("securityContext"))
     for switch in ("hostNetwork", "hostPID", "hostIPC"):
@@ -102,7 +103,8 @@ def restricted(resource: Resource) -> Iterator[str]:
 
 
 def check_replicas(resource: Resource) -> Iterator[str]:
-    """An autoscaler owns the number; a disruption budget leaves one; a search cluster has a master quorum."""
+    """An autoscaler sets the number of replicas, with a minimum; disruption budgets let nodes rotate;
+    a search cluster has a majority."""
     spec = mapping(resource.inputs.get("spec"))
     match resource.type:
         case "kubernetes:apps/v1:Deployment" if _SERVICE_NAMESPACE.match(namespace_of(resource)) and "replicas" in spec:

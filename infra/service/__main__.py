@@ -1,4 +1,4 @@
-"""One color, composed: what answers HTTP, what ingests, what tests snapshots. `teal release` runs it; the platform must exist."""
+"""The program of one color: its web pods, its workers, its test of snapshots. `teal release` runs it; the platform must exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each day the newest snapshot of search is restored for a test, beside the index in use, by the color's own image."""
+"""The daily test of snapshots: restores the newest search snapshot beside the index in use, with the color's own image."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from infra.service.pods import job_pod
 
 COMPONENT: Final = "verify"
 SCHEDULE: Final = "40 4 * * *"  # UTC; after the night's maintenance of the database, which may take an hour from 03:30
-# So old may the newest snapshot be: SLM takes one each 6 h at its default, and a daily one has two hours to end
+# The greatest age of the newest snapshot: by default SLM takes one each 6 h; a daily one has two hours to finish
 OLDEST_HOURS: Final = 26
-DEADLINE_SECONDS: Final = 4 * 3600  # a restore of hundreds of gigabytes; longer is not an answer
+DEADLINE_SECONDS: Final = 4 * 3600  # enough to restore hundreds of gigabytes
 
 
 class Check(pulumi.ComponentResource):
-    """A CronJob as the search engine's operator, who may restore. Both colors have one, and each tests the same snapshot: the second finds
-    it noted as tested. Cost: one pod for minutes, and the restored index's room while it lasts."""
+    """A CronJob with the identity of search's operator, which may restore. Each color has one; the second finds the snapshot
+    already noted as tested. Cost: one pod for minutes, and the room of the restored index meanwhile."""
 
     def __init__(self, name: str, inputs: Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:service:Check", name, None, opts)
         metadata = {
-            "name": f"{names.CHECK}-{inputs.record.color}",  # both colors' are in the operator's namespace
+            "name": f"{names.CHECK}-{inputs.record.color}",  # those of both colors are in the operator's namespace
             "namespace": inputs.platform.operator_namespace,
             "labels": inputs.labels(COMPONENT),
         }

@@ -1,4 +1,5 @@
-"""What a color is made from: its entry of the release record and the platform's outputs. The only reader of this program's config.
+"""The inputs of a color: its entry in the release record and the platform's outputs.
+Only this module reads the program's configuration.
 
 Both come as JSON in the stack's configuration (`teal-service:record`, `teal-service:platform`), written by `teal release`. No stack
 reference: reading one needs the platform's whole state and its key, and the release role has neither.
@@ -18,7 +19,7 @@ from contract.platform import Platform
 
 
 class InputError(RunError):
-    """The stack's configuration does not make a color. The text names each key and what to run."""
+    """The stack's configuration is invalid. The text names each key and the command to run."""
 
 
 class ColorRecord(ColorState):
@@ -46,12 +47,12 @@ class Inputs:
         return self.platform.namespaces[self.record.color]
 
     def labels(self, component: str) -> dict[str, str]:
-        """What selects the pods of one component; never changes while the color lives."""
+        """The labels that select the pods of one component; they never change while the color exists."""
         return pods.pod_labels(self.record.color, component)
 
 
 def parse_inputs(record: str, platform: str) -> Inputs:
-    """Both documents, checked. Raises InputError."""
+    """Parse and check both documents. Raises InputError."""
     found: dict[str, Any] = {}
     wrong: list[str] = []
     for key, text, model in (("record", record, ColorRecord), ("platform", platform, Platform)):

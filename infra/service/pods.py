@@ -1,4 +1,4 @@
-"""The pods of a color as plain data: what both processes share, and what each adds."""
+"""The pods of a color as plain data: the parts that web pods and workers share, and those of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contract.http import ALIVE_PATH, DEREGISTRATION_SECONDS, POD_PORT, READY_PA
 from contract.scrape import WORKER_METRICS_PORT
 from infra.service.inputs import Inputs
 
-# The load balancer goes on sending requests for a moment after a pod was told to end, and open requests may take as long as its
+# After a pod was told to end, the load balancer still sends it requests for a moment, and open requests may take as long as the
 # deregistration delay. The pod serves until both are over.
 PRE_STOP_SECONDS: Final = DEREGISTRATION_SECONDS + 15
 _DRAIN_SECONDS: Final = 32  # app/main.py: 2 s not ready, then 30 s for requests that are open
@@ -22,14 +22,14 @@ _DISK: Final = "512Mi"  # both scratch folders, and what a log line needs
 
 
 def container_environment(inputs: Inputs, slot_field: str, identity: pods.Identity) -> list[dict[str, Any]]:
-    """The container's environment: secrets by reference, the record's configuration, and what makes this pod this color.
+    """The container's environment: secrets by reference, the record's configuration, and the variables of the color and the pod.
 
     `slot_field`: the field of the pod's description that names its slot.
     """
     record, platform = inputs.record, inputs.platform
     names = set(platform.app_secrets)
     if identity != pods.OPERATOR:
-        names.add(pods.PROBE_VARIABLE)  # an operator's Job answers no probes
+        names.add(pods.PROBE_VARIABLE)  # not needed by an operator's Job, which answers no probes
     plain = pods.plain_variables(record.color, record, deployment=platform.environment, region=platform.region)
     return [*pods.variables(names, identity.secret, plain), pods.field("TEAL_SLOT", slot_field)]
 
@@ -44,7 +44,7 @@ def web_pod(inputs: Inputs) -> dict[str, Any]:
         "args": ["python3", "-m", "app.main", "--host", "0.0.0.0", "--port", str(POD_PORT)],
         "ports": [{"name": scrape.WEB_PORT, "containerPort": POD_PORT, "protocol": "TCP"}],
         "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": 60},  # two minutes for a first, cold start
-        # /readyz stays 200 while a part that all pods share is away, so that a database's failover does not empty the target group.
+        # /readyz stays 200 while a part that all pods share is down, so that a database failover does not empty the target group.
         "readinessProbe": {
             "httpGet": {"path": READY_PATH, "port": "http"},
             "periodSeconds": 5,
@@ -60,7 +60,7 @@ def web_pod(inputs: Inputs) -> dict[str, Any]:
 def worker_pod(inputs: Inputs) -> dict[str, Any]:
     """The pod that ingests. Its slot is its place in the StatefulSet, so a pod that comes back recovers its own jobs."""
     identity = pods.service(inputs.namespace)
-    # From inside: the network policies let the collector in, and no node.
+    # A command inside the pod, because the network policies allow the collector but no node to connect.
     ask = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{WORKER_METRICS_PORT}/metrics', timeout=5)"
     alive = {"exec": {"command": ["python3", "-c", ask]}, "timeoutSeconds": 10}
     container = {
@@ -90,11 +90,12 @@ def _container(inputs: Inputs, slot_field: str, identity: pods.Identity) -> dict
     memory, cpu = quantities.memory_quantity(defaults.memory_mib), quantities.millicores(defaults.cpu)
     return {
         "image": inputs.record.image,
-        "imagePullPolicy": "IfNotPresent",  # by digest: what is there is what was asked for
+        "imagePullPolicy": "IfNotPresent",  # the image is named by digest, so a cached one is the right one
         "env": container_environment(inputs, slot_field, identity),
         "resources": {
             "requests": {"cpu": quantities.cpu_quantity(cpu), "memory": memory, "ephemeral-storage": _DISK},
-            # Twice the CPU: a short burst is not throttled, and one pod cannot take a node. Memory is what was asked for.
+            # The CPU limit is twice the request: short bursts are not throttled, and one pod cannot take a whole node.
+            # The memory limit is the request.
             "limits": {"cpu": quantities.cpu_quantity(2 * cpu), "memory": memory, "ephemeral-storage": _DISK},
         },
         "securityContext": dict(pods.CONTAINER_SECURITY),
@@ -109,7 +110,7 @@ def _pod(
     return {
         "metadata": {
             "labels": {**selected, "app.kubernetes.io/version": inputs.record.release_id},
-            # A new version of a secret is a new pod: variables are read once.
+            # A new version of a secret makes new pods, because variables are read only at the start.
             "annotations": {"teal/secret-versions": json.dumps(dict(inputs.record.secret_versions), sort_keys=True)},
         },
         "spec": {
@@ -118,7 +119,7 @@ def _pod(
             "enableServiceLinks": False,  # variables such as TEAL_PORT would look like settings
             "terminationGracePeriodSeconds": grace_seconds,
             "securityContext": pods.security_context(),
-            # Anyway: when a zone is gone, pods crowd into the others rather than wait for it.
+            # ScheduleAnyway: when a zone is down, pods run in the others instead of waiting for it.
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,

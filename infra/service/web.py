@@ -1,4 +1,5 @@
-"""The part of a color that answers HTTP: binding first, then pods, so that every pod gets the load balancer's readiness gate."""
+"""The web pods of a color. The target group binding is created before the pods,
+so that every pod gets the load balancer's readiness gate."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from contract.names import DEPLOYMENT as NAME
 from infra.service.inputs import Inputs
 from infra.service.pods import web_pod
 
-_CALM_SECONDS: Final = 300  # after a peak, before pods are taken away: peaks come in groups
+_CALM_SECONDS: Final = 300  # wait after a peak before pods are removed, because peaks come in groups
 _ROLLOUT_SECONDS: Final = 900  # a new node takes two minutes, then pods start in waves of a quarter
 
 
@@ -25,7 +26,7 @@ class WebPods(pulumi.ComponentResource):
         super().__init__("teal:service:Web", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         metadata = {"name": NAME, "namespace": inputs.namespace, "labels": inputs.labels("app")}
-        # Its pods come after it, so waiting for its endpoints here would wait for ever.
+        # The pods are created after it, so waiting for its endpoints here would never end.
         unawaited = {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}}
         service = core.v1.Service(
             name,
@@ -71,14 +72,14 @@ def deployment(inputs: Inputs) -> dict[str, Any]:
     return {
         "selector": {"matchLabels": inputs.labels("app")},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "revisionHistoryLimit": 2,  # going back is the other color, not an old ReplicaSet
+        "revisionHistoryLimit": 2,  # a rollback uses the other color, not an old ReplicaSet
         "progressDeadlineSeconds": _ROLLOUT_SECONDS,
         "template": web_pod(inputs),
     }
 
 
 def autoscaler(inputs: Inputs) -> dict[str, Any]:
-    """The HPA's spec. The floor lets a release start with as many pods as the active color has now."""
+    """The HPA's spec. With `replica_floor` as minimum, a release starts with as many pods as the active color has now."""
     defaults = inputs.platform.service_defaults
     least = max(defaults.min_replicas, inputs.record.replica_floor)
     return {
@@ -96,5 +97,6 @@ def autoscaler(inputs: Inputs) -> dict[str, Any]:
 
 
 def disruption(selected: dict[str, str]) -> dict[str, Any]:
-    """Nodes rotate one pod at a time. `maxUnavailable`, because `minAvailable: 1` of one pod would stop every rotation."""
+    """The PDB's spec: nodes rotate one pod at a time.
+    By `maxUnavailable`, because `minAvailable: 1` with one pod would block every rotation."""
     return {"maxUnavailable": 1, "selector": {"matchLabels": selected}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}

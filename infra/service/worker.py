@@ -1,4 +1,4 @@
-"""The part of a color that ingests: a StatefulSet, because a DBOS executor id must be the same when its pod comes back."""
+"""The workers of a color: a StatefulSet, because a DBOS executor id must stay the same when its pod is replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.service.pods import worker_pod
 from infra.service.web import disruption
 
 _POLL_SECONDS: Final = 15  # one counting query each
-_CALM_SECONDS: Final = 300  # documents come in batches
+_CALM_SECONDS: Final = 300  # wait before workers are removed, because documents come in batches
 
 
 class WorkerPods(pulumi.ComponentResource):
@@ -50,7 +50,7 @@ class WorkerPods(pulumi.ComponentResource):
 def stateful_set(inputs: Inputs) -> dict[str, Any]:
     """The StatefulSet's spec, without `replicas`: KEDA owns that number."""
     return {
-        "serviceName": NAME,  # nobody addresses a worker, so there is no such Service
+        "serviceName": NAME,  # required, but no such Service exists, because nothing connects to a worker
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "RollingUpdate"},
         "revisionHistoryLimit": 2,
@@ -60,7 +60,7 @@ def stateful_set(inputs: Inputs) -> dict[str, Any]:
 
 
 def scaled_object(inputs: Inputs) -> dict[str, Any]:
-    """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database does not answer, the bounds' lower end, at least one."""
+    """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database does not answer, the minimum, at least one."""
     defaults = inputs.platform.service_defaults
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": NAME},

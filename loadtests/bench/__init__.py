@@ -1,1 +1,1 @@
-"""How fast the service is, and what a request costs: `python -m loadtests.bench`."""
+"""Benchmarks of the service's speed and of the cost of a request: `python -m loadtests.bench`."""

@@ -85,7 +85,7 @@ def measure(stack: Stack, address: str | None, options: argparse.Namespace) -> d
     if options.against:
         stack.end("app")
         return {"paired": paired.compare(stack, key, options.against, options.repetitions, SEED, elastic_port, log_progress)}
-    if redis:  # a process's own tier without room, so that every cached search comes from Redis, where the other put it
+    if redis:  # the process's own cache has no room, so every cached search comes from Redis, where the other process stored it
         stack.app("app-redis", redis_port, TEAL_CACHE_BYTES="1")
     fresh = corpus.queries(SEED)
     cached = list(islice(fresh, CACHED_QUERIES))
@@ -131,7 +131,7 @@ def main() -> int:
 
 
 def run_description(address: str | None, models: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What the numbers hold for."""
+    """The versions, machine and options that the numbers are valid for."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     return {
         "about": {

@@ -1,6 +1,6 @@
-"""An HTTP client, open-loop or closed. Open: requests leave on a schedule, and latency counts from the scheduled time, so waiting is
-not hidden. Closed: a fixed number of clients, each sending when its last answer has come; one shows what a request takes alone,
-many what a request costs when the process is never idle."""
+"""An HTTP client for open-loop and closed-loop load. Open: requests are sent on a schedule, and latency counts from the scheduled
+time, so that waiting is not hidden. Closed: a fixed number of clients, each of which sends when its last answer has come. One
+client shows how long a request takes alone; many show what a request costs when the process is never idle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-CONNECTIONS: Final = 32  # more waiting at once means that the rate is beyond the server; it then shows as latency
+CONNECTIONS: Final = 32  # more would be open only when the rate is too high for the server, which then shows as latency
 ANSWER_SECONDS: Final = 30.0
 
 
@@ -26,7 +26,7 @@ class ResponseTimes:
     done_ms: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
-    tiers: dict[str, int] = field(default_factory=dict)  # what X-Cache said
+    tiers: dict[str, int] = field(default_factory=dict)  # number of answers by X-Cache
     last_body: bytes = b""
     seconds: float = 0.0
 
@@ -40,7 +40,7 @@ class ResponseTimes:
 
 
 def post_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """The bytes of a request; made before the clock starts."""
+    """The bytes of a POST request, made before the measurement starts."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {path} HTTP/1.1\r\nHost: bench\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -50,7 +50,7 @@ def get_request(path: str) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time; understands Content-Length and chunked bodies, which is all that is asked of it."""
+    """A connection with one request at a time. It supports Content-Length and chunked bodies, which is all that is needed."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

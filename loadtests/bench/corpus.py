@@ -1,5 +1,5 @@
-"""Synthetic documents and queries: sentences of Python's own reference (in every Python), shuffled with a seed. Good for speed;
-their quality says nothing."""
+"""Synthetic documents and queries: shuffled sentences of the Python reference, which every Python contains.
+They serve to measure speed, not quality."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def documents(count: int, seed: int) -> list[tuple[str, str]]:
 
 
 def queries(seed: int) -> Iterator[str]:
-    """Endless queries, each once: words of one sentence in another order."""
+    """Endless different queries: the words of one sentence in another order."""
     choose, sentences, seen = random.Random(seed), _sentences(), set[str]()  # noqa: S311 - not a secret
     while True:
         words = _WORD.findall(choose.choice(sentences))

@@ -38,7 +38,7 @@ path.repo: {home}/snapshots
 
 
 def archive() -> Path:
-    """Where the fetched program lies, or would lie: TEAL_ELASTICSEARCH_ZIP, else the local Maven repository."""
+    """The path of the zip, whether it exists or not: TEAL_ELASTICSEARCH_ZIP, else its place in the local Maven repository."""
     default = Path(os.environ.get("M2_REPO", Path.home() / ".m2")) / MAVEN_ZIP
     return Path(os.environ.get("TEAL_ELASTICSEARCH_ZIP", default))
 
@@ -66,11 +66,11 @@ def start(
     root = os.geteuid() == 0
     home = Path(
         tempfile.mkdtemp(prefix="teal-elasticsearch-", dir=None if root else work)
-    )  # pytest's folders are closed to `nobody`
+    )  # `nobody` may not enter pytest's folders
     try:
         with zipfile.ZipFile(archive) as bundle:
             bundle.extractall(home)
-        (home / "tmp").mkdir()  # not the home itself: its entitlements forbid a temporary folder that holds its own lib
+        (home / "tmp").mkdir()  # not the home itself: entitlements forbid a temporary folder that contains lib
         (distribution,) = home.glob("elasticsearch-*")
         port, transport = port or free_port(), transport or free_port()
         (distribution / "config" / "elasticsearch.yml").write_text(
@@ -118,7 +118,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """The launcher and its server are one process group of ours."""
+    """Stop the node: the launcher and its server, which form one process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

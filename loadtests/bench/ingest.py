@@ -1,4 +1,4 @@
-"""How fast documents become findable, beside the model alone on the same texts in the same run."""
+"""Measures how fast documents become findable, compared with the model alone on the same texts in the same run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Final
 from loadtests.bench import client, straight
 from loadtests.bench.processes import Stack, cpu_used
 
-SENT_PER_SECOND: Final = 200  # faster than any CPU embeds, so that the worker never waits for documents
+SENT_PER_SECOND: Final = 200  # faster than any CPU can embed, so that the worker never waits for documents
 WAIT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.05
 
 
 def ingest_and_measure(stack: Stack, port: int, key: str, documents: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Send the documents and wait until all of them are findable; passages per second, and CPU per passage."""
+    """Send the documents and wait until all are findable; returns passages a second and CPU for each passage."""
     alone = straight.model(stack.env(), documents)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     bodies = [json.dumps({"title": title, "text": text}).encode() for title, text in documents]

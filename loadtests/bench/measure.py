@@ -1,4 +1,4 @@
-"""One repetition of everything that is measured of a warm service."""
+"""One repetition of all measurements on a warm service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = dict[str, float]
 
 
 class WrongAnswer(Exception):
-    """The service answered something else than what is measured, so the numbers would be of something else."""
+    """The service gave another answer than the measured one, so the numbers would be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,20 @@ class Load:
     clients: int = 0
 
 
-FAST: Final = Load(800, per_second=400)  # far below what one core can answer: queues would measure themselves
+FAST: Final = Load(800, per_second=400)  # far below what one core can answer, so that queueing is not measured
 REDIS: Final = Load(400, per_second=200)
 SEARCH: Final = Load(90, per_second=30)
 ASK: Final = Load(20, per_second=5)
 STREAM: Final = Load(100, per_second=100)
 ALONE: Final = Load(100, clients=1)
-SATURATED: Final = Load(3000, clients=8)  # enough that the process is never idle
+SATURATED: Final = Load(3000, clients=8)  # enough clients that the process is never idle
 SATURATED_NEW: Final = Load(200, clients=4)
 
 
 @dataclass
 class Bench:
-    """A running app process and how to reach it. `redis`: name and port of another, which finds in Redis what this one stored;
-    `engine_port`: Elasticsearch's, or None for the embedded engine."""
+    """A running app process and how to reach it. `redis`: name and port of a second process, which finds in Redis what this one
+    stored; `engine_port`: Elasticsearch's, or None for the embedded engine."""
 
     stack: Stack
     key: str
@@ -67,9 +67,9 @@ class Bench:
         return client.post_request(path, json.dumps(body).encode(), headers)
 
     def warm_up(self) -> None:
-        """Thousands of requests, of every kind that is measured."""
+        """Send thousands of requests of every measured kind."""
         again = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(2000)]
-        for per_second in (10, 20, SEARCH.per_second):  # a cold Elasticsearch would not keep up with the last
+        for per_second in (10, 20, SEARCH.per_second):  # a cold Elasticsearch could not keep up with the last rate
             new = [self.search(query) for query in islice(self.fresh, 100)]
             self._send(self.port, new, Load(100, per_second), strict=False)
         self._send(self.port, again, FAST)
@@ -78,7 +78,7 @@ class Bench:
             self._send(self.redis[1], again, REDIS)
 
     def searches(self) -> dict[str, Row]:
-        """The floor, and searches from every tier; their numbers by name."""
+        """Measure an idle request as the floor, and searches answered by each cache tier; returns their numbers by name."""
         cycle = [self.search(self.cached[number % CACHED_QUERIES]) for number in range(SATURATED.count)]
         texts = list(islice(self.fresh, max(SEARCH.count, ALONE.count, SATURATED_NEW.count)))
         rows = {"idle": self._idle()}
@@ -91,10 +91,10 @@ class Bench:
             rows["the same in Redis, saturated"] = saturated
         new = [self.search(text) for text in texts]
         rows["search, uncached, alone"] = self._measure(new[: ALONE.count], ALONE, rows["idle"], tier="miss")
-        known = [self.search(text, top_k=11) for text in texts]  # another request, but the text's vector is known by now
+        known = [self.search(text, top_k=11) for text in texts]  # a new request whose text's vector is already cached
         rows["vector known, alone"] = self._measure(known[: ALONE.count], ALONE, rows["idle"], tier="miss")
         rest = [self.search(text) for text in texts[ALONE.count :]]
-        self._send(self.port, rest, Load(len(rest), clients=1))  # their vectors, too
+        self._send(self.port, rest, Load(len(rest), clients=1))  # caches their vectors too
         known = [self.search(text, top_k=12) for text in texts]
         rows["vector known, open loop"] = self._measure(known[: SEARCH.count], SEARCH, rows["idle"], tier="miss")
         known = [self.search(text, top_k=13) for text in texts]
@@ -103,7 +103,7 @@ class Bench:
         return rows
 
     def asks(self, idle: Row) -> dict[str, Row]:
-        """Questions, new and cached."""
+        """Measure questions, new and cached."""
         questions = list(islice(self.fresh, ASK.count))
         asked = [self.ask(question, stream=True) for question in questions]
         whole = [self.ask(questions[number % ASK.count], stream=False) for number in range(REDIS.count)]

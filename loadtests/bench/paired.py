@@ -1,4 +1,4 @@
-"""Two versions of the app beside each other on the same data, asked in turn, so that the machine's noise meets both."""
+"""Compares two versions of the app on the same data. They are measured in turn, so that the machine's noise affects both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME_WIDTH: Final = 32
 
 
 def checkout(ref: str, folder: Path) -> Path:
-    """The files of `ref` in a folder of their own; raises `CalledProcessError` when git does not know it."""
+    """Unpack the files of the commit `ref` into `folder`; raises `CalledProcessError` when git does not know it."""
     packed = subprocess.run(["git", "archive", "--format=tar", ref], capture_output=True, check=True).stdout  # noqa: S603, S607
     with tarfile.open(fileobj=io.BytesIO(packed)) as files:
         files.extractall(folder, filter="data")
@@ -36,7 +36,7 @@ def compare(
     benches = {}
     for number, (name, folder) in enumerate(code.items(), start=1):
         ports = free_port(), free_port()
-        own = {"REDIS_URL": redis.rpartition("/")[0] + f"/{number}"} if redis else {}  # neither finds what the other stored
+        own = {"REDIS_URL": redis.rpartition("/")[0] + f"/{number}"} if redis else {}  # one database each
         stack.app(name, ports[0], code=folder, **own)
         if redis:
             stack.app(f"{name}-redis", ports[1], code=folder, TEAL_CACHE_BYTES="1", **own)
@@ -49,7 +49,7 @@ def compare(
     say("warm")
     rows: list[dict[str, dict[str, Row]]] = []
     for number in range(repetitions):
-        order = list(benches)[:: 1 if number % 2 else -1]  # none is always the first
+        order = list(benches)[:: 1 if number % 2 else -1]  # so that neither is always the first
         rows.append({name: benches[name].searches() for name in order})
         say(f"repetition {number + 1} of {repetitions}")
     return {

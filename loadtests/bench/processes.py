@@ -1,4 +1,4 @@
-"""The service under test, as processes of its own in a folder that is thrown away, and what they cost."""
+"""Runs the service under test as separate processes in a temporary folder, and reads their CPU time and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import psutil
 
 READY_SECONDS: Final = 40.0
 STOP_SECONDS: Final = 40.0  # an app drains for 2 s and may finish requests for 30 s
-LIMIT_PER_SECOND: Final = 1_000_000  # one key sends everything here, so its limit would be what is measured
+LIMIT_PER_SECOND: Final = 1_000_000  # one key sends everything, so its rate limit must not be reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Cpu:
 
 
 def cpu_used(pid: int) -> Cpu:
-    """From the kernel's own clocks, in nanoseconds; the usual counters tick in hundredths of a second. Linux only."""
-    whole = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3): threads that have ended count too
+    """CPU time from the kernel's clocks in nanoseconds, because the usual counters have steps of 10 ms. Linux only."""
+    whole = time.clock_gettime((~pid << 3) | 2)  # as in clock_getcpuclockid(3); includes threads that have ended
     loop = int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
     return Cpu(loop, whole - loop)
 
@@ -68,7 +68,7 @@ class Stack:
         return kept | limit | {"TEAL_RELEASE_ID": "bench"} | dict(self.settings) | extra
 
     def spawn(self, name: str, argv: list[str], *, code: Path | None = None, **extra: str) -> int:
-        """Start a process, of the code in the folder `code` when it is given; its id."""
+        """Start a process, from the code in the folder `code` if given; returns its id."""
         log = (self.folder / f"{name}.log").open("ab")
         self._logs.append(log)
         self.running[name] = subprocess.Popen(argv, env=self.env(**extra), stdout=log, stderr=log, cwd=code)  # noqa: S603
@@ -107,7 +107,7 @@ class Stack:
         raise TimeoutError(f"{name} was not ready within {READY_SECONDS:.0f} s; its log ends:\n{tail}")
 
     def admin(self, *arguments: str) -> dict[str, Any]:
-        """The first line of `python -m app.admin ...`."""
+        """Run `python -m app.admin ...`; returns the first JSON line of its output."""
         argv = [sys.executable, "-m", "app.admin", *arguments]
         done = subprocess.run(argv, env=self.env(), capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
         first: dict[str, Any] = json.loads(done.stdout.splitlines()[0])

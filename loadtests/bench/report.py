@@ -1,4 +1,4 @@
-"""What was measured, as a table for people and JSON for programs: minimum, median and maximum over the repetitions."""
+"""Reports of the measurements, as a table for people and JSON for programs: minimum, median and maximum over the repetitions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _cell(row: dict[str, dict[str, float]], measure: str, digits: int) -> str:
 
 
 def ratios(repetitions: Sequence[dict[str, Row]]) -> dict[str, dict[str, float]]:
-    """The service beside the engine alone, and cached beside the floor."""
+    """Ratios of the service to the engine alone, and of cached answers to the floor."""
     pairs = {
         "uncached search p50 / engine alone p50": ("search, uncached, alone", "engine alone", "p50_ms"),
         "vector known search p50 / engine alone p50": ("vector known, alone", "engine alone", "p50_ms"),

@@ -1,1 +1,1 @@
-"""What growth costs: a larger corpus, more app processes, more load."""
+"""Measures what growth costs: a larger corpus, more app processes, more load."""

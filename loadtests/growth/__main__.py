@@ -1,4 +1,5 @@
-"""What a search costs as corpus, processes and load grow, on a real Elasticsearch: `python -m loadtests.growth`. About ten minutes."""
+"""Measures the cost of a search as corpus, processes and load grow, on a real Elasticsearch: `python -m loadtests.growth`.
+Takes about ten minutes."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 
 def cpu_of(pids: Sequence[int]) -> Cpu:
-    """CPU of some processes together."""
+    """The CPU used by these processes together."""
     used = [cpu_used(pid) for pid in pids]
     return Cpu(sum(one.loop for one in used), sum(one.others for one in used))
 
@@ -61,7 +62,7 @@ def listener(port: int) -> int:
 
 
 async def requests_at_rate(ports: Sequence[int], requests: Sequence[bytes], rate: float) -> list[client.ResponseTimes]:
-    """The requests at `rate` a second in all, dealt out to the processes in turn."""
+    """Send the requests at `rate` a second in all, distributed to the processes in turn."""
     parts = [requests[at :: len(ports)] for at in range(len(ports))]
     return await asyncio.gather(
         *(client.run_open_loop(port, part, per_second=rate / len(ports)) for port, part in zip(ports, parts, strict=True))
@@ -69,7 +70,7 @@ async def requests_at_rate(ports: Sequence[int], requests: Sequence[bytes], rate
 
 
 def wait_for_idle_engine(engine_pid: int) -> None:
-    """Wait until the engine is done with what it does by itself: merging, compiling."""
+    """Wait until the engine has finished its background work, merging and compiling."""
     began = time.monotonic()
     while time.monotonic() - began < SETTLE_SECONDS:
         before = cpu_of([engine_pid])
@@ -80,14 +81,14 @@ def wait_for_idle_engine(engine_pid: int) -> None:
 
 
 def stored(search: ElasticsearchClient, index: str, engine_pid: int) -> int:
-    """Bytes of the index's first copy on disk, when the engine has written and merged what it wants to."""
+    """Bytes on disk of the index's primary copy, after the engine has flushed and merged."""
     search.call("POST", f"/{index}/_flush")
     wait_for_idle_engine(engine_pid)
     return int(search.call("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
 def measure_rate(pids: Sequence[int], ports: Sequence[int], engine_pid: int, requests: Sequence[bytes], rate: float) -> RateStep:
-    """Raises `RuntimeError` unless every answer is 200 and from no cache."""
+    """Measure one rate. Raises `RuntimeError` unless every answer is 200 and from no cache."""
     before, engine_before = cpu_of(pids), cpu_of([engine_pid])
     samples = asyncio.run(requests_at_rate(ports, requests, rate))
     used, engine_used = cpu_of(pids) - before, cpu_of([engine_pid]) - engine_before
@@ -110,7 +111,7 @@ def measure_rate(pids: Sequence[int], ports: Sequence[int], engine_pid: int, req
 
 
 def measure_rates(stack: Stack, processes: int, engine_pid: int, searches: Iterator[bytes]) -> list[RateStep]:
-    """Every rate, lowest first, against fresh app processes; stops after the first that falls behind."""
+    """Measure the rates, lowest first, with fresh app processes; stops after the first that is not kept up."""
     ports, names = [free_port() for _ in range(processes)], [f"app-{processes}-{number}" for number in range(processes)]
     for name, port in zip(names, ports, strict=True):
         stack.app(name, port)
@@ -170,7 +171,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> list[dict[st
 
 
 def line(row: dict[str, Any], cores: int) -> str:
-    """One combination: each rate's cost and latency, and the knee."""
+    """A line of text for one combination: each rate's cost and latency, and the knee."""
     parts = [
         f"{one.offered:g}/s: app {one.app_ms:.1f} + engine {one.engine_ms:.1f} ms CPU, p50 {one.p50_ms:.0f}, p99 {one.p99_ms:.0f} ms"
         for one in row["steps"]
@@ -182,7 +183,7 @@ def line(row: dict[str, Any], cores: int) -> str:
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
         address = parts.enter_context(elasticsearch_address(True, folder))

@@ -1,6 +1,7 @@
-"""A corpus made larger than it is: each passage again with its words in another order and its vector a little elsewhere.
+"""Enlarges a corpus with copies of its passages, whose words are in another order and whose vectors are slightly moved.
 
-Synthetic: the engine's work grows as with real text (terms as frequent, vectors as clustered), what is found means nothing.
+The copies are synthetic: the engine's work grows as with real text (terms as frequent, vectors as clustered),
+but the hits mean nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from loadtests.peers.index import ElasticsearchClient
 
 NOISE: Final = 0.02  # standard deviation added to each of 384 numbers of a unit vector: cosine to the original about 0.93
 _BULK: Final = 500  # passages a call, about 4 MB
-_DIGITS: Final = 6  # of a vector's numbers: more than int8 keeps
+_DIGITS: Final = 6  # decimal digits of a vector's numbers: more than int8 keeps
 
 
 def copies(passages: Sequence[dict[str, Any]], count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -45,7 +46,7 @@ def nearby_vector(vector: Sequence[float], chance: random.Random) -> list[float]
 
 
 def grow(engine: ElasticsearchClient, index: str, passages: Sequence[dict[str, Any]], count: int, seed: int) -> None:
-    """Add `count` copies to the index behind Teal's back: search sees them, the catalog does not. Raises `RuntimeError`."""
+    """Add `count` copies directly to the index: searches find them, but the catalog does not know them. Raises `RuntimeError`."""
     made = copies(passages, count, seed)
     while part := list(islice(made, _BULK)):
         lines = list[str]()

@@ -1,4 +1,4 @@
-"""Where more load stops being served as before, and what is used up there: pure functions over measured steps."""
+"""Finds the load at which the service falls behind, and which resource is exhausted there. Pure functions over measured steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-SLOWER: Final = 2.0  # times the median at the lowest rate: beyond it, requests wait for each other
-KEPT_UP: Final = 0.95  # of the offered rate that is answered
-BUSY: Final = 0.8  # of an event loop, or of the machine: above it a queue forms by chance alone
+SLOWER: Final = 2.0  # factor over the median at the lowest rate, beyond which requests wait for each other
+KEPT_UP: Final = 0.95  # the part of the offered rate that must be answered
+BUSY: Final = 0.8  # utilisation of an event loop or the machine, above which queues form by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,17 @@ class RateStep:
 
 
 def keeps_up(step: RateStep, first: RateStep) -> bool:
-    """Whether the step is served like the first one."""
+    """Whether the step is served as well as the first one."""
     return step.p50_ms <= SLOWER * first.p50_ms and step.answered >= KEPT_UP * step.offered
 
 
 def first_step_behind(steps: Sequence[RateStep]) -> RateStep | None:
-    """The first step that no longer holds, lowest rate first; None when all do."""
+    """The lowest rate at which the service does not keep up; None when it always does."""
     return next((step for step in steps if not keeps_up(step, steps[0])), None)
 
 
 def used_up(step: RateStep, processes: int, cores: int) -> str:
-    """What is short at a step: each process has one event loop, everything shares the cores."""
+    """The exhausted resource at a step: the event loops, one for each process, or the cores, which all parts share."""
     loops = step.answered * step.loop_ms / 1000 / processes
     machine = step.answered * (step.app_ms + step.engine_ms) / 1000
     if loops >= BUSY:

@@ -1,1 +1,1 @@
-"""Teal beside its peers, on the same engine, corpus, models and work: `make bench-peers`."""
+"""Compares Teal with its peers on the same engine, corpus, models and work: `make bench-peers`."""

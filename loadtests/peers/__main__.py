@@ -1,4 +1,5 @@
-"""Teal beside Haystack + Hayhooks, LangServe and a bare handler: `make bench-peers`, or `python -m loadtests.peers --help`. Minutes."""
+"""Compares Teal with Haystack + Hayhooks, LangServe and a bare handler: `make bench-peers`, or
+`python -m loadtests.peers --help`. Takes minutes."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ SEED: Final = 20
 READY_SECONDS: Final = 90.0  # Haystack imports for 10 s on a busy machine
 WARM_UP: Final = 60  # queries, before anything is measured
 COMPARED: Final = 50  # queries whose ids are compared
-LEAST_COSINE: Final = 0.5  # of a question's best passage: above it Teal asks the model, and does not say that it does not know
+LEAST_COSINE: Final = 0.5  # of a question's best passage: above it Teal asks the model instead of answering that it does not know
 MODEL: Final = "mock,first=200ms,rate=200,tokens=40"
 _SHARED: Final = """
 import json
@@ -60,7 +61,7 @@ def arguments() -> argparse.Namespace:
 
 
 def common_work(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
-    """What the peers must do as Teal does, from Teal itself."""
+    """The settings that the peers must share with Teal, read from Teal itself."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", _SHARED], env=stack.env(), capture_output=True, text=True, timeout=60, check=True
     )
@@ -72,7 +73,7 @@ def common_work(stack: Stack, address: str, model_port: int) -> dict[str, Any]:
 
 
 def start_peer(stack: Stack, contender: Contender, common: dict[str, Any]) -> measure.RunningContender:
-    """A peer's process, once it answers. Raises `TimeoutError` with the end of its log."""
+    """Start a peer's process and wait until it answers. Raises `TimeoutError` with the end of its log."""
     programs, port, name = environments.ready(contender.environment or ""), free_port(), contender.name.replace(" ", "-")
     file = stack.folder / f"{name}.json"
     file.write_text(json.dumps(common | {"index": contender.index}))
@@ -92,7 +93,7 @@ def start_peer(stack: Stack, contender: Contender, common: dict[str, Any]) -> me
 
 
 def answerable_queries(port: int, key: str, fresh: Iterator[str]) -> Iterator[str]:
-    """Queries that Teal gives to the model: to others it says that it does not know, which takes no time."""
+    """Queries that Teal answers with the model; for others it says that it does not know, which takes no time."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for text in fresh:
         body = json.dumps({"query": text, "explain": True}).encode()
@@ -147,7 +148,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
 
 
 def run_description(passages: int, load: list[float]) -> dict[str, Any]:
-    """What the numbers hold for."""
+    """The versions, machine and options that the numbers are valid for."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     return {
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
@@ -164,7 +165,7 @@ def main() -> int:
     if options.lock:
         environments.compile_locks()
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are ended
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True)))
         for name in environments.NAMES:

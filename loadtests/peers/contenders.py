@@ -1,4 +1,4 @@
-"""Who is compared, as data: how each is started, asked and read. What none of the peers does is in `LACKS`."""
+"""The compared contenders as data: how each is started, asked and read. `LACKS` lists what none of the peers does."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ LACKS: Final = "the peers have no keys, limits, quotas, audit log, metrics or ca
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`environment`: None for Teal itself. `index`: where it finds the corpus. `sources`, `words`: how, on the wire, the first event
-    with passages looks (None: it sends none) and the first with words of the answer. `settings`: more for its process."""
+    """One contender. `environment`: None for Teal itself. `index`: the index with the corpus. `sources`, `words`: bytes by which
+    the first event with passages (None: it sends none) and the first with words of the answer are recognised.
+    `settings`: further settings of its process."""
 
     name: str
     environment: str | None
@@ -55,8 +56,8 @@ def teal(key: str) -> Contender:
 
 
 def peers() -> list[Contender]:
-    """A second Haystack is tuned as its documentation does not say: its index leaves the vector out of what a hit returns, and
-    Hayhooks keeps no traces for its dashboard. A second bare handler asks in two calls, as Teal does."""
+    """The peers. A second Haystack is tuned beyond its documentation: hits do not return the vector, and Hayhooks keeps no traces
+    for its dashboard. A second bare handler uses two calls, as Teal does."""
     return [
         _haystack("Haystack + Hayhooks", "peers-haystack"),
         _haystack(

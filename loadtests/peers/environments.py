@@ -1,4 +1,4 @@
-"""Each peer in an environment of its own, installed from its lock by hash. The locks hold no index address.
+"""A Python environment for each peer, installed from its lock by hash. The locks contain no index address.
 
 They are compiled by `python -m loadtests.peers --lock` and are not part of `make lock`: nothing that ships depends on them.
 """
@@ -28,7 +28,7 @@ def compile_locks() -> None:
 
 
 def ready(name: str) -> Path:
-    """The programs of a peer's environment, which is made now unless it already holds exactly its lock."""
+    """The folder of programs of a peer's environment, which is made unless it already contains exactly its lock."""
     lock, folder = HERE / f"{name}.lock", FOLDER.resolve() / name
     stamp, digest = folder / ".lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != digest:

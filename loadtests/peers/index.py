@@ -1,4 +1,5 @@
-"""The corpus: ingested by Teal, and copied from Teal's index into one that Haystack's document store reads: the same texts, stems and vectors."""
+"""Ingests the corpus with Teal, and copies Teal's index into one for Haystack's document store, with the same texts,
+stems and vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _INGEST_SECONDS: Final = 300.0
 
 
 def ingest_documents(port: int, key: str, documents: Sequence[tuple[str, str]]) -> int:
-    """Send the documents to Teal and wait until all are findable; the number of passages."""
+    """Send the documents to Teal and wait until all are findable; returns the number of passages."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     posts = [client.post_request("/v1/documents", json.dumps({"title": a, "text": b}).encode(), headers) for a, b in documents]
     sample = asyncio.run(client.run_closed_loop(port, posts, clients=1))
@@ -35,7 +36,7 @@ def ingest_documents(port: int, key: str, documents: Sequence[tuple[str, str]]) 
 
 
 class ElasticsearchClient:
-    """Elasticsearch over plain HTTP: this runs once, before anything is measured."""
+    """A simple client of Elasticsearch, used only before the measurements."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -62,7 +63,7 @@ class ElasticsearchClient:
 
 
 def haystack_index(*, returns_vectors: bool) -> dict[str, Any]:
-    """elasticsearch-haystack's own mapping, and a field of stems that is searched in place of `content`.
+    """elasticsearch-haystack's own mapping, plus a field of stems that is searched instead of `content`.
 
     The Elasticsearch of the tests has no stemmer, so stems are made outside, as Teal does; they are never returned.
     """
@@ -84,7 +85,7 @@ def haystack_index(*, returns_vectors: bool) -> dict[str, Any]:
 
 
 def copy_for_haystack(engine: ElasticsearchClient, source: str, target: str, *, returns_vectors: bool) -> int:
-    """Fill `target`; how many passages it holds."""
+    """Fill the index `target`; returns its number of passages."""
     engine.call("PUT", f"/{target}", haystack_index(returns_vectors=returns_vectors))
     lines, count = list[str](), 0
     for one in engine.documents(source):

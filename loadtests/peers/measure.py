@@ -1,4 +1,5 @@
-"""One repetition: every scenario, in each the contenders one after the other, so that what the machine does meanwhile meets all."""
+"""One repetition: in every scenario the contenders are measured one after the other,
+so that disturbances of the machine affect all."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ CLIENTS: Final = 4
 SEARCHES: Final = 80
 SINGLE: Final = 30
 REPEATED: Final = 10  # queries that are asked again
-AGAIN_COUNTS: Final = {TEAL: 1500}  # its answers take too little CPU for the clock otherwise
+AGAIN_COUNTS: Final = {TEAL: 1500}  # with fewer its answers would take too little CPU for the clock
 AGAIN_COUNT: Final = 60
 QUESTIONS: Final = 6
 
@@ -36,7 +37,7 @@ Rows = dict[str, dict[str, dict[str, float]]]
 
 
 class WrongAnswer(Exception):
-    """A contender answered something else than what is measured."""
+    """A contender gave another answer than the measured one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class RunningContender:
     port: int
 
     def spent_seconds(self) -> float:
-        """CPU of the process, all its threads and children, so far."""
+        """CPU seconds used so far by the process with all threads and children."""
         children = psutil.Process(self.pid).children(recursive=True)
         used = [cpu_used(pid) for pid in (self.pid, *(child.pid for child in children))]
         return sum(one.loop + one.others for one in used)
@@ -68,7 +69,7 @@ def repetition(all_of_them: Sequence[RunningContender], queries: Iterator[str], 
     texts, rows = list(islice(queries, SEARCHES)), Rows()
 
     def each(scenario: str, run: Callable[[RunningContender], dict[str, float]]) -> None:
-        at = number % len(all_of_them)  # nobody is always the first
+        at = number % len(all_of_them)  # so that none is always the first
         rows[scenario] = {one.contender.name: run(one) for one in (*all_of_them[at:], *all_of_them[:at])}
 
     def searched(one: RunningContender, asked: Sequence[str], top_k: int, clients: int, tier: str) -> dict[str, float]:
@@ -81,8 +82,8 @@ def repetition(all_of_them: Sequence[RunningContender], queries: Iterator[str], 
 
     each(MADE, lambda one: searched(one, texts[:SINGLE], SEARCH_TOP_K, 1, "miss"))
     for one in all_of_them:
-        one.send(texts[SINGLE:], SEARCH_TOP_K, CLIENTS)  # the vectors of the rest
-    # One passage more, so Teal meets its cache of vectors and not that of answers.
+        one.send(texts[SINGLE:], SEARCH_TOP_K, CLIENTS)  # caches the vectors of the rest
+    # One passage more, so that Teal uses its cache of vectors but not that of answers.
     each(ALONE, lambda one: searched(one, texts[:SINGLE], SEARCH_TOP_K + 1, 1, "miss"))
     each(KNOWN, lambda one: searched(one, texts, SEARCH_TOP_K + 2, CLIENTS, "miss"))
     for one in all_of_them:
@@ -97,7 +98,7 @@ def _again(one: RunningContender, texts: Sequence[str]) -> list[str]:
 
 
 def _idle(all_of_them: Sequence[RunningContender]) -> dict[int, float]:
-    """CPU seconds a second that each uses when nobody asks."""
+    """CPU seconds a second that each uses while idle."""
     before = {one.pid: one.spent_seconds() for one in all_of_them}
     time.sleep(IDLE_SECONDS)
     return {one.pid: (one.spent_seconds() - before[one.pid]) / IDLE_SECONDS for one in all_of_them}
@@ -105,7 +106,7 @@ def _idle(all_of_them: Sequence[RunningContender]) -> dict[int, float]:
 
 def _streamed(one: RunningContender, questions: Sequence[str], idle: dict[int, float]) -> dict[str, float]:
     ask = one.contender.ask
-    one.send(questions, SEARCH_TOP_K, 1)  # so that their vectors are known to all
+    one.send(questions, SEARCH_TOP_K, 1)  # so that all have their vectors cached
     before, began = one.spent_seconds(), time.perf_counter()
     heard = [
         asyncio.run(read_streamed_answer(one.port, ask(text), one.contender.sources, one.contender.words)) for text in questions

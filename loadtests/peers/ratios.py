@@ -1,4 +1,4 @@
-"""Did all find the same, and how do they compare: pure functions over what was measured."""
+"""Checks that all contenders found the same, and compares their costs. Pure functions over measurements."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-LEAST_OVERLAP: Final = 0.95  # of the returned ids: below it they did not do the same work
+LEAST_OVERLAP: Final = 0.95  # of the returned ids; with less the contenders did not do the same work
 Measured = Mapping[str, Mapping[str, Mapping[str, float]]]  # {scenario: {contender: {measure: value}}}
 
 
 class OtherWork(Exception):
-    """A peer returns other passages than Teal, so its speed says nothing beside Teal's."""
+    """A peer returns other passages than Teal, so their speeds cannot be compared."""
 
 
 def overlap(expected: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
@@ -49,13 +49,13 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 
 def ratio(repetitions: Sequence[Measured], scenario: str, measure: str, peer: str, ours: str) -> Spread:
-    """The peer's cost divided by ours, within each repetition: above 1, ours costs less."""
+    """The peer's cost divided by Teal's, within each repetition; above 1 Teal's costs less."""
     return spread_of([one[scenario][peer][measure] / one[scenario][ours][measure] for one in repetitions])
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """How many times less than `peer` ours should cost, by the median."""
+    """The aim by how many times Teal should cost less than `peer`, by the median."""
 
     scenario: str
     measure: str

@@ -1,4 +1,4 @@
-"""What was found, as a table for people; a missed aim is called missed."""
+"""The comparison as a table for people. Missed aims are shown as missed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def peers_table(found: Mapping[str, Any], overlaps: Mapping[str, float]) -> str:
 
 
 def verdicts(found: Mapping[str, Any]) -> list[str]:
-    """Each aim, what was found, and whether it was reached."""
+    """A line for each aim, with the result and whether it was reached."""
     lines = []
     for aim in AIMS:
         times = found[aim.scenario][aim.peer][f"{aim.measure}_ratio"]

@@ -1,4 +1,5 @@
-"""One streamed answer on a connection of its own: when the first event with passages or words comes, when the first words do."""
+"""Reads one streamed answer on a new connection, with the times of the first event with passages or words,
+and of the first words."""
 
 from __future__ import annotations
 

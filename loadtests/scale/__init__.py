@@ -1,1 +1,1 @@
-"""What a service of any size needs and costs, from what was measured on a small one."""
+"""Estimates the resources and costs of a service of any size, from measurements on a small one."""

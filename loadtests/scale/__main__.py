@@ -1,7 +1,9 @@
-"""What a service of any size needs: `python -m loadtests.scale [--passages 5e6 --rate 200] [--growth artifacts/growth.json] [--json]`
+"""Plans the resources of a service of any size:
+`python -m loadtests.scale [--passages 5e6 --rate 200] [--growth artifacts/growth.json] [--json]`
 
 Prints shards, nodes, pods, workers, price and times for 1 million to 1 billion passages and 10 to 10,000 questions a second, with the limit
-that is met first. docs/scale.md says what is in it and what is not. Exit 0; 1: docs/scale.md differs (--check); 2: bad input.
+that is reached first. docs/scale.md explains what is included and what is not.
+Exit 0; 1: docs/scale.md differs (--check); 2: bad input.
 """
 
 from __future__ import annotations
@@ -61,11 +63,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class NoUnits(RuntimeError):
-    """The program that knows prices and limits did not answer; the text says why."""
+    """`python -m infra.cost.units` failed; the text says why."""
 
 
 def units_of(region: str) -> Units:
-    """Prices and limits, asked of the infrastructure's own program. Raises `NoUnits`."""
+    """Prices and limits from `python -m infra.cost.units`. Raises `NoUnits`."""
     command = [sys.executable, "-m", "infra.cost.units", "--region", region]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=UNITS_SECONDS)  # noqa: S603
@@ -80,7 +82,7 @@ def units_of(region: str) -> Units:
 
 
 def checked(path: Path, parts: Sequence[str]) -> int:
-    """Whether the file says what this program computes."""
+    """Compare the file with what this program computes; returns the exit code."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -94,7 +96,7 @@ def checked(path: Path, parts: Sequence[str]) -> int:
 
 
 def _said(found: Sequence[Plan]) -> str:
-    """What a reader should take away, in a sentence or two."""
+    """The main conclusion in one or two sentences."""
     over = [one for one in found if one.first_limit.used > 1]
     if not over:
         return "Every one of these can be built with the configuration as it is."
@@ -107,7 +109,7 @@ def _said(found: Sequence[Plan]) -> str:
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not 1 <= number <= 1e12:  # nobody has more passages than that, and shards would be counted for minutes
+    if not 1 <= number <= 1e12:  # a larger number is unrealistic, and computing its shards would take minutes
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1e12")
     return number
 

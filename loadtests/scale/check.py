@@ -1,4 +1,4 @@
-"""Whether the plan's arithmetic would have foretold what a growth run measured, at each of its sizes."""
+"""Compares the plan's arithmetic with the measurements of a growth run, at each of its sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadtests.scale.plan import engine_cpu_seconds
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """CPU of one search in milliseconds, as measured at a size with one app process, and as a plan computes it."""
+    """CPU milliseconds of one search at one size: measured with one app process, and computed by a plan."""
 
     passages: int
     engine_ms: float
@@ -37,7 +37,7 @@ def compare(path: Path, inputs: Inputs) -> list[Compared]:
 
 
 def markdown(rows: Sequence[Compared]) -> str:
-    """The comparison as docs/scale.md has it."""
+    """The comparison as a Markdown table for docs/scale.md."""
     lines = ["| passages | engine, ms | computed | app, ms | computed |", "|---:|---:|---:|---:|---:|"]
     lines += [
         f"| {one.passages:,} | {one.engine_ms:.1f} | {one.computed_engine_ms:.1f} | {one.app_ms:.1f} | {one.computed_app_ms:.1f} |"

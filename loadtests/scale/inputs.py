@@ -1,4 +1,4 @@
-"""The numbers that a plan is made of, each with where it comes from. Change one here, or give `--growth FILE` of a run of your own."""
+"""The inputs of a plan, each with its source. Change one here, or pass `--growth FILE` of your own run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Kind = Literal["measured", "documented", "assumed"]
-FEWEST_PASSAGES: Final = 100  # of an index from which anything can be said about a larger one
-MEASURED_AT: Final = 60.0  # searches a second: the rate of a growth run whose CPU is read; at lower ones idle work is counted too
+FEWEST_PASSAGES: Final = 100  # the smallest index whose measurements can be extrapolated
+MEASURED_AT: Final = 60.0  # searches a second: the rate whose CPU is read; at lower ones idle work counts too
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One number. `source`: the command that measured it, or the text that was read; `assumed` is a judgement that nobody has checked."""
+    """One number. `source`: the command that measured it, or the text that was read; `assumed`: an unverified assumption."""
 
     value: float
     unit: str
@@ -25,7 +25,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that a plan is computed from, beside prices."""
+    """All inputs of a plan except prices."""
 
     disk_bytes_a_passage: Input
     body_bytes_a_passage: Input
@@ -84,11 +84,11 @@ INPUTS: Final = Inputs(
 
 
 class NotAGrowthRun(ValueError):
-    """The file is not what `python -m loadtests.growth` writes; the text says why."""
+    """The file was not written by `python -m loadtests.growth`; the text says why."""
 
 
 def with_growth(inputs: Inputs, path: Path) -> Inputs:
-    """The inputs that a growth run measures, taken from its file instead. Raises `NotAGrowthRun`."""
+    """The inputs, with those that a growth run measures taken from its file. Raises `NotAGrowthRun`."""
     rows = growth_rows(path)
     largest = max(rows, key=lambda row: (int(row["passages"]), -int(row["processes"])))
     step = measured_step(largest)
@@ -136,6 +136,6 @@ def growth_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def measured_step(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The step at 60 a second, or the fastest one below it that was run."""
+    """The step at 60 a second, or the fastest measured one below it."""
     steps: Iterable[Mapping[str, Any]] = row["steps"]
     return max((one for one in steps if float(one["offered"]) <= MEASURED_AT), key=lambda one: float(one["offered"]))

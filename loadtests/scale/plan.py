@@ -1,12 +1,12 @@
-"""How many shards, nodes, pods and dollars so many passages and questions need. Plain arithmetic on plain numbers: no clock, no network.
+"""Computes the shards, nodes, pods and dollars for a number of passages and questions. Pure arithmetic: no clock, no network.
 
 What is modelled, and how:
 
 - A shard holds at most 50 GB and 200 million passages. Each search asks every shard; inside one, its CPU grows with the logarithm of the
-  passages (a graph of neighbours is walked in so many steps). Nobody here has measured more than `measured_passages`.
-- Quantised vectors and their graph stay in the page cache of the nodes, in every copy. Nodes are as many as memory, disks or CPU ask for,
-  whichever is most, and there are as many copies of each shard as give every node one; the cheapest size of node is taken.
-- Everybody's questions are new: no cache answers any.
+  passages (the steps of a walk through a graph of neighbours). More than `measured_passages` were never measured.
+- Quantised vectors and their graph stay in the page cache of the nodes, in every copy. The number of nodes is the largest of
+  those that memory, disks and CPU need, and each shard has enough copies that every node has one; the cheapest node size is used.
+- All questions are new: no cache answers any.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ INDEXES: Final = 2  # on disk: the one that is searched, and another one beside 
 FEWEST_NODES: Final = 3  # of which one may be lost
 HOURS_A_MONTH: Final = 730  # AWS's own month: 8,760 hours / 12
 GIB: Final = 2**30
-SMALLEST_DISK_GIB: Final = 4  # what teal:search.storage_gib takes at least
+SMALLEST_DISK_GIB: Final = 4  # the minimum of teal:search.storage_gib
 SMALLEST_DATABASE_GIB: Final = 20  # of an RDS volume of gp3
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPod:
-    """One size of Elasticsearch node, and the price of the machine that it has to itself."""
+    """One size of Elasticsearch node, and the price of its machine, which it does not share."""
 
     gib: int
     heap_gib: float
@@ -39,7 +39,7 @@ class SearchPod:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What `python -m infra.cost.units` says: sizes, prices (USD by key) and the largest value of each setting of a stack."""
+    """The output of `python -m infra.cost.units`: sizes, prices (USD by key) and the largest value of each setting of a stack."""
 
     search_pods: tuple[SearchPod, ...]
     app_pod_cpu: float
@@ -51,7 +51,7 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How much of a limit a plan uses: 1 is all of it, more cannot be built with this configuration. `why`: what the limit is."""
+    """The part of a limit that a plan uses. Above 1 it cannot be built with this configuration. `why`: describes the limit."""
 
     name: str
     used: float
@@ -60,7 +60,8 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one size needs. Sizes in GB are of one copy, `disk_gib` is of each node. `needed_by`: what asks for so many nodes."""
+    """The resources for one size. Sizes in GB are of one copy, `disk_gib` is of each node.
+    `needed_by`: what determines the number of nodes."""
 
     passages: int
     per_second: float
@@ -82,12 +83,12 @@ class Plan:
 
     @property
     def first_limit(self) -> Bound:
-        """The limit that is nearest, or that is passed most."""
+        """The limit that is nearest, or exceeded most."""
         return max(self.bounds, key=lambda bound: bound.used)
 
 
 def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan:
-    """The cheapest way to serve so many new questions a second from so many passages."""
+    """The cheapest plan for `per_second` new questions a second on `passages` passages."""
     index_gb = passages * disk_bytes_a_passage(inputs) / 1e9
     vectors_bytes = passages * vector_bytes_a_passage(inputs)
     shards = max(
@@ -109,7 +110,7 @@ def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan
     daily = ingest_core_seconds * inputs.changed_share_a_day.value / 86_400
     workers = max(1, math.ceil(daily / (units.app_pod_cpu * units.target_cpu_share)))
     jobs_a_second = passages * inputs.changed_share_a_day.value / inputs.passages_a_document.value / 86_400
-    # A snapshot reads one copy of each shard, so that no more nodes than shards take part.
+    # A snapshot reads one copy of each shard, so at most as many nodes as shards take part.
     copy_hours = index_gb * 1000 / (inputs.copy_mb_a_second.value * min(cluster.nodes, shards)) / 3600
     database_gib = max(SMALLEST_DATABASE_GIB, passages * inputs.body_bytes_a_passage.value / GIB)
     lcu = max(
@@ -132,7 +133,7 @@ def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan
         workers=workers,
         usd_a_month=_usd(cluster, pods + workers, lcu, database_gib, index_gb, units),
         snapshot_hours=copy_hours,
-        restore_hours=copy_hours,  # then it answers; the other copies follow
+        restore_hours=copy_hours,  # then search answers; the other copies are made later
         reindex_hours=ingest_core_seconds / (units.app_pod_cpu * largest["service.worker_max"]) / 3600,
         bounds=(
             Bound("nodes", cluster.nodes / largest["search.nodes"], "teal:search.nodes"),
@@ -154,18 +155,19 @@ def plan(passages: int, per_second: float, inputs: Inputs, units: Units) -> Plan
 
 
 def vector_bytes_a_passage(inputs: Inputs) -> float:
-    """What of a passage has to be in memory: the vector as bytes, its correction, and its place in the graph."""
+    """The bytes of a passage that must be in memory: the quantised vector, its correction, and its place in the graph."""
     return inputs.dimensions.value + inputs.vector_bytes_beside_dimensions.value
 
 
 def disk_bytes_a_passage(inputs: Inputs) -> float:
-    """What a passage takes on disk: as measured, and more for a vector with more dimensions than the measured one."""
+    """The bytes of a passage on disk: as measured, and more for a vector with more dimensions than the measured one."""
     more = inputs.dimensions.value - inputs.measured_dimensions.value
     return inputs.disk_bytes_a_passage.value + more * inputs.disk_bytes_a_dimension.value
 
 
 def engine_cpu_seconds(passages: int, shards: int, inputs: Inputs) -> float:
-    """CPU of the engine for one search: what was measured for one shard, for each shard, by the logarithm of what it holds."""
+    """CPU seconds of the engine for one search:
+    the measured CPU for one shard, times the shards, scaled by the logarithm of a shard's passages."""
     measured = inputs.measured_passages.value
     deeper = math.log(max(passages / shards, measured)) / math.log(measured)
     return inputs.engine_cpu_ms_a_search.value / 1000 * shards * deeper
@@ -173,7 +175,7 @@ def engine_cpu_seconds(passages: int, shards: int, inputs: Inputs) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Elasticsearch's nodes of one size: how many, what asks for so many, GiB of disk for each, and copies of each shard."""
+    """Elasticsearch nodes of one size: their number, what determines it, GiB of disk for each, and copies of each shard."""
 
     pod: SearchPod
     nodes: int
@@ -183,9 +185,11 @@ class _Cluster:
 
 
 def _cluster(pod: SearchPod, passages: int, shards: int, engine_cores: float, inputs: Inputs, units: Units) -> _Cluster:
-    """The fewest nodes of this size. More nodes need more copies, and those more memory and disk, so it is asked until both agree.
+    """The fewest nodes of this size. More nodes need more copies, which need more memory and disk,
+    so the numbers are iterated until they agree.
 
-    It ends: a shard's vectors fit a node and its disk, so that only the CPU of searches, which copies do not raise, asks for more copies.
+    The iteration ends, because a shard's vectors fit a node and its disk,
+    so more copies are needed only for the CPU of searches, which copies do not raise.
     """
     vectors_bytes = passages * vector_bytes_a_passage(inputs)
     copy_gib = INDEXES * passages * disk_bytes_a_passage(inputs) / inputs.disk_share.value / GIB
@@ -198,14 +202,14 @@ def _cluster(pod: SearchPod, passages: int, shards: int, engine_cores: float, in
             "CPU of searches": math.ceil(engine_cores / (pod.cpu * inputs.search_cpu_share.value)),
         }
         needed_by, nodes = max(asked.items(), key=lambda one: one[1])
-        # Three nodes with two copies of one shard leave one without work, which is the price of three votes.
+        # With three nodes and two copies of one shard, one node has no work; it is needed as a third vote.
         if nodes <= max(FEWEST_NODES, shards * copies):
             return _Cluster(pod, nodes, needed_by, max(SMALLEST_DISK_GIB, math.ceil(copy_gib * copies / nodes)), copies)
         copies += 1
 
 
 def _cache_bytes(pod: SearchPod, inputs: Inputs) -> float:
-    """What a node's page cache holds of vectors."""
+    """Bytes of vectors that fit a node's page cache."""
     return (pod.gib - pod.heap_gib) * GIB * inputs.page_cache_share.value
 
 
@@ -226,7 +230,7 @@ def plans(sizes: Sequence[int], rates: Sequence[float], inputs: Inputs, units: U
 
 
 def read_units(document: Mapping[str, Any]) -> Units:
-    """From what `python -m infra.cost.units` prints."""
+    """Parse the output of `python -m infra.cost.units`."""
     app = document["app_pod"]
     return Units(
         search_pods=tuple(

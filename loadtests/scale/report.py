@@ -40,7 +40,7 @@ def cells(plan: Plan) -> tuple[str, ...]:
 
 
 def markdown(plans: Sequence[Plan]) -> str:
-    """The table as docs/scale.md has it."""
+    """The table as Markdown for docs/scale.md."""
     lines = [HEADS, tuple("---" if number in (4, 12) else "---:" for number in range(len(HEADS)))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (*lines, *(cells(plan) for plan in plans)))
 
@@ -63,7 +63,7 @@ def sources(inputs: Inputs) -> str:
 
 def picture(plans: Sequence[Plan]) -> str:
     """USD a month over passages, a line for each rate, as SVG; hollow points cannot be built with today's configuration."""
-    from matplotlib.figure import Figure  # half a second, and only a picture needs it
+    from matplotlib.figure import Figure  # takes half a second to import, and only the picture needs it
 
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log", xlabel="passages", ylabel="USD a month")
@@ -94,7 +94,7 @@ def quantity(number: float) -> str:
 
 
 def duration(hours: float) -> str:
-    """In the unit that a person would use."""
+    """The duration in the unit that a person would use."""
     if hours < 1 / 60:
         return "under a minute"
     if hours < 1:

@@ -1,4 +1,5 @@
-"""`teal alert test --stack`: one message to the topic that alarms, Prometheus and the budget publish to, and one from an alarm itself."""
+"""`teal alert test --stack`: sends one message to the topic that alarms, Prometheus and the budget publish to,
+and makes one alarm publish there too."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from teal.aws.session import open_aws, translate_aws_errors
 from teal.errors import BadInput, OperatorError
 from teal.ports.alert import NAME, RUNBOOK, SentMessage
 
-ALARM: Final = "BackupFailed"  # nobody is woken by it
+ALARM: Final = "BackupFailed"  # an alarm that wakes nobody
 _LOOKS: Final = 12
 _LOOK_SECONDS: Final = 5.0  # an alarm's action follows its state within seconds; a minute is a fault
 
@@ -29,10 +30,11 @@ class NotPublished(OperatorError):
 
 
 def send(stack: str, environ: Mapping[str, str]) -> tuple[SentMessage, SentMessage]:
-    """One message to the stack's topic, and one that an alarm sends there when it is driven by hand.
+    """Publish one message to the stack's topic, and make an alarm publish another by setting its state.
 
-    With the shell's own credentials: sns:Publish on the topic, kms:GenerateDataKey and kms:Decrypt on its key, and of CloudWatch
-    SetAlarmState and DescribeAlarmHistory on the alarm. Raises NotPublished, BadInput when the platform is not built, AwsFailed when AWS refuses."""
+    Needs, of the shell's credentials: sns:Publish on the topic, kms:GenerateDataKey and kms:Decrypt on its key, and CloudWatch's
+    SetAlarmState and DescribeAlarmHistory on the alarm.
+    Raises NotPublished, BadInput when the platform is not built, AwsFailed when AWS refuses."""
     root = Path(environ.get("TEAL_ROOT", ".")).resolve()
     aws = open_aws(stack_file.read_stack_file(root, stack).region)
     names = StateNames(stack, aws.account_id(), aws.region)
@@ -50,9 +52,10 @@ def send(stack: str, environ: Mapping[str, str]) -> tuple[SentMessage, SentMessa
 
 
 def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], None] = time.sleep) -> SentMessage:
-    """Put an alarm into ALARM by hand and see CloudWatch publish: with its own rights on the topic and its key, not with the caller's.
+    """Set an alarm's state to ALARM and wait until CloudWatch has published.
+    It publishes with its own rights on topic and key, not the caller's.
 
-    The alarm is put back at once; CloudWatch looks again by itself within its period. Raises NotPublished.
+    The alarm is set to OK at once, and CloudWatch evaluates it anew within its period. Raises NotPublished.
     """
     since = datetime.now(UTC)
     with translate_aws_errors("Driving the alarm", alarm):
@@ -80,7 +83,7 @@ def drive(cloudwatch: Any, alarm: str, topic_arn: str, pause: Callable[[float], 
 
 
 def publish(sns: Any, topic_arn: str) -> SentMessage:
-    """In the form that managed Prometheus gives its messages (infra/observability/prometheus.py)."""
+    """Publish a test message in the form of managed Prometheus' messages (infra/observability/prometheus.py)."""
     text = f"A test of the alert channel from {socket.gethostname()}. Nothing is wrong. - {RUNBOOK}\n"
     with translate_aws_errors("Publishing the alert", topic_arn):
         answer = sns.publish(

@@ -1,7 +1,7 @@
 """What must be there before the first `pulumi up`: a bucket for the state, keys for the secrets in it, and an empty stack that uses them.
 
-Two steps, so that an operator sees the first and decides on the second: `survey` looks and changes nothing, `apply` does what is missing.
-Run again, it finds everything done.
+Two functions, so that an operator can decide after seeing what is missing: `survey` only looks, `apply` makes what is missing.
+Both may be run again at any time; what exists already is left as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEY_COST: Final = "1 USD a month"  # AWS KMS price list: a customer managed key
 
 @dataclass(frozen=True, slots=True)
 class BootstrapStep:
-    """One thing that must be so. `do` makes it so and may be called when it is already."""
+    """One condition that bootstrap establishes. `do` establishes it, and may be called when it holds already."""
 
     name: str
     wanted: str
@@ -60,11 +60,11 @@ def survey(aws: Aws, file: StackFile, connect: Callable[[Path, str], PulumiCli] 
         raise _another_key(file.secrets_provider, wanted, str(file.path), file.stack)
     with translate_aws_errors("Looking at the state bucket", names.bucket):
         steps = [*_bucket_steps(aws, names), *(_key_step(aws, names, scope) for scope in SCOPES)]
-    return Survey(names, (*steps, _stack_step(pulumi, names, file, look=steps[0].done)))  # no bucket: no stack to look for
+    return Survey(names, (*steps, _stack_step(pulumi, names, file, look=steps[0].done)))  # without a bucket there can be no stack
 
 
 def apply(found: Survey) -> Iterator[Event]:
-    """Do what is missing, one event each. Stopped half way, the next run goes on from there."""
+    """Carry out the missing steps, one event each. After an interruption the next run goes on from there."""
     for step in found.steps:
         if not step.done:
             with translate_aws_errors(f"Making sure that {step.wanted}", step.name):
@@ -167,7 +167,8 @@ def _described(names: StateNames, scope: Scope) -> str:
 
 
 def _key_without_a_name(aws: Aws, names: StateNames, scope: Scope) -> str | None:
-    """A key that an earlier run made and could not name any more: it would cost money for ever and encrypt nothing."""
+    """A key without an alias, left by an earlier run that ended too early.
+    Unless it is used now, it costs money for ever and encrypts nothing."""
     wanted = [{"Key": name, "Values": [value]} for name, value in _tags(names).items()]
     pages = aws.tagging.get_paginator("get_resources").paginate(TagFilters=wanted, ResourceTypeFilters=["kms:key"])  # type: ignore[arg-type]
     for arn in [row["ResourceARN"] for page in pages for row in page["ResourceTagMappingList"]]:
@@ -179,7 +180,8 @@ def _key_without_a_name(aws: Aws, names: StateNames, scope: Scope) -> str | None
 
 
 def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: bool) -> BootstrapStep:
-    """An empty stack whose secrets the platform's key encrypts. Pulumi makes the data key; both go into the stack file as two lines.
+    """Step that makes an empty stack whose secrets are encrypted with the platform's key.
+    Pulumi makes the data key; each becomes a line of the stack file.
 
     `pulumi stack init` writes that file anew, without its comments and with other types, so what it made is read from the state instead.
 
@@ -199,7 +201,7 @@ def _stack_step(pulumi: PulumiCli, names: StateNames, file: StackFile, *, look: 
             finally:
                 put_back(file, before)
             made = pulumi.secrets_of(file.stack)
-        write_key(file, made.provider, made.encrypted_key)  # a stack from another checkout: its file was never committed
+        write_key(file, made.provider, made.encrypted_key)  # made from another checkout, which never committed the stack file
 
     known = held is not None and file.secrets_provider == wanted and bool(file.encrypted_key)
     return BootstrapStep("stack", f"stack {file.stack} is there, and {file.path.name} names the key of its secrets", known, make)
@@ -240,7 +242,7 @@ def _pairs(names: StateNames, key: str, value: str) -> list[dict[str, str]]:
 
 
 def _asked(ask: Callable[[], Any]) -> Any:
-    """The answer, or None when there is no such thing."""
+    """What `ask` returns, or None when AWS says that the thing does not exist."""
     try:
         return ask()
     except ClientError as error:

@@ -41,7 +41,7 @@ def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: F
     from teal.aws import bootstrap, stack_file, tools
     from teal.aws.session import open_aws
 
-    tools.require_versions(tools.PULUMI, tools.AWS)  # said now, not by `pulumi up` after the cluster was made
+    tools.require_versions(tools.PULUMI, tools.AWS)  # checked now: `pulumi up` would fail only after it had made the cluster
     file = stack_file.read_stack_file(project, stack)
     aws = open_aws(file.region)
     found = bootstrap.survey(aws, file)
@@ -56,8 +56,8 @@ def bootstrap_(stack: Stack, yes: Yes = False, as_json: Json = False, project: F
     if found.open:
         _ask(f"Make these {len(found.open)} so?", yes, as_json, f"teal bootstrap {stack} --yes")
     _tell(bootstrap.apply(found), as_json)
-    keep = f"git add {file.path.name} and commit it"  # whoever runs Pulumi elsewhere, such as a workflow, needs its two new lines
-    following = [keep, names.login, f"teal plan {stack}"]  # `pulumi up` alone would go past the price, the rules and the guard
+    keep = f"git add {file.path.name} and commit it"  # Pulumi needs the file's two new lines elsewhere, such as in a workflow
+    following = [keep, names.login, f"teal plan {stack}"]  # `pulumi up` alone would check neither price nor rules nor guard
     _show({"next": following}, ["Next:", *(f"  {line}" for line in following)], as_json)
 
 
@@ -89,7 +89,8 @@ def plan_(
 
 
 def _misfits(file: StackFile, account: plan.Account) -> list[CheckRow]:
-    """What `teal plan` will refuse of this account, said now: a raised quota takes days. Bootstrap itself needs none of it."""
+    """What `teal plan` will refuse in this account.
+    Shown already by bootstrap, which needs none of it, because raising a quota takes days."""
     from teal.aws import cost, plan
 
     try:
@@ -133,7 +134,7 @@ def destroy_(
 
 
 def _typed(stack: str, confirm: str | None, as_json: bool) -> None:
-    """The name has to be typed, here or in the command; --yes is not enough for data."""
+    """Require the stack's name, typed at a prompt or given in the command: --yes is not enough to delete data."""
     if confirm is None and not as_json and sys.stdin.isatty():
         confirm = typer.prompt(f"All data of {stack} will be lost for good. Type its name")
     if confirm != stack:

@@ -1,4 +1,4 @@
-"""`teal cost`: what an environment costs a month, asked of the infrastructure program in a process of its own.
+"""`teal cost`: the monthly cost of an environment, computed by `python -m infra.cost` in a separate process.
 
 `teal` does not import `infra`: the program needs Pulumi's SDKs, which a laptop that only runs the stack does not have.
 """
@@ -26,7 +26,7 @@ INSTALL: Final = "make .venv/.installed-infra"
 
 
 class CostFailed(OperatorError):
-    """The program that counts did not end as it should."""
+    """`python -m infra.cost` failed."""
 
     code = "cost-failed"
 
@@ -60,12 +60,13 @@ def cost_(
 
 
 def refuse_over_budget(project: Path, stack: str, *, allow_unpriced: bool = False) -> None:
-    """Raise OverBudget when the stack at today's traffic costs more than its `budget_usd`, or nobody knows; before anything is created."""
+    """Raise OverBudget when the stack at today's traffic costs more than its `budget_usd`, or a price is unknown.
+    Called before anything is created."""
     check_budget(stack, read_bill(project, stack), allow_unpriced=allow_unpriced)
 
 
 def check_budget(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool = False) -> None:
-    """Raise OverBudget for a bill at today's traffic that is above the budget, or that nobody can sum up."""
+    """Raise OverBudget when the bill at today's traffic is above the budget, or has unknown prices and so no total."""
     if found["unpriced"] and not allow_unpriced:
         raise OverBudget(
             f"No price is known for {'; '.join(found['unpriced'])}, so nobody can say that {stack} is within its budget_usd",
@@ -82,7 +83,7 @@ def check_budget(stack: str, found: Mapping[str, Any], *, allow_unpriced: bool =
 
 def read_bill(project: Path, stack: str, load: float = 1.0, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The bill at `load` times today's traffic as data: usd, unverified_usd, unknown, budget_usd, over_budget, web_replicas, needs, examples,
-    lines. `settings`: by key, in the place of the stack file's."""
+    lines. `settings`: values by key that replace the stack file's."""
     options = () if load == 1 else ("--load", f"{load:g}")
     with tempfile.TemporaryDirectory() as scratch:
         if settings is not None:

@@ -1,7 +1,9 @@
-"""The database on AWS as it was at a moment: a new instance beside the running one, by RDS's point-in-time recovery, as the stack's file says.
+"""Restores the database on AWS to a moment: RDS's point-in-time recovery makes a new instance beside the running one,
+as the stack's file says.
 
-Nothing is made here. The line in `Pulumi.<stack>.yaml` is reviewed and committed like every other; `pulumi up` makes the instance, and a
-release with an index of its own moves the service to it. Until that release nobody uses it, and a rollback leaves it again.
+This module makes nothing on AWS; it writes one line into the stack's file. The line in `Pulumi.<stack>.yaml` is reviewed and
+committed like every other; `pulumi up` makes the instance, and a release with an index of its own moves the service to it. Until
+that release no color uses the new instance, and a rollback of it leaves the new instance again.
 """
 
 from __future__ import annotations
@@ -35,12 +37,13 @@ class Recovery:
 
     @property
     def line(self) -> str:
-        """As it stands in the stack's file."""
+        """The line of the stack's file that asks for this recovery."""
         return f'    restore_from: {{source: {self.source}, time: "{self.time:%Y-%m-%dT%H:%M:%SZ}"}}\n'
 
 
 def recovery(rds: RDSClient, platform: Platform, at: datetime | None) -> Recovery:
-    """The database that releases use now, at a moment (default: the last that RDS can). Raises BadInput for one outside its window."""
+    """The recovery of the database that releases use now to `at` (default: the latest moment RDS offers).
+    Raises BadInput outside RDS's window."""
     source = instance_of(platform)
     with translate_aws_errors("DescribeDBInstanceAutomatedBackups", source):
         kept = rds.describe_db_instance_automated_backups(DBInstanceIdentifier=source)["DBInstanceAutomatedBackups"]
@@ -62,7 +65,8 @@ def instance_of(platform: Platform) -> str:
 
 
 def write_restore_line(file: StackFile, found: Recovery) -> None:
-    """Put the line under `teal:database:`, in place of an earlier one; the rest stays as it is. Whole or not at all."""
+    """Put the line under `teal:database:`, in place of an earlier one.
+    The rest of the file is unchanged, and the file is replaced atomically."""
     before = read_unchanged(file.path)
     text = _LINE.sub("", normalise_text(before))
     section = _SECTION.search(text)
@@ -74,7 +78,7 @@ def write_restore_line(file: StackFile, found: Recovery) -> None:
 
 
 def following(file: StackFile, image: str) -> tuple[str, ...]:
-    """What a person does next, in order."""
+    """The commands that the operator runs next, in order."""
     return (
         f"git diff {file.path.name}, then commit it",
         f"teal plan {file.stack} && pulumi up --stack {file.stack}   # the instance, beside the running one: half an hour and more",

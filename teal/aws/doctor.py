@@ -1,4 +1,5 @@
-"""`teal doctor --stack`: what this machine and these credentials need for work on AWS, and the command that mends each. Changes nothing."""
+"""`teal doctor --stack`: checks what this machine and these credentials need for work on AWS,
+and names the command that mends each fault. Changes nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ def check_aws(
     connect: Callable[[str], Aws] = open_aws,
     find: Callable[[tools.Tool, Mapping[str, str]], tools.InstalledTool] = tools.find_tool,
 ) -> tuple[CheckRow, ...]:
-    """Every check: packages, commands and their versions, the stack's file, the account, the state. A later one is left out when it
-    could only repeat what an earlier one said."""
+    """Every check: packages, commands and their versions, the stack's file, the account, the state. A check is skipped when its
+    result could only repeat an earlier one's."""
     return tuple(_rows(stack, environ, connect, find))
 
 

@@ -1,7 +1,8 @@
-"""Whether an account can hold a stack: quotas, versions on offer, models. Asked before anything is made, because half an `up` later is too late.
+"""Checks whether an account can hold a stack: quotas, offered versions, models.
+Checked before anything is made, so that `up` does not fail half way.
 
-What a stack needs is data of `python -m infra.cost STACK --json` (infra/cost/needs.py). A question that these credentials may not ask is said
-and passes: the answer is then unknown, and `pulumi up` gives it.
+What a stack needs is data of `python -m infra.cost STACK --json` (infra/cost/needs.py). A check for which these credentials lack
+the rights is reported and passes: its result is unknown until `pulumi up`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Check = Callable[[Aws, str, Mapping[str, Any]], Iterator[CheckRow]]
 
 
 def check_fit(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[str, Check] | None = None) -> Iterator[CheckRow]:
-    """Every check, one row each and more: what does not fit has a command that mends it."""
+    """The rows of every check, at least one each; a row that does not fit names the command that mends it."""
     for name, check in (CHECKS if checks is None else checks).items():
         try:
             yield from check(aws, stack, needs)
@@ -35,7 +36,8 @@ def check_fit(aws: Aws, stack: str, needs: Mapping[str, Any], checks: Mapping[st
 
 
 def _machines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
-    """vCPU: the quota counts running machines; this stack's own are what it already has of its need."""
+    """The vCPU quota. It counts running machines;
+    this stack's own are left out of the count, because they are part of what the stack needs."""
     quota = _quota(aws, "ec2", VCPU_QUOTA)
     used = 0
     pages = aws.connect("ec2").get_paginator("describe_instances").paginate(
@@ -98,7 +100,8 @@ def _engines(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRo
 
 
 def _newest(aws: Aws, major: str) -> str:
-    """RDS answers a major version by its minor ones, and orders by whole ones only."""
+    """The newest full version of a major one:
+    RDS lists the minor versions of a major one, and its orderable instances only by full version."""
     found = aws.rds.describe_db_engine_versions(Engine="postgres", EngineVersion=major)["DBEngineVersions"]
     return found[-1]["EngineVersion"] if found else major
 
@@ -128,7 +131,7 @@ def _models(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow
 
 
 def _tokens(aws: Aws, stack: str, needs: Mapping[str, Any]) -> Iterator[CheckRow]:
-    """Bedrock's quotas have a code for each model, so they are found by the model's words in their names."""
+    """The quota of tokens. Bedrock has a quota code for each model, so the quota is found by the words of the model's name."""
     wanted = needs["embed_tokens_per_minute"]
     words = [word for word in needs["models"][0].split(":")[0].replace(".", "-").split("-") if len(word) > 2] if wanted else []
     if not words:

@@ -1,4 +1,5 @@
-"""Images in the registry, and what a new color is given besides one. The release workflow builds and pushes them."""
+"""Images in the registry, which the release workflow builds and pushes,
+and the configuration that a new color gets besides its image."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 _DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
 _FIRST_INDEX: Final = "teal"  # the service's own default (TEAL_INDEX)
-Ask = Callable[[ColorState, str], list[dict[str, Any]]]  # run an admin command from an image in the idle color's namespace
+Ask = Callable[[ColorState, str], list[dict[str, Any]]]  # runs an admin command from an image, in the idle color's namespace
 
 
 @dataclass(frozen=True)
 class RegistryImages:
-    """`ask`: how to run `python -m app.admin COMMAND` from an image that no color runs yet."""
+    """The `Images` port on AWS. `ask` runs `python -m app.admin COMMAND` from an image that no color runs yet."""
 
     platform: Platform
     ecr: ECRClient
@@ -35,7 +36,7 @@ class RegistryImages:
     ask: Ask
 
     def build(self, path: Path, label: str | None) -> Image:
-        """Refused: what runs on AWS was built once, from a commit, by the workflow, with its SBOM and signature."""
+        """Always raises BadInput: images for AWS are built only by the workflow, once, from a commit, with SBOM and signature."""
         raise BadInput(
             "Images for AWS are built by the release workflow, not here",
             where=str(path),
@@ -43,7 +44,8 @@ class RegistryImages:
         )
 
     def known(self, id: str) -> Image:
-        """By `sha256:...`, `repository@sha256:...` or tag. Asks the image itself which schema it serves: a Job, seconds to minutes."""
+        """Find an image by `sha256:...`, `repository@sha256:...` or tag.
+        A Job asks the image which schema it serves, in seconds to minutes."""
         repository = self.platform.repository_url
         wanted = id.removeprefix(f"{repository}@").removeprefix(f"{repository}:")
         image_id: Any = {"imageDigest": wanted} if _DIGEST.match(wanted) else {"imageTag": wanted}
@@ -64,7 +66,7 @@ class RegistryImages:
         return {name: value for name, value in self.platform.app_environment.items() if name != "TEAL_INDEX"}
 
     def secret_versions(self) -> Mapping[str, str]:
-        """The current version's id of each secret, by its ARN."""
+        """The id of each secret's current version, by the secret's ARN."""
         found = {}
         for arn in sorted({each.secret_arn for each in self.platform.app_secrets.values()}):
             with translate_aws_errors("DescribeSecret", arn):

@@ -1,4 +1,5 @@
-"""`python -m app.admin` on AWS: a Kubernetes Job from the color's own image, in the color's namespace or the operator's; its log is its answer."""
+"""`python -m app.admin` on AWS: a Kubernetes Job with the color's own image, in the color's namespace or the operator's.
+Its log is the command's output."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ from teal.errors import AdminFailed
 from teal.record.model import Color, ColorState
 
 _LABEL: Final = "batch.kubernetes.io/job-name"
-# Karpenter moves pods to save a machine, and a Job that moves is a Job that failed. Source: Go module sigs.k8s.io/karpenter,
-# pkg/apis/v1/labels.go. A node's end by age still takes it, after the pool's time to drain.
+# Karpenter moves pods to save machines, and a moved pod makes its Job fail. Source: Go module sigs.k8s.io/karpenter,
+# pkg/apis/v1/labels.go. A node that ends because of its age still ends the pod, after the pool's drain time.
 STAYS: Final = {"karpenter.sh/do-not-disrupt": "true"}
-_KEEP_SECONDS: Final = 3600  # the Job of a releaser that died stays this long to be read
+_KEEP_SECONDS: Final = 3600  # the Job of a releaser that died is kept this long, so that its log can be read
 _POLL_SECONDS: Final = 2.0
-_TRIES: Final = 10  # unanswered polls in a row: 20 s, longer than an API server is away when EKS replaces one
+_TRIES: Final = 10  # unanswered polls in a row: 20 s, longer than the API server is away while EKS replaces it
 # A first node of Auto Mode takes two minutes; an index of millions of passages is built for hours, everything else ends in minutes.
 _DEADLINE_SECONDS: Final = 1800
 _INDEX_DEADLINE_SECONDS: Final = 6 * 3600
@@ -30,7 +31,8 @@ _INDEX_DEADLINE_SECONDS: Final = 6 * 3600
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What the platform says about a color's pods. `secret_names`: variables and files; `cpu`, `memory_mib`: as an app pod asks."""
+    """Settings of a color's admin Jobs, from the platform's outputs.
+    `secret_names`: variables and files; `cpu`, `memory_mib`: an app pod's requests."""
 
     namespace: str
     environment: str
@@ -46,7 +48,8 @@ class JobSettings:
 
 
 def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, arguments: Sequence[str]) -> dict[str, Any]:
-    """The Job: one try, the environment of the color's own pods, nothing that the namespace's restricted level refuses."""
+    """The Job's manifest: a single try, the environment of the color's own pods,
+    and within the namespace's restricted security level."""
     identity = pods.OPERATOR if pods.is_operator(arguments[0]) else pods.service(settings.namespace)
     plain = pods.plain_variables(color, state, deployment=settings.environment, region=settings.region) | {"TEAL_SLOT": "admin"}
     labels = pods.pod_labels(color, "admin")
@@ -77,7 +80,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
         "kind": "Job",
         "metadata": {"name": name, "namespace": settings.place(arguments[0]), "labels": labels},
         "spec": {
-            "backoffLimit": 0,  # a command that changed half is for `teal repair` to look at, not for a blind second try
+            "backoffLimit": 0,  # no retry: a command that failed half way is left for `teal repair`
             "activeDeadlineSeconds": _INDEX_DEADLINE_SECONDS if tuple(arguments[:1]) == ("index",) else _DEADLINE_SECONDS,
             "ttlSecondsAfterFinished": _KEEP_SECONDS,
             "template": {"metadata": {"labels": labels, "annotations": dict(STAYS)}, "spec": pod},
@@ -87,7 +90,7 @@ def manifest(name: str, color: Color, state: ColorState, settings: JobSettings, 
 
 def run_admin_job(cluster: KubernetesClient, color: Color, state: ColorState, settings: JobSettings, arguments: tuple[str, ...],
         sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:  # fmt: skip
-    """Make the Job, wait for its end, read its JSON lines, remove it. Raises AdminFailed with the command's own words.
+    """Make the Job, wait for its end, return its JSON lines, and delete it. Raises AdminFailed with the command's own message.
 
     Cost: one pod for as long as it runs; on a new node two minutes more.
     """
@@ -99,7 +102,7 @@ def run_admin_job(cluster: KubernetesClient, color: Color, state: ColorState, se
         log = cluster.log(namespace, str(found[0]["metadata"]["name"])) if found else ""
         return _answer(" ".join(arguments[:2]), log, succeeded, found[0] if found else {})
     finally:
-        with suppress(KubernetesFailed):  # it goes by itself after an hour, and its answer counts more
+        with suppress(KubernetesFailed):  # Kubernetes deletes it after an hour anyway, and its output matters more
             cluster.delete_job(namespace, name)
 
 
@@ -138,7 +141,7 @@ def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> 
 
 
 def pod_failure(pod: Mapping[str, Any]) -> str:
-    """What keeps a pod from running, in Kubernetes' words; empty when nothing does."""
+    """Kubernetes' reason why a pod does not run; empty when there is none."""
     status = pod.get("status", {})
     for each in status.get("containerStatuses", []):
         waiting = each.get("state", {}).get("waiting")
@@ -154,7 +157,7 @@ def pod_failure(pod: Mapping[str, Any]) -> str:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """A line of the answer; lines of the service's own log have a `logger`."""
+    """The JSON object of an output line; None for the service's own log lines, which have a `logger`."""
     try:
         found = json.loads(line)
     except ValueError:

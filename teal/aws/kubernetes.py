@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import boto3
 
 _TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)  # seconds
-# EKS takes a token for 15 minutes after it was signed, whatever X-Amz-Expires says; ten leave room for clocks.
+# EKS accepts a token for 15 minutes after it was signed, whatever X-Amz-Expires says; ten leave room for differing clocks.
 _TOKEN_SECONDS: Final = 600
 _URL_SECONDS: Final = 60
-# A release polls for an hour; one answer that is lost, or one API server that EKS replaces, must not undo it.
+# A release polls for an hour: one lost response, or one API server that EKS replaces, must not fail it.
 _TRIES: Final = 3
 _BUSY: Final = (429, 500, 502, 503, 504)
-_LOG_BYTES: Final = 1_000_000  # of a Job's answer: one of `app.admin` is a few hundred
+_LOG_BYTES: Final = 1_000_000  # of a Job's log; the output of `app.admin` is a few hundred bytes
 
 
 class KubernetesFailed(OperatorError):
@@ -43,7 +43,7 @@ class _Busy(Exception):
 
 
 class EksToken(httpx.Auth):
-    """A presigned `sts:GetCallerIdentity` as bearer token, made anew when it is ten minutes old. Costs no request."""
+    """A presigned `sts:GetCallerIdentity` as bearer token, signed again when it is ten minutes old. Signing sends no request."""
 
     def __init__(self, session: boto3.Session, cluster: str, region: str, now: Callable[[], float] = time.monotonic) -> None:
         self._session, self._cluster, self._region, self._now = session, cluster, region, now
@@ -71,7 +71,8 @@ class EksToken(httpx.Auth):
 
 
 def connect_cluster(session: boto3.Session, region: str, name: str, endpoint: str, ca_data: str) -> KubernetesClient:
-    """The cluster at its endpoint, verified by its own authority (`ca_data`: base64 PEM, as EKS gives it). Asks nothing yet."""
+    """A client of the cluster at `endpoint`, verified with the cluster's own CA (`ca_data`: base64 PEM, as EKS returns it).
+    Sends no request yet."""
     verify = ssl.create_default_context(cadata=base64.b64decode(ca_data).decode("ascii"))
     client = httpx.Client(
         base_url=endpoint, verify=verify, auth=EksToken(session, name, region), timeout=_TIMEOUT, trust_env=False
@@ -80,7 +81,7 @@ def connect_cluster(session: boto3.Session, region: str, name: str, endpoint: st
 
 
 class KubernetesClient:
-    """Objects as plain JSON. `None` is "not there"; everything else that is not a success raises KubernetesFailed."""
+    """Kubernetes objects as plain JSON. None means that the object does not exist; any other failure raises KubernetesFailed."""
 
     def __init__(self, client: httpx.Client, name: str) -> None:
         self._client, self._name = client, name
@@ -99,7 +100,7 @@ class KubernetesClient:
         self._ask("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", json=job)
 
     def delete_job(self, namespace: str, name: str) -> None:
-        """The Job and its pods; fine when it is gone already."""
+        """Delete the Job and its pods; no error when it is gone already."""
         self._ask("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", params={"propagationPolicy": "Background"})
 
     def log(self, namespace: str, pod: str) -> str:
@@ -113,7 +114,7 @@ class KubernetesClient:
     def _ask(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> httpx.Response | None:
         where = f"cluster {self._name}, {method} {path}"
         try:
-            if method == "POST":  # what it made may be there although nobody said so
+            if method == "POST":  # the object may exist although its response was lost
                 answer = self._client.request(method, path, params=params, json=json)
             else:
                 answer = self._persistently(method, path, params)
@@ -132,7 +133,7 @@ class KubernetesClient:
         return answer
 
     def _persistently(self, method: str, path: str, params: dict[str, str] | None) -> httpx.Response:
-        """Asked again when nobody answers or the API server is busy; then its last answer."""
+        """Send the request, again while there is no response or the API server is busy; returns the last response."""
         try:
             for attempt in stamina.retry_context(
                 on=(httpx.TransportError, _Busy), attempts=_TRIES, timeout=None, wait_initial=0.2, wait_jitter=0.2

@@ -1,4 +1,5 @@
-"""Where Pulumi keeps the state of one environment, and which keys encrypt its secrets. One bucket each: no environment reads another's."""
+"""Names of the bucket that keeps one environment's Pulumi state, and of the keys that encrypt its secrets.
+Each environment has a bucket of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from contract.names import prefix as prefix
 
 Scope = Literal["platform", "colors"]
 SCOPES: Final[tuple[Scope, Scope]] = ("platform", "colors")  # the release role may use the second and not the first
-STATE_TAG: Final = "teal:state"  # on what `teal bootstrap` makes: a tear-down leaves it
+STATE_TAG: Final = "teal:state"  # tag on what `teal bootstrap` makes; a tear-down leaves everything with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class StateNames:
 
     @property
     def database(self) -> str:
-        """The identifier of the database; of a restored one, how it begins."""
+        """The identifier of the database; a restored database's identifier begins with it."""
         return names.database(self.stack)
 
     @property

@@ -33,7 +33,7 @@ class PlanRefused(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRisks:
-    """What an operator takes on: `urns` are resources to give up, `unpriced` a part that nobody knows the price of."""
+    """Risks that the operator accepts: the loss of the resources `urns`, and with `unpriced` parts whose price is unknown."""
 
     urns: tuple[str, ...] = ()
     unpriced: bool = False
@@ -52,11 +52,11 @@ def run_checks(
     save: Path | None = None,
     account: Account | None = None,
 ) -> Iterator[Event]:
-    """The checks, one event each and more; `keep`: where to write the preview's JSON; `save`: where to
-    write the plan that `pulumi up --plan` takes; `account`: None leaves out what only AWS knows.
+    """Run the checks, at least one event each. `keep`: where to write the preview's JSON; `save`: where to write the plan for
+    `pulumi up --plan`; `account`: None skips the checks that need AWS.
 
-    All are made before any refusal is raised, so that one run says everything. Raises PlanRefused (exit 1), or BadInput when it cannot
-    be asked.
+    All checks run before any refusal is raised, so that one run reports everything.
+    Raises PlanRefused (exit 1), or BadInput when a check cannot be made.
     """
     tools.require_versions(tools.PULUMI, tools.AWS)
     refused: list[str] = []
@@ -96,7 +96,7 @@ def run_checks(
 
 
 def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterator[CheckRow]:
-    """What does not fit this account: examples that the stack's file still holds, quotas, versions, models (teal/aws/fit.py)."""
+    """What does not fit this account: example values left in the stack's file, quotas, versions, models (teal/aws/fit.py)."""
     aws, number = account
     for left in () if number == EXAMPLE_ACCOUNT else bill["examples"]:
         yield CheckRow("examples", False, left, f"edit Pulumi.{stack}.yaml")
@@ -104,7 +104,7 @@ def in_account(account: Account, stack: str, bill: Mapping[str, Any]) -> Iterato
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    """Cost and capacity as they were configured at the last `up`, and as they are planned."""
+    """Cost and capacity as configured at the last `up` compared with those now planned, as one line of text."""
 
     def said(bill: Mapping[str, Any]) -> str:
         low, high = bill["needs"]["questions_per_second"]
@@ -126,7 +126,8 @@ def load(needs: Mapping[str, Any]) -> Iterator[CheckRow]:
 
 
 def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] | None:
-    """The bill of the settings of the last `up`, by today's program; None when there was none, or it cannot be built any more."""
+    """The bill of the last `up`'s settings, computed by today's program;
+    None without an earlier `up`, or when today's program cannot compute it."""
     try:
         settings = pulumi.settings(stack)
         return None if settings is None else cost.read_bill(project, stack, settings=settings)
@@ -135,7 +136,7 @@ def _before(project: Path, stack: str, pulumi: PulumiCli) -> Mapping[str, Any] |
 
 
 def _told(rows: Iterable[CheckRow], refused: list[str]) -> Iterator[Event]:
-    """Each row as an event; the names of those that are not as they should be go into `refused`, once each."""
+    """Each row as an event. Appends the names of the rows that fail to `refused`, once each."""
     for row in rows:
         if not row.ok and row.part not in refused:
             refused.append(row.part)
@@ -143,7 +144,8 @@ def _told(rows: Iterable[CheckRow], refused: list[str]) -> Iterator[Event]:
 
 
 def refused_by_guard(project: Path, document: str, allowed: Sequence[str] = ()) -> str:
-    """What `python -m infra.policy.guard` refuses in a preview's JSON, in its words; empty when nothing."""
+    """The guard's message about what it refuses in a preview's JSON (`python -m infra.policy.guard`);
+    empty when it refuses nothing."""
     options = [part for urn in allowed for part in ("--allow", urn)]
     ended = subprocess.run(  # noqa: S603 - a fixed command
         [sys.executable, "-m", "infra.policy.guard", "-", *options],

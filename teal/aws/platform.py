@@ -1,4 +1,4 @@
-"""The platform's outputs, as `teal` and a color's program need them."""
+"""Reads the outputs of the platform's Pulumi program, which `teal` and a color's program need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contract.platform import Platform as Platform
 from teal.aws.pulumi.causes import cause
 from teal.errors import BadInput, OperatorError
 
-EXPORT_SECONDS: Final = 30  # reading one object takes two; more is a network that is away, and a rollback waits for it
+EXPORT_SECONDS: Final = 30  # reading one object takes 2 s; longer means that the network is down, and a rollback waits for this
 OUTPUTS_VARIABLE: Final = "TEAL_PLATFORM_OUTPUTS"  # a file with the outputs as JSON, instead of asking Pulumi
 
 
@@ -26,15 +26,16 @@ class StateAway(OperatorError):
 
 
 class NoCommand(BadInput):
-    """Pulumi is not on PATH. What was kept will do for a rollback; a release asks for it before it changes anything."""
+    """Pulumi is not on PATH. A rollback can use the kept outputs; a release checks for Pulumi before it changes anything."""
 
 
 def read_platform(stack: str, root: Path, environ: Mapping[str, str]) -> Platform:
-    """From the file in TEAL_PLATFORM_OUTPUTS, else from the stack's state. Raises BadInput when the platform is not built yet.
+    """Read the outputs from the file in TEAL_PLATFORM_OUTPUTS, else from the stack's state.
+    Raises BadInput when the platform is not built yet.
 
-    The state is read as it lies (`pulumi stack export`): reading outputs any other way needs the platform's key, which the release
-    role does not have. Secret outputs stay encrypted; none is needed. What was read is kept beside the laptop's files, so that a
-    rollback from here works while the state's bucket does not answer.
+    The state is read without decrypting it (`pulumi stack export`): every other way to read outputs needs the platform's key,
+    which the release role does not have. Secret outputs stay encrypted; none is needed. A copy is kept beside the laptop's files,
+    so that a rollback from this machine works while the state's bucket does not answer.
     """
     given = environ.get(OUTPUTS_VARIABLE)
     where = given or f"Pulumi stack {stack}"
@@ -52,7 +53,7 @@ def read_platform(stack: str, root: Path, environ: Mapping[str, str]) -> Platfor
 
 
 def _kept(stack: str, root: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """As Pulumi says now, or as it said last time when it says nothing now."""
+    """The outputs as Pulumi exports them now, or the kept copy of the last ones when Pulumi does not answer."""
     file = root / ".teal" / "platform" / f"{stack}.json"
     try:
         found = _exported(stack, root, environ)

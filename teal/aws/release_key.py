@@ -1,4 +1,4 @@
-"""The key that a releaser's probes use: made when the first probe needs it, and ended by itself."""
+"""The API key that a releaser's probes use: made when the first probe needs it, with an expiry time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Admin = Callable[..., list[dict[str, Any]]]  # Runtime.admin
 
 
 class ProbeHeaders(Mapping[str, str]):
-    """`Authorization` with `given`, or else with a writer's key that the service makes. Costs one Job, once a process."""
+    """The `Authorization` header, with the key `given`, else with a new writer's key, which costs one Job for each process."""
 
     def __init__(self, record: Callable[[], Record], admin: Admin, given: str | None) -> None:
         self._record, self._admin, self._key = record, admin, given
@@ -41,7 +41,7 @@ class ProbeHeaders(Mapping[str, str]):
 
 
 def _running(record: Record) -> tuple[Color, ColorState]:
-    """A color that can make a key: the one being released, whose schema is in place, else the active one."""
+    """The color that makes the key: the one being released if its schema is in place, else the active one."""
     for color in (record.release.target if record.release else None, record.active):
         state = record.color(color) if color else None
         if color and state:

@@ -1,4 +1,5 @@
-"""What runs in a color on AWS: `up` and `destroy` of that color's own Pulumi stack, and what the cluster and the load balancer say."""
+"""The `Runtime` port on AWS: deploys and retires a color by `up` and `destroy` of its Pulumi stack;
+reads the cluster and the load balancer."""
 
 from __future__ import annotations
 
@@ -63,12 +64,13 @@ class PulumiRuntime:
     elbv2: ElasticLoadBalancingv2Client
     target_group_arns: Mapping[Color, str]
     jobs: Mapping[Color, JobSettings]
-    # A releaser that was fenced stops its own `up` within seconds; what that is waiting for may take a minute more.
+    # A fenced releaser stops its own `up` within seconds, but the resource that `up` is waiting for may take a minute more.
     wait_seconds: float = 180.0
     running: dict[str, Operation] = field(default_factory=dict, repr=False, compare=False)
 
     def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
-        """`pulumi up` of the color's stack; ends when the Deployment's pods are ready, or with what kept them."""
+        """`pulumi up` of the color's stack; returns when the Deployment's pods are ready,
+        or raises with the reason why they are not."""
         record = json.dumps({"color": color, **state.model_dump(mode="json")}, sort_keys=True)
         stack = self.open_stack(color, {"record": record, "platform": self.platform}, create=True)
         if stack is None:
@@ -76,9 +78,9 @@ class PulumiRuntime:
         yield from self._operate("deploy", color, lambda tell: stack.up(on_event=tell, show_secrets=False))
 
     def retire(self, color: Color) -> Iterator[Event]:
-        """`pulumi destroy`: pods drain before their target group binding goes. The empty stack stays, with its history.
+        """`pulumi destroy`: the pods drain before their target group binding is deleted. The empty stack stays, with its history.
 
-        Waits for the operation that it undoes: a rollback comes while another process's `up` still runs.
+        Waits while another operation holds the stack, such as the `up` of another process that a rollback undoes.
         """
         stack = self.open_stack(color, None, create=False)
         deadline = time.monotonic() + self.wait_seconds
@@ -93,7 +95,7 @@ class PulumiRuntime:
             time.sleep(AGAIN_SECONDS)
 
     def readiness(self, color: Color) -> Readiness:
-        """Pods that Kubernetes calls ready and the load balancer calls healthy: the smaller number counts."""
+        """The smaller of two numbers: pods that Kubernetes calls ready, and targets that the load balancer calls healthy."""
         found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
         if found is None:
             return Readiness(0, 0)
@@ -113,7 +115,7 @@ class PulumiRuntime:
         return jobs.run_admin_job(self.cluster, color, state, self.jobs[color], arguments)
 
     def pending(self, color: Color) -> tuple[str, ...]:
-        """Locks that somebody holds or left, and operations of which Pulumi never learned the end."""
+        """Locks on the color's stack, in use or left behind, and operations whose end Pulumi never learned."""
         stack = self.open_stack(color, None, create=False)
         if stack is None:
             return ()
@@ -123,7 +125,8 @@ class PulumiRuntime:
         return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
 
     def mend(self, color: Color) -> Iterator[Event]:
-        """Give up the dead lock, read the cluster, forget creations whose end nobody saw: what exists is adopted or made again."""
+        """Remove the dead lock, refresh the state, and clear pending creations;
+        the next `up` adopts or remakes their resources."""
         stack = self.open_stack(color, None, create=False)
         if stack is None:
             return
@@ -139,7 +142,7 @@ class PulumiRuntime:
         return f"{self.stack}-{color}"
 
     def _operate(self, step: str, color: Color, run: Callable[[Callable[[EngineEvent], Any]], object]) -> Iterator[Event]:
-        """One operation of the color's stack. One that this process began and did not see to its end is ended first."""
+        """Run one operation of the color's stack. An unfinished earlier operation of this process is ended first."""
         name = self._name(color)
         if earlier := self.running.pop(name, None):
             earlier.end()
@@ -148,7 +151,7 @@ class PulumiRuntime:
 
     @contextmanager
     def _said(self, color: Color) -> Iterator[None]:
-        """What Pulumi's command says when it fails, as one failure in words."""
+        """Turn a failure of the `pulumi` command into PulumiOperationFailed."""
         from pulumi import automation as auto
 
         try:
@@ -159,7 +162,7 @@ class PulumiRuntime:
             ) from error
 
     def open_stack(self, color: Color, config: Mapping[str, str] | None, *, create: bool) -> Stack | None:
-        """The color's stack, with this configuration if given; None when there is none and none shall be made."""
+        """The color's stack, with this configuration if given; None when it does not exist and `create` is off."""
         require(*self.service.tools, environ=self.service.env)
         try:
             from pulumi import automation as auto  # heavy, and not installed with the laptop's requirements
@@ -173,7 +176,7 @@ class PulumiRuntime:
         keys = {f"{PROJECT}:{key}": value for key, value in (config or {}).items()}
         settings: dict[str, Any] = {"secretsprovider": service.secrets_provider} if service.secrets_provider else {}
         file = folder / f"Pulumi.{name}.yaml"
-        if file.exists():  # Pulumi keeps the stack's salt or data key there
+        if file.exists():  # Pulumi keeps the salt or data key of the stack there
             settings = {**(yaml.safe_load(file.read_text(encoding="utf-8")) or {}), **settings}
         if keys:
             settings["config"] = keys

@@ -1,4 +1,4 @@
-"""Clients of AWS for one account and region, and their errors in words."""
+"""AWS clients for one account and region, and AWS's errors as OperatorErrors."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def open_aws(region: str) -> Aws:
 
 @contextmanager
 def translate_aws_errors(doing: str, where: str = "AWS", environ: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Turn what AWS says into one failure in words. `environ`: where the credentials come from; default: this process's own."""
+    """Turn AWS's errors into AwsFailed. `environ`: where the credentials come from; default: this process's environment."""
     shell = os.environ if environ is None else environ
     try:
         yield
@@ -131,7 +131,8 @@ def translate_aws_errors(doing: str, where: str = "AWS", environ: Mapping[str, s
 
 
 def sign_in(environ: Mapping[str, str]) -> str:
-    """The command that brings credentials: keys in the environment win over every profile, so a sign-in beside them changes nothing."""
+    """The command that gets credentials. Keys in the environment take precedence over every profile,
+    so signing in would not replace them."""
     profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     login = f"aws sso login --profile {profile}" if profile else "aws sso login (the first time: aws configure sso)"
     held = [name for name in KEY_VARIABLES if environ.get(name)]

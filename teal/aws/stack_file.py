@@ -15,7 +15,7 @@ _MARK = "\ufeff"  # some editors on Windows begin a file with it; YAML allows it
 
 @dataclass(frozen=True, slots=True)
 class StackFile:
-    """What bootstrap and destroy need of it."""
+    """What bootstrap and destroy need of a stack's file."""
 
     path: Path
     stack: str
@@ -25,7 +25,8 @@ class StackFile:
 
 
 def locate_stack_files(folder: Path) -> Path:
-    """The nearest of `folder` and those above it that holds stacks' files, so that a command works from a subfolder; else `folder`."""
+    """The nearest folder with stack files, from `folder` upwards, so that a command works from a subfolder;
+    `folder` if there is none."""
     whole = folder.resolve()
     return next((one for one in (whole, *whole.parents) if any(one.glob("Pulumi.*.yaml"))), folder)
 
@@ -73,18 +74,18 @@ def write_key(file: StackFile, secrets_provider: str, encrypted_key: str, text: 
 
 
 def put_back(file: StackFile, text: str) -> None:
-    """The file as it was, if somebody rewrote it."""
+    """Write the file's earlier text again, if it was changed."""
     if read_unchanged(file.path) != text:
         replace_text(file.path, text, like=text)
 
 
 def read_unchanged(path: Path) -> str:
-    """With a byte order mark and Windows' line ends, where an editor put them."""
+    """The file's text with its byte order mark and Windows line ends, where an editor put them."""
     return path.read_bytes().decode("utf-8")
 
 
 def normalise_text(text: str) -> str:
-    """Without them."""
+    """The text without byte order mark and with Unix line ends."""
     return text.removeprefix(_MARK).replace("\r\n", "\n")
 
 

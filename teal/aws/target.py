@@ -42,7 +42,8 @@ _PREFIXES: Final = ("AWS_", "PULUMI_", "GITHUB_", "XDG_")
 
 
 def aws(stack: str, environ: Mapping[str, str]) -> Target:
-    """Everything of `stack`: asks Pulumi for the platform's outputs, and AWS for the account. Raises BadInput when either is missing.
+    """Open the target `stack`: asks Pulumi for the platform's outputs, and AWS for the account.
+    Raises BadInput when either is missing.
 
     `environ`: AWS credentials as boto3 reads them; PULUMI_BACKEND_URL unless the state is where `teal bootstrap` puts it; TEAL_KEY: an
     API key for probes (else one is made); TEAL_GOLDEN: a file of questions about the documents that are there (teal/release/golden.jsonl
@@ -54,7 +55,8 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     file = stack_file.read_stack_file(root, stack)
     session = boto3.Session(region_name=file.region)
     with translate_aws_errors("Asking AWS who this is"):
-        # The record's time limits: this stands before every rollback, and botocore's own are minutes.
+        # The short time limits of the record's client,
+        # because every rollback waits for this call and botocore's defaults are minutes.
         account = session.client("sts", config=store_config()).get_caller_identity()["Account"]
     names = StateNames(stack, account, file.region)
     pulumi = {"PULUMI_BACKEND_URL": names.backend_url, **_passed(environ)}
@@ -75,14 +77,14 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
     target = replace(target, steering=lambda: read_steering(file.path))
     if given := environ.get("TEAL_GOLDEN"):
-        read_golden_questions(Path(given))  # refused here, not after the new color was made
+        read_golden_questions(Path(given))  # a bad file is refused here, not after the new color was made
         return replace(target, golden=Path(given))
     return target
 
 
 def assemble(stack: str, platform: Platform, session: boto3.Session, service: ServiceProgram, key: str | None,
              client: Callable[..., Any] | None = None) -> Target:  # fmt: skip
-    """The target from the platform's outputs. `client` replaces `session.client`; nothing is asked of anybody yet."""
+    """The target from the platform's outputs. `client` replaces `session.client`; no request is sent yet."""
     connect = client or session.client
     secrets = connect("secretsmanager")
 
@@ -100,7 +102,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         service=service,
         platform=platform.document,
         cluster=kubernetes.connect_cluster(session, platform.region, access.name, access.endpoint, access.ca_data),
-        elbv2=connect("elbv2"),  # polled for minutes: it may take its time and try again
+        elbv2=connect("elbv2"),  # polled for minutes, so boto3's own retries and time limits will do
         target_group_arns=platform.target_group_arns,
         jobs={color: job_settings(platform, color) for color in COLORS},
     )
@@ -129,7 +131,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
 
 
 def job_settings(platform: Platform, color: Color) -> JobSettings:
-    """What a color's admin Jobs get."""
+    """The settings of a color's admin Jobs."""
     defaults = platform.service_defaults
     return JobSettings(namespace=platform.namespaces[color], environment=platform.environment, region=platform.region,
                        secret_names=tuple(platform.app_secrets), cpu=defaults.cpu, memory_mib=defaults.memory_mib,
@@ -137,5 +139,5 @@ def job_settings(platform: Platform, color: Color) -> JobSettings:
 
 
 def _passed(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the engine and the color's program get of this shell: credentials and paths, no setting of the service."""
+    """This shell's variables for Pulumi's engine and the color's program: credentials and paths, no setting of the service."""
     return {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PREFIXES)}

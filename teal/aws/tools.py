@@ -1,4 +1,4 @@
-"""Commands of other makers that work on AWS needs on this machine, and the oldest versions that will do."""
+"""The commands that work on AWS needs on this machine, and the oldest supported version of each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Final
 
 from teal.errors import BadInput
 
-_VERSION_SECONDS: Final = 30  # a command that only says its name; the aws command is Python, and slow on a busy machine
+_VERSION_SECONDS: Final = 30  # for a command to print its version; the aws command is Python, and slow on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command, and what cannot be done without it. `least`: the oldest version of each major one; `ask`: the words that make it say its own."""
+    """A command, and what cannot be done without it.
+    `least`: the oldest version within each major one; `ask`: arguments that print its version."""
 
     command: str
     needed_for: str
@@ -25,16 +26,16 @@ class Tool:
     least: tuple[str, ...]
 
 
-# 3.260 is the oldest that these programs ran with (tests/engine); an older one says "unknown flag" half way.
+# 3.260 is the oldest version that these programs ran with (tests/engine); an older one fails half way with "unknown flag".
 PULUMI: Final = Tool("pulumi", "it makes and changes everything on AWS", ("version",), ("3.260.0",))
-# The cluster's kubeconfig says `aws eks get-token` (infra/platform/cluster/kubeconfig.py), as AWS's own does. Versions: EKS user guide,
-# "Create an Amazon EKS Auto Mode cluster", prerequisites.
+# The cluster's kubeconfig calls `aws eks get-token` (infra/platform/cluster/kubeconfig.py), like the one that AWS generates.
+# Versions: EKS user guide, "Create an Amazon EKS Auto Mode cluster", prerequisites.
 AWS: Final = Tool("aws", "Pulumi signs in to the cluster with `aws eks get-token`", ("--version",), ("1.27.160", "2.12.3"))
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledTool:
-    """What is known of a tool on this machine. `version` empty: the command did not say one."""
+    """A tool as found on this machine. `version` is empty when the command printed none."""
 
     tool: Tool
     path: str | None
@@ -42,7 +43,7 @@ class InstalledTool:
 
     @property
     def problem(self) -> str:
-        """Why it will not do, in a sentence; empty when it will. A command that does not say its version is believed."""
+        """Why the tool cannot be used, in a sentence; empty when it can. A tool without a readable version is accepted."""
         if self.path is None:
             return f"The command {self.tool.command} is not here: {self.tool.needed_for}"
         if self.version and too_old(self.version, self.tool.least):
@@ -57,12 +58,12 @@ def require(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
 
 
 def require_versions(*tools: Tool, environ: Mapping[str, str] | None = None) -> None:
-    """Raises BadInput that names each command that is not on PATH or too old. Runs each to hear its version."""
+    """Raises BadInput that names each command that is not on PATH or too old. Runs each to read its version."""
     _refuse([found for tool in tools if (found := find_tool(tool, environ)).problem])
 
 
 def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> InstalledTool:
-    """Ask the command itself."""
+    """Look for the tool on PATH and run it to read its version."""
     shell = os.environ if environ is None else environ
     path = shutil.which(tool.command, path=shell.get("PATH"))
     if path is None:
@@ -78,7 +79,8 @@ def find_tool(tool: Tool, environ: Mapping[str, str] | None = None) -> Installed
 
 
 def too_old(version: str, least: Sequence[str]) -> bool:
-    """Whether `version` is below the one of its major version in `least`; a major version older than all of them is too old."""
+    """Whether `version` is older than the entry of its major version in `least`.
+    A major version older than all entries is too old."""
     mine = _numbers(version)
     bounds = [bound for bound in map(_numbers, least) if bound[0] <= mine[0]]
     return not bounds or mine < max(bounds)

@@ -1,4 +1,5 @@
-"""Traffic on AWS: the two weights of one rule of one Application Load Balancer, changed by one ModifyRule and by nothing else."""
+"""The `Traffic` port on AWS: shares are the two weights of one rule of an Application Load Balancer,
+changed by one ModifyRule call."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS: Final = 2.0
 _READ_SECONDS: Final = 3.0
-# The last try starts at most 1 s after this and ends 5 s later: 9 s, so nothing of a stopped releaser is in flight after the fence of 10 s.
+# The last try starts at most 1 s after this and ends 5 s later, 9 s in all:
+# no call of a stopped releaser outlasts the fence of 10 s.
 _LAST_TRY_SECONDS: Final = 3.0
 _TRIES: Final = 3
 
 
 def client_config() -> Config:
-    """For the client that `Alb` is given: one try a call, 5 s at most, because a call that outlives the fence undoes a rollback."""
+    """The configuration of `Alb`'s client: one try a call, 5 s at most,
+    because a call that outlasts the fence would undo a rollback."""
     return Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 1})
 
 
@@ -45,7 +48,7 @@ class AlbTrafficFailed(OperatorError):
 
 @dataclass(frozen=True)
 class Alb:
-    """The catch-all rule at `rule_arn` forwards to two permanent target groups.
+    """The `Traffic` port on the catch-all rule at `rule_arn`, which forwards to two permanent target groups.
 
     `probe_secret` reads a color's secret header value when it is asked for; the client's own retries must be off (`client_config`).
     """
@@ -58,18 +61,19 @@ class Alb:
     probe_secret: Callable[[Color], str] = field(repr=False)
 
     def read(self) -> Weights:
-        """One DescribeRules. A rule that somebody edited by hand (another action, another target group) is an error in words."""
+        """One DescribeRules. Raises AlbTrafficFailed for a rule edited by hand (another action, another target group)."""
         rules = _tell("DescribeRules", self.rule_arn, lambda: self.client.describe_rules(RuleArns=[self.rule_arn])["Rules"])
         if not rules:
             raise AlbTrafficFailed("The rule is not there", where=self.rule_arn, next="pulumi up of the platform")
         return self._weights(rules[0])
 
     def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
-        """One ModifyRule, tried again for 3 s when AWS throttles or does not answer; then reads back. Waits for nothing else.
+        """One ModifyRule, retried for 3 s when AWS throttles or does not answer; then reads the shares back.
+        Waits for nothing else.
 
-        `check` runs before each try. AWS has no compare-and-set: a `set` that another one overtakes after its check takes effect,
-        so a rollback asserts its shares again until 10 s have passed. No stickiness: a share that a browser keeps is a share that
-        a rollback does not give back.
+        `check` runs before each try. AWS has no compare-and-set: a `set` takes effect even if another one came after its check,
+        so a rollback sets its shares again until 10 s have passed.
+        There is no stickiness: a rollback could not move browsers that stick to a color.
         """
         actions: list[ActionUnionTypeDef] = [
             {
@@ -97,13 +101,14 @@ class Alb:
             )
 
     def entry(self, color: Color) -> ColorEndpoint:
-        """The public address with the color's secret header; its own permanent rule sends that to the color whatever its share."""
+        """The public address and the color's secret header.
+        A permanent rule of its own sends such requests to the color, whatever its share."""
         return ColorEndpoint(url=self.url, headers={self.probe_header: self.probe_secret(color)})
 
     def _weights(self, rule: RuleTypeDef) -> Weights:
         pages = [action.get("FixedResponseConfig", {}).get("MessageBody") for action in rule.get("Actions", [])]
         if pages == [NOT_RELEASED]:
-            return all_to("blue")  # before the first release the rule shows that page; neither color serves anybody
+            return all_to("blue")  # before the first release the rule returns that page, and neither color serves
         forward = next((action for action in rule.get("Actions", []) if action.get("Type") == "forward"), None)
         if forward is None:
             raise AlbTrafficFailed("The rule does not forward", where=self.rule_arn, next="pulumi up of the platform")
@@ -116,7 +121,7 @@ class Alb:
         if strange or total == 0:
             why = f"it forwards to {strange[0]}" if strange else "both shares are 0"
             raise AlbTrafficFailed(f"The rule is not as Teal left it: {why}", where=self.rule_arn)
-        blue = round(100 * held.get(self.target_group_arns["blue"], 0) / total)  # the API counts 0 to 999, not percent
+        blue = round(100 * held.get(self.target_group_arns["blue"], 0) / total)  # the API's weights are 0 to 999, not percent
         return Weights(blue, 100 - blue)
 
 
@@ -125,7 +130,7 @@ def _words(weights: Weights) -> str:
 
 
 def _passing(error: Exception) -> bool:
-    """Throttling, a fault of AWS, or no answer: worth another try."""
+    """Whether the error is worth another try: throttling, a fault of AWS, or no response."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or error.response.get("Error", {}).get("Code", "") in ("Throttling", "ThrottlingException")
@@ -133,7 +138,7 @@ def _passing(error: Exception) -> bool:
 
 
 def _tell(call: str, where: str, ask: Callable[[], _Answer]) -> _Answer:
-    """The answer of AWS, or what failed in words."""
+    """AWS's response. Raises AlbTrafficFailed."""
     try:
         for attempt in stamina.retry_context(
             on=_passing, attempts=_TRIES, timeout=_LAST_TRY_SECONDS, wait_initial=0.2, wait_max=1.0

@@ -1,1 +1,1 @@
-"""Snapshots from the operator's side: take, look, test, put back; the work on the data is `python -m app.admin`'s."""
+"""The operator's commands for snapshots: take, list, test, restore. `python -m app.admin` does the work on the data."""

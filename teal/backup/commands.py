@@ -134,7 +134,7 @@ def _restore(target: Target, which: list[str], only: RestoredStore | None, place
         gone = lost_files(place, work.index) if place is not None else ()
         if only is not RestoredStore.search:
             yield from flow.restore_catalog(work, which)
-            if place is not None and CATALOG in gone:  # at once: what is accepted until then is in a file without a name
+            if place is not None and CATALOG in gone:  # at once: until then accepted documents are written to a deleted file
                 yield from restart_color(target, place, work, gone)
                 gone = ()
         if only is not RestoredStore.database:
@@ -146,7 +146,7 @@ def _restore(target: Target, which: list[str], only: RestoredStore | None, place
 
 
 def _begun_anew(target: Target, place: Layout | None, work: flow.DataOperation, gone: Sequence[str]) -> Iterator[Event]:
-    """Restarted where files were lost; what the worker wrote into the deleted one meanwhile is taken over from the catalog."""
+    """Restart the color if files were lost, then index from the catalog what the worker had written to the deleted file."""
     if place is not None and gone:
         yield from restart_color(target, place, work, gone)
         yield from flow.reconcile_search(work)
@@ -155,7 +155,7 @@ def _begun_anew(target: Target, place: Layout | None, work: flow.DataOperation, 
 def database_on_aws(
     stack: str, snapshot: str | None, at: str | None, only: RestoredStore | None, yes: bool, as_json: bool
 ) -> None:
-    """Writes what `pulumi up` and a release will do. Exit 4: they are a person's to start."""
+    """Write the line that `pulumi up` and a release will act on. Exit 4: the operator has to start these."""
     from teal.aws import database_restore, platform, stack_file
     from teal.aws.session import open_aws
 
@@ -192,7 +192,7 @@ def _rebuild(target: Target, place: Layout | None) -> Iterator[Event]:
 
 
 def _there(home: Path) -> Layout:
-    """Another stack on this machine. Raises BadInput when none was ever started there."""
+    """The layout of another stack on this machine. Raises BadInput when none was ever started there."""
     place = Layout(home.expanduser().absolute())
     if load_state(place) is None:
         raise BadInput("There is no stack", where=f"--into {place.home}", next=f"TEAL_HOME={place.home} teal up --port PORT")
@@ -230,7 +230,7 @@ def _size(count: int) -> str:
 
 
 def _verified(row: Mapping[str, Any]) -> str:
-    """How long ago. An image from before `verified_known` does not say whether it knows."""
+    """How long ago the snapshot was tested. Images older than the field `verified_known` do not report whether they know this."""
     if not row.get("verified_known", True):
         return "unknown"
     if not row["verified_at"]:

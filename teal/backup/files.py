@@ -1,4 +1,5 @@
-"""Whether the laptop's data files themselves were lost: whoever has a deleted file open goes on with it and must begin anew."""
+"""Detects that the laptop's data files were deleted:
+a process that has a deleted file open goes on using it and must be restarted."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ CATALOG = "catalog.db"
 
 
 def lost_files(layout: Layout, index: str) -> tuple[str, ...]:
-    """Names of the files that are not there, or that a process of the stack has open although they were deleted (on Linux, which shows that).
-    A PostgreSQL catalog has none."""
+    """Names of the data files that are missing, or deleted while a process of the stack has them open (seen on Linux only). A
+    PostgreSQL catalog has no such file."""
     state = load_state(layout)
     wanted = [] if "DATABASE_URL" in service_secrets(layout) else [CATALOG]
     if state is None or state.search == "embedded":
@@ -33,7 +34,8 @@ def lost_files(layout: Layout, index: str) -> tuple[str, ...]:
 
 
 def restart_color(target: Target, layout: Layout, work: DataOperation, gone: Sequence[str]) -> Iterator[Event]:
-    """Begin the color's processes anew, because files were lost: only after an exchange of files that are there do they see it themselves."""
+    """Restart the color's processes because data files were lost.
+    They notice an exchanged file by themselves, but not a deleted one."""
     color, state = active(target)
     yield Event("restart", "start", f"{', '.join(gone)} had been lost: processes still had the deleted files open")
     for events in (target.runtime.retire(color), target.runtime.deploy(color, state)):

@@ -1,6 +1,8 @@
-"""Fills an index beside the one in use, compares, exchanges them, and lets the catalog have the last word. For the laptop and AWS alike.
+"""Restores or rebuilds search: fills an index beside the one in use, compares and exchanges them,
+and reconciles with the catalog. The same on laptop and AWS.
 
-Each step may be cut off and the command run again: until the exchange nothing that serves is touched, and what was left behind is removed first.
+After an interruption at any step the command may be run again:
+nothing in service is touched before the exchange, and leftovers are removed first.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from teal.ports.target import Target
 from teal.record.lease import LeaseHolder, refuse_unfinished
 from teal.record.model import Color, ColorState, Record
 
-TAKEN_OVER_SECONDS = 600.0  # for the worker to take over what differs at the end; what is left then needs a look at its log
-BESIDE = "-b"  # in the name of an index that a restore or rebuild fills; -r is a release's
+TAKEN_OVER_SECONDS = 600.0  # for the worker to index the differences at the end; if some are left then, its log must be read
+BESIDE = "-b"  # suffix of an index that a restore or rebuild fills; a release's has -r
 
 
 @dataclass(frozen=True, slots=True)
 class DataOperation:
     """Work on the data of one service. `admin` runs `python -m app.admin ARGUMENTS` and returns its JSON lines; `index` is in service.
-    `keep` holds the record for longer, and raises Superseded when somebody else has it."""
+    `keep` renews the lease on the record, and raises Superseded when another process has it."""
 
     admin: Callable[..., list[dict[str, Any]]]
     index: str
@@ -44,7 +46,7 @@ def active(target: Target) -> tuple[Color, ColorState]:
 
 @contextmanager
 def hold_record(target: Target) -> Iterator[DataOperation]:
-    """Hold the record. Raises HeldByAnother, and NeedsHuman while a release was left unfinished."""
+    """Take the lease on the record. Raises HeldByAnother, or NeedsHuman when a release was left unfinished."""
     color, state = active(target)
 
     def take(record: Record) -> Record:
@@ -63,7 +65,7 @@ def hold_record(target: Target) -> Iterator[DataOperation]:
 
 
 def restore_search(work: DataOperation, which: Sequence[str]) -> Iterator[Event]:
-    """Search as a snapshot has it, and then as the catalog says."""
+    """Restore search from a snapshot, then reconcile it with the catalog."""
     name = yield from _fresh_name(work)
     with _removed_on_failure(work, name):
         yield Event("open", "start", f"the snapshot's index as {name}, beside {work.index}")
@@ -74,7 +76,7 @@ def restore_search(work: DataOperation, which: Sequence[str]) -> Iterator[Event]
 
 
 def rebuild_search(work: DataOperation) -> Iterator[Event]:
-    """Search from the catalog alone."""
+    """Rebuild search from the catalog alone."""
     name = yield from _fresh_name(work)
     with _removed_on_failure(work, name):
         yield from _fill_and_swap(work, name)
@@ -82,7 +84,7 @@ def rebuild_search(work: DataOperation) -> Iterator[Event]:
 
 
 def restore_catalog(work: DataOperation, which: Sequence[str]) -> Iterator[Event]:
-    """The catalog as a snapshot has it; search follows it."""
+    """Restore the catalog from a snapshot, then reconcile search with it."""
     yield Event("catalog", "start", "the snapshot's catalog, beside the one in use")
     for row in work.admin("restore", "catalog", *which):
         yield Event("catalog", "progress", str(row["detail"]), data={"snapshot": row["snapshot"]})
@@ -90,7 +92,8 @@ def restore_catalog(work: DataOperation, which: Sequence[str]) -> Iterator[Event
 
 
 def reconcile_search(work: DataOperation) -> Iterator[Event]:
-    """Compare search with the catalog and wait until the worker took over what differs. Raises NeedsHuman when it does not."""
+    """Compare search with the catalog and wait until the worker has indexed the differences.
+    Raises NeedsHuman when it does not."""
     yield Event("reconcile", "start", "search against the catalog")
     deadline = work.clock.monotonic() + TAKEN_OVER_SECONDS
     while True:
@@ -109,7 +112,7 @@ def reconcile_search(work: DataOperation) -> Iterator[Event]:
 
 
 def _fresh_name(work: DataOperation) -> Generator[Event, None, str]:
-    """A name for the index; what earlier tries left is removed."""
+    """A new index name, after removing the indexes that earlier tries left."""
     for row in work.admin("index", "list"):
         if not row["serving"] and str(row["name"]).startswith(work.index + BESIDE):
             work.admin("index", "drop", "--name", str(row["name"]))

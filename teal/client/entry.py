@@ -1,4 +1,4 @@
-"""The way in for the releaser's own requests: to one color through the load balancer, whatever its share of the traffic."""
+"""How the releaser's own requests reach one color through the load balancer, whatever that color's share of the traffic."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ import httpx
 from teal.client.entry import BYPASS_HEADER, ColorEndpoint
 from teal.errors import BadInput, OperatorError
 
-TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds: a slow answer is for the analysis to judge, no answer is a failure
-LIMITED_SECONDS = 1.0  # the window of a key's limit: probes come faster than a person, and wait as a program should
+TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds: the analysis judges slow answers; here only a missing one is a failure
+LIMITED_SECONDS = 1.0  # the window of a key's rate limit, which probes reach because they are sent quickly
 LIMITED_TRIES = 3
 BYPASS = {BYPASS_HEADER: "1"}
 
@@ -29,7 +29,8 @@ class ProbeFailed(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class GoldenQuestion:
-    """A question, words that its answer or citations must hold (any case), and the title that must be cited, where one is named."""
+    """A question, the words that its answer or citations must contain (in any case),
+    and optionally the title that must be cited."""
 
     question: str
     words: tuple[str, ...] = ()
@@ -76,13 +77,15 @@ class Prober:
         self._http.close()
 
     def warm(self, questions: tuple[GoldenQuestion, ...]) -> int:
-        """Ask each question once with caching on; how many were answered. A failure is for later steps to judge."""
+        """Ask each question once with caching on; returns how many were answered.
+        Failures are ignored here and judged by later steps."""
         return sum(
             self._send("POST", "/v1/ask", self._headers, json={"question": one.question}).status_code == 200 for one in questions
         )
 
     def passes(self, one: GoldenQuestion) -> tuple[bool, str]:
-        """Whether the color answers a golden question as expected, and what is wrong; the caches are bypassed. Raises ProbeFailed for 5xx."""
+        """Whether the color answers a golden question as expected, and what is wrong. Bypasses the caches.
+        Raises ProbeFailed for 5xx."""
         answer = self._send("POST", "/v1/ask", self._headers | BYPASS, json={"question": one.question})
         if answer.status_code != 200:
             raise ProbeFailed(
@@ -106,7 +109,7 @@ class Prober:
             found = self._send("POST", "/v1/search", self._headers | BYPASS, json={"query": "Does it answer?"})
         except ProbeFailed as error:
             return error.what
-        # Without a key the service refuses, which is an answer.
+        # A 4xx counts as an answer: the service refuses a request without a key.
         return "" if found.status_code < 500 else f"{found.status_code}: {found.text[:200]}"
 
     def from_cache(self, query: str) -> bool:
@@ -115,8 +118,8 @@ class Prober:
         return str(answer.headers.get("X-Cache", "")).startswith("hit")
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request as users send it, the caches bypassed; again after a moment when the key's limit refused it. Raises ProbeFailed when
-        there is no answer."""
+        """Send one request as users do, bypassing the caches; retries when the key's rate limit refused it.
+        Raises ProbeFailed without an answer."""
         for _ in range(LIMITED_TRIES - 1):
             found = self._send(method, path, self._headers | BYPASS, **options)
             if found.status_code != 429:
@@ -125,9 +128,10 @@ class Prober:
         return self._send(method, path, self._headers | BYPASS, **options)
 
     def sample(self, questions: tuple[GoldenQuestion, ...], count: int, first: int, *, streams_only: bool = False) -> None:
-        """`count` requests as users send them (search, ask, streamed ask), for the service's own counters; failures count there too.
+        """Send `count` requests as users do (search, ask, streamed ask).
+        The service's own counters count them, failures included.
 
-        The first that is not answered at all is the last: the releaser must look again, not wait for each in turn."""
+        Stops at the first request without any answer, so that the releaser does not wait for each of the others in turn."""
         for number in range(first, first + count):
             question = questions[number % len(questions)].question if questions else "What is this?"
             headers = self._headers | BYPASS
@@ -140,10 +144,11 @@ class Prober:
                     case _:
                         self._http.post("/v1/ask", headers=headers, json={"question": question, "stream": True})
             except httpx.HTTPError:
-                return  # the analysis and the readiness of the color tell of it
+                return  # the analysis and the color's readiness will show it
 
     def ingest(self, release_id: str, wait: Callable[[], bool]) -> None:
-        """Send a document to the color, wait until its worker indexed it, delete it. `wait` sleeps and says whether there is time left."""
+        """Send a document to the color, wait until its worker has indexed it, delete it.
+        `wait` sleeps and returns whether time is left."""
         path = self._put_document(release_id)
         try:
             while True:
@@ -157,7 +162,8 @@ class Prober:
             self._send("DELETE", path, self._headers)
 
     def forget(self, release_id: str) -> None:
-        """Delete the document of `ingest` when a killed releaser left it: the same content is the same document, so sending it finds it."""
+        """Delete the document of `ingest` if a killed releaser left it.
+        It is found by sending it again: the same content gets the same id."""
         self._send("DELETE", self._put_document(release_id), self._headers)
 
     def _put_document(self, release_id: str) -> str:

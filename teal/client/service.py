@@ -19,14 +19,14 @@ from contract.http import SILENCE_SECONDS
 from teal.errors import BadInput, ServiceRefused, Unreachable
 
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)  # seconds; connect is short because the load balancer is on loopback
-PATIENCE_SECONDS = 120.0  # how long a busy service (429, 503) is waited for, by one request
+PATIENCE_SECONDS = 120.0  # how long one request is retried while the service is busy (429, 503)
 BUSY = (429, 502, 503, 504)
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # as in app/http/schemas.py
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the service is, the key to use there, and the CA file that vouches for it (None: the system's)."""
+    """The service's URL, the API key, and the CA file that verifies its certificate (None: the system's CAs)."""
 
     url: str
     key: str | None
@@ -34,7 +34,8 @@ class Address:
 
 
 class Client:
-    """Synchronous and safe to use from several threads. Raises ServiceRefused (the service said no) and Unreachable (nobody answered)."""
+    """Synchronous and safe to use from several threads.
+    Raises ServiceRefused (the service answered with an error) and Unreachable (no answer)."""
 
     def __init__(self, where: Address) -> None:
         if where.ca is not None and not where.ca.is_file():
@@ -61,7 +62,7 @@ class Client:
         return self._send("GET", path, params=params)
 
     def document(self, document_id: str) -> dict[str, Any]:
-        """GET /v1/documents/{id}; waits while the service is busy, as who sent it did."""
+        """GET /v1/documents/{id}; waits while the service is busy, like the methods that send documents."""
         return self._patiently("GET", f"/v1/documents/{document_id}")
 
     def delete(self, path: str) -> None:
@@ -79,7 +80,7 @@ class Client:
         )
 
     def ask(self, question: str, collections: Sequence[str] = ()) -> dict[str, Any]:
-        """POST /v1/ask; of the documents in these collections, or of all."""
+        """POST /v1/ask, about the documents in these collections, or about all."""
         return self._patiently("POST", "/v1/ask", json=_asked(question, collections))
 
     @contextmanager
@@ -98,7 +99,7 @@ class Client:
             raise Unreachable(f"{self.url}/v1/ask", _reason(error)) from error
 
     def _patiently(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        stamina.instrumentation.set_on_retry_hooks(())  # it would write "stamina.retry_scheduled" between our lines
+        stamina.instrumentation.set_on_retry_hooks(())  # else stamina logs "stamina.retry_scheduled" between our lines
         for attempt in stamina.retry_context(
             on=_busy_seconds, attempts=None, timeout=PATIENCE_SECONDS, wait_initial=0.2, wait_max=5.0
         ):
@@ -121,14 +122,14 @@ def _asked(question: str, collections: Sequence[str]) -> dict[str, Any]:
 
 
 def _busy_seconds(error: Exception) -> bool | float:
-    """Whether to try again, and after how long when the service said so in Retry-After."""
+    """Whether to try again; the seconds to wait if the service sent Retry-After."""
     if isinstance(error, ServiceRefused) and error.status in BUSY:
         return error.retry_after_seconds if error.retry_after_seconds is not None else True
     return False
 
 
 def service_refused(answer: httpx.Response) -> ServiceRefused:
-    """The service's problem as an error; also when a proxy answered something that is no problem document."""
+    """The service's problem document as an error; also for a proxy's error response, which has no problem document."""
     try:
         body = answer.json()
     except ValueError:

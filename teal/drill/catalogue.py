@@ -1,4 +1,4 @@
-"""Every drill, in the order in which `--all` runs them: those that share a stack leave it whole."""
+"""Every drill, in the order in which `--all` runs them. Drills that share a stack leave it working for the next one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from teal.drill import faults, file_faults, part_faults, release_faults
 from teal.drill.scene import Drill
 from teal.errors import BadInput
 
-MENDED = ("look", "start", "verify")  # supervisor mends it by itself; the runbook must do no harm
+MENDED = ("look", "start", "verify")  # supervisor repairs the fault by itself; the drill shows that the runbook does no harm
 
 DRILLS = (
     Drill("release", "another version is released, step by step", "release", release_faults.release_same_code, ("look", "release", "verify"), destructive=False),
@@ -46,7 +46,8 @@ DRILLS = (
 
 
 def select_drills(names: Sequence[str], *, every: bool, without: Sequence[str]) -> tuple[Drill, ...]:
-    """The drills of these names, or all but those left out. Raises BadInput for a name that is none, and for both ways at once."""
+    """The drills of these names, or all but those left out.
+    Raises BadInput for an unknown name, and for names together with `every`."""
     if every == bool(names) or (without and not every):
         raise BadInput("Name a drill, or say --all, which alone can leave some out", where="teal drill", next="teal drill --list")
     named, left_out = [find_drill(name) for name in names], [find_drill(name) for name in without]

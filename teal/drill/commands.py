@@ -1,4 +1,4 @@
-"""`teal drill`: rehearse what the runbooks say. Imports are inside the command: `teal rollback` must not wait for them."""
+"""`teal drill`: rehearses the runbooks. Imports are inside the command, so that `teal rollback` need not wait for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from teal.drill.scene import Drill
     from teal.drill.stack import DrillStack
 
-PER_SECOND = 20.0  # of requests: enough to see a second's outage, and a small part of what two cores answer
+PER_SECOND = 20.0  # requests: enough to see an outage of a second, and a small part of what two cores can answer
 
 
 def register(app: typer.Typer) -> None:
@@ -94,7 +94,7 @@ def drill_(
 
 
 def _here(layout: Layout, wanted: tuple[Drill, ...], yes: bool) -> DrillStack:
-    """The running stack. Raises StackDown; BadInput for what must not be done to it unasked."""
+    """The running stack. Raises StackDown, or BadInput when `yes` is missing for a drill that would harm it."""
     from teal.drill.run import RULES
     from teal.drill.stack import DrillStack
 

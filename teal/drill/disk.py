@@ -14,7 +14,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class NoSmallDisk(Exception):
-    """Nothing may be mounted here."""
+    """This process may not mount a file system here."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def fill_disk(ballast: Path, leave_bytes: int = 0) -> None:
-    """Take all the room that is left on the file system of `ballast` but `leave_bytes`; others may be writing meanwhile."""
+    """Fill the file system of `ballast` until `leave_bytes` are free. Other processes may be writing to it at the same time."""
 
     def left() -> int:
         room = os.statvfs(ballast.parent)

@@ -1,4 +1,5 @@
-"""The faults: each is caused, tells when all is whole again, and is undone at the end whatever happened."""
+"""The faults of drills. Each is a context manager:
+it causes the fault, yields a check that all is repaired, and undoes the fault at the end."""
 
 from __future__ import annotations
 
@@ -20,10 +21,10 @@ from teal.laptop import health, status
 from teal.laptop.files import write_private
 from teal.runbook import BlockResult
 
-CADDY_SECONDS = 30.0  # to start: half a second; to see its certificate end: LEAF_SECONDS
+CADDY_SECONDS = 30.0  # to start, which takes half a second, or to see its certificate expire, which takes LEAF_SECONDS
 LEAF_SECONDS = 8  # life of the certificate that is made to expire; long enough to be seen before it does
-NAMED_SECONDS = 15.0  # for `teal status` to name what is broken; it asks each part for 3 s at most
-BALLAST = "ballast.log.1"  # a rotated log by its name: what the runbook removes
+NAMED_SECONDS = 15.0  # for `teal status` to report what is broken; it waits 3 s at most for each part
+BALLAST = "ballast.log.1"  # has the name of a rotated log, which the runbook removes
 
 
 def killed_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
@@ -41,7 +42,7 @@ def killed_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]
 
 
 def frozen_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]]:
-    """SIGSTOP to a part: its process is there, and does nothing. Whole when another one works in its place."""
+    """SIGSTOP to a part: its process exists but does nothing. Repaired when another process works in its place."""
 
     @contextmanager
     def stopped(scene: Scene) -> Iterator[Whole]:
@@ -61,7 +62,7 @@ def frozen_process(part: str) -> Callable[[Scene], AbstractContextManager[Whole]
 
 
 def names(stack: DrillStack, part: str) -> bool:
-    """Whether `teal status` says that this part is not well."""
+    """Whether `teal status` reports a fault of this part."""
     return any(row.part == part and not row.ok for row in status.status(stack.layout, {}).rows)
 
 
@@ -69,7 +70,7 @@ def names(stack: DrillStack, part: str) -> bool:
 def supervisor(scene: Scene) -> Iterator[Whole]:
     """SIGKILL to supervisord: the kernel ends every part with it."""
     stack = scene.stack
-    before = {pid for pid, part in stack.processes().items() if part != "keeper"}  # it lives on, and starts the others again
+    before = {pid for pid, part in stack.processes().items() if part != "keeper"}  # it survives, and starts the others again
     scene.strike()
     stack.kill("supervisord")
     try:
@@ -94,9 +95,10 @@ def full_disk(scene: Scene) -> Iterator[Whole]:
 
 @contextmanager
 def expired_certificate(scene: Scene) -> Iterator[Whole]:
-    """Caddy serves a certificate that ended, as on a machine that slept through the renewal: Caddy looks every 10 minutes.
+    """Caddy serves an expired certificate, as on a machine that was asleep when it was to be renewed:
+    Caddy checks every 10 minutes.
 
-    Its leaf is replaced by one that lives some seconds; the configuration is put back before anybody reads it again.
+    The leaf certificate is replaced by one that is valid for some seconds. The configuration is restored before it is read again.
     """
     stack, layout = scene.stack, scene.stack.layout
     configuration = layout.conf / "Caddyfile"
@@ -138,7 +140,7 @@ def old_key(scene: Scene) -> Iterator[Whole]:
 
 
 def use_new_key(scene: Scene, ran: BlockResult) -> None:
-    """Hand the key that the runbook made to the users; returns when no request with the old one is in flight."""
+    """Give the simulated users the key that the runbook made; returns when no request with the old key is in flight."""
     try:
         row = json.loads(ran.said.strip().splitlines()[-1])
         scene.key, scene.key_id = str(row["key"]), str(row.get("id", ""))
@@ -149,7 +151,8 @@ def use_new_key(scene: Scene, ran: BlockResult) -> None:
 
 
 def lost_files(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
-    """Files of the stack's data are gone, with the processes that had them open. With `snapshot`, one was taken just before."""
+    """Data files of the stack are deleted, and the processes that had them open are killed.
+    With `snapshot`, one is taken just before."""
 
     @contextmanager
     def gone(scene: Scene) -> Iterator[Whole]:
@@ -168,7 +171,7 @@ def lost_files(files: str, *, snapshot: bool = True) -> Callable[[Scene], Abstra
 
 
 def _handshake(stack: DrillStack) -> str:
-    """What is wrong with the certificate that new connections meet; empty: nothing."""
+    """Why new connections refuse the served certificate; empty when they accept it."""
     context = ssl.create_default_context(cafile=str(stack.layout.ca))
     try:
         with (

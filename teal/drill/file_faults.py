@@ -1,4 +1,5 @@
-"""Faults of files that are kept: the embedding model, the folder of snapshots. Each is named by `teal status` before anybody follows a page."""
+"""Faults of stored files: the embedding model, the folder of snapshots.
+`teal status` must report each before the runbook is followed."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def full_snapshots(scene: Scene) -> Iterator[Whole]:
 
 @contextmanager
 def damaged_model(scene: Scene) -> Iterator[Whole]:
-    """The model's file is cut off, and processes that open it at their start are started: they answer by words alone."""
+    """The model's file is truncated, and the processes that open it are restarted: they then search by words alone."""
     stack = scene.stack
     name = model_of(stack)
     if name is None:
@@ -52,6 +53,6 @@ def damaged_model(scene: Scene) -> Iterator[Whole]:
 
 
 def model_of(stack: DrillStack) -> str | None:
-    """The local model that the stack uses and has whole; None where there is none."""
+    """The local model that the stack uses, if its files are complete; None otherwise."""
     name = fetch.wanted_model(admin.service_environment(stack.layout))
     return name if name and fetch.has_model(stack.layout, name) else None

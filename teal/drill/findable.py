@@ -1,4 +1,4 @@
-"""Asks searches for documents, to see whether a fault lost any."""
+"""Searches for documents, to find out whether a fault lost any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def documents_not_found(url: str, key: str, ca: Path | None, accepted: dict[str,
 
 
 def every_question_finds_something(url: str, key: str, ca: Path | None) -> bool:
-    """Whether every question finds something. Asked before the fault, so that one that finds nothing afterwards shows a loss."""
+    """Whether every question finds something.
+    Checked before the fault, so that a question without hits afterwards shows a loss."""
     with _client(url, key, ca) as http:
         return all(_found(http, question) for question in QUESTIONS)
 
@@ -38,7 +39,7 @@ def _client(url: str, key: str, ca: Path | None) -> httpx.Client:
 
 
 def _found(http: httpx.Client, words: str) -> set[str]:
-    """Ids of documents that a search by words finds; empty too when nobody answers."""
+    """Ids of the documents that a search by words finds; also empty when there is no answer."""
     try:
         answer = http.post("/v1/search", json={"query": words, "mode": "lexical"})
     except httpx.HTTPError:

@@ -1,4 +1,4 @@
-"""What a drill found, and whether that is within its target. Pure."""
+"""The measurements of a drill, and whether they are within its limits. Pure functions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ class DrillLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     answered_seconds: float = Field(ge=0)
     whole_seconds: float = Field(gt=0)
-    lost_documents: int | None = Field(0, ge=0)  # None: whatever was acknowledged within rpo_seconds
+    lost_documents: int | None = Field(0, ge=0)  # None: no limit but rpo_seconds
     rpo_seconds: float = Field(0, ge=0)
-    failed_requests: int | None = Field(None, ge=0)  # None: as many as answered_seconds brings
+    failed_requests: int | None = Field(None, ge=0)  # None: no limit but answered_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """One drill. Times in seconds after the fault; None: it did not happen. Requests are counted from the fault on."""
+    """The result of one drill. Times are seconds after the fault, None when the event did not happen.
+    Requests count from the fault on."""
 
     drill: str
     fault: str
@@ -51,7 +52,7 @@ class DrillResult:
     p50_seconds: float = 0.0
     p99_seconds: float = 0.0
     worst_seconds: float = 0.0
-    # How much later than due the requests were sent (99th percentile): the users' process waited for a processor
+    # How late requests were sent (99th percentile), because the users' process waited for a processor
     p99_late_seconds: float = 0.0
     failures: tuple[str, ...] = ()  # the first ones, in words
     blocks: tuple[BlockResult, ...] = ()
@@ -99,7 +100,7 @@ def reached_back(requests: Sequence[UserRequest], missing: Collection[str], faul
 
 
 def exceeded_limits(found: DrillResult, target: DrillLimits) -> tuple[str, ...]:
-    """What is more than the target allows, in words; empty when all is within."""
+    """The exceeded limits as sentences; empty when all are kept."""
 
     def late(what: str, seconds: float | None, most: float) -> str:
         if seconds is None:

@@ -1,4 +1,4 @@
-"""Faults of parts that run, answer and take no write: Elasticsearch past its flood stage, a Redis that was demoted."""
+"""Faults of parts that run and answer but refuse writes: Elasticsearch past its flood stage, a demoted Redis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from teal.laptop.program import find_program
 from teal.laptop.state import LaptopState, load_state
 
 CALL_SECONDS = 10.0  # an answer takes milliseconds; on a busy machine a second
-START_SECONDS = 10.0  # of a redis-server: a tenth of one on an idle machine
+START_SECONDS = 10.0  # of a redis-server: a tenth of a second on an idle machine
 LOCAL = "127.0.0.1"
 
 
@@ -33,7 +33,7 @@ def flood_stage(scene: Scene) -> Iterator[Whole]:
     scene.strike()
     with _errors_fail_the_drill("Elasticsearch", url):
         try:
-            _set_block(url, blocked=True)  # inside: an answer that does not come in time says nothing about what was done
+            _set_block(url, blocked=True)  # inside `try`: after a time-out the block may be set all the same
             wait_until(lambda: names(stack, "index"), what="`teal status` to name the index", seconds=NAMED_SECONDS)
             yield lambda: not write_blocks(url) and stack.healthy()
         finally:
@@ -42,16 +42,17 @@ def flood_stage(scene: Scene) -> Iterator[Whole]:
 
 
 def _set_block(url: str, *, blocked: bool) -> None:
-    """Null takes the setting away, as the engine does; false would stay written in the index."""
+    """Set or remove the write block. Null removes the setting, as the engine itself does;
+    false would remain in the index settings."""
     setting = {"index.blocks.read_only_allow_delete": True if blocked else None}
     httpx.put(f"{url}/_all/_settings", json=setting, timeout=CALL_SECONDS, trust_env=False).raise_for_status()
 
 
 @contextmanager
 def demoted_redis(scene: Scene) -> Iterator[Whole]:
-    """The stack's Redis follows another server that was made primary: it answers, keeps its connections, and refuses writes.
+    """The stack's Redis becomes a replica of another server: it answers, keeps its connections, and refuses writes.
 
-    Raises CouldNotRun, before anything is done, where the stack uses a Redis that is not its own, or none.
+    Raises CouldNotRun, before anything is done, when the stack has no Redis of its own.
     """
     stack = scene.stack
     if not stack.pids("redis"):
@@ -89,9 +90,10 @@ def _errors_fail_the_drill(part: str, where: str) -> Iterator[None]:
 
 @contextmanager
 def _another_primary(secret: str) -> Iterator[int]:
-    """A redis-server of the drill's own; its port. It reads its password from its standard input, where nobody else sees it.
+    """Run a separate redis-server; yields its port.
+    It reads its password from standard input, so that no other process can see it.
 
-    It works in a folder of its own, which goes with it, and sends its data to the replica without a file in between.
+    It has a temporary working folder, and sends its data to the replica without writing a file.
     """
     binary = find_program(BINARY)
     if binary is None:

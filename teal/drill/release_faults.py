@@ -1,4 +1,4 @@
-"""Releases as drills: one that is wanted, one that is not, one whose releaser dies. Each undoes at the end what it began."""
+"""Drills about releases: a wanted one, an unwanted one, and one whose releaser dies. Each undoes at the end what it began."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from teal.drill.stack import another_version
 from teal.errors import HELD
 from teal.ports.traffic import all_to
 
-READY_SECONDS = 150.0  # for a release to come to the step that a drill waits for: 40 s on two idle cores
+READY_SECONDS = 150.0  # for a release to reach the step that a drill waits for: 40 s on two idle cores
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def release_same_code(scene: Scene) -> Iterator[Whole]:
 
 @contextmanager
 def unwanted_release(scene: Scene) -> Iterator[Whole]:
-    """A release whose new version has all requests, and is not wanted any more."""
+    """A release whose new version gets all requests but must be rolled back."""
     stack = scene.stack
     was = stack.record().active
     if was is None:
@@ -86,7 +86,7 @@ def _name_version(scene: Scene, label: str) -> Path:
 
 @contextmanager
 def _releasing(scene: Scene, label: str, rules: dict[str, object]) -> Iterator[subprocess.Popen[str]]:
-    """A releaser at work on another version. At the end it is gone, and so is what it may have left."""
+    """Run a releaser that releases another version. At the end it is stopped, and what it may have left is cleaned up."""
     tree = _name_version(scene, label)
     said = json.loads(scene.stack.environ.get("TEAL_RULES") or "{}")
     stack = replace(scene.stack, environ={**scene.stack.environ, "TEAL_RULES": json.dumps(said | rules)})

@@ -1,4 +1,5 @@
-"""What people and machines read of drills: a table, a page, JSON, and the table in the documentation. Pure but for `write_report` and `update`."""
+"""The reports of drills: a table, a page, JSON, and the table in the documentation.
+Pure functions except `write_report` and `update`."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ _BIN_SECONDS: Final = 0.5  # of the plots
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """The machine on which the drills were measured."""
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{os.cpu_count()} CPUs ({platform.machine()}), {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
@@ -36,7 +37,7 @@ def machine() -> str:
 
 
 def drill_cells(found: DrillResult, target: DrillLimits | None) -> tuple[str, ...]:
-    """One drill as cells; what was measured, and of what the target allows."""
+    """One drill as table cells: each measured value with its limit."""
     if found.verdict == "could not run":
         return found.drill, found.fault, "", "", "", "", "", f"could not run: {'; '.join(found.reasons)}"
 
@@ -60,7 +61,7 @@ def drill_cells(found: DrillResult, target: DrillLimits | None) -> tuple[str, ..
 
 
 def drill_table(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits]) -> Table:
-    """For a terminal: without the fault, which was said when it came."""
+    """The results as a table for a terminal. It leaves out the fault, which was printed when it happened."""
     made = Table(box=None, pad_edge=False)
     for name in (HEAD[0], *HEAD[2:]):
         made.add_column(name, no_wrap=name == HEAD[0], overflow="fold")
@@ -71,7 +72,7 @@ def drill_table(results: Sequence[DrillResult], targets: Mapping[str, DrillLimit
 
 
 def markdown(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
-    """For the documentation, with date and machine."""
+    """The results as a Markdown table for the documentation, with date and machine."""
     lines = [
         f"{results[0].began[:10] if results else 'never'}, {where}; users sent {results[0].per_second if results else 0:g} requests a second.",
         "",
@@ -86,7 +87,7 @@ def markdown(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits],
 
 
 def update(path: Path, text: str) -> None:
-    """Put the text between the marks of a page. Raises BadInput when the marks are not there."""
+    """Replace the text between the marks of a page. Raises BadInput when the page has no marks."""
     page = path.read_text(encoding="utf-8") if path.is_file() else ""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -96,7 +97,7 @@ def update(path: Path, text: str) -> None:
 
 
 def write_report(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], folder: Path, where: str) -> Path:
-    """`results.json` and `index.html` in the folder; the page's path."""
+    """Write `results.json` and `index.html` into the folder; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     whole: dict[str, Any] = {"machine": where, "results": [one.fields() for one in results],
                              "targets": {name: target.model_dump() for name, target in targets.items()}}  # fmt: skip
@@ -107,7 +108,8 @@ def write_report(results: Sequence[DrillResult], targets: Mapping[str, DrillLimi
 
 
 def drill_page(results: Sequence[DrillResult], targets: Mapping[str, DrillLimits], where: str) -> str:
-    """The page: the table, and of each drill what users met over time and what the runbook's blocks printed. Every text is escaped."""
+    """The HTML page: the table, and for each drill its requests over time and the output of the runbook's blocks.
+    All text is escaped."""
     rows = []
     for one in results:
         name, *cells, verdict = drill_cells(one, targets.get(one.drill))
@@ -139,8 +141,8 @@ def _drill(found: DrillResult) -> list[str]:
 
 
 def _per_second(timeline: Sequence[tuple[float, float, bool]]) -> tuple[dict[str, list[Point]], dict[str, list[Point]]]:
-    """Rates of answered and failed requests, and the slowest of each bin."""
-    bins = int(max(at for at, _, _ in timeline) / _BIN_SECONDS) or 1  # the last one, which is not full, would look like a fall
+    """Rates of answered and failed requests, and the slowest request of each bin."""
+    bins = int(max(at for at, _, _ in timeline) / _BIN_SECONDS) or 1  # the last bin is incomplete and would look like a drop
     good, bad, slow = [0] * bins, [0] * bins, [0.0] * bins
     for at, seconds, answered in timeline:
         if (place := int(at / _BIN_SECONDS)) >= bins:

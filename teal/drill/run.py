@@ -1,4 +1,5 @@
-"""Runs drills: a stack for each kind of ground, users at a steady rate, the fault, the runbook, the numbers."""
+"""Runs drills: starts a stack for each kind of ground and users at a steady rate, causes the fault,
+follows the runbook, measures."""
 
 from __future__ import annotations
 
@@ -29,20 +30,20 @@ from teal.load import bystander
 from teal.load.bystander import StopWhen
 from teal.load.place import LoadTarget
 
-CALM_SECONDS = 3.0  # of users without a failure before the fault, and after all is whole
-SETTLE_SECONDS = 30.0  # for users to be without a failure that long
-FIND_SECONDS = 60.0  # for accepted documents to be findable: what waited is indexed 10 a second and more
+CALM_SECONDS = 3.0  # without a failed request before the fault, and after the repair
+SETTLE_SECONDS = 30.0  # the longest wait for CALM_SECONDS without a failed request
+FIND_SECONDS = 60.0  # for accepted documents to be found: the backlog is indexed at 10 a second or more
 POLL_SECONDS = 0.2
 DISK_BYTES = 250_000_000  # a stack with an unpacked version, logs and a small corpus needs 30 MB
 COLLECTION = "drill"
-# A release in half a minute: what is rehearsed is the way, not the patience.
+# These rules make a release take half a minute: a drill rehearses the procedure, not the waiting.
 RULES = {"analysis_seconds": 5, "minimum_samples": 40, "hold_seconds": 4, "poll_seconds": 0.5, "jobs_seconds": 30, "lease_seconds": 20,
          "slo_seconds": 5, "paused_seconds": 30}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class DrillRequest:
-    """`here`: the running stack, instead of one of the drill's own. `stop_when`: what ends a drill early."""
+    """How to run drills. `here`: on the running stack, instead of a new one. `stop_when`: a condition that ends a drill early."""
 
     per_second: float
     here: DrillStack | None = None
@@ -50,7 +51,7 @@ class DrillRequest:
 
 
 def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], request: DrillRequest) -> Iterator[Event | DrillResult]:
-    """Each drill's result, and what happens meanwhile. Drills on the same ground share a stack as long as it is well."""
+    """Run the drills; yields events and each result. Drills on the same ground share a stack as long as it works."""
     for ground, group in groupby(drills, key=lambda drill: drill.ground):
         waiting = list(group)
         while waiting:
@@ -63,7 +64,7 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
                         yield Event(drill.name, "start", drill.fault)
                         yield (found := run_drill(drill, stack, targets[drill.name], request))
                         if found.verdict == "failed" and request.here is None:
-                            break  # what it left is not looked at: the next one gets a new stack
+                            break  # the next drill gets a new stack, whatever this one left
             except CouldNotRun as error:
                 for drill in waiting:
                     yield DrillResult(
@@ -73,8 +74,8 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
 
 
 def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: DrillRequest) -> DrillResult:
-    """One drill on a running stack. Never raises OperatorError: a drill that can not be finished has failed, one whose fault needs what the
-    stack does not have could not run."""
+    """Run one drill on a running stack. Never raises OperatorError: a drill that cannot be finished has failed, and one whose
+    fault needs something that the stack does not have could not run."""
     began, clock = datetime.now(UTC), time.monotonic()
     told = DrillResult(
         drill.name, drill.fault, drill.runbook, began.isoformat(timespec="seconds"), "failed", per_second=request.per_second
@@ -111,12 +112,13 @@ def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: Dri
 
 
 def _variables(stack: DrillStack) -> dict[str, str]:
-    """What runbooks/README.md tells a person to set on a laptop."""
+    """The shell variables that runbooks/README.md tells a person to set on a laptop."""
     return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
 
 
 def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, str]:
-    """The fault and the runbook; when all was whole (Unix seconds, 0.0: never) and why the drill failed, if it did. Raises CouldNotRun."""
+    """Cause the fault and follow the runbook.
+    Returns when all was repaired (Unix seconds, 0.0: never) and why the drill failed, if it did. Raises CouldNotRun."""
     whole_at, failure = 0.0, ""
     try:
         with drill.cause(scene) as whole:
@@ -146,7 +148,7 @@ def go_through(drill: Drill, scene: Scene, target: DrillLimits) -> tuple[float, 
 
 
 def _settle(met: UserResults) -> None:
-    """Wait until users met no failure for CALM_SECONDS, SETTLE_SECONDS at most."""
+    """Wait until no request has failed for CALM_SECONDS; SETTLE_SECONDS at most."""
     deadline = time.time() + SETTLE_SECONDS
     begin = time.time()
     while time.time() < deadline:
@@ -191,7 +193,7 @@ def _measured(
 
 
 def _tidy(scene: Scene, met: UserResults) -> None:
-    """Take the drill's documents and key out of a stack that is somebody's."""
+    """Remove the drill's documents and key from an operator's own stack."""
     with suppress(OperatorError), scene.stack.client() as client:
         for document in met.accepted:
             with suppress(OperatorError):
@@ -202,7 +204,7 @@ def _tidy(scene: Scene, met: UserResults) -> None:
 
 @contextmanager
 def _ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
-    """A running, filled stack. Raises CouldNotRun with the reason."""
+    """Yield a running stack that contains the drill's corpus. Raises CouldNotRun with the reason."""
     if request.here is not None:
         if ground == "small disk":
             raise CouldNotRun("a disk of this machine is not filled", where="--here", next="teal drill disk-full")
@@ -239,7 +241,7 @@ def _begin(stack: DrillStack, ground: Ground) -> None:
 
 
 def _end(stack: DrillStack) -> None:
-    """End the stack, and take away what Elasticsearch made outside its folder."""
+    """Stop the stack, and remove the files that Elasticsearch made outside the stack's folder."""
     with suppress(OperatorError):
         stack.teal("down")
         state = load_state(stack.layout)

@@ -1,4 +1,4 @@
-"""One drill while it runs: the stack, its users, the runbook, and what is known so far."""
+"""The state of a running drill: the stack, its users, the runbook, and the measurements so far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ground = Literal["plain", "small disk", "elasticsearch", "model"]
 
 
 class CouldNotRun(OperatorError):
-    """What the drill needs is not on this machine. That is no pass."""
+    """The drill needs something that this machine does not have. It does not count as passed."""
 
     code = "drill-could-not-run"
 
@@ -38,7 +38,8 @@ class DrillFailed(OperatorError):
 
 @dataclass
 class Scene:
-    """`variables`: what the runbook's blocks see besides the stack's environment. `fault_at`: Unix seconds, 0.0 before it."""
+    """A running drill. `variables`: set for the runbook's blocks, besides the stack's environment.
+    `fault_at`: Unix seconds; 0.0 before the fault."""
 
     stack: DrillStack
     users: SimulatedUsers
@@ -53,11 +54,11 @@ class Scene:
     stopped: str = ""  # why `--stop-when` ended the drill; empty while nothing did
 
     def stop(self, why: str) -> None:
-        """End the drill at its next look: what it broke is mended, and no further block is run."""
+        """End the drill at its next check: the fault is undone, and no further block is run."""
         self.stopped = why
 
     def go_on(self) -> None:
-        """Raises DrillFailed once the drill was stopped."""
+        """Raise DrillFailed if the drill was stopped."""
         if self.stopped:
             raise DrillFailed(self.stopped, where=f"drill on {self.stack.home}", next="teal status")
 
@@ -66,9 +67,10 @@ class Scene:
         self.fault_at = self.marks["fault"] = time.time()
 
     def block(self, name: str) -> BlockResult:
-        """Run a block of the runbook. Raises DrillFailed when it fails, unless it only looks: what is broken may say so.
+        """Run a block of the runbook. Raises DrillFailed when it fails, except under Diagnosis:
+        such a block may fail because of the fault.
 
-        One that verifies is run again for VERIFY_SECONDS, as a person would: a part that is back is noticed some seconds later.
+        A block under Verification is repeated for VERIFY_SECONDS, because the service notices a repaired part some seconds later.
         """
         self.go_on()
         wanted = runbook.find_block(self.book, name)
@@ -88,8 +90,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Drill:
-    """`cause`: brings the fault, calls `strike` at its moment, yields what tells that everything is whole again, and undoes the fault at
-    the end whatever happened. `after`: what happens once a block is done. `destructive`: a service or data is away for a while."""
+    """A planned fault. `cause` brings it about, calls `strike` at that moment, yields a check that all is repaired, and always
+    undoes it at the end. `after`: functions called after a block.
+    `destructive`: the service or its data is unavailable for a while."""
 
     name: str
     fault: str
@@ -103,7 +106,7 @@ class Drill:
 
 
 def condition_holds(there: Whole) -> bool:
-    """Whether the condition holds. When what it looks at cannot be reached, it does not."""
+    """Whether the condition holds; False when its part cannot be reached."""
     try:
         return there()
     except (OperatorError, OSError):
@@ -111,7 +114,8 @@ def condition_holds(there: Whole) -> bool:
 
 
 def wait_until(there: Whole, *, what: str, seconds: float, alive: subprocess.Popen[str] | None = None) -> None:
-    """Ask again and again until the condition holds. Raises DrillFailed when the time is over, or when the process that should make it hold has ended."""
+    """Poll until the condition holds. Raises DrillFailed after `seconds`, or when the process `alive`,
+    which should make it hold, has ended."""
     deadline = time.monotonic() + seconds
     while not condition_holds(there):
         if alive is not None and alive.poll() is not None:
@@ -124,7 +128,8 @@ def wait_until(there: Whole, *, what: str, seconds: float, alive: subprocess.Pop
 
 
 class RecoveryProbe(threading.Thread):
-    """Looks whether all is whole, beside the runbook: the moment it was first true, in Unix seconds; 0.0 until then."""
+    """Checks in a thread, while the runbook is followed, whether all is repaired; keeps the first
+    moment when it was (Unix seconds; 0.0 until then)."""
 
     def __init__(self, whole: Whole) -> None:
         super().__init__(name="whole", daemon=True)

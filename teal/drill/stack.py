@@ -1,4 +1,4 @@
-"""The laptop stack that a drill works on, through the command line as an operator would: one of its own, or the running one."""
+"""The laptop stack of a drill, a new one or the running one. It is operated through the command line, as an operator would."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from teal.record.model import Record
 COMMAND_SECONDS = 200.0  # the longest command is a first `teal up`: half a minute on two busy cores, with Elasticsearch two
 FILL_SECONDS = 60.0
 POLL_SECONDS = 0.1
-OUTSIDE = ("DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL")  # a stack of a drill's own has parts of its own
-# Words alone need no model; no user of a drill may be limited, and snapshots are taken when the drill says so.
+OUTSIDE = ("DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL")  # not passed on: a drill's new stack starts its own parts
+# Search by words alone needs no model; no rate limit may stop a drill's users; the drill takes snapshots itself.
 OWN = {"TEAL_RATE_LIMIT_PER_SECOND": "1000", "TEAL_BACKUP_HOURS": "0"}
 
 
@@ -42,7 +42,7 @@ class CommandFailed(OperatorError):
 
 @dataclass
 class DrillStack:
-    """`environ`: what the stack's commands see besides TEAL_HOME."""
+    """A laptop stack. `environ`: the environment of its commands, besides TEAL_HOME."""
 
     home: Path
     port: int
@@ -57,12 +57,13 @@ class DrillStack:
         return f"https://localhost:{self.port}"
 
     def env(self) -> dict[str, str]:
-        """For commands and runbooks: `teal` is this environment's."""
+        """The environment for commands and runbooks, in which `teal` is the one of this Python environment."""
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         return {**self.environ, "PATH": path, "TEAL_HOME": str(self.home)}
 
     def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
-        """The command; what it says goes to a pipe that must be read (a full one stops it), or to the file `to`."""
+        """Start a `teal` command. Its output goes to the file `to`,
+        or to a pipe that the caller must read (a full pipe blocks the command)."""
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "teal.cli", *arguments],
             env=self.env(),
@@ -73,7 +74,7 @@ class DrillStack:
         )
 
     def teal(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-        """Exit code and JSON lines."""
+        """Run a `teal` command; returns its exit code and JSON lines."""
         process = self.start(*arguments, "--json")
         try:
             said, _ = process.communicate(timeout=COMMAND_SECONDS)
@@ -85,7 +86,7 @@ class DrillStack:
         return process.returncode, lines(said)
 
     def must(self, *arguments: str) -> list[dict[str, Any]]:
-        """As `teal`; raises CommandFailed unless it ends 0."""
+        """Run a `teal` command; returns its JSON lines. Raises CommandFailed unless its exit code is 0."""
         code, said = self.teal(*arguments)
         if code != 0:
             last = said[-1] if said else {}
@@ -106,7 +107,7 @@ class DrillStack:
         return self.new_key(role)[0]
 
     def client(self, key: str | None = None) -> Client:
-        """The stack's API; without a key, by its admin's."""
+        """A client of the stack's API, with `key` or else the stack's admin key."""
         return Client(address(self.layout, {}, key))
 
     def fill(self) -> None:
@@ -131,18 +132,18 @@ class DrillStack:
         return open_store(self.layout).read()[0]
 
     def healthy(self) -> bool:
-        """What `teal status` says, without starting it."""
+        """Whether the stack is healthy as `teal status` reports it, without starting that command."""
         return status.status(self.layout, {}).healthy
 
     def processes(self) -> dict[int, str]:
-        """Part by pid: everything that carries the stack's mark."""
+        """The part of each process, by pid: all processes that carry the stack's mark."""
         return {one.pid: one.part for one in reap.find_leftovers(self.layout)}
 
     def pids(self, part: str) -> set[int]:
         return {pid for pid, name in self.processes().items() if name == part}
 
     def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> set[int]:
-        """SIGKILL, or another signal, to all processes of a part; which they were. Raises CommandFailed when there is none."""
+        """Send a signal to all processes of a part; returns their pids. Raises CommandFailed when there is none."""
         found = self.pids(part)
         if not found:
             raise CommandFailed(f"{part} does not run", where=str(self.home), next="teal status")
@@ -152,14 +153,14 @@ class DrillStack:
 
 
 def own(home: Path, port: int, rules: Mapping[str, object], *, model: bool = False) -> DrillStack:
-    """A stack that has nothing of the operator's: neither settings nor data. `model`: it embeds by the local model."""
+    """A new stack without the operator's settings and data. `model`: it uses the local embedding model."""
     words_alone = {} if model else {"TEAL_EMBEDDING": "none"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and name not in OUTSIDE}
     return DrillStack(home, port, kept | OWN | words_alone | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})})
 
 
 def lines(said: str) -> list[dict[str, Any]]:
-    """JSON objects, one a line; what is none becomes {"said": line}."""
+    """The JSON objects of an output, one a line; a line that is no JSON becomes {"said": line}."""
     found = []
     for line in said.splitlines():
         try:
@@ -171,7 +172,8 @@ def lines(said: str) -> list[dict[str, Any]]:
 
 
 def another_version(stack: DrillStack, folder: Path, label: str) -> Path:
-    """The active version's code with a comment more, which makes it another version that does the same: a tree for `teal release`."""
+    """A tree for `teal release`: the active version's code with one more comment,
+    so that it counts as another version but behaves the same."""
     record = stack.record()
     state = record.active_state
     if state is None:

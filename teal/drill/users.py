@@ -1,7 +1,7 @@
-"""Users, as many per second as wanted, who know only the public API: what they were answered while something else happened.
+"""Simulated users of the public API at a given rate. They record each answer while a drill causes its fault.
 
-The loop is open: a request is sent when its moment has come, whether earlier ones were answered or not, so a service that stalls
-is met by as many requests as before.
+The load is open-loop: each request is sent at its scheduled time, whether earlier ones were answered or not,
+so a stalled service receives as many requests as before.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Kind = Literal["search", "ask", "document"]
 class UserRequest:
     """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
 
-    `document`: the id, when it was a document and was accepted. `late`: seconds after `at` it was really sent, because the users' own
-    process had no processor: that is not the service's time.
+    `document`: the id of an accepted document. `late`: seconds between `at` and the real sending, when this process had to wait
+    for a processor; this is not the service's time.
     """
 
     at: float
@@ -57,7 +57,8 @@ class UserRequest:
 
 @dataclass
 class UserResults:
-    """What users met. `accepted`: word of each accepted document by its id. `failures`: the first ones, in words."""
+    """All requests with their results. `accepted`: the word of each accepted document, by its id.
+    `failures`: the first failures as text."""
 
     sent: int = 0
     answered: int = 0
@@ -74,7 +75,7 @@ class UserResults:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value that this share of them does not exceed; 0.0 of none."""
+    """The value that this share of the values does not exceed; 0.0 without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
@@ -98,13 +99,13 @@ class SimulatedUsers(threading.Thread):
         self._stopped = threading.Event()
 
     def stop(self) -> UserResults:
-        """No more requests; returns when the last one is answered."""
+        """Send no more requests; returns when the last one is answered."""
         self._stopped.set()
         self.join(2 * REQUEST_SECONDS)
         return self.met
 
     def use(self, keys: tuple[str, ...]) -> None:
-        """Other keys from now on; returns when the last request with an earlier one is answered."""
+        """Use other keys from now on; returns when the last request with an earlier key is answered."""
         earlier, self._keys = set(self._keys) - set(keys), keys
         deadline = time.monotonic() + REQUEST_SECONDS
         while any(self._underway[key] for key in earlier) and time.monotonic() < deadline:
@@ -139,7 +140,7 @@ class SimulatedUsers(threading.Thread):
         keys = self._keys
         key = keys[number % len(keys)]
         headers = {"Authorization": f"Bearer {key}"}
-        question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"  # a number of its own, so that few answers come from a cache
+        question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"  # numbered, so that few answers come from a cache
         place = number % 33
         kind: Kind = "document" if place == 0 and self._documents else "ask" if place in (3, 8, 14, 19, 25) else "search"
         document = why = ""
@@ -166,14 +167,15 @@ class SimulatedUsers(threading.Thread):
             self.met.answered += 1
 
     async def _search(self, http: httpx.AsyncClient, headers: dict[str, str], question: str) -> str:
-        """Why it is no answer; empty for a good one."""
+        """Search once; returns why the answer is wrong, or an empty text."""
         answer = await http.post("/v1/search", json={"query": question}, headers=headers)
         if answer.status_code == 200 and isinstance(hits := answer.json().get("hits"), list):
             return "" if hits or not self._expect_hits else "it found nothing"
         return f"{answer.status_code} {answer.text[:200]}"
 
     async def _ask(self, http: httpx.AsyncClient, headers: dict[str, str], question: str) -> str:
-        """As above; an answer is whole when its last event is `done`."""
+        """Ask once with streaming; returns why the answer is wrong, or an empty text.
+        A complete stream ends with the event `done`."""
         self.met.streams += 1
         last, status = "", 0
         try:
@@ -190,8 +192,8 @@ class SimulatedUsers(threading.Thread):
         return f"{status}, last event {last or 'none'}"
 
     async def _send(self, http: httpx.AsyncClient, headers: dict[str, str], number: int) -> tuple[str, str]:
-        """The id of an accepted document, or why it was not."""
-        word = f"zq{self._run}{number:06d}x"  # the same text again would be the same document
+        """Send a document; returns its id and an empty text, or an empty id and the reason of the refusal."""
+        word = f"zq{self._run}{number:06d}x"  # a unique word: two equal texts would be one document
         body = {"title": f"Drill {number}", "text": f"The word of this document is {word}. It was sent during a drill."}
         answer = await http.post(
             "/v1/documents", json=body | ({"collection": self._collection} if self._collection else {}), headers=headers

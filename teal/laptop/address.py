@@ -1,4 +1,4 @@
-"""Where the laptop's service is, and the key to use there."""
+"""The address of the laptop's service, and the API key to use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def address(layout: Layout, environ: Mapping[str, str], key: str | None = None) 
 
 
 def kept_admin_key(layout: Layout) -> str | None:
-    """The admin key that `teal up` made; None where there is none, or the file holds something that no key is: it is damaged."""
+    """The admin key that `teal up` made; None when there is none, or the file is damaged and contains no key."""
     try:
         found = layout.admin_key.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError:
@@ -30,7 +30,8 @@ def kept_admin_key(layout: Layout) -> str | None:
 
 
 def probe_address(where: Address) -> tuple[bool, str]:
-    """Whether the load balancer answers over HTTPS with a certificate that its own CA signed, and whether an app stands behind it."""
+    """Whether the load balancer answers over HTTPS with a certificate of its own CA and has a working app process;
+    the reason if not."""
     try:
         with Client(where) as client:
             client.get("/healthz")

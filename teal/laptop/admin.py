@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 300  # migrations of a big catalog are the longest
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
-    """The environment the worker was started with: the same database as the running stack, whatever this shell has set."""
+    """The environment that the worker was started with: the running stack's settings, such as its database, not this shell's."""
     return dict(_process(layout)["env"])
 
 
@@ -30,8 +30,8 @@ def run_on(layout: Layout, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def _process(layout: Layout) -> dict[str, Any]:
-    """How the worker of the color that takes the traffic was started; where its file is damaged, how an app process of that color was, which
-    has the same settings. Raises StackDown where there is no file, and BadInput where all are damaged."""
+    """How the worker of the color with most of the traffic was started. If its program file is damaged, that of an app process of
+    the color is used, which has the same settings. Raises StackDown when there is no file, and BadInput when all are damaged."""
     colors = ("green", "blue") if _mostly_green(layout) else ("blue", "green")
     for color in colors:
         files = [file_of(layout, name) for name in (f"{color}-worker", *(f"{color}-app-{slot}" for slot in range(APP_PROCESSES)))]
@@ -53,7 +53,7 @@ def _mostly_green(layout: Layout) -> bool:
 
 def run_admin(arguments: tuple[str, ...], environ: Mapping[str, str], *, python: str = sys.executable,
         cwd: Path | None = None) -> list[dict[str, Any]]:  # fmt: skip
-    """The objects it printed. Raises AdminFailed with its own words."""
+    """Run `python -m app.admin`; returns the JSON objects it printed. Raises AdminFailed with its message."""
     # The marks would make `teal up` take this short-lived process for a leftover; the log folder would hide its output.
     env = {name: value for name, value in environ.items() if not name.startswith("TEAL_STACK_")}
     label = " ".join(arguments[:2])

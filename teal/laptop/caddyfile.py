@@ -1,6 +1,7 @@
-"""Caddy's configuration: HTTPS on loopback in front of both colors' app processes, and what people see when none answers.
+"""Caddy's configuration: HTTPS on loopback in front of both colors' app processes, and the error pages for when none answers.
 
-It never changes after start and the admin API stays off: every reload through it drops requests. Shares change by files.
+It never changes after the start, and the admin API is off, because every reload through it drops requests.
+Files change the shares.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from teal.laptop.layout import Layout
 from teal.laptop.state import LaptopState
 from teal.record.model import Color
 
-BODY_SECONDS = 120  # for a whole body: the largest by default, 20 MB as JSON, comes in this time over 1.4 Mbit/s
+BODY_SECONDS = 120  # for a whole body: the largest by default, 20 MB as JSON, takes this long at 1.4 Mbit/s
 # The time from a request's head to the end of its answer: a body and the longest generated answer (60 s) take a third of it
 ANSWER_SECONDS = 600
 REQUEST_ID = "{http.request.uuid}"
 
-# Caddy itself leaves out Authorization and Cookie. What proves a probe is a secret too, and people put keys into addresses.
+# Caddy itself keeps Authorization and Cookie out of its log. The probe's header is a secret too, and people put keys into URLs.
 LOG_FORMAT = f"""\
 format filter {{
 			wrap json

@@ -1,4 +1,5 @@
-"""Why a program did not start, read from its last words: the usual causes, each with the sentence and the command that help."""
+"""The usual causes why a program does not start, recognised in the end of its log,
+each with an explanation and the next command."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ class StartFailureCause:
     next: str
 
 
-# The first that fits wins: what names itself most exactly stands first.
+# The first match wins, so the most specific patterns come first.
 _CAUSES: tuple[tuple[str, StartFailureCause], ...] = (
     (
         r"address already in use|EADDRINUSE|Could not create server TCP listening socket",
@@ -79,13 +80,13 @@ _CAUSES: tuple[tuple[str, StartFailureCause], ...] = (
 
 
 def explain(said: str) -> StartFailureCause | None:
-    """The cause that the last words of a program name; None when they name none that is known."""
+    """The known cause that the end of a program's log names; None when it names none."""
     return next((cause for pattern, cause in _CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
 
 
 def of_machine(error: OSError) -> OperatorError | None:
-    """What the machine refused to a command, with the command that helps: a full disk, a read-only one, a file of somebody else. None for
-    what is no such thing."""
+    """The error for what the operating system refused, with the next command:
+    a full disk, a read-only one, another user's file. None for any other error."""
     cause = explain(str(error))
     if cause is None:
         return None

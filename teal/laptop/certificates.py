@@ -1,4 +1,5 @@
-"""Caddy's certificates: when the served one ends, whether clients take it, and whether the files of its authorities are whole."""
+"""Caddy's certificates: when the served one expires, whether clients accept it,
+and whether the files of Caddy's CAs are undamaged."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ REFUSED = "its certificate is refused by every client"
 
 
 def remove_damaged(layout: Layout) -> Iterator[Event]:
-    """Take away authorities whose certificate and key do not belong together, so that Caddy makes new ones: it would not start with them."""
+    """Remove CAs whose certificate and key do not match. Caddy would not start with them; without them it makes new ones."""
     folder = layout.ca.parent
     name = damaged_authority(layout)
     if name is None:
         return
     said = f"{folder / f'{name}.crt'} or its key is damaged: a new one is made; browsers that trusted the old one must import it again"
     yield Event("caddy", "warn", said)
-    # Without its root an intermediate is worth nothing, so it goes too.
+    # An intermediate is useless without its root, so it is removed too.
     for each in ("root", "intermediate") if name == "root" else ("intermediate",):
         for suffix in ("crt", "key"):
             file = folder / f"{each}.{suffix}"
@@ -31,7 +32,8 @@ def remove_damaged(layout: Layout) -> Iterator[Event]:
 
 
 def damaged_authority(layout: Layout) -> str | None:
-    """`root` or `intermediate`, whose certificate and key do not belong together; None when both are whole, or not made yet."""
+    """Which CA, `root` or `intermediate`, has a certificate and key that do not match;
+    None when both match or do not exist yet."""
     folder = layout.ca.parent
     for name in ("root", "intermediate"):
         files = [folder / f"{name}.crt", folder / f"{name}.key"]
@@ -49,7 +51,7 @@ def _belong_together(certificate: Path, key: Path) -> bool:
 
 
 def served_certificate(port: int, ca: Path) -> tuple[float | None, str | None]:
-    """When the served certificate ends (Unix seconds), or why a client refuses it. Asked by a real handshake, as a client does."""
+    """When the served certificate expires (Unix seconds), or why a client refuses it. Found by a real TLS handshake."""
     try:
         context = ssl.create_default_context(cafile=str(ca))
     except OSError as error:  # ssl.SSLError is an OSError

@@ -1,7 +1,7 @@
-"""Becomes one part of the stack, and makes the kernel end it when supervisord dies.
+"""Turns into one part of the stack by exec, after asking the kernel to kill this process when supervisord dies.
 
-Run as a script by supervisord: `python -I child.py PART.json`. Only the standard library, so that a start is quick.
-supervisord killed by SIGKILL cannot stop its children; without this they would hold ports and files.
+Run as a script by supervisord: `python -I child.py PART.json`. It imports only the standard library, so that a start is quick. A
+supervisord that was killed by SIGKILL cannot stop its children; without this they would keep ports and files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def die_with_parent() -> bool:
 
 
 def is_orphaned(pidfile: str) -> bool:
-    """Whether supervisord died before the request above took effect: then no signal will ever come."""
+    """Whether supervisord died before `die_with_parent` took effect: then the kernel never sends the signal."""
     try:
         return os.getppid() != int(Path(pidfile).read_text())
     except (OSError, ValueError):
@@ -46,13 +46,13 @@ def is_orphaned(pidfile: str) -> bool:
 
 def main(path: str) -> None:
     part: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    is_orphan = is_orphaned(part["pidfile"])  # read while still allowed to
+    is_orphan = is_orphaned(part["pidfile"])  # read before the change of user, which may forbid it
     parent = os.getppid()
     os.chdir(part["cwd"])
     os.nice(part.get("nice", 0))  # a file that was written before this setting existed has none
     if part["user"] and os.getuid() == 0:
         become_user(part["user"])
-    die_with_parent()  # after the change of user, which clears it; exec keeps it
+    die_with_parent()  # after the change of user, which clears this request; exec keeps it
     if is_orphan or os.getppid() != parent:
         sys.exit(f"supervisord is gone: {part['argv'][0]} not started")
     os.execve(part["argv"][0], part["argv"], part["env"])  # noqa: S606

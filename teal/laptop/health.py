@@ -1,4 +1,4 @@
-"""Whether a process of the service answers HTTP, and what it says of itself."""
+"""Asks a process of the service over HTTP whether it answers, and for its health."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROBE_SECONDS = 3.0
 
 
 def http_ok(url: str) -> tuple[bool, str]:
-    """Whether a loopback address answers 200, and what it said."""
+    """Whether a loopback URL answers 200, and the body or the error as text."""
     try:
         answer = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
@@ -17,8 +17,8 @@ def http_ok(url: str) -> tuple[bool, str]:
 
 
 def app_ok(url: str) -> tuple[bool, str, str | None]:
-    """Three things about an app process: whether it does all its work, what it said, and why it cannot search by meaning (None when it can).
-    Without the model it still answers by words alone, which is no fault of the process."""
+    """Three facts about an app process: whether it works fully, its message, and why it cannot search by meaning (None when it
+    can). A process without the model still searches by words, and this does not count as its fault."""
     try:
         answer = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
         body = answer.json()

@@ -1,4 +1,4 @@
-"""A color's processes on the laptop, seen from inside: their own metrics, their logs."""
+"""The `Inside` port on the laptop: reads the metrics and logs of a color's processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from teal.metrics.scrape import fetch_page
 from teal.record.model import Color
 
 NAMES: Final = {"process_open_fds": "open files", "process_resident_memory_bytes": "bytes of memory"}
-# Levels as the service, Caddy and uvicorn write them, and what Python says when a process ends.
+# Error levels as the service, Caddy and uvicorn write them, and the beginning of a Python traceback.
 ERROR: Final = re.compile(
     r'"level": ?"(?:error|critical|fatal)"|^(?:ERROR|CRITICAL|FATAL)\b|\bTraceback \(most recent|^\w*(?:Error|Exception)\b',
     re.IGNORECASE,
 )
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?")
-NEWEST_BYTES: Final = 8_000_000  # of each log: some hours of a laptop's, and a release is younger
+NEWEST_BYTES: Final = 8_000_000  # the end of each log that is read: some hours on a laptop, longer than a release
 
 
 class LaptopInside:
-    """`urls`: where each app process of a color serves /metrics, and `headers` what it wants to see before; its
-    logs are the files named after the color in the folder `logs`."""
+    """The `Inside` port. `urls`: where each app process of a color serves /metrics; `headers`: sent with each such request. The
+    logs are the files in the folder `logs` that are named after the color."""
 
     def __init__(self, urls: Callable[[Color], Sequence[str]], logs: Path, headers: Mapping[str, str] | None = None) -> None:
         self._urls = urls
@@ -35,7 +35,7 @@ class LaptopInside:
         found: dict[str, float] = {}
         for url in self._urls(color):
             text = fetch_page(url, self._headers)
-            if text is None:  # a sum without one of them would say that they hold less: nothing is said
+            if text is None:  # a sum without one process would be too low, so no value is returned
                 return {}
             for family in text_string_to_metric_families(text):
                 if family.name in NAMES:

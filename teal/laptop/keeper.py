@@ -1,4 +1,5 @@
-"""Watches supervisord and has it started again when it dies. Run as a script, with the standard library alone: it must outlive everything else.
+"""Watches supervisord and has it started again when it dies.
+A script with only the standard library, because it must outlive everything else.
 
 `python -I keeper.py HOME PIDFILE`. The kernel ends every part with supervisord (`child.py`), so that nothing is left that holds ports;
 this process then runs `python -m teal.laptop.revive HOME`, which starts supervisord and what it ran. `teal down` ends this process first.
@@ -31,7 +32,7 @@ def is_alive(pidfile: Path) -> bool:
 
 
 def main(home: str, pidfile: str) -> None:
-    """Until the folder is gone, or somebody ends this process."""
+    """Watch until the folder is deleted or this process is ended."""
     pause = FIRST_PAUSE_SECONDS
     while Path(home).is_dir():
         if is_alive(Path(pidfile)):

@@ -30,7 +30,7 @@ class Layout:
 
     @property
     def state_copy(self) -> Path:
-        """Used when the other one is damaged."""
+        """The copy of the state file, used when the state file is damaged."""
         return self.home / "stack.copy.json"
 
     @property
@@ -93,7 +93,7 @@ class Layout:
 
     @property
     def steering(self) -> Path:
-        """An operator's own: hooks and notifications of releases."""
+        """The operator's own file with hooks and notifications of releases."""
         return self.home / "release.yaml"
 
     def probe_secret(self, color: Color) -> Path:
@@ -109,7 +109,7 @@ class Layout:
 
     @property
     def backup_key(self) -> Path:
-        """Opens the snapshots."""
+        """The key that decrypts the snapshots."""
         return self.keys / "backup.key"
 
     @property
@@ -123,8 +123,8 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """Folder of sockets and pid files. Where the path is too long for a unix socket it is a short one outside, and `.teal/run` is a link
-        to it: what a stack is lives in its folder, so that a shell with another TMPDIR finds the same."""
+        """Folder of sockets and pid files. If its path is too long for a unix socket, it is a shorter folder outside and
+        `.teal/run` links to it, so that a shell with another TMPDIR finds the same one."""
         inside = self.home / "run"
         if inside.is_symlink():
             return Path(os.readlink(inside))
@@ -151,7 +151,7 @@ def locate_layout(environ: Mapping[str, str]) -> Layout:
         project = Path(teal.__file__).resolve().parents[1]
         home = (project if (project / "pyproject.toml").is_file() else Path.cwd()) / ".teal"
     home = Path(os.path.realpath(home))
-    # The INI dialect of supervisor cuts values at " ;" and " #" whatever the quotes, and Caddy cuts at quotes.
+    # supervisor's INI parser ends values at " ;" and " #" even inside quotes, and Caddy's ends them at quotes.
     if any(bad in str(home) for bad in (" ;", " #", "\n", '"', "'", "{", "}")):
         raise BadInput(
             "The folder's name holds characters that configuration files cut at",
@@ -162,13 +162,13 @@ def locate_layout(environ: Mapping[str, str]) -> Layout:
 
 
 def create_folders(layout: Layout) -> None:
-    """Create the folders, closed to other users. Raises BadInput where they cannot be made, with the machine's reason."""
+    """Create the folders, readable only by their owner. Raises BadInput with the system's reason when they cannot be made."""
     with _in_words(layout):
         _prepare(layout)
 
 
 def make_home(layout: Layout) -> None:
-    """The outermost folder alone, for the lock. Raises BadInput as `create_folders` does."""
+    """Create only the outermost folder, for the lock. Raises BadInput as `create_folders` does."""
     with _in_words(layout):
         layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -191,13 +191,13 @@ def _prepare(layout: Layout) -> None:
         folder.mkdir(exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid():
             raise BadInput("The folder belongs to another user", where=str(folder), next="TEAL_HOME=/your/own/folder teal up")
-    _refuse_foreign(layout.run)  # somebody may have been faster
+    _refuse_foreign(layout.run)  # another user may have made it first
     layout.run.chmod(0o700)
 
 
 def _refuse_foreign(run: Path) -> None:
-    """Refuse a folder of sockets that somebody else made: outside of `.teal/` it is in a folder where everybody may make one of its name first.
-    Once it is ours and no link, nobody else can exchange it there, because such folders are sticky."""
+    """Refuse a socket folder that another user made: outside `.teal/` its parent is a folder where any user may create that name
+    first. Once it is ours and no link, no other user can replace it, because such parents have the sticky bit."""
     if is_foreign(run):
         raise BadInput(
             "The folder of the sockets is a link or belongs to another user: somebody made it before this command did",
@@ -207,7 +207,7 @@ def _refuse_foreign(run: Path) -> None:
 
 
 def is_foreign(run: Path) -> bool:
-    """Whether something is there that is no folder of this user's own."""
+    """Whether `run` exists and is not a folder of this user."""
     try:
         found = run.lstat()
     except FileNotFoundError:
@@ -216,13 +216,13 @@ def is_foreign(run: Path) -> bool:
 
 
 def _link_run(layout: Layout) -> None:
-    """Note in the folder where its sockets are, when they are outside. A link whose place went away (an emptied /tmp), or was taken by somebody
-    else, gets a new one."""
+    """Make `.teal/run` a link to the folder of sockets when this is outside. A link whose target was deleted (an emptied /tmp),
+    or taken by another user, is replaced."""
     inside, run = layout.home / "run", layout.run
     if inside.is_symlink() and (not run.parent.is_dir() or is_foreign(run)):
         inside.unlink()
         run = layout.run
     if run != inside and not inside.is_symlink():
         if inside.is_dir():
-            inside.rmdir()  # of a version that put nothing there
+            inside.rmdir()  # an empty folder from a version that did not use it
         inside.symlink_to(run)

@@ -6,12 +6,13 @@ import resource
 
 from teal.errors import BadInput
 
-LEAST_FILES = 256  # Caddy, Redis and the service's processes each stay below it with twenty users; supervisord asks for it too
+LEAST_FILES = 256  # Caddy, Redis and the service's processes each stay below it with twenty users; also supervisord's minfds
 WANTED_FILES = 4096  # a client's connection is two files in Caddy and one in an app process
 
 
 def raise_limit() -> None:
-    """Raise this process's limit as far as it may go; what it starts inherits it. Raises BadInput when even that is too low to start."""
+    """Raise this process's limit as far as allowed; child processes inherit it.
+    Raises BadInput when the allowed limit is too low to start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     most = WANTED_FILES if hard == unlimited else min(WANTED_FILES, hard)

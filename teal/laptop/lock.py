@@ -1,4 +1,4 @@
-"""Only one command changes the stack at a time."""
+"""The lock that lets only one command change the stack at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack's log files: which there are, their last lines, and new lines as they come."""
+"""The stack's log files: lists them, reads their last lines, and follows new lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_of(path: Path, part: str) -> bool:
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last lines of one file; a file that rotated away meanwhile has none."""
+    """The last lines of one file; none if the file was rotated away."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=count)]
@@ -39,7 +39,7 @@ def tail(path: Path, count: int) -> list[str]:
 
 
 def new_lines(paths: list[Path], *, pause: Callable[[float], None] = time.sleep) -> Iterator[tuple[Path, str]]:
-    """New lines of all files, for ever; a rotated file is read on from its new beginning."""
+    """Yield new lines of all files, without end; a rotated file is read from its new beginning."""
     seen = {path: path.stat().st_size for path in paths if path.exists()}
     inodes = {path: path.stat().st_ino for path in seen}
     while True:
@@ -52,7 +52,7 @@ def new_lines(paths: list[Path], *, pause: Callable[[float], None] = time.sleep)
             if now.st_size > at:
                 with path.open("rb") as file:
                     file.seek(at)
-                    whole, newline, _ = file.read().rpartition(b"\n")  # a half-written line waits for its end
+                    whole, newline, _ = file.read().rpartition(b"\n")  # an incomplete line is read once it is complete
                     for line in whole.decode("utf-8", "replace").split("\n") if newline else ():
                         yield path, line
                     at += len(whole) + len(newline)

@@ -1,4 +1,4 @@
-"""Ports on loopback: which are free, and who holds one that is not."""
+"""Ports on loopback: finds free ones, and the process that listens on a used one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INNER_PORTS = range(20_000, 30_000)  # ephemeral ports start at 32768 on Linux, 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different, below the range that the kernel lends to outgoing connections."""
+    """Different unused ports, below the range that the kernel uses for outgoing connections."""
     found: list[int] = []
     for port in random.sample(INNER_PORTS, len(INNER_PORTS)):
         if is_free(port):
@@ -50,12 +50,12 @@ def listeners_on(port: int) -> list[psutil.Process]:
 
 
 def first_listener(port: int) -> psutil.Process | None:
-    """The first of them."""
+    """The first process of `listeners_on`, or None."""
     return next(iter(listeners_on(port)), None)
 
 
 def described(process: psutil.Process | None) -> str:
-    """` by NAME (pid N)`, to go on a sentence with; nothing when it is not known."""
+    """` by NAME (pid N)`, to append to a sentence; empty for None."""
     try:
         return f" by {process.name()} (pid {process.pid})" if process else ""
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""What marks a process as one that this laptop's stack started: two variables in its environment."""
+"""The two environment variables that mark a process as started by a laptop stack."""
 
 from __future__ import annotations
 

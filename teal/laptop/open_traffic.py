@@ -1,4 +1,4 @@
-"""Opens the laptop's load balancer: to read and set shares, and with `entries` to reach one color through it."""
+"""Opens the `Traffic` adapter of the laptop: it reads and sets shares, and with `entries` reaches one color."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from teal.record.model import Color
 
 
 def open_traffic(layout: Layout, entries: Mapping[Color, ColorEndpoint] | None = None) -> Traffic:
-    """The adapter that teal/adapters.py names for the laptop. Nothing is read or asked yet."""
+    """The adapter that teal/adapters.py names for the laptop. Opening it neither reads files nor sends requests."""
     made: Traffic = adapter("traffic", LAPTOP.traffic)(layout, entries or {})
     return made

@@ -1,4 +1,4 @@
-"""Archives of the Python package index, brought here by pip and verified by it against a pinned hash. Nothing is installed."""
+"""Archives from the Python package index, downloaded by pip and verified by pip against a pinned hash. Nothing is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teal.errors import FetchFailed
 
-# What pip says when nobody answered; its last line is then about versions, which misleads.
+# pip's messages when there was no answer; its last line is then about versions and misleading.
 NO_ANSWER = ("connection broken", "max retries", "connecttimeout", "newconnectionerror", "proxyerror", "name resolution",
              "from versions: none")  # fmt: skip
 FETCH_SECONDS = (
@@ -17,7 +17,7 @@ FETCH_SECONDS = (
 
 
 def download_source(project: str, version: str, sha256: str, folder: Path) -> Path:
-    """The source distribution, in `folder`. Raises FetchFailed."""
+    """Download the source distribution into `folder`; returns its path. Raises FetchFailed."""
     # pip builds metadata even for a download: with this environment's setuptools (no second download) when it has them.
     for options in (("--no-binary=:all:", "--no-build-isolation"), ("--no-binary=:all:",)):
         ended = _pip(project, version, sha256, folder, options)
@@ -27,7 +27,8 @@ def download_source(project: str, version: str, sha256: str, folder: Path) -> Pa
 
 
 def download_wheel(project: str, version: str, sha256: str, folder: Path) -> Path:
-    """The wheel, in `folder`. Raises FetchFailed. Which Python it is for does not matter: it is read as an archive."""
+    """Download the wheel into `folder`; returns its path. Raises FetchFailed.
+    It is only read as an archive, so its Python tag does not matter."""
     ended = _pip(project, version, sha256, folder, ("--only-binary=:all:", "--ignore-requires-python"))
     return _found(project, version, folder, "*.whl", ended)
 
@@ -51,7 +52,7 @@ def _pip(project: str, version: str, sha256: str, folder: Path, options: tuple[s
 
 
 def reason_in_words(stderr: str) -> str:
-    """What pip said, without what it says to those who use it themselves."""
+    """pip's reason for a failure, without its hints for people who run pip themselves."""
     if "DO NOT MATCH" in stderr:
         return "its SHA-256 is not the pinned one"
     if any(said in stderr.lower() for said in NO_ANSWER):

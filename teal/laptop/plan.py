@@ -1,4 +1,4 @@
-"""What should run on this machine and the files that say so. Nothing here writes or starts anything."""
+"""Plans what should run on this machine, and the configuration files for it. Writes nothing and starts nothing."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from teal.record.model import Record
 
 @dataclass(frozen=True, slots=True)
 class LaptopPlan:
-    """What should run: the choice that was made and the files that say so."""
+    """What should run: the chosen state, the programs, and their configuration files."""
 
     place: PartContext
     programs: tuple[Program, ...]  # that belong to no color, in starting order
     of_colors: tuple[Program, ...]
     record: Record  # the active color's configuration is what this shell wants
-    files: Mapping[Path, str]  # another text means a restart
-    once: Mapping[Path, str]  # of programs that end by themselves: each start reads its file, so a new text needs no restart
+    files: Mapping[Path, str]  # a changed text means a restart
+    once: Mapping[Path, str]  # of programs that end by themselves: each start reads its file, so a changed text needs no restart
     secrets: Mapping[str, str]
 
 
 def plan(place: PartContext, record: Record) -> LaptopPlan:
-    """Everything that will be written and run. Raises BadInput when a part cannot run here, as Elasticsearch without a JDK."""
+    """Everything that will be written and run.
+    Raises BadInput when a part cannot run here, such as Elasticsearch without a JDK."""
     layout = place.layout
     programs = tuple(program for part in registry.PARTS for program in part.programs(place))
     env = service_env(place)

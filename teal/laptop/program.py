@@ -14,8 +14,8 @@ from typing import Any
 from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 
-# What the operator's shell may tell the programs. Anything else (TERM, SSH_..., PATH) differs between two shells and
-# would make a second `teal up` look like a new configuration.
+# The variables that programs get from the operator's shell. All others (TERM, SSH_..., PATH) differ between two shells and would
+# make a second `teal up` look like a new configuration.
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
 # Where pip finds packages, when it is not the public index.
@@ -29,7 +29,8 @@ PACKAGES = (
     "PIP_CERT",
 )
 PLAIN = ("HOME", "TZ")
-# These are passed on, but another value is no reason to restart: they differ between two shells, or are renewed, without any decision.
+# These are passed on, but a changed value causes no restart:
+# they differ between shells, or are renewed, without anyone's decision.
 NOT_COMPARED = frozenset({"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", *NETWORK, *PACKAGES})
 KEPT_BACK = ("TEAL_HOME", "TEAL_KEY", "TEAL_RULES", PART_MARK, HOME_MARK)
 
@@ -49,7 +50,7 @@ class Program:
 
 
 def find_program(name: str) -> str | None:
-    """Where a program is on this machine. Wheels put Caddy and Redis into this environment's bin folder; one on PATH will do too."""
+    """The path of a program on this machine: in this environment's bin folder, where wheels put Caddy and Redis, else on PATH."""
     own = str(Path(sys.executable).parent)  # not resolved: the environment's bin, not the base interpreter's
     return shutil.which(name, path=os.pathsep.join((own, os.environ.get("PATH", os.defpath))))
 
@@ -65,12 +66,13 @@ def shell_env(environ: Mapping[str, str], names: tuple[str, ...], prefixes: tupl
 
 
 def file_of(layout: Layout, name: str) -> Path:
-    """Where the program's own file is, which `child.py` reads at each start."""
+    """The path of the program's JSON file, which `child.py` reads at each start."""
     return layout.conf / "parts" / f"{name}.json"
 
 
 def program_json(program: Program, layout: Layout) -> str:
-    """What `child.py` reads: the program, its whole environment with the marks, and who must be its parent."""
+    """The JSON that `child.py` reads: the program, its whole environment with the marks,
+    and the pid file of its required parent."""
     marked = {**program.env, PART_MARK: program.name, HOME_MARK: str(layout.home)}
     return (
         json.dumps(
@@ -89,7 +91,7 @@ def program_json(program: Program, layout: Layout) -> str:
 
 
 def read_program(file: Path) -> dict[str, Any] | None:
-    """What `program_json` wrote, with `argv` and `env` in it; None where the file is damaged."""
+    """The object that `program_json` wrote, with `argv` and `env`; None when the file is damaged."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -100,7 +102,8 @@ def read_program(file: Path) -> dict[str, Any] | None:
 
 
 def differences(name: str, old: str, new: str) -> tuple[str, ...]:
-    """Why one rendered program is not the other: names of variables (never values), or the file's own name. Empty: nothing that counts."""
+    """How two rendered programs differ: names of variables (never values), or the file's own name.
+    Empty without a relevant difference."""
     try:
         before, after = json.loads(old), json.loads(new)
         was, now = dict(before.pop("env")), dict(after.pop("env"))
@@ -111,7 +114,7 @@ def differences(name: str, old: str, new: str) -> tuple[str, ...]:
 
 
 def changed(files: Mapping[Path, str]) -> list[str]:
-    """What is not on disk as it should be: names of variables for the programs, names of files for everything else."""
+    """What differs on disk from the wanted files: names of variables for programs, names of files for everything else."""
     found: set[str] = set()
     for path, text in files.items():
         old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -12,7 +12,7 @@ from teal.laptop.layout import Layout
 from teal.laptop.marks import HOME_MARK, PART_MARK
 
 FIRST = ("keeper", "supervisord")
-TERM_SECONDS = 5.0  # a part that has no supervisord left to serve gets this long to end well
+TERM_SECONDS = 5.0  # how long a part without its supervisord may take to end in an orderly way
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class LeftoverProcess:
 
 
 def is_home(mark: str | None, layout: Layout) -> bool:
-    """Whether a mark names this stack's folder, under whichever name it was started."""
+    """Whether a mark names this stack's folder, also by another path to it."""
     return mark is not None and (mark == str(layout.home) or os.path.realpath(mark) == os.path.realpath(layout.home))
 
 
 def find_leftovers(layout: Layout) -> list[LeftoverProcess]:
-    """Processes that this `.teal/` started. A mark only our supervisord sets decides: an editor or a `tail` of a file
-    in the folder, or a shell with TEAL_HOME, never carries it."""
+    """Processes that this `.teal/` started. They are recognised by a mark that only the stack's supervisord sets, so an editor or
+    a `tail` of a file in the folder, or a shell with TEAL_HOME, is never among them."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -39,12 +39,13 @@ def find_leftovers(layout: Layout) -> list[LeftoverProcess]:
             if is_home(environ.get(HOME_MARK), layout) and process.pid != os.getpid():
                 found.append(LeftoverProcess(process.pid, environ.get(PART_MARK, "?"), " ".join(process.cmdline())[:120]))
         except (psutil.Error, OSError):
-            continue  # ended meanwhile, or another user's: not ours
+            continue  # it has ended or belongs to another user
     return found
 
 
 def end_leftovers(layout: Layout) -> list[LeftoverProcess]:
-    """End exactly the leftovers. A supervisor among them is ended first, because it would start the others again. Returns what was ended."""
+    """End the leftovers and nothing else. A supervisord among them is ended first, because it would restart the others.
+    Returns the ended ones."""
     found = sorted(find_leftovers(layout), key=lambda each: FIRST.index(each.part) if each.part in FIRST else len(FIRST))
     end_processes([each.pid for each in found], layout)
     return found

@@ -1,4 +1,4 @@
-"""What is released on the laptop: the record under `.teal/releases/`, and the first release, which `teal up` makes by itself."""
+"""The laptop's release record under `.teal/releases/`, and the first release, which `teal up` makes by itself."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def open_store(layout: Layout) -> Store:
 
 
 def releases(record: Record) -> tuple[tuple[Color, ColorState], ...]:
-    """The colors that something is released to: those that run."""
+    """The colors that have a release, and therefore run."""
     return tuple((color, state) for color in COLORS if (state := record.color(color)) is not None)
 
 
 def first_release(layout: Layout, store: Store, source: Path | None = None) -> tuple[Record, Version]:
-    """Build the tree and make it the active blue; its configuration is filled in before it is first kept."""
+    """Build the tree and make it the active release in blue.
+    The caller fills in its configuration before the record is first written."""
     version = versions.build(layout, source or project(), "first")
     record, stamp = store.read()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -42,7 +43,7 @@ def first_release(layout: Layout, store: Store, source: Path | None = None) -> t
 
 
 def write_first(store: Store, record: Record) -> None:
-    """What `teal history` says of the first release: there was nothing to shift, so it has no steps."""
+    """Write the first release for `teal history`. It has no steps, because there was no traffic to shift."""
     found = record.blue
     if found is None or store.fetch(plan_key(found.release_id)) is not None:
         return
@@ -64,8 +65,8 @@ def write_first(store: Store, record: Record) -> None:
 
 
 def configured(record: Record, config: Mapping[str, str]) -> Record:
-    """The record with this configuration in its active color; unchanged where nothing differs that counts.
-    The other color keeps its own: that is what a rollback goes back to."""
+    """The record with this configuration in its active color; unchanged without a relevant difference. The other color keeps its
+    own configuration, to which a rollback returns."""
     active = record.active
     state = record.active_state
     if active is None or state is None:
@@ -77,5 +78,6 @@ def configured(record: Record, config: Mapping[str, str]) -> Record:
 
 
 def set_traffic(layout: Layout, record: Record) -> None:
-    """Before anything runs: everything to the active color. Shares of an interrupted release mean nothing after a restart."""
+    """Give all traffic to the active color before anything runs.
+    After a restart the shares of an interrupted release are obsolete."""
     open_traffic(layout).set(all_to(record.active or "blue"))

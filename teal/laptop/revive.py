@@ -1,4 +1,4 @@
-"""`python -m teal.laptop.revive HOME`: supervisord died, so start it again with everything that it ran. `keeper.py` runs this."""
+"""`python -m teal.laptop.revive HOME`: starts a dead supervisord again with everything that it ran. `keeper.py` runs this."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from teal.laptop.parts import registry
 from teal.laptop.program import file_of
 
 KEEPER = "keeper"
-WAIT_SECONDS = 120.0  # for a `teal up` or `teal down` that is at work: as long as the longest of them
+WAIT_SECONDS = 120.0  # for a running `teal up` or `teal down`: as long as the longest of them
 STEP_SECONDS = 0.5
 
 
 def revive(layout: Layout) -> bool:
-    """Whether supervisord had to be started. Everything that `teal up` and the releases left a file of runs again. Where it runs and its
-    pid file was damaged or removed, that is written again: the keeper would take it for dead for ever."""
+    """Start supervisord if it is dead, and all programs that `teal up` and the releases left a file of; returns whether it was
+    dead. If it runs, a damaged or missing pid file is written again,
+    because the keeper would consider supervisord dead for ever."""
     with exclusive(layout):
         if supervisor.is_up(layout):
             supervisor.mend_pidfile(layout)
@@ -42,7 +43,7 @@ def revive(layout: Layout) -> bool:
 
 
 def revived_at(layout: Layout) -> str | None:
-    """When supervisord was last started again by itself, since the last `teal up` that started it."""
+    """When supervisord was last revived since the last `teal up` that started it; None when it was not."""
     try:
         return str(json.loads(_note(layout).read_text(encoding="utf-8"))["at"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -50,7 +51,7 @@ def revived_at(layout: Layout) -> str | None:
 
 
 def forget_failures(layout: Layout) -> None:
-    """A new start: what happened to the one before says nothing any more."""
+    """Delete the notes about the previous run; a new start makes them obsolete."""
     _note(layout).unlink(missing_ok=True)
 
 
@@ -60,7 +61,7 @@ def keepers(layout: Layout) -> list[int]:
 
 
 def ensure_keeper(layout: Layout) -> bool:
-    """Start the keeper where none runs; whether it had to be started."""
+    """Start the keeper if none runs; returns whether it had to be started."""
     if keepers(layout):
         return False
     env = {**os.environ, "PYTHONUNBUFFERED": "1", HOME_MARK: str(layout.home), PART_MARK: KEEPER}
@@ -82,7 +83,7 @@ def _note(layout: Layout) -> Path:
 
 
 def main(home: str) -> int:
-    """Wait for a command that is at work, then revive. Exit 1: it did not succeed, for the keeper to try again."""
+    """Wait for a running command, then revive. Exit 1 when that failed, so that the keeper tries again."""
     layout, deadline = Layout(Path(home)), time.monotonic() + WAIT_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A color on the laptop: one worker and two app processes under the stack's supervisord."""
+"""The `Runtime` port on the laptop: a color is one worker and two app processes under the stack's supervisord."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from teal.laptop.versions import find_version
 from teal.ports.runtime import Readiness
 from teal.record.model import Color, ColorState
 
-STOP_SECONDS = 45.0  # above stop_seconds of the parts: streams may finish
-APART_SECONDS = 8.0  # between two starts at most: one takes 3 s on an idle machine
+STOP_SECONDS = 45.0  # longer than the parts' stop_seconds, so that streams may finish
+APART_SECONDS = 8.0  # the longest wait between two starts; one takes 3 s on an idle machine
 POLL_SECONDS = 0.1
-TELL_SECONDS = 1.0  # the release that waits renews its lease at each sign of life
+TELL_SECONDS = 1.0  # between progress events, at each of which a waiting release renews its lease
 ALIVE = ("RUNNING", "STARTING", "STOPPING", "BACKOFF")
 
 
@@ -46,7 +46,8 @@ class SupervisorRuntime:
                 "deploy", "warn", f"{state.replica_floor} processes are wanted; a laptop has {len(stack.ports.apps(color))}"
             )
         started = []
-        # One after another, the worker last: each start takes two seconds of processor time away from the active color's requests.
+        # Started one after another, the worker last:
+        # each start takes two seconds of processor time from the active color's requests.
         for name in sorted((program.name for program in wanted), key=lambda name: name.endswith("-worker")):
             if supervisor.start_part(self._layout, name):
                 started.append(name)
@@ -92,21 +93,21 @@ class SupervisorRuntime:
         yield Event("retire", "ok", f"{color} stopped" if stopped else f"{color} was not running")
 
     def pending(self, color: Color) -> tuple[str, ...]:
-        """A deploy that was interrupted: some of the color's processes run and some do not."""
+        """Signs of an interrupted deploy: some of the color's processes run and some do not."""
         processes = supervisor.processes(self._layout)
         names = self._names(self._stack(), color)
         down = [name for name in names if processes[name].state not in ("RUNNING", "STARTING")]
         return () if len(down) in (0, len(names)) else tuple(f"{name} is {processes[name].state.lower()}" for name in down)
 
     def mend(self, color: Color) -> Iterator[Event]:
-        """Start every program that has its file. One without a file is not deployed: `deploy` writes it, `retire` removes it."""
+        """Start every program of the color that has a program file. `deploy` writes these files and `retire` removes them."""
         for name in self._names(self._stack(), color):
             if file_of(self._layout, name).is_file() and supervisor.start_part(self._layout, name):
                 yield Event("mend", "ok", f"started {name}")
 
     def _stop(self, color: Color) -> Iterator[Event]:
         names = self._names(self._stack(), color)
-        asked = [supervisor.stop_part(self._layout, name) for name in names]  # all of them before waiting for one
+        asked = [supervisor.stop_part(self._layout, name) for name in names]  # stop all before waiting for any
         if any(asked):
             yield Event("stop", "start", f"{color}: requests in flight may finish")
         deadline, told = time.monotonic() + STOP_SECONDS, time.monotonic()
@@ -120,7 +121,8 @@ class SupervisorRuntime:
             time.sleep(POLL_SECONDS)
 
     def _answers(self, stack: LaptopState, color: Color, name: str) -> Iterator[Event]:
-        """Wait until an app process answers, APART_SECONDS at most or until it ended: whether it is ready is judged later, for all."""
+        """Wait until an app process answers or has ended, APART_SECONDS at most.
+        Readiness is judged later, for all processes together."""
         ports = {f"{color}-app-{number}": port for number, port in enumerate(stack.ports.apps(color))}
         deadline, told = time.monotonic() + APART_SECONDS, time.monotonic()
         while name in ports and time.monotonic() < deadline:
@@ -149,14 +151,14 @@ class SupervisorRuntime:
 
 
 def color_environment(layout: Layout, color: Color, state: ColorState) -> Mapping[str, str]:
-    """What the color's processes see: the release's configuration and today's secrets."""
+    """The environment of the color's processes: the release's configuration and the current secrets."""
     code = find_version(layout, state.image).code
     return color_env(color, state, service_secrets(layout), code=code, probe_secret=probe_secret(layout, color),
                      metrics_token=metrics_token(layout))  # fmt: skip
 
 
 def programs_of(layout: Layout, stack: LaptopState, color: Color, state: ColorState) -> tuple[Program, ...]:
-    """The color's programs when it is `state`. Raises BadInput when its version is not here."""
+    """The color's programs for `state`. Raises BadInput when its version is not on this machine."""
     return color_programs(
         PartContext(layout, stack, {}), color, color_environment(layout, color, state), find_version(layout, state.image).python
     )

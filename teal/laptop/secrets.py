@@ -1,4 +1,5 @@
-"""Secrets of the laptop stack: kept in files that only their owner reads, given to processes when they start, in no record."""
+"""Secrets of the laptop stack: kept in files that only their owner can read, passed to processes at their start,
+and in no release record."""
 
 from __future__ import annotations
 
@@ -15,22 +16,23 @@ from teal.record.model import Color
 
 
 def probe_secret(layout: Layout, color: Color) -> str:
-    """What a probe of this color sends; made at the first call."""
+    """The secret header value of probes of this color; made at the first call."""
     return kept_secret(layout.probe_secret(color), lambda: secrets.token_hex(24), "[0-9a-f]{48}")
 
 
 def metrics_token(layout: Layout) -> str:
-    """What the stack's own processes and this command send to read /metrics; made at the first call."""
+    """The token that the stack's processes and this command send to read /metrics; made at the first call."""
     return kept_secret(layout.metrics_token, lambda: secrets.token_hex(24), "[0-9a-f]{48}")
 
 
 def metrics_headers(layout: Layout) -> dict[str, str]:
-    """The headers with which a process of the stack says its metrics."""
+    """The headers of a request to /metrics of the stack's processes."""
     return {"Authorization": f"Bearer {metrics_token(layout)}"}
 
 
 def kept_secret(path: Path, make: Callable[[], str], pattern: str) -> str:
-    """The secret in this file, made at the first call, and made anew where the file does not hold one of this form: it is damaged."""
+    """The secret in this file. It is made at the first call, and again when the file is damaged,
+    which is when it does not match `pattern`."""
     try:
         found = path.read_text(encoding="utf-8-sig", errors="replace").strip()
     except FileNotFoundError:
@@ -43,7 +45,7 @@ def kept_secret(path: Path, make: Callable[[], str], pattern: str) -> str:
 
 
 def keep_service_secrets(layout: Layout, found: Mapping[str, str]) -> None:
-    """Remember what `teal up` was given, so that a release from another shell starts its color with the same."""
+    """Keep the secret settings of `teal up`, so that a release from another shell starts its color with the same ones."""
     write_private(layout.keys / "service.json", json.dumps(dict(found), indent=1, sort_keys=True) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What the first `teal up` chose and later ones keep: ports and the search engine, in `.teal/stack.json`."""
+"""The choices of the first `teal up` that later ones keep, such as ports and the search engine, in `.teal/stack.json`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ports(BaseModel):
     elasticsearch: int
     elasticsearch_transport: int
     workers: tuple[int, int]  # where blue's and green's worker serve their metrics
-    others: dict[str, int] = Field(default_factory=dict)  # of parts that came later, by the name each asks for
+    others: dict[str, int] = Field(default_factory=dict)  # ports of later parts, by the name each asks for
 
     def apps(self, color: Color) -> tuple[int, ...]:
         """Ports of the color's app processes."""
@@ -48,7 +48,8 @@ class Ports(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _written_by_an_earlier_version(cls, given: Any) -> Any:
-        """The first versions had one color, whose processes become blue's; later ones had no ports for the workers' metrics."""
+        """Convert the state of earlier versions: the first had one color, which becomes blue;
+        later ones had no ports for the workers' metrics."""
         if not isinstance(given, dict):
             return given
         found = dict(given)
@@ -58,7 +59,7 @@ class Ports(BaseModel):
 
 
 class LaptopState(BaseModel):
-    """What the first start chose and later ones keep."""
+    """The choices of the first start that later ones keep."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: Literal[1] = 1
@@ -69,14 +70,15 @@ class LaptopState(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What this `teal up` was asked for; None keeps what there was."""
+    """The options of this `teal up`; None keeps the earlier choice."""
 
     search: Search | None = None
     port: int | None = None
 
 
 def load_state(layout: Layout) -> LaptopState | None:
-    """The kept state, or its copy where it is damaged or lost; None before the first start. Raises BadInput for a newer version's."""
+    """The kept state, or its copy when it is damaged or lost; None before the first start.
+    Raises BadInput for the state of a newer version."""
     try:
         return LaptopState.model_validate_json(layout.state_file.read_bytes())
     except FileNotFoundError:
@@ -104,7 +106,7 @@ def _copy(layout: Layout, why: str) -> LaptopState:
 
 
 def _of_a_newer_version(error: Exception) -> str:
-    """What this version does not know in a state that is whole; empty for one that is damaged."""
+    """The fields of an undamaged state that this version does not know; empty for a damaged state."""
     if not isinstance(error, ValidationError):
         return ""
     found = error.errors()
@@ -152,7 +154,8 @@ def choose_state(previous: LaptopState | None, options: UpOptions, names: Iterab
 
 
 def with_free_ports(state: LaptopState) -> LaptopState:
-    """Replace inner ports that somebody else took while the stack was down; the public one is the operator's to choose."""
+    """Replace inner ports that other programs took while the stack was down.
+    The public port is never replaced: the operator chooses it."""
 
     def keep(port: int) -> int:
         return port if is_free(port) else free_ports(1)[0]

@@ -1,4 +1,4 @@
-"""What works now and what each part last did, asked of the parts themselves."""
+"""`teal status`: what works now and what each part last did. The parts themselves are asked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Status:
 
 
 def status(layout: Layout, environ: Mapping[str, str]) -> Status:
-    """Ask every part. Never raises for a part that is down: that is an answer."""
+    """Ask every part. A part that is down is a row of the result, never an exception."""
     state = load_state(layout)
     if state is None:
         return _down("", "never started here", "teal up")
@@ -84,7 +84,7 @@ def status(layout: Layout, environ: Mapping[str, str]) -> Status:
 
 
 def supervisor_row(layout: Layout, count: int) -> CheckRow:
-    """Whether supervisord runs and somebody would start it again, and whether that has happened."""
+    """Whether supervisord runs, whether a keeper would restart it, and whether one has."""
     since = revive.revived_at(layout)
     said = f"{count} programs" + (f"; it died and was started again by itself at {since}" if since else "")
     if not revive.keepers(layout):
@@ -120,7 +120,7 @@ def _release_row(layout: Layout) -> CheckRow:
 
 
 def release_row(record: Record, weights: Weights, clock: Clock) -> CheckRow:
-    """What is released, and whether a release is under way. Not good: its releaser is gone, or the shares are nobody's doing."""
+    """The active release, and any release under way. Not ok when its releaser is gone, or when no release explains the shares."""
     state = record.active_state
     said = f"{record.active} serves {state.release_id}" if state else "none"
     going_on = f"; {record.release.id} is at {record.release.step} ({record.release.phase})" if record.release else ""
@@ -178,7 +178,8 @@ def _service(layout: Layout, environ: Mapping[str, str]) -> tuple[Mapping[str, i
 
 
 def search_row(documents: Mapping[str, Any], search: Mapping[str, Any]) -> list[CheckRow]:
-    """A row when documents are indexed and search holds none of them. Without numbers, as for a key that sees some collections only, no row."""
+    """A row when documents are indexed but search contains none of them.
+    No row without the numbers, which a key limited to collections lacks."""
     if not documents.get("indexed") or search.get("passages"):
         return []
     said = "holds no passages" if search.get("passages") == 0 else "has no index that answers"

@@ -1,4 +1,4 @@
-"""supervisord: its configuration, its start and end, and what it says about the parts (XML-RPC over a unix socket)."""
+"""Configures, starts and stops supervisord, and asks it about the parts (XML-RPC over a unix socket)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from teal.laptop.program import Program, file_of
 from teal.laptop.reap import wait_gone
 
 START_SECONDS = 20.0  # supervisord itself: a second on an idle laptop
-STOP_SECONDS = 60.0  # above the longest stop_seconds of a part
+STOP_SECONDS = 60.0  # longer than the longest stop_seconds of a part
 STEP_SECONDS = 0.1
-ANSWER_SECONDS = 10.0  # no call waits for a part; an answer takes milliseconds, a second on a machine that swaps
+ANSWER_SECONDS = 10.0  # no call waits for a part; a response takes milliseconds, or a second on a machine that swaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def supervisord_conf(layout: Layout, programs: Sequence[Program]) -> str:
         f"childlogdir={value(str(layout.logs))}",
         f"directory={value(str(layout.home))}",
         "umask=077",
-        f"minfds={LEAST_FILES}",  # its own default of 1024 refuses to start below; `limits.raise_limit` takes what it can get
+        f"minfds={LEAST_FILES}",  # its default of 1024 would fail under a lower limit, which `limits.raise_limit` raises if it can
         "",
         "[unix_http_server]",
         f"file={value(str(layout.socket))}",
@@ -87,7 +87,7 @@ def supervisord_conf(layout: Layout, programs: Sequence[Program]) -> str:
 
 
 class _Connection(UnixStreamHTTPConnection):  # type: ignore[misc]
-    """As supervisor's own, with a time limit: that one waits for ever for a supervisord that is frozen."""
+    """supervisor's own connection with a time limit, without which it waits for a frozen supervisord for ever."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost")
@@ -121,7 +121,7 @@ def is_up(layout: Layout) -> bool:
 
 
 def is_there(layout: Layout) -> bool:
-    """Whether a supervisord holds the socket, whether it answers or not: while it is frozen its parts go on serving."""
+    """Whether a supervisord has the socket open, even if it does not answer: the parts of a frozen supervisord go on serving."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(ANSWER_SECONDS)
         try:
@@ -202,7 +202,8 @@ def stop_part(layout: Layout, name: str) -> bool:
 
 
 def mend_pidfile(layout: Layout) -> None:
-    """Write supervisord's pid file again where it does not say what supervisord does: the keeper and each part's start read it."""
+    """Write supervisord's pid file again if it differs from the pid that supervisord reports.
+    The keeper and each starting part read it."""
     try:
         with open_rpc(layout) as rpc:
             pid = int(rpc.getPID())
@@ -217,11 +218,12 @@ def mend_pidfile(layout: Layout) -> None:
 
 
 def stop_supervisord(layout: Layout) -> None:
-    """End every part at once, then supervisord; returns when its process is gone. Each part drains by itself: Caddy lets nothing new in."""
+    """End every part at once, then supervisord; returns when its process is gone.
+    The parts drain at the same time; Caddy accepts no new requests."""
     try:
         with open_rpc(layout) as rpc:
             pid = int(rpc.getPID())
-            rpc.stopAllProcesses(False)  # by itself supervisord waits for one after the other
+            rpc.stopAllProcesses(False)  # at its own shutdown supervisord would wait for one after the other
             rpc.shutdown()
     except (OSError, xmlrpc.client.Error, ValueError) as error:
         raise StackDown(str(layout.socket)) from error

@@ -1,4 +1,5 @@
-"""The laptop as a place to release to: Caddy's shares, supervisord's processes, versions in `.teal/versions`, the record in a folder."""
+"""The laptop as a release target: shares in Caddy, processes in supervisord, versions in `.teal/versions`,
+the record in a folder."""
 
 from __future__ import annotations
 
@@ -29,18 +30,19 @@ from teal.record.model import COLORS, Color
 
 RULES_VARIABLE = "TEAL_RULES"  # JSON: other values for some of the rules below
 RULES = ReleaseRules(
-    analysis_seconds=10.0,  # ten looks at counters that are seconds old at most
+    analysis_seconds=10.0,  # ten reads of counters that are seconds old at most
     minimum_samples=100,
     slo_seconds=1.0,
     hold_seconds=60.0,  # long enough to look at the page and type `teal rollback`
-    # Users of a version whose releaser died go back when this is over. Whatever a step waits for renews it every 2.5 s (`LeaseHolder.during`).
+    # When a releaser has died, its users are moved back after this time.
+    # A waiting step renews the lease every 2.5 s (`LeaseHolder.during`).
     lease_seconds=10.0,
-    fence_seconds=1.0,  # a rename takes effect at once, and a rollback removes the links that were prepared before it
+    fence_seconds=1.0,  # short: a rename takes effect at once, and a rollback removes links prepared before it
     ready_seconds=90.0,
     jobs_seconds=60.0,
     ingest_seconds=60.0,
     paused_seconds=300.0,
-    snapshot_hours=50.0,  # two days: a laptop sleeps, and takes its snapshot when it wakes
+    snapshot_hours=50.0,  # two days: a sleeping laptop takes its snapshot only when it wakes
     poll_seconds=1.0,
     probes_per_poll=20,
 )
@@ -77,9 +79,9 @@ class VersionImages:
 
 
 def open_laptop_target(layout: Layout, environ: Mapping[str, str]) -> Target:
-    """The running stack of `layout`. Raises StackDown when there is none, BadInput for rules that are none."""
+    """The running stack of `layout`. Raises StackDown when there is none, BadInput for invalid rules."""
     state = _state(layout)
-    if not supervisor.is_there(layout):  # not `is_up`: to move the traffic back needs no answer of it
+    if not supervisor.is_there(layout):  # not `is_up`: a rollback needs no answer from supervisord
         raise StackDown(str(layout.home))
     url = f"https://localhost:{state.ports.public}"
     entries = {color: ColorEndpoint(url, {PROBE_HEADER: probe_secret(layout, color)}, str(layout.ca)) for color in COLORS}
@@ -111,7 +113,7 @@ def open_laptop_target(layout: Layout, environ: Mapping[str, str]) -> Target:
 
 
 def laptop_rules(environ: Mapping[str, str]) -> ReleaseRules:
-    """The laptop's rules, with what TEAL_RULES says instead."""
+    """The laptop's rules, with the values in TEAL_RULES replacing the defaults."""
     try:
         said = TypeAdapter(dict[str, object]).validate_json(environ.get(RULES_VARIABLE) or "{}")
         if unknown := said.keys() - asdict(RULES).keys():

@@ -1,8 +1,8 @@
-"""Shares on the laptop: a folder of markers that Caddy looks into at each request, exchanged by one rename.
+"""The `Traffic` port on the laptop: Caddy looks at each request for marker files in a folder; one rename replaces the folder.
 
-Caddy draws one of 256 buckets per request and sends it to green when the folder `current` has a file of that name. Who is signed in has a lane of
-64 instead, for as long as the session lives, so that a page does not change versions between two clicks (docs/decisions/0013-who-stays.md). No
-configuration is reloaded and no API is called, so nothing that is connected notices.
+Caddy draws one of 256 buckets per request and sends it to green when the folder `current` has a file of that name. A signed-in
+session has one of 64 lanes instead, for its whole life, so that a page does not change versions between two clicks
+(docs/decisions/0013-who-stays.md). No configuration is reloaded and no API is called, so open connections are not affected.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from teal.laptop.layout import Layout
 from teal.ports.traffic import Weights
 from teal.record.model import Color
 
-SESSIONS = 64  # lanes of people who are signed in: the first character of a session's random token (base64url) is its lane
-BUCKETS = 256  # two hexadecimal digits: a share is met within 0.2 %
+SESSIONS = 64  # lanes of signed-in people: the first character of a session's random token (base64url) is its lane
+BUCKETS = 256  # two hexadecimal digits: a share is accurate to 0.2 %
 CURRENT = "current"
 LINK = ".link-"  # beginning of the names of links that are prepared and not yet renamed to CURRENT
 TRIES = 20  # for a change that no lease protects: a try fails only when another change succeeded at the same moment
@@ -34,7 +34,8 @@ class CaddyTrafficFailed(OperatorError):
 
 
 class CaddyTraffic:
-    """`folder`: where the markers are. Setting costs a rename (under 1 ms); the next request sees it."""
+    """The `Traffic` port. `folder` contains the markers.
+    Setting shares costs a rename (under 1 ms); the next request sees them."""
 
     def __init__(self, folder: Path, entries: Mapping[Color, ColorEndpoint]) -> None:
         self._folder = folder
@@ -51,7 +52,8 @@ class CaddyTraffic:
             ) from error
 
     def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
-        """As the port says. A prepared link is unlinked by every other `set`: a process that slept since then fails here."""
+        """Put the shares in force, as the port says.
+        Every `set` unlinks all other prepared links, so a process that was suspended meanwhile fails."""
         for _ in range(1 if check else TRIES):
             try:
                 markers = self._markers(weights)
@@ -87,7 +89,7 @@ class CaddyTraffic:
         return self._entries[color]
 
     def _markers(self, weights: Weights) -> Path:
-        """The folder for these shares, made whole before it gets its name, and made again when it is not what it should be."""
+        """The folder for these shares. It is completed before it gets its name, and made again when its content is wrong."""
         folder = self._folder / f"green-{weights.green:03d}"
         wanted = marker_names(weights)
         if folder.is_dir() and {path.name for path in folder.iterdir()} == wanted:
@@ -109,11 +111,12 @@ class CaddyTraffic:
 
 
 def open_caddy(layout: Layout, entries: Mapping[Color, ColorEndpoint]) -> CaddyTraffic:
-    """As teal/adapters.py calls it."""
+    """Make the adapter that teal/adapters.py registers as `caddy`."""
     return CaddyTraffic(layout.traffic, entries)
 
 
 def marker_names(weights: Weights) -> set[str]:
-    """Buckets and lanes that go to green, and the probes' marker. A larger share has those of every smaller one."""
+    """Names of the buckets and lanes that go to green, and the probes' marker.
+    A larger share includes those of every smaller one."""
     buckets = {f"{bucket:02x}" for bucket in range(round(BUCKETS * weights.green / 100))}
     return buckets | {f"session-{lane:02}" for lane in range(round(SESSIONS * weights.green / 100))} | PROBES

@@ -1,4 +1,5 @@
-"""Bringing the stack up and down. Generators of events: nothing is printed here, and errors are `teal.errors`."""
+"""Starts and stops the stack. The functions are generators of events;
+they print nothing and raise the errors of `teal.errors`."""
 
 from __future__ import annotations
 
@@ -31,13 +32,13 @@ WHOLE_SECONDS = 10.0  # a worker makes its index within a second of its start; a
 
 
 def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterator[Event]:
-    """Make the stack run as asked for. If it runs with the same configuration, nothing is touched. Holds the lock while it works."""
+    """Make the stack run as requested. If it runs with the same configuration, nothing is changed. Holds the stack's lock."""
     with exclusive(layout):
         check_folder(layout)
         create_folders(layout)
         place = complete_context(PartContext(layout, choose_state(load_state(layout), options, registry.port_names()), environ))
         for part in registry.PARTS:
-            part.programs(place)  # a part that cannot run on this machine says so before anything is built
+            part.programs(place)  # raises for a part that cannot run on this machine, before anything is built
         running = supervisor.is_up(layout)
         store = open_store(layout)
         record, stamp = store.read()
@@ -86,7 +87,7 @@ def up(layout: Layout, options: UpOptions, environ: Mapping[str, str]) -> Iterat
 
 
 def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
-    """Build again the damaged code of what is released, where this tree still gives it. Raises BadInput where it does not."""
+    """Rebuild damaged code of released versions, if this tree is that version. Raises BadInput if it is not."""
     for color, release in releases(record):
         folder = layout.versions / release.image
         said = versions.problem_of(layout, release.image)
@@ -103,20 +104,21 @@ def mend_versions(layout: Layout, record: Record) -> Iterator[Event]:
 
 
 def complete_context(place: PartContext) -> PartContext:
-    """The place, completed with what each part chooses at its first start and keeps from then on."""
+    """The place, completed with the choices that each part makes at its first start and keeps from then on."""
     for part in registry.PARTS:
         place = replace(place, state=part.settle(place))
     return place
 
 
 def check_folder(layout: Layout) -> None:
-    """Raises BadInput when nothing can be written there."""
+    """Raise BadInput when the folder cannot be written."""
     if not os.access(layout.home.parent if not layout.home.exists() else layout.home, os.W_OK):
         raise BadInput("The folder cannot be written", where=str(layout.home), next="TEAL_HOME=/your/own/folder teal up")
 
 
 def check_nobody_serves(layout: Layout) -> None:
-    """Raises HeldByAnother when processes of this stack answer people though supervisord does not answer us: they are no left-overs."""
+    """Raise HeldByAnother when the stack serves people although supervisord does not answer:
+    its processes are then no leftovers to end."""
     left = [one for one in reap.find_leftovers(layout) if one.part != revive.KEEPER]
     if left and layout.ca.is_file() and load_state(layout) and probe_address(address(layout, {}))[0]:
         pids = ", ".join(str(one.pid) for one in left)
@@ -125,9 +127,9 @@ def check_nobody_serves(layout: Layout) -> None:
 
 
 def check_public_port(state: LaptopState) -> None:
-    """Raises BadInput, naming the holder where it can be seen."""
+    """Raise BadInput when another program uses the public port, with its name where that is visible."""
     port = state.ports.public
-    for host in hosts():  # IPv6's too: a program on ::1 alone would get the browsers' requests, and Caddy could not start
+    for host in hosts():  # IPv6 too: a program on ::1 alone would get the browsers' requests, and Caddy could not start
         if not is_free(port, host):
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise BadInput(
@@ -136,7 +138,7 @@ def check_public_port(state: LaptopState) -> None:
 
 
 def _start(wanted: LaptopPlan) -> Iterator[Event]:
-    """Start what does not run, each part in its turn, and wait until all answer."""
+    """Start the programs that do not run, part by part in order, and wait until all answer."""
     place, layout = wanted.place, wanted.place.layout
     for part in registry.PARTS:
         if said := part.absent(place):
@@ -148,7 +150,7 @@ def _start(wanted: LaptopPlan) -> Iterator[Event]:
         if part.needed(place):
             yield from _start_program(place, part, name)
     for name, part in _owned(wanted):
-        if part.before_schema:  # also one that runs: supervisor may have started it again a moment ago
+        if part.before_schema:  # even if it runs: supervisor may have restarted it a moment ago
             yield from _until_ready(place, part, name)
     yield from _migrate(layout, wanted)
     for name, part in _owned(wanted):
@@ -165,7 +167,8 @@ def _start(wanted: LaptopPlan) -> Iterator[Event]:
 
 
 def _until_whole(wanted: LaptopPlan) -> Iterator[Event]:
-    """Wait a little for what the released colors still lack, such as the index that a worker makes at its first start; say what stays away."""
+    """Wait WHOLE_SECONDS at most for what the released colors still lack, such as the index that a worker makes first;
+    report what stays missing."""
     deadline = time.monotonic() + WHOLE_SECONDS
     for program in wanted.of_colors:
         part = registry.owner(program.name)
@@ -203,7 +206,7 @@ def _migrate(layout: Layout, wanted: LaptopPlan) -> Iterator[Event]:
 
 
 def catalog_lost(layout: Layout, secrets: Mapping[str, str]) -> bool:
-    """Whether the catalog is a file that is not there although snapshots of it are."""
+    """Whether the catalog is a file that is missing although snapshots of it exist."""
     return (
         "DATABASE_URL" not in secrets
         and not (layout.data / "catalog.db").exists()
@@ -216,7 +219,7 @@ def _until_ready(place: PartContext, part: Part, name: str) -> Iterator[Event]:
 
 
 def stop_stack(layout: Layout) -> Iterator[Event]:
-    """End everything that this stack runs; what lies in the folder stays."""
+    """End all processes of this stack; the files in its folder stay."""
     revive.end_keeper(layout)
     if supervisor.is_up(layout):
         yield Event("supervisor", "start", "stopping; requests in flight may finish")

@@ -1,4 +1,5 @@
-"""Versions: what an image is on AWS. `.teal/versions/<id>/` holds a wheel of app/ and contract/ unpacked and the lock of the packages it runs with."""
+"""Versions, the laptop's counterpart of images:
+`.teal/versions/<id>/` contains an unpacked wheel of app/ and contract/ and the lock of its packages."""
 
 from __future__ import annotations
 
@@ -26,10 +27,10 @@ BUILD_SECONDS = 120.0  # a wheel of plain Python takes two
 PACKAGES = ("app", "contract")  # what the service is made of
 DIGESTS = "sha256.json"
 NOTE = "version.json"
-MOST_BYTES = 200_000_000  # of one package; the service has 2 MB
-KEPT = 5  # versions that nothing runs: what `teal release --image` can go back to
+MOST_BYTES = 200_000_000  # limit of one package; the service has 2 MB
+KEPT = 5  # versions kept although no color runs them, for `teal release --image`
 LITTER_SECONDS = 3600.0  # unfinished builds older than this are removed: a build ends within 19 minutes, by its own time limits
-EPOCH = "315532800"  # 1980-01-01, the first moment a zip file can name: the same tree must give the same bytes
+EPOCH = "315532800"  # 1980-01-01, the earliest time in a zip file; fixed, so that the same tree gives the same bytes
 _PROJECT = """\
 [build-system]
 requires = ["setuptools"]
@@ -45,14 +46,14 @@ include = ["app*", "contract*"]
 app = ["**/*"]
 contract = ["**/*"]
 """
-# A wheel keeps the modes of its files, so the builder's own mask would be part of the version.
+# A wheel keeps its files' modes, so the builder's umask would otherwise change the version.
 _BUILD = "import os, sys; os.umask(0o022); from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`id`: SHA-256 over wheel and lock. `python`: has the lock's packages. `schema_min`, `schema_max`: revisions of the catalog that the
-    code can serve."""
+    """A built version. `id`: SHA-256 over wheel and lock. `python`: the interpreter with the lock's packages. `schema_min`,
+    `schema_max`: revisions of the catalog that the code can serve."""
 
     id: str
     folder: str
@@ -63,12 +64,13 @@ class Version:
 
     @property
     def code(self) -> Path:
-        """Goes first on PYTHONPATH."""
+        """The folder of the version's code, the first entry of PYTHONPATH."""
         return Path(self.folder) / "code"
 
 
 def build(layout: Layout, source: Path, label: str = "") -> Version:
-    """Make `source` (a folder with app/ and contract/ in it) a version; one that is here already is used. Seconds; minutes with another lock."""
+    """Build a version of `source`, a folder with app/ and contract/, or return the existing one.
+    Takes seconds; minutes with a new lock."""
     missing = [package for package in PACKAGES if not (source / package / "__init__.py").is_file()]
     if missing:
         raise BadInput(f"There is no {missing[0]}/ to build here", where=str(source), next="teal release /path/of/the/project")
@@ -93,14 +95,14 @@ def build(layout: Layout, source: Path, label: str = "") -> Version:
         note_digests(code, (path for path in code.rglob("*") if path.is_file()), making / "whole" / DIGESTS)
         _write_note(making / "whole", version)
         flush_tree(making / "whole")
-        shutil.rmtree(folder, ignore_errors=True)  # one that is damaged, or half of one from a build that was killed
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged version, or an incomplete one from a killed build
         os.rename(making / "whole", folder)
         flush_folder(layout.versions)
     return version
 
 
 def find_version(layout: Layout, identity: str) -> Version:
-    """A version by its id, the beginning of it, or its label. Raises BadInput with the versions there are."""
+    """Find a version by its id, the beginning of its id, or its label. Raises BadInput, which lists the existing versions."""
     have = _all(layout)
     fitting = [one for one in have if identity and (one.id.startswith(identity) or one.label == identity)]
     if len(fitting) != 1:
@@ -112,7 +114,8 @@ def find_version(layout: Layout, identity: str) -> Version:
 
 
 def use(layout: Layout, identity: str) -> Version:
-    """As `find_version`, for a release: its packages are there, installed again where they are gone, and it counts as the newest."""
+    """Find a version for a release: checks its code, installs its packages again if they are missing,
+    and marks it as the newest."""
     found = find_version(layout, identity)
     if said := version_damage(Path(found.folder)):
         raise BadInput(
@@ -126,7 +129,7 @@ def use(layout: Layout, identity: str) -> Version:
 
 
 def version_damage(folder: Path) -> str | None:
-    """What is wrong with a version's code, held against what was unpacked; None when nothing is. Takes 10 ms."""
+    """What is wrong with a version's code, compared with the digests from its unpacking; None when nothing is. Takes 10 ms."""
     return first_damaged_file(folder / "code", folder / DIGESTS)
 
 
@@ -139,7 +142,8 @@ def problem_of(layout: Layout, identity: str) -> str | None:
 
 
 def mend_note(layout: Layout, identity: str, label: str) -> bool:
-    """Write a version's lost or damaged note again, from its own folder; whether that could be done: its code must be what was unpacked."""
+    """Write a version's lost or damaged note again from its folder.
+    Returns whether that was possible: the code must be undamaged."""
     folder = layout.versions / identity
     if (
         _read(folder) is not None
@@ -154,13 +158,14 @@ def mend_note(layout: Layout, identity: str, label: str) -> bool:
 
 
 def prune(layout: Layout, running: Collection[str]) -> None:
-    """Remove what no color runs (`running`: ids) but the KEPT newest, the environments that nothing left needs, and killed builds."""
+    """Remove versions that no color runs (`running`:
+    ids), except the KEPT newest, then unneeded environments and leftovers of killed builds."""
     have = sorted(_all(layout), key=lambda one: _modified(Path(one.folder)), reverse=True)
     idle = [one for one in have if one.id not in running]
     for one in idle[KEPT:]:
-        (Path(one.folder) / NOTE).unlink(missing_ok=True)  # first, so that what is half removed is no version any more
+        (Path(one.folder) / NOTE).unlink(missing_ok=True)  # removed first, so that a half-removed folder is no version any more
         shutil.rmtree(one.folder, ignore_errors=True)
-    # Read from the folders, so that a version whose note is damaged keeps the environment in which it may be running.
+    # The locks are read from the folders, so that a version with a damaged note keeps the environment that it may be running in.
     environments.prune(layout, [path.read_bytes() for path in layout.versions.glob(f"*/{LOCK}")])
     for litter in layout.versions.glob(".building-*"):
         if time.time() - _modified(litter) > LITTER_SECONDS:
@@ -177,7 +182,8 @@ def _write_note(folder: Path, version: Version) -> None:
 
 
 def _read(folder: Path) -> Version | None:
-    """The version in this folder; None where there is none (another release may have removed it) or its note is damaged, so that it is built anew."""
+    """The version in this folder; None when it was removed by another release or its note is damaged,
+    and the version must be rebuilt."""
     try:
         return Version(**json.loads((folder / NOTE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -185,7 +191,7 @@ def _read(folder: Path) -> Version | None:
 
 
 def _modified(path: Path) -> float:
-    """Unix seconds; 0 for what is gone."""
+    """Time of the last change in Unix seconds; 0 when the path does not exist."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
@@ -198,8 +204,8 @@ def _lock_of(version: Version) -> bytes:
 
 
 def _refuse_foreign(source: Path, folder: Path) -> None:
-    """Raises BadInput for links, which a copy would follow out of the tree (one in `app/web` to a private key would be served to everybody) or
-    around in it, and for what has no end."""
+    """Raise BadInput for links, special files and a folder over MOST_BYTES. A copy would follow links out of the tree: a link in
+    `app/web` to a private key would be served to everybody."""
     found_bytes = 0
     for path in (folder, *sorted(folder.rglob("*"))):
         kind = path.lstat().st_mode
@@ -225,7 +231,7 @@ def _lock(source: Path) -> bytes:
 
 
 def _wheel(source: Path, making: Path) -> Path:
-    """The wheel of a clean copy: modes, times and what lies about in the tree must not change its bytes."""
+    """Build the wheel from a clean copy, so that file modes, times and stray files in the tree do not change its bytes."""
     tree = making / "tree"
     for package in PACKAGES:
         shutil.copytree(
@@ -249,7 +255,7 @@ def _wheel(source: Path, making: Path) -> Path:
 
 
 def _schema(code: Path, python: str) -> tuple[str, str]:
-    """The oldest and newest revision of the catalog that the code can serve, as the code itself says; no database is asked."""
+    """The oldest and newest catalog revision that the code can serve. The code itself reports them, without a database."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8",
            "TEAL_STATE_DIR": str(code / "no-such-folder")}  # fmt: skip
     try:
@@ -260,7 +266,7 @@ def _schema(code: Path, python: str) -> tuple[str, str]:
                           next="mend it, then teal release PATH") from error  # fmt: skip
     try:
         said = json.loads(done.stdout.strip().splitlines()[-1])
-        if refused := said.get("error"):  # a revision that says expand and takes something away, for one
+        if refused := said.get("error"):  # for example, a revision marked expand that removes something
             raise BuildFailed(
                 f"This tree is no version: {refused['detail']}", where=str(code), next="mend it, then teal release PATH"
             )

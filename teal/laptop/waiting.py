@@ -1,4 +1,4 @@
-"""Waiting for a program to answer, or to end; and why it did not."""
+"""Waits for a program to answer, and explains why it did not."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from teal.laptop.causes import StartFailureCause, explain
 from teal.laptop.layout import Layout
 
 STEP_SECONDS = 0.2
-ENDED_SECONDS = 6.0  # a program that ended for a known cause, and was started again, has this long to answer after all
-ENDED_OFTEN = 3  # ends after which it is not waited for, whatever the cause: supervisor's pauses between them grow
-WORDS_LINES = 40  # of a log, to find the cause in: a traceback ends with it, and Elasticsearch says much around it
+ENDED_SECONDS = 6.0  # a program that ended for a known cause and was restarted must answer within this time
+ENDED_OFTEN = 3  # after more ends than this the wait stops, whatever the cause: supervisor's pauses between starts grow
+WORDS_LINES = 40  # lines from the end of a log in which the cause is looked for; Elasticsearch writes many around it
 
 
 def until(layout: Layout, name: str, answers: Callable[[], tuple[bool, str]], seconds: float) -> Iterator[Event]:
-    """Wait for one program to run and answer; its progress every few seconds. One that keeps ending is not waited for: its last words
-    name the cause."""
+    """Wait for one program to run and answer; yields progress every few seconds. Raises PartFailed for a program that keeps
+    ending, with the cause from its log."""
     started = told = time.monotonic()
     pids: set[int] = set()
     while True:
@@ -34,7 +34,7 @@ def until(layout: Layout, name: str, answers: Callable[[], tuple[bool, str]], se
         given_up = process.state == "FATAL" or waited > seconds or ended > ENDED_OFTEN
         if given_up or (ended > 1 and waited > ENDED_SECONDS and _cause(layout, name)):
             raise _failed(layout, process, said, waited)
-        if time.monotonic() - told > 5:  # seconds between signs of life
+        if time.monotonic() - told > 5:  # seconds between progress events
             told = time.monotonic()
             yield Event(name, "progress", f"waiting ({said})", done=int(waited), total=int(seconds))
         time.sleep(STEP_SECONDS)
@@ -45,7 +45,7 @@ def _cause(layout: Layout, name: str) -> StartFailureCause | None:
 
 
 def _failed(layout: Layout, process: supervisor.SupervisedProcess, said: str, waited: float) -> PartFailed:
-    """The failure with its cause, where the last words of the program name one that is known."""
+    """The failure, with its cause if the end of the program's log names a known one."""
     log = layout.logs / f"{process.name}.out.log"
     words = supervisor.log_tail(log)
     cause = _cause(layout, process.name)

@@ -1,7 +1,9 @@
-"""A user outside a load test or a drill, who asks once a second meanwhile. When this one suffers, `--stop-when` ends the run.
+"""The bystander: a simulated user outside a load test or drill, who asks once a second.
+If its answers get too bad, `--stop-when` ends the run.
 
-The load test's own requests say little about everybody else: they are meant to be slow at the end. A bystander has a connection of its own for
-each question, as a newcomer has, and a process of its own, so that a late generator does not make it late.
+The load test's own requests say little about other users, because they are meant to become slow. The bystander opens a connection
+for each question, as a new user does, and runs in another process than the load generator,
+so that a late generator does not delay it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from teal.load.place import LoadTarget
 QUESTION: Final = "what users outside a test meet"
 ASK_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 10.0
-LAST: Final = 20  # questions that are judged together: a single slow one ends nothing
+LAST: Final = 20  # questions that are judged together, so that a single slow one does not end the run
 LEAST: Final = 10
 _FORM: Final = re.compile(r"(errors|p95)\s{0,8}>\s{0,8}(\d{1,12}(?:\.\d{1,12})?)\s{0,8}(%|ms|s)")
 _UNITS: Final = {"errors": ("%",), "p95": ("ms", "s")}
@@ -31,14 +33,16 @@ _UNITS: Final = {"errors": ("%",), "p95": ("ms", "s")}
 
 @dataclass(frozen=True, slots=True)
 class StopWhen:
-    """`errors > 10 %`: so many of the last questions failed; `p95 > 2000 ms`: one in twenty took longer. `limit`: a share, or seconds."""
+    """A stop condition. `errors > 10 %`: that share of the last questions failed.
+    `p95 > 2000 ms`: one in twenty took longer. `limit`: a share, or seconds."""
 
     what: Literal["errors", "p95"]
     limit: float
     text: str
 
     def met(self, answers: deque[float | None]) -> bool:
-        """Seconds of each answer; None: it failed, which is later than any time."""
+        """Whether the answers meet the condition.
+        Seconds of each answer; None for a failed one, which counts as slower than any."""
         if len(answers) < LEAST:
             return False
         if self.what == "errors":
@@ -48,7 +52,7 @@ class StopWhen:
 
 
 def parse_stop_condition(text: str) -> StopWhen:
-    """Raises BadInput for what is no condition."""
+    """Parse a stop condition. Raises BadInput."""
     found = _FORM.fullmatch(text.strip())
     if found is None or found[3] not in _UNITS[found[1]]:
         raise BadInput(

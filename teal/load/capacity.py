@@ -1,4 +1,5 @@
-"""From a step run to how many questions a second one replica answers, how many replicas a load needs, and what a question costs. Pure."""
+"""Computes from a step run how many questions a second one replica answers, how many replicas a load needs,
+and what a question costs. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,15 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teal.errors import BadInput
 
-# How much of what it carries a replica is given: a load that grows meets new pods only after a minute or two
+# The part of its capacity that a replica is planned for: when the load grows, new pods are ready only after a minute or two.
 HEADROOM: Final = 0.7
-ANSWERED: Final = 0.95  # of the offered questions: below it the queue grows, whatever the latency still says
+ANSWERED: Final = 0.95  # of the offered questions: with fewer answered the queue grows, even while the latency is still good
 SECONDS_A_MONTH: Final = 730 * 3600  # as infra/cost/report.py counts a month
 RUN_STEP: Final = "teal load step"
 
 
 class Goodput(BaseModel):
-    """Questions a second that were answered within every limit: the mean of the repetitions, and its 95 % confidence interval (None: one only)."""
+    """Questions a second that were answered within every limit:
+    the mean over the repetitions, and its 95 % confidence interval (None for a single run)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     mean: float
@@ -29,7 +31,7 @@ class Goodput(BaseModel):
 
 
 class MeasuredStage(BaseModel):
-    """What is read of a stage of result.json (loadtests/measured.py writes it)."""
+    """The fields that are read from a stage of result.json, which loadtests/measured.py writes."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     level: int
@@ -50,15 +52,16 @@ class MeasuredStage(BaseModel):
 class CapacityRun(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
     shape: str
-    each_stage: bool = False  # a shape of one's own that searches for the limit, as step does
+    each_stage: bool = False  # true for a custom shape that searches for the limit stage by stage, as `step` does
     stages: tuple[MeasuredStage, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """`knee`: a higher stage was not kept, so this is the limit and not merely the highest that was tried. `cpu_per_replica`: cores, there.
+    """The highest load that was kept. `knee`: a higher stage failed, so this is the limit and not merely the highest tried load.
+    `cpu_per_replica`: the cores that a replica used at it.
 
-    `above`: what became of the next stage, in words. A stage in which the load generator was late is no limit of the service.
+    `above`: the outcome of the next stage as a sentence. A stage in which the load generator was late is no limit of the service.
     """
 
     questions_per_second: float
@@ -74,7 +77,7 @@ class Capacity:
 
 
 def read_run(path: Path) -> CapacityRun:
-    """Raises BadInput for a file that is no result of a step run."""
+    """Read the result file of a step run. Raises BadInput for any other file."""
     try:
         found = CapacityRun.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -86,7 +89,8 @@ def read_run(path: Path) -> CapacityRun:
 
 
 def capacity(run: CapacityRun, replicas: int | None = None) -> Capacity:
-    """The last stage before the first that was not kept. `replicas` where the run did not see them. Raises BadInput where there is none."""
+    """The capacity by the last stage before the first that was not kept. `replicas`: their number, if the run did not count them.
+    Raises BadInput when no stage was kept or the number of replicas is unknown."""
     good: list[MeasuredStage] = []
     for stage in run.stages:
         if not stage.kept:
@@ -99,7 +103,7 @@ def capacity(run: CapacityRun, replicas: int | None = None) -> Capacity:
     count = replicas or best.replicas
     if not count:
         raise BadInput("The run does not know how many replicas answered", where="result.json", next="teal capacity --replicas N")
-    # Only a breach, or an unanswered rest, shows a limit of the service: void and too few show nothing of it.
+    # Only a breached threshold or unanswered questions show a limit of the service; a void stage or too few samples do not.
     knee = above is not None and above.outcome not in UNKNOWN
     return Capacity(best.questions_per_second, count, knee, best.cpu_per_replica, best.goodput, _above(above))
 
@@ -116,7 +120,8 @@ def _above(stage: MeasuredStage | None) -> str:
 
 
 def _nothing(first: MeasuredStage) -> BadInput:
-    """Why the first stage gives no capacity: the service's limit, the generator's, or too little time."""
+    """The error for a run whose first stage gives no capacity:
+    because of the service, of the generator, or of too little time."""
     where = f"{first.level} questions a second"
     if first.outcome == "void":
         return BadInput(f"The load generator was the limit in the first stage already: {first.why}", where=where,
@@ -131,22 +136,23 @@ def _nothing(first: MeasuredStage) -> BadInput:
 
 
 def replicas_for(load_per_second: float, per_replica: float) -> int:
-    """Replicas that carry a load with HEADROOM; never fewer than two, so that one can go."""
+    """How many replicas carry a load with HEADROOM; at least two, so that one may be lost."""
     return max(2, math.ceil(load_per_second / (per_replica * HEADROOM)))
 
 
 def usd_per_million(usd_a_month: float, load_per_second: float) -> float:
-    """Dollars for a million questions at this load, day and night."""
+    """Dollars for a million questions at this constant load."""
     return usd_a_month / (load_per_second * SECONDS_A_MONTH) * 1e6
 
 
 def good_answers_per_usd(goodput_per_second: float, usd_a_month: float) -> float:
-    """Answers within every limit for a dollar, at the knee, day and night."""
+    """Answers within every limit for a dollar, at a constant load at the knee."""
     return goodput_per_second * SECONDS_A_MONTH / usd_a_month
 
 
 def target_cpu_percent(found: Capacity, cpu_request: float) -> int | None:
-    """The autoscaler's target, in percent of the pod's request: HEADROOM of the CPU that a replica used at its limit, to 5 %. None: not measured."""
+    """The autoscaler's target in percent of the pod's CPU request: HEADROOM of the CPU that a replica used at its limit, rounded
+    to 5 %. None when the CPU was not measured."""
     if found.cpu_per_replica is None:
         return None
     return max(10, round(found.cpu_per_replica * HEADROOM / cpu_request * 20) * 5)

@@ -146,7 +146,7 @@ def capacity_(
         if usd is not None:
             fields |= {"usd_month": round(usd, 2), "usd_per_million_questions": round(capacities.usd_per_million(usd, load), 2)}
             if found.goodput is not None and usd > 0:
-                # What was measured has `found.replicas`; the price is for as many as the load needs.
+                # The measurement was made with `found.replicas`; the price is for as many as the load needs.
                 good = found.goodput.mean / found.replicas * fields["replicas"]
                 fields |= {"good_answers_per_usd": round(capacities.good_answers_per_usd(good, usd))}
     elif stack or usd_month is not None:
@@ -160,7 +160,7 @@ def capacity_(
 
 
 def _price(project: Path, stack: str, replicas: int) -> float:
-    """USD a month of the stack with that many web pods, asked of `python -m infra.cost`."""
+    """USD a month of the stack with that many web pods, from `python -m infra.cost`."""
     least = cost.read_bill(project, stack)["web_replicas"]
     bill = cost.read_bill(project, stack, load=max(1.0, replicas / least))
     if bill["web_replicas"] < replicas:

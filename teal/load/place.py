@@ -1,4 +1,4 @@
-"""What a load test is sent to: an address, keys good for it, and what can be seen of it meanwhile."""
+"""The target of a load test: an address, valid API keys, and a function that observes the target during the run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from teal.laptop.open_traffic import open_traffic
 from teal.ports.target import Target
 from teal.record.model import COLORS
 
-KEYS: Final = 2  # a key may send 200 requests a second, which is more than a laptop answers by one
+KEYS: Final = 2  # a key may send 200 requests a second, so two are more than a laptop can answer
 KEY_HOURS: Final = 2  # longer than the longest shape
 LOOK_SECONDS: Final = 1.0
-AWS_LOOK_SECONDS: Final = 10.0  # each look is calls to AWS and to the cluster
-REFRESH_LOOKS: Final = 5  # to find the processes anew takes a walk over all of them
+AWS_LOOK_SECONDS: Final = 10.0  # each look calls AWS and the cluster
+REFRESH_LOOKS: Final = 5  # looks between two searches for the processes, which go through all processes of the machine
 
 
 @dataclass(frozen=True, slots=True)
 class LoadTarget:
-    """`look` says, JSON-ready, what of it can be seen now: shares, replicas, CPU seconds used so far."""
+    """The target of a load test. `look` returns, JSON-ready, what can be observed now:
+    shares, replicas, CPU seconds used so far."""
 
     url: str
     keys: tuple[str, ...]
@@ -40,7 +41,7 @@ class LoadTarget:
 
 
 def laptop_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
-    """The running stack of this machine, with keys that end by themselves. Raises StackDown."""
+    """The running stack of this machine, with keys that expire. Raises StackDown."""
     if not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
     where = address(layout, environ)
@@ -50,7 +51,7 @@ def laptop_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str
 
 
 def aws_target(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
-    """An environment on AWS. Without a key, its releases' own writer key is made by a Job, and ends by itself."""
+    """An environment on AWS. Without a given key, a Job makes a writer's key that expires, as for releases."""
     entry = target.traffic.entry("blue")  # only for the address: the header that chooses a color is not sent
     found = tuple(keys) or _given(environ) or (target.probe_headers["Authorization"].removeprefix("Bearer "),)
 
@@ -65,7 +66,7 @@ def aws_target(target: Target, keys: Sequence[str], environ: Mapping[str, str]) 
 
 
 def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[str, str]) -> LoadTarget:
-    """An address that nothing else is known of."""
+    """A target of which only the address is known."""
     found = tuple(keys) or _given(environ)
     if not found:
         raise BadInput("A key with the role writer is needed", where=url, next="TEAL_KEY=... or --key")
@@ -73,14 +74,14 @@ def anywhere(url: str, keys: Sequence[str], ca: Path | None, environ: Mapping[st
 
 
 class LaptopProcesses:
-    """The processes of a laptop stack: how many app processes, and the CPU seconds that these and every other part have used."""
+    """Counts a laptop stack's app processes, and the CPU seconds that these and each other part have used."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout, self._looks = layout, 0
         self._found: list[tuple[str, psutil.Process]] = []
 
     def look(self) -> dict[str, Any]:
-        """One look; processes that have just ended or begun are found within five."""
+        """Observe once. Processes that have just started or ended are noticed within five looks."""
         if self._looks % REFRESH_LOOKS == 0:
             own = [one for one in reap.find_leftovers(self._layout) if psutil.pid_exists(one.pid)]
             self._found = [(_kind(one.part), psutil.Process(one.pid)) for one in own]
@@ -99,7 +100,8 @@ class LaptopProcesses:
 
 
 def _kind(part: str) -> str:
-    """app and worker of both colors together; every other part by its own name. The embedded engine and SQLite work inside these two."""
+    """The name under which a part is counted: `app` or `worker` for both colors together, else its own name.
+    The embedded engine and SQLite run inside these two."""
     return next((kind for kind in ("app", "worker") if f"-{kind}" in part), part)
 
 

@@ -1,4 +1,5 @@
-"""Runs `python -m loadtests` beside a watcher that writes down what can be seen of the service. `teal` imports nothing of it."""
+"""Runs `python -m loadtests`, which `teal` does not import,
+while a watcher thread records what can be observed of the service."""
 
 from __future__ import annotations
 
@@ -30,11 +31,11 @@ NEEDED: Final = ("locust", "matplotlib", "yaml")
 _KEYS: Final = "LOCUST_LOAD_KEYS"  # what loadtests/__main__.py reads
 _HEADERS: Final = "LOCUST_LOAD_HEADERS"
 _LAST_LINES: Final = 3
-_LATE_MS: Final = 50  # loadtests/thresholds.yaml has the limit that decides; this one only warns early
-_ENDED: Final = (-signal.SIGINT, -signal.SIGTERM)  # by a signal that it did not listen to yet
+_LATE_MS: Final = 50  # only an early warning; the limit that decides is in loadtests/thresholds.yaml
+_ENDED: Final = (-signal.SIGINT, -signal.SIGTERM)  # ended by a signal before it had a handler
 # For a load test to end that was told to: its users and workers take 15 to 36 s (loadtests/table.py), its report up to 60 (loadtests/locustfile.py).
 END_SECONDS: Final = 120.0
-_UNDO_SECONDS: Final = 2.0  # for a watcher in the middle of a look
+_UNDO_SECONDS: Final = 2.0  # for a watcher to finish its look
 
 
 class ThresholdBreached(OperatorError):
@@ -50,10 +51,10 @@ class LoadFailed(OperatorError):
 
 
 class Interrupted(OperatorError):
-    """Ended before its time, by a person or by a stop condition. What was measured until then is judged and reported."""
+    """The run was ended early, by a person or a stop condition. The measurements until then are judged and reported."""
 
     code = "load-interrupted"
-    exit_code = 130  # as shells say it of a process that Ctrl-C ended
+    exit_code = 130  # as shells report a process that Ctrl-C ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class LoadTest:
 
 
 def require_installed() -> None:
-    """Raises BadInput when Locust is not here: it is no part of what `make up` installs."""
+    """Raise BadInput when Locust is missing: `make up` does not install it."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise BadInput(f"Load tests need {', '.join(missing)}", where=sys.executable, next=INSTALL)
@@ -132,23 +133,24 @@ def _end_program(process: subprocess.Popen[str]) -> None:
 
 
 def _undo(folder: Path, watchers: Sequence[threading.Thread]) -> None:
-    """Nothing was measured: a folder that was made for it, and holds only logs, goes."""
+    """Remove the run's new folder if it contains only logs, because nothing was measured."""
     for watcher in watchers:
         watcher.join(_UNDO_SECONDS)
     if not (folder / "result.json").exists():
         for name in ("stderr.log", "seen.jsonl", "locust.log"):
             (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody put something else there
+        with contextlib.suppress(OSError):  # the folder contains other files
             folder.rmdir()
 
 
 def _line(said: IO[str]) -> str:
-    """The next line. Ctrl-C ends the load and not this: what was measured until then is judged all the same."""
+    """The next line of the load test's output.
+    Ctrl-C ends only the load; reading goes on, so that the measurements are still judged."""
     while True:
         try:
             return said.readline()
         except KeyboardInterrupt:
-            continue  # the terminal gave it to the load test as well, which is finishing
+            continue  # the terminal sent it to the load test too, which is finishing
 
 
 def _watch(place: LoadTarget, path: Path, over: threading.Event) -> None:
@@ -156,7 +158,7 @@ def _watch(place: LoadTarget, path: Path, over: threading.Event) -> None:
         while not over.wait(place.look_seconds):
             try:
                 found = place.look()
-            except OperatorError:  # a load balancer that does not answer is what the load test itself will show
+            except OperatorError:  # the load test itself will show that the load balancer does not answer
                 continue
             if found:
                 file.write(json.dumps({"at": time.time(), **found}) + "\n")
@@ -191,7 +193,7 @@ def _end(code: int, rows: list[dict[str, Any]], test: LoadTest, stopped: str) ->
         raise Interrupted("Interrupted before anything was measured", where=str(test.out), next=f"teal load {test.shape}")
     if result is None:
         said = (test.out / "stderr.log").read_text(encoding="utf-8").strip().splitlines()[-_LAST_LINES:]
-        if code == BAD_INPUT and said:  # argparse prints how it is called, and then what is wrong
+        if code == BAD_INPUT and said:  # argparse prints the usage, and then the error
             said = [said[-1].partition("error: ")[2] or said[-1]]
         kind = BadInput if code == BAD_INPUT else LoadFailed
         raise kind(

@@ -1,5 +1,5 @@
-"""How one number about users is read: from a process's own page, and by a query to a Prometheus. Both are said in one place, so that
-they can not differ."""
+"""How each number about users is read, from a process's /metrics page or by a query to Prometheus.
+Both are defined together, so that they cannot differ."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from prometheus_client.samples import Sample
 SLOW_SECONDS: Final = 1.0  # the service's promise for a search or an answer without a model
 BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # as in app/observability/metrics.py  # fmt: skip
 MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines, not by users
-UNMATCHED: Final = "unmatched"  # the route of an address that is none; but a failure before the routes is met by users
-# Longer than any release with its rollback window and its pauses. `max_over_time` keeps what ended pods had counted in the sum;
-# `increase` would miss the first count of every new label set, and a release's first error is one.
+UNMATCHED: Final = "unmatched"  # the route of unknown addresses, and of failures before routing
+# Longer than any release with its rollback window and its pauses. `max_over_time` keeps the counts of ended pods in the sum;
+# `increase` # would miss the first count of every new label set, such as a release's first error.
 WINDOW: Final = "24h"
 
-Page = Mapping[str, Metric]  # one process's metrics by family, without what only machines asked
+Page = Mapping[str, Metric]  # one process's metrics by family, without requests that only machines make
 
 
 class CounterReader(Protocol):
-    """One way to get a number out of metrics."""
+    """How one number is read from metrics."""
 
     @property
     def series(self) -> str:
-        """The family as the service names it, without `_total`."""
+        """The name of the metric's family, without `_total`."""
         ...
 
     def of(self, page: Page, slow_seconds: float) -> float | None:
-        """From one process's page; None when the process does not have the metric at all."""
+        """The number from one process's page; None when the process does not have the metric."""
         ...
 
     def promql(self, selector: str) -> str:
-        """The same over all series that `selector` names, such as `namespace="teal-blue"`."""
+        """A PromQL query for the same number, over all series that `selector` matches, such as `namespace="teal-blue"`."""
         ...
 
     @property
     def lazy(self) -> bool:
-        """Whether the metric has labels, and therefore no series until its first count: a Prometheus without it then means 0."""
+        """Whether the metric has labels and so no series before its first count: a missing series in Prometheus then means 0."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CounterTotal:
-    """The sum of a counter, where each label in `match` matches its regular expression as a whole. `routes`: the counter is by route,
-    and what machines ask is left out."""
+    """The sum of a counter over the series whose labels fully match the regular expressions in `match`. `routes`: the counter has
+    a route label, and requests that only machines make are left out."""
 
     series: str
     match: Mapping[str, str] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class CounterTotal:
 
 @dataclass(frozen=True, slots=True)
 class SlowerThan:
-    """How many observations of a histogram by route were later than the promise: its bucket at or above that many seconds. `match`: as of
-    `CounterTotal`."""
+    """How many observations of a histogram with a route label were slower than the promised time,
+    rounded up to a bucket. `match`: as in `CounterTotal`."""
 
     series: str
     match: Mapping[str, str] = field(default_factory=dict)
@@ -91,14 +91,15 @@ class SlowerThan:
         return timed - within
 
     def promql(self, selector: str) -> str:
-        # Prometheus 2 keeps "1.0" as the service wrote it, 3 rewrites what it reads.
+        # Prometheus 2 keeps the label "1.0" as the service wrote it; Prometheus 3 rewrites it.
         bound = rf'le=~"{SLOW_SECONDS:g}(\\.0)?"'
         people = ",".join([_people(selector), *_matchers(self.match)])
         return f"{_sum(f'{self.series}_count', people)} - {_sum(f'{self.series}_bucket', f'{people},{bound}')}"
 
 
 def people_only(families: Iterable[Metric]) -> Page:
-    """One process's metrics without what only machines asked: probes of health, and addresses that are none and that it answered so."""
+    """One process's metrics without requests that only machines make: health probes,
+    and unknown addresses unless the answer was a 5xx."""
     found: dict[str, Metric] = {}
     for family in families:
         kept = Metric(family.name, family.documentation, family.type)

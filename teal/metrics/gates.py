@@ -1,6 +1,6 @@
-"""The gates of a release. Each is a share of bad among all, and carries what it counts, how that is read, and what is too much.
+"""The gates of a release. Each is a share of bad events among all, with its counters, how they are read, and its limits.
 
-To add a gate, add one entry to GATES: the releaser reads, adds up, judges and shows it. See docs/releases.md for what a gate does.
+To add a gate, add one entry to GATES: the releaser then reads, sums, judges and shows it. docs/releases.md explains gates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from teal.metrics.counters import CounterReader, CounterTotal, SlowerThan
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One number of `Counts`: its name there, and how it is read."""
+    """One counter: its name in `Counts`, and how it is read."""
 
     name: str
     read: CounterReader
@@ -22,9 +22,9 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`margin`: a smaller difference of the two colors' shares matters to nobody. A share of more than `limit` is too much whatever the
-    active color does; None where only the comparison can tell. `required`: no release passes without samples of it. `waits`: a release
-    waits for samples of it once one color has them."""
+    """One gate. `margin`: the largest difference of the two colors' shares that is acceptable. `limit`: a larger share fails even
+    if the active color has it too; None when only the comparison decides. `required`: no release passes without samples of it.
+    `waits`: a release waits for samples of it once one color has some."""
 
     name: str
     bad: Counter
@@ -40,7 +40,8 @@ ERRORS: Final = Counter("errors", CounterTotal("teal_http_requests", {"status": 
 STREAMS: Final = Counter("streams", CounterTotal("teal_streams"))
 ANSWERS: Final = Counter("answers", CounterTotal("teal_answers", lazy=True))
 
-# Of everybody, probes included: these wait for samples, and the releaser sends probes when users send too few.
+# Gates over all requests, probes included. A release waits for their samples,
+# and the releaser sends probes when users send too few.
 EVERYBODY: Final = (
     Gate("errors", ERRORS, REQUESTS, margin=0.002, limit=0.02, required=True),
     Gate("slow", Counter("slow", SlowerThan("teal_http_request_seconds")), REQUESTS, margin=0.01, limit=None, required=True),
@@ -49,7 +50,7 @@ EVERYBODY: Final = (
         Counter("empty", CounterTotal("teal_retrieval_empty", lazy=True)),
         Counter("searches", CounterTotal("teal_retrievals")),
         margin=0.02,
-        limit=None,  # where nothing is indexed yet, every search of both colors finds nothing
+        limit=None,  # before anything is indexed, every search of both colors finds nothing
     ),
     Gate(
         "model 429",
@@ -84,7 +85,8 @@ EVERYBODY: Final = (
     ),
 )
 
-# What users do, by kind. A fault of one kind must not hide among the others, nor users' faults among the probes.
+# Gates over users' requests only, by kind, so that faults of one kind are not hidden by the others,
+# nor users' faults by the probes.
 USER_ROUTES: Final = {
     "search": "/v1/search",
     "ask": "/v1/ask|/v1/chat/completions",
@@ -95,7 +97,7 @@ USER_ROUTES: Final = {
 
 
 def _by_users(kind: str, routes: str) -> tuple[Gate, ...]:
-    """Three gates: what failed (5xx), what was refused (4xx, as far as the active color does not refuse it too), and what was slow."""
+    """Three gates for one kind of requests: failed (5xx), refused (4xx, compared with the active color only), and slow."""
     of = {"by": "user", "route": routes}
     total = Counter(f"{kind}_users", CounterTotal("teal_http_requests", of, lazy=True))
     failed = Counter(f"{kind}_users_failed", CounterTotal("teal_http_requests", {**of, "status": "5.."}, lazy=True))

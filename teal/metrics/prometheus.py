@@ -22,7 +22,8 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 class PrometheusMetrics:
-    """`url`: of the query API, ending in /api/v1/query. `selectors`: what a color's series have in common. Seen up to a scrape interval late (30 s on AWS)."""
+    """The `Metrics` port by Prometheus. `url`: the query API, ending in /api/v1/query. `selectors`: matchers for each color's
+    series. Counts are up to a scrape interval old (30 s on AWS)."""
 
     def __init__(
         self,
@@ -36,13 +37,13 @@ class PrometheusMetrics:
         self._url = url
         self._selectors = selectors
         self._counters = counters(gates)
-        # trust_env off: no proxy or .netrc of the shell is meant for these requests.
+        # trust_env off: these requests must not use a proxy or .netrc of the shell.
         self._client = httpx.Client(auth=auth, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False)
         self._now = now
 
     def read(self, color: Color) -> Counts:
-        """One query for each counter, all at one instant, so that shares are shares. A counter without any series was written by nobody
-        and is left out, except where its labels explain it. Raises OperatorError: nobody was scraped, or Prometheus is away."""
+        """One query for each counter, all for the same instant, so that their shares are consistent. A counter without any series
+        is left out, or 0 if it is lazy. Raises OperatorError when no process was scraped or Prometheus does not answer."""
         selector, at = self._selectors[color], self._now()
         if not self._ask(f"count(teal_build_info{{{selector}}})", at):
             raise NobodyAnswers(
@@ -60,7 +61,7 @@ class PrometheusMetrics:
         return Counts(found)
 
     def _ask(self, query: str, at: float) -> float | None:
-        """The one number of an instant query; None when no series matches."""
+        """The single value of an instant query; None when no series matches."""
         where = self._url
         try:
             answer = self._client.post(where, data={"query": query, "time": f"{at:.3f}"})
@@ -77,7 +78,7 @@ class PrometheusMetrics:
 
 
 class SigV4(httpx.Auth):
-    """Signs each request for one AWS service; `credentials` renews itself."""
+    """Signs each request for one AWS service. `credentials` refreshes itself."""
 
     requires_request_body = True
 

@@ -1,4 +1,4 @@
-"""Counts asked of each process of a color, and of the load balancer for the requests that reached no process."""
+"""The `Metrics` port by scraping each process of a color; the load balancer's log adds the requests that reached no process."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class NobodyAnswers(OperatorError):
 
 class ScrapeMetrics:
     """`urls`: where each process of a color serves /metrics. `access_log`: the load balancer's, whose own 502 and 503 count as errors.
-    `headers`: sent with each question, such as the token of /metrics.
-    `slow_seconds`: a request is slow when it is above the next bucket of teal_http_request_seconds at or above this."""
+    `headers`: sent with each request, such as the token of /metrics. `slow_seconds`: a request is slow when it is above the next
+    bucket of teal_http_request_seconds at or above this."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ScrapeMetrics:
 
 
 def fetch_page(url: str, headers: Mapping[str, str]) -> str | None:
-    """A process's page of metrics; None when it does not answer with one."""
+    """The text of a process's /metrics page; None without a successful response."""
     try:
         answer = httpx.get(url, timeout=SCRAPE_SECONDS, trust_env=False, headers=headers)
     except httpx.HTTPError:
@@ -69,14 +69,14 @@ def fetch_page(url: str, headers: Mapping[str, str]) -> str | None:
 
 
 def counts_on_page(text: str, wanted: Iterable[Counter], *, slow_seconds: float = SLOW_SECONDS) -> dict[str, int]:
-    """One process's page as numbers by counter; what the process does not have is left out."""
+    """The values of one process's page by counter name; counters that the process does not have are left out."""
     found = people_only(text_string_to_metric_families(text))
     numbers = {counter.name: counter.read.of(found, slow_seconds) for counter in wanted}
     return {name: int(number) for name, number in numbers.items() if number is not None}
 
 
 def summed(processes: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sum of every number that any process has."""
+    """The sum over the processes, for every counter that any of them has."""
     found: dict[str, int] = {}
     for one in processes:
         for name, number in one.items():
@@ -85,7 +85,8 @@ def summed(processes: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 class FrontErrors:
-    """Answers that the load balancer made itself because no process of the color did, counted as its log grows."""
+    """Counts, from the load balancer's growing log,
+    the error responses that it sent itself because no process of the color answered."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -94,7 +95,8 @@ class FrontErrors:
         self._counts: dict[Color, int] = dict.fromkeys(COLORS, 0)
 
     def read(self) -> Mapping[Color, int]:
-        """Since this object was made; a rotated log is read on from its new beginning. Costs what was written since the last call."""
+        """The counts since this object was made.
+        Reads only what was written since the last call; a rotated log is read from its new beginning."""
         try:
             with self._log.open("rb") as file:
                 inode = self._log.stat().st_ino

@@ -1,4 +1,4 @@
-"""What can be seen of a color's processes from inside: where the releaser is on their machine."""
+"""The port `Inside`: observations of a color's processes that are possible only when the releaser runs on their machine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from teal.record.model import Color
 
 
 class Inside(Protocol):
-    """None of it is about users, and no release needs it: where it is not to be had, the probes that want it do not ask."""
+    """Facts about processes, not about users.
+    No release needs them: where they are not available, the probes that use them are skipped."""
 
     def held(self, color: Color) -> Mapping[str, float]:
-        """What all its app processes hold together: "open files", "bytes of memory"; without what the platform does not say."""
+        """Sums over the color's app processes: "open files", "bytes of memory";
+        values that the platform does not report are left out."""
         ...
 
     def logged(self, color: Color, text: str) -> bool:
-        """Whether the text stands in what its processes wrote."""
+        """Whether the text occurs in the logs of the color's processes."""
         ...
 
     def errors(self, color: Color, count: int) -> Sequence[str]:
-        """The newest lines that tell of errors in what its processes wrote, oldest first; `count` at most."""
+        """The newest error lines in the logs of the color's processes, `count` at most, oldest first."""
         ...

@@ -1,4 +1,4 @@
-"""What users met in each color, as counts that only grow."""
+"""The port `Metrics`: counters of each color's requests and their outcomes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from teal.record.model import Color
 
 
 class Counts(Mapping[str, int]):
-    """Counters by name, since the color was deployed (teal/metrics/gates.py says what each counts). A counter that is not there was
-    written by nobody, which is not the same as 0. Equal when the same counters have the same values."""
+    """Counters by name, since the color was deployed (teal/metrics/gates.py says what each counts). A missing counter means that
+    no process exported it, which differs from 0. Two objects are equal when the same counters have the same values."""
 
     __slots__ = ("_counted",)
 
@@ -30,7 +30,7 @@ class Counts(Mapping[str, int]):
         return f"Counts({self._counted})"
 
     def since(self, earlier: Counts) -> Counts:
-        """The difference; a counter that went back (a process restarted) counts from zero."""
+        """The difference to earlier counts; a counter that went back, because a process restarted, counts from zero."""
         pairs = ((name, now, earlier.get(name, 0)) for name, now in self.items())
         return Counts({name: now - then if now >= then else now for name, now, then in pairs})
 
@@ -39,5 +39,5 @@ class Metrics(Protocol):
     """`scrape` asks each process, `prometheus` asks a Prometheus. Contract: tests/contract/test_metrics_contract.py."""
 
     def read(self, color: Color) -> Counts:
-        """The counts now, over all processes of the color. Raises OperatorError when nobody answers."""
+        """The counts now, over all processes of the color. Raises OperatorError when none answers."""
         ...

@@ -1,4 +1,4 @@
-"""What runs in a color."""
+"""The port `Runtime`: deploys, observes and retires the processes of a color."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Runtime(Protocol):
     """`supervisor` on a laptop, `pulumi` (one stack per color) on AWS. Contract: tests/contract/test_runtime_contract.py."""
 
     def deploy(self, color: Color, state: ColorState) -> Iterator[Event]:
-        """Make the color be `state`: app processes (at least `replica_floor`) and worker. Again with the same state: nothing happens."""
+        """Make the color run `state`: app processes (at least `replica_floor`) and worker.
+        Repeating it with the same state changes nothing."""
         ...
 
     def readiness(self, color: Color) -> Readiness:
-        """Asked of the processes themselves; ready 0 of 0 for a color that does not run."""
+        """How many processes are ready, as they answer themselves; 0 of 0 for a color that does not run."""
         ...
 
     def replicas(self, color: Color) -> int:
@@ -43,13 +44,15 @@ class Runtime(Protocol):
         ...
 
     def retire(self, color: Color) -> Iterator[Event]:
-        """End everything in the color, requests in flight first. Again: nothing happens."""
+        """Stop everything in the color after draining its requests. Repeating it changes nothing."""
         ...
 
     def pending(self, color: Color) -> tuple[str, ...]:
-        """What an interrupted operation left half done, one line each (Pulumi: pending operations); usually empty. Changes nothing."""
+        """What an interrupted operation left unfinished, one line each (Pulumi: pending operations); usually empty.
+        Changes nothing."""
         ...
 
     def mend(self, color: Color) -> Iterator[Event]:
-        """Clear what `pending` names, so that `deploy` and `retire` work again (Pulumi: cancel, refresh with pending creates cleared)."""
+        """Clear what `pending` lists, so that `deploy` and `retire` work again (Pulumi:
+        cancel, refresh with pending creates cleared)."""
         ...

@@ -1,4 +1,5 @@
-"""Everything a release works on: where traffic, processes, counts, images and the record are. One for the laptop, one per stack on AWS."""
+"""The target of a release: its adapters for traffic, processes, counts, images and the record.
+One for the laptop, one for each stack on AWS."""
 
 from __future__ import annotations
 
@@ -44,15 +45,16 @@ class Images(Protocol):
         ...
 
     def config(self) -> Mapping[str, str]:
-        """The whole environment, without secrets, that a new color is given (TEAL_INDEX excepted: see ColorState.index)."""
+        """The environment of a new color, without secrets and without TEAL_INDEX (see ColorState.index)."""
         ...
 
     def secret_versions(self) -> Mapping[str, str]:
-        """Which version of each secret a new color is given: names and versions, never values; empty where there are none."""
+        """The version of each secret that a new color gets: names and versions, never values;
+        empty where secrets have no versions."""
         ...
 
     def index(self) -> str:
-        """The name of the search index that a first release reads; later ones read what the active color reads."""
+        """The name of the search index that a first release reads; later releases read the active color's index."""
         ...
 
 
@@ -65,25 +67,27 @@ class ReleaseRules:
     minimum_samples: int = 100  # of a gate in each color: 5 % errors are then seen with 96 % (one or none in 100 has 4 %)
     slo_seconds: float = 2.0  # a request later than this is slow; shown in the evidence, counted by the service itself
     hold_seconds: float = 1800.0  # the rollback window: the old color stays ready, rollback is one call
-    # Whatever a step waits for gives a sign of life: a Pulumi operation every 5 s, an admin Job every 30 s (a quarter of this). When it is
-    # over, AWS's watchdog gives a dead releaser's traffic back within a minute more: nobody is woken for that, and nobody else waits long.
+    # A waiting step renews the lease: during a Pulumi operation every 5 s, during an admin Job every 30 s (a quarter of this).
+    # Once a dead releaser's lease has ended, AWS's watchdog returns the traffic within one more minute,
+    # so nobody is woken and nobody waits long.
     lease_seconds: float = 120.0
     fence_seconds: float = 10.0  # longer than any call to the load balancer can be in flight (timeouts and tries of one call)
     ready_seconds: float = 900.0  # to pull an image, load the model and be registered with the load balancer
     jobs_seconds: float = 300.0  # until no job of a leaving color is left: each is transferred or finished
     ingest_seconds: float = 120.0  # for the probe document to be indexed by the new worker
     paused_seconds: float = 3600.0  # an inconclusive release waits this long for `teal resume`, then undoes itself
-    snapshot_hours: float = 26.0  # the newest snapshot that passed its test is no older, or no release begins: a day, and time to take it. 0: not asked
+    # The greatest age of the newest tested snapshot when a release begins: a day, and the time to take one. 0: not checked.
+    snapshot_hours: float = 26.0
     poll_seconds: float = 5.0
     probes_per_poll: int = 10  # requests to each color when users send too few
     load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
     pause_at: int = 0  # percent, one of `steps`: the release waits there for a person after the analysis. 0: nowhere
-    first_floor: int = 2  # processes of a first release, which has no active color to learn from
+    first_floor: int = 2  # processes of a first release, which has no active color to copy the number from
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place where releases happen. `evidence_url`: a store key -> where a person opens it. `probe_headers`: sent by probes besides
+    """One release target. `evidence_url`: turns a store key into an address for people. `probe_headers`: sent by probes besides
     those of `Traffic.entry`: the API key (role writer), and what makes the service bypass its caches."""
 
     name: str  # "laptop" or the stack's name
@@ -96,7 +100,7 @@ class Target:
     rules: ReleaseRules = field(default_factory=ReleaseRules)
     probe_headers: Mapping[str, str] = field(default_factory=dict)
     golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
-    inside: Inside | None = None  # None: nobody sees inside the processes from where a releaser is (AWS)
+    inside: Inside | None = None  # None: a releaser cannot see inside the processes (AWS)
     steering: Callable[[], Steering] = Steering  # hooks and notifications, read when a release begins: raises BadInput
     clock: Clock = field(default_factory=SystemClock)
     client: Callable[[ColorEndpoint], httpx.Client] = open_client

@@ -1,4 +1,4 @@
-"""Who receives which share of the requests."""
+"""The port `Traffic`: reads and sets the shares of the requests that the colors receive."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Traffic(Protocol):
         ...
 
     def set(self, weights: Weights, *, check: Callable[[], None] | None = None) -> None:
-        """Put the shares in force at once and read them back; raises OperatorError when they are not what was set.
+        """Put the shares in force at once and read them back. Raises OperatorError when they differ from what was set.
 
-        `check` is called when all else is prepared, as late as can be before the shares take effect; what it raises passes out
-        and nothing has changed. Where the load balancer allows (Caddy: prepared links are unlinked by every other `set`), a `set`
-        that another one overtook between `check` and its effect fails instead of taking effect.
+        `check` is called when everything else is prepared, as late as possible before the shares take effect. If it raises,
+        nothing has changed. Where the load balancer allows it (Caddy: every `set` unlinks prepared links), a `set` that another
+        one overtakes after its `check` fails instead of taking effect.
         """
         ...
 
     def entry(self, color: Color) -> ColorEndpoint:
-        """The way in for probes of one color."""
+        """Address and headers with which probes reach one color."""
         ...

@@ -1,4 +1,5 @@
-"""The record in a folder. Compare-and-set by hard link: no lock, so a frozen process never keeps a rollback from writing."""
+"""The record in a folder. Compare-and-set uses hard links and no lock,
+so a frozen process never blocks the write of a rollback."""
 
 from __future__ import annotations
 
@@ -28,9 +29,10 @@ class StoreFailed(OperatorError):
 
 
 class FileStore:
-    """State n of the record is `record/<n>.json`, n of twelve digits; whoever links n+1 first has written it.
+    """State n of the record is `record/<n>.json`, with n in twelve digits. The first process that links n+1 has written it.
 
-    Nothing is ever rewritten, so a reader sees whole states only. Costs one fsync a write (about 1 ms on an SSD). One file system, no NFS.
+    No file is ever rewritten, so a reader sees complete states only. A write costs one fsync (about 1 ms on an SSD). The folder
+    must be on one file system, not on NFS.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +52,8 @@ class FileStore:
         except OSError as error:
             raise StoreFailed(f"The release record can not be read: {_reason(error)}", str(path)) from error
         except ValidationError as error:
-            # The state before it is whole: with this one out of the way, repair compares it with what runs.
+            # The previous state is undamaged.
+            # Once the damaged one is moved away, repair compares the previous one with what runs.
             raise StoreFailed(
                 "The newest state of the release record is damaged, or a newer Teal wrote it: it is not a record",
                 str(path),
@@ -64,7 +67,7 @@ class FileStore:
             if not self._put(self._state(number), record.model_dump_json(indent=1).encode()):
                 raise LostRace(str(self._states))
             if self._newest() >= number + KEPT:
-                # The state after `expected` was pruned long ago, so that the link found its name free.
+                # The state after `expected` was pruned long ago, so its name was free for the link.
                 self._state(number).unlink(missing_ok=True)
                 raise LostRace(str(self._states))
             self._prune(number)
@@ -91,7 +94,7 @@ class FileStore:
             raise StoreFailed(f"It can not be read: {_reason(error)}", str(path)) from error
 
     def path(self, key: str) -> Path:
-        """Where a person finds an object."""
+        """The path of an object, for people."""
         return self._object(key)
 
     def _newest(self) -> int:
@@ -111,7 +114,7 @@ class FileStore:
         return path
 
     def _put(self, path: Path, body: bytes) -> bool:
-        """Whether `path` was free and holds `body` now, whole and on the disk."""
+        """Write `body` to `path` completely and flush it, if the path is free; returns whether it was."""
         making = self._folder / f".{uuid.uuid4().hex}"
         try:
             with making.open("xb") as file:

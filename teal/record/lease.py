@@ -1,4 +1,4 @@
-"""A releaser's hold on the record: it may act while the generation and the lease's token are those it began with."""
+"""The lease on the record. A releaser may act while the record has the generation and the lease token with which it began."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRIES = 50  # of a compare-and-set: a handful of writers at most, each writing 
 
 
 class Superseded(OperatorError):
-    """Somebody else decided about the traffic meanwhile (a rollback, a resume): this process stops and touches nothing."""
+    """Another process has decided about the traffic (a rollback, a resume). This process stops without changing anything."""
 
     code = "superseded"
 
@@ -33,12 +33,12 @@ class Superseded(OperatorError):
 
 
 def is_expired(lease: Lease | None, clock: Clock) -> bool:
-    """Whether nobody holds it any more, also when the clock was set back since it was written."""
+    """Whether the lease has expired, also if the clock was set back since it was written."""
     return lease is None or is_over(lease.expires_at, clock.now())
 
 
 def change(store: Store, decide: Callable[[Record], Record]) -> tuple[Record, Version]:
-    """Compare-and-set until it is done; `decide` sees the newest record each time and may raise."""
+    """Repeat compare-and-set until it succeeds. `decide` gets the newest record at each try and may raise."""
     for _ in range(_TRIES):
         record, stamp = store.read()
         wanted = decide(record)
@@ -52,7 +52,7 @@ def change(store: Store, decide: Callable[[Record], Record]) -> tuple[Record, Ve
 
 
 class LeaseHolder:
-    """Made by `take`. Costs one read a check, one read and one write a change."""
+    """A held lease, made by `take`. A check costs one read, a change one read and one write."""
 
     def __init__(self, store: Store, clock: Clock, seconds: float, holder: str, token: str, generation: int) -> None:
         self._store, self._clock, self._seconds = store, clock, seconds
@@ -63,8 +63,8 @@ class LeaseHolder:
     def take(
         cls, store: Store, clock: Clock, seconds: float, decide: Callable[[Record], Record], *, force: bool = False
     ) -> LeaseHolder:
-        """Take the lease and begin a new generation with what `decide` makes of the record. Raises HeldByAnother while another's lease lives;
-        with `force` it is taken from them."""
+        """Take the lease and begin a new generation with the record that `decide` returns. Raises HeldByAnother while another
+        process has the lease, unless `force` takes it away."""
         holder = person.lease_holder()
         token = secrets.token_hex(8)
         lease = Lease(holder=holder, token=token, expires_at=clock.now() + timedelta(seconds=seconds))
@@ -87,14 +87,15 @@ class LeaseHolder:
         self.check()
 
     def keep(self) -> Record:
-        """As `check`, and the lease is prolonged when half of it is over, or when the clock was set back, so that it would look endless."""
+        """Check, and renew the lease when half of it is over, or when the clock was set back,
+        which would make it look endless."""
         record = self.check()
         left = (record.lease.expires_at - self._clock.now()).total_seconds() if record.lease else 0.0
         return record if self._seconds / 2 <= left <= self._seconds else self.change(lambda found: found)
 
     def during(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises; while it blocks (a migration, a Job on a new node) the lease is kept. Raises Superseded when it
-        was taken: the work goes on to its end, and nothing is done with what it found."""
+        """Run `work` and return or raise its result, renewing the lease while it blocks (a migration, a Job on a new node).
+        Raises Superseded when the lease was taken away; the work then runs to its end and its result is dropped."""
         self.keep()
         with ThreadPoolExecutor(1, thread_name_prefix="work") as pool:
             running = pool.submit(work)
@@ -102,12 +103,13 @@ class LeaseHolder:
                 try:
                     return running.result(timeout=self._seconds / 4)
                 except TimeoutError:
-                    if running.done():  # it was the work's own
+                    if running.done():  # `work` itself raised it
                         raise
                     self.keep()
 
     def change(self, decide: Callable[[Record], Record], *, generation: bool = False) -> Record:
-        """Write what `decide` makes of the record, with a whole lease. `generation`: a new one, which stays this process's own."""
+        """Write the record that `decide` returns, with a renewed lease.
+        `generation`: also begin a new generation, which this process keeps."""
 
         def mine(record: Record) -> Record:
             lease = Lease(
@@ -123,18 +125,19 @@ class LeaseHolder:
         return record
 
     def end(self, decide: Callable[[Record], Record]) -> Record:
-        """The last change: no release, no lease, a new generation, so that whoever slept finds another one."""
+        """Make the last change: no release, no lease, and a new generation, which stops any process that was suspended."""
         over = {"release": None, "lease": None, "generation": self.generation + 1}
         record, _ = change(self._store, lambda record: decide(self._mine(record)).model_copy(update=over))
         return record
 
     def drop(self, decide: Callable[[Record], Record]) -> None:
-        """Give the lease up and leave the release as it is, for a person to go on with."""
+        """Release the lease and leave the release as it is, for a person to continue."""
         change(self._store, lambda record: decide(self._mine(record)).model_copy(update={"lease": None}))
 
     @property
     def fresh(self) -> bool:
-        """Whether nobody can have taken this lease since the last check: then traffic may be given back with the store down."""
+        """Whether no other process can have taken the lease since the last check,
+        so that traffic may be given back even if the store is down."""
         return self._clock.monotonic() - self._checked_at < self._seconds / 2
 
     def _mine(self, record: Record) -> Record:
@@ -145,7 +148,7 @@ class LeaseHolder:
 
 
 def refuse_held(record: Record, clock: Clock) -> None:
-    """Raises HeldByAnother while the lease of another lives."""
+    """Raise HeldByAnother while another process has an unexpired lease."""
     if record.lease is not None and not is_expired(record.lease, clock):
         what = f"{record.release.id} at {record.release.step}" if record.release else "the record"
         raise HeldByAnother(f"{record.lease.holder} holds {what}, until {record.lease.expires_at:%H:%M:%S} UTC at the latest",
@@ -153,7 +156,7 @@ def refuse_held(record: Record, clock: Clock) -> None:
 
 
 def refuse_unfinished(record: Record, clock: Clock) -> None:
-    """Raises HeldByAnother, or NeedsHuman when a release was left unfinished."""
+    """Raise HeldByAnother while another process has the lease, or NeedsHuman when a release was left unfinished."""
     refuse_held(record, clock)
     if record.release is not None:
         raise NeedsHuman(f"Release {record.release.id} was left at {record.release.step} ({record.release.phase})",

@@ -1,4 +1,4 @@
-"""What is released where: one small record changed by compare-and-set, and one immutable document per release."""
+"""The release record: one small object changed by compare-and-set, and one immutable document for each release."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contract.color import ColorState as ColorState
 from teal.errors import OperatorError
 
 Phase = Literal["Progressing", "Paused", "RollingBack", "Healthy", "Degraded"]  # words of Argo Rollouts, and RollingBack
-Version = NewType("Version", str)  # the store's own stamp of what was read: a digest, an ETag
+Version = NewType("Version", str)  # the store's identifier of the read state: a digest, an ETag
 
 
 def other(color: Color) -> Color:
@@ -25,7 +25,7 @@ class _Frozen(BaseModel):
 
 
 class Lease(_Frozen):
-    """Who is releasing. It ends by itself; `token` fences off a holder that slept past its end."""
+    """Which process is releasing. It expires by itself; `token` fences off a holder that was suspended past its end."""
 
     holder: str
     token: str
@@ -33,14 +33,14 @@ class Lease(_Frozen):
 
 
 class ReleaseUnderway(_Frozen):
-    """The release that is being made or undone."""
+    """The release that is under way or being undone."""
 
     id: str
     target: Color
     step: str
     phase: Phase
     started_at: datetime
-    note: str = ""  # why it is being undone, from somebody else than its releaser: the watchdog
+    note: str = ""  # why the watchdog, not the releaser, undoes it
 
 
 class Freeze(_Frozen):
@@ -52,7 +52,8 @@ class Freeze(_Frozen):
 
 
 class Record(_Frozen):
-    """`generation` grows with every decision about traffic: a releaser that finds another one stops. Traffic shares are not here."""
+    """The release record. `generation` grows with every decision about traffic; a releaser that reads another value stops.
+    The traffic shares are not in it."""
 
     generation: int = 0
     active: Color | None = None
@@ -68,12 +69,12 @@ class Record(_Frozen):
 
     @property
     def active_state(self) -> ColorState | None:
-        """What is released to the active color; None before the first release."""
+        """The state of the active color; None before the first release."""
         return self.color(self.active) if self.active else None
 
 
 class LostRace(OperatorError):
-    """Somebody else changed the record since it was read; read again and decide anew."""
+    """Another process changed the record since it was read: read it again and decide anew."""
 
     code = "lost-race"
 
@@ -85,11 +86,11 @@ class Store(Protocol):
     """Where record and releases are kept: `FileStore` on a laptop, `S3RecordStore` on AWS. Contract: tests/contract/test_record_contract.py."""
 
     def read(self) -> tuple[Record, Version]:
-        """The record and its stamp; a fresh `Record()` with a stamp that says "absent" when there is none yet."""
+        """The record and its version; a new `Record()` with a version that means "absent" when there is none yet."""
         ...
 
     def write(self, record: Record, *, expected: Version) -> Version:
-        """Replace the record if it still has the stamp `expected`; raises LostRace."""
+        """Replace the record if it still has the version `expected`; raises LostRace otherwise."""
         ...
 
     def create(self, key: str, body: bytes) -> None:

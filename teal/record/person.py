@@ -1,4 +1,4 @@
-"""Who a person at this keyboard is: their word, GitHub's, git's, or the account's."""
+"""The name of the person who runs this command: from TEAL_WHO, GitHub, git or the account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def lease_holder() -> str:
 
 
 def _by_git(home: Path) -> str:
-    """Name and address as git signs commits; empty when it is told neither. The file alone is read: no process is started for a name."""
+    """Name and address from ~/.gitconfig; empty without either.
+    Only this file is read, so that no process is started for a name."""
     try:
         lines = (home / ".gitconfig").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is kept of each release: its plan, written before anything is done and never changed, and how it ended."""
+"""The documents of each release: its plan, written before anything is done and never changed, and its outcome."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class _Frozen(BaseModel):
 
 
 class PlannedStep(_Frozen):
-    """One step of a plan: its action by name, and in words what it does and what takes it back. `percent`: the target's share of the
-    requests while it runs."""
+    """One step of a plan: the name of its action, and sentences about what it does and what its undo does. `percent`: the target
+    color's share of the requests while it runs."""
 
     action: str
     says: str
@@ -42,7 +42,7 @@ class ReleasePlan(_Frozen):
     id: str
     target: Color
     previous: Color | None
-    state: ColorState  # as planned; the floor is raised in the record
+    state: ColorState  # as planned; `replica_floor` may be raised later, in the record only
     replaces: ColorState | None
     reindex: bool
     steps: tuple[PlannedStep, ...]
@@ -64,8 +64,8 @@ class ReleaseOutcome(_Frozen):
 
 @dataclass(frozen=True, slots=True)
 class PastRelease:
-    """One line of the history. `outcome` None: it is under way, or its end could not be written. `plan` None: its plan is gone.
-    `unreadable`: keys of what is there and cannot be read."""
+    """One line of the history. `outcome` None: it is under way, or its end could not be written. `plan` None: the plan is
+    missing. `unreadable`: keys of documents that exist but cannot be read."""
 
     id: str
     plan: ReleasePlan | None
@@ -75,7 +75,7 @@ class PastRelease:
 
 
 def is_id(text: str) -> bool:
-    """Whether it has the form that ids of releases have: time and four digits. Those of `teal up` have no letter before them."""
+    """Whether the text has the form of a release id: a time and four digits. Ids from `teal up` have no letter before them."""
     return re.fullmatch(r"r?\d{8}-\d{6}-[0-9a-f]{4}", text) is not None
 
 

@@ -25,12 +25,12 @@ _LOST: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
 
 
 def client_config() -> Config:
-    """For the client that `S3RecordStore` is given: time limits that are short, because the releaser reads the record before each shift and must not wait long there."""
+    """Configuration of `S3RecordStore`'s client: short time limits, because the releaser reads the record before each shift."""
     return Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 
 
 class S3RecordStore:
-    """Record and objects under `prefix` of `bucket`. A read or write is one request, except where two writers met."""
+    """Record and objects under `prefix` of `bucket`. A read or write is one request, unless two writers collide."""
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
         self._client = client
@@ -54,8 +54,8 @@ class S3RecordStore:
                 return Version(self._put(RECORD, body, absent=True))
             return Version(self._put(RECORD, body, match=expected))
         except LostRace:
-            # An answer that was lost on its way makes botocore send again, and the second one meets the first. Records of two
-            # writers differ (token, generation), so the same bytes are this writer's own.
+            # When a response is lost, botocore repeats the request, which then conflicts with the first. Records of two writers #
+            # differ in token or generation, so identical bytes were written by this process.
             found = self._get(RECORD)
             if found is not None and found[0] == body:
                 return Version(found[1])

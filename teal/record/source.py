@@ -1,4 +1,4 @@
-"""What a release was made from: kept beside its plan, and never changed."""
+"""The source of a release: its commit and packages, kept beside its plan and never changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from teal.record.releases import PastRelease, ReleasePlan, read_kept
 
 
 class ReleaseSource(BaseModel):
-    """`releases/<id>.source.json`. `dirty`: files were changed and not committed. `packages`: the lock's, with their versions. Empty is unknown."""
+    """`releases/<id>.source.json`. `dirty`: files had uncommitted changes.
+    `packages`: the lock's packages with their versions. Empty fields are unknown."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     commit: str = ""
@@ -23,7 +24,7 @@ class ReleaseSource(BaseModel):
     packages: dict[str, str] = {}
 
     def said(self) -> str:
-        """In a line: the commit, whether it is all, the branch, the author."""
+        """One line: the commit, whether there were other changes, the branch, the author."""
         commit = self.commit[:12] + ("+changes" if self.dirty else "")
         return ", ".join(
             part for part in (commit, self.branch and f"branch {self.branch}", self.author and f"by {self.author}") if part
@@ -35,7 +36,7 @@ def source_key(id: str) -> str:
 
 
 def read_source(store: Store, id: str) -> ReleaseSource | None:
-    """None when nothing is kept of it, or it cannot be read: no release waits for that."""
+    """The source of a release; None when it is missing or cannot be read, because no release depends on it."""
     try:
         return read_kept(ReleaseSource, store, source_key(id))
     except StoreFailed:
@@ -43,13 +44,13 @@ def read_source(store: Store, id: str) -> ReleaseSource | None:
 
 
 def source_of_image(store: Store, past: tuple[PastRelease, ...], image: str) -> ReleaseSource | None:
-    """From when that image was released before."""
+    """The source of an image, from an earlier release of the same image."""
     same = (one.id for one in past if one.plan is not None and one.plan.state.image == image)
     return next((found for id in same if (found := read_source(store, id)) is not None), None)
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    """What is new, gone or other, by name."""
+    """The added, removed and changed entries, by name."""
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old != new:
@@ -57,7 +58,8 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator
 
 
 def compare_sources(plan: ReleasePlan, source: ReleaseSource | None, before: ReleaseSource | None) -> dict[str, Any]:
-    """What a release is made from, and how its packages and configuration differ from what it replaces, which was made from `before`."""
+    """The source of a release, and how its packages and configuration differ from those of the release that it replaces
+    (`before`)."""
     return {
         "source": source.model_dump(exclude={"packages"}) if source else None,
         "configuration": list(differences(plan.replaces.config, plan.state.config)) if plan.replaces else [],

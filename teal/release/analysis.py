@@ -1,7 +1,8 @@
-"""Whether a new color serves users worse than the active one. Counts in, verdicts out: no clock, no network.
+"""Decides whether a new color serves users worse than the active one. Counts in, verdicts out; uses no clock and no network.
 
-Each gate is a share bad/total (teal/metrics/gates.py). Counts and evidence add up over the whole release, from the first shift to the end of
-the rollback window, and may be looked at any time: the test is teal/release/sequential.py's. All gates of a release share one error budget.
+Each gate is a share bad/total (teal/metrics/gates.py). Counts and evidence add up over the whole release, from the first shift to
+the end of the rollback window. They may be evaluated at any time, because the test (teal/release/sequential.py) stays valid. All
+gates of a release share one error budget.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from teal.release.sequential import Bets, SequentialTest, WindowCounts, advance,
 Verdict = Literal["Successful", "Failed", "Inconclusive", "Absent"]
 
 NOTHING: Final = WindowCounts(0, 0, 0, 0)
-# The chance that any gate ever stops a release that is as good as the active color: one in a hundred releases
+# The probability that any gate stops a release that is as good as the active color: one in a hundred releases.
 BUDGET: Final = 0.01
-# Requests of the active color before the release, from which its expected share is taken; more would outweigh today's
+# At most this many requests of the active color before the release count for its expected share; more would outweigh today's.
 HISTORY_REQUESTS: Final = 2000
 # Standard deviations of the normal distribution: 99.95 % of the active color's possible true shares lie below that bound
 SURE_DEVIATIONS: Final = 3.3
@@ -28,8 +29,9 @@ SURE_DEVIATIONS: Final = 3.3
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One gate at one look: counts of both colors since the release began, p, and why in words. `bad` and `total` name the gate's
-    counters. `p` is valid however often it was looked at: the chance that it ever falls below x without reason is at most x."""
+    """The verdict on one gate at one look, with both colors' counts since the release began, p, and the reason. `bad` and `total`
+    name the gate's counters. `p` is valid after any number of looks:
+    if the new color is no worse, p ever falls below x with probability x at most."""
 
     gate: str
     bad: str
@@ -45,7 +47,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one gate has counted: since the release began, and of that in the steps before the present one."""
+    """The counts of one gate: since the release began, and how many of them come from earlier steps."""
 
     comparison: SequentialTest
     now: WindowCounts = NOTHING
@@ -53,7 +55,8 @@ class _Seen:
 
 
 class Analysis:
-    """The gates of one release. `steps`: how often `begin_step` will be called. `history`: what the active color counted before.
+    """The analysis of one release. `steps`: how often `begin_step` will be called.
+    `history`: the active color's counts before the release.
 
     `minimum`: samples of a gate in each color before it can be Successful.
     """
@@ -68,18 +71,18 @@ class Analysis:
         budget: float = BUDGET,
     ) -> None:
         self._gates, self._minimum = tuple(gates), minimum
-        # Half of the budget for comparing with the active color, half for the limits that hold whatever the active color does.
+        # Half of the budget is for the comparison with the active color, half for the absolute limits.
         self._threshold = -math.log(budget / 2 / len(self._gates))
         self._seen = {gate.name: _Seen(_expecting(gate, history, steps)) for gate in self._gates}
 
     def begin_step(self) -> None:
-        """From here on counts are of a new step. Faults that begin with it are looked for anew."""
+        """Begin a new step: later counts belong to it, and faults that begin with it get a test of their own."""
         self._seen = {
             name: replace(seen, comparison=begin_series(seen.comparison), before=seen.now) for name, seen in self._seen.items()
         }
 
     def look(self, target: Counts, active: Counts | None) -> tuple[Judgement, ...]:
-        """Every gate. The counts are those since the step began. `active` None: there is nothing to compare with, the limits hold."""
+        """Judge every gate by the counts since the step began. With `active` None only the absolute limits are checked."""
         return tuple(self._look(gate, target, active) for gate in self._gates)
 
     def _look(self, gate: Gate, target: Counts, active: Counts | None) -> Judgement:
@@ -105,24 +108,24 @@ class Analysis:
     def _verdict(
         self, gate: Gate, now: WindowCounts, step: WindowCounts, evidence: float, compared: bool
     ) -> tuple[Verdict, str, float]:
-        """The absolute limit first, which holds whatever the active color does; then the comparison, where there is one."""
+        """Judge by the absolute limit first, then by the comparison with the active color, if there is one."""
         if not compared:
             return self._over_limit(gate, now) or self._alone(gate, now)
         if step.reference_total == 0 and now.reference_total >= self._minimum:
-            # The active color has no users any more: its share is known from before, and a bound on it does not move.
+            # The active color has no users any more. Its share is known from earlier counts, and the upper bound of it is fixed.
             bound = _upper_bound(now.reference_bad, now.reference_total) + gate.margin
             evidence = max(evidence, log_over_limit(step.bad, step.total, bound))
         p = math.exp(-max(0.0, evidence))
         return self._over_limit(gate, now, p) or self._compared(gate, now, step, evidence, p)
 
     def _over_limit(self, gate: Gate, now: WindowCounts, p: float = 1.0) -> tuple[Verdict, str, float] | None:
-        """Failed when the evidence says that the true share is over the gate's limit."""
+        """Failed when there is enough evidence that the true share is over the gate's limit."""
         if gate.limit is None or log_over_limit(now.bad, now.total, gate.limit) < self._threshold:
             return None
         return "Failed", f"{_share(now.bad, now.total):.2%} is over the limit of {gate.limit:.2%}", p
 
     def _alone(self, gate: Gate, now: WindowCounts) -> tuple[Verdict, str, float]:
-        """With no active color to compare with, enough samples must lie within the limit."""
+        """Without an active color to compare with: Successful when enough samples are within the limit."""
         share = _share(now.bad, now.total)
         if now.total < self._minimum:
             return ("Inconclusive" if gate.required else "Absent"), f"{now.total} samples, {self._minimum} are needed", 1.0
@@ -133,7 +136,8 @@ class Analysis:
     def _compared(
         self, gate: Gate, now: WindowCounts, step: WindowCounts, evidence: float, p: float
     ) -> tuple[Verdict, str, float]:
-        """Failed on evidence of a share that is worse by more than the gate's margin; Successful only with enough samples of both."""
+        """Failed on evidence that the share is worse by more than the gate's margin;
+        Successful only with enough samples of both colors."""
         share, reference = _share(now.bad, now.total), _share(now.reference_bad, now.reference_total)
         said = f"{share:.2%} against {reference:.2%} of the active color (p {p:.2g})"
         if evidence >= self._threshold and max(share, _share(step.bad, step.total)) - reference > gate.margin:
@@ -149,7 +153,7 @@ class Analysis:
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:
-    """The worst of them: Failed, then Inconclusive, then Successful. No gate with samples: Inconclusive, never a pass."""
+    """The worst verdict: Failed, then Inconclusive, then Successful. Without any samples it is Inconclusive, never a pass."""
     found = {one.verdict for one in judgements}
     for verdict in ("Failed", "Inconclusive", "Successful"):
         if verdict in found:
@@ -158,7 +162,7 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
 
 
 def _expecting(gate: Gate, history: Counts | None, steps: int) -> SequentialTest:
-    """A comparison whose first bets know how the active color did before the release."""
+    """A comparison whose first bets use the active color's share before the release."""
     total = (history or Counts()).get(gate.total.name, 0)
     bad = min((history or Counts()).get(gate.bad.name, 0), total)
     weight = min(1.0, HISTORY_REQUESTS / total) if total else 0.0
@@ -167,7 +171,7 @@ def _expecting(gate: Gate, history: Counts | None, steps: int) -> SequentialTest
 
 def _block(gate: Gate, target: Counts, active: Counts | None) -> WindowCounts:
     total, reference_total = target.get(gate.total.name, 0), (active or Counts()).get(gate.total.name, 0)
-    # Two counters are not read at one instant: never more bad requests than requests.
+    # The two counters are not read at the same instant, so bad requests are capped at all requests.
     bad, reference_bad = target.get(gate.bad.name, 0), (active or Counts()).get(gate.bad.name, 0)
     return WindowCounts(min(bad, total), total, min(reference_bad, reference_total), reference_total)
 
@@ -180,7 +184,7 @@ def _sum(one: WindowCounts, other: WindowCounts) -> WindowCounts:
 
 
 def _difference(later: WindowCounts, earlier: WindowCounts) -> WindowCounts:
-    """What came between two looks: never below 0, and never more bad requests than requests."""
+    """The counts between two looks: at least 0, and bad requests capped at all requests."""
     total, reference_total = max(0, later.total - earlier.total), max(0, later.reference_total - earlier.reference_total)
     bad, reference_bad = max(0, later.bad - earlier.bad), max(0, later.reference_bad - earlier.reference_bad)
     return WindowCounts(min(bad, total), total, min(reference_bad, reference_total), reference_total)

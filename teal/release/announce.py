@@ -1,5 +1,5 @@
-"""Tells people of a release's start, pauses, undoing and end. Beside the release, never in its way: each message has a thread of its own, two
-tries, and one time limit over both; what could not be sent is said in the evidence and changes nothing."""
+"""Sends notifications about a release's start, pauses, undoing and end. They never delay or fail the release: each message has
+its own thread, two tries, and one time limit for both. A message that could not be sent is only noted in the evidence."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from teal.release.senders.sender import NotificationNotSent
 from teal.release.steering import resolve_secret
 from teal.terminal.writer import visible_text
 
-MOST_CHARACTERS: Final = 1_500  # a reason may carry a server's answer; people read this on a telephone
+MOST_CHARACTERS: Final = 1_500  # a reason may contain a server's response, and people read this on a telephone
 
 
 @dataclass
 class PendingNotification:
-    """One on its way. `said`: how it ended; empty while it has not."""
+    """A notification that is being sent. `said`: the outcome; empty while it is pending."""
 
     notification: Notification
     thread: threading.Thread
@@ -32,7 +32,7 @@ class PendingNotification:
 
 
 def announce(run: ReleaseRun, moment: Moment, text: str) -> None:
-    """Send it to whoever wants to hear of this moment. Returns at once and never raises."""
+    """Send `text` to all receivers that are configured for this moment. Returns at once and never raises."""
     whole = visible_text(f"teal {run.target.name}: {run.plan.id} ({run.plan.state.label or run.plan.state.image[-12:]}) {text}")[
         :MOST_CHARACTERS
     ]
@@ -42,7 +42,7 @@ def announce(run: ReleaseRun, moment: Moment, text: str) -> None:
 
 
 def finish(run: ReleaseRun) -> tuple[str, ...]:
-    """Wait for what is on its way, each within its own time limit. What was not sent, in words."""
+    """Wait for pending notifications, each within its time limit. Returns a sentence for each that was not sent."""
     messages, run.messages = run.messages, []
     failed = []
     for message in messages:
@@ -59,7 +59,7 @@ _SENT: Final = "sent"
 def _sent(notification: Notification, text: str, environ: Mapping[str, str]) -> PendingNotification:
     deadline = time.monotonic() + notification.timeout_seconds
     message = PendingNotification(notification, threading.Thread(), deadline)
-    # A daemon: a receiver that hangs must not keep the command from ending.
+    # A daemon thread: a receiver that hangs must not keep the command from ending.
     message.thread = threading.Thread(target=_deliver, args=(message, text, environ), name="notification", daemon=True)
     message.thread.start()
     return message
@@ -84,6 +84,6 @@ def _deliver(message: PendingNotification, text: str, environ: Mapping[str, str]
                 break
     except OperatorError as error:
         said = error.what
-    except Exception as error:  # noqa: BLE001 - a defect of a sender is no reason to undo a release, nor to write a trace over the screen
+    except Exception as error:  # noqa: BLE001 - a sender's defect must neither undo a release nor print a stack trace
         said = type(error).__name__
     message.said.append(said)

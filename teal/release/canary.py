@@ -1,5 +1,5 @@
-"""The canary analysis: compares two colors while they share the traffic, sends probes when users send too few requests to judge, and
-pauses when the gates can not tell, or when a person wants to look."""
+"""The canary analysis: compares two colors while they share the traffic, sends probes when users send too few requests to judge,
+and pauses when the gates are inconclusive or when a person asked for a pause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from teal.record.releases import PlannedStep
 from teal.release.analysis import Analysis, Judgement, overall
 from teal.release.context import ReleaseRun, shares_json
 
-_MISSES: Final = 3  # looks at which processes were missing, new, or not counted: one may be a restart by the platform
+_MISSES: Final = 3  # looks with missing, new or uncounted processes before a release fails: one may be a restart by the platform
 
 
 class GateFailed(OperatorError):
@@ -40,16 +40,16 @@ class CanaryWindow:
     def __init__(self, run: ReleaseRun) -> None:
         self._run = run
         self._start = {color: self._read(color) for color in self._colors()}
-        self._requests = 0  # of the new color at the last look; fewer at the next one: a process began anew
+        self._requests = 0  # of the new color at the last look; fewer at the next look mean that a process restarted
         self.now: dict[Color, Counts] = {color: Counts() for color in self._colors()}
         self.misses = 0
         self.missed = False  # at the last look
         self.why = ""
 
     def look(self, *, steady: bool = True) -> None:
-        """Read all counters; what can not be read stays as it was and is a miss.
+        """Read all counters. Counts that cannot be read stay as they were; for the new color this is a miss.
 
-        `steady`: nothing is scaled down now, so counts that go back are a process that began anew: a miss too, however fast it was.
+        `steady`: nothing is being scaled down, so counts that went back mean that a process restarted, which is a miss too.
         """
         missed = False
         for color in self._colors():
@@ -77,7 +77,7 @@ class CanaryWindow:
         self.misses += missed
 
     def begun(self, color: Color) -> Counts | None:
-        """What a color had counted before this window; None when nobody could say."""
+        """A color's counts before this window; None when they could not be read."""
         return self._start.get(color)
 
     def _colors(self) -> tuple[Color, ...]:
@@ -100,13 +100,13 @@ def compare_with_active(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     started = clock.monotonic()
     while True:
         run.wait()
-        run.lease.during(window.look)  # a process that hangs answers nobody for seconds: that is no reason to lose the lease
+        run.lease.during(window.look)  # keeps the lease: a hanging process may delay the read for seconds
         elapsed = clock.monotonic() - started
         judged = analysis.look(window.now[run.new], window.now[old])
         yield _told(run, step.name, window, judged, elapsed, rules.analysis_seconds)
         _stop_if_bad(window, judged)
         verdict = overall(judged)
-        if elapsed >= rules.analysis_seconds and not window.missed:  # a color that is not whole now is looked at again
+        if elapsed >= rules.analysis_seconds and not window.missed:  # if the last look was a miss, look again
             if verdict == "Successful":
                 return
             yield from _pause(run, step, window, judged)
@@ -115,14 +115,14 @@ def compare_with_active(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def hold(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """Watch the new color alone for the rollback window, against what the old one did before. Only Failed ends it. Raises GateFailed."""
+    """Watch the new color during the rollback window, compared with the old one's earlier counts. Raises GateFailed."""
     window, rules, clock = CanaryWindow(run), run.target.rules, run.target.clock
     analysis = _analysis(run, window)
     analysis.begin_step()
     started = clock.monotonic()
     while (elapsed := clock.monotonic() - started) < rules.hold_seconds or window.missed:
         run.wait()
-        run.lease.during(partial(window.look, steady=False))  # for so long an autoscaler may take processes away
+        run.lease.during(partial(window.look, steady=False))  # the window is long enough for an autoscaler to remove processes
         elapsed = clock.monotonic() - started
         judged = analysis.look(window.now[run.new], window.now[run.old] if run.old else None)
         yield _told(run, step.name, window, judged, elapsed, rules.hold_seconds)
@@ -146,7 +146,7 @@ def _pause(run: ReleaseRun, step: PlannedStep, window: CanaryWindow, judged: tup
 
 
 def wait_for_person(run: ReleaseRun, step: PlannedStep, said: str, *, about: str) -> Iterator[Event]:
-    """Keep the shares until a person decides; the gates are judged meanwhile. Raises Undecided, GateFailed."""
+    """Keep the shares until a person decides, while the gates are still judged. Raises Undecided, GateFailed."""
     window = CanaryWindow(run)
     _analysis(run, window).begin_step()
     yield from _wait(run, step, window, said, {}, about=about, until_successful=False)
@@ -162,7 +162,8 @@ def _wait(
     about: str,
     until_successful: bool,
 ) -> Iterator[Event]:
-    """`teal resume` writes Progressing; a rollback moves the generation. Nobody decides: raises Undecided. A gate fails: GateFailed."""
+    """Wait for a decision: `teal resume` sets the phase Progressing, a rollback changes the generation (Superseded). Raises
+    Undecided without a decision in time, and GateFailed when a gate fails."""
     rules, clock, analysis = run.target.rules, run.target.clock, _analysis(run, window)
     started = clock.monotonic()
     run.lease.change(lambda record: phase(record, "Paused"))
@@ -201,17 +202,19 @@ def _stop_if_bad(window: CanaryWindow, judged: tuple[Judgement, ...]) -> None:
 
 
 def _supplement(run: ReleaseRun, window: CanaryWindow, progress: float) -> None:
-    """Send probes to a color that lags behind the minimum of samples at this point of the window: of every kind, or of streams alone."""
+    """Send probes to a color that has fewer samples than are due at this point of the window:
+    of every kind, or of streams alone."""
     rules = run.target.rules
     due = rules.minimum_samples * max(progress, 0.1)
-    ahead = due * 1.5  # of need: the last polls may be lost
+    ahead = due * 1.5  # more than is due now: the last polls may be lost
     streamed = any(counts.get(STREAMS.name, 0) >= due for counts in window.now.values())  # the gate will not be absent
     thin = {color: counts.get(REQUESTS.name, 0) < ahead for color, counts in window.now.items()}
     lagging = [color for color, counts in window.now.items() if thin[color] or (streamed and counts.get(STREAMS.name, 0) < ahead)]
     questions = probe.read_golden_questions(run.target.golden)
     with ExitStack() as opened:
         probers = [(opened.enter_context(run.prober(color)), not thin[color]) for color in lagging]
-        # By turns: what the machine does for a moment must meet both colors, or equal versions look different.
+        # Alternating between the colors, so that a short disturbance of the machine affects both;
+        # else equal versions look different.
         for number in range(run.asked, run.asked + rules.probes_per_poll):
             for prober, streams_only in probers:
                 prober.sample(questions, 1, number, streams_only=streams_only)
@@ -221,7 +224,7 @@ def _supplement(run: ReleaseRun, window: CanaryWindow, progress: float) -> None:
 def _told(run: ReleaseRun, name: str, window: CanaryWindow, judged: tuple[Judgement, ...], elapsed: float, total: float) -> Event:
     try:
         seen = shares_json(run.target.traffic.read())
-    except OperatorError:  # it is only shown here; whoever changes shares reads them back
+    except OperatorError:  # only for display; every change of shares reads them back
         seen = {}
     data = {
         **seen,

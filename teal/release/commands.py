@@ -70,7 +70,7 @@ def release_(
     request = runner.ReleaseRequest(path, version, image, reindex, source_of(path) if image is None else None)
     target = open_target(stack)
     if load:
-        require_installed()  # said now, not when the color is already there
+        require_installed()  # checked now, not when the color already runs
         target = replace(target, rules=replace(target.rules, load=load))
     if pause_at is not None:
         shares = [percent for percent in target.rules.steps if percent < 100]
@@ -160,7 +160,7 @@ def history_(stack: Stack = None, as_json: Json = False) -> None:
             })  # fmt: skip
         return
     rows = [release_cells(entry, sources[entry.id], evidence_address(target, entry)) for entry in found]
-    if not terminal_console().is_terminal:  # a program reads it: one line each, whatever its length
+    if not terminal_console().is_terminal:  # for programs: one line each, of any length
         for cells in rows:
             say("\t".join(cells))
         return
@@ -173,12 +173,12 @@ def history_(stack: Stack = None, as_json: Json = False) -> None:
 
 
 def evidence_address(target: Target, entry: PastRelease) -> str:
-    """Where the evidence of a release is opened; empty when none was written."""
+    """The address of a release's evidence page; empty when none was written."""
     return target.evidence_url(entry.outcome.evidence) if entry.outcome and entry.outcome.evidence else ""
 
 
 def release_cells(entry: PastRelease, source: ReleaseSource | None, evidence: str) -> tuple[str, ...]:
-    """One release as cells."""
+    """One release as table cells."""
     plan, outcome = entry.plan, entry.outcome
     ended = "under way" if entry.underway else f"{outcome.phase}: {outcome.reason}" if outcome else "not written"
     if entry.unreadable:

@@ -1,4 +1,5 @@
-"""What a releaser has in hand while it works: the target, its hold on the record, the plan, and the diary that becomes the evidence."""
+"""The state of a releaser while it works: the target, its lease on the record, the plan,
+and the log of events that becomes the evidence."""
 
 from __future__ import annotations
 
@@ -28,13 +29,13 @@ class ReleaseRun:
     lease: LeaseHolder
     plan: ReleasePlan
     analysis: Analysis | None = None  # of the whole release, from its first shift on
-    bound_key: str | None = None  # a reader's of the probes' collection alone, once it was made
+    bound_key: str | None = None  # the key of a reader of the probes' collection only; None until it is made
     evidence: str = ""  # key of the page that will be written at the end
-    visits: int = 0  # of behaviour probes to a color that has users, to go through the questions in turn
-    asked: int = 0  # probes sent, to go through the questions in turn
-    steering: Steering = field(default_factory=Steering)  # its hooks, and who is told of it
+    visits: int = 0  # visits of behaviour probes to a color that has users, which use the questions in turn
+    asked: int = 0  # number of probes sent, which use the questions in turn
+    steering: Steering = field(default_factory=Steering)  # the release's hooks and notifications
     messages: list[Any] = field(default_factory=list)  # notifications on their way (teal/release/announce.py)
-    stopped: bool = False  # nobody listens to the events any more
+    stopped: bool = False  # the events are not read any more
     diary: list[tuple[datetime, Event]] = field(default_factory=list)
 
     @property
@@ -46,15 +47,16 @@ class ReleaseRun:
         return self.plan.previous
 
     def state(self) -> ColorState:
-        """The new color as the record has it, its raised floor included."""
+        """The new color's state in the record, with its raised `replica_floor`."""
         return self.lease.check().color(self.new) or self.plan.state
 
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
-        """`python -m app.admin ARGUMENTS` from that color's image, the lease kept however long it takes. Raises AdminFailed, Superseded."""
+        """Run `python -m app.admin ARGUMENTS` from that color's image, renewing the lease meanwhile.
+        Raises AdminFailed, Superseded."""
         return self.lease.during(lambda: self.target.runtime.admin(state, color, *arguments))
 
     def told(self, event: Event) -> Event:
-        """Note an event for the evidence."""
+        """Record an event for the evidence, and return it."""
         self.diary.append((self.target.clock.now(), event))
         return event
 
@@ -62,10 +64,10 @@ class ReleaseRun:
         return Prober(self.target.client(self.target.traffic.entry(color)), self.target.probe_headers)
 
     def tenant(self, color: Color, collection: str) -> Prober:
-        """As another tenant's user: a reader's key for that one collection, which ends by itself."""
+        """A prober that acts as another tenant's user, with a reader's key for this one collection, which expires."""
         if self.bound_key is None:
             until = self.target.clock.now() + timedelta(hours=TENANT_HOURS)
-            # By the active color's code: the new one's may want a schema that is not there yet.
+            # Made by the active color's code, because the new code may need a schema that does not exist yet.
             state = self.lease.check().color(self.old) if self.old else None
             rows = self.admin(state or self.state(), self.old if self.old and state else self.new, "keys", "create", "--role", "reader", "--name", f"probes of {self.plan.id}",
                               "--collection", collection, "--expires-at", until.isoformat())  # fmt: skip
@@ -73,15 +75,15 @@ class ReleaseRun:
         return Prober(self.target.client(self.target.traffic.entry(color)), {"Authorization": f"Bearer {self.bound_key}"})
 
     def wait(self) -> None:
-        """One poll. Raises Superseded when somebody else took over meanwhile."""
+        """Sleep for one poll and renew the lease. Raises Superseded when another process took over."""
         self.target.clock.sleep(self.target.rules.poll_seconds)
         self.lease.keep()
 
     def set_shares(self, weights: Weights) -> None:
-        """Shift, if the generation has not moved. Raises Superseded; then the shares are what the record's new holder wants.
+        """Set the shares if the generation is unchanged. Raises Superseded; the shares are then those of the record's new holder.
 
-        A process can be frozen after its last check. Looking again afterwards bounds what users meet then by one round trip,
-        where the load balancer itself can not refuse (ALB).
+        A process can be frozen between its last check and the change. Where the load balancer itself cannot refuse the change
+        (ALB), the check afterwards limits its effect on users to one round trip.
         """
         self.target.traffic.set(weights, check=self.lease.guard)
         try:

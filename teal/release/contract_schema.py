@@ -1,4 +1,4 @@
-"""The schema's other half: taking away what older releases needed. Never part of a release; refused while anybody needs it."""
+"""Contracts the schema: removes what only older releases needed. Never part of a release; refused while any color needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teal.release.schema import needs_old_schema
 
 
 def contract(target: Target, *, dry_run: bool = False) -> Iterator[Event]:
-    """Run the migrations marked contract, from the active color's own image. Holds the lease, so that no release begins meanwhile.
+    """Run the migrations marked contract, from the active color's image. Holds the lease, so that no release can begin.
 
     Raises BadInput without an active color, HeldByAnother or NeedsHuman when a release is not over or a color can not serve what would be left.
     """
@@ -50,7 +50,7 @@ def contract(target: Target, *, dry_run: bool = False) -> Iterator[Event]:
 
 
 def refuse_needed(record: Record, head: str) -> None:
-    """Raises NeedsHuman naming everybody who needs the schema as it is."""
+    """Raise NeedsHuman, which names every color that needs the schema as it is."""
     if reasons := needs_old_schema(record, head):
         raise NeedsHuman(
             "; ".join(reasons),

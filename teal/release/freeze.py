@@ -1,4 +1,5 @@
-"""A freeze: no release begins until somebody ends it. Rollback, abort, resume and repair go on: users come first."""
+"""The freeze: no release may begin until a person ends it.
+Rollback, abort, resume and repair still work, because users come first."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def unfreeze(target: Target) -> Iterator[Event]:
 
 
 def refuse_frozen(record: Record) -> None:
-    """Raises HeldByAnother, with what the freeze says, while there is one."""
+    """Raise HeldByAnother with the freeze's message while there is one."""
     if (found := record.freeze) is not None:
         raise HeldByAnother(f"Releases are frozen: {found.message} ({found.who}, since {found.since:%Y-%m-%d %H:%M} UTC)",
                    where="the release record", next="teal unfreeze, when the reason is over")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs the hooks that stand before and after a step. One that fails undoes the release; a slow one does what its `on_timeout` says."""
+"""Runs the hooks before and after a step. A failed hook undoes the release; a hook that times out acts by its `on_timeout`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from teal.release.steering import resolve_secret
 from teal.terminal.writer import visible_text
 
 MOST_CHARACTERS: Final = 2_000  # of a hook's output; its end says what went wrong
-MOST_BYTES: Final = 65_536  # of an answer to a POST that are looked at
+MOST_BYTES: Final = 65_536  # of a response to a POST that are read
 _PASSED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY")
 _MASK: Final = "***"
 
 
 class HookFailed(OperatorError):
-    """A hook said no, or took too long where that means no."""
+    """A hook failed, or timed out where its `on_timeout` counts that as a failure."""
 
     code = "hook-failed"
 
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
-    """How a hook ended: `late` when its time was over; `text`: what it wrote, without orders for a terminal and without its secrets."""
+    """The result of a hook. `late`: it timed out.
+    `text`: its output, without terminal control characters and without its secrets."""
 
     ok: bool
     late: bool
@@ -46,7 +47,7 @@ class HookResult:
 
 
 def hooks_of(run: ReleaseRun, step: PlannedStep, when: Literal["before", "after"]) -> Iterator[Event]:
-    """Each hook of that step in the order of the file. Raises HookFailed."""
+    """Run the hooks of a step in the order of the file. Raises HookFailed."""
     for hook in run.steering.hooks:
         if hook.when != when or hook.step not in (step.action, step.name):
             continue
@@ -65,7 +66,7 @@ def hooks_of(run: ReleaseRun, step: PlannedStep, when: Literal["before", "after"
 
 
 def document(run: ReleaseRun, step: PlannedStep, hook: Hook) -> dict[str, Any]:
-    """What a hook is told."""
+    """The JSON document that a hook receives."""
     return {"hook": hook.name, "when": hook.when, "step": step.name, "percent": step.percent, "target": run.target.name,
             "release": run.plan.id, "color": run.new, "replaces": run.old, "image": run.plan.state.image, "label": run.plan.state.label}  # fmt: skip
 
@@ -73,8 +74,8 @@ def document(run: ReleaseRun, step: PlannedStep, hook: Hook) -> dict[str, Any]:
 def perform(
     hook: Hook, told: Mapping[str, Any], environ: Mapping[str, str], keep: Callable[[], object], keep_seconds: float
 ) -> HookResult:
-    """Run it to its end or its timeout; `keep` is called meanwhile, and what that raises ends the hook too. Raises BadInput for a secret that
-    is not there."""
+    """Run a hook to its end or its timeout. `keep` is called meanwhile; if it raises, the hook is ended too.
+    Raises BadInput for a missing secret."""
     secrets = {name: resolve_secret(reference, environ, f"hook {hook.name}: {name}") for name, reference in hook.secrets.items()}
     body = json.dumps(told).encode()
     if hook.run:
@@ -89,7 +90,7 @@ def perform(
 
 
 def cleaned(raw: bytes, secrets: Any = ()) -> str:
-    """The end of what was written, for the terminal, the record and a page."""
+    """The end of a hook's output, made safe for the terminal, the record and a page."""
     text = raw.decode("utf-8", "replace")
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _MASK)
@@ -98,7 +99,7 @@ def cleaned(raw: bytes, secrets: Any = ()) -> str:
 
 def _command(hook: Hook, body: bytes, secrets: Mapping[str, str], environ: Mapping[str, str], keep: Callable[[], object],
              keep_seconds: float) -> tuple[bool, bool, bytes]:  # fmt: skip
-    """Without a shell, in a session of its own, so that all it started ends with it."""
+    """Run the command without a shell, in its own session, so that all its child processes end with it."""
     env = {name: value for name, value in environ.items() if name in _PASSED} | dict(secrets)
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as written:
         given.write(body)
@@ -129,7 +130,8 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 def _posted(hook: Hook, address: str, body: bytes, headers: Mapping[str, str], keep: Callable[[], object],
             keep_seconds: float) -> tuple[bool, bool, bytes]:  # fmt: skip
-    """In a thread, because httpx limits each wait and not the whole: an answer that drips would never be late."""
+    """Send the POST in a thread, because httpx limits each read but not the whole:
+    a response in small pieces would never time out."""
     found: list[tuple[bool, bytes]] = []
     deadline = time.monotonic() + hook.timeout_seconds
 
@@ -159,7 +161,7 @@ def _posted(hook: Hook, address: str, body: bytes, headers: Mapping[str, str], k
 
 
 def _until(waited: Callable[[float], bool], seconds: float, keep: Callable[[], object], keep_seconds: float) -> bool:
-    """Whether it ended in time; the lease is kept meanwhile."""
+    """Wait until it ended or the time is over, calling `keep` meanwhile; returns whether it ended."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         if waited(min(left, keep_seconds)):

@@ -1,4 +1,4 @@
-"""Asks a version's own command to give the jobs of one release to another, by the name that the version knows."""
+"""Transfers the jobs of one release to another by a version's `app.admin jobs transfer`, or by the older name of that command."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from teal.errors import AdminFailed
 
-NAME_IN_OLDER_IMAGES: Final = "rehome"  # of `jobs transfer`, until November 2026, with the same options and the same answer
+NAME_IN_OLDER_IMAGES: Final = "rehome"  # name of `jobs transfer` until November 2026, with the same options and output
 
 Ask = Callable[..., list[dict[str, Any]]]
 
 
 def transfer_jobs(ask: Ask, source: str, target: str) -> list[dict[str, Any]]:
-    """`app.admin jobs transfer` through `ask`, which takes the command's words and returns its JSON lines. Raises AdminFailed.
+    """Run `app.admin jobs transfer` by `ask`, which takes the command's arguments and returns its JSON lines. Raises AdminFailed.
 
-    The color that stays may run an older image than this releaser, which then refuses the command as bad input.
+    The color that stays may run an older image, which rejects the new command name as bad input; then the older name is used.
     """
     options = ("--from", source, "--to", target)
     try:

@@ -1,7 +1,7 @@
-"""Every step that a release can have, and the script that puts them in order. A new step is a file in `steps/` that is named here.
+"""The steps that a release can have, and their order. A new step is a file in `steps/` that is registered here.
 
-Pure: the record and the rules in, steps out. `--dry-run` prints them, and the plan that is kept of a release holds them for whoever goes on
-with it.
+Pure functions: the record and the rules in, steps out. `--dry-run` prints the steps, and a release's stored plan contains them
+for the process that resumes or undoes it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from teal.release.steps.schema import EXPAND_SCHEMA
 from teal.release.steps.step import Intent, Step
 from teal.release.steps.traffic import PROMOTE, SHIFT
 
-# Every step by its name, for plans that were stored: also a step that no script of this version has any more.
+# Every step by its name, for stored plans. A step that this version no longer plans stays registered.
 STEPS: Final = (PREFLIGHT, EXPAND_SCHEMA, BUILD_INDEX, VERIFY_INDEX, RAISE_FLOOR, DEPLOY, READY, WARM, GOLDEN, BEHAVE, LOAD, SHIFT, ANALYSE, PAUSE, PROMOTE,
                 HOLD, JOB_TRANSFER, RETIRE, DROP_INDEX)  # fmt: skip
 _BY_NAME: Final = {name: step for step in STEPS for name in (step.name, *step.formerly)}
 
 
 def idle(record: Record) -> Color:
-    """The color that a release will be made in."""
+    """The color that the next release is deployed to."""
     return other(record.active) if record.active else "blue"
 
 
@@ -42,7 +42,7 @@ def planned_steps(record: Record, rules: ReleaseRules, *, reindex: bool) -> tupl
 
 
 def _script(intent: Intent) -> Iterator[PlannedStep]:
-    first = intent.active is None  # then there is nothing to compare with, to keep or to end
+    first = intent.active is None  # a first release has no active color to compare with, to keep or to retire
 
     yield PREFLIGHT.planned(intent)
     yield EXPAND_SCHEMA.planned(intent)
@@ -61,7 +61,7 @@ def _script(intent: Intent) -> Iterator[PlannedStep]:
 
     for percent in (100,) if first else intent.rules.steps:
         yield SHIFT.planned(intent, percent)
-        if not first:  # else nobody could be given back
+        if not first:  # a first release has no old color to return the traffic to
             yield BEHAVE.planned(intent, percent)
         if percent < 100:
             yield ANALYSE.planned(intent, percent)
@@ -79,12 +79,12 @@ def _script(intent: Intent) -> Iterator[PlannedStep]:
 
 
 def position_of(plan: ReleasePlan, name: str) -> int:
-    """Where in the plan the step is; 0 for a name that is not in it: to do everything again does no harm."""
+    """The position of the step in the plan; 0 for an unknown name, because repeating every step does no harm."""
     return next((number for number, step in enumerate(plan.steps) if step.name == name), 0)
 
 
 def is_reversible(plan: ReleasePlan, name: str) -> bool:
-    """Whether the old color can still be gone back to while that step runs."""
+    """Whether a rollback to the old color is still possible while that step runs."""
     return can_be_undone(plan.steps[: position_of(plan, name) + 1])
 
 
@@ -112,6 +112,6 @@ def all_of(plan: ReleasePlan, planned: Iterable[PlannedStep]) -> tuple[Step, ...
 
 
 def can_be_undone(planned: Iterable[PlannedStep]) -> bool:
-    """Whether no step among them ends what a rollback goes back to, as far as this version of Teal knows them: giving the traffic back
-    must not wait for a name."""
+    """Whether no step among them makes a rollback impossible.
+    Steps that this version of Teal does not know are ignored, so that they do not block a rollback."""
     return all(_BY_NAME[one.action].reversible for one in planned if one.action in _BY_NAME)

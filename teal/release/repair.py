@@ -1,4 +1,4 @@
-"""Finds what a dead releaser left behind, says what it will do about it, and does it when it is told to."""
+"""Finds what a dead releaser left behind, says how it would repair it, and repairs it on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from teal.release.steps.color import put
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be, and what repair does about it."""
+    """One inconsistency, and how repair mends it."""
 
     what: str
     will: str
@@ -35,8 +35,9 @@ class Finding:
 
 
 def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
-    """Each finding with the work that mends it: the caller shows the one and decides whether to run the other. After a finding was
-    mended the rest is looked at anew, because mending one often mends others. Raises HeldByAnother while a releaser lives, and at the end NeedsHuman while the active color does not answer."""
+    """Yield each finding with the work that mends it; the caller shows the finding and decides whether to run the work. The
+    target is examined again after each, because mending one often mends others. Raises HeldByAnother while a releaser lives, and
+    at the end NeedsHuman when the active color does not answer."""
     seen: set[str] = set()
     while finding := next((one for one in _examined(target) if one.what not in seen), None):
         seen.add(finding.what)
@@ -45,18 +46,18 @@ def repair(target: Target) -> Iterator[tuple[Finding, Iterator[Event]]]:
 
 
 def find_inconsistencies(target: Target) -> tuple[Finding, ...]:
-    """Everything found, worst first; changes nothing. Raises HeldByAnother while a releaser lives."""
+    """All findings, worst first. Changes nothing. Raises HeldByAnother while a releaser lives."""
     return tuple(_examined(target))
 
 
 def _examined(target: Target) -> Iterator[Finding]:
-    """One after the other: what asks a part that is away comes after what can be mended without it."""
+    """Yield the findings one by one. Checks that need a part that may be down come after those that can be mended without it."""
     record, _ = target.store.read()
     refuse_held(record, target.clock)
     yield from _pending(target)
     if record.release is not None:
         yield _unfinished(target, record)
-        return  # traffic and colors are in between on purpose; what is left is found after that
+        return  # during a release traffic and colors differ on purpose; other faults are found once it is over
     if record.lease is not None:
         yield Finding(f"{record.lease.holder} left its lease", "remove it", partial(_clear, target))
     active = record.active
@@ -86,7 +87,7 @@ def _pending(target: Target) -> Iterator[Finding]:
 
 
 def _unfinished(target: Target, record: Record) -> Finding:
-    """A release that was promoted is finished; any other is undone; one being undone is undone to its end."""
+    """The finding of an unfinished release: a promoted one is finished; any other is undone, or its undoing is completed."""
     release = record.release
     if release is None:
         raise OperatorError("No release is under way", where="the release record", next="teal history")
@@ -116,7 +117,8 @@ def _left(target: Target, record: Record, id: str) -> int:
 
 @contextmanager
 def _held(target: Target) -> Iterator[LeaseHolder]:
-    """The lease while one finding is mended. It is given up on failure too, or the next try would wait for it to run out."""
+    """Hold the lease while one finding is mended.
+    It is released on failure too; otherwise the next try would have to wait for its end."""
     lease = LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, lambda record: record)
     try:
         yield lease
@@ -173,8 +175,8 @@ def _retire(target: Target, color: Color) -> Iterator[Event]:
 
 
 def _mend(target: Target, color: Color) -> Iterator[Event]:
-    with _held(target) as lease:  # two of them at once would each cancel the other's refresh
+    with _held(target) as lease:  # two repairs at once would cancel each other's refresh
         for event in target.runtime.mend(color):
             lease.keep()
             yield event
-        lease.drop(lambda record: record)  # a release under way stays: what became of it is the next finding
+        lease.drop(lambda record: record)  # an unfinished release stays; it is the next finding

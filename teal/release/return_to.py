@@ -1,5 +1,6 @@
-"""`teal rollback --to RELEASE`: a version that served before is released again, as the unit that was recorded: image, configuration and
-search index. It is a release, with every step and every gate; only the color that a rollback window still holds can be gone back to at once.
+"""`teal rollback --to RELEASE`: releases a version again that served before, as the recorded unit of image, configuration and
+search index. This is a release with every step and every gate.
+Only the old color of an open rollback window can be returned to at once.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from teal.release.rollback import rollback
 from teal.release.runner import ReleaseRequest, release
 from teal.release.schema import covers
 
-ENGINE: Final = "TEAL_SEARCH"  # the setting that says where an index is: two engines may have one of the same name
+ENGINE: Final = "TEAL_SEARCH"  # the setting with the search engine: two engines may have an index of the same name
 
 
 def rollback_to(target: Target, id: str) -> Iterator[Event]:
-    """To the release `id`: at once when the old color is still there, else by releasing it again. Raises BadInput, with the reason, when
-    its image, its index or the schema does not allow it; else what `rollback` and `release` raise. A freeze does not stop it."""
+    """Return to the release `id`: at once while its color still runs, else by releasing it again. Raises BadInput with the reason
+    when its image, index or the schema does not allow that, and whatever `rollback` and `release` raise.
+    A freeze does not stop it."""
     record, _ = target.store.read()
     if record.release is not None:
         replaced = read_plan(target.store, record).replaces
@@ -55,7 +57,7 @@ def rollback_to(target: Target, id: str) -> Iterator[Event]:
 
 
 def _served(target: Target, record: Record, id: str) -> ReleasePlan:
-    """The plan of a release that became active once and is not now. Raises BadInput."""
+    """The plan of a release that was active once and is not now. Raises BadInput for any other."""
     plan = read_kept(ReleasePlan, target.store, plan_key(id))
     if plan is None:
         raise _refused(id, "nothing is kept of it", "teal history")

@@ -1,4 +1,5 @@
-"""Gives the traffic back: first of all, without the lease and, if it must be, without the record. Then fences the releaser and cleans up."""
+"""Rolls a release back. It first returns the traffic, without the lease and if necessary without the record;
+then it fences the releaser and cleans up."""
 
 from __future__ import annotations
 
@@ -19,18 +20,19 @@ from teal.release.runner import undo_steps
 from teal.release.steering import without_store_errors
 from teal.release.steps.color import RETIRE
 
-_LOOK_SECONDS = 0.5  # between two looks at the shares while a fenced releaser's last call may still arrive
+_LOOK_SECONDS = 0.5  # between two reads of the shares, while a fenced releaser's last call may still arrive
 
 
 class _TooLate(Exception):
-    """The releaser began to end the old color between our look and our write."""
+    """The releaser began to retire the old color between our read of the record and our write."""
 
 
 def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iterator[Event]:
-    """All requests to the color of before, at once; then undo the release. `to`: which color, when the record can not be read.
-    `note`: why, where no person asked for it; it is kept as the reason of the end.
+    """Give all requests to the previous color at once, then undo the release. `to`: that color, for when the record cannot be
+    read. `note`: the reason when no person asked for it; it is kept with the outcome.
 
-    Raises BadInput when there is nothing to go back to, NeedsHuman when the store stayed down or the old color is already going.
+    Raises BadInput when there is nothing to go back to,
+    NeedsHuman when the store stayed down or the old color is already being retired.
     """
     try:
         record, _ = target.store.read()
@@ -68,7 +70,7 @@ def rollback(target: Target, to: Color | None = None, *, note: str = "") -> Iter
         lease = LeaseHolder.take(target.store, target.clock, target.rules.lease_seconds, seize, force=True)
     except (_TooLate, Superseded):
         now, _ = target.store.read()
-        if now.active is not None:  # the release was finished meanwhile: what we gave the traffic to is gone, or going
+        if now.active is not None:  # the release was finished meanwhile, and the old color is being retired
             target.traffic.set(all_to(now.active))
         _refuse_late(now, plan)
         raise
@@ -85,17 +87,19 @@ def _give_up(run: ReleaseRun, back: Color | None) -> Iterator[Event]:
     if back is not None:
         for event in _assert(run.target, back, run):
             yield run.told(event)
-    # Where the releaser was when it was fenced, which may be further than when we first looked.
+    # The step at which the releaser was fenced; it may be later than the one in the record that was read first.
     release = run.lease.check().release
     step, note = (release.step, release.note) if release else ("", "")
     yield from undo_steps(run, position_of(run.plan, step), f"rolled back at {step}" + (f": {note}" if note else ""))
 
 
 def _assert(target: Target, back: Color, run: ReleaseRun | None = None) -> Iterator[Event]:
-    """Set the shares again, after the fence, and as often as they differ until no call of a fenced releaser can still be in flight."""
+    """Set the shares again after the fence, and whenever they differ,
+    until no call of the fenced releaser can be in flight any more."""
     clock = target.clock
     started, again = clock.monotonic(), 0
-    # This also voids what a releaser has prepared and not yet put in force, where that can be (Caddy).
+    # This also invalidates shares that a releaser has prepared but not yet put in force,
+    # where the load balancer can do so (Caddy).
     target.traffic.set(all_to(back))
     while clock.monotonic() - started < target.rules.fence_seconds:
         clock.sleep(min(_LOOK_SECONDS, target.rules.fence_seconds))
@@ -112,7 +116,7 @@ def _assert(target: Target, back: Color, run: ReleaseRun | None = None) -> Itera
 
 
 def _blind(target: Target, back: Color, error: StoreFailed) -> Iterator[Event]:
-    """Without a record: traffic only."""
+    """Return the traffic without a readable record. Always raises NeedsHuman, because the release cannot be undone."""
     target.traffic.set(all_to(back))
     yield Event("traffic", "ok", f"all requests to {back}", data=shares_json(all_to(back)))
     yield from _assert(target, back)
@@ -129,7 +133,7 @@ def _unrecorded(back: Color | None, error: StoreFailed) -> NeedsHuman:
 
 
 def _before(record: Record) -> Color | None:
-    """The color that the release under way replaces, as long as it is there; without the release's own plan."""
+    """The color that the release under way replaces, found without its plan; None once that color is being retired."""
     if record.release is None or record.release.step == RETIRE.name:
         return None
     color = other(record.release.target)
@@ -137,7 +141,7 @@ def _before(record: Record) -> Color | None:
 
 
 def _likely(target: Target, error: StoreFailed) -> Color:
-    """The color with the larger share: a release shifts the smaller one. All to one, or half and half, says nothing."""
+    """The color with the larger share, which is probably the old one. Raises NeedsHuman when one has all or both have half."""
     found = target.traffic.read()
     if found.blue == found.green or 100 in (found.blue, found.green):
         raise NeedsHuman(f"The record can not be read ({error.what}) and the shares (blue {found.blue}, green {found.green}) do not tell which color was first",
@@ -159,7 +163,7 @@ def _refuse_late(record: Record, plan: ReleasePlan) -> None:
 
 
 def abort(target: Target) -> Iterator[Event]:
-    """Rollback of a release that was not promoted yet. Raises BadInput when none is under way, or when it was promoted."""
+    """Roll back a release that is not promoted yet. Raises BadInput when none is under way, or when it was promoted."""
     record, _ = target.store.read()
     if record.release is not None and record.active == record.release.target:
         raise BadInput(f"{record.release.id} is active already", where="the release record", next="teal rollback")

@@ -1,4 +1,5 @@
-"""Makes a release: takes the lease, walks the plan, and when anything fails gives the traffic back first and undoes what was done."""
+"""Makes a release: takes the lease and runs the plan's steps.
+When anything fails it first returns the traffic, then undoes the steps."""
 
 from __future__ import annotations
 
@@ -43,22 +44,20 @@ from teal.release.steps.canary_analysis import PAUSE
 from teal.release.steps.preflight import rehearsed
 from teal.release.steps.traffic import give_back
 
-MOST_SAID = 5  # differences of each kind in the terminal; all of them are in the evidence
+MOST_SAID = 5  # differences of each kind shown in the terminal; the evidence has all
 HISTORY = 20  # ids kept in the record; the objects stay
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequest:
-    """What to release: the tree at `path` (labelled `label`), or the known `image`; with a search index of its own or not."""
+    """What to release: the tree at `path` (labelled `label`) or the known `image`. `reindex`: with a search index of its own."""
 
     path: Path
     label: str | None = None
     image: str | None = None
     reindex: bool = False
-    source: ReleaseSource | None = (
-        None  # what the tree at `path` is; None: it is found by the image, where that was released before
-    )
-    returns_to: ColorState | None = None  # a unit that served before, instead of all of the above: a freeze does not stop it
+    source: ReleaseSource | None = None  # the source of the tree at `path`; None: taken from an earlier release of the same image
+    returns_to: ColorState | None = None  # an earlier release's state, instead of all of the above; ignores a freeze
 
 
 class ReleaseFailed(OperatorError):
@@ -68,8 +67,8 @@ class ReleaseFailed(OperatorError):
 
 
 def plan_steps(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ...]:
-    """The steps of a release now; builds, writes and calls nothing that changes anything. Raises what a release would refuse with, its whole
-    preflight included."""
+    """The steps that a release would have now. Changes nothing. Raises the errors with which a release would refuse to begin,
+    including those of the preflight step."""
     record, _ = target.store.read()
     refuse_frozen(record)
     refuse_unfinished(record, target.clock)
@@ -81,8 +80,8 @@ def plan_steps(target: Target, request: ReleaseRequest) -> tuple[PlannedStep, ..
 
 
 def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
-    """From an image to the active color. Raises HeldByAnother, NeedsHuman, BadInput before anything changed; ReleaseFailed after it was undone;
-    Undecided (exit 4) after it was undone because nobody decided."""
+    """Release an image, from the build to the promotion. Raises HeldByAnother, NeedsHuman, BadInput before anything changed;
+    ReleaseFailed after a failed release was undone; Undecided (exit 4) after it was undone because nobody decided."""
     record, _ = target.store.read()
     if request.returns_to is None:
         refuse_frozen(record)
@@ -105,7 +104,8 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
 
 
 def resume(target: Target) -> Iterator[Event]:
-    """Go on: a paused release that still runs is told to; one whose releaser died is continued where it was, or undone if it was being."""
+    """Continue a release. A paused releaser is told to go on.
+    If the releaser died, this process continues at its step, or completes its undoing."""
     record, _ = target.store.read()
     require_underway(record)
     if record.release is not None and record.release.phase == "Paused" and not is_expired(record.lease, target.clock):
@@ -114,7 +114,7 @@ def resume(target: Target) -> Iterator[Event]:
         return
     refuse_held(record, target.clock)
     plan = read_plan(target.store, record)
-    all_of(plan, plan.steps)  # refused now, not in the middle
+    all_of(plan, plan.steps)  # an unknown step is refused now, not half way
     steering = read_stored(target.store, plan.id)
 
     def take(found: Record) -> Record:
@@ -132,14 +132,15 @@ def resume(target: Target) -> Iterator[Event]:
         yield from record_evidence(run, "resume", undo_steps(run, position, now.note or "it was being undone"))
         return
     if now.phase == "Paused" and find(plan, plan.steps[position]) is PAUSE:
-        position += 1  # whoever resumes has decided
+        position += 1  # `teal resume` is the decision that the pause waited for
     run.lease.change(lambda found: phase(found, "Progressing"))
     yield Event("resume", "ok", f"{plan.id} from {now.step}")
     yield from record_evidence(run, "resume", _walk(run, position))
 
 
 def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan) -> Iterator[Event]:
-    """What it is made from and how it differs from what serves now: kept beside the plan, and said before anything is done."""
+    """Report the release's source and how it differs from the active release, before anything is done;
+    the source is kept beside the plan."""
     source = request.source
     if source is None:
         _, past = past_releases(target.store)
@@ -158,14 +159,15 @@ def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan) -> Iter
 
 
 def _changes_nothing(plan: ReleasePlan) -> bool:
-    """Whether the active color is the same already: image, configuration, secrets and index."""
+    """Whether the active color already has the same image, configuration, secrets and index."""
     new, active = plan.state, plan.replaces
     return active is not None and (new.image, dict(new.config), dict(new.secret_versions), new.index) == (
         active.image, dict(active.config), dict(active.secret_versions), active.index)  # fmt: skip
 
 
 def _unpaused(record: Record, id: str) -> Record:
-    """Told to go on, unless it is not paused any more: one that began to be undone meanwhile must be undone to its end."""
+    """The record with its release set to go on, if it is still paused.
+    A release that is being undone must be undone to its end."""
     if record.release is None or record.release.id != id or record.release.phase != "Paused":
         raise Superseded(record)
     return phase(record, "Progressing")
@@ -189,7 +191,7 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
 
 
 def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_frozen: bool) -> ReleaseRun:
-    """Take the lease; the plan is written first, so that whoever finds the release finds its plan."""
+    """Write the plan, then take the lease: a process that reads the release in the record always finds its plan."""
     target.store.create(plan_key(plan.id), plan.model_dump_json(indent=1).encode())
     store_steering(target.store, plan.id, steering)
 
@@ -221,7 +223,8 @@ def _begin(target: Target, plan: ReleasePlan, steering: Steering, *, although_fr
 
 
 def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
-    """The steps from `position`. On failure, Ctrl-C and a closed generator: undone, unless the old color is already going."""
+    """Run the steps from `position`. On failure, Ctrl-C or a closed generator the release is undone,
+    unless the old color is already being retired."""
     failure: BaseException | None = None
     steps, reached, over = run.plan.steps, position, False
     try:
@@ -246,7 +249,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
             with suppress(Superseded):
                 list(undo_steps(run, reached, "the releaser was stopped"))
         raise
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, users come first
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - after any error the users' traffic comes first
         failure = error
     reason = failure.what if isinstance(failure, OperatorError) else f"{type(failure).__name__}: {failure}".rstrip(": ")
     said = run.told(Event(steps[reached].name, "warn", reason, data={"failed": True}))
@@ -254,7 +257,7 @@ def _walk(run: ReleaseRun, position: int) -> Iterator[Event]:
         _leave(run)
         raise NeedsHuman(f"{run.plan.target} serves everybody, but {steps[reached].name} failed: {reason}",
                          where=run.plan.id, next="teal resume") from failure  # fmt: skip
-    yield from undo_steps(run, reached, reason)  # traffic first, words after
+    yield from undo_steps(run, reached, reason)  # traffic first, message after
     if not run.stopped:
         yield said
     if isinstance(failure, NeedsHuman | BadInput):
@@ -271,20 +274,20 @@ def _with_hooks(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def _leave(run: ReleaseRun) -> None:
-    """Leave the release where it is, for `teal resume`; a store that is down keeps the lease until it ends by itself."""
+    """Leave the release at its step, for `teal resume`. If the store is down, the lease stays until it expires."""
     with suppress(StoreFailed):
         run.lease.drop(lambda record: phase(record, "Degraded"))
 
 
 def undo_steps(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
-    """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the record saying where it is,
-    and when the color of before does not answer afterwards: then nothing is said to be undone."""
+    """Undo the steps up to `position`, traffic first. Raises NeedsHuman when that fails, with the step in the record, and when
+    the previous color does not answer afterwards; the release is then not reported as undone."""
     work = _undo(run, position, reason)
     try:
         for event in work:
             try:
                 yield run.told(event)
-            except GeneratorExit:  # whoever listened is gone (Ctrl-C, a closed pipe): undo to the end all the same
+            except GeneratorExit:  # the reader of the events is gone (Ctrl-C, a closed pipe): undo to the end without it
                 run.stopped = True
                 for _ in work:
                     pass
@@ -309,12 +312,12 @@ def undo_steps(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
 
 
 def _undo(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
-    """Traffic first; then the undo of each kind of step that was begun, newest first."""
+    """Return the traffic, then run the undo of each kind of step that was begun, newest first."""
     begun = list(dict.fromkeys(all_of(run.plan, run.plan.steps[: position + 1])))
     if any(step.undo is give_back for step in begun):
         yield from give_back(run)
     announce(run, "undo", f"is being undone: {reason}")
-    yield from error_excerpt(run)  # now, while what it wrote is there
+    yield from error_excerpt(run)  # now, while its logs still exist
     run.lease.change(lambda record: phase(record, "RollingBack"))
     for step in reversed(begun):
         if step.undo is not give_back:
@@ -322,7 +325,7 @@ def _undo(run: ReleaseRun, position: int, reason: str) -> Iterator[Event]:
 
 
 def close_release(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
-    """Close the record; how it ended is kept beside the plan."""
+    """End the release in the record, and keep its outcome beside the plan."""
     leaving = run.new if how == "Degraded" else None
     run.lease.end(lambda record: record.model_copy(update={leaving: None}) if leaving else record)
     outcome = ReleaseOutcome(
@@ -348,7 +351,7 @@ def close_release(run: ReleaseRun, how: str, reason: str) -> Iterator[Event]:
 
 
 def record_at_step(record: Record, step: str) -> Record:
-    """The record with its release at that step, going on."""
+    """The record with its release at that step, in the phase Progressing."""
     if record.release is None:
         return record
     return record.model_copy(update={"release": record.release.model_copy(update={"step": step, "phase": "Progressing"})})

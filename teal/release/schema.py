@@ -1,4 +1,5 @@
-"""Which schema of the catalog serves which image. Pure. Revisions are compared as their migrations are numbered: 0002 after 0001."""
+"""Which revisions of the catalog's schema an image can serve. Pure functions.
+Revisions are ordered by their numbers: 0002 after 0001."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ def covers(oldest: str, revision: str, newest: str) -> bool:
 
 
 def needs_old_schema(record: Record, head: str) -> tuple[str, ...]:
-    """Why contracting the schema to `head` would break somebody, one line each; empty: nobody needs the old one.
+    """Why contracting the schema to `head` would break a color, one line each; empty when no color needs the older schema.
 
-    A release that is not over (its rollback window included) may go back to the other color, and a color whose image ends before
-    `head` can not serve what is left.
+    A release that is not over (its rollback window included) may return to the other color, and a color whose image serves only
+    revisions before `head` cannot serve the contracted schema.
     """
     found = []
     if record.release is not None:

@@ -1,4 +1,5 @@
-"""Is the new color's share of bad requests larger than the active one's? A test that stays valid however often it is looked at.
+"""A sequential test: is the new color's share of bad requests larger than the active one's? It is valid at any
+number of looks.
 
 A release looks at its gates every few seconds and stops at the first failure. A test for one look, such as Fisher's, then raises false
 alarms far more often than its level says. This one bets: before each window of requests a bet is made on "the new color is worse by so
@@ -21,10 +22,10 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Final
 
-# How much worse the new color may be: this part of the requests that went well goes badly now. Bets are spread evenly over these, from
-# what the strictest gate's margin lets pass (0.2 %) to a version that answers nearly nothing, each about three times the one before.
+# The worsenings that are bet on: each is the part of the good requests that turns bad. The stake is spread evenly over them. They
+# range from the strictest gate's margin (0.2 %) to a version that answers almost nothing, in factors of about three.
 WORSENINGS: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 0.8)
-# What is believed of the active color before its first window: 1 % bad, worth a hundred requests.
+# Prior belief about the active color before its first window: 1 % bad, with the weight of a hundred requests.
 PRIOR_BAD, PRIOR_TOTAL = (1.0, 100.0)
 
 Number = Any  # a float, or an array of floats with one entry for each simulated release
@@ -43,7 +44,7 @@ FLOATS: Final = Numerics()
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """What both colors did between two looks: bad requests and all requests. `reference` is the active color."""
+    """Bad and all requests of both colors between two looks. `reference` is the active color."""
 
     bad: Number
     total: Number
@@ -53,7 +54,8 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Bets:
-    """Logarithms of the capital of each bet, all 0 at the start, and what was seen of the active color, by which the next bet is made."""
+    """The logarithm of each bet's capital, 0 at the start, and the counts of the active color,
+    from which the next bet is made."""
 
     log_capitals: tuple[Number, ...] = (0.0,) * len(WORSENINGS)
     reference_bad: Number = 0.0
@@ -62,16 +64,16 @@ class Bets:
 
 @dataclass(frozen=True, slots=True)
 class SequentialTest:
-    """Bets that began at different steps of a release share one capital, so that a fault that appears late is not hidden by a good
-    beginning. `planned`: how many beginnings there will be; those still to come count as capital not yet bet."""
+    """A comparison with one series of bets for each step of a release. They share one capital, so that a good beginning does not
+    hide a late fault. `planned`: the number of series; those still to come count as capital not yet bet."""
 
     planned: int
     begun: tuple[Bets, ...] = ()
-    expected: Bets = Bets()  # what is known of the active color before the first window: only its two counts are used
+    expected: Bets = Bets()  # known about the active color before the first window; only its two counts are used
 
 
 def begin_series(comparison: SequentialTest) -> SequentialTest:
-    """A new step begins: one more series of bets starts from here. Beyond the planned ones nothing changes."""
+    """Start one more series of bets, for a new step. Has no effect beyond the planned number."""
     if len(comparison.begun) >= comparison.planned:
         return comparison
     known = comparison.begun[-1] if comparison.begun else comparison.expected
@@ -85,8 +87,8 @@ def advance(comparison: SequentialTest, block: WindowCounts, numerics: Numerics 
 
 
 def log_evidence(comparison: SequentialTest, numerics: Numerics = FLOATS) -> Number:
-    """Logarithm of (at least) the capital: `level` is reached when this is `-log(level)` or more. Never above the true capital, because
-    only the best bet is counted, at its share of the stake."""
+    """A lower bound for the logarithm of the capital; `level` is reached when it is `-log(level)` or more. It is a lower bound
+    because only the best bet is counted, with its share of the stake."""
     stake = math.log(comparison.planned * len(WORSENINGS))
     capitals = [capital for bets in comparison.begun for capital in bets.log_capitals]
     if not capitals:
@@ -95,12 +97,14 @@ def log_evidence(comparison: SequentialTest, numerics: Numerics = FLOATS) -> Num
 
 
 def worse_than(share: Number, worsening: float) -> Number:
-    """The share of bad requests when that part of the good ones has turned bad: above `share`, and below 1."""
+    """The share of bad requests after the part `worsening` of the good ones has turned bad: above `share`, and below 1."""
     return share + (1 - share) * worsening
 
 
 def _paid(bets: Bets, block: WindowCounts, numerics: Numerics) -> Bets:
-    share = (bets.reference_bad + PRIOR_BAD) / (bets.reference_total + PRIOR_TOTAL)  # before this block: no bet knows its outcome
+    share = (bets.reference_bad + PRIOR_BAD) / (
+        bets.reference_total + PRIOR_TOTAL
+    )  # before this block, whose outcome no bet may use
     everyone = block.total + block.reference_total
     weight = block.total / numerics.maximum(everyone, 1)
     return Bets(
@@ -114,7 +118,7 @@ def _paid(bets: Bets, block: WindowCounts, numerics: Numerics) -> Bets:
 
 
 def _payout(reference: Number, target: Number, weight: Number, block: WindowCounts, numerics: Numerics) -> Number:
-    """Logarithm of what a bet on these two shares is paid for a block, against the share that both would have in common."""
+    """Logarithm of the payout of a bet on these two shares for a block, against the hypothesis of their common share."""
     common = (1 - weight) * reference + weight * target
     good, reference_good = block.total - block.bad, block.reference_total - block.reference_bad
     return (
@@ -128,7 +132,7 @@ def _payout(reference: Number, target: Number, weight: Number, block: WindowCoun
 def log_over_limit(bad: Number, total: Number, limit: float, numerics: Numerics = FLOATS) -> Number:
     """Logarithm of the evidence that a share is over `limit`, from all requests so far; read like `log_evidence`.
 
-    Bets on the same worsenings above the limit, whose shares never change, so that sums are all they need.
+    It bets on the same worsenings above the limit. These shares never change, so the sums of the counts are enough.
     """
     shares = (worse_than(limit, worse) for worse in WORSENINGS)
     capitals = [bad * math.log(share / limit) + (total - bad) * math.log((1 - share) / (1 - limit)) for share in shares]

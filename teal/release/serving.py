@@ -1,4 +1,4 @@
-"""Whether the service answers: asked of itself, through the load balancer, before anybody says that something is mended."""
+"""Checks by a request through the load balancer that the service answers, before a command reports that something is mended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from teal.errors import NeedsHuman, OperatorError
 from teal.ports.target import Target
 from teal.record.model import Color
 
-TRIES: Final = 3  # one answer may be lost while processes of the other color end
+TRIES: Final = 3  # one response may be lost while processes of the other color end
 NEXT: Final = "teal status; then runbooks/error-rate.md"
 
 
@@ -30,6 +30,6 @@ def reason_not_serving(target: Target, color: Color) -> str:
 
 
 def require_answer(target: Target, color: Color | None, done: str) -> None:
-    """Raises NeedsHuman when the active color does not answer although `done`. Before the first release nobody serves."""
+    """Raise NeedsHuman when the active color does not answer although `done`. Does nothing before the first release."""
     if color is not None and (said := reason_not_serving(target, color)):
         raise NeedsHuman(f"{done}, but {color} does not answer: {said}", where=color, next=NEXT)

@@ -28,9 +28,9 @@ LOOK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 300.0
 SHARES: Final = (0.05, 0.25, 0.50)  # of the requests to the new color while both are asked
 RATES: Final = (1.0, 5.0, 50.0)  # requests a second, both colors together
-# What is added to the share of bad requests, searched from the smallest.
+# Worsenings, added to the share of bad requests and tried from the smallest.
 WORSE: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-FOUND: Final = 0.9  # a worsening counts as found when this part of the releases is aborted
+FOUND: Final = 0.9  # a worsening counts as found when this share of the releases is aborted
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class SimulatedGate:
 
     name: str
     share: float
-    margin: float  # a smaller difference matters to nobody: only the rule of before asked for one
+    margin: float  # the smallest relevant difference, used only by the former rule
 
 
 GATES: Final = (
@@ -55,7 +55,8 @@ GATES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWindows:
-    """Windows of every simulated release, one row a window: bad and all requests of the new and of the active color, and the step."""
+    """The windows of all simulated releases, one row each:
+    bad and all requests of the new and of the active color, and the step."""
 
     bad: Floats
     total: Floats
@@ -66,7 +67,8 @@ class SimulatedWindows:
 
 @dataclass(frozen=True, slots=True)
 class SimulationOutcome:
-    """`aborted`: the part of the releases that a rule stopped. `requests`: the median of the new color's until then; 0 when none was."""
+    """The outcome of a rule. `aborted`: the share of releases that it stopped. `requests`: the median number of the new color's
+    requests until then; 0 when none was stopped."""
 
     rule: str
     aborted: float
@@ -74,7 +76,7 @@ class SimulationOutcome:
 
 
 def trace(releases: int, rate: float, share: float, worse: float, random: np.random.Generator) -> SimulatedWindows:
-    """`rate` requests a second; the new color's share of bad ones is `share + worse`."""
+    """Random windows with `rate` requests a second, in which the new color's share of bad requests is `share + worse`."""
     looks = int(STEP_SECONDS / LOOK_SECONDS)
     step = np.repeat(np.arange(len(SHARES)), looks)
     mean = rate * LOOK_SECONDS * np.repeat(np.array(SHARES), looks)[:, None]
@@ -91,8 +93,8 @@ def trace(releases: int, rate: float, share: float, worse: float, random: np.ran
 
 
 def betting_rule(played: SimulatedWindows, level: float, share: float) -> Floats:
-    """Requests of the new color until the sequential test stops the release; infinite where it never does. `share`: of bad requests that
-    the active color had before, which its history tells."""
+    """Requests of the new color until the sequential test stops the release; infinite if it never does. `share`: the active
+    color's share of bad requests in its history before the release."""
     releases = played.bad.shape[1]
     history = Bets(reference_bad=share * HISTORY_REQUESTS, reference_total=HISTORY_REQUESTS)
     comparison, stopped, asked = (
@@ -142,7 +144,7 @@ def fisher_greater(bad: int, total: int, reference_bad: int, reference_total: in
         raise ValueError(f"not counts: {bad}/{total}, {reference_bad}/{reference_total}")
     everyone, all_bad = total + reference_total, bad + reference_bad
     if bad == max(0, all_bad - reference_total):
-        return 1.0  # the least that is possible
+        return 1.0  # the smallest possible value
     whole = _log_choose(everyone, all_bad)
     last = min(total, all_bad)
     terms = [_log_choose(total, k) + _log_choose(reference_total, all_bad - k) - whole for k in range(bad, last + 1)]
@@ -200,7 +202,7 @@ def _normal_quantile(probability: float) -> float:
 
 
 def simulated_rules(gate: SimulatedGate, gates: int) -> tuple[tuple[str, Callable[[SimulatedWindows], Floats]], ...]:
-    """Every rule by name. Ours divides the budget over all gates; Fisher's levels are those that it had."""
+    """Every rule by name. Teal's rule divides the error budget over all gates; Fisher's test has its former levels."""
     return (
         ("teal: sequential", lambda played: betting_rule(played, BUDGET / gates, gate.share)),
         ("Fisher at each look", lambda played: fisher_rule(played, 0.01, 0.0005, gate.margin)),
@@ -212,7 +214,8 @@ def simulated_rules(gate: SimulatedGate, gates: int) -> tuple[tuple[str, Callabl
 def play(
     gate: SimulatedGate, rate: float, worse: float, releases: int, seed: int, *, slow_releases: int, gates: int
 ) -> Iterator[SimulationOutcome]:
-    """Every rule on the same traces. Fisher's test is not written for arrays: it judges the first `slow_releases` of them."""
+    """Apply every rule to the same traces. Fisher's test does not work on arrays,
+    so it judges only the first `slow_releases` of them."""
     played = trace(releases, rate, gate.share, worse, np.random.default_rng(seed))
     few = SimulatedWindows(
         played.bad[:, :slow_releases],

@@ -1,4 +1,4 @@
-"""Reads what a tree is: its commit from git, its packages from its lock."""
+"""Reads the source of a tree: its commit from git, its packages from its lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def source_of(tree: Path) -> ReleaseSource:
-    """Of a tree as it is now; what cannot be read is left empty. On GitHub the branch is the run's: its checkout has none."""
+    """The source of a tree as it is now; unreadable facts are empty.
+    On GitHub the branch is the workflow run's, as its checkout has none."""
     commit = _git(tree, "rev-parse", "HEAD") if tree.is_dir() else ""
     return ReleaseSource(
         commit=commit,

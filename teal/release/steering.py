@@ -1,4 +1,5 @@
-"""The hooks and notifications of a release: checked once when it begins, kept beside its plan, and obeyed by whoever goes on with it."""
+"""The hooks and notifications of a release. They are checked once when it begins and kept beside its plan,
+also for a process that resumes it."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ from teal.record.releases import read_kept
 from teal.release.plan import STEPS
 from teal.release.senders.registry import SENDERS
 
-_SHARED: Final = ("shift", "behave", "analyse", "pause")  # steps that there are for each share
+_SHARED: Final = ("shift", "behave", "analyse", "pause")  # steps that exist once for each share
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_SECRET_CHARACTERS: Final = 8  # a shorter value stands in many words by chance
+_SECRET_CHARACTERS: Final = 8  # a shorter value occurs in many words by chance
 
 
 def steering_key(id: str) -> str:
@@ -26,8 +27,8 @@ def steering_key(id: str) -> str:
 
 
 def read_steering_file(target: Target, environ: Mapping[str, str]) -> Steering:
-    """What the target's file says. Raises BadInput for a step or a sender that there is not, a secret that cannot be read, and one that
-    is written out where everybody sees it."""
+    """Read the target's file. Raises BadInput for an unknown step or sender, for a secret that cannot be read, and for a secret
+    that is written out instead of being referenced."""
     found = target.steering()
     known = step_names(target.rules)
     for hook in found.hooks:
@@ -53,19 +54,21 @@ def read_steering_file(target: Target, environ: Mapping[str, str]) -> Steering:
 
 
 def step_names(rules: ReleaseRules) -> tuple[str, ...]:
-    """Every step that a hook can name: a kind, or one of its shares."""
+    """The names of steps that hooks can use: a kind of step, or a kind at one share."""
     kinds = tuple(step.name for step in STEPS)
     return (*kinds, *(f"{kind}-{percent}" for kind in _SHARED for percent in rules.steps))
 
 
 def store_steering(store: Store, id: str, steering: Steering) -> None:
-    """Beside the plan, so that whoever resumes or undoes the release asks and tells the same; nothing where nothing is to be kept."""
+    """Keep them beside the plan, so that a process that resumes or undoes the release uses the same ones.
+    Writes nothing if there are none."""
     if steering != Steering():
         store.create(steering_key(id), steering.model_dump_json(indent=1).encode())
 
 
 def read_stored(store: Store, id: str) -> Steering:
-    """Raises StoreFailed when it cannot be read: a release must not go on without a hook that would have stopped it."""
+    """Read what `store_steering` kept. Raises StoreFailed when that fails:
+    a release must not go on without a hook that would stop it."""
     return read_kept(Steering, store, steering_key(id)) or Steering()
 
 
@@ -87,7 +90,7 @@ def resolve_secret(reference: str, environ: Mapping[str, str], whose: str) -> st
 
 
 def _refuse_secrets(name: str, words: Iterable[str], environ: Mapping[str, str]) -> None:
-    """What stands in an argument is seen by every process of the machine, and kept in the record and the evidence."""
+    """Raise BadInput for a secret in an argument, which other processes can see, and which the record and the evidence keep."""
     for variable, value in environ.items():
         if len(value) >= _SECRET_CHARACTERS and _SECRET_NAME.search(variable) and any(value in word for word in words):
             raise _wrong(
@@ -100,7 +103,7 @@ def _wrong(what: str, next: str) -> BadInput:
 
 
 def without_store_errors(store: Store, id: str) -> Steering:
-    """As `read_stored`, for who undoes: giving users back waits for no file of a store."""
+    """Like `read_stored`, but without hooks when the store fails, because an undo must not depend on the store."""
     try:
         return read_stored(store, id)
     except OperatorError:

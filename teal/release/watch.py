@@ -1,4 +1,4 @@
-"""Follows a release from another terminal: each step as the record says it, to its end. It holds nothing and changes nothing."""
+"""Follows a release from another terminal by reading the record, until it ends. It takes no lease and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTCOME_SECONDS = 10.0  # between the record's last change and the outcome besid
 
 
 def watch(target: Target) -> Iterator[Event]:
-    """Until the release that is under way has ended. Raises BadInput when there is none."""
+    """Yield the steps of the release under way until it has ended. Raises BadInput when there is none."""
     record, _ = target.store.read()
     if record.release is None:
         raise BadInput("No release is under way", where="the release record", next="teal history")

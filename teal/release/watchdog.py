@@ -1,8 +1,8 @@
-"""`python -m teal.release.watchdog`: looks after a release's users when its releaser does not. supervisord runs it on a laptop
+"""`python -m teal.release.watchdog`: protects a release's users when its releaser does not. supervisord runs it on a laptop
 (teal/laptop/parts/watchdog.py); on AWS a scheduled function does the first half (infra/platform/ingress/watchdog.py).
 
-It gives the traffic back first, and writes into the record why. What nobody takes up after that it ends by itself, a little later, so that a
-person who is at the keyboard is not in its way. What is too much is in contract/watchdog.py.
+It first returns the traffic to the active color and writes the reason into the record. If no process resumes the release, it ends
+it a little later; the delay lets a person act first. The limits are in contract/watchdog.py.
 """
 
 from __future__ import annotations
@@ -37,25 +37,26 @@ from teal.release.runner import resume
 from teal.targets import open_target
 
 LOOK_SECONDS: Final = 0.5
-RECENT_SECONDS: Final = 10.0  # the active color's users are judged by what happened in these
-ASK_SECONDS: Final = 2.0  # between two questions to the active color's processes what they counted
-LONGEST_PAUSE_SECONDS: Final = 600.0  # between tries to end what can not be ended
+RECENT_SECONDS: Final = 10.0  # the active color's users are judged by their requests of this time
+ASK_SECONDS: Final = 2.0  # between two reads of the active color's counters
+LONGEST_PAUSE_SECONDS: Final = 600.0  # the longest pause between tries to end a release
 
 
 @dataclass
 class Watchdog:
-    """Looks at one place again and again. What it remembers between two looks may be lost: it only makes it wait anew."""
+    """The watchdog of one target. `look` is called again and again.
+    If its memory between two looks is lost, it only waits again."""
 
     target: Target
-    unheld: tuple[int, float] | None = None  # the generation that nobody holds, and since when (monotonic seconds)
-    before: UserOutcomes = NOBODY  # the active color's users, until the release that is under way began
-    release: str = ""  # whose users `recent` counts
+    unheld: tuple[int, float] | None = None  # the generation without a live lease, and since when (monotonic seconds)
+    before: UserOutcomes = NOBODY  # the active color's counts up to the beginning of the release under way
+    release: str = ""  # the release to which `recent` belongs
     recent: deque[tuple[float, UserOutcomes]] = field(default_factory=deque)
     pause: float = 0.0
     not_until: float = 0.0
 
     def look(self) -> Iterator[Event]:
-        """One look, and what follows from it. Raises OperatorError when something did not answer: look again."""
+        """Look once and act on it. Raises OperatorError when something did not answer; the caller looks again."""
         record, _ = self.target.store.read()
         now = self.target.clock.monotonic()
         if record.release is None:
@@ -78,11 +79,11 @@ class Watchdog:
     def _give_back(self, record: Record, why: str) -> Iterator[Event]:
         if record.active is None or record.release is None:
             return
-        if not is_unheld(_said(record), self.target.clock.now()):  # its releaser lives, and its users suffer: end it now
+        if not is_unheld(_said(record), self.target.clock.now()):  # the releaser lives, but users suffer: roll back now
             yield Event("watchdog", "warn", why)
             yield from rollback(self.target, note=f"watchdog: {why}")
             return
-        self.target.traffic.set(all_to(record.active))  # first: everything else may wait
+        self.target.traffic.set(all_to(record.active))  # before everything else
         id, clock = record.release.id, self.target.clock
 
         def write(found: Record) -> Record:
@@ -92,7 +93,7 @@ class Watchdog:
                 or not is_unheld(_said(found), clock.now())
                 or is_promoted(_said(found))
             ):
-                raise Superseded(found)  # somebody took it up meanwhile
+                raise Superseded(found)  # another process has resumed it
             return Record.model_validate(given_back(_said(found), why))
 
         try:
@@ -100,18 +101,19 @@ class Watchdog:
         except Superseded:
             yield Event("watchdog", "warn", f"somebody took {id} up meanwhile: its shares are that one's")
             return
-        self.target.traffic.set(all_to(record.active))  # a call of the releaser that slept may have come in between
+        self.target.traffic.set(all_to(record.active))  # a late call of a suspended releaser may have changed them
         yield Event("watchdog", "warn", f"all requests to {record.active}: {why}")
 
     def _end(self, record: Record) -> Iterator[Event]:
-        """What a person would do: finish what was promoted, undo everything else."""
+        """End the release as a person would: finish a promoted one, undo any other."""
         if is_promoted(_said(record)) or (record.release is not None and record.release.phase == "RollingBack"):
             yield from resume(self.target)
         else:
             yield from rollback(self.target, note="watchdog: its releaser was gone")
 
     def _lately(self, record: Record, now: float) -> UserOutcomes:
-        """The active color's users of the last seconds. The first look at a release keeps what they had before it."""
+        """The outcomes of the active color's users in the last seconds.
+        The first look at a release also keeps the counts before it."""
         if record.active is None or not self._is_serving(record):
             return NOBODY
         id = require_underway(record)
@@ -122,7 +124,7 @@ class Watchdog:
             try:
                 counted = _users(self.target.metrics.read(record.active))
             except OperatorError:
-                return NOBODY  # the releaser's lease is looked at all the same
+                return NOBODY  # the lease is checked all the same
             self.before = self.before if self.recent else counted
             self.recent.append((now, counted))
         while len(self.recent) > 2 and self.recent[1][0] <= now - RECENT_SECONDS:
@@ -132,7 +134,7 @@ class Watchdog:
         return UserOutcomes(max(0, last.failed - first.failed), max(0, last.asked - first.asked))
 
     def _is_serving(self, record: Record) -> bool:
-        """Whether the release is one whose traffic can be given back because of its users: not undone, not promoted."""
+        """Whether users can be a reason to return this release's traffic: it is neither being undone nor promoted."""
         return record.release is not None and record.release.phase != "RollingBack" and not is_promoted(_said(record))
 
 
@@ -145,7 +147,8 @@ def _said(record: Record) -> Mapping[str, Any]:
 
 
 def main() -> int:
-    """Until it is ended. What goes wrong is said and tried again: this process must outlive everything that a release can break."""
+    """Run until the process is ended. Errors are printed and the look repeated,
+    because this process must survive anything that a release breaks."""
     dog: Watchdog | None = None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Shows the events of a long command until it is over, and turns Ctrl-C and SIGTERM into its undoing."""
+"""Shows the events of a long command until it ends; Ctrl-C and SIGTERM make the command undo its work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from teal.terminal.writer import say, say_json, terminal_console
 
 
 def show_events(events: Iterator[Event], as_json: bool) -> None:
-    """Show what happens until it is over. Ctrl-C and SIGTERM undo, and that is shown too; a second one leaves it to `teal repair`."""
+    """Show the events until the command ends.
+    Ctrl-C or SIGTERM starts the undo, which is shown too; a second one leaves it to `teal repair`."""
     if as_json:
         with asked_to_stop():
             drive(events, lambda event: say_json(event.fields()))
@@ -36,7 +37,7 @@ def show_events(events: Iterator[Event], as_json: bool) -> None:
 
 
 def line_by_line() -> Callable[[Event], None]:
-    """Shows each event as a line in a log; a look that found the same as the one before is left out."""
+    """A function that prints each event as a line of a log; it leaves out a look with the same result as the one before."""
     last = ""
 
     def show(event: Event) -> None:
@@ -50,7 +51,7 @@ def line_by_line() -> Callable[[Event], None]:
 
 
 def drive(events: Iterator[Event], show: Callable[[Event], None]) -> None:
-    """Every event shown. An interruption while one is shown goes where it belongs: into the work."""
+    """Show every event. An interruption while one is shown is raised inside the generator, so that the work is undone."""
     interrupted: KeyboardInterrupt | None = None
     undoing = False
     while True:
@@ -71,7 +72,7 @@ def drive(events: Iterator[Event], show: Callable[[Event], None]) -> None:
 
 @contextmanager
 def asked_to_stop() -> Iterator[None]:
-    """SIGTERM is Ctrl-C: GitHub sends it before it kills."""
+    """Treat SIGTERM like Ctrl-C: GitHub sends it before SIGKILL."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A release while it runs, for people: steps, shares, what users meet in both colors. Data in, a rich renderable out."""
+"""The view of a running release for people: steps, shares, and both colors' gates. Data in, a rich renderable out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARKS: Final = {
 
 @dataclass
 class View:
-    """What is shown, grown by `add`. Steps keep the order in which they began."""
+    """The content of the view, extended by `add`. Steps keep the order in which they began."""
 
     steps: dict[str, Event] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -62,8 +62,8 @@ class View:
         return table
 
     def _colors(self) -> Table:
-        """A row for each gate that has samples: the share of bad ones in each color during this step, and the verdict on all since the
-        release began."""
+        """A row for each gate with samples: the share of bad requests in each color during this step,
+        and the verdict over the whole release."""
         table = Table(box=None, pad_edge=False)
         for name in ("", "", *self.counts):
             table.add_column(f"[{name}]{name}[/{name}]" if name else "", justify="right" if name else "left", no_wrap=True)

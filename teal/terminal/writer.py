@@ -1,8 +1,8 @@
-"""All that `teal` writes on a terminal goes through here, and nothing in it can give the terminal an order.
+"""All terminal output of `teal` goes through this module, which lets no control sequence through.
 
-Titles, answers, error texts and log lines come from documents and from other machines. An escape sequence in one of them could write the
-clipboard, the window's title or over what stands above; a change of the reading direction shows another word than the one that is there.
-Such characters are shown by their number instead. JSON is written as it is: its escapes are exact and harmless.
+Titles, answers, error texts and log lines come from documents and other machines. An escape sequence in them could change the
+clipboard, the window's title or earlier output, and a change of the reading direction could show another word than the real one.
+Such characters are shown by their number instead. JSON is written unchanged, because its own escapes are exact and harmless.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-# C0 but tab and line end, delete, C1, embeddings, overrides and isolates of direction, and halves of characters, which no terminal takes.
+# C0 except tab and line end, delete, C1, the Unicode characters for text direction, and surrogates, which no terminal can show.
 _ORDERS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible_text(text: str) -> str:
-    """The text with every character that is an order shown by its number, as Python writes it."""
+    """The text with every control character replaced by its number in Python's notation."""
     return _ORDERS.sub(_shown, text)
 
 
@@ -36,12 +36,12 @@ def say(text: object = "", *, error: bool = False, end: str = "\n") -> None:
 
 
 def say_json(value: object) -> None:
-    """Write one line for programs. JSON's own escapes keep every character, and none is an order."""
+    """Write one line of JSON for programs. JSON's escapes keep every character and contain no control character."""
     print(json.dumps(value, default=str).replace("\x7f", "\\u007f"), flush=True)
 
 
 class _Terminal(Console):
-    """A console whose texts are plain; what it writes itself (colors, a bar that is drawn again) stays an order."""
+    """A console that makes all text plain, but keeps its own control sequences (colors, a redrawn bar)."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

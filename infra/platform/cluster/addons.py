@@ -1,7 +1,9 @@
-"""The EKS add-ons of the cluster and their versions: an add-on without one is never upgraded, and a second environment gets another.
+"""The EKS add-ons of the cluster with pinned versions:
+without one, an add-on is never upgraded, and two environments get different versions.
 
-All are for Kubernetes 1.35. No list of AWS's could be read here: the versions are those that others run on 1.35, and `teal plan` asks EKS whether
-it offers them before anything is made (teal/aws/fit/). runbooks/kubernetes-upgrade.md is how to move them.
+All are for Kubernetes 1.35. AWS's own list could not be read here: the versions are those that public programs run on 1.35, and
+`teal plan` asks EKS whether it offers them before anything is made (teal/aws/fit.py).
+runbooks/kubernetes-upgrade.md describes how to change them.
 """
 
 from __future__ import annotations

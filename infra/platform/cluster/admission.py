@@ -1,8 +1,10 @@
-"""What may run in the namespaces of the service, whoever asks: our own image by digest, one identity, and no other secret than its own.
+"""Admission rules for the service's namespaces, for every caller:
+only the service's image by digest, one identity, and only that identity's secrets.
 
-RBAC says which kinds a release may change, and not what is in them. Without these rules a Job with the operator's service account and any
-image would read the operator's secrets. They are ValidatingAdmissionPolicies of the cluster: neither the release role nor the preview role
-has a right to change one, and Kubernetes asks them of everybody, cluster administrators included.
+RBAC controls which kinds of objects a release may change, but not their content. Without these rules a Job with the operator's
+service account and any image could read the operator's secrets. The rules are ValidatingAdmissionPolicies of the cluster: neither
+the release role nor the preview role may change them, and Kubernetes applies them to all callers,
+cluster administrators included.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ _KINDS: Final = (
 def install_admission_policies(
     name: str, repository: str, provider: pulumi.ProviderResource, ready: Sequence[pulumi.Resource], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """Both policies, bound. What gives a release its rights depends on what is returned, so the rights never stand without the rules."""
+    """Install and bind both policies. The objects that give a release its rights depend on the result,
+    so the rights never exist without the rules."""
     made: list[pulumi.Resource] = []
     for policy, spec in ((WORKLOADS, workloads(repository)), (SERVICES, services())):
         opts = pulumi.ResourceOptions(parent=parent, provider=provider, depends_on=list(ready))
@@ -68,7 +71,7 @@ def workloads(repository: str) -> dict[str, Any]:
         " && v.csi.volumeAttributes['secretProviderClass'] == variables.files)"
     )
     validations = {
-        # Written as JSON, which is a form of CEL's strings: a backslash of the pattern is written twice.
+        # JSON strings are valid CEL strings: a backslash of the pattern is doubled.
         "Every image is this stack's own, by digest.": f"variables.containers.all(c, c.image.matches({json.dumps(image)}))",
         "The service account is the namespace's own, and its token is not mounted.": (
             "has(variables.pod.serviceAccountName) && variables.pod.serviceAccountName == variables.account"
@@ -99,7 +102,7 @@ def workloads(repository: str) -> dict[str, Any]:
 
 
 def services() -> dict[str, Any]:
-    """The policy for Services: one that opens a load balancer or a node's port of its own would go around the firewall."""
+    """The policy for Services: it refuses those with a load balancer or a node port, because they would bypass the firewall."""
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _in_our_namespaces((("", ("services",)),)),

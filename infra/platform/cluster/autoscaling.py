@@ -1,4 +1,4 @@
-"""KEDA: scales workers by the jobs that wait in PostgreSQL."""
+"""KEDA, which scales workers by the number of jobs waiting in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two
 
 @dataclass(frozen=True)
 class AutoscalingArgs:
-    """`cidr`: the network's, where API server and database are. `ready`: what must exist before pods can run. `watched`: existing namespaces whose workers KEDA may scale.
+    """`cidr`: the VPC's, which contains API server and database. `ready`: resources that must exist before pods can run.
+    `watched`: existing namespaces whose workers KEDA may scale.
 
     `database_secret_arn` holds JSON with `username` and `password`.
     """
@@ -48,7 +49,7 @@ class AutoscalingArgs:
 class Autoscaling(pulumi.ComponentResource):
     """KEDA's operator, metrics adapter and webhooks, with a role that reads the database's secret and nothing else.
 
-    In each watched namespace a TriggerAuthentication says how to reach the database, so that a release names it and knows no more.
+    Each watched namespace has a TriggerAuthentication with the access to the database, so that a release only has to name it.
     Cost: three small pods, 0.3 CPU and 600 MiB requested.
     """
 
@@ -83,7 +84,7 @@ class Autoscaling(pulumi.ComponentResource):
             atomic=True,
             timeout=_INSTALL_SECONDS,
             values=chart_values(args.watched),
-            # The association first: pods get their role when they are created, never later.
+            # The association is created first, because pods get their role only at their creation.
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace, association, *closed]),
         )
         self.resources = [made for one in args.watched for made in self._authentication(f"{name}-{one}", one, args)]
@@ -100,7 +101,7 @@ class Autoscaling(pulumi.ComponentResource):
                 "host": args.database_host,
                 "port": pulumi.Output.from_input(args.database_port).apply(str),
                 "dbName": args.database_name,
-                "sslmode": "require",  # KEDA's image does not hold the CA of RDS, which verify-full would need
+                "sslmode": "require",  # verify-full would need the CA of RDS, which KEDA's image does not contain
             },
             opts=inside,
         )

@@ -1,4 +1,4 @@
-"""What a color needs before its first release: its namespace, its identity, whom it may talk to, and who may change it.
+"""What a color needs before its first release: its namespace, its identity, its network policies, and the rights to change it.
 
 These belong to the platform, because a release must not be able to create namespaces, roles, network policies or rights of its own.
 """
@@ -29,9 +29,10 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": [*_ALL]},
     {"api_groups": ["apps"], "resources": ["replicasets"], "verbs": ["get", "list", "watch"]},
     {"api_groups": [""], "resources": ["services"], "verbs": [*_ALL]},
-    # Pods and events say why a deployment is not ready; a Job's log is the answer of `python -m app.admin`.
+    # Pods and events show why a deployment is not ready; a Job's log is the output of `python -m app.admin`.
     {"api_groups": [""], "resources": ["pods", "pods/log", "events", "endpoints"], "verbs": ["get", "list", "watch"]},
-    # There are none here, but Pulumi's wait for a Deployment opens a watch of them and goes on only when it has synced.
+    # No such objects exist here, but Pulumi's wait for a Deployment opens a watch on them and continues only
+    # when that has synced.
     {"api_groups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
     {"api_groups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": [*_ALL]},
     {"api_groups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": [*_ALL]},
@@ -39,7 +40,8 @@ RELEASE_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": [*_ALL]},
     {"api_groups": ["eks.amazonaws.com"], "resources": ["targetgroupbindings"], "verbs": [*_ALL]},
 )
-# In the operator's namespace: its Jobs, their pods' logs and what went wrong. What is in a Job is `infra.platform.cluster.admission`'s to say.
+# Rights in the operator's namespace: its Jobs, their pods' logs and events.
+# infra.platform.cluster.admission controls the content of a Job.
 OPERATOR_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
     {"api_groups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": [*_ALL]},
     {"api_groups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list", "watch"]},
@@ -48,10 +50,11 @@ OPERATOR_RULES: Final[tuple[rbac.v1.PolicyRuleArgsDict, ...]] = (
 
 @dataclass(frozen=True)
 class ColorsArgs:
-    """`secrets`: what pods read, by the name of the variable or file; `operator_secrets` stand in their place for a Job of the operator.
+    """`secrets`: the secrets that pods read, by the name of the variable or file;
+    `operator_secrets` replace them in the operator's Jobs.
 
-    `probe_secret_arns`: by color. `model_ids`: Bedrock models and inference profiles that pods may call; empty: none. `repository`: the
-    registry's, whose images alone may run. `reach`: what the pods may reach.
+    `probe_secret_arns`: by color. `model_ids`: Bedrock models and inference profiles that pods may call; empty: none.
+    `repository`: the only repository whose images may run. `reach`: the networks that pods may reach.
     """
 
     prefix: str
@@ -71,8 +74,8 @@ class ColorsArgs:
 
 
 class Colors(pulumi.ComponentResource):
-    """Three namespaces with restricted pods, closed networks and rules for what may run: one for each color, with traffic's readiness gates,
-    and one for the operator's Jobs. A role for the pods of each kind, and the release role's rights.
+    """Three namespaces with restricted pods, closed networks and admission rules: one for each color, with the load balancer's
+    readiness gates, and one for the operator's Jobs; a role for each kind of pods; and the release role's rights.
 
     Cost: nothing by itself.
     """
@@ -148,7 +151,7 @@ class Colors(pulumi.ComponentResource):
         )
         shown = provider_class(identity.provider_class, namespace, args.region, secrets, inside, copy_to=identity.secret)
         closed = rules.install_policies(name, namespace, specs, inside)
-        # The rights come last: a release never finds the namespace open.
+        # The rights are created last, so that a release never finds the namespace without its rules.
         guarded = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[made, *closed, *self._rules])
         rights = rbac.v1.Role(name, metadata={"name": "release", "namespace": namespace}, rules=list(granted), opts=guarded)
         binding = rbac.v1.RoleBinding(
@@ -166,7 +169,8 @@ def _for_operator(args: ColorsArgs) -> dict[str, Reference]:
 
 
 def _own_probe(color: str, namespace: str, arn: pulumi.Input[str]) -> dict[str, Any]:
-    """A color's pods read their own probes' secret and not the other's. EKS puts the namespace into the session as a tag."""
+    """The statement with which a color's pods read only their own probes' secret.
+    EKS adds the namespace to the session as a tag."""
     return {
         "Sid": f"ReadProbe{color.capitalize()}",
         "Effect": "Allow",
@@ -177,12 +181,14 @@ def _own_probe(color: str, namespace: str, arn: pulumi.Input[str]) -> dict[str, 
 
 
 def namespace_labels() -> dict[str, str]:
-    """A color's namespace: pods are restricted, and get traffic's gate if Service and binding are there before them."""
+    """Labels of a color's namespace: pods are restricted,
+    and get the load balancer's readiness gate if Service and binding exist before them."""
     return {**_RESTRICTED, "eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
 
 
 def model_arns(model_id: str, region: str, account_id: str) -> list[str]:
-    """What to grant for a Bedrock id. An inference profile (`eu.`, `global.`) sends requests to the model in other regions too."""
+    """The ARNs to allow for a Bedrock id. An inference profile (`eu.`,
+    `global.`) sends requests to the model in other regions too."""
     geography = re.match(r"^(us|eu|apac|jp|au|ca|us-gov|global)\.(.+)$", model_id)
     if geography is None:
         return [f"arn:aws:bedrock:{region}::foundation-model/{model_id}"]

@@ -1,4 +1,4 @@
-"""The Kubernetes cluster: EKS Auto Mode, who may reach it, and what it writes down."""
+"""The Kubernetes cluster: EKS Auto Mode, its access entries, and its logs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPoli
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """`admins` are role ARNs by a name that stays, and whoever runs this program is one of them; no `endpoint_cidrs`: no public API. `egress` has to stand before any node starts. `awaited` False: there is no API to wait for."""
+    """`admins`: role ARNs by a permanent name; the program's caller must be one of them. Without `endpoint_cidrs` the API is not
+    public. `egress`: resources that must exist before any node starts. `awaited` False: there is no API to wait for."""
 
     prefix: str
     region: str
@@ -48,7 +49,8 @@ class ClusterArgs:
 
 
 class EksCluster(pulumi.ComponentResource):
-    """Machines come, are patched and go by themselves; secrets are encrypted with our key; access is by listed roles only.
+    """The cluster. Auto Mode starts, patches and ends machines; secrets are encrypted with the stack's key;
+    only listed roles have access.
 
     Cost: the control plane by hour, Auto Mode's share on top of each machine, the machines, logs by GB.
     """
@@ -74,7 +76,7 @@ class EksCluster(pulumi.ComponentResource):
         self.security_group_id = cluster.vpc_config.cluster_security_group_id.apply(lambda group: group or "")
         issuer = cluster.identities[0].oidcs.apply(lambda oidcs: str(oidcs[0].issuer) if oidcs else "")
         self.oidc_issuer = issuer.apply(lambda url: url.removeprefix("https://"))
-        # Elasticsearch 8.19 takes credentials from a service account's token only, not from Pod Identity.
+        # Elasticsearch 8.19 supports credentials by a service account's token only, not by Pod Identity.
         self.oidc_provider_arn = iam.OpenIdConnectProvider(
             name, url=issuer, client_id_lists=["sts.amazonaws.com"], opts=self._child
         ).arn
@@ -86,7 +88,8 @@ class EksCluster(pulumi.ComponentResource):
             ),
             cluster_identifier=self.arn,  # a renewed certificate must not replace everything in the cluster
             enable_server_side_apply=True,
-            # Destroy goes backwards: the deployer's access and the way out go after everything inside the cluster.
+            # A destroy runs in reverse order,
+            # so the deployer's access and the egress are deleted after everything inside the cluster.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*access, *args.egress]),
         )
         metrics = eks.Addon(
@@ -104,7 +107,8 @@ class EksCluster(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "endpoint": self.endpoint})
 
     def _reached(self, name: str, endpoint: str, ca_data: str) -> str:
-        """The kubeconfig, once the API answers with it: every user of the provider waits for this. A preview changes nothing and asks once."""
+        """The kubeconfig, once the API answers with it; everything that uses the provider waits for that.
+        A preview does not wait."""
         if self._args.awaited and not pulumi.runtime.is_dry_run():
             reachable.wait_for_api(self._args.region, name, endpoint, ca_data)
         return kubeconfig(self._args.region, name, endpoint, ca_data)
@@ -142,7 +146,7 @@ class EksCluster(pulumi.ComponentResource):
         )
         logs = cloudwatch.LogGroup(
             f"{name}-control",
-            name=f"/aws/eks/{args.prefix}/cluster",  # EKS writes there, and would make it without end of retention
+            name=f"/aws/eks/{args.prefix}/cluster",  # EKS would make this log group itself, without end of retention
             retention_in_days=args.log_days,
             kms_key_id=args.logs_key_arn,
             opts=self._child,
@@ -168,7 +172,7 @@ class EksCluster(pulumi.ComponentResource):
             },
             upgrade_policy={"support_type": "STANDARD"},  # extended support costs six times as much: upgrade instead
             zonal_shift_config={"enabled": True},
-            # Machines start with the cluster: without their rights, or the way out, they never join.
+            # Machines start with the cluster; without their rights or the egress they would never join.
             opts=pulumi.ResourceOptions(parent=self, protect=True, depends_on=[*attached, *joined, logs, *args.egress]),
         )
 
@@ -203,8 +207,9 @@ class EksCluster(pulumi.ComponentResource):
 
 
 def denied_actions(node_role_arn: str, cluster: str) -> list[dict[str, Any]]:
-    """What AWS' own policies give Auto Mode and this cluster does not need: AmazonEKSComputePolicy passes every role of the account to a machine, and
-    AmazonEKSClusterPolicy changes every machine. An administrator of the cluster writes what Auto Mode does: a NodeClass names a role.
+    """Rights in AWS' managed policies that this cluster does not need: AmazonEKSComputePolicy may pass every role of the account
+    to a machine, and AmazonEKSClusterPolicy may change every machine.
+    A cluster administrator controls Auto Mode, because a NodeClass names a role.
     """
     return [
         {"Sid": "OwnMachinesRole", "Effect": "Deny", "Action": "iam:PassRole", "NotResource": node_role_arn},

@@ -1,4 +1,4 @@
-"""How both programs reach the cluster."""
+"""The kubeconfig with which both programs reach the cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 def kubeconfig(region: str, name: str, endpoint: str, ca_data: str) -> str:
     """A kubeconfig without a secret: the AWS command makes a token (15 minutes) at each use, because a release may take longer."""
     exec_ = {
-        "apiVersion": "client.authentication.k8s.io/v1beta1",  # what `aws eks get-token` answers when it is told nothing else
+        "apiVersion": "client.authentication.k8s.io/v1beta1",  # the default version of `aws eks get-token`
         "command": "aws",
         "args": ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"],
         "interactiveMode": "Never",

@@ -17,14 +17,15 @@ from infra.platform.network import namespaces, rules
 NAMESPACE: Final = "teal-load"
 MASTER: Final = "load-master"
 WORKER: Final = "load-worker"
-# Made by hand, because keys are made by the service and end: kubectl create secret generic load-keys -n teal-load --from-literal=LOCUST_LOAD_KEYS=...
+# The operator makes this Secret, because the service makes the keys and they expire:
+# kubectl create secret generic load-keys -n teal-load --from-literal=LOCUST_LOAD_KEYS=...
 KEYS: Final = "load-keys"
 VARIABLE: Final = "LOCUST_LOAD_KEYS"
 PAGE: Final = 8089
 USER: Final = 10001  # the image's own (loadtests/Dockerfile)
-_OUT: Final = "/tmp/load"  # noqa: S108 - in the container; each run has a folder there, which the page shows under /reports
+_OUT: Final = "/tmp/load"  # noqa: S108 - in the container; each run has a folder there, which the page serves under /reports
 _ASK_PAGE: Final = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{PAGE}/', timeout=5)"
-# A worker whose master is gone begins anew when it is back; Locust's own waits a minute and ends.
+# A worker whose master is gone reconnects when it is back; Locust's default is to wait a minute and end.
 _ASK_MASTER: Final = f"import socket; socket.create_connection(('{MASTER}', {namespaces.LOCUST}), 5)"
 
 
@@ -41,7 +42,7 @@ class LoadTestArgs:
 
 
 class LocustDeployment(pulumi.ComponentResource):
-    """One master and `workers` workers, idle until somebody starts a shape on the master's page. Cost: a core each, even idle."""
+    """One master and `workers` workers, idle until a person starts a shape on the master's page. Cost: a core each, even idle."""
 
     def __init__(self, name: str, args: LoadTestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:LoadTest", name, None, opts)
@@ -92,7 +93,7 @@ def master(url: pulumi.Input[str], image: str) -> dict[str, Any]:
 
 
 def worker(image: str) -> dict[str, Any]:
-    """Locust's worker gets everything else from its master, the keys included; the option is required, so it says something."""
+    """A Locust worker's container. It gets everything from its master, the keys included; a required option has a placeholder."""
     asks = {"exec": {"command": ["python3", "-c", _ASK_MASTER]}, "periodSeconds": 30, "timeoutSeconds": 10}
     arguments = ["--worker", "--master-host", MASTER, "--load-keys", "from-the-master"]
     return {**_container(WORKER, image, arguments), "livenessProbe": asks}

@@ -1,4 +1,5 @@
-"""What every workload needs from the cluster before it starts: machines for search, disks, a switch for network policies.
+"""The cluster objects that workloads need before they start:
+machines for search, a storage class, and the switch for network policies.
 
 Shapes are documented in the EKS user guide (Auto Mode: create-node-pool, create-storage-class, auto-net-pol).
 """
@@ -21,14 +22,15 @@ from contract import quantities
 STORAGE_CLASS = "gp3"
 POOL_LABEL = "teal/pool"
 SEARCH_POOL = "search"
-# A rotation drains one node; a pod that does not leave in a day is killed. 312 h + 24 h is Auto Mode's usual life of 336 h, and
-# it refuses more than 21 days in all.
+# A rotation drains one node; a pod that has not ended within a day is killed.
+# 312 h + 24 h is Auto Mode's default lifetime of 336 h; it allows 21 days at most.
 NODE_LIFE_HOURS = 312
-# Nodes that were born together would end together, and the end by age heeds no budget of the pool (Karpenter, "Disruption": Expiration). So each
-# zone's pool ends its nodes a day before the next zone's; within a zone ECK's disruption budget lets one pod go at a time.
+# Nodes that started together would also expire together, and expiry ignores the pool's disruption budget (Karpenter,
+# "Disruption": Expiration). So each zone's pool expires its nodes a day before the next zone's;
+# within a zone ECK's disruption budget moves one pod at a time.
 STAGGER_HOURS = 24
 DRAIN_HOURS = 24
-# The search pool's ceiling, for each node of search: a machine of its own, twice over while it rotates.
+# The search pool's limits for each search node: one machine, or two while it rotates.
 CPU_PER_SEARCH_NODE = 16
 MEMORY_GIB_PER_SEARCH_NODE = 128
 
@@ -44,7 +46,8 @@ class ClusterObjectsArgs:
 
 
 def create_objects(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pulumi.Resource]:
-    """The objects, children of `parent`; a workload that mounts a disk or runs on the search pool depends on them."""
+    """Create the objects as children of `parent`.
+    A workload that mounts a disk or runs on the search pool must depend on them."""
     opts = pulumi.ResourceOptions(parent=parent, provider=args.provider)
     pools = [
         CustomResource(
@@ -60,13 +63,13 @@ def create_objects(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pu
     disks = StorageClass(
         "gp3",
         metadata=ObjectMetaArgs(name=STORAGE_CLASS, annotations={"storageclass.kubernetes.io/is-default-class": "true"}),
-        provisioner="ebs.csi.eks.amazonaws.com",  # Auto Mode's own driver; it comes without a class
+        provisioner="ebs.csi.eks.amazonaws.com",  # Auto Mode's own driver, which has no storage class by default
         volume_binding_mode="WaitForFirstConsumer",  # a disk is made in the zone of its pod
-        reclaim_policy="Retain",  # a deleted claim leaves its disk: data is deleted by a decision, not by a tool
+        reclaim_policy="Retain",  # a deleted claim keeps its disk, so that data is only deleted on purpose
         allow_volume_expansion=True,
         allowed_topologies=[{"match_label_expressions": [{"key": "eks.amazonaws.com/compute-type", "values": ["auto"]}]}],
-        # No tags of ours: the managed policies of Auto Mode refuse volumes with them (EKS user guide, auto-cluster-iam-role). `teal destroy`
-        # finds volumes by the tag that Auto Mode gives each, `eks:eks-cluster-name`.
+        # No own tags: Auto Mode's managed policies refuse volumes with them (EKS user guide, auto-cluster-iam-role).
+        # `teal destroy` finds volumes by the tag that Auto Mode gives each, `eks:eks-cluster-name`.
         parameters={"type": "gp3", "encrypted": "true", "kmsKeyId": args.kms_key_arn},
         opts=opts,
     )
@@ -81,7 +84,8 @@ def create_objects(args: ClusterObjectsArgs, parent: pulumi.Resource) -> list[pu
 
 
 def search_pool(nodes: int, zone: str, life_hours: int) -> dict[str, Any]:
-    """Machines of one zone for Elasticsearch alone: on-demand, removed only when empty, one at a time, and by age at `life_hours`."""
+    """A pool of machines in one zone for Elasticsearch alone:
+    on-demand, removed only when empty, one at a time, and expired after `life_hours`."""
     return {
         "template": {
             "metadata": {"labels": {POOL_LABEL: SEARCH_POOL}},
@@ -99,7 +103,7 @@ def search_pool(nodes: int, zone: str, life_hours: int) -> dict[str, Any]:
                 "terminationGracePeriod": f"{DRAIN_HOURS}h",
             },
         },
-        # Moving a shard costs more than an idle core: never consolidate a node that is in use.
+        # Moving a shard costs more than an idle core, so nodes in use are never consolidated.
         "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": "10m", "budgets": [{"nodes": "1"}]},
         "limits": {
             "cpu": str(2 * nodes * CPU_PER_SEARCH_NODE),

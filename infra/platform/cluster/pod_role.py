@@ -13,19 +13,20 @@ from pulumi_aws import eks, iam
 
 @dataclass(frozen=True)
 class PodRole:
-    """A role and what gives it its rights: a pod that gets the role before the rights starts, and is refused."""
+    """A role and the resources that give it its rights.
+    Pods must wait for both, because a pod that starts before the rights exist is refused."""
 
     role: iam.Role
     rights: iam.RolePolicy
 
     @property
     def arn(self) -> pulumi.Output[str]:
-        """The role's."""
+        """The role's ARN."""
         return self.role.arn
 
 
 def pod_trust(cluster_arn: str) -> str:
-    """Who may take the role: EKS on behalf of this one cluster's pods."""
+    """The trust policy: EKS may assume the role for pods of this cluster only."""
     return json.dumps(
         {
             "Version": "2012-10-17",
@@ -88,7 +89,7 @@ def associate(
     role: PodRole,
     parent: pulumi.Resource,
 ) -> eks.PodIdentityAssociation:
-    """Give the role to the service account. Pods that exist already do not get it: create this first."""
+    """Associate the role with the service account. Existing pods do not get it, so create this before them."""
     return eks.PodIdentityAssociation(
         name,
         cluster_name=cluster_name,

@@ -1,4 +1,4 @@
-"""Waits until the Kubernetes API answers the credentials of whoever runs the program.
+"""Waits until the Kubernetes API accepts the credentials of the program's caller.
 
 EKS says that access entries "may take several seconds to be effective" (awsdocs/amazon-eks-user-guide, manage-access/k8s-access/
 grant-k8s-access.adoc). The Kubernetes provider asks the API once, when it is configured:
@@ -25,7 +25,7 @@ WAIT_SECONDS: Final = 300
 _POLL_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 10
 _TOKEN_SECONDS: Final = 30
-_QUESTION: Final = "/api/v1/namespaces/kube-system"  # needs a right, so an entry without its policy does not pass
+_QUESTION: Final = "/api/v1/namespaces/kube-system"  # requires a right, so an access entry without its policy fails this check
 
 Ask = Callable[[str, str, str, str], str]
 
@@ -52,7 +52,7 @@ def wait_for_api(
 
 
 def api_failure(region: str, name: str, endpoint: str, ca_data: str) -> str:
-    """Empty when the API answered; else why it did not."""
+    """Why the API did not answer; empty when it did."""
     try:
         token = _token(region, name)
         context = ssl.create_default_context(cadata=base64.b64decode(ca_data).decode())
@@ -67,7 +67,7 @@ def api_failure(region: str, name: str, endpoint: str, ca_data: str) -> str:
 
 
 def _token(region: str, name: str) -> str:
-    # As the kubeconfig has it.
+    # The same command as in the kubeconfig.
     command = ("aws", "--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json")
     said = subprocess.run(command, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=True).stdout  # noqa: S603
     return str(json.loads(said)["status"]["token"])

@@ -1,4 +1,5 @@
-"""What every pod of ours gives up: root, a writable root file system, capabilities, new privileges."""
+"""The security contexts of all pods of this program:
+no root, no writable root file system, no capabilities, no new privileges."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Secrets by reference: pods name a secret's ARN, and the node's driver reads its value from Secrets Manager when a pod starts.
 
-Decision: docs/decisions/0006-secrets-by-reference.md. Nothing here ever holds a value.
+Decision: docs/decisions/0006-secrets-by-reference.md. This module never contains a value.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from infra.platform.cluster import addons
 # Driver and AWS provider in one EKS add-on. Source: tests/test-manager.py and pull request 546 of
 # github.com/aws/secrets-store-csi-driver-provider-aws, read 2026-11-22.
 ADDON: Final = addons.SECRETS_DRIVER
-# Said to EKS and not left to its default, because rights are given to the service accounts of this namespace.
+# Set explicitly, because rights are given to the service accounts of this namespace.
 NAMESPACE: Final = "aws-secrets-manager"
 COPY: Final = "teal-secrets-copy"
-# As the driver's own chart has it with `syncSecret.enabled` (secrets-store-csi-driver 1.4.8, templates/role-syncsecret.yaml).
+# The same rules as in the driver's own chart with `syncSecret.enabled` (secrets-store-csi-driver 1.4.8,
+# templates/role-syncsecret.yaml).
 COPY_RULE: Final[rbac.v1.PolicyRuleArgsDict] = {
     "api_groups": [""],
     "resources": ["secrets"],
@@ -32,7 +33,7 @@ COPY_RULE: Final[rbac.v1.PolicyRuleArgsDict] = {
 
 @dataclass(frozen=True)
 class Reference:
-    """One value: `key` of the JSON object that the secret `arn` holds; without a key, all that it holds."""
+    """A reference to one value: `key` of the JSON object in the secret `arn`, or without a key the whole content."""
 
     arn: pulumi.Input[str]
     key: str | None = None
@@ -61,7 +62,8 @@ class SecretsDriver(pulumi.ComponentResource):
             name,
             metadata={"name": COPY},
             role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": COPY},
-            # All accounts of the namespace: what the add-on calls its own could not be verified, and nothing else runs there.
+            # All service accounts of the namespace:
+            # the name of the add-on's account could not be verified, and nothing else runs there.
             subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "Group", "name": f"system:serviceaccounts:{NAMESPACE}"}],
             opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[role]),
         )
@@ -84,13 +86,14 @@ def addon_settings() -> dict[str, Any]:
     return {
         "secrets-store-csi-driver": {
             "syncSecret": {"enabled": True},
-            # Files and copies follow a changed secret; a process sees it when its pod starts anew.
+            # Files and copies are updated when a secret changes; a process sees the change when its pod restarts.
             "enableSecretRotation": True,
-            # Each look at each pod's secrets is a billed request. With driver 1.6 and newer this is how long a value is kept at least, and kubelet
-            # asks (aws/secrets-store-csi-driver-provider-aws, pull request 612). That the add-on hands it on to the driver's own chart is
-            # unverified (its issue 597): `kubectl -n aws-secrets-manager get daemonset -o yaml | grep rotation-poll-interval` says.
+            # Each read of each pod's secrets is a billed request. With driver 1.6 and newer this is the minimum time that a value
+            # is cached, and kubelet triggers the reads (aws/secrets-store-csi-driver-provider-aws, pull request 612). That the
+            # add-on passes it on to the driver's chart is unverified (its issue 597):
+            # `kubectl -n aws-secrets-manager get daemonset -o yaml | grep rotation-poll-interval` says.
             "rotationPollInterval": "3600s",
-            # The provider takes the pod's own identity with these tokens, not the node's.
+            # With these tokens the provider uses the pod's identity, not the node's.
             "tokenRequests": [{"audience": "sts.amazonaws.com"}, {"audience": "pods.eks.amazonaws.com"}],
         }
     }
@@ -104,7 +107,8 @@ def provider_class(
     opts: pulumi.ResourceOptions,
     copy_to: str | None = None,
 ) -> apiextensions.CustomResource:
-    """What a volume of the class shows: one file for each name. `copy_to` also keeps a Kubernetes Secret of the same keys while a pod runs."""
+    """A SecretProviderClass whose volumes have one file for each name.
+    `copy_to`: also keep a Kubernetes Secret with the same keys while a pod runs."""
     arns = pulumi.Output.all(**{file: one.arn for file, one in references.items()})
     spec: dict[str, Any] = {
         "provider": "aws",
@@ -135,6 +139,6 @@ def objects(references: Mapping[str, tuple[str, str | None]]) -> str:
         if key is None:
             one["objectAlias"] = file
         else:
-            # Quoted, because a JMESPath word may not hold a hyphen.
+            # Quoted, because an unquoted JMESPath name may not contain a hyphen.
             one.setdefault("jmesPath", []).append({"path": f'"{key}"', "objectAlias": file})
     return json.dumps([one for _, one in sorted(shown.items())])

@@ -1,4 +1,4 @@
-"""The listener's certificate: made here and validated in Route 53, or one that is given."""
+"""The listener's certificate, made here and validated by a record in Route 53."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Certificate(pulumi.ComponentResource):
             type=asked.apply(lambda option: option.resource_record_type or "CNAME"),
             records=[asked.apply(lambda option: option.resource_record_value or "")],
             ttl=300,  # seconds
-            allow_overwrite=True,  # the same record serves every certificate of this name in this account
+            allow_overwrite=True,  # all certificates of this name in this account share the record
             opts=child,
         )
         validation = acm.CertificateValidation(

@@ -13,9 +13,10 @@ from contract.http import PROBE_HEADER
 
 Rule = wafv2.WebAclRuleArgsDict
 Statement = wafv2.WebAclRuleStatementArgsDict
-# Bodies of these paths are documents, questions and searches: about anything, attacks on web applications included.
+# Bodies of these paths are documents, questions and searches, whose text may be about anything,
+# even about attacks on web applications.
 FREE_TEXT_PATHS = (DOCUMENTS_PATH, *QUESTION_PATHS)
-# Rules of the managed groups that read bodies, with the labels that they leave when they only count.
+# Rules of the managed groups that inspect bodies, with the labels that they add in count mode.
 # Source: "Baseline rule groups" in the AWS WAF developer guide.
 BODY_RULES = {
     "AWSManagedRulesCommonRuleSet": {
@@ -36,7 +37,8 @@ RATE_WINDOW_SECONDS = 300
 
 @dataclass(frozen=True)
 class FirewallArgs:
-    """At most `rate_per_5_minutes` requests of one address; blocked and counted requests are kept `log_days` days."""
+    """`rate_per_5_minutes`: the most requests from one address.
+    `log_days`: retention of the log of blocked and counted requests."""
 
     prefix: str
     load_balancer_arn: pulumi.Input[str]
@@ -46,7 +48,8 @@ class FirewallArgs:
 
 
 class Firewall(pulumi.ComponentResource):
-    """Blocks floods, known bad addresses and attacks; lets documents, questions and searches through whatever they say.
+    """The firewall. It blocks floods, known bad addresses and attacks, but never a document,
+    question or search because of its text.
 
     Cost: 5 USD a month, 1 USD a rule and month, 0.60 USD a million requests (unverified here; infra/cost/prices.py has the sources).
     """
@@ -68,7 +71,7 @@ class Firewall(pulumi.ComponentResource):
         wafv2.WebAclAssociation(name, resource_arn=args.load_balancer_arn, web_acl_arn=acl.arn, opts=child)
         logs = cloudwatch.LogGroup(
             name,
-            name=f"aws-waf-logs-{args.prefix}",  # WAF refuses a name that does not start so
+            name=f"aws-waf-logs-{args.prefix}",  # WAF requires this prefix
             retention_in_days=args.log_days,
             kms_key_id=args.logs_key_arn,
             opts=child,
@@ -77,7 +80,7 @@ class Firewall(pulumi.ComponentResource):
             name,
             resource_arn=acl.arn,
             log_destination_configs=[logs.arn],
-            # Keys and sessions do not belong in logs.
+            # Keys and sessions must not be logged.
             redacted_fields=[{"single_header": {"name": header}} for header in ("authorization", "cookie", PROBE_HEADER.lower())],
             logging_filter={
                 "default_behavior": "DROP",  # allowed requests are in the load balancer's own logs
@@ -96,9 +99,10 @@ class Firewall(pulumi.ComponentResource):
 
 
 def firewall_rules(rate_per_5_minutes: int) -> list[Rule]:
-    """The rules in their order: rate, reputation, the two managed groups with bodies counted, one that blocks what was counted, and the sizes of bodies.
+    """The rules in order: rate, reputation, the two managed groups with their body rules in count mode, a rule that blocks what
+    these counted outside FREE_TEXT_PATHS, and the limits of body sizes.
 
-    A body that a managed rule dislikes is refused everywhere but on FREE_TEXT_PATHS.
+    So a body that matches a managed rule is refused on all other paths.
     """
     rate: Rule = {
         "name": "rate",
@@ -133,9 +137,10 @@ def firewall_rules(rate_per_5_minutes: int) -> list[Rule]:
 
 
 def _sizes(first: int) -> list[Rule]:
-    """The table in contract/bodies.py, as far as the firewall sees a body: before a load balancer it reads the first 8 KB and may call a longer one
-    a match ("Oversize web request components" in the AWS WAF developer guide). The bodies of questions and documents may be longer than
-    that, so there it is the declared length that counts, and what declares none is refused: 411 is HTTP's own word for it (RFC 9110, 15.5.12).
+    """The limits in contract/bodies.py, as far as the firewall can check them: before a load balancer it reads only the first 8
+    KB of a body and may count a longer one as a match ("Oversize web request components" in the AWS WAF developer guide).
+    Questions and documents may be longer than that, so for them the declared length is checked,
+    and a request without one is refused with 411 (RFC 9110, 15.5.12).
     """
     questions: Statement = {"or_statement": {"statements": [_path(path, "EXACTLY") for path in QUESTION_PATHS]}}
     documents = _path(DOCUMENTS_PATH, "STARTS_WITH")
@@ -162,7 +167,7 @@ def _sizes(first: int) -> list[Rule]:
 
 
 def numbers_above_pattern(limit: int) -> str:
-    """A regular expression for the whole numbers above `limit`, as a header writes them: WAF compares lengths and texts, and no numbers."""
+    """A regular expression for the decimal numbers above `limit`, because WAF can compare lengths and texts but not numbers."""
     digits = str(limit)
     larger = [
         digits[:place] + (f"[{int(digit) + 1}-9]" if digit != "8" else "9") + (f"[0-9]{{{rest}}}" if rest else "")
@@ -174,7 +179,8 @@ def numbers_above_pattern(limit: int) -> str:
 
 
 def _declares(pattern: str) -> Statement:
-    """That the declared length of the body is one of these; of a request that declares none it is not."""
+    """A statement that matches when the declared length of the body matches `pattern`;
+    never for a request without a declared length."""
     return {
         "regex_match_statement": {
             "field_to_match": {"single_header": {"name": "content-length"}},
@@ -207,7 +213,7 @@ def _path(path: str, how: str) -> Statement:
 
 
 def _longer(field: Any, size: int) -> Statement:
-    """That a part of the request is longer than `size` bytes."""
+    """A statement that matches when a part of the request is longer than `size` bytes."""
     return {
         "size_constraint_statement": {
             "field_to_match": field,

@@ -1,6 +1,6 @@
 """The only thing that the internet reaches: one Application Load Balancer, two permanent target groups, four rules.
 
-Who gets which share of the requests is in the catch-all rule and is changed by `teal` alone; Pulumi never writes it again.
+The shares of the requests are in the catch-all rule. Only `teal` changes them; Pulumi ignores them after the rule's creation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROBE_SECRET_CHARACTERS = 40  # an ALB header condition takes 128
 
 @dataclass(frozen=True)
 class LoadBalancerArgs:
-    """`hosted_zone_id` None: the operator points `domain` here by hand."""
+    """`hosted_zone_id` None: the operator creates the DNS record of `domain`."""
 
     prefix: str
     access: AccessArgs
@@ -39,7 +39,7 @@ class LoadBalancerArgs:
 
 
 class LoadBalancer(pulumi.ComponentResource):
-    """HTTPS at one name; a fixed 503 page under every rule; shares that survive every `pulumi up`.
+    """The load balancer: HTTPS at one name, a fixed 503 page as default action, and shares that every `pulumi up` keeps.
 
     Cost: by hour and capacity unit, a secret for each color, stored access logs.
     """
@@ -83,10 +83,10 @@ class LoadBalancer(pulumi.ComponentResource):
             listener_arn=listener.arn,
             priority=CATCH_ALL_PRIORITY,
             conditions=[{"path_pattern": {"values": ["/*"]}}],
-            # Until the first release. A group without targets would answer with the load balancer's own page before any rule below could.
+            # The action until the first release. A group without targets would answer with the load balancer's own error page.
             actions=[not_released()],
             tags={"Name": f"{args.prefix}-shares"},
-            # The whole property: paths inside it do not work (pulumi-aws issues 5772 and 5798).
+            # Ignores the whole property, because paths inside it do not work (pulumi-aws issues 5772 and 5798).
             opts=pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=["actions"]),
         )
         if args.hosted_zone_id is not None:
@@ -115,7 +115,7 @@ class LoadBalancer(pulumi.ComponentResource):
             protocol="HTTP",
             target_type="ip",
             deregistration_delay=DEREGISTRATION_SECONDS,
-            # Answers take from milliseconds to a minute: turns would pile them up on one pod.
+            # Answers take from milliseconds to a minute, so round robin could pile them up on one pod.
             load_balancing_algorithm_type="least_outstanding_requests",
             health_check={
                 "path": READY_PATH,
@@ -126,7 +126,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 "healthy_threshold": HEALTHY_AFTER,
                 "unhealthy_threshold": UNHEALTHY_AFTER,
             },
-            # Auto Mode may register pods only in groups that carry its cluster's name.
+            # Auto Mode may register pods only in groups with its cluster's name as a tag.
             tags={"Name": f"{args.prefix}-{color}", "eks:eks-cluster-name": args.cluster_name},
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
@@ -158,7 +158,7 @@ class LoadBalancer(pulumi.ComponentResource):
             name=f"{self._args.prefix}/probe/{color}",
             description=f"Value of {PROBE_HEADER} that reaches {color} whatever its share",
             kms_key_id=self._args.data_key_arn,
-            recovery_window_in_days=0,  # the word is made again; a name that waits for its deletion would refuse the next `up`
+            recovery_window_in_days=0,  # the value can be made again; a name with a pending deletion would fail the next `up`
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=word.result, opts=self._child)
@@ -169,14 +169,14 @@ class LoadBalancer(pulumi.ComponentResource):
             conditions=[{"http_header": {"http_header_name": PROBE_HEADER, "values": [word.result]}}],
             actions=[{"type": "forward", "target_group_arn": group.arn}],
             tags={"Name": f"{self._args.prefix}-probe-{color}"},
-            # The provider answers with the conditions as they are; without this the word would stand in the state in clear.
+            # The provider returns the conditions unencrypted; without this option the secret would be in clear in the state.
             opts=pulumi.ResourceOptions(parent=self, protect=True, additional_secret_outputs=["conditions"]),
         )
         self.probe_secret_arns[color] = secret.arn
 
 
 def not_released() -> lb.ListenerRuleActionArgsDict:
-    """The page that an address without a release shows."""
+    """The action that returns the page shown before the first release."""
     return {
         "type": "fixed-response",
         "fixed_response": {"content_type": "text/html", "message_body": NOT_RELEASED, "status_code": "503"},

@@ -1,4 +1,4 @@
-"""Who reaches the load balancer, whom it reaches, and where it writes down who came."""
+"""The load balancer's security group and the bucket for its access logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
 
 @dataclass(frozen=True)
 class AccessArgs:
-    """`sources` None: everybody; else the networks that may come. Logs are kept `log_days` days."""
+    """`sources`: the networks that may connect; None: all. `log_days`: retention of the logs."""
 
     prefix: str
     region: str
@@ -38,7 +38,7 @@ def security_group(name: str, args: AccessArgs, parent: pulumi.Resource) -> pulu
     )
     sources = ["0.0.0.0/0"] if args.sources is None else args.sources
     for number, source in enumerate(sources):
-        for port in (80, 443):  # 80 answers with the way to 443 and nothing else
+        for port in (80, 443):  # 80 only redirects to 443
             vpc.SecurityGroupIngressRule(
                 f"{name}-{port}-{number}",
                 security_group_id=group.id,
@@ -48,7 +48,7 @@ def security_group(name: str, args: AccessArgs, parent: pulumi.Resource) -> pulu
                 cidr_ipv4=source,
                 opts=child,
             )
-    # Auto Mode opens nothing for a target group it did not make: both ends are opened here, for the pods' port alone.
+    # Auto Mode opens no port for a target group that it did not make, so both sides are opened here, for the pods' port only.
     vpc.SecurityGroupEgressRule(
         f"{name}-pods",
         security_group_id=group.id,

@@ -1,4 +1,4 @@
-"""Somebody who is not the releaser looks after a release each minute, outside both colors and the cluster: one small function."""
+"""The watchdog on AWS: a small Lambda function, outside both colors and the cluster, that checks on a release each minute."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pulumi_aws import cloudwatch, iam, lambda_
 import contract.watchdog
 from contract.names import RELEASE_RECORD
 
-RUNTIME: Final = "python3.13"  # the project's own version; its boto3 knows conditional writes
-EVERY: Final = "rate(1 minute)"  # EventBridge has no shorter one
-TIMEOUT_SECONDS: Final = 30  # six calls of a second at most, and AWS's own tries; below the minute, so that two never run at once
-MEMORY_MIB: Final = 256  # boto3 alone takes 90; a function's processor is a share of its memory
+RUNTIME: Final = "python3.13"  # the project's own version; its boto3 supports conditional writes
+EVERY: Final = "rate(1 minute)"  # EventBridge's shortest interval
+TIMEOUT_SECONDS: Final = 30  # six calls of a second at most, and boto3's retries; under a minute, so that two never overlap
+MEMORY_MIB: Final = 256  # boto3 alone takes 90; a function's CPU share is proportional to its memory
 LOG_DAYS: Final = 90
 FUNCTION: Final = Path(__file__).with_name("watchdog_function.py")
 CONTRACT: Final = Path(contract.watchdog.__file__)
@@ -41,7 +41,7 @@ class WatchdogArgs:
 
 
 class WatchdogFunction(pulumi.ComponentResource):
-    """A function, its log and its clock. Cost: 43,800 short calls a month."""
+    """The function, its log group and its schedule. Cost: 43,800 short calls a month."""
 
     function_name: str
 
@@ -106,7 +106,7 @@ class WatchdogFunction(pulumi.ComponentResource):
 
 
 def lambda_trust(account_id: str) -> dict[str, Any]:
-    """Who may take the role: Lambda, for functions of this account."""
+    """The trust policy: Lambda may assume the role, for functions of this account."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -121,7 +121,8 @@ def lambda_trust(account_id: str) -> dict[str, Any]:
 
 
 def watchdog_statements(args: WatchdogArgs, log_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """Move the shares of that one rule; read and write that one object, the record. To write why fences a releaser that only slept."""
+    """Rights to change the shares of the one rule, and to read and write the record.
+    Writing the record fences a suspended releaser."""
     record = pulumi.Output.format("{0}/{1}", args.release_bucket_arn, RELEASE_RECORD)
     return [
         {"Sid": "GiveBack", "Effect": "Allow", "Action": ["elasticloadbalancing:ModifyRule"], "Resource": args.rule_arn},
@@ -132,7 +133,7 @@ def watchdog_statements(args: WatchdogArgs, log_arn: pulumi.Input[str]) -> list[
             "Resource": "*",
         },
         {"Sid": "Record", "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": record},
-        # Without it S3 answers 403 for a record that is not there yet, which is no failure.
+        # Without this right S3 answers 403 instead of 404 for a record that does not exist yet, which is no failure.
         {"Sid": "IsThere", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": args.release_bucket_arn},
         {
             "Sid": "RecordKey",

@@ -1,5 +1,6 @@
-"""What AWS Lambda runs each minute: it gives a release's traffic back when its releaser does not. Packed with contract/watchdog.py, which
-decides; AWS's Python has boto3 and nothing else of ours. It ends nothing: `teal repair` does that, and a person is told by an alarm.
+"""The Lambda function of the watchdog: each minute it checks whether a release's traffic must be returned, and returns it. It is
+packed with contract/watchdog.py, which decides; besides these Lambda only has boto3.
+It does not end the release: an alarm tells a person to run `teal repair`.
 
 It ran against moto, never on AWS.
 """
@@ -15,15 +16,15 @@ from typing import Any, Final
 
 from contract.watchdog import UserOutcomes, given_back, reason_to_return
 
-LATELY: Final = timedelta(minutes=3)  # the load balancer's counts come by the minute, and a minute late
-BEFORE: Final = timedelta(hours=1)  # of the active color, up to the release: what its users had to bear anyway
+LATELY: Final = timedelta(minutes=3)  # the load balancer's metrics have one-minute periods and are a minute late
+BEFORE: Final = timedelta(hours=1)  # of the active color before the release: its usual failures
 METRIC: Final = "TrafficGivenBack"
 NAMESPACE: Final = "Teal/Watchdog"
 
 
 @dataclass(frozen=True)
 class WatchedStack:
-    """Where one stack's record and its shares are. `target_groups` by color: ARN, and the suffix that its metrics have."""
+    """The places of one stack's record and shares. `target_groups` by color: its ARN, and its suffix in metrics."""
 
     stack: str
     bucket: str
@@ -34,7 +35,7 @@ class WatchedStack:
 
 
 def watch_once(client: Callable[[str], Any], place: WatchedStack, now: datetime) -> str | None:
-    """One look: why the traffic was given back, or None. Raises what AWS refuses with; the next minute looks again."""
+    """Check once; returns why the traffic was returned, or None. Lets AWS's errors pass; the next minute checks again."""
     s3, balancer = client("s3"), client("elbv2")
     try:
         found = s3.get_object(Bucket=place.bucket, Key=place.record)
@@ -59,7 +60,7 @@ def watch_once(client: Callable[[str], Any], place: WatchedStack, now: datetime)
     except s3.exceptions.ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
-        return f"{why}; the record changed meanwhile and is looked at again"  # its releaser only slept: the next minute tells
+        return f"{why}; the record changed meanwhile and is looked at again"  # its releaser was only suspended
     return why
 
 
@@ -68,20 +69,20 @@ def _share(balancer: Any, place: WatchedStack, color: str) -> int:
     (rule,) = balancer.describe_rules(RuleArns=[place.rule_arn])["Rules"]
     forward = [each for each in rule["Actions"] if each["Type"] == "forward"]
     if not forward:
-        return 0  # the page that says that nothing is released
+        return 0  # the rule returns the page shown before the first release
     held = {each["TargetGroupArn"]: each.get("Weight", 1) for each in forward[0]["ForwardConfig"]["TargetGroups"]}
     return round(100 * held.get(place.target_groups[color][0], 0) / max(1, sum(held.values())))
 
 
 def _give(balancer: Any, place: WatchedStack, active: str) -> None:
-    """All requests to the active color: the same action that `teal rollback` sets (teal/aws/traffic.py)."""
+    """Give all requests to the active color, with the same action as `teal rollback` (teal/aws/traffic.py)."""
     groups = [{"TargetGroupArn": arn, "Weight": 100 if color == active else 0} for color, (arn, _) in place.target_groups.items()]
     forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
     balancer.modify_rule(RuleArn=place.rule_arn, Actions=[{"Type": "forward", "ForwardConfig": forward}])
 
 
 def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime, until: datetime) -> UserOutcomes:
-    """Requests of a color in that time, as its target group counted them. Probes are among them."""
+    """The outcomes of a color's requests in that time, probes included, from the metrics of its target group."""
     dimensions = [{"Name": "LoadBalancer", "Value": load_balancer}, {"Name": "TargetGroup", "Value": target_group}]
 
     def query(identifier: str, name: str) -> dict[str, Any]:
@@ -95,14 +96,15 @@ def _users(metrics: Any, load_balancer: str, target_group: str, since: datetime,
 
 
 def log_line(stack: str, why: str | None, now: datetime) -> str:
-    """The line of the log. CloudWatch makes the alarm's metric of it (embedded metric format), so that the role needs no right for that."""
+    """The log line in embedded metric format:
+    CloudWatch makes the alarm's metric from it, so that the role needs no right to publish metrics."""
     counted = {"Namespace": NAMESPACE, "Dimensions": [["Stack"]], "Metrics": [{"Name": METRIC, "Unit": "Count"}]}
     described = {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [counted]}
     return json.dumps({"_aws": described, "Stack": stack, METRIC: 0 if why is None else 1, "why": why or ""})
 
 
 def handle(_event: object, _context: object) -> None:
-    """Lambda's entry: `PLACE` is a `WatchedStack` as JSON."""
+    """Lambda's handler. The variable `PLACE` is a `WatchedStack` as JSON."""
     import boto3
 
     place = WatchedStack(**json.loads(os.environ["PLACE"]))

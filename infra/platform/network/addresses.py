@@ -1,12 +1,13 @@
-"""The address plan of the VPC: which networks are public, which hold nodes and pods, which hold the stores."""
+"""The address plan of the VPC: public networks, networks of nodes and pods, networks of the stores."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import Final, NamedTuple
 
-# Addresses that answer names. 172.20.0.10 is the cluster's DNS Service. In Auto Mode CoreDNS is a service of each node, so the address that a
-# pod's question is seen at may be the node's own (they are in the private subnets) or link-local; the last is the VPC's resolver.
+# Addresses of DNS resolvers. 172.20.0.10 is the cluster's DNS Service. In Auto Mode CoreDNS is a service of each node, so the
+# address that a pod's question is seen at may be the node's own (they are in the private subnets) or link-local;
+# the last is the VPC's resolver.
 _RESOLVERS: Final = ("172.20.0.10/32", "169.254.20.10/32", "169.254.169.253/32")
 
 
@@ -25,7 +26,7 @@ class Subnets(NamedTuple):
 def subnets(cidr: str) -> list[Subnets]:
     """Addresses of three zones: a quarter of the VPC for each zone's private subnet, a sixteenth for its public one, a 64th for its stores.
 
-    A 64th of the VPC stays free. Two zones use the first two plans, so that a third can be added without moving anything.
+    A 64th of the VPC stays free. Two zones use the first two plans, so that a third can be added without any change.
     """
     quarters = list(ipaddress.ip_network(cidr).subnets(prefixlen_diff=2))
     sixteenths = list(quarters[3].subnets(prefixlen_diff=2))
@@ -42,10 +43,10 @@ def data_subnets(cidr: str) -> list[str]:
 
 
 def resolvers(cidr: str) -> list[str]:
-    """Where a pod may ask for names: the cluster's resolver, wherever Auto Mode places it, and the VPC's. Nothing outside the VPC."""
+    """The DNS resolvers that a pod may use: the cluster's, wherever Auto Mode places it, and the VPC's; none outside the VPC."""
     return [*_RESOLVERS, *(plan.private for plan in subnets(cidr))]
 
 
 def api(cidr: str) -> list[str]:
-    """Where Kubernetes' API answers: its Service, and the private subnets, in which EKS places what is behind it."""
+    """The addresses of the Kubernetes API: its Service, and the private subnets, in which EKS places its network interfaces."""
     return [_API_SERVICE, *(plan.private for plan in subnets(cidr))]

@@ -1,6 +1,6 @@
-"""Who may talk to whom in each namespace of the platform's: nothing, and then what each needs.
+"""The network policies of the platform's namespaces: all traffic is denied, then each gets the connections that it needs.
 
-A release role may not change any of it: whoever may open a color's way out may carry its secrets away.
+The release role may not change them, because a right to open egress would be a right to send a color's secrets away.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEDA_GRPC: Final = 9666
 KEDA_WEBHOOK: Final = 9443
 KEDA_METRICS: Final = 6443
 ECK_WEBHOOK: Final = 9443  # --webhook-port of eck-operator v3.5.0 (cmd/manager/main.go)
-LOCUST: Final = 5557  # where workers reach their master: --master-port of locust 2.47
+LOCUST: Final = 5557  # the master's port for workers: --master-port of locust 2.47
 SEARCH: Final = 9200
 
 Specs = dict[str, dict[str, Any]]
@@ -36,7 +36,8 @@ class NetworkReach:
     ports: Sequence[int] = ()
 
     def egress(self) -> list[rules.Rule]:
-        """Names, credentials, stores and search; the internet only on the ports of the models and collectors that are configured."""
+        """Egress to DNS, Pod Identity, stores and search,
+        and to the internet only on the ports of configured models and collectors."""
         found = [
             rules.to_name_servers(self.cidr),
             rules.to_pod_identity_agent(),
@@ -47,7 +48,8 @@ class NetworkReach:
 
 
 def color(own: Color, reach: NetworkReach) -> Specs:
-    """A color's namespace. The load balancer and the collector of metrics have addresses in the VPC and no pod to select by."""
+    """Policies of a color's namespace. The load balancer and the metrics collector are no pods,
+    so they are selected by the VPC's addresses."""
     web, worker = ({"matchLabels": pods.pod_labels(own, component)} for component in ("app", "worker"))
     vpc = by_address(reach.cidr)
     return {
@@ -59,17 +61,19 @@ def color(own: Color, reach: NetworkReach) -> Specs:
 
 
 def operator_policies(reach: NetworkReach) -> Specs:
-    """Jobs that snapshot and restore: nobody reaches them, and they reach the stores and search. No model, so nothing on the internet."""
+    """Policies for Jobs that take and restore snapshots: no ingress;
+    egress to stores and search, and none to the internet, as they use no model."""
     return {"deny": rules.deny_all(), "jobs": rules.egress(NetworkReach(reach.cidr, reach.search_namespace).egress())}
 
 
 def maintenance(cidr: str) -> Specs:
-    """The weekly job asks for a name and speaks to PostgreSQL. Its secret is brought by the node's driver, not by the pod."""
+    """Policies for the weekly job: egress to DNS and PostgreSQL. Its secret is read by the node's driver, not by the pod."""
     return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.stores(cidr, POSTGRES)])}
 
 
 def keda(cidr: str) -> Specs:
-    """The API server, which has addresses in the VPC and no pod, asks the adapter and the webhook; KEDA asks it, AWS and PostgreSQL."""
+    """Policies for KEDA: ingress from the API server, which has addresses in the VPC but no pod;
+    egress to it, to AWS and to PostgreSQL."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     return {
         "default": rules.deny_all(),
@@ -81,7 +85,7 @@ def keda(cidr: str) -> Specs:
                 rules.to_name_servers(cidr),
                 {"to": own, "ports": tcp(KEDA_GRPC)},
                 rules.to_pod_identity_agent(),
-                # The API server by its service's address, Secrets Manager by one that is not fixed.
+                # The API server by its Service's address; Secrets Manager has no fixed address.
                 {"to": rules.world(), "ports": tcp(443)},
                 rules.stores(cidr, POSTGRES),
             ]
@@ -90,7 +94,8 @@ def keda(cidr: str) -> Specs:
 
 
 def search_operator(cidr: str, search_namespace: str) -> Specs:
-    """ECK's operator asks Kubernetes and the Elasticsearch that it runs; Kubernetes asks its webhook. Nothing on the internet: telemetry is off."""
+    """Policies for ECK's operator: egress to Kubernetes and Elasticsearch, ingress to its webhook;
+    none to the internet, as telemetry is off."""
     return {
         "default": rules.deny_all(),
         "asked": rules.ingress([{"from": by_address(cidr), "ports": tcp(ECK_WEBHOOK)}]),
@@ -105,7 +110,8 @@ def search_operator(cidr: str, search_namespace: str) -> Specs:
 
 
 def load_test(cidr: str) -> Specs:
-    """Workers reach their master, and all of it the service by its public address. `kubectl port-forward` needs no rule."""
+    """Policies for load tests: workers reach their master, and all pods the service's public address.
+    `kubectl port-forward` needs no rule."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     return {
         "default": rules.deny_all(),

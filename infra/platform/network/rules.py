@@ -1,4 +1,5 @@
-"""Parts of NetworkPolicy specs. Every port says its protocol: the API server would add it, and a list of rules is atomic."""
+"""Parts of NetworkPolicy specs. Every port has an explicit protocol, because the API server would otherwise add it,
+and a list of rules is atomic."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ from infra.platform.network import addresses
 
 POSTGRES: Final = 5432
 REDIS: Final = 6379
-POD_IDENTITY: Final = "169.254.170.23/32"  # the agent's own address on every EKS node
+POD_IDENTITY: Final = "169.254.170.23/32"  # the agent's address on every EKS node
 LINK_LOCAL: Final = "169.254.0.0/16"  # the node's metadata, and with it the node's role
 
 Rule = dict[str, Any]
 
 
 def deny_all() -> dict[str, Any]:
-    """No pod of the namespace is reached, and none reaches anything."""
+    """A spec that denies all ingress and egress of the namespace's pods."""
     return {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
@@ -34,7 +35,7 @@ def by_address(*cidrs: str) -> list[Rule]:
 
 
 def world() -> list[Rule]:
-    """Every address but the node's own."""
+    """Every address except the node's link-local ones."""
     return [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [LINK_LOCAL]}}]
 
 

@@ -1,4 +1,4 @@
-"""Who reaches a store: the cluster's pods, on one port, and nobody else."""
+"""Security groups of the stores: only the cluster's pods may connect, on one port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def from_cluster_only(
 ) -> ec2.SecurityGroup:
     """A security group that lets the clients' group in on `port` (TCP) and nothing out."""
     group = ec2.SecurityGroup(name, name=group_name, description=description, vpc_id=vpc_id, egress=[], opts=child)
-    # A resource of its own: named inside the group, the cluster would be something that the data needs, and could not go without it.
+    # A separate resource: inside the group it would make the data depend on the cluster,
+    # which could then not be deleted without the data.
     vpc.SecurityGroupIngressRule(
         name,
         security_group_id=group.id,

@@ -28,7 +28,7 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """Nothing in a private subnet can be reached from outside; S3 is reached without NAT.
+    """The network. Private subnets cannot be reached from outside; S3 is reached without NAT.
 
     Cost: each NAT gateway by hour and GB, flow logs by GB.
     """
@@ -39,7 +39,7 @@ class Network(pulumi.ComponentResource):
     private_subnet_ids: list[pulumi.Output[str]]
     data_subnet_ids: list[pulumi.Output[str]]
     zones: list[str]
-    egress: list[pulumi.Resource]  # what has to stand for the internet, or AWS's APIs, to be reachable
+    egress: list[pulumi.Resource]  # resources that the internet and AWS's APIs can be reached through
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Network", name, None, opts)
@@ -53,7 +53,7 @@ class Network(pulumi.ComponentResource):
         vpc = ec2.Vpc(
             name, cidr_block=args.cidr, enable_dns_support=True, enable_dns_hostnames=True, tags=self._named(""), opts=self._child
         )
-        # The group that AWS makes with each VPC lets its members talk: without rules it lets nothing through.
+        # The default security group of a VPC lets its members communicate; it is emptied here, so that it allows nothing.
         ec2.DefaultSecurityGroup(name, vpc_id=vpc.id, ingress=[], egress=[], tags=self._named("-unused"), opts=self._child)
         self.vpc_id, self.cidr = vpc.id, args.cidr
         public: list[ec2.Subnet] = []
@@ -69,7 +69,7 @@ class Network(pulumi.ComponentResource):
         self.private_subnet_ids = [subnet.id for subnet in private]
         self.data_subnet_ids = [subnet.id for subnet in data]
         for number, subnet in enumerate(data):
-            self._table(f"{name}-data-{number}", subnet)  # with no route: the stores answer, and call nobody
+            self._table(f"{name}-data-{number}", subnet)  # without any route: stores can only answer
         self.egress = []
         private_tables = self._routes(name, public, private)
         ec2.VpcEndpoint(
@@ -132,7 +132,7 @@ class Network(pulumi.ComponentResource):
 
     def _nat(self, name: str, subnet: ec2.Subnet, out: ec2.Route) -> ec2.NatGateway:
         address = ec2.Eip(name, domain="vpc", tags=self._named(f"-{name}"), opts=self._child)
-        # It needs the way out to be there when it starts, and to stay until it is gone.
+        # It needs the egress when it starts and until it is deleted.
         return ec2.NatGateway(
             name,
             subnet_id=subnet.id,

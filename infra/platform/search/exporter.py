@@ -1,4 +1,5 @@
-"""Elasticsearch's health as Prometheus metrics: one small pod that asks with a user of its own. Without it no alert about search can fire."""
+"""Exports Elasticsearch's health as Prometheus metrics: one small pod with its own Elasticsearch user.
+No alert about search can fire without it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ _LABELS: Final = {scrape.NAME_LABEL: scrape.SEARCH_REPORTER, "app.kubernetes.io/
 
 @dataclass(frozen=True)
 class SearchExporterArgs:
-    """`cidr` is the VPC's: the collector has addresses there. `cluster`: what has to be there first."""
+    """`cidr`: the VPC's, in which the collector has addresses. `cluster`: resources that must exist first."""
 
     cidr: str
     provider: pulumi.ProviderResource
@@ -44,7 +45,7 @@ class SearchExporter(pulumi.ComponentResource):
 
 
 def exporter_network_policy(cidr: str) -> dict[str, Any]:
-    """The collector may come in; the way out, to search and names, is the namespace's own rule."""
+    """Ingress from the metrics collector. Egress to search and DNS is in the namespace's own policy."""
     return {
         "podSelector": {"matchLabels": _LABELS},
         "policyTypes": ["Ingress"],
@@ -53,7 +54,7 @@ def exporter_network_policy(cidr: str) -> dict[str, Any]:
 
 
 def exporter_deployment() -> dict[str, Any]:
-    """One pod: two would ask for the same numbers twice."""
+    """The Deployment's spec: one pod, because two would export the same numbers twice."""
     secret = {"name": users.METRICS}
     container = {
         "name": NAME,
@@ -66,7 +67,7 @@ def exporter_deployment() -> dict[str, Any]:
         "ports": [{"name": scrape.METRICS_PORT, "containerPort": PORT, "protocol": "TCP"}],
         "volumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}},
-        # /healthz answers without asking search: a search that is down must not restart what reports it.
+        # /healthz does not ask Elasticsearch, because an outage of search must not restart the pod that reports it.
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 30, "timeoutSeconds": 5},
         "securityContext": restricted.CONTAINER,
     }  # fmt: skip

@@ -1,4 +1,5 @@
-"""Who may talk to whom in the search namespace. Auto Mode enforces it by the switch in infra/platform/cluster/objects.py."""
+"""The network policies of the search namespace.
+Auto Mode enforces them because of the switch in infra/platform/cluster/objects.py."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ KIBANA: Final = 5601
 
 
 def search_network_policies(cidr: str, client_namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """NetworkPolicy specs by name: nothing comes in but search from the colors and the operator; out only names, each other and HTTPS.
+    """NetworkPolicy specs by name: ingress only to search from the colors and the operator;
+    egress only to DNS, each other and HTTPS.
 
     `cidr` is the VPC's. `kubectl port-forward` reaches Kibana all the same: it comes from the pod's own node.
     """
@@ -34,7 +36,7 @@ def search_network_policies(cidr: str, client_namespaces: Sequence[str]) -> dict
                 {"from": asking, "ports": tcp(HTTP)},
                 {"from": [{"podSelector": search}], "ports": tcp(TRANSPORT)},
             ],
-            # Snapshots: S3 and STS have no fixed addresses.
+            # For snapshots; S3 and STS have no fixed addresses.
             "egress": [{"to": rules.world(), "ports": tcp(443)}],
         },
         "kibana": rules.ingress(

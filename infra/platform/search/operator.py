@@ -16,7 +16,7 @@ VERSION: Final = "3.5.0"
 REPOSITORY: Final = "https://helm.elastic.co"
 NAMESPACE: Final = "elastic-system"
 INSTALL_SECONDS: Final = 600  # a first node of Auto Mode takes a minute or two
-CA_HOURS: Final = 5 * 365 * 24  # the service holds a copy of the CA: a yearly change under running pods would cut them off
+CA_HOURS: Final = 5 * 365 * 24  # the service has a copy of the CA, so a yearly renewal would cut off running pods
 
 
 def install_operator(
@@ -27,7 +27,8 @@ def install_operator(
     ready: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
 ) -> helm.v3.Release:
-    """Operator and definitions, in a namespace that is closed before its pods are there; `cidr`: the VPC's. Protected: removing the definitions would remove every Elasticsearch of the cluster with them."""
+    """Install the operator and its custom resource definitions, in a namespace whose network is closed before it has pods.
+    `cidr`: the VPC's. Protected, because removing the definitions would remove every Elasticsearch of the cluster."""
     namespace = core.v1.Namespace(
         f"{name}-operator",
         metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
@@ -52,7 +53,8 @@ def install_operator(
 
 
 def chart_values(managed_namespaces: Sequence[str]) -> dict[str, Any]:
-    """What differs from the chart's own values; its pod is not root, has a read-only root and drops all capabilities by default."""
+    """The values that differ from the chart's defaults, by which its pod is not root,
+    has a read-only root and drops all capabilities."""
     return {
         "managedNamespaces": list(managed_namespaces),
         "telemetry": {"disabled": True},

@@ -27,7 +27,7 @@ TOKEN_SECONDS: Final = 86_400  # kubelet renews it at 80 %
 
 @dataclass(frozen=True)
 class ClusterShape:
-    """`zones` is how many zones hold nodes; 1: no zone awareness. Secrets are names in the search namespace."""
+    """`zones`: the number of zones with nodes; 1: no zone awareness. Secrets are given by their names in the search namespace."""
 
     config: SearchConfig
     zones: int
@@ -39,15 +39,15 @@ class ClusterShape:
 
 
 def zones(config: SearchConfig, network_zones: int) -> int:
-    """How many zones hold nodes: what is written, or as many as there are and the nodes fill."""
+    """The number of zones with nodes: the configured one, or as many as the network has and the nodes can fill."""
     return config.zones or min(config.nodes, network_zones)
 
 
 def elasticsearch_spec(shape: ClusterShape) -> dict[str, Any]:
     """Spec of the Elasticsearch resource: one set of nodes of all roles.
 
-    One node has no standby: it is down for minutes at each rotation of its machine (at most every 14 days). From three nodes on, one
-    may be lost; ECK's own disruption budget lets one leave, and only while the cluster is green.
+    A single node has no standby: it is down for minutes at each rotation of its machine (at most every 14 days). With three or
+    more, one may be lost; ECK's disruption budget allows one at a time to be moved, and only while the cluster is green.
     """
     config = shape.config
     nodes: dict[str, Any] = {
@@ -55,7 +55,7 @@ def elasticsearch_spec(shape: ClusterShape) -> dict[str, Any]:
         "count": config.nodes,
         "config": {
             "s3.client.default.region": shape.region,
-            "ingest.geoip.downloader.enabled": False,  # nothing here looks up addresses
+            "ingest.geoip.downloader.enabled": False,  # IP addresses are not looked up
             "action.destructive_requires_name": True,
         },
         "podTemplate": _pod(shape),
@@ -71,7 +71,7 @@ def elasticsearch_spec(shape: ClusterShape) -> dict[str, Any]:
         ],
     }
     if shape.zones > 1:
-        nodes["zoneAwareness"] = {"topologyKey": "topology.kubernetes.io/zone"}  # spreads pods and copies of shards
+        nodes["zoneAwareness"] = {"topologyKey": "topology.kubernetes.io/zone"}  # spreads pods and shard copies over the zones
     spec: dict[str, Any] = {
         "version": config.version,
         "auth": {
@@ -82,7 +82,7 @@ def elasticsearch_spec(shape: ClusterShape) -> dict[str, Any]:
         "volumeClaimDeletePolicy": "DeleteOnScaledownOnly",
     }
     if config.nodes == 1:
-        # ECK's own budget would let a single node never leave, and its machine has to go some day.
+        # ECK's default budget would never let a single node be moved, but its machine has to be replaced some day.
         selector = {"matchLabels": {"elasticsearch.k8s.elastic.co/cluster-name": NAME}}
         spec["podDisruptionBudget"] = {"spec": {"maxUnavailable": 1, "selector": selector}}
     return spec

@@ -1,4 +1,4 @@
-"""Search: Elasticsearch run by ECK, its users, its snapshots, and the job that sets it up."""
+"""The search component: Elasticsearch run by ECK, its users, its snapshots, and the Job that configures it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ from infra.platform.search.setup import REPOSITORY, files, job, job_name, reques
 from infra.platform.search.snapshots import SnapshotBucket, SnapshotsArgs
 
 ROLES_SECRET: Final = "teal-roles"  # noqa: S105  # a name
-RECOVERY_DAYS: Final = 0  # as the cache's: the value is made again, and the name is free for the next `up`
-SETUP_TIMEOUT: Final = "45m"  # above the Job's own deadline, so that its own message is the one that is seen
+RECOVERY_DAYS: Final = 0  # as for the cache: the value can be made again, and the name must be free for the next `up`
+SETUP_TIMEOUT: Final = "45m"  # longer than the Job's own deadline, so that the Job's message is shown
 
 
 @dataclass(frozen=True)
 class SearchArgs:
-    """`client_namespaces` may ask; `cidr`: the VPC's; `ready`: what must exist before pods can run (pools, storage class)."""
+    """`client_namespaces`: those that may connect. `cidr`: the VPC's.
+    `ready`: resources that must exist before pods can run (pools, storage class)."""
 
     prefix: str
     region: str
@@ -55,7 +56,7 @@ class SearchArgs:
 
 
 class Search(pulumi.ComponentResource):
-    """An Elasticsearch that keeps its disks, encrypts, knows its users, and proves at `pulumi up` that it can write snapshots.
+    """An encrypted Elasticsearch with users, whose disks are kept, and which proves at `pulumi up` that it can write snapshots.
 
     Cost: `nodes` machines of `memory_gib` and their gp3 disks, snapshots, one small pod each for the operator and Kibana.
     """
@@ -84,7 +85,8 @@ class Search(pulumi.ComponentResource):
         release = install_operator(name, [NAMESPACE], args.cidr, args.provider, args.ready, self)
         namespace = core.v1.Namespace(
             name,
-            # Enforced is baseline: ECK adds init containers that nobody here has seen rendered. What is not restricted is warned of.
+            # Enforces only the baseline level, because ECK adds init containers that could not be rendered here;
+            # warns below restricted.
             metadata={
                 "name": NAMESPACE,
                 "labels": {
@@ -117,14 +119,14 @@ class Search(pulumi.ComponentResource):
         return {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "teal"}}
 
     def _password(self, user: str) -> pulumi.Output[str]:
-        # No special characters: it stands in a curl configuration and in a URL without escaping.
+        # No special characters, because it is used unescaped in a curl configuration and in a URL.
         made = random.RandomPassword(
             f"{self._name}-{user}", length=users.PASSWORD_CHARACTERS, special=False, opts=pulumi.ResourceOptions(parent=self)
         )
         return made.result
 
     def _held(self, passwords: Mapping[str, pulumi.Output[str]]) -> list[pulumi.Resource]:
-        """Users and roles where ECK reads them, and the service account that S3 knows."""
+        """The Secrets from which ECK reads users and roles, and the service account with access to S3."""
         held: list[pulumi.Resource] = [
             core.v1.Secret(
                 f"{self._name}-{user}",
@@ -201,7 +203,8 @@ class Search(pulumi.ComponentResource):
         )
 
     def _certificate(self, setup: batch.v1.Job) -> pulumi.Output[str]:
-        """ECK's CA, read once the set-up job has spoken to Elasticsearch. A preview of an empty stack cannot know it yet."""
+        """ECK's CA certificate, read after the set-up Job has reached Elasticsearch.
+        It is unknown in a preview of an empty stack."""
         identifier = setup.id.apply(lambda _: f"{NAMESPACE}/{CA_SECRET}")
         held = core.v1.Secret.get(f"{self._name}-ca", identifier, opts=self._opts([setup]))
         return held.data.apply(lambda data: base64.b64decode((data or {}).get("ca.crt", "")).decode())

@@ -1,7 +1,8 @@
-"""What Elasticsearch has to be told once it runs: where snapshots go, when they are made, how indices are made.
+"""The configuration that Elasticsearch gets by its API once it runs:
+the snapshot repository, the snapshot schedule, the index templates.
 
 Plain data: a list of requests, and the Job that sends them (`search_setup.sh`). ECK's StackConfigPolicy would do it, with an
-Enterprise licence. Every request may be sent again, and is, whenever one of them changes.
+Enterprise licence. Every request can be repeated; all are sent again whenever one of them changes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ TEMPLATE: Final = "teal-defaults"
 PATTERN: Final = "teal-*"
 BASE_PATH: Final = "elasticsearch"  # folder in the bucket
 SCRIPT: Final = Path(__file__).with_name("search_setup.sh")
-DEADLINE_SECONDS: Final = 2400  # machine 3 min, disk 1 min, image 2 min, election: an hour's patience is not needed
-RECOVERY_PRIORITY: Final = 100  # after a restart these indices open first; 0 is everybody else's
+DEADLINE_SECONDS: Final = 2400  # enough for machine 3 min, disk 1 min, image 2 min and the election
+RECOVERY_PRIORITY: Final = 100  # after a restart these indices are recovered first; the others have 0
 
 
 class ElasticsearchRequest(NamedTuple):
@@ -37,16 +38,16 @@ class ElasticsearchRequest(NamedTuple):
 
 
 def requests(config: SearchConfig, bucket: str) -> list[ElasticsearchRequest]:
-    """All of them, in the order in which they depend on each other."""
+    """All requests, in the order of their dependencies."""
     return [
         ElasticsearchRequest("PUT", f"/_snapshot/{REPOSITORY}?verify=true", repository_body(bucket)),
         ElasticsearchRequest(
             "POST", f"/_snapshot/{REPOSITORY}/_verify"
-        ),  # again, from every node: a wrong role shows here, not at night
+        ),  # once more, from every node: a wrong role fails here, not at night
         ElasticsearchRequest("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
         ElasticsearchRequest("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
         ElasticsearchRequest("PUT", f"/_index_template/{TEMPLATE}", template_body(config)),
-        # The template is for indices to come; these are for those that are there. None yet is no fault.
+        # The template applies to future indices; these requests apply to existing ones. It is no error if there are none.
         ElasticsearchRequest(
             "PUT", f"/{PATTERN}/_settings?ignore_unavailable=true&allow_no_indices=true", index_settings_body(config)
         ),
@@ -105,13 +106,15 @@ def files(sent: Sequence[ElasticsearchRequest]) -> dict[str, str]:
 
 
 def job_name(content: dict[str, str], version: str) -> str:
-    """A Job cannot change, so another content is another Job: the old one goes when the new one has done its work."""
+    """The Job's name, which contains a hash of its content:
+    a Job cannot be changed, so changed content makes a new Job and then deletes the old one."""
     digest = hashlib.sha256(json.dumps([content, version], sort_keys=True).encode()).hexdigest()
     return f"{NAME}-{digest[:8]}"
 
 
 def job(version: str, config_map: str, user_secret: str) -> dict[str, Any]:
-    """The Job's spec: restricted, bounded, tried four times. Elastic's image has curl, and every node of search has it already."""
+    """The Job's spec: restricted, with a deadline, tried four times.
+    It uses Elastic's image, which has curl and is already on search nodes."""
     environment: list[dict[str, Any]] = [
         {"name": "URL", "value": URL},
         {"name": "CA", "value": "/ca/ca.crt"},

@@ -1,4 +1,4 @@
-"""Where search's snapshots go, and the one service account that may reach them."""
+"""The bucket for search's snapshots, and the role of the only service account that may reach it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.platform.search.resources import NAMESPACE, SERVICE_ACCOUNT
 from infra.platform.search.setup import BASE_PATH
 from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
 
-# Elasticsearch deletes what SLM's retention lets go; an overwritten or deleted object can be brought back for this long.
+# Elasticsearch deletes snapshots by SLM's retention; an overwritten or deleted object can be restored for this long.
 UNDO_DAYS = 14
 
 
@@ -44,7 +44,7 @@ class SnapshotBucket(pulumi.ComponentResource):
         bucket = PrivateBucket(
             name,
             PrivateBucketArgs(
-                # The account's number, because a bucket's name is unique in all of AWS.
+                # With the account's number, because bucket names are unique across AWS.
                 bucket=pulumi.Output.concat(args.prefix, "-search-snapshots-", args.account_id),
                 kms_key_arn=args.kms_key_arn,
                 noncurrent_days=UNDO_DAYS,
@@ -72,7 +72,7 @@ class SnapshotBucket(pulumi.ComponentResource):
 
 
 def elasticsearch_trust(provider_arn: str, issuer: str) -> str:
-    """Only Elasticsearch's service account of this one cluster, and only with a token made for STS."""
+    """The trust policy: only the service account of Elasticsearch in this cluster, with a token made for STS."""
     claims = {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"}
     statement = {
         "Effect": "Allow",

@@ -1,4 +1,4 @@
-"""Who may do what in Elasticsearch: four users of its file realm, each with the least role. ECK reads both from Secrets."""
+"""The four users of Elasticsearch's file realm, each with a minimal role. ECK reads users and roles from Secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-# Every index, alias and template of this program begins with it, copies made by a restore too.
+# The prefix of every index, alias and template of this program, also of copies made by a restore.
 PATTERN: Final = "teal*"
 APP: Final = "teal-app"
 OPERATOR: Final = "teal-operator"
@@ -16,7 +16,8 @@ PASSWORD_CHARACTERS: Final = 32
 
 
 def roles() -> dict[str, Any]:
-    """Roles by name, in the form of Elasticsearch's roles.yml. Nobody may read the security index, change settings or see other indices."""
+    """Roles by name, in the form of Elasticsearch's roles.yml.
+    No role may read the security index, change settings or see other indices."""
     return {
         # The service: makes its index behind the alias, writes and reads it. It cannot snapshot or restore.
         APP: {"cluster": ["monitor", "manage_index_templates"], "indices": [_own()]},
@@ -34,9 +35,10 @@ def roles() -> dict[str, Any]:
             ],
             "indices": [_own()],
         },
-        # The pod that turns health into metrics: reads numbers, and no document.
+        # The metrics exporter: reads statistics, but no document.
         METRICS: {"cluster": ["monitor", "monitor_snapshot"], "indices": []},
-        # The set-up job. SLM takes its snapshots with the rights of whoever wrote the policy, so it holds those as well.
+        # The set-up Job. SLM takes snapshots with the rights of the user that wrote the policy,
+        # so this role has these rights too.
         SETUP: {
             "cluster": [
                 "monitor",
@@ -57,12 +59,14 @@ def roles() -> dict[str, Any]:
 
 
 def _own() -> dict[str, Any]:
-    """Made anew for each role: YAML would point from one to the other, and Elasticsearch reads each role alone."""
+    """The privileges on the program's own indices. A new object for each role, because YAML would use references between roles,
+    and Elasticsearch parses each role separately."""
     return {"names": [PATTERN], "privileges": ["manage", "read", "write", "view_index_metadata"]}
 
 
 def roles_file() -> str:
-    """`roles.yml`. In YAML's block form: Elasticsearch splits the file by its lines, and of JSON sees the first role only."""
+    """The content of `roles.yml`, in YAML's block style:
+    Elasticsearch splits the file by lines and would read only the first role of JSON."""
     return yaml.safe_dump(roles(), sort_keys=False, default_flow_style=False)
 
 

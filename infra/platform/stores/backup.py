@@ -1,4 +1,4 @@
-"""Backups that outlive a mistake in the database's own settings: AWS Backup, in a vault of its own."""
+"""Backups that survive a mistake in the database's own settings: AWS Backup with a separate vault."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pulumi
 from pulumi_aws import backup, iam
 
 TAG_KEY: Final = "teal:backup"
-# What the plan may back up with the rights below. Search has its snapshots, the cache is a cache.
+# The kinds of resources that the plan may back up. Search has its own snapshots, and the cache needs none.
 SCHEDULE: Final = "cron(0 1 * * ? *)"  # 01:00 UTC, an hour before RDS's own window
-START_MINUTES: Final = 60  # the shortest that AWS Backup takes
+START_MINUTES: Final = 60  # the shortest that AWS Backup accepts
 COMPLETION_MINUTES: Final = 360
 DAILY_DAYS: Final = 35
 MONTHLY_DAYS: Final = 365
@@ -34,7 +34,7 @@ class BackupArgs:
 class Backup(pulumi.ComponentResource):
     """A daily and a monthly recovery point of this stack's databases, in a protected, encrypted vault.
 
-    Cost: storage of the recovery points; the first is whole, later ones are what changed.
+    Cost: storage of the recovery points; the first is complete, later ones are incremental.
     """
 
     vault_name: pulumi.Output[str]
@@ -52,8 +52,9 @@ class Backup(pulumi.ComponentResource):
             force_destroy=False,
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        # Governance: a recovery point cannot be deleted before its time, except by who may take the lock off (`teal destroy --delete-data` does).
-        # Compliance mode could be taken off by nobody, not even AWS, and would keep a trial environment for ever.
+        # Governance mode: a recovery point cannot be deleted early, except by a role that may remove the lock (as
+        # `teal destroy --delete-data` does). A lock in compliance mode could not be removed even by AWS,
+        # and would keep a trial environment for ever.
         lock = backup.VaultLockConfiguration(name, backup_vault_name=vault.name, min_retention_days=DAILY_DAYS, opts=child)
         plan = backup.Plan(
             name,
@@ -69,8 +70,8 @@ class Backup(pulumi.ComponentResource):
             name,
             name=f"{args.prefix}-backup",
             assume_role_policy=pulumi.Output.json_dumps(
-                # As AWS's own role has it. No source says that AWS Backup sends aws:SourceAccount when it takes its role, and a condition
-                # on what is not sent would refuse every backup.
+                # The same trust as in AWS's default role. No source says that AWS Backup sends aws:SourceAccount when it assumes
+                # its role, and a condition on a key that is not sent would fail every backup.
                 {"Version": "2012-10-17", "Statement": [trust]}
             ),
             opts=child,
@@ -82,7 +83,7 @@ class Backup(pulumi.ComponentResource):
             name=args.prefix,
             plan_id=plan.id,
             iam_role_arn=role.arn,
-            # By ARN: tags are the account's, so a stack's plan would choose the databases of another, without the right to.
+            # Selected by ARN: a selection by tag would also match databases of other stacks, for which the role has no rights.
             resources=list(args.database_arns),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights, lock]),
         )

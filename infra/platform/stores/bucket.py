@@ -1,4 +1,4 @@
-"""A private bucket: the only way this program makes one."""
+"""A private bucket. All buckets of this program are made by this component."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import s3
 
-NONCURRENT_DAYS = 30  # an overwritten or deleted object can be brought back for a month
+NONCURRENT_DAYS = 30  # an overwritten or deleted object can be restored for a month
 UNFINISHED_UPLOAD_DAYS = 7  # parts of a broken upload are billed and invisible
 
 
@@ -30,9 +30,10 @@ class PrivateBucketArgs:
 
 
 class PrivateBucket(pulumi.ComponentResource):
-    """Private, encrypted, TLS-only, owner-enforced, protected. Cost: storage and requests only.
+    """A bucket that is private, encrypted, TLS-only, owner-enforced and protected. Cost: storage and requests only.
 
-    `pulumi destroy` leaves a bucket that holds objects: emptying one is a decision of its own (`teal destroy --delete-data`).
+    `pulumi destroy` does not delete a bucket with objects,
+    because emptying it needs an explicit decision (`teal destroy --delete-data`).
     """
 
     name: pulumi.Output[str]
@@ -61,7 +62,7 @@ class PrivateBucket(pulumi.ComponentResource):
         s3.BucketServerSideEncryptionConfiguration(
             name,
             bucket=bucket.id,
-            # One data key for many objects: KMS bills each request for a key.
+            # One data key for many objects, because KMS bills each request for a key.
             rules=[{"apply_server_side_encryption_by_default": default, "bucket_key_enabled": args.kms_key_arn is not None}],
             opts=child,
         )
@@ -82,7 +83,8 @@ class PrivateBucket(pulumi.ComponentResource):
 
 
 def bucket_policy(bucket: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """The bucket's policy: nothing without TLS, then what the caller grants. Plain data, but for a name that AWS decides."""
+    """The bucket's policy: it denies requests without TLS, then has the caller's statements.
+    Plain data, except for a name that AWS chooses."""
     arn = f"arn:aws:s3:::{bucket}" if isinstance(bucket, str) else pulumi.Output.concat("arn:aws:s3:::", bucket)
     tls_only = {
         "Sid": "TlsOnly",
@@ -96,7 +98,7 @@ def bucket_policy(bucket: pulumi.Input[str], statements: Sequence[Mapping[str, A
 
 
 def lifecycle(args: PrivateBucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
-    """Rules that remove what nobody can see, and what is older than `expire_days`."""
+    """Rules that remove old noncurrent versions, unfinished uploads, and objects older than `expire_days`."""
     hidden: s3.BucketLifecycleConfigurationRuleArgsDict = {
         "id": "hidden",
         "status": "Enabled",

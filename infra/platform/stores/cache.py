@@ -1,4 +1,4 @@
-"""The shared cache: answers, limits, sessions. All of it can be lost: nothing here is a system of record."""
+"""The shared cache for answers, limits and sessions. Its content may be lost, because it is no system of record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENGINE_VERSION: Final = "8.0"
 FAMILY: Final = "valkey8"
 PORT: Final = 6379
 TOKEN_CHARACTERS: Final = 64  # ElastiCache takes 16 to 128; letters and digits only, so the token needs no escaping in a URL
-RECOVERY_DAYS: Final = 0  # Pulumi makes the value again; a name that waits for its deletion would refuse the next `up`
+RECOVERY_DAYS: Final = 0  # Pulumi makes the value again; a name with a pending deletion would fail the next `up`
 
 
 class CacheParameter(NamedTuple):
@@ -39,7 +39,7 @@ PARAMETERS: Final = (
 
 @dataclass(frozen=True)
 class CacheArgs:
-    """`client_security_group_id` is the only source that may connect: the cluster's."""
+    """`client_security_group_id`: the cluster's, the only source that may connect."""
 
     prefix: str
     config: CacheConfig
@@ -50,7 +50,8 @@ class CacheArgs:
 
 
 class CacheReplicationGroup(pulumi.ComponentResource):
-    """One shard with `replicas` in other zones, TLS only, a token, failover by itself when there is a replica. No snapshots: it is a cache.
+    """One shard with `replicas` in other zones, TLS and a token, and automatic failover if there is a replica.
+    Without snapshots, as it is a cache.
 
     Cost: the node's price times 1 + `replicas`.
     """
@@ -102,12 +103,13 @@ class CacheReplicationGroup(pulumi.ComponentResource):
             at_rest_encryption_enabled=True,
             kms_key_id=args.kms_key_arn,
             auth_token=token.result,
-            auth_token_update_strategy="ROTATE",  # noqa: S106  # a word, not a secret: the old token works beside the new until pods have it
+            auth_token_update_strategy="ROTATE",  # noqa: S106  # no secret: the old token stays valid until pods have the new one
             snapshot_retention_limit=0,
             maintenance_window="sun:04:00-sun:05:00",
             auto_minor_version_upgrade=True,
             apply_immediately=args.config.apply_immediately,
-            # AWS moves the minor; the number written here would then be a downgrade, which replaces a protected resource.
+            # AWS upgrades the minor version; the number written here would then be a downgrade,
+            # which replaces a protected resource.
             opts=pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=["engineVersion"]),
         )
         secret = secretsmanager.Secret(

@@ -1,4 +1,4 @@
-"""The system of record: PostgreSQL at RDS, encrypted, private, recoverable to any second of the last days."""
+"""The system of record: PostgreSQL on RDS, encrypted, private, recoverable to any second of the last days."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.config.sections import DatabaseConfig, RestoreConfig
 from infra.platform.network.store_access import from_cluster_only
 from infra.platform.stores.database_parameters import parameters
 
-NAME: Final = "teal"  # of the database and of its owner
+NAME: Final = "teal"  # name of the database and of its owner
 PORT: Final = 5432
 ROTATION_DAYS: Final = 1_000  # the most that Secrets Manager takes, and a managed secret cannot be without: running pods read the password once (decision 0006)
 MONITORING_SECONDS: Final = 60  # Enhanced Monitoring; RDS takes 0, 1, 5, 10, 15, 30 or 60, and each point is billed
@@ -70,7 +70,7 @@ class Database(pulumi.ComponentResource):
         subnets = rds.SubnetGroup(name, name=f"{args.prefix}-database", subnet_ids=args.subnet_ids, opts=child)
         settings = rds.ParameterGroup(
             name,
-            # RDS cannot change a group's family, so a major version has a group of its own.
+            # RDS cannot change the family of a parameter group, so each major version has its own group.
             name=f"{args.prefix}-{parameter_family(args.config.engine_version)}",
             family=parameter_family(args.config.engine_version),
             parameters=[{"name": one.name, "value": one.value, "apply_method": one.apply_method} for one in parameters()],
@@ -117,7 +117,7 @@ class Database(pulumi.ComponentResource):
         config = args.config
         logs = cloudwatch.LogGroup(
             name,
-            name=f"/aws/rds/instance/{identifier}/postgresql",  # RDS would make it, and keep its lines for ever
+            name=f"/aws/rds/instance/{identifier}/postgresql",  # RDS would make this log group itself, without end of retention
             retention_in_days=LOG_DAYS,
             kms_key_id=args.logs_kms_key_arn,
             opts=pulumi.ResourceOptions(parent=self),
@@ -146,7 +146,8 @@ class Database(pulumi.ComponentResource):
             deletion_protection=True,
             skip_final_snapshot=False,
             final_snapshot_identifier=f"{identifier}-final",
-            # The file names the major. AWS moves the minor in the maintenance window; a pinned one is retired some day, and then refused.
+            # The stack's file names the major version.
+            # AWS upgrades the minor in the maintenance window; a pinned minor would be retired and then refused.
             auto_minor_version_upgrade=True,
             allow_major_version_upgrade=config.major_upgrade,
             apply_immediately=config.apply_immediately,
@@ -162,18 +163,18 @@ class Database(pulumi.ComponentResource):
 
 
 def parameter_family(engine_version: str) -> str:
-    """RDS's name of a major version's parameters."""
+    """RDS's parameter group family of a major version."""
     return f"postgres{engine_version.split('.', 1)[0]}"
 
 
 def restored_suffix(restore: RestoreConfig) -> str:
-    """Short name of a restored instance: the same source and time always have the same, another has another."""
+    """The name suffix of a restored instance, a hash of its source and time."""
     source = {"snapshot": restore.snapshot, "source": restore.source, "time": restore.time}
     return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def restore_source(restore: RestoreConfig | None) -> dict[str, Any]:
-    """Where an instance's first content comes from. A restored one brings its database and owner along."""
+    """Arguments for the instance's first content. A restored instance already has its database and owner."""
     if restore is None:
         return {"db_name": NAME, "username": NAME}
     if restore.snapshot is not None:

@@ -1,4 +1,4 @@
-"""What autovacuum does not do: once a week ANALYZE, VACUUM and new indexes without bloat, while the service runs."""
+"""Weekly maintenance that autovacuum does not do: ANALYZE, VACUUM and reindexing against bloat, while the service runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ DEADLINE_SECONDS: Final = 4 * 3600  # Sunday 03:30 to 07:30: over before Monday 
 
 @dataclass(frozen=True)
 class MaintenanceArgs:
-    """`cidr`: the network's, where the database is. `driver` brings the secret to the pod; `ready`: what must exist before pods can run."""
+    """`cidr`: the VPC's, which contains the database. `driver`: gives the pod its secret.
+    `ready`: resources that must exist before pods can run."""
 
     prefix: str
     region: str
@@ -85,7 +86,7 @@ class Maintenance(pulumi.ComponentResource):
 
 
 def cron(schedule: str, template: dict[str, Any]) -> dict[str, Any]:
-    """A CronJob's spec: UTC, never two at once, a missed start is made up within an hour, and a failure is tried once more."""
+    """A CronJob's spec: in UTC, never two at once; a missed start is made up within an hour, and a failure is retried once."""
     job = {"backoffLimit": 1, "activeDeadlineSeconds": DEADLINE_SECONDS, "template": template}
     return {
         "schedule": schedule,

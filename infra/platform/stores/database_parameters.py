@@ -26,7 +26,7 @@ def parameters() -> tuple[DatabaseParameter, ...]:
         DatabaseParameter("log_autovacuum_min_duration", "1000", "ms; shows whether vacuum keeps up"),
         DatabaseParameter("log_connections", "1", "who connected, when something was changed by hand"),
         DatabaseParameter("track_io_timing", "1", "tells waiting for the disk from waiting for the CPU"),
-        # Jobs are rows that change state a few times and are then deleted: dead rows are many and the table is small.
+        # Rows of the jobs table change a few times and are then deleted, so this small table has many dead rows.
         DatabaseParameter(
             "autovacuum_vacuum_scale_factor",
             "0.05",

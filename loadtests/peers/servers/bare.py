@@ -1,7 +1,7 @@
-"""A handler by hand: FastAPI and the official clients, nothing else. No auth, no cache of answers, no limits, no metrics.
+"""A bare handler: FastAPI and the official clients, without authentication, cache of answers, limits or metrics.
 
-/search and /ask fetch the texts of all candidates, as one writes it first. /search-ids and /ask-ids fetch ids and then the texts of
-the ten, which is how Teal does it: the least that a handler can do.
+/search and /ask fetch the texts of all candidates, as in a first implementation. /search-ids and /ask-ids fetch ids and then the
+texts of the ten best, as Teal does: this is the least work possible.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ Find = Callable[[str, int], Awaitable[list[Hit]]]
 
 
 async def events(body: SearchIn, how: Find) -> AsyncIterator[str]:
-    """The sources, then the model's words as they come."""
+    """The sources, then the model's words as they arrive."""
     hits = await how(body.query, body.top_k)
     yield f"event: sources\ndata: {json.dumps([hit.model_dump() for hit in hits])}\n\n"
     sources = "\n\n".join(f"[{n}] {hit.title}\n{hit.passage}" for n, hit in enumerate(hits, start=1))

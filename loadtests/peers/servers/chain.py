@@ -1,7 +1,8 @@
-"""LangChain behind LangServe: two of langchain-elasticsearch's retrievers in parallel, fused, and the usual chain that returns its sources.
+"""LangChain behind LangServe: two retrievers of langchain-elasticsearch in parallel, fused,
+and the usual chain that returns its sources.
 
-Its own hybrid retriever needs Elasticsearch's RRF, which is not in the free distribution; so two queries, as its documentation does
-with a body function each. The bodies leave the vector out of what they return.
+Its own hybrid retriever needs Elasticsearch's RRF, which the free distribution does not have. So there are two queries, each with
+a body function as in its documentation. The bodies leave the vector out of the hits.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def document(hit: Mapping[str, Any]) -> Document:
 
 
 async def with_vector(query: str) -> str:
-    """The query itself; its vector is known afterwards, so that the body function does not hold up the event loop."""
+    """Return the query, after caching its vector, so that the body function does not block the event loop."""
     await embedder().embed_async(query)
     return query
 

@@ -1,7 +1,7 @@
-"""The work that every peer does alike, as Teal does it: the query's vector, its stems, and the fusion of both lists.
+"""The work that all peers do in the same way as Teal: the query's vector, its stems, and the fusion of both lists.
 
-Runs in a peer's own environment, where Teal is not installed. What it must share with Teal (stop words, weight, prompt) comes in a
-file that `loadtests.peers` writes from Teal itself; the path is in PEER_SETTINGS.
+It runs in a peer's own environment, where Teal is not installed. `loadtests.peers` reads the settings that must be shared (stop
+words, weight, prompt) from Teal and writes them to a file; its path is in PEER_SETTINGS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def work_settings() -> Mapping[str, Any]:
 class OnnxEmbedder:
     """The same ONNX file by the same runtime with the same options, so the model costs everyone the same.
 
-    It keeps the vectors of texts it has seen, as Teal's cache does: without it nobody could be asked anything with the vector known.
+    It caches vectors, as Teal does, because some scenarios ask questions whose vector is already known.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class OnnxEmbedder:
         return self._known[text]
 
     async def embed_async(self, text: str) -> list[float]:
-        """Outside the event loop, when the model has to run."""
+        """Like `embed`, but outside the event loop when the model has to run."""
         return self.known(text) or await asyncio.to_thread(self.embed, text)
 
 
@@ -70,7 +70,7 @@ def embedder() -> OnnxEmbedder:
 
 
 def stems(text: str) -> str:
-    """The query as the index's field `words` holds it: Porter stems, without stop words unless there is nothing else."""
+    """The query in the form of the index's field `words`: Porter stems, without stop words unless there are no other words."""
     if not hasattr(_local, "tokenizer"):
         _local.connection = apsw.Connection(":memory:")
         _local.tokenizer = _local.connection.fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])

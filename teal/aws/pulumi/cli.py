@@ -1,4 +1,4 @@
-"""The `pulumi` command, run as a process: its answers as data, its failures in words."""
+"""Runs the `pulumi` command as a process; returns its output as data and raises its failures as readable errors."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LAST_LINES: Final = 15
 
 
 class PulumiCommandFailed(OperatorError):
-    """Pulumi ended with an error. What it had done by then is in its state: the same command goes on from there."""
+    """Pulumi ended with an error. Its state contains what it had done by then, so the same command can be run again."""
 
     code = "pulumi-failed"
 
 
 class ClusterUnreachable(NeedsHuman):
-    """Kubernetes does not answer, so objects in it can be forgotten but not deleted."""
+    """Kubernetes does not answer, so its objects can be removed from the state but not deleted."""
 
     code = "cluster-unreachable"
 
 
 @dataclass(frozen=True, slots=True)
 class StateResource:
-    """One resource as the state knows it."""
+    """One resource as Pulumi's state describes it."""
 
     urn: str
     type: str
@@ -66,7 +66,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class PulumiCli:
-    """Commands on one project. `environment` is added to the shell's own; nothing is asked at a prompt."""
+    """Pulumi's commands for one project. `environment` is added to the shell's. No command prompts."""
 
     folder: Path
     backend_url: str
@@ -77,7 +77,7 @@ class PulumiCli:
         return tuple(str(row["name"]).rsplit("/", 1)[-1] for row in json.loads(self._run("stack", "ls", "--json")))
 
     def resources(self, stack: str) -> tuple[StateResource, ...]:
-        """What the state holds, without the stack itself. Secrets stay encrypted."""
+        """The resources in the state, except the stack itself. Secrets stay encrypted."""
         document = json.loads(self._run("stack", "export", "--stack", stack))
         rows = (document.get("deployment") or {}).get("resources") or []
         return tuple(
@@ -97,7 +97,8 @@ class PulumiCli:
         self._run("login", self.backend_url)
 
     def create(self, stack: str, secrets_provider: str) -> None:
-        """Make an empty stack. Pulumi writes the stack file anew, without comments: whoever calls this puts it back. Fails when there is one."""
+        """Make an empty stack. Pulumi rewrites the stack file without its comments; the caller must restore it.
+        Fails when the stack exists."""
         self._run("stack", "init", stack, "--secrets-provider", secrets_provider, "--no-select")
 
     def secrets_of(self, stack: str) -> Secrets:
@@ -113,9 +114,10 @@ class PulumiCli:
             self._run("state", "unprotect", urn, "--stack", stack, "--yes")
 
     def preview(self, stack: str, policies: Path, save: Path | None = None) -> Preview:
-        """Plan, and check the plan by a policy pack. Nothing is changed. `save`: a file for the plan, for `up --plan`. Raises PulumiCommandFailed when the program fails."""
+        """Plan, and check the plan with a policy pack. Changes nothing. `save`: a file for the plan, for `up --plan`. Raises
+        PulumiCommandFailed when the program fails."""
         with tempfile.TemporaryDirectory() as scratch:
-            log = Path(scratch) / "events.jsonl"  # the JSON of a preview says that policies failed, and not which (3.260)
+            log = Path(scratch) / "events.jsonl"  # the JSON of a preview does not say which policies failed (3.260)
             options = ("--save-plan", str(save)) if save else ()
             told = ("preview", "--stack", stack, "--json", "--policy-pack", str(policies), "--event-log", str(log), *options)
             ended = self.ended(*told, PULUMI_DEBUG_COMMANDS="true")  # without it there is no --event-log
@@ -128,7 +130,7 @@ class PulumiCli:
         return Preview(changes, tuple(dict.fromkeys(forbidden)), ended.stdout)
 
     def settings(self, stack: str) -> dict[str, Any] | None:
-        """What the last operation was configured with, by key; None when there was none. Secrets are left out."""
+        """The configuration of the last operation, by key, without secrets; None when there was no operation."""
         rows = json.loads(self._run("stack", "history", "--stack", stack, "--json", "--page-size", "1") or "[]")
         if not rows:
             return None
@@ -136,18 +138,18 @@ class PulumiCli:
         return held or None
 
     def protect(self, stack: str, urns: Sequence[str]) -> None:
-        """Have these resources stay."""
+        """Protect these resources from deletion."""
         for urn in urns:
             self._run("state", "protect", urn, "--stack", stack, "--yes")
 
     def destroy(self, stack: str, targets: Sequence[str] = (), *, exclude_protected: bool = False) -> None:
-        """Delete `targets`, and nothing beside them; without targets everything (but what is protected, if so asked)."""
+        """Delete `targets` and nothing else; without targets everything, except protected resources with `exclude_protected`."""
         chosen = [part for urn in targets for part in ("--target", urn)]
         options = [*chosen, *(["--exclude-protected"] if exclude_protected else [])]
         self._run("destroy", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs", *options)
 
     def remove(self, stack: str) -> None:
-        """Forget an empty stack."""
+        """Remove an empty stack."""
         self._run("stack", "rm", stack, "--yes", "--preserve-config")
 
     def _binary(self) -> str:

@@ -1,7 +1,8 @@
-"""Who holds a stack in a state that is kept in files or in S3: the locks that Pulumi's own backend puts beside it.
+"""Lists who has locked a Pulumi stack whose state is kept in files or in S3:
+Pulumi's own backend writes lock files beside the state.
 
-Pulumi lists no locks and `pulumi cancel` removes them all, so that whoever cancels must have looked here first. The place and the form are
-those of `pkg/backend/diy/lock.go` of Pulumi 3.
+Pulumi has no command that lists locks, and `pulumi cancel` removes all of them, so they must be checked here before a cancel. The
+place and the form are those of `pkg/backend/diy/lock.go` of Pulumi 3.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FOLDER: Final = ".pulumi/locks/organization"
 
 
 def lock_holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
-    """One line for each lock: who, and since when. Empty: nobody, or a backend that keeps its locks elsewhere."""
+    """One line for each lock: who took it, and when. Empty when there is none, or when the backend keeps its locks elsewhere."""
     folder = f"{_FOLDER}/{project}/{stack}"
     match urlsplit(backend_url).scheme:
         case "file":
@@ -35,7 +36,7 @@ def _in_files(folder: Path) -> Iterator[bytes]:
         try:
             yield path.read_bytes()
         except FileNotFoundError:
-            continue  # given back meanwhile
+            continue  # released since the listing
 
 
 def _in_s3(url: str, folder: str) -> Iterator[bytes]:
@@ -50,7 +51,7 @@ def _in_s3(url: str, folder: str) -> Iterator[bytes]:
             try:
                 yield client.get_object(Bucket=place.netloc, Key=row["Key"])["Body"].read()
             except client.exceptions.NoSuchKey:
-                continue  # given back meanwhile
+                continue  # released since the listing
 
 
 def _words(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""One operation of Pulumi's engine: told as it goes, and ended when nobody waits for it any more."""
+"""Runs one operation of Pulumi's engine: yields its progress as events, and stops it when its events are no longer read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pulumi.automation import EngineEvent
 
 SHOWN: Final = 3  # reasons and errors in one line; the rest is in Pulumi's own output
-TELL_SECONDS: Final = 5.0  # between signs of life: whoever waits keeps its lease meanwhile, and sees that it lost it
+TELL_SECONDS: Final = 5.0  # between progress events, at each of which the releaser renews its lease or sees that it lost it
 NOTICE_SECONDS: Final = 1.0  # for Pulumi to say that a Ctrl-C of the terminal reached it too
-_END_SECONDS: Final = 120.0  # for Pulumi to write down what it was doing, once it was told to stop
+_END_SECONDS: Final = 120.0  # for Pulumi to write its state, once it was told to stop
 
 
 class PulumiOperationFailed(OperatorError):
@@ -29,19 +29,21 @@ class PulumiOperationFailed(OperatorError):
 
 
 class Operation:
-    """`run` calls the automation API with a callback for its events; `name`: of the stack. Begins at the first event asked for."""
+    """An operation on the stack `name`. `run` calls the automation API with a callback for its events,
+    once `events` is first iterated."""
 
     def __init__(self, step: str, name: str, run: Callable[[Callable[[EngineEvent], Any]], object]) -> None:
         self._step, self._name, self._run = step, name, run
         self._told: queue.Queue[EngineEvent | None] = queue.Queue()
         self._error: Exception | None = None
-        self._ending = threading.Event()  # Pulumi ended, or said that it got a signal: kept, whoever reads the events meanwhile
+        self._ending = threading.Event()  # set when Pulumi ended, or reported that it got a signal
         self._thread = threading.Thread(target=self._work, name=f"pulumi-{name}", daemon=True)
 
     def events(self) -> Iterator[Event]:
-        """Each resource as it is done. Raises HeldByAnother when another operation runs, or PulumiOperationFailed. Closed early: Pulumi is told to stop."""
+        """An event for each finished resource. Raises HeldByAnother when another operation runs, or PulumiOperationFailed.
+        Closing the iterator early tells Pulumi to stop."""
         yield Event(self._step, "start", self._name)
-        atexit.register(self.end)  # a command that ends with an error may not have closed us
+        atexit.register(self.end)  # a command that ends with an error may not close this generator
         self._thread.start()
         try:
             yield from self._tell()
@@ -50,10 +52,10 @@ class Operation:
             atexit.unregister(self.end)
 
     def end(self) -> None:
-        """Pulumi's first signal is a request: it finishes what is in flight, writes its state, and gives the lock back."""
+        """Stop Pulumi. At its first signal it finishes the changes in flight, writes its state, and releases its lock."""
         if not self._thread.is_alive():
             return
-        if not self._ending.wait(NOTICE_SECONDS):  # a second signal would be an order, and leave resources that nobody knows of
+        if not self._ending.wait(NOTICE_SECONDS):  # a second signal would end it at once and lose resources from the state
             for child in psutil.Process().children():
                 try:
                     if self._name in child.cmdline():
@@ -65,7 +67,7 @@ class Operation:
     def _work(self) -> None:
         try:
             self._run(self._hear)
-        except Exception as error:  # noqa: BLE001 - told in the caller's thread
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
             self._error = error
         finally:
             self._ending.set()
@@ -109,6 +111,6 @@ class Operation:
 
 
 def last_line(error: BaseException) -> str:
-    """The line of a command's output that says what was wrong."""
+    """The line of a command's output that contains `error:`, else its last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "error:" in line), lines[-1] if lines else type(error).__name__)

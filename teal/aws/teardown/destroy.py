@@ -1,6 +1,7 @@
-"""Taking an environment down: colors, then the platform from the inside out, then a look at what is left.
+"""Takes an environment down: first the colors, then the platform in order of dependency, then a report of what is left.
 
-Data stays unless it was asked for by name. Each phase is a `pulumi destroy`; stopped half way, the same command goes on.
+Data stays unless its deletion was requested explicitly.
+Each phase is a `pulumi destroy`; after an interruption the same command goes on.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class BillableLeft(NeedsHuman):
 
 @dataclass(frozen=True, slots=True)
 class DestroyRequest:
-    """What the operator asked for. `cluster_gone`: forget what is in the cluster instead of deleting it."""
+    """What the operator asked for. `cluster_gone`: remove the cluster's objects from the state instead of deleting them."""
 
     stack: str
     delete_data: bool = False
@@ -40,7 +41,7 @@ class DestroyRequest:
 
 @dataclass(frozen=True, slots=True)
 class DestroyPlan:
-    """What will happen, to show before it does."""
+    """What will be deleted, shown before it happens."""
 
     names: StateNames
     request: DestroyRequest
@@ -58,7 +59,7 @@ class Programs:
     service: PulumiCli
 
     def forgetting(self) -> Programs:
-        """The same, deleting objects of an unreachable cluster from the state only."""
+        """The same programs, which remove objects of an unreachable cluster from the state only."""
         return Programs(
             *(replace(one, environment={**one.environment, **FORGET_UNREACHABLE}) for one in (self.platform, self.service))
         )
@@ -115,7 +116,7 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
     if request.delete_data:
         yield Event("data", "start", f"emptying {len(plan.data)} stores")
         emptying.open_up(aws, order.resources_with_data(resources))
-        final_copies.delete_final_snapshots(aws, plan.names)  # an earlier environment's has the name that this one's will need
+        final_copies.delete_final_snapshots(aws, plan.names)  # an earlier environment's has the name that RDS will use
         yield Event("data", "ok", "stores are empty and may be deleted")
     emptying.take_protection_off(aws, resources)
     found.platform.unprotect(stack, order.to_unprotect(resources, delete_data=request.delete_data))
@@ -129,7 +130,7 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
         yield Event(phase.name, "start", f"deleting {len(targets)}")
         found.platform.destroy(stack, targets)
         remaining = {one.urn for one in found.platform.resources(stack)} & set(targets)
-        if remaining:  # the provider waits for finalizers, so this is a deletion that it gave up on
+        if remaining:  # the provider waits for finalizers, so it gave up on these deletions
             raise NeedsHuman(f"{len(remaining)} of them are still there: {sorted(remaining)[0]}", where=phase.name,
                              next="kubectl get --all-namespaces elasticsearch,kibana,scaledobject, then run this again")  # fmt: skip
         yield Event(phase.name, "ok", f"{len(targets)} deleted")
@@ -162,7 +163,7 @@ def report_leftovers(aws: Aws, stack: str, request: DestroyRequest) -> Iterator[
 
 
 def cluster_is_gone(aws: Aws, name: str, ask: Callable[[], str] | None = None) -> bool:
-    """Whether AWS knows no working cluster of this name, so that nothing in it can be deleted any more."""
+    """Whether AWS has no working cluster of this name, so that objects in it cannot be deleted any more."""
     with translate_aws_errors("Asking for the cluster", name):
         try:
             status = ask() if ask else str(aws.eks.describe_cluster(name=name)["cluster"]["status"])

@@ -1,4 +1,5 @@
-"""Opening what AWS itself keeps shut: full buckets, vaults and repositories, and what refuses deletion. Data only for `--delete-data`."""
+"""Makes resources deletable that AWS refuses to delete: full buckets, vaults and repositories, and protected ones.
+Data only with `--delete-data`."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from teal.aws.session import Aws, is_missing, translate_aws_errors
 from teal.errors import NeedsHuman
 
 _ASK_AGAIN_SECONDS: Final = 10.0
-# 15 min: AWS deletes recovery points by and by, and says no time; a vault that is not empty cannot be deleted
+# 15 min: AWS deletes recovery points gradually, with no stated limit, and only an empty vault can be deleted
 _VAULT_TRIES: Final = 90
-_IMAGE_PASSES: Final = 3  # an index, what it names, what signs that
+_IMAGE_PASSES: Final = 3  # first an image index, then the images it names, then their signatures
 Pause = Callable[[float], None]
 
 
 def open_up(aws: Aws, resources: Iterable[StateResource], pause: Pause = time.sleep) -> None:
-    """Make each resource one that can be deleted; what is gone already is none. Objects, versions, copies and images are lost.
+    """Make each resource deletable; skips those that are gone already. Objects, versions, copies and images are lost.
 
     Waits for a vault's recovery points to be gone, 15 min at most; then raises NeedsHuman.
     """
@@ -42,7 +43,7 @@ def _bucket(aws: Aws, resource: StateResource, _pause: Pause) -> None:
             named = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows]
             if named:
                 answer = client.delete_objects(Bucket=resource.id, Delete={"Objects": named, "Quiet": True})  # type: ignore[typeddict-item]
-                if kept := answer.get("Errors"):  # said inside an answer that is a success
+                if kept := answer.get("Errors"):  # errors inside a successful response
                     raise NeedsHuman(f"{len(kept)} objects can not be deleted, such as {kept[0].get('Key')}: {kept[0].get('Message')}",
                                      where=resource.id, next="see to that, then run this again")  # fmt: skip
 
@@ -54,13 +55,13 @@ def _database(aws: Aws, resource: StateResource, _pause: Pause) -> None:
 
 def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
     client = aws.connect("backup")
-    client.delete_backup_vault_lock_configuration(BackupVaultName=resource.id)  # under it a recovery point cannot be deleted
+    client.delete_backup_vault_lock_configuration(BackupVaultName=resource.id)  # a locked vault keeps its recovery points
     for _ in range(_VAULT_TRIES):
         pages = client.get_paginator("list_recovery_points_by_backup_vault").paginate(BackupVaultName=resource.id)
         points = [one for page in pages for one in page["RecoveryPoints"]]
         if not points:
             return
-        for point in points:  # one that was still being made at the first try is deleted at a later one
+        for point in points:  # a point that was still being made at the first try is deleted at a later one
             if point.get("Status") not in ("DELETING", "CREATING"):
                 client.delete_recovery_point(BackupVaultName=resource.id, RecoveryPointArn=point["RecoveryPointArn"])
         pause(_ASK_AGAIN_SECONDS)
@@ -72,7 +73,8 @@ def _vault(aws: Aws, resource: StateResource, pause: Pause) -> None:
 
 
 def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
-    """An image that an index names is refused until the index is gone, so what is left is deleted again."""
+    """Delete all images of a repository. AWS refuses an image that an index names until the index is gone,
+    so this takes several passes."""
     client = aws.connect("ecr")
     kept: list[Any] = []
     for _ in range(_IMAGE_PASSES):
@@ -91,7 +93,7 @@ def _repository(aws: Aws, resource: StateResource, _pause: Pause) -> None:
 
 
 def take_protection_off(aws: Aws, resources: Iterable[StateResource]) -> None:
-    """AWS's own protection from deletion, of what holds no data. A tear-down that somebody asked for has to be able to end."""
+    """Turn off AWS's deletion protection of resources without data, so that a requested tear-down can finish."""
     for resource in resources:
         with translate_aws_errors(f"Taking the protection from {resource.name}", resource.id):
             try:

@@ -1,4 +1,5 @@
-"""What RDS keeps of a database after its end: the final snapshot, and the automated backups that it retains. Only for `--delete-data`."""
+"""Deletes what RDS keeps of a deleted database: the final snapshot, and the retained automated backups.
+Only with `--delete-data`."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from teal.aws.session import Aws, is_missing, translate_aws_errors
 
 
 def delete_final_snapshots(aws: Aws, names: StateNames) -> tuple[str, ...]:
-    """Delete the final snapshots of this environment's databases; their names.
+    """Delete the final snapshots of this environment's databases; returns their names.
 
-    Also before a deletion: a snapshot of an earlier environment has the name that the next one's needs, and RDS would refuse.
+    Also called before a deletion: RDS refuses a final snapshot whose name an earlier environment's snapshot has.
     """
     rds = aws.connect("rds")
     deleted: list[str] = []
@@ -29,7 +30,8 @@ def delete_final_snapshots(aws: Aws, names: StateNames) -> tuple[str, ...]:
 
 
 def delete_retained_backups(aws: Aws, names: StateNames) -> tuple[str, ...]:
-    """Delete the automated backups of databases that are gone; their ARNs. Those of a running database go with it and are left."""
+    """Delete the automated backups of deleted databases; returns their ARNs.
+    A running database's backups are deleted with it, and left here."""
     rds = aws.connect("rds")
     deleted: list[str] = []
     with translate_aws_errors("Deleting retained backups", names.database):
@@ -43,7 +45,7 @@ def delete_retained_backups(aws: Aws, names: StateNames) -> tuple[str, ...]:
 
 
 def _ours(row: Mapping[str, Any], names: StateNames) -> bool:
-    """A restored database has a suffix of its own (infra/platform/stores/database.py)."""
+    """Whether the row is this environment's; a restored database's name has a suffix (infra/platform/stores/database.py)."""
     identifier = str(row["DBInstanceIdentifier"])
     return identifier == names.database or identifier.startswith(f"{names.database}-")
 

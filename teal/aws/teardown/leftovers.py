@@ -1,4 +1,5 @@
-"""What AWS still holds of an environment, whoever made it: asked by tag, so that what Pulumi never knew is found too."""
+"""Lists the AWS resources that are left of an environment.
+They are found by tag, so resources that Pulumi does not know are found too."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from teal.aws.names import STACK_TAG, STATE_TAG, prefix
 from teal.aws.session import Aws, is_missing, translate_aws_errors
 
 _CLUSTER_TAG: Final = "eks:eks-cluster-name"  # on the machines, volumes and load balancers that Auto Mode makes
-# Free of charge while nothing uses them. Whatever is not here is called billable: better one too many than one too few.
+# Kinds that are free of charge while unused. Any other kind is reported as billable: a false report is better than a missed one.
 _FREE: Final = (
     "ec2:vpc", "ec2:subnet", "ec2:security-group", "ec2:security-group-rule", "ec2:route-table", "ec2:internet-gateway",
     "ec2:network-acl", "ec2:dhcp-options", "ec2:launch-template", "ec2:network-interface", "iam:role", "iam:policy",
@@ -40,7 +41,8 @@ class RemainingResource:
 
 
 def remaining_resources(aws: Aws, stack: str) -> tuple[RemainingResource, ...]:
-    """Everything tagged as this environment's. AWS may list what was deleted within the last hour; machines, keys and gateways are asked."""
+    """All resources with this environment's tag. AWS may still list what was deleted within the last hour, so machines, keys and
+    gateways are asked for their own state."""
     found: dict[str, Mapping[str, str]] = {}
     with translate_aws_errors("Asking AWS what is left"):
         for key, value in ((STACK_TAG, stack), (_CLUSTER_TAG, prefix(stack))):
@@ -69,7 +71,7 @@ def _judged(aws: Aws, found: Mapping[str, Mapping[str, str]]) -> Iterator[Remain
 
 
 def _gone(aws: Aws, kind: str, arn: str) -> bool:
-    """Whether it is deleted, or waits to be, though its tags are still there."""
+    """Whether the resource is deleted, or scheduled to be, although its tags are still listed."""
     name = arn.rsplit("/", 1)[-1]
     try:
         if kind == "kms:key":

@@ -1,4 +1,4 @@
-"""In which order an environment is taken down, as pure functions over what the state holds."""
+"""The order in which an environment is taken down. Pure functions over the resources in the state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from teal.aws.pulumi.cli import StateResource
 
 # What cannot be made again by `pulumi up`: documents, their copies, the keys that open them, the images that were released.
-# Metrics are not: they say how an environment was, and end with it.
+# Metrics are not in it: they describe the environment and are deleted with it.
 # Search data is on volumes that outlive the cluster (the class says Retain), so nothing of Kubernetes is in this list.
 DATA_TYPES: Final = (
     "aws:s3/bucket:Bucket",
@@ -19,9 +19,10 @@ DATA_TYPES: Final = (
     "aws:kms/key:Key",
     "aws:ecr/repository:Repository",
 )
-# What makes a kept bucket private, encrypted and versioned. Each is a resource of its own, so it would go while the bucket stays.
+# These make a kept bucket private, encrypted and versioned.
+# Each is a separate resource, which would be deleted while the bucket stays.
 _GUARDS: Final = re.compile(r"^aws:s3/bucket[A-Z]")
-# Objects that an operator must still be running for, to clean up behind them.
+# Kinds of objects that their Kubernetes operator must clean up, so it must still be running when they are deleted.
 _OPERATED: Final = re.compile(r"^kubernetes:[a-z0-9.-]*(elastic\.co|keda\.sh|x-k8s\.io)/")
 _OPERATORS: Final = "kubernetes:helm.sh/"
 
@@ -36,10 +37,11 @@ class Phase:
 
 
 def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
-    """Custom resources before their operators, all of Kubernetes before the cluster, the cluster before its network. Empty ones are left out.
+    """The phases, without empty ones: custom resources before their operators, all of Kubernetes before the cluster,
+    the cluster before its network.
 
-    A phase takes along what needs its targets, such as a secret's version made of what the cluster says. It is listed here rather
-    than left to Pulumi's --target-dependents, so that a plan shows it before it is done.
+    A phase includes the dependents of its targets, such as a secret's version made from the cluster's outputs. They are listed
+    here rather than left to Pulumi's --target-dependents, so that the plan shows them before anything is deleted.
     """
     everything = tuple(resources)
     rest = list(everything)
@@ -62,7 +64,7 @@ def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
 
 
 def with_dependents(urns: Iterable[str], resources: Sequence[StateResource]) -> tuple[str, ...]:
-    """These and all that needs them, directly or not, in the state's order."""
+    """These resources and all that depend on them, directly or indirectly, in the state's order."""
     chosen = set(urns)
     while True:
         more = {one.urn for one in resources if one.urn not in chosen and not chosen.isdisjoint(one.dependencies)}
@@ -72,23 +74,23 @@ def with_dependents(urns: Iterable[str], resources: Sequence[StateResource]) -> 
 
 
 def to_unprotect(resources: Iterable[StateResource], *, delete_data: bool) -> tuple[str, ...]:
-    """Protected resources that the operator has asked to delete: all but data, and data too when that was asked."""
+    """The protected resources to delete: all without data, and with `delete_data` those with data too."""
     return tuple(one.urn for one in resources if one.protect and (delete_data or one.type not in DATA_TYPES))
 
 
 def resources_with_data(resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
-    """What holds data."""
+    """The resources that contain data."""
     return tuple(one for one in resources if one.type in DATA_TYPES)
 
 
 def guards_of_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[str, ...]:
-    """What has to stay with data that stays, because it keeps others out of it."""
+    """Resources that must stay because they protect data that stays."""
     going = {urn for phase in planned for urn in phase.targets}
     return tuple(one.urn for one in resources if _GUARDS.match(one.type) and one.urn not in going)
 
 
 def bound_data(planned: Iterable[Phase], resources: Iterable[StateResource]) -> tuple[StateResource, ...]:
-    """Data that a phase would have to take along, because it needs one of the phase's targets."""
+    """Resources with data that a phase would have to delete too, because they depend on one of its targets."""
     going = {urn for phase in planned for urn in phase.targets}
     return tuple(one for one in resources_with_data(resources) if one.urn in going)
 

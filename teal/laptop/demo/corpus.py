@@ -1,6 +1,6 @@
 """The demonstration corpus: Django's documentation (BSD-3-Clause) from its pinned source distribution.
 
-When that cannot be fetched: the language topics every Python carries (PSF licence), smaller.
+When that cannot be fetched, the smaller set of language topics that every Python contains (PSF licence) is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from teal.laptop.packages import download_source
 
 QUESTION = "How do I retrieve only some objects with filters?"
 FALLBACK_QUESTION = "What does the with statement do?"
-# Sent first, so that the first question has its sources among the first passages.
+# These are sent first, so that the first passages contain the sources for the first question.
 FIRST = ("topics/db/queries.txt", "intro/tutorial02.txt", "topics/db/models.txt", "topics/db/aggregation.txt", "intro/overview.txt",
          "topics/http/urls.txt", "topics/forms/index.txt", "topics/auth/default.txt")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`teal up` from nothing to an answer, as one sequence of events."""
+"""The first `teal up`, from an empty folder to the first answer, as one sequence of events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from teal.laptop.up import up
 
 
 def first_run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *, with_corpus: bool) -> Iterator[Event]:
-    """Start what does not run, then make sure of key and corpus. The corpus is fetched while the parts start."""
+    """Start the parts that do not run, then ensure that admin key and corpus exist.
+    The corpus is fetched while the parts start."""
     started = time.monotonic()
     create_folders(layout)
     sent = seed.finished_seed(layout)
@@ -46,7 +47,7 @@ def first_run(layout: Layout, options: UpOptions, environ: Mapping[str, str], *,
 
 
 def page_event(url: str, key: str) -> Event:
-    """Where people go; the link signs them in (the part after # never leaves the browser)."""
+    """The event with the page's address. Its link signs people in (the part after # never leaves the browser)."""
     return Event("page", "ok", url, data={"url": url, "sign_in": f"{url}/#key={key}"})
 
 
@@ -57,7 +58,7 @@ def _in_background(layout: Layout) -> Future[Corpus]:
     def work() -> None:
         try:
             found.set_result(corpus.load_corpus(layout))
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again by the future
             found.set_exception(error)
 
     threading.Thread(target=work, name="corpus", daemon=True).start()

@@ -1,4 +1,4 @@
-"""reStructuredText to text that reads well: for searching and quoting, not for typesetting."""
+"""Converts reStructuredText to readable plain text, for searching and quoting, not for typesetting."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DIRECTIVE = re.compile(r"^(\s*)\.\. ([\w:+-]+)::\s*(.*)$")
 _OPTION = re.compile(r"^\s+:[\w-]+:(\s.*)?$")
 _EXPLICIT = re.compile(r"^(\s*)\.\.(\s|$)")
 
-# Their body is not text of the page, or is a list of file names.
+# Directives that are dropped: their body is not text of the page, or is a list of file names.
 _DROPPED = frozenset(
     {"toctree", "index", "image", "figure", "module", "currentmodule", "highlight", "contents", "program", "role", "default-role"}
 )
-# Their argument is the name of what the body describes: what people search for.
+# Directives whose argument is the name of what their body describes; people search for this name.
 _NAMED = frozenset({"class", "method", "attribute", "function", "setting", "django-admin", "django-admin-option", "fieldlookup", "templatefilter",
                     "templatetag", "exception", "data", "classmethod", "staticmethod", "envvar", "object", "option", "describe", "rubric",
                     "admonition", "versionadded", "versionchanged", "deprecated"})  # fmt: skip
@@ -93,6 +93,6 @@ def _blocks(lines: list[str]) -> list[str]:
 
 
 def _said(kept: list[str], argument: str) -> bool:
-    """Whether the heading just above is this name already."""
+    """Whether the heading just above already says this name."""
     last = next((line for line in reversed(kept) if line), "")
     return inline(last.strip()) == inline(argument.strip())

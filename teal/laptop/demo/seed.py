@@ -25,9 +25,7 @@ QUIET_SECONDS = 180.0  # no document finished for so long: something is wrong, s
 
 def admin_key(layout: Layout, environ: Mapping[str, str]) -> str:
     """The stack's admin key, made at the first start and again when the catalog no longer knows it."""
-    if (
-        layout.admin_key.is_file() and layout.admin_key.read_bytes().isascii()
-    ):  # damaged: a new one is made, as for one that is not known
+    if layout.admin_key.is_file() and layout.admin_key.read_bytes().isascii():  # a damaged key is replaced like an unknown one
         key = layout.admin_key.read_text(encoding="utf-8", errors="replace").strip()
         try:
             with Client(address(layout, {}, key)) as client:
@@ -43,7 +41,7 @@ def admin_key(layout: Layout, environ: Mapping[str, str]) -> str:
 
 
 def finished_seed(layout: Layout) -> dict[str, Any] | None:
-    """What was sent completely by an earlier run; None when nothing was."""
+    """The receipt of a corpus that an earlier run sent completely; None when there is none."""
     try:
         found = json.loads((layout.corpus / "sent.json").read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else None
@@ -121,7 +119,8 @@ def first_answer(client: Client, question: str, *, seconds: float) -> Event:
 def follow_indexing(
     client: Client, *, clock: Callable[[], float], pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Event]:
-    """How far indexing is, until nothing waits. `data["status"]` is the service's /v1/status. Raises when it stands still."""
+    """Yield the progress of indexing until nothing waits. `data["status"]` is the service's /v1/status.
+    Raises when indexing stalls."""
     last, moved_at = (-1, -1), clock()
     while True:
         status = client.get("/v1/status")

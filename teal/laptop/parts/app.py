@@ -36,7 +36,7 @@ class AppPart(Part):
         base = url(place, program)
         good, said = health.http_ok(f"{base}/healthz")
         if good:
-            good, said, _ = health.app_ok(f"{base}/readyz")  # a process that lacks something gets traffic and names what it lacks
+            good, said, _ = health.app_ok(f"{base}/readyz")  # a process lacking an optional part still gets traffic
         return good, said
 
 

@@ -27,7 +27,7 @@ STOP_SECONDS = 25  # its own grace period is 20 s
 
 
 class CaddyPart(Part):
-    """HTTPS for people. Without it nothing is reached, so `teal up` refuses to start where it is missing."""
+    """HTTPS for people. Nothing can be reached without it, so `teal up` refuses to start when it is missing."""
 
     name = "caddy"
 
@@ -56,7 +56,7 @@ class CaddyPart(Part):
 
     def before_start(self, place: PartContext) -> Iterator[Event]:
         write_pages(place.layout.pages)
-        # Caddy loads a certificate that has expired and renews it minutes later; it makes a new one at once where there is none.
+        # Caddy loads an expired certificate and renews it minutes later; with no certificate it makes one at once.
         shutil.rmtree(place.layout.caddy / "certificates", ignore_errors=True)
         yield from remove_damaged(place.layout)
 
@@ -80,7 +80,7 @@ class CaddyPart(Part):
 
 
 def certificate_row(end: float | None, problem: str | None, now: float) -> CheckRow:
-    """How long the served certificate is valid. Caddy renews one after two thirds of its life."""
+    """How long the served certificate is valid. Caddy renews a certificate after two thirds of its lifetime."""
     if end is None:
         return CheckRow("certificate", False, problem or "nobody serves one", "teal up (it makes a new one)")
     return CheckRow("certificate", True, f"valid for {(end - now) / 3600:.1f} h more")
@@ -98,7 +98,7 @@ def port_row(layout: Layout, port: int) -> CheckRow:
 
 
 def trust_row(layout: Layout) -> CheckRow:
-    """A hint, never a fault: the browser warns once because the certificate is the stack's own."""
+    """A hint, never a fault: the browser warns once because the stack's own CA signed the certificate."""
     ca = layout.ca
     if not ca.is_file():
         return CheckRow("browser", True, "the certificate is made at the first start")

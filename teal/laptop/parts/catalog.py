@@ -1,4 +1,5 @@
-"""The catalog and what waits in it. It has no program of its own: the service's processes write it. `status` asks what they last did."""
+"""The catalog and the jobs waiting in it. It has no program of its own:
+the service's processes write it, and `status` shows their last progress."""
 
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ from teal.errors import OperatorError
 from teal.laptop import admin
 from teal.laptop.parts.part import CheckRow, Part, PartContext
 
-# The longest that a worker may be at one document without progress: 10 MB take 15 minutes from beginning to end, and progress is noted on the way
+# The longest that a worker may spend on one document without progress:
+# 10 MB take 15 minutes in all, and progress is noted on the way.
 STUCK_SECONDS = 900.0
-WAITING_SECONDS = 60.0  # a document that waits while none is in work: an idle worker takes one in a second
-WRITE_SECONDS = 2.0  # to begin a transaction: a thousand times what it takes
+WAITING_SECONDS = 60.0  # the longest that a document may wait while none is processed: an idle worker takes one in a second
+WRITE_SECONDS = 2.0  # to begin a transaction: a thousand times the usual time
 
 
 class CatalogPart(Part):
-    """Whether it takes a write, and how far the documents in it are."""
+    """Whether the catalog accepts a write, and the progress of its documents."""
 
     name = "catalog"
 
@@ -31,7 +33,7 @@ class CatalogPart(Part):
 
 
 def write_row(line: Mapping[str, Any]) -> CheckRow:
-    """Whether the catalog took a write just now."""
+    """Whether the catalog accepted a write just now."""
     if not line.get("ok"):
         said = str(line.get("detail", "it did not say whether it takes a write"))
         return CheckRow("catalog", False, f"takes no write: {said}", "end what holds it, then teal status")
@@ -41,7 +43,8 @@ def write_row(line: Mapping[str, Any]) -> CheckRow:
 
 
 def work_rows(found: Mapping[str, Any]) -> list[CheckRow]:
-    """The document that is longest in work or waits longest, and what each index is owed. No row when no document is being processed or waits."""
+    """The document that is processed or waits longest, and how many documents each index has still to take over.
+    No row without such a document."""
     rows = []
     working, waiting = found.get("processing"), found.get("queued")
     if working:

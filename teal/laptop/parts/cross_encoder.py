@@ -1,5 +1,5 @@
-"""The cross-encoder: a program that fetches it and ends, started while it is wanted and missing. The service looks for it at each question that
-needs it, so nothing waits for it and nothing is started anew when it is here."""
+"""The cross-encoder: a program that fetches it and ends, started while it is wanted and missing. The service looks for its files
+at each question that needs it, so that no process waits for them or is restarted when they arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teal.laptop.parts.part import CheckRow, Part, PartContext
 from teal.laptop.program import NETWORK, PACKAGES, PLAIN, Program, shell_env
 
 VARIABLES = (*PLAIN, *NETWORK, *PACKAGES, "TEAL_CROSS_ENCODER", "TEAL_EMBEDDING", "TEAL_GENERATION")
-WAIT_SECONDS = 5.0  # 73 MB; long enough to hear that nobody answers, and the first start is not held up by an optional part
+WAIT_SECONDS = 5.0  # for 73 MB; long enough to see that there is no answer, and an optional part does not delay the first start
 STEP_SECONDS = 0.2
 WITHOUT = "fewer questions in other words than the text's are answered without it"
 OFF = "TEAL_CROSS_ENCODER=none teal up"
@@ -62,7 +62,7 @@ class CrossEncoderPart(Part):
 
 
 def _row(place: PartContext, *, missing_is_a_fault: bool) -> CheckRow:
-    """`teal doctor` names everything that is missing; for `teal status` a stack without its optional part does its work."""
+    """Whether it is here. Its absence is a fault for `teal doctor`, but not for `teal status`, because the part is optional."""
     name = CrossEncoderPart.name
     if not cross_encoder.is_wanted(place.environ):
         return CheckRow(name, True, "not used with these settings")

@@ -1,6 +1,6 @@
 """A real Elasticsearch 8.19 for the laptop: unpacked from a pinned zip, one node, loopback only, without security.
 
-Security is off because the node listens on loopback alone and holds what `.teal/` holds already; production has it on.
+Security is off because the node listens on loopback alone and contains no more than `.teal/` does; in production it is on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNPRIVILEGED = "nobody"  # Elasticsearch refuses to run as root
 BOOT_SECONDS = 120  # 20 s on two idle cores
 STOP_SECONDS = 40
 ANSWER_SECONDS = 3.0
-BIG_MEMORY_BYTES = 8 << 30  # from here on a 1 GiB heap is no burden
+BIG_MEMORY_BYTES = 8 << 30  # with this much memory a 1 GiB heap is no burden
 
 
 class ElasticsearchPart(Part):
@@ -94,7 +94,8 @@ def run_as() -> str | None:
 
 
 def choose_home(layout: Layout, previous: Path | None) -> Path:
-    """Where it lives: inside `.teal/`, or, when it must run as another user who cannot get there, under /var/tmp."""
+    """The folder to install it in: inside `.teal/`, or under /var/tmp when it must run as another user,
+    who cannot read `.teal/`."""
     if previous is not None:
         return previous
     if run_as() is None:
@@ -132,14 +133,14 @@ def install_elasticsearch(state: LaptopState, home: Path) -> Path:
         raise BadInput(
             "The folder belongs to another user", where=str(home), next=f"remove {home}, then `teal up --search elasticsearch`"
         )
-    # The user it runs as must reach the program through this folder; the data folders below stay closed.
+    # Elasticsearch's user must be able to enter this folder to reach the program; the data folders below stay private.
     home.chmod(0o755 if run_as() else 0o700)
     note = home / f"{program.name}.sha256.json"
     if program.is_dir() and first_damaged_file(program, note):
         shutil.rmtree(program)
     if not program.is_dir():
         _unpack(resolve(ELASTICSEARCH), home, program)
-        # Its configuration is ours and changes; everything else must stay what was unpacked.
+        # Only its configuration is written by this module; every other file must stay as unpacked.
         note_digests(
             program, (path for path in program.rglob("*") if path.is_file() and path.parent.name in ("bin", "lib")), note
         )
@@ -190,7 +191,7 @@ def program(home: Path, java: Java) -> Program:
 
 
 def url(place: PartContext) -> str:
-    """Where the service finds it: ELASTICSEARCH_URL, else our own node."""
+    """The URL for the service: ELASTICSEARCH_URL, else the stack's own node."""
     return place.environ.get("ELASTICSEARCH_URL") or f"http://127.0.0.1:{place.state.ports.elasticsearch}"
 
 
@@ -207,7 +208,7 @@ def probe_elasticsearch(url: str) -> tuple[bool, str]:
 
 
 def write_blocks(url: str) -> list[str]:
-    """Indexes that refuse writes; empty when none does, or none can say (its health tells that)."""
+    """Indexes that refuse writes; empty when there is none, or when the node does not answer (its health check reports that)."""
     try:
         answer = httpx.get(
             f"{url.rstrip('/')}/_all/_settings/index.blocks.*?flat_settings=true", timeout=ANSWER_SECONDS, trust_env=False

@@ -1,4 +1,5 @@
-"""The embedding model: a program that fetches it and ends, started while the model is missing. Words alone search without it."""
+"""The embedding model: a program that fetches it and ends, started while the model is missing.
+Without it the service searches by words alone."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from teal.laptop.state import LaptopState
 from teal.record.model import COLORS
 
 VARIABLES = (*PLAIN, *NETWORK, "M2_REPO", "TEAL_EMBEDDING", "TEAL_EMBEDDING_MODEL")
-WAIT_SECONDS = 30.0  # 16 MB; after this the stack starts with words alone and the fetch goes on behind it
+WAIT_SECONDS = 30.0  # for 16 MB; after this the stack starts without the model and the fetch goes on in the background
 STEP_SECONDS = 0.2
 
 
@@ -63,7 +64,8 @@ class ModelPart(Part):
 
 
 def model_row(layout: Layout, env: Mapping[str, str], lacking: str | None = None) -> CheckRow:
-    """Whether passages can be embedded; words alone still search, so the detail says what is lost. `lacking`: what an app process says."""
+    """Whether passages can be embedded. The detail says that search is lexical only if not.
+    `lacking`: the reason that an app process reports."""
     name = fetch.wanted_model(env)
     problem = fetch.model_problem(layout, name) if name else None
     if lacking and problem is None:
@@ -82,6 +84,6 @@ def model_row(layout: Layout, env: Mapping[str, str], lacking: str | None = None
 
 
 def _lacking(state: LaptopState) -> str | None:
-    """Why an app process searches by words alone; None when none does, or none can say."""
+    """Why an app process searches by words alone; None when none does, or none answers."""
     said = (health.app_ok(f"http://127.0.0.1:{port}/readyz")[2] for color in COLORS for port in state.ports.apps(color))
     return next((why for why in said if why), None)

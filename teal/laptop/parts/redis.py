@@ -1,4 +1,4 @@
-"""Redis as a cache: nothing is kept across a restart, and it never grows past its limit."""
+"""Redis as a cache: its content is lost at a restart, and its memory is limited."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import redis
 
 BINARY = "redis-server"
-MAX_MEMORY = "128mb"  # a laptop's share; the least used entries go first beyond it
+MAX_MEMORY = "128mb"  # a laptop's share; beyond it the least used entries are evicted first
 ANSWER_SECONDS = 3.0
 REPLICA = "answers, and is a replica of another server: it refuses writes. runbooks/redis-failover.md"
 
 
 class RedisPart(Part):
-    """Our own server, unless REDIS_URL names another; without either each process caches alone."""
+    """The stack's own server, unless REDIS_URL names another. Without either, each process has a cache of its own."""
 
     name = "redis"
     ports = ("redis",)
@@ -47,7 +47,7 @@ class RedisPart(Part):
 
     def ready(self, place: PartContext, program: str) -> tuple[bool, str]:
         good, said = probe_redis(url(place) or "")
-        return good or said == REPLICA, said  # the service goes on without it: no reason to wait
+        return good or said == REPLICA, said  # the service works without a writable Redis, so there is no reason to wait
 
     def health(self, place: PartContext, program: str) -> tuple[bool, str]:
         return probe_redis(url(place) or "")
@@ -69,7 +69,7 @@ class RedisPart(Part):
 
 
 def url(place: PartContext) -> str | None:
-    """Where the service finds Redis: REDIS_URL, else our own, else nowhere."""
+    """The URL for the service: REDIS_URL, else the stack's own server, else None."""
     if given := place.environ.get("REDIS_URL"):
         return given
     port = place.state.ports.redis
@@ -82,7 +82,7 @@ def password(layout: Layout) -> str:
 
 
 def probe_redis(url: str) -> tuple[bool, str]:
-    """Whether Redis answers PING and takes writes: a primary that was demoted lives on as a replica."""
+    """Whether Redis answers PING and accepts writes: a demoted primary still runs, as a replica."""
     import redis
 
     try:
@@ -97,7 +97,7 @@ def probe_redis(url: str) -> tuple[bool, str]:
 
 
 def _is_replica(client: redis.Redis) -> bool:
-    """False, too, where the user of REDIS_URL may not ask."""
+    """Whether the server is a replica; False also when REDIS_URL's user lacks the right to ask."""
     import redis
 
     try:

@@ -14,7 +14,7 @@ from teal.laptop.parts.snapshots import SnapshotsPart
 from teal.laptop.parts.watchdog import WatchdogPart
 from teal.laptop.parts.worker import WorkerPart
 
-# The load balancer: once it answers, people are served.
+# The load balancer. Once it answers, the service is reachable.
 FRONT: Part = CaddyPart()
 PARTS: tuple[Part, ...] = (
     RedisPart(),

@@ -1,4 +1,5 @@
-"""Snapshots: a folder that the worker writes. `status` tries whether it can be written and says how old the newest snapshot is."""
+"""Snapshots: a folder to which the worker writes.
+`status` tests whether it can be written, and shows the age of the newest snapshot."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from typing import Any
 from teal.laptop.parts.part import CheckRow, Part, PartContext
 
 MANIFEST = "manifest.json"  # as in app/backup/manifest.py
-# As `snapshot_hours` of the laptop's rules: two days, since a laptop sleeps and takes its snapshot when it wakes
+# The same as `snapshot_hours` of the laptop's rules: two days, because a sleeping laptop takes its snapshot only when it wakes.
 LATE_HOURS = 50.0
 RUNBOOK = "runbooks/snapshot-stale.md"
 KEY_BEGINS = "AGE-SECRET-KEY-1"
-AHEAD_SECONDS = 300.0  # between two clocks, as in app/backup/clock.py
+AHEAD_SECONDS = 300.0  # accepted difference of two clocks, as in app/backup/clock.py
 TRIAL_BYTES = 4096  # one block: a full disk often still takes an empty file
 
 
@@ -45,7 +46,7 @@ class SnapshotsPart(Part):
 
 
 def unwritable_reason(folder: Path) -> str | None:
-    """Why nothing can be written there, tried with a real file; None when it can be."""
+    """Why the folder cannot be written, tested with a real file; None when it can be."""
     trial = folder / f".trial-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +63,7 @@ def unwritable_reason(folder: Path) -> str | None:
 
 
 def key_problem(key: Path) -> str | None:
-    """Why the file holds no key that opens snapshots; None when it looks like one, as `age-keygen` writes it."""
+    """Why the file contains no key for snapshots; None when it has the form that `age-keygen` writes."""
     try:
         lines = key.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
@@ -71,7 +72,7 @@ def key_problem(key: Path) -> str | None:
 
 
 def age_row(folder: Path, now: datetime) -> CheckRow:
-    """How old the newest snapshot is that could be restored: one from the future counts as none, and one that lacks a copy is named."""
+    """The age of the newest restorable snapshot. Snapshots from the future do not count, and incomplete ones are named."""
     ages, cannot, newest_damaged = list[float](), list[str](), False
     for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
         try:
@@ -79,7 +80,7 @@ def age_row(folder: Path, now: datetime) -> CheckRow:
             age = (now - datetime.fromisoformat(str(found["finished_at"]))).total_seconds()
             lacking = incomplete(path.parent, found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            cannot.append(f"{path.parent.name} cannot be read")  # another version's, or damaged: `teal snapshots` tells
+            cannot.append(f"{path.parent.name} cannot be read")  # from another version, or damaged: `teal snapshots` shows which
             continue
         if lacking:
             cannot.append(f"{path.parent.name} is damaged ({lacking})")
@@ -91,7 +92,8 @@ def age_row(folder: Path, now: datetime) -> CheckRow:
     besides = f"; {len(cannot)} cannot be used, the newest: {cannot[0]}" if cannot else ""
     if not ages:
         if cannot:
-            # The worker takes one within minutes, since these count as none: a fault only where what was there was damaged.
+            # These snapshots do not count, so the worker takes a new one within minutes.
+            # It is a fault only when the newest one was damaged.
             return CheckRow("snapshots", not newest_damaged, f"none that can be restored{besides}", f"teal snapshot; {RUNBOOK}")
         return CheckRow("snapshots", True, "none yet: the worker takes the first when documents are indexed")
     hours = min(ages) / 3600
@@ -100,7 +102,8 @@ def age_row(folder: Path, now: datetime) -> CheckRow:
 
 
 def incomplete(folder: Path, manifest: Mapping[str, Any]) -> str | None:
-    """The first copy that the manifest names and that is not there at its length, in words. Its checksum takes reading it: `teal verify`."""
+    """A sentence about the first copy in the manifest that is missing or has another length.
+    `teal verify` checks checksums, which is slower."""
     for part in ("catalog", "search"):
         copy = (manifest.get(part) or {}).get("copy_of")
         if not copy:

@@ -1,4 +1,5 @@
-"""The watchdog of releases: it gives the traffic back when a releaser is gone. What it does is in teal/release/watchdog.py."""
+"""The watchdog of releases, which returns the traffic to the active color when a releaser has died.
+Its code is in teal/release/watchdog.py."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from teal.laptop.program import PLAIN, Program, shell_env
 
 
 class WatchdogPart(Part):
-    """One for the stack, whatever is released: it must not end with a color."""
+    """One watchdog for the stack, independent of colors, because it must not end with one."""
 
     name = "watchdog"
 

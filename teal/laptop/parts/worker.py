@@ -1,4 +1,4 @@
-"""The worker of each color: it indexes what was accepted."""
+"""The worker of each color, which indexes accepted documents."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from teal.laptop.program import Program
 from teal.laptop.secrets import metrics_headers
 from teal.record.model import Color
 
-NICE = 5  # on a busy machine it gets a third of what a request gets: a document may wait a moment, a person should not
+NICE = 5  # on a busy machine it gets a third of a request's share: documents can wait longer than people
 STOP_SECONDS = 30
 ANSWER_SECONDS = 3.0
-STALE_SECONDS = 15.0  # five of its rounds missed
-# Until its first round it migrates nothing but waits for catalog and search, and on a busy machine for its turn
+STALE_SECONDS = 15.0  # five missed rounds of its loop
+# Before its first round the worker waits for catalog and search, and on a busy machine for a processor.
 STARTING_SECONDS = 60.0
 HEARTBEAT = "teal_worker_last_tick_timestamp_seconds"
-AGE = "teal_worker_round_age_seconds"  # by the monotonic clock: whoever sets the other one makes nobody look fresh or stuck
+AGE = "teal_worker_round_age_seconds"  # by the monotonic clock, which does not change when the wall clock is set
 STARTED = "process_start_time_seconds"
 
 
 class WorkerPart(Part):
-    """One for each color. That its process exists says nothing: what counts is when it last went round its loop."""
+    """One worker for each color. It is healthy when it went round its loop lately; that its process exists is not enough."""
 
     name = "worker"
 
@@ -48,7 +48,7 @@ class WorkerPart(Part):
             answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=ANSWER_SECONDS, trust_env=False,
                                headers=metrics_headers(place.layout))  # fmt: skip
         except httpx.ConnectError:
-            return True, "starting"  # its metrics are the first thing it opens; supervisor restarts it when it ends
+            return True, "starting"  # it serves its metrics before anything else; supervisor restarts it when it ends
         except httpx.HTTPError as error:
             return False, f"runs and does not answer ({type(error).__name__}): it is frozen"
         if answer.status_code != 200:
@@ -67,7 +67,7 @@ def heartbeat(exposed: str, now: float) -> tuple[bool, str]:
     if not last:
         up = now - started
         return up < STARTING_SECONDS, f"waits for its first round since {up:.0f} s"
-    age = found[AGE] if AGE in found else max(0.0, now - last)  # an earlier version's worker tells the moment alone
+    age = found[AGE] if AGE in found else max(0.0, now - last)  # workers of earlier versions export only the moment
     if age > STALE_SECONDS:
         return False, f"runs, but its last round was {age:.0f} s ago: it is stuck, or waits for a part that is away"
     return True, f"last round {age:.0f} s ago"

@@ -1,4 +1,4 @@
-"""What a failed color wrote last: the lines of its logs that tell of errors, without secrets and without orders for a terminal."""
+"""The last error lines in the logs of a failed color, without secrets and without terminal control characters."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from teal.events import Event
 from teal.release.context import ReleaseRun
 from teal.terminal.writer import visible_text
 
-LINES: Final = 20  # the newest; a failure that repeats itself says the same in each
-SHORTEST: Final = 12  # characters of a secret of ours; a shorter value may be a plain word
-MOST_CHARACTERS: Final = 1_000  # of one line: a log line of JSON may carry a whole stack trace
+LINES: Final = 20  # the newest; a repeated failure writes the same lines
+SHORTEST: Final = 12  # characters of a known secret to mask; a shorter value may be a plain word
+MOST_CHARACTERS: Final = 1_000  # of one line: a JSON log line may contain a whole stack trace
 _MASK: Final = "***"
 _SECRETS: Final = (
     re.compile(r"\bteal_[0-9a-f]+_[A-Za-z0-9_-]+"),  # a key of the service
@@ -25,8 +25,8 @@ _SECRETS: Final = (
 
 
 def mask_secrets(text: str, secrets: Iterable[str] = ()) -> str:
-    """Known secrets by their value, others by how they look."""
-    text = text[: 8 * MOST_CHARACTERS]  # a line without an end is not searched for minutes
+    """Mask known secrets by their value, and others by their form."""
+    text = text[: 8 * MOST_CHARACTERS]  # limits the search time of a very long line
     for secret in sorted({one for one in secrets if len(one) >= SHORTEST}, key=len, reverse=True):
         text = text.replace(secret, _MASK)
     for pattern in _SECRETS:
@@ -35,7 +35,8 @@ def mask_secrets(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def error_excerpt(run: ReleaseRun) -> Iterable[Event]:
-    """The new color's last errors, for the evidence; none where nobody sees inside (AWS), or nothing was written. Never raises OperatorError."""
+    """An event with the new color's last error lines; none where logs cannot be read (AWS) or contain no errors.
+    Never raises OperatorError."""
     if run.target.inside is None:
         return
     try:

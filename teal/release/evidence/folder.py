@@ -1,4 +1,4 @@
-"""What a release leaves for people who ask later: a folder with everything it saw, and a page that shows it."""
+"""Writes the evidence of a release: a folder with all its events as JSON, and a page that shows them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def page_key(run: ReleaseRun, verb: str, began: datetime) -> str:
 
 
 def write_evidence(run: ReleaseRun, verb: str, began: datetime, failure: str) -> Event:
-    """Write `evidence/<id>/<verb>-<time>/release.json` and `index.html`; the event says where. Never raises OperatorError: the release
-    itself is over."""
+    """Write `evidence/<id>/<verb>-<time>/release.json` and `index.html`; the returned event says where. Never raises
+    OperatorError, because the release itself is over."""
     now = run.target.clock.now()
     key = page_key(run, verb, began)
     whole = gather_evidence(run, verb, began, now, failure)
@@ -55,7 +55,7 @@ def gather_evidence(run: ReleaseRun, verb: str, began: datetime, ended: datetime
 
 
 def made_from(run: ReleaseRun) -> dict[str, Any]:
-    """What it was made from, and how it differs from what it replaces; a store that is down leaves it unsaid."""
+    """The release's source, and how it differs from the replaced release; empty when the store is down."""
     replaces = run.plan.replaces
     try:
         source = read_source(run.target.store, run.plan.id)
@@ -66,7 +66,7 @@ def made_from(run: ReleaseRun) -> dict[str, Any]:
 
 
 def record_evidence(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iterator[Event]:
-    """The events, and the evidence after the last one, whatever it was."""
+    """Pass the events on, and write the evidence after the last one, also after a failure."""
     began = run.target.clock.now()
     run.evidence = page_key(run, verb, began)
     try:
@@ -83,5 +83,5 @@ def record_evidence(run: ReleaseRun, verb: str, events: Iterator[Event]) -> Iter
 
 
 def _unsent(run: ReleaseRun) -> list[Event]:
-    """Wait for the notifications that are on their way; those that nobody took are noted."""
+    """Wait for pending notifications; returns an event for those that could not be sent."""
     return [run.told(Event("notification", "warn", said)) for said in finish(run)]

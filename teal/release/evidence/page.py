@@ -1,4 +1,5 @@
-"""The evidence as one HTML page with inline SVG: no script, nothing loaded from elsewhere. Pure: the gathered data in, text out."""
+"""Renders the evidence as one HTML page with inline SVG, without scripts or external files.
+Pure functions: gathered data in, text out."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _COLORS: Final = {"blue": "#1f6feb", "green": "#1a7f37"}
 
 
 def evidence_page(whole: Mapping[str, Any]) -> str:
-    """A whole page. Every text is escaped: reasons may carry what a server answered."""
+    """The whole page. All text is escaped, because reasons may contain a server's response."""
     release, events = whole["release"], whole["events"]
     begin = datetime.fromisoformat(whole["began"])
     good = not whole["failure"] and not any(event.get("phase") == "Degraded" for event in events)
@@ -44,7 +45,7 @@ def _migrations(events: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _weights(events: Sequence[Mapping[str, Any]], begin: datetime) -> dict[str, list[Point]]:
-    """Steps: a share holds until the next one is set."""
+    """The shares over time as step lines: a share holds until the next one is set."""
     found: dict[str, list[Point]] = {"blue": [], "green": []}
     for event in events:
         for color, share in (event.get("weights") or {}).items():
@@ -57,7 +58,7 @@ def _weights(events: Sequence[Mapping[str, Any]], begin: datetime) -> dict[str, 
 
 
 def _gate_charts(events: Sequence[Mapping[str, Any]], begin: datetime) -> Iterator[str]:
-    """A chart for each gate that had samples: the share of bad ones in each color."""
+    """A chart for each gate that had samples: the share of bad requests in each color."""
     gates = {gate["gate"]: gate for event in events for gate in event.get("gates", ()) if gate["target_total"]}
     for name, gate in gates.items():
         yield f"<h2>{escape(name.capitalize())}, % of {escape(gate['total'].replace('_', ' '))}</h2>"
@@ -65,7 +66,7 @@ def _gate_charts(events: Sequence[Mapping[str, Any]], begin: datetime) -> Iterat
 
 
 def _rates(events: Sequence[Mapping[str, Any]], begin: datetime, bad: str | None, total: str) -> dict[str, list[Point]]:
-    """Between two looks of one step: `total` per second, or the share of `bad` in percent."""
+    """For each interval between two looks of a step: `total` per second, or the share of `bad` in percent."""
     found: dict[str, list[Point]] = {"blue": [], "green": []}
     before: Mapping[str, Any] = {}
     for event in events:
@@ -94,7 +95,7 @@ def _chart(lines: Mapping[str, Sequence[Point]], most: float) -> str:
 
 
 def _gates(events: Sequence[Mapping[str, Any]]) -> str:
-    """The last look of each step."""
+    """A table of the gates at the last look of each step."""
     last = {event["step"]: event for event in events if event.get("gates")}
     rows = [
         [escape(step), escape(gate["gate"]), f'<span class="{_mark(gate["verdict"])}">{gate["verdict"]}</span>',
@@ -122,14 +123,14 @@ def _plan(steps: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]
 
 
 def _log(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What the failed color wrote last."""
+    """The last error lines of the failed color."""
     if lines := [str(line) for event in events for line in event.get("log", ())]:
         yield "<h2>Errors in the logs of the new color</h2>"
         yield f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
 def _hooks(whole: Mapping[str, Any]) -> Iterator[str]:
-    """What was to happen beside the steps, and who was told; nothing where nothing was."""
+    """The hooks and notifications of the release; nothing if there were none."""
     rows = [[escape(hook["name"]), escape(hook["when"]), escape(hook["says"])] for hook in whole.get("hooks", ())]
     rows += [[escape(one["send"]), escape(", ".join(one["about"])), escape(one["to"])] for one in whole.get("notifications", ())]
     if rows:

@@ -22,7 +22,8 @@ def ask(visit: ProbeVisit) -> None:
 
 
 def _as_search_has_them(visit: ProbeVisit, question: str, hits: list[dict[str, Any]]) -> None:
-    """The same passages by the other way: one that was changed on its way to the answer is not among what search finds in its document."""
+    """Compare a retrieved passage with the results of a search in its document.
+    A passage that was altered on its way to the answer is not among them."""
     for hit in hits[:1]:
         body = {"query": hit["passage"][:500], "top_k": 50, "filters": {"document_ids": [hit["document_id"]]}}
         found = answered(visit.writer, "POST", "/v1/search", json=body)["hits"]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered
 
-LEAST: Final = 0.5  # of an answer's words stand in what it cites: a writer may add how it says it, not what
-FEWEST: Final = 5  # words that tell
+LEAST: Final = 0.5  # the share of an answer's words that occur in its cited passages; a model may rephrase, but not add facts
+FEWEST: Final = 5  # content words that an answer must have to be judged
 _WORD: Final = re.compile(r"[^\W\d_]{5,}")
 STEM: Final = 5  # letters: "caches" and "cached" are one word here
 

@@ -1,4 +1,4 @@
-"""What a process holds does not grow with each request: open files, memory."""
+"""Open files and memory of a process do not grow with each request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Final
 
 from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour, answered
 
-SEARCHES: Final = 20  # of one run; three runs, so that what is filled once (caches, pools) is not taken for a leak
-# By each request, and in both of the later runs. A file for every fifth request ends a process after a day of one request a second; a
-# service that does well was seen to keep 3 kB and a fortieth of a file a search while its pools fill (laptop, two app processes).
+SEARCHES: Final = 20  # in one run; there are three runs, so that caches and pools, which fill once, do not look like a leak
+# The most growth for each request, in both later runs. One more file for every fifth request ends a process within a day at one
+# request a second. A healthy service grew by 3 kB and a fortieth of a file a search while its pools filled (laptop,
+# two app processes).
 MOST: Final = {"open files": 0.2, "bytes of memory": 200_000.0}
 
 
@@ -24,7 +25,7 @@ def ask(visit: ProbeVisit) -> None:
         seen.append(visit.held())
     for name, most in MOST.items():
         held = [one[name] for one in seen if name in one]
-        if len(held) < len(seen):  # a platform that does not say it
+        if len(held) < len(seen):  # the platform does not report this value
             continue
         grown = min(later - earlier for earlier, later in pairwise(held)) / SEARCHES
         if grown > most:

@@ -8,7 +8,8 @@ from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour
 
 
 def ask(visit: ProbeVisit) -> None:
-    """The bound key was sent with every request of another tenant; what is written of a request is written when it is over."""
+    """Check that the bound key is not in the logs.
+    It is sent with every request of the other tenant, and the log lines of a request are written when it ends."""
     if visit.logged is None or not visit.secret:
         return
     visit.bound.call("POST", "/v1/search", json={"query": "Is a key written to the log?"})

@@ -9,7 +9,7 @@ from teal.release.probes.visit import Probe, ProbeVisit, WrongBehaviour
 
 TYPES: Final = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _NAMED: Final = re.compile(r"""(?:src|href)="(/[^"#?]+)"|from "(\./[^"]+)"|import "(\./[^"]+)\"""")
-MOST: Final = 50  # a page of twenty files names each some times
+MOST: Final = 50  # files to fetch: a page of twenty files names each several times
 
 
 def ask(visit: ProbeVisit) -> None:

@@ -8,14 +8,14 @@ from typing import Any, Final
 from teal.release.probes.visit import COLLECTION, Probe, ProbeVisit, WrongBehaviour, answered
 
 MODES: Final = ("hybrid", "lexical", "semantic")
-TIMES: Final = 2  # each question in each mode: of a fault in one search of five, 30 searches miss 0.1 %
+TIMES: Final = 2  # repetitions of each question in each mode: 30 searches miss a fault in one search of five with 0.1 %
 
 
 def ask(visit: ProbeVisit) -> None:
     for question in visit.questions * TIMES:
         for mode in MODES:
             found = visit.bound.call("POST", "/v1/search", json={"query": question, "mode": mode})
-            if found.status_code == 200:  # where there are no vectors, a search by meaning alone is refused to everybody
+            if found.status_code == 200:  # without vectors the service refuses every search by meaning alone
                 _refuse(found.json()["hits"], f"a search for {question!r}")
         _refuse(answered(visit.bound, "POST", "/v1/ask", json={"question": question})["citations"], f"an answer to {question!r}")
     for one in answered(visit.bound, "GET", "/v1/documents")["items"]:
@@ -24,7 +24,8 @@ def ask(visit: ProbeVisit) -> None:
 
 
 def _refuse(passages: Iterable[Mapping[str, Any]], what: str) -> None:
-    """The collection is empty but for the probes' own document, which holds none of these questions' words: nothing may be found."""
+    """Raise WrongBehaviour for a passage of another collection.
+    The key's own contains only the probes' document, without the questions' words."""
     for one in passages:
         if one.get("collection", "") != COLLECTION and one.get("title") != COLLECTION:
             raise WrongBehaviour(

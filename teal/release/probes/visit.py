@@ -1,4 +1,5 @@
-"""What a behaviour probe is given, and what it is: one question about how a color behaves, asked through the load balancer as users ask."""
+"""The types of behaviour probes. A probe checks one aspect of a color's behaviour by requests through the load balancer,
+as users send them."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ import httpx
 from teal.client.probe import ProbeFailed, Prober
 from teal.errors import OperatorError
 
-COLLECTION: Final = "teal-probe"  # the probes' own documents; nobody else's are there
+COLLECTION: Final = "teal-probe"  # contains only the probes' own documents
 
 
 class WrongBehaviour(OperatorError):
-    """A color answers, and wrongly."""
+    """A color answers a probe, but wrongly."""
 
     code = "misbehaved"
 
@@ -26,11 +27,12 @@ class WrongBehaviour(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class ProbeVisit:
-    """One visit to one color. `writer` sees everything; `bound` is the key of another tenant, who has `COLLECTION` and nothing else.
+    """What a probe gets for one visit to one color.
+    `writer` may read everything; `bound` is another tenant, limited to `COLLECTION`.
 
-    `mark` is a word that nobody ever wrote. `wait` sleeps a moment and says whether there is time left.
-    `secret`: the text of the bound key. `held` and `logged`: what the color's processes hold, and whether they wrote a text; None where
-    nobody can see that (teal/ports/inside.py).
+    `mark` is a random word that occurs in no document. `wait` sleeps a moment and returns whether time is left. `secret`: the
+    text of the bound key. `held` and `logged`: the methods of teal/ports/inside.py for this color;
+    None where they are not available.
     """
 
     writer: Prober
@@ -45,9 +47,10 @@ class ProbeVisit:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`ask` raises WrongBehaviour when the color is wrong, and ProbeFailed when it does not answer. `always`: a color that misbehaves so is refused
-    although the active one does it too; else it is not the new version's doing. `again`: also after each shift.
-    The page's files and a color's worker are the same for every share, and an upload takes a second; its users' uploads have a gate."""
+    """One behaviour probe. `ask` raises WrongBehaviour when the color behaves wrongly, and ProbeFailed when it does not answer.
+    `always`: the release fails even if the active color misbehaves in the same way; otherwise only if the active color does not.
+    `again`: repeated after each shift. It is off for probes whose result does not depend on the share, such as the page's files,
+    and for the upload, which takes a second and which a gate watches for users."""
 
     name: str
     says: str
@@ -57,13 +60,13 @@ class Probe:
 
 
 def answered(prober: Prober, method: str, path: str, expected: int = 200, **options: Any) -> Any:
-    """The JSON of an answer with this status. Raises ProbeFailed for any other."""
+    """Send a request and return the JSON of its response. Raises ProbeFailed for any status other than `expected`."""
     found = _called(prober, method, path, expected, **options)
     return found.json() if found.content else None
 
 
 def ask_streamed(prober: Prober, question: str) -> list[tuple[str, dict[str, Any]]]:
-    """The events of a streamed answer, as they came. A stream that breaks off ends the list. Raises ProbeFailed when none begins."""
+    """The events of a streamed answer in order. A broken stream ends the list. Raises ProbeFailed when no stream begins."""
     return list(_events(_called(prober, "POST", "/v1/ask", 200, json={"question": question, "stream": True}).text))
 
 

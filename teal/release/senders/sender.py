@@ -1,4 +1,4 @@
-"""What a sender of notifications is: one file, which makes one `Sender`."""
+"""The type of a notification sender. Each sender is one file, which makes one `Sender`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ class NotificationNotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """`refuses`: why `to` is none of its addresses; empty when it is one. `send(address, text, seconds)`: one try, which ends within about
-    that time. Raises NotificationNotSent. The address has been resolved where it was given by reference."""
+    """One kind of receiver. `refuses(to)`: why `to` is not a valid address for it; empty when it is.
+    `send(address, text, seconds)`: one try, which takes about `seconds` at most and raises NotificationNotSent.
+    An address given by reference is already resolved."""
 
     name: str
     refuses: Callable[[str], str]

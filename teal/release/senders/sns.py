@@ -1,4 +1,5 @@
-"""A topic of Amazon SNS, with the credentials of whoever releases: `sns:Publish` on it, and on its key kms:GenerateDataKey and kms:Decrypt."""
+"""Sends to a topic of Amazon SNS. The releaser's credentials need `sns:Publish` on it,
+and kms:GenerateDataKey and kms:Decrypt on its key."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def send(address: str, text: str, seconds: float) -> None:
     found = _TOPIC.fullmatch(address)
     if found is None:
         raise NotificationNotSent("it is no ARN of an SNS topic")
-    half = seconds / 2  # to connect and to wait for the answer
+    half = seconds / 2  # for connecting, and again for the response
     settings = Config(connect_timeout=half, read_timeout=half, retries={"total_max_attempts": 1})
     subject = text.splitlines()[0].encode("ascii", "replace").decode()[:_SUBJECT_CHARACTERS]
     try:

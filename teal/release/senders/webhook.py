@@ -1,4 +1,5 @@
-"""A webhook that takes `{"text": ...}`: Slack's incoming webhooks, and what imitates them (Mattermost, Discord's /slack, Rocket.Chat).
+"""Sends to a webhook that accepts `{"text": ...}`:
+Slack's incoming webhooks, and compatible ones (Mattermost, Discord's /slack, Rocket.Chat).
 
 Slack's manual, "Formatting text for app surfaces": &, < and > are escaped; that also keeps `<!channel>` in an error text from calling everybody.
 """
@@ -16,7 +17,7 @@ _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def invalid_address(to: str) -> str:
-    """An address of a webhook is itself the secret, so it is given by reference alone."""
+    """Why `to` is not a valid address. A webhook's address is itself a secret, so it may be given by reference only."""
     given = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].+", to)
     return (
         "" if given else "the address of a webhook is a secret: name a variable (env:NAME) or a file (file:/path) that holds it"
@@ -30,7 +31,7 @@ def send(address: str, text: str, seconds: float) -> None:
     try:
         own = not _is_loopback(address)
         with httpx.stream("POST", address, json={"text": escaped}, timeout=seconds, trust_env=own) as answer:
-            taken, status = answer.is_success, answer.status_code  # its body is nobody's: one without an end must not hold us
+            taken, status = answer.is_success, answer.status_code  # the body is not read: an endless one would block
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise NotificationNotSent(f"the webhook did not answer: {type(error).__name__}") from None
     if not taken:
@@ -38,7 +39,7 @@ def send(address: str, text: str, seconds: float) -> None:
 
 
 def _is_loopback(address: str) -> bool:
-    """A proxy is not asked for a receiver on this machine."""
+    """Whether the receiver is on this machine, so that no proxy is used."""
     return httpx.URL(address).host in ("127.0.0.1", "localhost", "::1")
 
 

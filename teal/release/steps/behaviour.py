@@ -1,4 +1,5 @@
-"""The step that asks the new color how it behaves, before any user meets it and again while some do: teal/release/probes/."""
+"""The step that runs the behaviour probes (teal/release/probes/) on the new color,
+before it has users and again while it has some."""
 
 from __future__ import annotations
 
@@ -20,15 +21,16 @@ from teal.release.probes.registry import PROBES
 from teal.release.probes.visit import COLLECTION, Probe, ProbeVisit, WrongBehaviour, answered
 from teal.release.steps.step import Step
 
-TRIES: Final = 2  # of a probe that was not answered
-WAIT_SECONDS: Final = 0.2  # between two looks at an uploaded document: a small text is indexed in less
-MARK_LETTERS: Final = 12  # letters alone, so that every analyser keeps it one word
+TRIES: Final = 2  # for a probe that got no answer
+WAIT_SECONDS: Final = 0.2  # between two checks of an uploaded document: a small text is indexed faster
+MARK_LETTERS: Final = 12  # only letters, so that every text analysis keeps it one word
 
 
 def check_behaviour(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """Every probe with every golden question; of a color that has users already, what can change with its share, with one question by turns.
+    """Run every probe with every golden question.
+    On a color that already has users, only the probes that may depend on its share, with one question in turn.
 
-    What the active color does wrong too is not the new version's doing, but for what nobody may do. Raises WrongBehaviour."""
+    A fault that the active color has too is only a warning, unless the probe's `always` is set. Raises WrongBehaviour."""
     questions, probes = _questions(run), PROBES
     if step.percent is not None:
         probes = tuple(probe for probe in PROBES if probe.again)
@@ -45,8 +47,8 @@ def check_behaviour(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 def probe_results(
     run: ReleaseRun, probes: Iterable[Probe], color: Color, questions: tuple[str, ...] | None = None
 ) -> Iterator[tuple[Probe, str]]:
-    """Each probe with what is wrong with how the color behaves: empty when nothing is. With all golden questions, or with these. A color
-    that did not answer is asked once more: a busy machine is no bad version. The lease is kept meanwhile."""
+    """Each probe with what is wrong with the color's behaviour; empty when nothing is. Uses `questions`, or all golden questions.
+    A probe without an answer is repeated once, because a busy machine is no bad version. The lease is renewed meanwhile."""
     asking = _questions(run) if questions is None else questions
     with run.prober(color) as writer, run.tenant(color, COLLECTION) as bound:
         visit = ProbeVisit(writer, bound, asking, "", lambda: False, run.bound_key or "", *_inside(run, color))
@@ -96,7 +98,7 @@ def _waiting(run: ReleaseRun) -> Callable[[], bool]:
 
 
 def undo_behave(run: ReleaseRun) -> Iterator[Event]:
-    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
+    """Delete the probes' documents that a killed releaser left. A failure is ignored, so that it does not block the undo."""
     with suppress(OperatorError), run.prober(run.old or run.new) as prober:
         for one in answered(prober, "GET", f"/v1/documents?collection={COLLECTION}")["items"]:
             prober.call("DELETE", f"/v1/documents/{one['id']}")

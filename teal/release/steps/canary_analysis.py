@@ -16,7 +16,7 @@ from teal.release.steps.traffic import give_back
 
 def analyse(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     weights = weights_after_shift(run.new, step.percent or 0)
-    if run.target.traffic.read() != weights:  # a releaser before this one died between setting the shares and comparing
+    if run.target.traffic.read() != weights:  # an earlier releaser died between setting the shares and comparing
         run.set_shares(weights)
     yield from canary.compare_with_active(run, step)
 

@@ -1,4 +1,4 @@
-"""The steps that bring the new color up, and that end the old one."""
+"""The steps that deploy the new color and retire the old one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teal.release.steps.step import Step
 
 
 def raise_floor(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """The old color carries the load of now with what runs now: the new one must be able to before it meets any of it."""
+    """Raise the new color's minimum of processes to the old color's current number, which carries the present load."""
     runs = run.target.runtime.replicas(run.old) if run.old else 0
     floor = max(run.plan.state.replica_floor, runs)
     run.lease.change(
@@ -31,7 +31,7 @@ def deploy(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def undo_deploy(run: ReleaseRun) -> Iterator[Event]:
-    """Jobs first, and again when nothing of the color is left that could add one."""
+    """Transfer the new color's jobs, retire it, and transfer the jobs again that it added meanwhile."""
     yield from give_jobs(run, run.new, run.old, run.plan.id)
     for event in run.target.runtime.retire(run.new):
         run.lease.keep()
@@ -54,12 +54,12 @@ def ready(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 def retire(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     if run.old is None:
         return
-    if share := run.target.traffic.read().of(run.old):  # a rollback gives the traffic back before it can write that it did
+    if share := run.target.traffic.read().of(run.old):  # a rollback returns the traffic before it writes the record
         raise OperatorError(f"{run.old} has {share} % of the requests again", where="load balancer", next="teal history")
     for event in run.target.runtime.retire(run.old):
         run.lease.keep()
         yield event
-    yield from transfer(run, step)  # what it added between the last look and its end
+    yield from transfer(run, step)  # jobs that it added between the last transfer and its end
     old = run.old
     run.lease.change(lambda record: put(record, old, None))
 

@@ -13,8 +13,9 @@ from teal.release.steps.step import Step
 
 
 def build_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """The service builds for some seconds at a time and says what is left. In between the lease is prolonged. From the first call on,
-    documents that users send are put into both indexes, and a release that is resumed goes on with what is left."""
+    """Build the index in calls of some seconds each, which return how many documents are left; the lease is renewed in between.
+    From the first call on, new documents are written to both indexes.
+    A resumed release goes on with the documents that are left."""
     state, done = run.state(), 0
     while True:
         row = run.admin(state, run.new, "index", "build", "--name", state.index)[-1]
@@ -26,7 +27,7 @@ def build_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def undo_build_index(run: ReleaseRun) -> Iterator[Event]:
-    """Nobody reads it; but as long as it is registered the worker would have to put every new document into it."""
+    """Remove the index. No color reads it, but while it is registered the worker has to write every new document to it."""
     if run.old is not None and (staying := run.lease.check().color(run.old)) is not None:
         yield from remove_index(run, staying, run.old, run.plan.state.index)
 
@@ -44,7 +45,7 @@ def drop_index(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def remove_index(run: ReleaseRun, state: ColorState, color: Color, index: str) -> Iterator[Event]:
-    """By the color that stays, which does not read it."""
+    """Remove an index by a command of the color that stays, which does not read it."""
     row = run.admin(state, color, "index", "drop", "--name", index)[-1]
     yield Event("index", "progress", f"{index} is removed" if row["dropped"] else f"{index} was not there")
 

@@ -21,7 +21,7 @@ def transfer(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def give_jobs(run: ReleaseRun, leaving: Color, staying: Color | None, release_id: str) -> Iterator[Event]:
-    """Every job of a release to the color that stays, until none is left. Raises NeedsHuman after `jobs_seconds`."""
+    """Transfer every job of a release to the color that stays, until none is left. Raises NeedsHuman after `jobs_seconds`."""
     record = run.lease.check()
     state = record.color(staying) if staying else None
     if staying is None or state is None:
@@ -32,7 +32,7 @@ def give_jobs(run: ReleaseRun, leaving: Color, staying: Color | None, release_id
         try:
             rows = transfer_jobs(partial(run.admin, state, staying), release_id, state.release_id)
             left = int(run.admin(state, staying, "jobs", "left", "--release", release_id)[0]["left"])
-        except AdminFailed as error:  # a process of the leaving color still enqueues, or the database is busy
+        except AdminFailed as error:  # a process of the leaving color still adds jobs, or the database is busy
             left, said = -1, error.what
         else:
             said = f"{sum(int(row.get('moved', 0)) for row in rows)} jobs of {leaving} to {staying}, {left} left"

@@ -37,5 +37,5 @@ def load(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 LOAD: Final = Step(
     "load",
     "load {shape} on {target} by its own way in, judged by loadtests/thresholds.yaml",
-    load,  # uploaders take away what they send
+    load,  # simulated uploaders delete what they send
 )

@@ -1,4 +1,4 @@
-"""The first step: whether a release may begin at all. It changes nothing."""
+"""The first step: checks whether a release may begin. It changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from teal.release.context import ReleaseRun, shares_json
 from teal.release.steps.step import Step
 
 NAME: Final = "preflight"
-_LOOKS: Final = 3  # as many late answers in a row are no accident
+_LOOKS: Final = 3  # this many late answers in a row are no accident
 _PAUSE_SECONDS: Final = 2.0
 Ask = Callable[..., list[dict[str, Any]]]
 
@@ -38,17 +38,17 @@ def preflight(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def rehearsed(target: Target, record: Record, new: Color) -> None:
-    """What `preflight` would refuse now, without changing anything: for `--dry-run`. Raises what it raises."""
+    """Raise the errors that `preflight` would raise now, without changing anything; for `--dry-run`."""
     if record.color(new) is not None:
         raise NeedsHuman(f"{new} should be empty and is in the record", where="the release record", next="teal repair")
     for _ in examine_colors(target, new, record.active):
         pass
     if record.active is not None and (state := record.active_state) is not None:
-        has_snapshot(target, partial(target.runtime.admin, state, record.active))  # where there is none, a release takes one
+        has_snapshot(target, partial(target.runtime.admin, state, record.active))  # if there is no snapshot, a release takes one
 
 
 def examine_colors(target: Target, new: Color, old: Color | None) -> Iterator[Event]:
-    """The colors and the shares, asked of themselves. Raises NeedsHuman, OperatorError."""
+    """Check the colors and the shares by asking the runtime and the load balancer. Raises NeedsHuman, OperatorError."""
     for color in (new, *((old,) if old else ())):
         if pending := target.runtime.pending(color):
             raise NeedsHuman(f"{color}: {'; '.join(pending)}", where=f"runtime of {color}", next="teal repair")
@@ -70,7 +70,7 @@ def examine_colors(target: Target, new: Color, old: Color | None) -> Iterator[Ev
 
 
 def _readiness(target: Target, color: Color) -> Readiness:
-    """What the color says of itself, asked anew when it is not whole: on a busy machine one answer may come late."""
+    """The color's readiness, read again when it is incomplete, because on a busy machine one answer may be late."""
     for _ in range(_LOOKS - 1):
         if (ready := target.runtime.readiness(color)).complete:
             return ready
@@ -79,8 +79,9 @@ def _readiness(target: Target, color: Color) -> Readiness:
 
 
 def has_snapshot(target: Target, ask: Ask) -> bool:
-    """A release may need a restore: whether a recent snapshot passed its test. False: none ever did. Raises OperatorError when the newest
-    one that did is too old: then something that should take them does not, and a release that took its own would hide that."""
+    """Whether a recent snapshot passed its test, because a release may need a restore. False when none ever did. Raises
+    OperatorError when the newest tested one is too old:
+    the regular snapshots then fail, and a release that took its own would hide that."""
     hours = target.rules.snapshot_hours
     if not hours:
         return True

@@ -1,4 +1,5 @@
-"""The steps that ask the new color before users do: warm its caches, golden questions, caches apart, a document through its worker."""
+"""The steps that test the new color before users reach it: they warm its caches, ask the golden questions, check that the colors'
+caches are separate, and send a document through its worker."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def warm(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """A question counts when the active color passes it: the corpus is the users', and an answer it never had is no loss."""
+    """Ask the golden questions. The new color fails only at a question that the active color passes, because the corpus is the
+    users' and may not answer every question."""
     clock, wrong, counted = run.target.clock, [], 0
     for question in probe.read_golden_questions(run.target.golden):
         with run.prober(run.new) as prober:
@@ -56,7 +58,7 @@ def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def _caches_apart(run: ReleaseRun, first: Color, second: Color) -> None:
-    """A search that nobody ever sent: once one color answered it, the other must not find it in a cache."""
+    """Send a new random search to one color; the other color must not have its answer in a cache afterwards."""
     query = f"cache probe {secrets.token_hex(8)}"
     for color in (first, second):
         with run.prober(color) as prober:
@@ -66,7 +68,7 @@ def _caches_apart(run: ReleaseRun, first: Color, second: Color) -> None:
 
 
 def undo_golden(run: ReleaseRun) -> Iterator[Event]:
-    """A releaser that was killed left its document; a release is not kept from its undoing by that."""
+    """Delete the probe document that a killed releaser left. A failure is ignored, so that it does not block the undo."""
     try:
         with run.prober(run.old or run.new) as prober:
             prober.forget(run.plan.id)

@@ -17,8 +17,8 @@ from teal.release.steps.step import Step
 
 
 def expand_schema(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """The migrations; then the *active* color is asked what it is asked before a release's users are: what it did well before and does wrong
-    now is the new schema's doing, which is then taken back. Raises OperatorError when that mended it, NeedsHuman when it did not."""
+    """Run the migrations, with the behaviour probes on the *active* color before and after. If a probe passes before and fails
+    after, the schema is taken back. Raises OperatorError when the active color then works again, NeedsHuman when it does not."""
     state = run.state()
     before = _schema(run, state)
     expands = bool(before.get("expand"))
@@ -51,7 +51,7 @@ def _schema(run: ReleaseRun, state: ColorState) -> dict[str, Any]:
 
 
 def _taken_back(run: ReleaseRun, state: ColorState, before: str, revision: str, suffers: str) -> Iterator[Event]:
-    """Back to the schema of before by the revisions' own downgrades; then the active color is asked again. Always raises."""
+    """Take the schema back by the revisions' own downgrades, then run the probes on the active color again. Always raises."""
     yield Event("expand-schema", "warn", f"{run.old} suffers from schema {revision}: {suffers}")
     run.admin(state, run.new, "migrate", "--back", before)
     still = [said for _, said in probe_results(run, PROBES, run.old) if said] if run.old is not None else []

@@ -1,4 +1,4 @@
-"""What a step of a release is: one object that says what it does, does it, and takes it back."""
+"""The type of a release's step: one object with its description, its action and its undo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teal.release.context import ReleaseRun
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a release is about to do: bring a version to `target`, in place of `active` (None: the first release)."""
+    """The intention of a release: bring a version to the color `target`, in place of `active` (None: the first release)."""
 
     target: Color
     active: Color | None
@@ -23,19 +23,19 @@ class Intent:
 
 
 def undo_nothing(run: ReleaseRun) -> Iterator[Event]:
-    """The undo of a step that changes nothing, or whose change ends with another step's undo."""
+    """The undo of a step that changes nothing, or whose change another step's undo reverts."""
     yield from ()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kind of step. `do` and `undo` may be run again after they were interrupted anywhere.
+    """One kind of step. `do` and `undo` may be repeated after an interruption at any point.
 
-    `says` and `takes_back` are shown before anything is done; in them these are filled in: {target}, {active}
-    (the color that serves now), {before} (the same, for who goes back to it), {back} (what giving the traffic back means), {percent},
-    {shape} and the fields of {rules}. From a step that is not `reversible` on, nobody can go back to the old color: a
-    rollback is refused. When a step fails that `leaves_on_failure`, the new color has proven itself already: the release stays where it
-    is for `teal resume` and is not undone. `formerly`: its names in plans that older versions of Teal wrote.
+    `says` and `takes_back` are templates, shown before anything is done, with the fields {target}, {active} (the color that
+    serves now), {before} (the same color, as the one a rollback returns to), {back} (what returning the traffic means),
+    {percent}, {shape} and those of {rules}. From a step that is not `reversible` on, a rollback is refused. When a step with
+    `leaves_on_failure` fails, the new color has already proven itself: the release stays there for `teal resume` and is not
+    undone. `formerly`: the step's names in plans that older versions of Teal wrote.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The steps that give the new color its users, and what gives them back."""
+"""The steps that shift traffic to the new color, and their undo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def shift(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
 
 
 def give_back(run: ReleaseRun) -> Iterator[Event]:
-    """All requests to the old color. Also when the store is down, as long as nobody can have taken the lease."""
+    """Give all requests to the old color. This works even if the store is down,
+    as long as no other process can have taken the lease."""
     if run.old is None:
         return
     try:

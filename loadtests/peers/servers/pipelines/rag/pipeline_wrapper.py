@@ -1,7 +1,8 @@
 """Haystack behind Hayhooks: the documented hybrid pipeline (embedder, two retrievers, joiner), and the same with prompt and generator.
 
-Two components are ours, as its documentation has one write them: an embedder for the ONNX file, and a joiner that fuses as Teal does
-(its own joiner has no convex combination). Each list is a query; the vector's is read in pages of 10 by its document store.
+Two components are written here in the way of its documentation: an embedder for the ONNX file, and a joiner that fuses as Teal
+does (its own joiner has no convex combination).
+Each list is one query; its document store reads the vector query's hits in pages of 10.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SOURCES = (
 
 @component
 class QueryEmbedder:
-    """The query's vector, and its stems, which the index holds instead of words."""
+    """Computes the query's vector, and its stems, which the index contains instead of words."""
 
     @component.output_types(embedding=list[float], words=str)
     def run(self, text: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class QueryEmbedder:
 
 @component
 class ConvexJoiner:
-    """Both lists as one."""
+    """Fuses both lists into one."""
 
     @component.output_types(documents=list[Document])
     def run(self, lexical: list[Document], semantic: list[Document], top_k: int | None = None) -> dict[str, Any]:
