@@ -9,7 +9,7 @@ from app.errors import InvalidRequest
 from app.models.port import Stamp
 from app.search.port import SearchEngine, kept_name
 from app.search.sqlite.engine import EmbeddedReader, EmbeddedWriter
-from app.search.sqlite.schema import embedded_path, index_files
+from app.search.sqlite.schema import embedded_path, index_files, is_made
 from app.settings import Settings
 
 
@@ -25,8 +25,10 @@ def swap(settings: Settings, other: Settings) -> bool:
     """Copy the file in use to the kept one, then replace its content by the other's in one
     transaction, as `SearchEngine` specifies."""
     place, wanted = embedded_path(settings), embedded_path(other)
-    if not wanted.is_file():
-        raise InvalidRequest(f"There is no index {other.index} ({wanted}).")
+    if not is_made(wanted):  # an interrupted command may have left an empty file
+        raise InvalidRequest(
+            f"There is no index {other.index} ({wanted}). Next: `python -m app.admin index build --name {other.index}`."
+        )
     if there := place.is_file():
         kept = place.with_name(f"search-{kept_name(settings)}.db")
         part = kept.with_suffix(".part")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -102,6 +102,14 @@ def read_stamp(connection: apsw.Connection) -> Stamp | None:
         "tuple[str, str, int]", connection.execute("SELECT model, digest, dimensions FROM stamp").fetchall()[0]
     )
     return Stamp(model, digest, dimensions)
+
+
+def is_made(path: Path) -> bool:
+    """Whether the file is an index: it exists, and its tables were created."""
+    if not path.is_file():
+        return False
+    with map_sqlite_errors(path), closing(open_index_file(path, write=False)) as connection:
+        return read_stamp(connection) is not None
 
 
 def quantized(vector: Vector) -> bytes:

@@ -22,7 +22,7 @@ from app.backup.restore import begin_search, put_catalog_in_place, refuse_nothin
 from app.catalog import documents, index_outbox, index_state, keys, snapshot_checks, sqlite_copy
 from app.catalog.engine import Catalog
 from app.commands import index as admin_index
-from app.errors import BackupFailed, NotFound, SnapshotRefused
+from app.errors import BackupFailed, InvalidRequest, NotFound, SnapshotRefused
 from app.indexing.outbox_consumer import OutboxConsumer
 from app.indexing.passages import IngestSettings
 from app.models.port import Stamp
@@ -314,3 +314,13 @@ def test_a_key_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     made = encryption.snapshot_key(key, create=True)
     assert (str(encryption.snapshot_key(key, create=True)), key.stat().st_mode & 0o777) == (str(made), 0o600)
     assert [each.name for each in key.parent.iterdir()] == ["backup.key"]
+
+
+def test_an_index_that_nobody_made_never_takes_the_place_of_the_one_that_serves(service: Service) -> None:
+    """A command that is killed early leaves an empty file; swapped in, it would leave every search without an index."""
+    service.add("zqkeptx")
+    other = service.settings.model_copy(update={"index": "teal-b1"})
+    open_writer(other).close()
+    with pytest.raises(InvalidRequest, match="index build --name teal-b1"):
+        search_engine(service.settings).swap(service.settings, other)
+    assert open_writer(service.settings).count() == 1
