@@ -30,7 +30,7 @@ test-long: .venv/.installed-dev packages fetch  ## parts that hang, end and come
 	$(TESTS) -m "long and not release" $(ARGS)
 
 test-releases: .venv/.installed-dev packages fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
-	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m release $(ARGS)  # one at a time: a release judges how fast the service answers
+	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "release and not weekly" $(ARGS)  # one at a time: a release judges how fast the service answers
 
 test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, built once (minutes) from the modules that tools/ pins
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools
