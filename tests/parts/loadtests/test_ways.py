@@ -267,9 +267,11 @@ def test_an_interruption_before_anything_is_sent_says_so_and_leaves_no_folder(tm
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the first question of the pre-flight, and says nothing
         command = [sys.executable, "-m", "loadtests", "run", "smoke", "--host", f"http://127.0.0.1:{silent.getsockname()[1]}",
                    "--out", str(tmp_path / "out")]  # fmt: skip
+        # A shell lets its background jobs ignore SIGINT, and their children with them; whoever types Ctrl-C has a job in the foreground.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"}
-        )
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
         silent.settimeout(60)
         connection, _ = silent.accept()
         process.send_signal(number)
