@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from infra.config.read import Config
 from infra.cost import capacity
-from infra.cost.prices import HOURS_A_MONTH
+from infra.cost.prices import HOURS_A_MONTH, MACHINE
 
 _SECONDS_A_MONTH: Final = HOURS_A_MONTH * 3_600
 _NODE_DISK_GIB: Final = 80  # Auto Mode's default NodeClass
@@ -73,13 +73,13 @@ def _machines(config: Config, hourly: Mapping[str, float], load: float) -> Itera
         if found is None:
             yield Item(
                 need.name,
-                "ec2:unknown",
+                f"{MACHINE}unknown",
                 HOURS_A_MONTH,
                 f"{need.pods} pods of {need.cpu:.1f} CPU, {need.gib:.1f} GiB: no machine fits",
             )
             continue
         what = f"{found.count} x {found.type} for {need.pods} pods of {need.cpu:.1f} CPU, {need.gib:.1f} GiB"
-        yield Item(need.name, f"ec2:{found.type}", found.count * HOURS_A_MONTH, what)
+        yield Item(need.name, f"{MACHINE}{found.type}", found.count * HOURS_A_MONTH, what)
         yield Item(need.name, "eks:auto", found.count * HOURS_A_MONTH * hourly[found.type], "Auto Mode's share of the machines")
         yield Item(need.name, "ebs:gp3", found.count * _NODE_DISK_GIB, f"{found.count} disks of nodes, {_NODE_DISK_GIB} GiB each")
     search = config.search

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.cost.extract_prices import WANTED
-from infra.cost.prices import Price, RefreshError
+from infra.cost.prices import MACHINE, Price, RefreshError
 
 if TYPE_CHECKING:
     from mypy_boto3_pricing.client import PricingClient
@@ -77,7 +77,7 @@ def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[di
     found: dict[str, Price] = {}
     missing: list[str] = []
     try:
-        if any(key.startswith("ec2:") for key in keys):
+        if any(key.startswith(MACHINE) for key in keys):
             found |= _machines(client, region, today)
         for key in keys:
             asked = price_query(key)
@@ -96,7 +96,7 @@ def refresh(client: PricingClient, region: str, keys: Sequence[str]) -> tuple[di
 
 def _machines(client: PricingClient, region: str, today: str) -> dict[str, Price]:
     asked = PriceQuery("AmazonEC2", _MACHINES, r"BoxUsage:", "hour")
-    by_key = {f"ec2:{kind}": usd for kind, usd in _products(client, region, asked) if WANTED.match(kind)}
+    by_key = {f"{MACHINE}{kind}": usd for kind, usd in _products(client, region, asked) if WANTED.match(kind)}
     return {key: Price(key, usd, "hour", _SOURCE, today, verified=True) for key, usd in by_key.items()}
 
 

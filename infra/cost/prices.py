@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 HOME: Final = "us-east-1"
+MACHINE: Final = "ec2:"  # begins the key of a machine's price; its type follows
 HOURS_A_MONTH: Final = 730  # AWS's own month: 8,760 hours / 12
 REFRESHED: Final = Path(__file__).parents[2] / ".teal" / "prices"
 _EC2: Final = Path(__file__).parent / "ec2_prices.json"
@@ -108,6 +109,11 @@ def load_prices(region: str, refreshed: Path = REFRESHED) -> dict[str, Price]:
     return {**at_home, **own, **_kept(region, refreshed)}
 
 
+def machines_usd_an_hour(known: Mapping[str, Price]) -> dict[str, float]:
+    """Of these prices those of machines, by the machine's type."""
+    return {key.removeprefix(MACHINE): price.usd for key, price in known.items() if key.startswith(MACHINE)}
+
+
 def assumed_price(price: Price, region: str) -> Price:
     """The price of us-east-1, marked as unverified, for a region whose price is not known."""
     return replace(price, source=f"{price.source}; of {HOME}, not of {region}", verified=False)
@@ -135,5 +141,6 @@ def _machines() -> list[Price]:
     about: dict[str, str] = document["about"]
     on_demand: dict[str, float] = document["on_demand"][HOME]
     return [
-        Price(f"ec2:{kind}", usd, "hour", about["source"], about["read_on"], verified=True) for kind, usd in on_demand.items()
+        Price(f"{MACHINE}{kind}", usd, "hour", about["source"], about["read_on"], verified=True)
+        for kind, usd in on_demand.items()
     ]

@@ -98,12 +98,8 @@ def monthly_cost(
     resources: Sequence[PricedResource], config: Config, known: Mapping[str, Price], multiple: float = 1
 ) -> tuple[BillLine, ...]:
     """The lines of a bill, in the order of their parts; `multiple` of today's traffic. Nothing is rounded."""
-    found = [_line(item, known.get(item.key)) for item in items(resources, config, _hourly(known), multiple)]
+    found = [_line(item, known.get(item.key)) for item in items(resources, config, prices.machines_usd_an_hour(known), multiple)]
     return tuple(sorted(found, key=lambda line: line.part))
-
-
-def _hourly(known: Mapping[str, Price]) -> dict[str, float]:
-    return {key.removeprefix("ec2:"): price.usd for key, price in known.items() if key.startswith("ec2:")}
 
 
 def _line(item: Item, price: Price | None) -> BillLine:
@@ -128,7 +124,7 @@ def price_stack(stack: str, multiple: float = 1, settings: Mapping[str, object] 
     resources, known = platform(stack, values).resources, prices.load_prices(config.region)
     lines = monthly_cost(resources, config, known, multiple)
     pods = capacity.replicas(config, multiple)[0]
-    wanted = stack_needs(resources, config, _hourly(known))
+    wanted = stack_needs(resources, config, prices.machines_usd_an_hour(known))
     return Bill(
         stack,
         config.region,

@@ -27,11 +27,11 @@ SEARCH_POD_GIB: Final = (6, 13, 27, 54)
 def units(region: str) -> dict[str, Any]:
     """{region, prices: {key: {usd, unit, verified}}, search_pods: [...], app_pod: {...}, largest: {setting: value}}."""
     known = prices.load_prices(region)
-    hourly = {key.removeprefix("ec2:"): price.usd for key, price in known.items() if key.startswith("ec2:")}
+    hourly = prices.machines_usd_an_hour(known)
     service = ServiceConfig()
     return {
         "region": region,
-        "prices": {key: vars(price) for key, price in known.items() if not key.startswith("ec2:")},
+        "prices": {key: vars(price) for key, price in known.items() if not key.startswith(prices.MACHINE)},
         "search_pods": [_search_pod(gib, hourly) for gib in SEARCH_POD_GIB],
         "app_pod": _app_pod(service, hourly),
         "largest": largest({"search": SearchConfig, "service": ServiceConfig, "database": DatabaseConfig}),

@@ -185,27 +185,23 @@ class _Cluster:
 
 
 def _cluster(pod: SearchPod, passages: int, shards: int, engine_cores: float, inputs: Inputs, units: Units) -> _Cluster:
-    """The fewest nodes of this size. More nodes need more copies, which need more memory and disk,
-    so the numbers are iterated until they agree.
+    """The fewest nodes of this size, with enough copies of each shard that every node has one.
 
-    The iteration ends, because a shard's vectors fit a node and its disk,
-    so more copies are needed only for the CPU of searches, which copies do not raise.
+    Copies are added for the CPU of searches alone: a shard's vectors fit a node and its disk, so that memory and disk never need more
+    nodes than there are copies of shards.
     """
+    searching = math.ceil(engine_cores / (pod.cpu * inputs.search_cpu_share.value))
+    copies = max(FEWEST_COPIES, math.ceil(searching / shards))
     vectors_bytes = passages * vector_bytes_a_passage(inputs)
     copy_gib = INDEXES * passages * disk_bytes_a_passage(inputs) / inputs.disk_share.value / GIB
-    copies = max(FEWEST_COPIES, math.ceil(engine_cores / (pod.cpu * inputs.search_cpu_share.value) / shards))
-    while True:
-        asked = {
-            "one may be lost": FEWEST_NODES,
-            "memory for vectors": math.ceil(vectors_bytes * copies / _cache_bytes(pod, inputs)),
-            "disk": math.ceil(copy_gib * copies / units.largest["search.storage_gib"]),
-            "CPU of searches": math.ceil(engine_cores / (pod.cpu * inputs.search_cpu_share.value)),
-        }
-        needed_by, nodes = max(asked.items(), key=lambda one: one[1])
-        # With three nodes and two copies of one shard, one node has no work; it is needed as a third vote.
-        if nodes <= max(FEWEST_NODES, shards * copies):
-            return _Cluster(pod, nodes, needed_by, max(SMALLEST_DISK_GIB, math.ceil(copy_gib * copies / nodes)), copies)
-        copies += 1
+    asked = {
+        "one may be lost": FEWEST_NODES,  # with two copies of one shard the third node has no work; it is needed as a third vote
+        "memory for vectors": math.ceil(vectors_bytes * copies / _cache_bytes(pod, inputs)),
+        "disk": math.ceil(copy_gib * copies / units.largest["search.storage_gib"]),
+        "CPU of searches": searching,
+    }
+    needed_by, nodes = max(asked.items(), key=lambda one: one[1])
+    return _Cluster(pod, nodes, needed_by, max(SMALLEST_DISK_GIB, math.ceil(copy_gib * copies / nodes)), copies)
 
 
 def _cache_bytes(pod: SearchPod, inputs: Inputs) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from tests.services.migrated import migrated
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """A catalog on SQLite, at the newest schema, empty."""
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
     migrated(url)
-    return Catalog(url)
+    made = Catalog(url)
+    yield made
+    made.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -15,20 +14,10 @@ from app.catalog.engine import Catalog
 from app.catalog.tables import DocumentRow
 from app.errors import Unauthenticated
 from tests.contract.catalog_promises import accept
-from tests.services.migrated import migrated
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 JUMPS = [-23, -2, 2, 23]  # hours
 SetTo = Callable[[timedelta], None]
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    migrated(url)
-    catalog = Catalog(url)
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture
