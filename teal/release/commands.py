@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from contract.steering import Hook
 from teal.errors import BadInput, NeedsHuman
 from teal.load.run import require_installed
 from teal.ports.target import Target
-from teal.record.model import COLORS
+from teal.record.model import COLORS, other
 from teal.record.releases import PastRelease, PlannedStep, is_id, past_releases
 from teal.record.source import ReleaseSource, read_source
 from teal.release import contract_schema as contracts
@@ -21,7 +22,10 @@ from teal.release import freeze as freezes
 from teal.release import repair as repairs
 from teal.release import return_to, rollback, runner
 from teal.release import watch as watches
+from teal.release.answers import Measure, worse
+from teal.release.replay import Colors, replay_by_hand
 from teal.release.source import source_of
+from teal.release.steps.replay import OtherAnswers
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
 from teal.terminal.progress import show_events
@@ -31,7 +35,7 @@ from teal.terminal.writer import say, say_json, terminal_console
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (("release", release_), ("rollback", rollback_), ("abort", abort_), ("resume", resume_), ("history", history_),
-                          ("repair", repair_), ("contract", contract_), ("freeze", freeze_), ("unfreeze", unfreeze_), ("watch", watch_)):  # fmt: skip
+                          ("repair", repair_), ("contract", contract_), ("freeze", freeze_), ("unfreeze", unfreeze_), ("watch", watch_), ("replay", replay_)):  # fmt: skip
         app.command(name=name)(command)
 
 
@@ -58,6 +62,13 @@ def release_(
             "--pause-at", help="Stay at this share, in percent, after its analysis, until `teal resume` or `teal abort`."
         ),
     ] = None,
+    accept_different_answers: Annotated[
+        bool,
+        typer.Option(
+            "--accept-different-answers",
+            help="Show what the replay of users' queries finds, and go on: the release changes the ranking, the model or the index on purpose.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -72,6 +83,8 @@ def release_(
     if load:
         require_installed()  # checked now, not when the color already runs
         target = replace(target, rules=replace(target.rules, load=load))
+    if accept_different_answers:
+        target = replace(target, rules=replace(target.rules, accept_different_answers=True))
     if pause_at is not None:
         shares = [percent for percent in target.rules.steps if percent < 100]
         if pause_at not in shares:
@@ -143,6 +156,37 @@ def unfreeze_(stack: Stack = None, as_json: Json = False) -> None:
 def watch_(stack: Stack = None, as_json: Json = False) -> None:
     """Follow a release that another terminal makes, to its end. Ctrl-C ends the looking, not the release."""
     show_events(watches.watch(open_target(stack)), as_json)
+
+
+def replay_(stack: Stack = None, as_json: Json = False) -> None:
+    """Send recorded queries of users to both colors while two run, and show how their answers differ. Exit 1: the other color is worse."""
+    target = open_target(stack)
+    record, _ = target.store.read()
+    active = record.active
+    state = record.color(other(active)) if active else None
+    if active is None or state is None:
+        raise BadInput(
+            "There is nothing to compare: one color runs",
+            where=target.name,
+            next="teal release --pause-at 5, and replay meanwhile",
+        )
+    colors = Colors(active, other(active))
+    measures: tuple[Measure, ...] = ()
+    for event, found in replay_by_hand(target, colors, partial(target.runtime.admin, state, colors.new), state.config):
+        measures = found
+        if as_json:
+            say_json(event.fields())
+        else:
+            say(f"{event.step}: {event.detail}")
+    if measures and not as_json:
+        table = Table(box=None, pad_edge=False)
+        for name in ("", f"{colors.new} (new)", f"{colors.active} (active)", "worse"):
+            table.add_column(name)
+        for one in measures:
+            table.add_row(one.what, one.new, one.active, "yes" if one.worse else "")
+        terminal_console().print(table)
+    if said := worse(measures):
+        raise OtherAnswers(said)
 
 
 def history_(stack: Stack = None, as_json: Json = False) -> None:
