@@ -52,7 +52,7 @@ async def answer_request(
         service.query_sampler.offer(request.scope, "ask", body, asked.filters.collections, answer)
 
     if body.stream:
-        return _stream(service.answering.events(asked), form or _Named(), sample)
+        return _stream(service.answering.events(asked, words=body.stream == "words"), form or _Named(), sample)
     known = service.answering.at_hand(asked)
     if known is not None:
         sample(known)

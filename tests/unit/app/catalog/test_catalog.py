@@ -124,6 +124,14 @@ class Promises:
         with catalog.read() as session, pytest.raises(InvalidRequest, match="cursor"):
             documents.page(session, limit=1, cursor="'; --", collections=None)
 
+    @pytest.mark.parametrize("asked", ["übersicht", "ÜBERSICHT", "обзор", "100%", "a_b", "HANDBUCH.pdf"])
+    def test_a_document_is_found_by_a_part_of_its_title_or_source_whatever_its_case(self, catalog: Catalog, asked: str) -> None:
+        wanted = accept(catalog, "1", title="Die Übersicht, Обзор: 100% a_b", source="https://example.org/Handbuch.PDF")
+        accept(catalog, "2", title="Die Ubersicht: 1000 axb", source="https://example.org/other")
+        with catalog.read() as session:
+            found = documents.page(session, limit=9, cursor=None, collections=None, named=asked).items
+        assert [one.id for one in found] == [wanted.id]
+
     def test_failed_document_is_queued_again_by_retry_and_by_sending_it_again(self, catalog: Catalog) -> None:
         first = accept(catalog, "words")
         for revision, again in ((1, None), (2, "words")):
