@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from contract.steering import Hook
 from teal.errors import BadInput, NeedsHuman
 from teal.load.run import require_installed
 from teal.ports.target import Target
-from teal.record.model import COLORS, other
+from teal.record.model import COLORS
 from teal.record.releases import PastRelease, PlannedStep, is_id, past_releases
 from teal.record.source import ReleaseSource, read_source
 from teal.release import contract_schema as contracts
@@ -22,10 +21,8 @@ from teal.release import freeze as freezes
 from teal.release import repair as repairs
 from teal.release import return_to, rollback, runner
 from teal.release import watch as watches
-from teal.release.answers import Measure, worse
-from teal.release.replay import Colors, replay_by_hand
+from teal.release.replay_by_hand import show_replay
 from teal.release.source import source_of
-from teal.release.steps.replay import OtherAnswers
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
 from teal.terminal.progress import show_events
@@ -160,33 +157,7 @@ def watch_(stack: Stack = None, as_json: Json = False) -> None:
 
 def replay_(stack: Stack = None, as_json: Json = False) -> None:
     """Send recorded queries of users to both colors while two run, and show how their answers differ. Exit 1: the other color is worse."""
-    target = open_target(stack)
-    record, _ = target.store.read()
-    active = record.active
-    state = record.color(other(active)) if active else None
-    if active is None or state is None:
-        raise BadInput(
-            "There is nothing to compare: one color runs",
-            where=target.name,
-            next="teal release --pause-at 5, and replay meanwhile",
-        )
-    colors = Colors(active, other(active))
-    measures: tuple[Measure, ...] = ()
-    for event, found in replay_by_hand(target, colors, partial(target.runtime.admin, state, colors.new), state.config):
-        measures = found
-        if as_json:
-            say_json(event.fields())
-        else:
-            say(f"{event.step}: {event.detail}")
-    if measures and not as_json:
-        table = Table(box=None, pad_edge=False)
-        for name in ("", f"{colors.new} (new)", f"{colors.active} (active)", "worse"):
-            table.add_column(name)
-        for one in measures:
-            table.add_row(one.what, one.new, one.active, "yes" if one.worse else "")
-        terminal_console().print(table)
-    if said := worse(measures):
-        raise OtherAnswers(said)
+    show_replay(open_target(stack), as_json=as_json)
 
 
 def history_(stack: Stack = None, as_json: Json = False) -> None:

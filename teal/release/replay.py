@@ -18,7 +18,7 @@ from teal.errors import AdminFailed
 from teal.events import Event
 from teal.ports.target import Target
 from teal.record.model import Color
-from teal.release.answers import Measure, Replayed, compare, read_answer
+from teal.release.answers import Measure, Replayed, read_answer
 
 SCOPES: Final = (
     8  # keys that one replay makes at most; on a laptop with more tenants the rarest of the drawn queries are left out
@@ -103,17 +103,3 @@ def comparison(step: str, colors: Colors, replays: Sequence[Replayed], measures:
     """The event that the evidence shows as a table."""
     table = {"queries": len(replays), "new": colors.new, "active": colors.active, "rows": [asdict(one) for one in measures]}
     return Event(step, "progress", f"replayed {said}", data={"replay": table})
-
-
-def replay_by_hand(
-    target: Target, colors: Colors, admin: Admin, config: Mapping[str, str]
-) -> Iterator[tuple[Event, tuple[Measure, ...]]]:
-    """Replay outside a release; yields each event with the measures, which the last one has."""
-    queries, said = recorded_queries(target, admin, config)
-    if not queries:
-        yield Event("replay", "ok", said), ()
-        return
-    yield Event("replay", "start", f"{said}, each to {colors.active}, {colors.new} and {colors.active}"), ()
-    found = tuple(replayed(target, colors, queries))
-    measures = compare(found)
-    yield comparison("replay", colors, found, measures, said), measures
