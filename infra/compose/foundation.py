@@ -42,7 +42,7 @@ def build(config: Config) -> Foundation:
     deployer = iam.get_session_context(arn=caller.arn, opts=asking).issuer_arn
     account = caller.account_id
     check_deployer(config, account, deployer)
-    keys = Keys("keys", KeysArgs(config.prefix, account, config.region), opts)
+    keys = Keys("keys", KeysArgs(config.prefix, account, config.region, copies_to(config, account)), opts)
     opts = _bound(config, account, keys, opts)
     network = Network(
         "network",
@@ -88,10 +88,25 @@ def state_bucket(config: Config, account_id: str) -> str:
 
 def _bound(config: Config, account: str, keys: Keys, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
     """The options of every later component: the boundary is created before any role, and each role gets it."""
-    within = boundary.boundary_statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
+    copy = config.backup.copy_to
+    within = boundary.boundary_statements(
+        config.prefix,
+        config.region,
+        account,
+        state_bucket(config, account),
+        keys.arns,
+        copies=(copy.vault_arn, copy.key_arn) if copy else None,
+    )
     made = boundary.boundary_policy("boundary", config.prefix, within, opts)
     binding = boundary.binding(made, boundary.arn(account, config.prefix))
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[binding]))
+
+
+def copies_to(config: Config, account: str) -> str | None:
+    """The account that the database's recovery points are copied to, if it is not this one."""
+    copy = config.backup.copy_to
+    other = copy.vault_arn.split(":")[4] if copy else account
+    return None if other == account else other
 
 
 def _github(config: Config, opts: pulumi.ResourceOptions) -> GithubRoles | None:
@@ -122,6 +137,10 @@ def check_deployer(config: Config, account_id: str, deployer: str) -> None:
     contains an example value. GitHub's preview role is accepted, because it only reads, through an entry of its own.
     """
     found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.leftover_examples(config.document()))
+    copy = config.backup.copy_to
+    if copy is not None and copy.vault_arn.split(":")[3:5] == [config.region, account_id]:
+        problem = "the vault is in this stack's own region and account, and would be lost with them"
+        found.append(Refusal("backup.copy_to.vault_arn", problem, "name a vault of another region or account"))
     if deployer not in {*admins(config, account_id).values(), github_role(config, account_id, "preview")}:
         problem = f"{deployer} runs this program and is not listed, so it could not reach the cluster"
         fix = (
