@@ -4,7 +4,7 @@ fuses them, and reads the best passages."""
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,7 +16,7 @@ from app.search.port import Candidates, Filters, Mode, Passage, SearchQuery, Sea
 from app.text.analysis import highlight, query_stems
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
-Deleted = Callable[[Collection[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
+Deleted = Callable[[Iterable[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
 MOST_CANDIDATES: Final = 1_000  # in each list, requested when deleted passages fill the usual lists
 NO_EMBEDDER: Final = "No embedding model is available, so only words were searched."
 NO_VECTORS: Final = "The passages here have no vectors yet, so only words were searched."
@@ -125,14 +125,17 @@ async def _candidates(reader: SearchReader, query: SearchQuery, deleted: Deleted
 
 
 async def _without(found: Candidates, deleted: Deleted) -> Candidates:
-    documents = {passage_id: passage_id.rpartition(":")[0] for passage_id in (*found.lexical, *found.semantic)}
-    gone = await deleted(set(documents.values()))
+    gone = await deleted(_document(passage_id) for passage_id in (*found.lexical, *found.semantic))
     if not gone:
         return found
     return Candidates(
-        {passage_id: score for passage_id, score in found.lexical.items() if documents[passage_id] not in gone},
-        {passage_id: score for passage_id, score in found.semantic.items() if documents[passage_id] not in gone},
+        {passage_id: score for passage_id, score in found.lexical.items() if _document(passage_id) not in gone},
+        {passage_id: score for passage_id, score in found.semantic.items() if _document(passage_id) not in gone},
     )
+
+
+def _document(passage_id: str) -> str:
+    return passage_id.rpartition(":")[0]
 
 
 async def _vector(

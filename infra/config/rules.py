@@ -62,6 +62,12 @@ def _load(document: StackSettings) -> Iterator[Refusal]:
             "there are workers and no image to run",
             "build loadtests/Dockerfile, push it, and write its name with the digest",
         )
+    if document.load.mock_model and not document.load.workers:
+        yield Refusal(
+            "load.mock_model", "the mock model runs beside the load test's workers, and there are none", "set load.workers"
+        )
+    if document.load.mock_model and document.models.generation:
+        yield Refusal("load.mock_model", "models.generation names another model for the same answers", "remove one of the two")
 
 
 def _network(document: StackSettings) -> Iterator[Refusal]:
@@ -180,6 +186,7 @@ def _prod(document: StackSettings) -> Iterator[Refusal]:
         ("cache.replicas", document.cache.replicas < 1, "one cache node has no standby", "write 1 or more"),
         ("database.multi_az", not document.database.multi_az, "the system of record needs a standby", "write true"),
         ("database.backup_days", document.database.backup_days < 7, "mistakes are found late", "write 7 or more"),
+        ("load.mock_model", document.load.mock_model is not None, "users would get answers that say nothing", "remove it"),
         ("service.min_replicas", document.service.min_replicas < 2, "one pod is not a service", "write 2 or more"),
         (
             "cluster.endpoint_cidrs",

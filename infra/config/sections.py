@@ -182,6 +182,11 @@ class LoadConfig(Section):
     workers: int = Field(default=0, ge=0, le=1000)  # 1,000 users each (docs/load.md): 100,000 users need 100
     # The image of loadtests/Dockerfile, by its digest.
     image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")
+    # A mock of a language model beside them, which writes the answers in place of `models.generation`: its name says how it behaves, such as
+    # mock,first=200ms,rate=50,tokens=60 (loadtests/mock_model.py). So a load test costs no model's tokens and meets no model's limits.
+    mock_model: str | None = Field(
+        default=None, pattern=r"^mock(,(first|rate|tokens|limited|failed|broken)=\d+(\.\d+)?(ms|%)?)*$"
+    )
 
 
 class StackSettings(Section):

@@ -48,7 +48,7 @@ async def answer_request(
     said = tuple(ConversationTurn(turn.role, turn.content) for turn in body.history)
     asked = AskRequest(body.question, body.top_k, to_filters(body.filters, principal), said)
     if body.stream:
-        return _stream(service.answering.events(asked), form or _Named())
+        return _stream(service.answering.events(asked, words=body.stream == "words"), form or _Named())
     known = service.answering.at_hand(asked)
     if known is not None:
         return json_bytes(known, "hit-process")
