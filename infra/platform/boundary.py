@@ -77,7 +77,7 @@ def boundary_statements(
         # The test of a recovery point restores it to an instance that AWS Backup names so (infra/platform/stores/restore_test.py).
         _allow(["rds:RestoreDBInstanceFromDBSnapshot", "rds:CreateDBInstance", "rds:AddTagsToResource", "rds:DescribeDBInstances", "rds:ListTagsForResource"],
                [f"arn:aws:rds:{at}:{one}" for one in ("db:awsbackup-restore-test*", f"subgrp:{prefix}-*", f"pg:{prefix}-*", "og:default:*")]),
-        _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault", "backup:CopyFromBackupVault"],
+        _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault", *(["backup:CopyFromBackupVault"] if copies else [])],
                [f"arn:aws:backup:{at}:*{prefix}*", *([copies[0]] if copies else [])]),
         *([_allow(["kms:DescribeKey", "kms:CreateGrant"], copies[1])] if copies else []),
         # A machine pulls the service's image and those of AWS' add-ons, which are in accounts of AWS.

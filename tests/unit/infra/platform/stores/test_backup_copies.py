@@ -41,6 +41,11 @@ def data_key_policy(platform: Evaluation) -> str:
     return str(key.inputs["policy"])
 
 
+def _policy_of(name: str) -> str:
+    (policy,) = [one for one in of_type(made(), "aws:iam/rolePolicy:RolePolicy") if one.name == name]
+    return str(policy.inputs["policy"])
+
+
 def test_every_recovery_point_is_copied_and_kept_as_long_as_the_stack_says() -> None:
     (plan,) = of_type(made(), "aws:backup/plan:Plan")
     for rule in plan.inputs["rules"]:
@@ -59,6 +64,8 @@ def test_the_role_copies_to_that_vault_with_that_key_and_to_no_other() -> None:
     account = account_of(made(), "prod")
     role = account.roles["arn:aws:iam::123456789012:role/teal-prod-backup"]
     assert is_allowed(account, role, "backup:CopyIntoBackupVault", VAULT.format(OTHER))
+    own = [one for one in json.loads(_policy_of("backup"))["Statement"] if one["Sid"] == "CopyFrom"]
+    assert is_allowed(account, role, "backup:CopyFromBackupVault", own[0]["Resource"])
     assert is_allowed(account, role, "kms:DescribeKey", KEY.format(OTHER))
     assert not is_allowed(account, role, "backup:CopyIntoBackupVault", VAULT.format("555566667777"))
     assert not is_allowed(account, role, "kms:Decrypt", KEY.format(OTHER))
