@@ -160,7 +160,7 @@ def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[tuple[
         scores = {key: min(1.0, max(0.0, cosine)) for key, cosine in found.semantic.items()}
     else:
         scores = convex(found.lexical, found.semantic)
-    return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]
+    return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))[:top_k]
 
 
 def _explainer(found: Candidates) -> Callable[[str], Explanation]:

@@ -25,6 +25,7 @@ from infra.config.sections import (
     LoadConfig,
     ModelsConfig,
     NetworkConfig,
+    PromotionConfig,
     ReleasesConfig,
     SearchConfig,
     ServiceConfig,
@@ -61,6 +62,7 @@ class Config:
     models: ModelsConfig
     load: LoadConfig
     releases: ReleasesConfig
+    promotion: PromotionConfig
     expected_load: float | None = None
 
     @property

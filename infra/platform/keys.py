@@ -15,13 +15,12 @@ DELETION_DAYS = 30  # KMS's longest wait, because without the key every backup i
 
 @dataclass(frozen=True)
 class KeysArgs:
-    """`prefix` starts the aliases; `account_id` and `region` go into the keys' policies. `copies_to`: another account, to which
-    copies of the database go."""
+    """`prefix` starts the aliases; `account_id` and `region` go into the keys' policies."""
 
     prefix: str
     account_id: str
     region: str
-    copies_to: str | None = None
+    data_readers: Sequence[Mapping[str, Any]] = ()  # statements of the data key's policy for another account
 
 
 class Keys(pulumi.ComponentResource):
@@ -63,8 +62,7 @@ class Keys(pulumi.ComponentResource):
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
         }
-        copied = copy_statements(args.copies_to) if args.copies_to else []
-        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", copied)
+        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", args.data_readers)
         self.logs_arn = self._key(f"{name}-logs", args, "CloudWatch Logs", [logs])
         self.topics_arn = self._key(f"{name}-topics", args, "SNS topics of alarms", [topics])
         self.images_arn = self._key(f"{name}-images", args, "container images", [])
