@@ -43,6 +43,7 @@ def check(document: StackSettings, stack: str) -> Iterator[Refusal]:
     yield from _stores(document)
     yield from _service(document)
     yield from _load(document)
+    yield from _promotion(document, stack)
     if document.environment == "prod":
         yield from _prod(document)
 
@@ -62,6 +63,12 @@ def _load(document: StackSettings) -> Iterator[Refusal]:
             "there are workers and no image to run",
             "build loadtests/Dockerfile, push it, and write its name with the digest",
         )
+    if document.load.mock_model and not document.load.workers:
+        yield Refusal(
+            "load.mock_model", "the mock model runs beside the load test's workers, and there are none", "set load.workers"
+        )
+    if document.load.mock_model and document.models.generation:
+        yield Refusal("load.mock_model", "models.generation names another model for the same answers", "remove one of the two")
 
 
 def _network(document: StackSettings) -> Iterator[Refusal]:
@@ -164,6 +171,17 @@ def _service(document: StackSettings) -> Iterator[Refusal]:
         yield Refusal("service.worker_max", "it is below worker_min", f"write {service.worker_min} or more")
 
 
+def _promotion(document: StackSettings, stack: str) -> Iterator[Refusal]:
+    rules = document.promotion
+    for key, other in (("promoted_from", rules.promoted_from), ("promoted_to", rules.promoted_to)):
+        if other is not None and other.stack == stack:
+            yield Refusal(f"promotion.{key}.stack", f"{stack} is this stack itself", "name another one, or remove the key")
+    if rules.ci_workflow is not None and rules.promoted_from is None:
+        yield Refusal("promotion.ci_workflow", "it is asked only of an image that comes from another stack", "add promoted_from")
+    if rules.ci_workflow is not None and document.github is None:
+        yield Refusal("promotion.ci_workflow", "no repository is named", "add the section teal:github")
+
+
 def _prod(document: StackSettings) -> Iterator[Refusal]:
     for key, broken, problem, fix in (
         ("network.zones", document.network.zones < 3, "prod spans three zones", "write 3"),
@@ -173,6 +191,7 @@ def _prod(document: StackSettings) -> Iterator[Refusal]:
         ("cache.replicas", document.cache.replicas < 1, "one cache node has no standby", "write 1 or more"),
         ("database.multi_az", not document.database.multi_az, "the system of record needs a standby", "write true"),
         ("database.backup_days", document.database.backup_days < 7, "mistakes are found late", "write 7 or more"),
+        ("load.mock_model", document.load.mock_model is not None, "users would get answers that say nothing", "remove it"),
         ("service.min_replicas", document.service.min_replicas < 2, "one pod is not a service", "write 2 or more"),
         (
             "cluster.endpoint_cidrs",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.platform import Environment as Environment
 from contract.platform import ServiceDefaults as ServiceConfig
+from contract.promotion import PromotionRules as PromotionConfig
 from contract.steering import Steering as ReleasesConfig
 
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
@@ -164,6 +165,11 @@ class LoadConfig(Section):
     workers: int = Field(default=0, ge=0, le=1000)  # 1,000 users each (docs/load.md): 100,000 users need 100
     # The image of loadtests/Dockerfile, by its digest.
     image: str | None = Field(default=None, pattern=r"^[\w.-]+(:\d+)?/[\w./-]+@sha256:[0-9a-f]{64}$")
+    # A mock of a language model beside them, which writes the answers in place of `models.generation`: its name says how it behaves, such as
+    # mock,first=200ms,rate=50,tokens=60 (loadtests/mock_model.py). So a load test costs no model's tokens and meets no model's limits.
+    mock_model: str | None = Field(
+        default=None, pattern=r"^mock(,(first|rate|tokens|limited|failed|broken)=\d+(\.\d+)?(ms|%)?)*$"
+    )
 
 
 class StackSettings(Section):
@@ -183,4 +189,5 @@ class StackSettings(Section):
     models: ModelsConfig = ModelsConfig()
     load: LoadConfig = LoadConfig()
     releases: ReleasesConfig = ReleasesConfig()  # hooks and notifications; `teal release` reads them from the stack's file
+    promotion: PromotionConfig = PromotionConfig()  # which stack an image must have passed; `teal release` reads it too
     expected_load: float | None = Field(default=None, gt=0)  # questions a second; `teal plan` refuses a plan that cannot carry it
