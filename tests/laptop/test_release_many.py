@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.release,
     pytest.mark.weekly,
-    pytest.mark.timeout(REQUESTS / PER_SECOND + 900),
+    pytest.mark.timeout(3 * REQUESTS / PER_SECOND + 900),  # a busy machine sends fewer a second
 ]
 
 
