@@ -13,6 +13,7 @@ from infra.config.read import Config, settings_error
 from infra.config.rules import UP, Refusal, role_name
 from infra.delivery import github_roles
 from infra.delivery.github_roles import GithubRoles, GithubRolesArgs, Kind
+from infra.delivery.promotion import StackPlace, key_reader, place_of
 from infra.platform import boundary
 from infra.platform.cluster.eks import ClusterArgs, EksCluster
 from infra.platform.cluster.secrets import SecretsDriver
@@ -22,7 +23,8 @@ from infra.platform.network.vpc import Network, NetworkArgs
 
 @dataclass(frozen=True)
 class Foundation:
-    """`opts` gives a component the stack's AWS provider, which tags everything it makes."""
+    """`opts` gives a component the stack's AWS provider, which tags everything it makes. `reader`: a stack in another account that
+    promotes from this one."""
 
     account_id: str
     opts: pulumi.ResourceOptions
@@ -31,6 +33,8 @@ class Foundation:
     github: GithubRoles | None
     cluster: EksCluster
     secrets_driver: SecretsDriver
+    here: StackPlace
+    reader: StackPlace | None
 
 
 def build(config: Config) -> Foundation:
@@ -42,7 +46,10 @@ def build(config: Config) -> Foundation:
     deployer = iam.get_session_context(arn=caller.arn, opts=asking).issuer_arn
     account = caller.account_id
     check_deployer(config, account, deployer)
-    keys = Keys("keys", KeysArgs(config.prefix, account, config.region), opts)
+    here = StackPlace(config.stack, account, config.region)
+    reader = foreign_reader(config, here)
+    readers = [key_reader(here, reader)] if reader else []
+    keys = Keys("keys", KeysArgs(config.prefix, account, config.region, readers), opts)
     opts = _bound(config, account, keys, opts)
     network = Network(
         "network",
@@ -78,7 +85,13 @@ def build(config: Config) -> Foundation:
         opts,
     )
     driver = SecretsDriver("secrets", cluster.name, cluster.provider, cluster.ready, opts)
-    return Foundation(account, opts, keys, network, github, cluster, driver)
+    return Foundation(account, opts, keys, network, github, cluster, driver, here, reader)
+
+
+def foreign_reader(config: Config, here: StackPlace) -> StackPlace | None:
+    """The stack that promotes from this one, if it is in another account. In the same account its own policies are enough."""
+    reader = place_of(config.promotion.promoted_to, here.account_id, here.region)
+    return reader if reader is not None and reader.account_id != here.account_id else None
 
 
 def state_bucket(config: Config, account_id: str) -> str:

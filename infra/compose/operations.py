@@ -16,6 +16,7 @@ from infra.compose.stores import Stores
 from infra.config.read import Config
 from infra.delivery.policies import StateLocation
 from infra.delivery.preview_access import PreviewAccess, PreviewAccessArgs
+from infra.delivery.promotion import place_of
 from infra.delivery.registry import Delivery, DeliveryArgs
 from infra.observability.alarms import WatchedResources
 from infra.observability.monitoring import Observability, ObservabilityArgs
@@ -124,6 +125,9 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
             key_arns=base.keys.arns,
             hosted_zone_id=config.web.hosted_zone_id,
             app_secret_arns=[database.secret_arn, stores.cache.secret_arn, stores.search.credentials_secret_arn],
+            topic_arns=sorted({one.to for one in config.releases.notifications if one.send == "sns"}),
+            promoted_from=place_of(config.promotion.promoted_from, base.account_id, config.region),
+            reader=base.reader,
         ),
         base.opts,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract import names
 from contract.names import NAMESPACES, OPERATOR_NAMESPACE
 from infra.compose.foundation import Foundation
 from infra.config.read import Config
+from infra.delivery.promotion import bucket_readers
 from infra.platform.search.search import Search, SearchArgs
 from infra.platform.stores.backup import Backup, BackupArgs
 from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
@@ -105,7 +107,11 @@ def build(config: Config, base: Foundation) -> Stores:
     )
     releases = PrivateBucket(
         "releases",
-        PrivateBucketArgs(bucket=f"{config.prefix}-releases-{base.account_id}", kms_key_arn=base.keys.data_arn),
+        PrivateBucketArgs(
+            bucket=names.release_bucket(config.stack, base.account_id),
+            kms_key_arn=base.keys.data_arn,
+            statements=bucket_readers(base.here, base.reader) if base.reader else (),
+        ),
         base.opts,
     )
     return Stores(search, database, cache, releases, backup)

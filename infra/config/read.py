@@ -24,6 +24,7 @@ from infra.config.sections import (
     LoadConfig,
     ModelsConfig,
     NetworkConfig,
+    PromotionConfig,
     ReleasesConfig,
     SearchConfig,
     ServiceConfig,
@@ -59,6 +60,7 @@ class Config:
     models: ModelsConfig
     load: LoadConfig
     releases: ReleasesConfig
+    promotion: PromotionConfig
     expected_load: float | None = None
 
     @property

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.platform import Environment as Environment
 from contract.platform import ServiceDefaults as ServiceConfig
+from contract.promotion import PromotionRules as PromotionConfig
 from contract.steering import Steering as ReleasesConfig
 
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
@@ -188,4 +189,5 @@ class StackSettings(Section):
     models: ModelsConfig = ModelsConfig()
     load: LoadConfig = LoadConfig()
     releases: ReleasesConfig = ReleasesConfig()  # hooks and notifications; `teal release` reads them from the stack's file
+    promotion: PromotionConfig = PromotionConfig()  # which stack an image must have passed; `teal release` reads it too
     expected_load: float | None = Field(default=None, gt=0)  # questions a second; `teal plan` refuses a plan that cannot carry it

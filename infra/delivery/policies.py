@@ -14,6 +14,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.delivery.preview_reads import READS, ROLE_READS, UNLIMITED_READS
+from infra.delivery.promotion import StackPlace, image_statements, record_statements
 from infra.platform import boundary
 from infra.platform.boundary import DATABASE_TAG, PASSED_TO
 
@@ -125,9 +126,11 @@ def release_statements(
     workspace_arn: pulumi.Input[str],
     probe_secret_arns: Sequence[pulumi.Input[str]],
     app_secret_arns: Sequence[pulumi.Input[str]],
+    topic_arns: Sequence[str] = (),
+    promoted_from: StackPlace | None = None,
 ) -> list[Statement]:
-    """Rights to shift traffic on one rule, change objects in two namespaces, and write the record.
-    None on network, database or search.
+    """Rights to shift traffic on one rule, change objects in two namespaces, write the record, read that of the stack before, and
+    publish to the topics that the stack's notifications name. None on network, database or search.
 
     The role may read which version of the service's secrets is current, but no value;
     it may read the values of the probes' headers.
@@ -161,13 +164,41 @@ def release_statements(
             },
         ),
         _allow("ReadMetrics", ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"], workspace_arn),
+        *record_statements(promoted_from),
+        *_notifications(topic_arns),
     ]
 
 
-def build_statements(repository_arn: pulumi.Input[str]) -> list[Statement]:
-    """Rights to push an image, its signature and its SBOM into one repository, whose tags are immutable.
-    Pushing deploys nothing."""
-    return _images(repository_arn, push=True)
+def _notifications(topic_arns: Sequence[str]) -> list[Statement]:
+    """Rights to publish to these topics, and to use the key of an encrypted one for nothing else.
+
+    A topic's key is not known here, so the condition limits the right to these topics: SNS names the topic in the encryption
+    context (SNS Developer Guide, "Key management"; read in other programs' policies, never run here). The policy of a key or of a
+    topic in another account must allow this role too.
+    """
+    if not topic_arns:
+        return []
+    places = sorted({tuple(arn.split(":")[3:5]) for arn in topic_arns})
+    return [
+        _allow("Notify", ["sns:Publish"], list(topic_arns)),
+        _allow(
+            "NotifyKey",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            [f"arn:aws:kms:{region}:{account}:key/*" for region, account in places],
+            {
+                "StringEquals": {
+                    "kms:ViaService": sorted({f"sns.{region}.amazonaws.com" for region, _ in places}),
+                    "kms:EncryptionContext:aws:sns:topicArn": list(topic_arns),
+                }
+            },
+        ),
+    ]
+
+
+def build_statements(repository_arn: pulumi.Input[str], promoted_from: StackPlace | None = None) -> list[Statement]:
+    """Rights to push an image and what is signed about it into one repository, whose tags are immutable, and to read the images of
+    the stack before. Pushing deploys nothing."""
+    return [*_images(repository_arn, push=True), *image_statements(promoted_from)]
 
 
 def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:

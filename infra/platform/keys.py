@@ -20,6 +20,7 @@ class KeysArgs:
     prefix: str
     account_id: str
     region: str
+    data_readers: Sequence[Mapping[str, Any]] = ()  # statements of the data key's policy for another account
 
 
 class Keys(pulumi.ComponentResource):
@@ -61,7 +62,7 @@ class Keys(pulumi.ComponentResource):
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
         }
-        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", [])
+        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", args.data_readers)
         self.logs_arn = self._key(f"{name}-logs", args, "CloudWatch Logs", [logs])
         self.topics_arn = self._key(f"{name}-topics", args, "SNS topics of alarms", [topics])
         self.images_arn = self._key(f"{name}-images", args, "container images", [])
