@@ -92,6 +92,29 @@ class ReleaseRules:
 
 
 @dataclass(frozen=True, slots=True)
+class CiRun:
+    """One run of CI on a commit. `conclusion` is GitHub's word, "success" for one that passed; empty while it runs."""
+
+    conclusion: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Where an image must have been released Healthy before it may be released here. `store`: the record there, which is only read.
+    `newest_ci_run`: asks for CI's newest run on a commit, None if there is none; the field is None where CI is not asked."""
+
+    stack: str
+    store: Store
+    newest_ci_run: Callable[[str], CiRun | None] | None = None
+
+
+def no_promotion() -> Promotion | None:
+    """The promotion of a target that releases any image."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One release target. `evidence_url`: turns a store key into an address for people. `probe_headers`: sent by probes besides
     those of `Traffic.entry`: the API key (role writer), and what makes the service bypass its caches."""
@@ -108,5 +131,6 @@ class Target:
     golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
     inside: Inside | None = None  # None: a releaser cannot see inside the processes (AWS)
     steering: Callable[[], Steering] = Steering  # hooks and notifications, read when a release begins: raises BadInput
+    promotion: Callable[[], Promotion | None] = no_promotion  # read when a release begins: raises BadInput
     clock: Clock = field(default_factory=SystemClock)
     client: Callable[[ColorEndpoint], httpx.Client] = open_client
