@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down unit test test-long test-releases test-cluster packages check scan quality load bench bench-peers clean lock fetch aws
+.PHONY: help up down unit test test-long test-releases test-cluster packages check scan quality load soak bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ lock: .venv/.installed-dev  ## write the requirement locks from pyproject.toml
 
 load: .venv/.installed-load  ## a load test of the running stack, judged (ARGS="step --workers 2"; default: smoke)
 	@$(BIN)/teal load $(or $(ARGS),smoke)
+
+soak: .venv/.installed  ## random faults under steady load, judged: an hour (ARGS="--minutes 30 --seed 7" repeats an earlier one's faults)
+	@$(BIN)/teal soak $(ARGS)
 
 aws: .venv/.installed-infra  ## what `pulumi` and `teal --stack` need, in the same environment
 
