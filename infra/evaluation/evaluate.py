@@ -14,7 +14,7 @@ import contextvars
 import gc
 import json
 import runpy
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +126,7 @@ def evaluate_program(
 
 
 @contextlib.contextmanager
-def without_collector() -> Iterator[None]:
+def without_collector() -> Generator[None]:
     """Switch Python's garbage collector off for the block; afterwards it is as it was, also where a program set its threshold.
 
     The SDK makes half a million objects that live as long as the process. The collector goes through all of them again and again
