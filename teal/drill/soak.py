@@ -186,9 +186,10 @@ def run_soak(request: SoakRequest, targets: Mapping[str, DrillLimits], tell: Tel
             soak.cause_faults()
         except KeyboardInterrupt:
             soak.stopped = "it was interrupted"
+            with suppress(KeyboardInterrupt):  # once more: what is broken is measured as it is
+                if not condition_holds(stack.healthy):
+                    soak.mend()
         ran_seconds = time.time() - soak.began_at
-        if soak.stopped and not condition_holds(stack.healthy):
-            soak.mend()
         users.stop()
         watch.stop()
         tell(
