@@ -120,8 +120,8 @@ class ApiServer:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[ApiServer]:
-    """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs."""
+def start(folder: Path, more: Sequence[str] = ()) -> Iterator[ApiServer]:
+    """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. `more`: arguments."""
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
     program = tool("kube-apiserver")
@@ -144,6 +144,7 @@ def start(folder: Path) -> Iterator[ApiServer]:
             "--authorization-mode", "RBAC", "--allow-privileged", "--service-cluster-ip-range", "10.254.0.0/24",
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", f"{key}.pub", "--service-account-signing-key-file", str(key),
+            *more,
         ]))  # fmt: skip
         ca = folder / "certificates" / "apiserver.crt"
         _wait(port, ca, server, folder)

@@ -40,16 +40,24 @@ class Tool:
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
 
 
+_KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
+NODE: Final = (
+    "kubelet",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+)  # what a cluster with a node has besides the API server
+
 TOOLS: Final = {
     tool.name: tool
     for tool in (
-        Tool(
-            "kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver",
-            "k8s.io/kubernetes", ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"),
-            leading="v",
+        *(
+            Tool(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", _KUBERNETES, leading="v")
+            for name in ("kube-apiserver", *NODE)
         ),
+        Tool("pause", "kubernetes", "./pause", "k8s.io/kubernetes", ("main.version",)),
     )
-}  # fmt: skip
+}
 
 
 class BuildFailed(Exception):
@@ -134,7 +142,8 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> int:
-    for wanted in TOOLS.values():
+    """Builds the tools that the command line names; without names, all."""
+    for wanted in [TOOLS[name] for name in sys.argv[1:]] or TOOLS.values():
         try:
             print(f"{wanted.name}: {build(wanted, lambda line: print(line, flush=True))}", flush=True)
         except BuildFailed as error:
