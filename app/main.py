@@ -33,7 +33,8 @@ from app.observability import metrics, tracing
 from app.settings import Settings, settings
 from contract.http import KEEP_ALIVE_SECONDS
 
-ROUTERS: Final = tuple(part.router for part in (search, ask, chat, documents, pages, signals, health))
+# The framework tries them in this order. Health first, because load balancers ask it every second.
+ROUTERS: Final = tuple(part.router for part in (health, search, ask, chat, documents, pages, signals))
 FAST_ROUTES: Final = (fast_route(search.router, search.search), fast_route(ask.router, ask.ask))
 _DRAIN_SECONDS: Final = 2.0  # the load balancer asks /readyz each second: after two it sends nothing new here
 _FINISH_SECONDS: Final = 30  # open requests and streams may finish within this; an answer's p99 is far below
@@ -68,13 +69,14 @@ def create_app(config: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = open_service(config)
         app.state.service = service
-        probes = asyncio.create_task(run_probes(service))
+        tasks = [asyncio.create_task(run_probes(service)), asyncio.create_task(service.query_sampler.run())]
         try:
             yield
         finally:
-            probes.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await probes
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await service.query_sampler.flush()
             await service.close()
 
     app = FastAPI(

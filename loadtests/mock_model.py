@@ -1,4 +1,4 @@
-"""A mock of a language model: `python -m loadtests.mock_model [--port 8090]`. It understands nothing and says so in each answer.
+"""A mock of a language model: `python -m loadtests.mock_model [--host 127.0.0.1] [--port 8090]`. It understands nothing and says so in each answer.
 
 OpenAI's chat completions, streamed. How it behaves is in the model's name, so that one server plays many models and every answer is labelled:
 
@@ -114,13 +114,14 @@ def _error(status: int, message: str) -> Response:
 
 
 def main() -> None:
-    """Serve on loopback until SIGTERM."""
+    """Serve until SIGTERM, on loopback unless another address is given."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.mock_model", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for every one, as a pod needs")
     parser.add_argument("--port", type=int, default=8090)
     options = parser.parse_args()
-    uvicorn.run(create_app(), host="127.0.0.1", port=options.port, log_level="warning")
+    uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

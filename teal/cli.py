@@ -21,6 +21,7 @@ from teal.aws import cost as aws_cost
 from teal.backup import commands as backup_commands
 from teal.client.service import Client, require_collection, require_key, words
 from teal.drill import commands as drill_commands
+from teal.drill import soak_commands
 from teal.errors import OperatorError
 from teal.events import Event
 from teal.laptop import causes, logs
@@ -287,6 +288,7 @@ aws_cost.register(app)
 release_commands.register(app)
 backup_commands.register(app)
 drill_commands.register(app)
+soak_commands.register(app)
 load_commands.register(app)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,15 +45,35 @@ class Done:
     conflicting: bool = False
 
 
-Event = Token | Cited | Done
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of a language model as they come, before anybody knows whether a source supports them."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """Takes back the words from `start` to `end`, counted in characters from the first word of the answer. What of them is
+    supported comes again as tokens, right after this."""
+
+    start: int
+    end: int
+
+
+Draft = Words | Retract
+Event = Token | Cited | Draft | Done
 
 
 class Writer(Protocol):
-    """Writes an answer from sources: sentences, each with the numbers of the sources that state it."""
+    """Writes an answer from sources: sentences, each with the numbers of the sources that state it. A writer that has the words
+    of a sentence before it knows its sources yields them too, and takes back all of them before it ends."""
 
     label: str
 
-    def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]: ...
+    def write(
+        self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None
+    ) -> AsyncIterator[Claim | Draft]: ...
 
 
 class PromptedWriter:
@@ -64,28 +84,69 @@ class PromptedWriter:
         self._deadline_seconds = deadline_seconds
         self.label = generator.label
 
-    async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
-        """The claims of the model's answer. When the evidence is weak there are none, and the model is not asked."""
+    async def write(
+        self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None
+    ) -> AsyncIterator[Claim | Draft]:
+        """The claims of the model's answer, and its words. When the evidence is weak there are none, and the model is not asked."""
         if not evidence.is_enough(question, [f"{source.title}\n{source.text}" for source in sources], best_cosine):
             return
-        asked, cutter = prompt.build(question.text, sources), Sentences()
-        reasoning, attribution = Reasoning(), Attribution(sources)
+        asked, reasoning, draft = prompt.build(question.text, sources), Reasoning(), _Checked(Attribution(sources))
         async with contextlib.aclosing(self._generator.stream(asked.system, asked.user)) as pieces:
             async for text in until_deadline(pieces, self._deadline_seconds):
-                for sentence in cutter.feed(reasoning.feed(text)):
-                    for claim in attribution.feed(sentence):
-                        yield claim
-        last = cutter.last(reasoning.rest())
-        for claim in (*(claim for sentence in last for claim in attribution.feed(sentence)), *attribution.rest()):
-            yield claim
+                for one in draft.feed(reasoning.feed(text)):
+                    yield one
+        for one in draft.last(reasoning.rest()):
+            yield one
+
+
+class _Checked:
+    """Turns a model's words into claims. The words go out at once; they are taken back when the claims that they became are final."""
+
+    def __init__(self, attribution: Attribution) -> None:
+        self._attribution = attribution
+        self._cutter = Sentences()
+        self._read = 0  # characters of the words that were cut into sentences
+        self._settled = 0  # characters whose words were taken back
+
+    def feed(self, text: str) -> Iterator[Claim | Draft]:
+        """Add words; yields them, and the claims that are now final."""
+        if text:
+            yield Words(text)
+            yield from self._claims(self._cutter.feed(text))
+
+    def last(self, text: str) -> Iterator[Claim | Draft]:
+        """End with `text`; yields the remaining claims, and takes back all words that are still there."""
+        if text:
+            yield Words(text)
+        yield from self._claims(self._cutter.last(text))
+        rest = [*self._attribution.rest()]
+        if self._read > self._settled:
+            yield self._retract(self._read)
+        yield from rest
+
+    def _claims(self, sentences: Sequence[str]) -> Iterator[Claim | Draft]:
+        for sentence, end in zip(sentences, self._cutter.ends, strict=True):
+            self._read = end
+            claims = [*self._attribution.feed(sentence)]
+            if claims or not self._attribution.waits:  # the words of a sentence that waits for its citation stay
+                yield self._retract(end)
+            yield from claims
+
+    def _retract(self, end: int) -> Retract:
+        start, self._settled = self._settled, end
+        return Retract(start, end)
 
 
 async def answer(
     question: Question, sources: Sequence[PromptSource], best_cosine: float | None, writer: Writer
 ) -> AsyncIterator[Event]:
-    """Yield tokens and citations as soon as they are final, then Done. If no claim cites a source, the answer is `DONT_KNOW`."""
+    """Yield words as they come, tokens and citations as soon as they are final, then Done.
+    If no claim cites a source, the answer is `DONT_KNOW`."""
     used, kept, dropped, conflicting = list[int](), list[str](), 0, False
     async for claim in writer.write(question, sources, best_cosine):
+        if not isinstance(claim, Claim):
+            yield claim
+            continue
         if not claim.sources:
             dropped += _says_something(claim.text)
             continue

@@ -46,6 +46,11 @@ class Attribution:
         self._waiting: list[str] = []
         self._last: tuple[int, ...] = ()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a sentence waits for the citation at the end of its paragraph."""
+        return bool(self._waiting)
+
     def feed(self, sentence: str) -> Iterator[Claim]:
         """Add a sentence; yields the claims that are now final."""
         text = canonical(sentence, len(self._texts))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 from anyio import to_thread
@@ -54,16 +54,17 @@ class CatalogView:
             self._looking.add_done_callback(self._looked)
         await asyncio.shield(self._looking)
 
-    async def deleted(self, document_ids: Collection[str]) -> Set[str]:
-        """The ones of these documents that are deleted. Queries the catalog only while there are very many recent deletions,
-        or while the index has outbox entries."""
+    async def deleted(self, document_ids: Iterable[str]) -> Set[str]:
+        """The ones of these documents that are deleted; not iterated when none at all is. Queries the catalog only while there
+        are very many recent deletions, or while the index has outbox entries."""
         await self.current()
         if self._seen.complete:
-            return self._seen.deleted & set(document_ids)
+            return self._seen.deleted.intersection(document_ids) if self._seen.deleted else frozenset()
+        asked = set(document_ids)
 
         def ask() -> set[str]:
             with self._catalog.read() as session:
-                return visibility.deleted_among(session, document_ids)
+                return visibility.deleted_among(session, asked)
 
         return await to_thread.run_sync(ask)
 

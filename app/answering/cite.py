@@ -31,9 +31,13 @@ class Sentences:
 
     The held text is searched for a sentence end with each piece while it is short, and later only when it has grown by an eighth.
     So the total time is proportional to the stream's length, whatever a model writes and however the stream is cut into pieces.
+
+    `ends`: where in the stream, in characters, each sentence of the last call ends.
     """
 
     def __init__(self) -> None:
+        self.ends: list[int] = []
+        self._taken = 0  # characters of the stream before the held text
         self._held = ""
         self._new: list[str] = []
         self._new_characters = 0
@@ -43,20 +47,28 @@ class Sentences:
         self._new.append(text)
         self._new_characters += len(text)
         held = len(self._held)
-        return [] if held > _ALWAYS_CHARACTERS and self._new_characters * _GROWN_BY < held else self._whole()
+        if held > _ALWAYS_CHARACTERS and self._new_characters * _GROWN_BY < held:
+            self.ends = []
+            return []
+        return self._whole()
 
     def last(self, text: str) -> list[str]:
         """End the stream with `text`; returns the remaining sentences, the last of which may be incomplete."""
         self._new.append(text)
         whole, rest, self._held = self._whole(), self._held, ""
+        self._taken += len(rest)
+        self.ends += [self._taken] if rest else []
         return [*whole, rest] if rest else whole
 
     def _whole(self) -> list[str]:
         held, start, found = self._held + "".join(self._new), 0, list[str]()
+        self.ends = []
         while (cut := _cut(held, start)) is not None:
             if (sentence := held[start:cut]).strip():
                 found.append(sentence)
+                self.ends.append(self._taken + cut)
             start = cut
+        self._taken += start
         self._held, self._new, self._new_characters = held[start:], [], 0
         return found
 

@@ -16,7 +16,7 @@ import numpy as np
 from anyio import CapacityLimiter, to_thread
 
 from app.answering import dates
-from app.answering.answer import Cited, Done, PromptedWriter, Token, Writer, answer
+from app.answering.answer import Cited, Done, PromptedWriter, Retract, Token, Words, Writer, answer
 from app.answering.cache import Cache, NotCacheable, Tier
 from app.answering.catalog_view import CatalogView
 from app.answering.extract import MeaningModel
@@ -53,10 +53,16 @@ _LEAD_CHARACTERS: Final = 400  # enough for a letterhead, a title page or a firs
 
 @dataclass(frozen=True, slots=True)
 class AnswerEvent:
-    """One event of an answer: `retrieval`, then `token` and `citation` as they come, then `done` with the whole answer."""
+    """One event of an answer: `retrieval`, then `token` and `citation` as they come, then `done` with the whole answer.
+    Between them, while a language model writes: `words` before they are checked, and `retract`, which takes them back."""
 
     name: str
     data: dict[str, Any]
+
+    @property
+    def provisional(self) -> bool:
+        """Whether nothing of it remains when the answer is done."""
+        return self.name in ("words", "retract")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +194,9 @@ class AnswerService:
         packed, tier = await self._cache.get_or_compute("answer", self._key(asked), compute)
         return _whole_answer(packed), tier
 
-    async def events(self, asked: AskRequest) -> AsyncIterator[AnswerEvent]:
-        """The answer's events as soon as they are final, or all at once from the cache. Raises the
-        errors of retrieval and of the writer."""
+    async def events(self, asked: AskRequest, *, words: bool = False) -> AsyncIterator[AnswerEvent]:
+        """The answer's events as soon as they are final, or all at once from the cache; with `words` also the provisional ones.
+        Raises the errors of retrieval and of the writer."""
         key = self._key(asked)
         packed = await self._cache.get(key)
         CACHE.labels("answer", "miss" if packed is None else "hit").inc()
@@ -200,7 +206,8 @@ class AnswerService:
             return
         recording = _Recording()
         async for event in self._new_events(asked, recording):
-            yield event
+            if words or not event.provisional:
+                yield event
         if not recording.fleeting:
             await self._cache.put(key, recording.pack())
 
@@ -224,7 +231,8 @@ class AnswerService:
         relevance = self._relevance()
         recording.fleeting = self.is_fleeting(found)
         async for event in self._written(question, found, usage, relevance):
-            recording.events.append(event)
+            if not event.provisional:
+                recording.events.append(event)
             recording.fleeting = recording.fleeting or (relevance is not None and relevance.failed)
             yield event
 
@@ -239,6 +247,10 @@ class AnswerService:
             match event:
                 case Token(text):
                     yield AnswerEvent("token", {"text": text})
+                case Words(text):
+                    yield AnswerEvent("words", {"text": text})
+                case Retract(start, end):
+                    yield AnswerEvent("retract", {"from": start, "to": end})
                 case Cited(n):
                     yield AnswerEvent("citation", _citation(found, n))
                 case Done():

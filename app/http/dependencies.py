@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from app.access import audit
 from app.access.authentication import Authenticator, demand
+from app.access.query_sample import QuerySampler
 from app.access.quotas import Quotas
 from app.access.rate_limit import KeyLimiter
 from app.answering.cache import Cache
@@ -48,6 +49,7 @@ class Service:
     limiter: KeyLimiter
     quotas: Quotas
     authenticator: Authenticator
+    query_sampler: QuerySampler
     jobs: Jobs
     answering: AnswerService
     generator: Generator | None
@@ -85,6 +87,7 @@ def open_service(settings: Settings) -> Service:
         limiter=KeyLimiter(redis_url, per_second=settings.rate_limit_per_second),
         quotas=Quotas(catalog),
         authenticator=Authenticator(catalog, settings),
+        query_sampler=QuerySampler(catalog, settings),
         jobs=Jobs(settings),
         answering=AnswerService(
             settings,
@@ -119,16 +122,20 @@ async def service_of(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(service_of)]  # the parameter type with which a route gets the service
 
 
+async def admit(request: Request, service: Service) -> Principal:
+    """Authenticate the caller, count the request and apply the caller's rate limit and quota."""
+    principal = await service.authenticator.principal(request)
+    state = request.state
+    state.principal = principal  # so that the audit log can say who was refused
+    await service.limiter.admit(principal.key_id)
+    await service.quotas.admit(principal, "requests")
+    state.admitted = principal
+    return principal
+
+
 async def caller(request: Request, service: ServiceDep) -> Principal:
-    """Authenticate the caller and apply its rate limit and quota. Each request is counted
-    once, even if this is called again for it."""
-    principal: Principal | None = getattr(request.state, "admitted", None)
-    if principal is None:
-        principal = await service.authenticator.principal(request)
-        request.state.principal = principal  # so that the audit log can say who was refused
-        await service.limiter.admit(principal.key_id)
-        await service.quotas.admit(principal, "requests")
-        request.state.admitted = principal
+    """The caller, admitted here unless the fast path has done it: each request is counted once."""
+    principal: Principal = getattr(request.state, "admitted", None) or await admit(request, service)
     await refuse_unknown(request)
     await service.answering.view.current()  # so that the route's answer is current, even from a cache
     return principal

@@ -8,7 +8,6 @@ request (another path, no JSON, an invalid field) is left to the framework, whic
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,8 +23,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.access.authentication import demand
 from app.catalog.keys import Principal, Role
 from app.errors import UnsupportedMedia
-from app.http.dependencies import RequireRole, Service, caller, signing
-from app.http.json_body import BodyMemory, read_body
+from app.http.dependencies import RequireRole, Service, admit, signing
+from app.http.json_body import BodyMemory, BodyReader
 from app.http.unknown import takes_form
 from contract.bodies import limit_bytes
 
@@ -84,62 +83,65 @@ class FastPath:
         self._app = app
         self._routes: Mapping[str, FastRoute] = {route.path: route for route in routes}
         self._rules = rules
-        self._room = BodyMemory()
+        self._memory = BodyMemory()
+        self._bodies = BodyReader()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
-        with contextlib.ExitStack() as room:
-            await self._answer(scope, receive, send, room)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, room: contextlib.ExitStack) -> None:
-        route = self._routes.get(scope["path"]) if scope["method"] == "POST" else None
         scope["app"] = self._app
         request = Request(scope, receive)
-        unexpected: Exception | None = None
-        onward = receive
+        route = self._routes.get(scope["path"]) if scope["method"] == "POST" else None
+        onward, reserved_bytes = receive, 0
         response: Response | None = None
+        unexpected: Exception | None = None
         try:
-            service: Service = self._app.state.service
-            rule = self._rule(scope)
-            principal = await self._admitted(request, service, rule)
-            if rule is not None and rule.form:
-                _refuse_other_forms(scope)
-            else:  # also a form sent to a route that takes none: the framework would keep all of it in memory
-                room.enter_context(self._room.keep(_announced_bytes(scope, service)))
-                raw = await read_body(request)
-                onward = _again(raw, receive)
-                fast = route is not None and not scope["query_string"] and _content_type(scope) == _JSON
-                body = _validated(route.model, raw) if fast and route is not None else None
-                if route is not None and body is not None:
-                    scope["route"] = route
-                    response = await route.answer(body=body, request=request, service=service, principal=principal)
-        except Exception as error:  # noqa: BLE001 - every kind has its handler, the last one for all the others
-            kind = next(kind for kind in type(error).__mro__ if kind in self._app.exception_handlers)
-            handler: Callable[[Request, Exception], Any] = self._app.exception_handlers[kind]
-            response = await handler(request, error)
-            unexpected = error if kind is Exception else None
-        if response is None:
-            await self._app(scope, onward, send)
-            return
-        await response(scope, receive, send)
-        if unexpected is not None:
-            raise unexpected  # raised again as the framework does, so that it is logged
+            try:
+                service: Service = self._app.state.service
+                role, form = self._needs(scope) if route is None else (route.role, False)
+                principal = await self._admitted(request, service, role)
+                if form:
+                    _refuse_other_forms(scope)
+                else:  # also a form sent to a route that takes none: the framework would keep all of it in memory
+                    reserved_bytes = self._memory.reserve(_announced_bytes(scope, service))
+                    raw = await self._bodies.read(receive)
+                    onward = _again(raw, receive)
+                    fast = route is not None and not scope["query_string"] and _content_type(scope) == _JSON
+                    body = _validated(route.model, raw) if fast and route is not None else None
+                    if route is not None and body is not None:
+                        scope["route"] = route
+                        await service.answering.view.current()  # so that the answer is current, even from a cache
+                        response = await route.answer(body=body, request=request, service=service, principal=principal)
+            except Exception as error:  # noqa: BLE001 - every kind has its handler, the last one for all the others
+                kind = next(kind for kind in type(error).__mro__ if kind in self._app.exception_handlers)
+                handler: Callable[[Request, Exception], Any] = self._app.exception_handlers[kind]
+                response = await handler(request, error)
+                unexpected = error if kind is Exception else None
+            if response is None:
+                await self._app(scope, onward, send)
+            else:
+                await response(scope, receive, send)
+            if unexpected is not None:
+                raise unexpected  # raised again as the framework does, so that it is logged
+        finally:
+            self._memory.release(reserved_bytes)
 
-    async def _admitted(self, request: Request, service: Service, rule: RoleRule | None) -> Principal | None:
+    async def _admitted(self, request: Request, service: Service, role: Role | None) -> Principal | None:
         """The authenticated caller, within its limits and with the role that the route
         needs; None where the key is in the body."""
         if request.scope["path"] == _OPEN:
             await signing(request, service)
             return None
-        principal = await caller(request, service)
-        if rule is not None:
-            demand(principal, rule.role)
-        return principal
+        principal = await admit(request, service)
+        return principal if role is None else demand(principal, role)
 
-    def _rule(self, scope: Scope) -> RoleRule | None:
-        return next((rule for rule in self._rules if scope["method"] in rule.methods and rule.path.match(scope["path"])), None)
+    def _needs(self, scope: Scope) -> tuple[Role | None, bool]:
+        """The role that the request's route needs, and whether it takes a form; None for a path that no route with a role has."""
+        for rule in self._rules:
+            if scope["method"] in rule.methods and rule.path.match(scope["path"]):
+                return rule.role, rule.form
+        return None, False
 
 
 def _refuse_other_forms(scope: Scope) -> None:

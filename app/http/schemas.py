@@ -176,7 +176,13 @@ class AskIn(Wire):
         Field(max_length=MOST_TURNS, description="What was said before, oldest first: the question may point back to it."),
     ] = Field(default_factory=list)
     top_k: Annotated[int, Field(ge=1, le=20)] = 6
-    stream: bool = False
+    stream: Annotated[
+        bool | Literal["words"],
+        Field(
+            description="Send events as they come. `words`: also a language model's words before they are checked (`words`), and which of them "
+            "to take back (`retract`), because they come again as `token` or because no passage supports them."
+        ),
+    ] = False
     filters: FiltersIn = Field(default_factory=FiltersIn)
 
 

@@ -20,9 +20,7 @@ def takes_form(route: APIRoute) -> bool:
 async def refuse_unknown(request: Request) -> None:
     """Raises InvalidRequest for a query parameter or form field that the route does not have, or that
     is repeated where only one is allowed."""
-    route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
-        return  # answered by the fast path, which takes no request with a query string
+    route: APIRoute = request.scope["route"]
     _check("query parameter", request.query_params.multi_items(), _known(route.dependant, "query_params"))
     if takes_form(route):  # the framework has already read it, within the limits that `create_app` sets
         _check("form field", (await request.form()).multi_items(), _known(route.dependant, "body_params"))

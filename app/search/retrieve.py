@@ -4,7 +4,7 @@ fuses them, and reads the best passages."""
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -13,10 +13,10 @@ from app.models.port import Vector
 from app.observability import timing
 from app.search.fuse import convex, min_max, ranks
 from app.search.port import Candidates, Filters, Mode, Passage, SearchQuery, SearchReader
-from app.text.analysis import highlight, query_stems
+from app.text.analysis import highlight, query_terms
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
-Deleted = Callable[[Collection[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
+Deleted = Callable[[Iterable[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
 MOST_CANDIDATES: Final = 1_000  # in each list, requested when deleted passages fill the usual lists
 NO_EMBEDDER: Final = "No embedding model is available, so only words were searched."
 NO_VECTORS: Final = "The passages here have no vectors yet, so only words were searched."
@@ -103,7 +103,7 @@ async def retrieve(
     timing.add_timing("search", searched - began + time.perf_counter() - fused)
     timing.add_timing("fuse", fused - searched)
     explain = _explainer(found) if request.explain else None
-    marked = frozenset(query_stems(request.query)) if request.highlight else None
+    marked = frozenset(query_terms(request.query)) if request.highlight else None
     hits = [
         _hit(passages[passage_id], score, marked, explain(passage_id) if explain else None)
         for passage_id, score in ranked
@@ -125,14 +125,17 @@ async def _candidates(reader: SearchReader, query: SearchQuery, deleted: Deleted
 
 
 async def _without(found: Candidates, deleted: Deleted) -> Candidates:
-    documents = {passage_id: passage_id.rpartition(":")[0] for passage_id in (*found.lexical, *found.semantic)}
-    gone = await deleted(set(documents.values()))
+    gone = await deleted(_document(passage_id) for passage_id in (*found.lexical, *found.semantic))
     if not gone:
         return found
     return Candidates(
-        {passage_id: score for passage_id, score in found.lexical.items() if documents[passage_id] not in gone},
-        {passage_id: score for passage_id, score in found.semantic.items() if documents[passage_id] not in gone},
+        {passage_id: score for passage_id, score in found.lexical.items() if _document(passage_id) not in gone},
+        {passage_id: score for passage_id, score in found.semantic.items() if _document(passage_id) not in gone},
     )
+
+
+def _document(passage_id: str) -> str:
+    return passage_id.rpartition(":")[0]
 
 
 async def _vector(
@@ -157,7 +160,7 @@ def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[tuple[
         scores = {key: min(1.0, max(0.0, cosine)) for key, cosine in found.semantic.items()}
     else:
         scores = convex(found.lexical, found.semantic)
-    return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]
+    return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))[:top_k]
 
 
 def _explainer(found: Candidates) -> Callable[[str], Explanation]:

@@ -10,7 +10,9 @@ const MARKER_AT_END = /\[\d{1,3}\]$/;
 /** The article of an answer, with its operations. `kept`: the `record()` of an answer from before a reload. */
 export function answerArticle(question, again, kept = null) {
   const citations = new Map();
-  let written = "";
+  let written = ""; // text whose citations are checked
+  let words = []; // the language model's words as they came, by character; those from `settled` on are not checked yet
+  let settled = 0;
   let drawn = []; // a key for each block that is shown on the page
   let ended = null; // the data of the event `done`
   let way = "asking"; // or "done", "stopped", "failed"
@@ -31,7 +33,7 @@ export function answerArticle(question, again, kept = null) {
 
   /** Update the page to the text so far. Unchanged blocks stay in place, so that they keep the focus. */
   function draw() {
-    const wanted = blocks(written);
+    const wanted = blocks(written + words.slice(settled).join(""));
     const keys = wanted.map(({ kind, lines }) => `${kind}\n${lines.join("\n")}`);
     wanted.forEach((block, index) => {
       if (keys[index] === drawn[index]) return;
@@ -55,6 +57,7 @@ export function answerArticle(question, again, kept = null) {
   }
   function end(how) {
     way = how;
+    settled = words.length; // what was never checked does not stay
     draw();
     progress.remove();
     element.setAttribute("aria-busy", "false");
@@ -76,6 +79,16 @@ export function answerArticle(question, again, kept = null) {
     },
     add(piece) {
       written += piece;
+      draw();
+    },
+    /** Words that no citation was found for yet. */
+    addWords(piece) {
+      words.push(...piece);
+      draw();
+    },
+    /** Take back the words up to the character `to`: those that a passage supports follow as checked text. */
+    retract(to) {
+      settled = to;
       draw();
     },
     done(said, { quietly = false } = {}) {

@@ -84,7 +84,7 @@ export async function* streamAnswer(asked, signal) {
   heard();
   try {
     const response = await open("POST", "/v1/ask", {
-      body: { ...asked, stream: true }, accept: "text/event-stream", signal: AbortSignal.any([signal, silence.signal]),
+      body: { ...asked, stream: "words" }, accept: "text/event-stream", signal: AbortSignal.any([signal, silence.signal]),
     });
     for await (const event of events(response.body, heard)) {
       yield { event: event.event, data: JSON.parse(event.data) };

@@ -102,6 +102,8 @@ async function ask(question) {
   try {
     for await (const { event, data } of streamAnswer(asked, control.signal)) {
       if (event === "retrieval") answer.retrieved(data);
+      else if (event === "words") answer.addWords(data.text);
+      else if (event === "retract") answer.retract(data.to);
       else if (event === "token") answer.add(data.text);
       else if (event === "citation") answer.cite(data);
       else if (event === "done") answer.done(data);

@@ -12,6 +12,7 @@ import pulumi
 from contract.pods import SECRETS_FOLDER
 from infra.compose.stores import Stores
 from infra.config.read import Config
+from infra.platform.cluster.load_test import MOCK_MODEL_URL
 from infra.platform.cluster.secrets import Reference
 
 SEARCH_CA_FILE = "search-ca.crt"
@@ -57,6 +58,12 @@ def pod_settings(config: Config, stores: Stores) -> PodSettings:
         plain["TEAL_EMBEDDING_MODEL"] = models.embedding
     if models.generation:
         plain |= {"TEAL_GENERATION": "bedrock", "TEAL_GENERATION_MODEL": models.generation}
+    if config.load.mock_model:
+        plain |= {
+            "TEAL_GENERATION": "openai",
+            "TEAL_GENERATION_MODEL": config.load.mock_model,
+            "TEAL_OPENAI_BASE_URL": MOCK_MODEL_URL,
+        }
     if config.alerts.otlp_endpoint:
         plain["OTEL_EXPORTER_OTLP_ENDPOINT"] = config.alerts.otlp_endpoint
     if config.web.auth == "none":

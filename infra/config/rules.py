@@ -43,6 +43,7 @@ def check(document: StackSettings, stack: str) -> Iterator[Refusal]:
     yield from _stores(document)
     yield from _service(document)
     yield from _load(document)
+    yield from _promotion(document, stack)
     if document.environment == "prod":
         yield from _prod(document)
 
@@ -62,6 +63,12 @@ def _load(document: StackSettings) -> Iterator[Refusal]:
             "there are workers and no image to run",
             "build loadtests/Dockerfile, push it, and write its name with the digest",
         )
+    if document.load.mock_model and not document.load.workers:
+        yield Refusal(
+            "load.mock_model", "the mock model runs beside the load test's workers, and there are none", "set load.workers"
+        )
+    if document.load.mock_model and document.models.generation:
+        yield Refusal("load.mock_model", "models.generation names another model for the same answers", "remove one of the two")
 
 
 def _network(document: StackSettings) -> Iterator[Refusal]:
@@ -150,6 +157,13 @@ def _stores(document: StackSettings) -> Iterator[Refusal]:
     database, restore = document.database, document.database.restore_from
     if database.max_storage_gib < database.storage_gib:
         yield Refusal("database.max_storage_gib", "it is below storage_gib", f"write {database.storage_gib} or more")
+    copy = document.backup.copy_to
+    if copy is not None and copy.vault_arn.split(":")[3:5] != copy.key_arn.split(":")[3:5]:
+        yield Refusal(
+            "backup.copy_to.key_arn",
+            "it is in another region or account than the vault",
+            "write the key of the vault (aws backup describe-backup-vault names it)",
+        )
     if restore is not None and (restore.snapshot is None) == (restore.source is None or restore.time is None):
         yield Refusal(
             "database.restore_from", "give a snapshot, or a source and a time", "write {snapshot: ID} or {source, time}"
@@ -164,6 +178,17 @@ def _service(document: StackSettings) -> Iterator[Refusal]:
         yield Refusal("service.worker_max", "it is below worker_min", f"write {service.worker_min} or more")
 
 
+def _promotion(document: StackSettings, stack: str) -> Iterator[Refusal]:
+    rules = document.promotion
+    for key, other in (("promoted_from", rules.promoted_from), ("promoted_to", rules.promoted_to)):
+        if other is not None and other.stack == stack:
+            yield Refusal(f"promotion.{key}.stack", f"{stack} is this stack itself", "name another one, or remove the key")
+    if rules.ci_workflow is not None and rules.promoted_from is None:
+        yield Refusal("promotion.ci_workflow", "it is asked only of an image that comes from another stack", "add promoted_from")
+    if rules.ci_workflow is not None and document.github is None:
+        yield Refusal("promotion.ci_workflow", "no repository is named", "add the section teal:github")
+
+
 def _prod(document: StackSettings) -> Iterator[Refusal]:
     for key, broken, problem, fix in (
         ("network.zones", document.network.zones < 3, "prod spans three zones", "write 3"),
@@ -173,6 +198,7 @@ def _prod(document: StackSettings) -> Iterator[Refusal]:
         ("cache.replicas", document.cache.replicas < 1, "one cache node has no standby", "write 1 or more"),
         ("database.multi_az", not document.database.multi_az, "the system of record needs a standby", "write true"),
         ("database.backup_days", document.database.backup_days < 7, "mistakes are found late", "write 7 or more"),
+        ("load.mock_model", document.load.mock_model is not None, "users would get answers that say nothing", "remove it"),
         ("service.min_replicas", document.service.min_replicas < 2, "one pod is not a service", "write 2 or more"),
         (
             "cluster.endpoint_cidrs",

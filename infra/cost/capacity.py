@@ -78,8 +78,9 @@ def pod_needs(config: Config, load: float) -> tuple[PodNeed, ...]:
     pod_gib = service.memory_mib / 1_024
     kibana = (KIBANA_CPU, KIBANA_GIB) if search.kibana else (0.0, 0.0)
     pods = web + workers
-    # Locust's master and workers, when they are asked for (infra/platform/cluster/load_test.py).
-    locusts = (PodNeed("load", config.load.workers + 1, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
+    # Locust's master, workers and the mock model, when they are asked for (infra/platform/cluster/load_test.py).
+    beside = 2 if config.load.mock_model else 1
+    locusts = (PodNeed("load", config.load.workers + beside, LOAD_CPU, LOAD_GIB, "cmr"),) if config.load.workers else ()
     # The other pods run on the same machines, so they are counted as a small addition to each pod.
     cpu = pod_cpu(config) + (SYSTEM_CPU + kibana[0]) / pods
     gib = pod_gib + (SYSTEM_GIB + kibana[1]) / pods

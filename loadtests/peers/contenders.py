@@ -46,13 +46,13 @@ def teal(key: str) -> Contender:
         return client.post_request("/v1/search", json.dumps({"query": query, "top_k": top_k}).encode(), headers)
 
     def ask(question: str) -> bytes:
-        body = {"question": question, "top_k": SEARCH_TOP_K, "stream": True}
+        body = {"question": question, "top_k": SEARCH_TOP_K, "stream": "words"}
         return client.post_request("/v1/ask", json.dumps(body).encode(), headers)
 
     def ids(body: bytes) -> list[str]:
         return [f"{hit['document_id']}:{hit['ordinal']}" for hit in json.loads(body)["hits"]]
 
-    return Contender(TEAL, None, (), "bench", search, ids, ask, b"event: retrieval", b"event: token")
+    return Contender(TEAL, None, (), "bench", search, ids, ask, b"event: retrieval", b"event: words")
 
 
 def peers() -> list[Contender]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -25,6 +27,12 @@ def documents_not_found(url: str, key: str, ca: Path | None, accepted: dict[str,
     return left
 
 
+def times_found(url: str, key: str, ca: Path | None, words: Iterable[str]) -> dict[str, int]:
+    """How many passages a search for each word finds that contain it: 1 when the document of this word is there once."""
+    with _client(url, key, ca) as http:
+        return {word: sum(word in str(hit["passage"]) for hit in _hits(http, word)) for word in words}
+
+
 def every_question_finds_something(url: str, key: str, ca: Path | None) -> bool:
     """Whether every question finds something.
     Checked before the fault, so that a question without hits afterwards shows a loss."""
@@ -40,8 +48,13 @@ def _client(url: str, key: str, ca: Path | None) -> httpx.Client:
 
 def _found(http: httpx.Client, words: str) -> set[str]:
     """Ids of the documents that a search by words finds; also empty when there is no answer."""
+    return {str(hit["document_id"]) for hit in _hits(http, words)}
+
+
+def _hits(http: httpx.Client, words: str) -> list[dict[str, Any]]:
+    """What a search by words finds; also empty when there is no answer."""
     try:
         answer = http.post("/v1/search", json={"query": words, "mode": "lexical"})
     except httpx.HTTPError:
-        return set()
-    return {hit["document_id"] for hit in answer.json()["hits"]} if answer.status_code == 200 else set()
+        return []
+    return list(answer.json()["hits"]) if answer.status_code == 200 else []

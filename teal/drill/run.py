@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,7 @@ from teal.drill.stack import DrillStack, own
 from teal.drill.users import UserResults, percentile
 from teal.errors import OperatorError
 from teal.events import Event
+from teal.laptop import reap
 from teal.laptop.loopback import free_ports
 from teal.laptop.state import load_state
 from teal.load import bystander
@@ -43,11 +44,13 @@ RULES = {"analysis_seconds": 5, "minimum_samples": 40, "hold_seconds": 4, "poll_
 
 @dataclass(frozen=True, slots=True)
 class DrillRequest:
-    """How to run drills. `here`: on the running stack, instead of a new one. `stop_when`: a condition that ends a drill early."""
+    """How to run drills. `here`: on the running stack, instead of a new one. `stop_when`: a condition that ends a drill early.
+    `settings`: environment variables of a new stack, besides those that every drill's stack has."""
 
     per_second: float
     here: DrillStack | None = None
     stop_when: StopWhen | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], request: DrillRequest) -> Iterator[Event | DrillResult]:
@@ -57,7 +60,7 @@ def rehearse(drills: Sequence[Drill], targets: Mapping[str, DrillLimits], reques
         while waiting:
             try:
                 yield Event("stack", "start", f"starting one ({ground})" if request.here is None else "the running one")
-                with _ground(ground, request) as stack:
+                with open_ground(ground, request) as stack:
                     yield Event("stack", "ok", f"{stack.home}, port {stack.port}")
                     while waiting:
                         drill = waiting.pop(0)
@@ -89,7 +92,7 @@ def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: Dri
             return replace(told, reasons=(error.what,))
         users = stack.users((key,), per_second=request.per_second, keep_alive=drill.keep_alive, expect_hits=expect_hits,
                             collection=COLLECTION)  # fmt: skip
-        scene = Scene(stack, users, book, Path(folder), key, key_id, variables=_variables(stack))
+        scene = Scene(stack, users, book, Path(folder), key, key_id, variables=runbook_variables(stack))
         users.start()
         over = threading.Event()
         if request.stop_when is not None:
@@ -111,7 +114,7 @@ def run_drill(drill: Drill, stack: DrillStack, target: DrillLimits, request: Dri
         return replace(found, took_seconds=time.monotonic() - clock)
 
 
-def _variables(stack: DrillStack) -> dict[str, str]:
+def runbook_variables(stack: DrillStack) -> dict[str, str]:
     """The shell variables that runbooks/README.md tells a person to set on a laptop."""
     return {"PORT": str(stack.port), "COLOR": str(stack.record().active), "SUPERVISOR": f"unix://{stack.layout.socket}"}
 
@@ -203,7 +206,7 @@ def _tidy(scene: Scene, met: UserResults) -> None:
 
 
 @contextmanager
-def _ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
+def open_ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
     """Yield a running stack that contains the drill's corpus. Raises CouldNotRun with the reason."""
     if request.here is not None:
         if ground == "small disk":
@@ -215,7 +218,7 @@ def _ground(ground: Ground, request: DrillRequest) -> Iterator[DrillStack]:
         yield request.here
         return
     place = Path(tempfile.mkdtemp(prefix="teal-drill-"))
-    stack = own(place / ".teal", free_ports(1)[0], RULES, model=ground == "model")
+    stack = own(place / ".teal", free_ports(1)[0], RULES, model=ground == "model", settings=request.settings)
     try:
         with disk.small_disk(stack.home, DISK_BYTES) if ground == "small disk" else nullcontext():
             try:
@@ -241,9 +244,13 @@ def _begin(stack: DrillStack, ground: Ground) -> None:
 
 
 def _end(stack: DrillStack) -> None:
-    """Stop the stack, and remove the files that Elasticsearch made outside the stack's folder."""
+    """Stop the stack, also when `teal down` fails, and remove the files that Elasticsearch made outside the stack's folder."""
+    try:
+        with suppress(OperatorError):
+            stack.teal("down")
+    finally:
+        reap.end_leftovers(stack.layout)
     with suppress(OperatorError):
-        stack.teal("down")
         state = load_state(stack.layout)
         if state is not None and state.elasticsearch_home is not None:
             shutil.rmtree(state.elasticsearch_home, ignore_errors=True)

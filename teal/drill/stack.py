@@ -152,11 +152,16 @@ class DrillStack:
         return found
 
 
-def own(home: Path, port: int, rules: Mapping[str, object], *, model: bool = False) -> DrillStack:
-    """A new stack without the operator's settings and data. `model`: it uses the local embedding model."""
+def own(
+    home: Path, port: int, rules: Mapping[str, object], *, model: bool = False, settings: Mapping[str, str] | None = None
+) -> DrillStack:
+    """A new stack without the operator's settings and data. `model`: it uses the local embedding model.
+    `settings`: more environment variables."""
     words_alone = {} if model else {"TEAL_EMBEDDING": "none"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TEAL_") and name not in OUTSIDE}
-    return DrillStack(home, port, kept | OWN | words_alone | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})})
+    return DrillStack(
+        home, port, kept | OWN | words_alone | {"TEAL_RULES": json.dumps({"snapshot_hours": 0, **rules})} | dict(settings or {})
+    )
 
 
 def lines(said: str) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ Kind = Literal["search", "ask", "document"]
 class UserRequest:
     """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
 
-    `document`: the id of an accepted document. `late`: seconds between `at` and the real sending, when this process had to wait
+    `document`: the id of an accepted document. `why`: the reason of a failure, as text. `late`: seconds between `at` and the real sending, when this process had to wait
     for a processor; this is not the service's time.
     """
 
@@ -48,6 +48,7 @@ class UserRequest:
     good: bool
     document: str = ""
     late: float = 0.0
+    why: str = ""
 
     @property
     def ended(self) -> float:
@@ -158,7 +159,7 @@ class SimulatedUsers(threading.Thread):
             why = f"{type(error).__name__}: {error}"
         finally:
             self._underway[key] -= 1
-        self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late))
+        self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late, why[:200]))
         if why:
             self.met.failed += 1
             if len(self.met.failures) < KEPT_FAILURES:

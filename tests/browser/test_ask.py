@@ -73,6 +73,25 @@ def test_answer_is_announced_once_when_it_is_whole(page: Page, service: Service)
     assert said[2].endswith("2 sources.")
 
 
+def test_words_are_shown_as_they_come_and_those_without_a_source_are_taken_back(page: Page, service: Service) -> None:
+    ask(page, service.url, "uncited")
+    answer = page.locator(".prose")
+    expect(answer).to_have_text("😀 Files are made of paper.")
+    expect(answer).to_have_text("One line is read at a time [Source 1].")
+    expect(answer).to_have_text("One line is read at a time [1]. No doubt")
+    expect(page.get_by_text("Written by a model.")).to_be_visible()
+    expect(answer).to_have_text("One line is read at a time [1].")
+    expect(answer.get_by_role("button", name="Source 1")).to_be_enabled()
+
+
+def test_words_that_were_not_checked_do_not_stay_when_the_reader_stops(page: Page, service: Service) -> None:
+    ask(page, service.url, "uncited")
+    expect(page.locator(".prose")).to_have_text("😀 Files are made of paper.")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.", exact=False).first).to_be_visible()
+    expect(page.locator(".prose")).to_have_text("")
+
+
 def test_ungrounded_answer_says_so(page: Page, service: Service, shoot: Shoot) -> None:
     ask(page, service.url, "nothing to find")
     expect(page.get_by_text("Not grounded in your documents", exact=True)).to_be_visible()

@@ -1,4 +1,5 @@
-"""Load tests from inside the cluster: Locust's master with its page, and workers. Made only where `teal:load` has workers."""
+"""Load tests from inside the cluster: Locust's master with its page, workers, and a mock of a language model where one is asked for.
+Made only where `teal:load` has workers."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ from infra.platform.network import namespaces, rules
 NAMESPACE: Final = "teal-load"
 MASTER: Final = "load-master"
 WORKER: Final = "load-worker"
+MOCK_MODEL: Final = "mock-model"
+MOCK_MODEL_URL: Final = f"http://{MOCK_MODEL}.{NAMESPACE}:{namespaces.MOCK_MODEL}/v1"
 # The operator makes this Secret, because the service makes the keys and they expire:
 # kubectl create secret generic load-keys -n teal-load --from-literal=LOCUST_LOAD_KEYS=...
 KEYS: Final = "load-keys"
@@ -31,7 +34,8 @@ _ASK_MASTER: Final = f"import socket; socket.create_connection(('{MASTER}', {nam
 
 @dataclass(frozen=True)
 class LoadTestArgs:
-    """`url`: the service's. `image`: loadtests/Dockerfile's, by digest. `cidr`: the VPC's. `ready`: what must exist before pods can run."""
+    """`url`: the service's. `image`: loadtests/Dockerfile's, by digest. `cidr`: the VPC's. `ready`: what must exist before pods can run.
+    `callers_of_mock_model`: namespaces whose pods call the mock model; empty: none runs."""
 
     url: pulumi.Input[str]
     image: str
@@ -39,10 +43,12 @@ class LoadTestArgs:
     cidr: str
     provider: pulumi.ProviderResource
     ready: Sequence[pulumi.Resource] = ()
+    callers_of_mock_model: Sequence[str] = ()
 
 
 class LocustDeployment(pulumi.ComponentResource):
-    """One master and `workers` workers, idle until a person starts a shape on the master's page. Cost: a core each, even idle."""
+    """One master and `workers` workers, idle until a person starts a shape on the master's page, and the mock model.
+    Cost: a core each, even idle."""
 
     def __init__(self, name: str, args: LoadTestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:LoadTest", name, None, opts)
@@ -52,20 +58,28 @@ class LocustDeployment(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(args.ready)),
         )
         inside = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[namespace])
-        closed = rules.install_policies(name, NAMESPACE, namespaces.load_test(args.cidr), inside)
+        closed = rules.install_policies(name, NAMESPACE, namespaces.load_test(args.cidr, args.callers_of_mock_model), inside)
         later = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*closed])
         ports: list[dict[str, Any]] = [{"name": "workers", "port": namespaces.LOCUST, "targetPort": namespaces.LOCUST, "protocol": "TCP"},
                                        {"name": "http", "port": PAGE, "targetPort": PAGE, "protocol": "TCP"}]  # fmt: skip
-        core.v1.Service(
-            f"{name}-master",
-            metadata={"name": MASTER, "namespace": NAMESPACE},
-            spec=cast(Any, {"selector": _labels(MASTER), "ports": ports}),
-            opts=later,
-        )
-        for pod, replicas, container in (
-            (MASTER, 1, master(args.url, args.image)),
-            (WORKER, args.workers, worker(args.image)),
-        ):
+        pods = [(MASTER, 1, master(args.url, args.image)), (WORKER, args.workers, worker(args.image))]
+        services = [(MASTER, ports)]
+        if args.callers_of_mock_model:
+            pods.append((MOCK_MODEL, 1, mock_model(args.image)))
+            services.append(
+                (
+                    MOCK_MODEL,
+                    [{"name": "http", "port": namespaces.MOCK_MODEL, "targetPort": namespaces.MOCK_MODEL, "protocol": "TCP"}],
+                )
+            )
+        for service, open_ports in services:
+            core.v1.Service(
+                f"{name}-{service.removeprefix('load-')}",
+                metadata={"name": service, "namespace": NAMESPACE},
+                spec=cast(Any, {"selector": _labels(service), "ports": open_ports}),
+                opts=later,
+            )
+        for pod, replicas, container in pods:
             apps.v1.Deployment(
                 f"{name}-{pod}",
                 metadata={"name": pod, "namespace": NAMESPACE, "labels": _labels(pod)},
@@ -97,6 +111,24 @@ def worker(image: str) -> dict[str, Any]:
     asks = {"exec": {"command": ["python3", "-c", _ASK_MASTER]}, "periodSeconds": 30, "timeoutSeconds": 10}
     arguments = ["--worker", "--master-host", MASTER, "--load-keys", "from-the-master"]
     return {**_container(WORKER, image, arguments), "livenessProbe": asks}
+
+
+def mock_model(image: str) -> dict[str, Any]:
+    """The mock model's container: the same image, another command. Its name in a request says how it behaves, so it has no settings."""
+    answers = {
+        "httpGet": {"path": "/healthz", "port": namespaces.MOCK_MODEL, "scheme": "HTTP"},
+        "periodSeconds": 10,
+        "timeoutSeconds": 5,
+    }
+    return {
+        **_container(
+            MOCK_MODEL, image, ["--host", "0.0.0.0", "--port", str(namespaces.MOCK_MODEL)]
+        ),  # a network policy says who may call
+        "command": ["python3", "-m", "loadtests.mock_model"],
+        "ports": [{"name": "http", "containerPort": namespaces.MOCK_MODEL, "protocol": "TCP"}],
+        "readinessProbe": answers,
+        "livenessProbe": answers | {"failureThreshold": 6},  # a minute: it shares its core with nobody
+    }
 
 
 def _container(name: str, image: str, arguments: Sequence[pulumi.Input[str]]) -> dict[str, Any]:

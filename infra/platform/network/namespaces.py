@@ -22,6 +22,7 @@ KEDA_WEBHOOK: Final = 9443
 KEDA_METRICS: Final = 6443
 ECK_WEBHOOK: Final = 9443  # --webhook-port of eck-operator v3.5.0 (cmd/manager/main.go)
 LOCUST: Final = 5557  # the master's port for workers: --master-port of locust 2.47
+MOCK_MODEL: Final = 8090  # --port of loadtests/mock_model.py
 SEARCH: Final = 9200
 
 Specs = dict[str, dict[str, Any]]
@@ -29,11 +30,13 @@ Specs = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class NetworkReach:
-    """What the pods of the service may reach: the VPC `cidr`, the namespace of the search engine, and `ports` anywhere on the internet."""
+    """What the pods of the service may reach: the VPC `cidr`, the namespace of the search engine, `ports` anywhere on the internet, and
+    the mock model in a namespace, if there is one."""
 
     cidr: str
     search_namespace: str
     ports: Sequence[int] = ()
+    mock_model_namespace: str | None = None
 
     def egress(self) -> list[rules.Rule]:
         """Egress to DNS, Pod Identity, stores and search,
@@ -41,9 +44,11 @@ class NetworkReach:
         found = [
             rules.to_name_servers(self.cidr),
             rules.to_pod_identity_agent(),
-            rules.stores(self.cidr, POSTGRES, REDIS),
+            rules.to_stores(self.cidr, POSTGRES, REDIS),
             {"to": [rules.pods_of_namespace(self.search_namespace)], "ports": tcp(SEARCH)},
         ]
+        if self.mock_model_namespace:
+            found.append({"to": [rules.pods_of_namespace(self.mock_model_namespace)], "ports": tcp(MOCK_MODEL)})
         return [*found, {"to": rules.world(), "ports": tcp(*self.ports)}] if self.ports else found
 
 
@@ -68,7 +73,7 @@ def operator_policies(reach: NetworkReach) -> Specs:
 
 def maintenance(cidr: str) -> Specs:
     """Policies for the weekly job: egress to DNS and PostgreSQL. Its secret is read by the node's driver, not by the pod."""
-    return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.stores(cidr, POSTGRES)])}
+    return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.to_stores(cidr, POSTGRES)])}
 
 
 def keda(cidr: str) -> Specs:
@@ -87,7 +92,7 @@ def keda(cidr: str) -> Specs:
                 rules.to_pod_identity_agent(),
                 # The API server by its Service's address; Secrets Manager has no fixed address.
                 {"to": rules.world(), "ports": tcp(443)},
-                rules.stores(cidr, POSTGRES),
+                rules.to_stores(cidr, POSTGRES),
             ]
         ),
     }
@@ -109,11 +114,13 @@ def search_operator(cidr: str, search_namespace: str) -> Specs:
     }
 
 
-def load_test(cidr: str) -> Specs:
+def load_test(cidr: str, callers_of_mock_model: Sequence[str] = ()) -> Specs:
     """Policies for load tests: workers reach their master, and all pods the service's public address.
-    `kubectl port-forward` needs no rule."""
+    `kubectl port-forward` needs no rule. `callers_of_mock_model`: namespaces whose pods may call the mock model; empty: it does not run."""
     own: list[rules.Rule] = [{"podSelector": {}}]
+    callers = [rules.pods_of_namespace(namespace) for namespace in callers_of_mock_model]
     return {
+        **({"mock-model": rules.ingress([{"from": callers, "ports": tcp(MOCK_MODEL)}])} if callers else {}),
         "default": rules.deny_all(),
         "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
         "asking": rules.egress(

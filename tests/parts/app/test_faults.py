@@ -120,6 +120,29 @@ def test_only_cited_sentences_of_a_language_model_reach_the_reader(client: httpx
     assert (body["grounded"], body["label"]) == (True, "Written by mock from the cited sources.")
 
 
+def test_words_come_before_they_are_checked_and_those_without_a_source_are_taken_back(
+    client: httpx.Client, model: MockModel
+) -> None:
+    model.pieces = ("It was built ", "around 280 BC [1]. I am sure ", "of it. ", "It stood on Pharos [1].")
+    with client.stream("POST", "/v1/ask", json={"question": QUESTION, "stream": "words"}) as response:
+        lines = [line for line in response.iter_lines() if line.startswith(("event:", "data:"))]
+    events = [(event.split()[1], json.loads(data[5:])) for event, data in zip(lines[::2], lines[1::2], strict=True)]
+    words = "".join(data["text"] for name, data in events if name == "words")
+    assert words == "".join(model.pieces)
+    taken_back = [(data["from"], data["to"]) for name, data in events if name == "retract"]
+    assert taken_back[0][0] == 0
+    assert taken_back[-1][1] == len(words)
+    assert [data["text"] for name, data in events if name == "token"] == [
+        "It was built around 280 BC [1].",
+        " It stood on Pharos [1].",
+    ]
+    names = [name for name, _ in events]
+    assert names.index("words") < names.index("retract") < names.index("token")
+    assert (names[0], names[-1]) == ("retrieval", "done")
+    with client.stream("POST", "/v1/ask", json={"question": QUESTION, "stream": True}) as response:
+        assert not {"event: words", "event: retract"} & set(response.iter_lines())  # nobody asked for them
+
+
 def test_an_answer_says_the_tokens_that_the_language_model_counted(client: httpx.Client, model: MockModel) -> None:
     assert model.status == 200
     body = client.post("/v1/ask", json={"question": QUESTION}).json()

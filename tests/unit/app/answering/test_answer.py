@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from app.answering import evidence, prompt
-from app.answering.answer import Cited, Done, Event, PromptedWriter, Token, answer
+from app.answering.answer import Cited, Done, Event, PromptedWriter, Retract, Token, Words, answer
 from app.answering.extractive_writer import ExtractiveWriter
 from app.answering.prompt import DONT_KNOW, PromptSource
 from app.answering.question import read_question
@@ -46,7 +46,7 @@ async def _play(model: ScriptedModel, *, cosine: float | None = 0.8, sources: Se
 
 async def test_every_sentence_that_reaches_the_reader_cites_a_source() -> None:
     events = await _play(ScriptedModel("Set CACH", "ES to choose it [1]. I like caches. It uses SM", "TP [2]. Trust me [7]."))
-    assert events == [
+    assert [event for event in events if not isinstance(event, Words | Retract)] == [
         Token("Set CACHES to choose it [1]."),
         Cited(1),
         Token(" It uses SMTP [2]."),

@@ -10,8 +10,8 @@ from kubernetes_validate import validate
 
 from infra.config.read import ConfigError, load_config
 from infra.cost.capacity import pod_needs
-from infra.evaluation.evaluate import ROOT, RegisteredResource, evaluate_program, stack_values
-from infra.platform.cluster.load_test import KEYS, MASTER, NAMESPACE, VARIABLE, WORKER
+from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program, stack_values
+from infra.platform.cluster.load_test import KEYS, MASTER, MOCK_MODEL, NAMESPACE, VARIABLE, WORKER
 from infra.platform.network import namespaces
 from infra.policy.resource import Resource
 from infra.policy.rules import RULES
@@ -85,3 +85,67 @@ def test_pods_reach_names_their_master_and_https_and_never_the_node_s_identity()
 def test_the_price_counts_its_machines() -> None:
     assert [need.pods for need in pod_needs(load_config(VALUES, "dev", "x"), 1) if need.name == "load"] == [4]
     assert "load" not in [need.name for need in pod_needs(load_config(stack_values("dev"), "dev", "x"), 1)]
+
+
+MOCK = {**VALUES, "teal:load": {"workers": 3, "image": IMAGE, "mock_model": "mock,first=900ms,rate=20"}}
+
+
+@functools.cache
+def platform_with_mock_model() -> Evaluation:
+    return evaluate_program("teal", ROOT / "infra" / "__main__.py", "dev", MOCK)
+
+
+def with_mock_model() -> dict[tuple[str, str, str], RegisteredResource]:
+    """What dev registers with the mock model, by type, namespace and name in Kubernetes."""
+    found = platform_with_mock_model().resources
+    named = [one for one in found if one.custom and isinstance(one.inputs.get("metadata"), dict)]
+    return {
+        (one.type.split(":")[-1], one.inputs["metadata"].get("namespace", ""), one.inputs["metadata"]["name"]): one
+        for one in named
+    }
+
+
+def test_the_mock_model_is_called_by_the_colors_pods_alone() -> None:
+    found = with_mock_model()
+    peers = [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        for namespace in ("teal-blue", "teal-green")
+    ]
+    port = [{"port": namespaces.MOCK_MODEL, "protocol": "TCP"}]
+    (rule,) = found["NetworkPolicy", NAMESPACE, "mock-model"].inputs["spec"]["ingress"]
+    assert rule == {"from": peers, "ports": port}
+    to_it = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}], "ports": port}
+    for color in ("teal-blue", "teal-green"):
+        assert to_it in found["NetworkPolicy", color, "all"].inputs["spec"]["egress"]
+    assert not any(name == "mock-model" for _, name in asked_for())
+
+
+def test_pods_of_the_service_take_their_answers_from_the_mock_model() -> None:
+    settings = platform_with_mock_model().outputs["app_environment"]
+    assert (settings["TEAL_GENERATION"], settings["TEAL_GENERATION_MODEL"]) == ("openai", "mock,first=900ms,rate=20")
+    service = with_mock_model()["Service", NAMESPACE, MOCK_MODEL]
+    assert settings["TEAL_OPENAI_BASE_URL"] == f"http://{MOCK_MODEL}.{NAMESPACE}:{service.inputs['spec']['ports'][0]['port']}/v1"
+
+
+@pytest.mark.parametrize(
+    ("stack", "values", "fix"),
+    [
+        ("dev", {"teal:load": {"mock_model": "mock"}}, "set load.workers"),
+        ("dev", {"teal:load": MOCK["teal:load"], "teal:models": {"generation": "some.model"}}, "remove one of the two"),
+        ("prod", {"teal:load": MOCK["teal:load"]}, "remove it"),
+    ],
+)
+def test_a_mock_model_that_nobody_calls_or_that_users_would_meet_is_refused(stack: str, values: dict[str, Any], fix: str) -> None:
+    with pytest.raises(ConfigError, match=rf"teal:load\.mock_model: [^\n]+{fix}"):
+        load_config({**stack_values(stack), **values}, stack, "x")
+
+
+def test_every_policy_and_the_api_of_the_pinned_version_take_the_mock_model() -> None:
+    kubernetes = load_config(MOCK, "dev", "x").cluster.version
+    found = [one for (_, _, name), one in with_mock_model().items() if name == MOCK_MODEL]
+    assert {one.type.split(":")[-1] for one in found} == {"Deployment", "Service", "NetworkPolicy"}
+    for one in found:
+        resource = Resource(one.type, one.name, one.inputs, one.protect, "dev")
+        assert [said for rule in RULES for said in rule.check(resource)] == []
+        assert validate(dict(one.inputs), kubernetes, strict=True) == kubernetes
+    assert [need.pods for need in pod_needs(load_config(MOCK, "dev", "x"), 1) if need.name == "load"] == [5]
