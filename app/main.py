@@ -69,13 +69,14 @@ def create_app(config: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = open_service(config)
         app.state.service = service
-        probes = asyncio.create_task(run_probes(service))
+        tasks = [asyncio.create_task(run_probes(service)), asyncio.create_task(service.query_sampler.run())]
         try:
             yield
         finally:
-            probes.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await probes
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await service.query_sampler.flush()
             await service.close()
 
     app = FastAPI(

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.providers import EmbeddingProviderName, GenerationProviderName, SearchEngineName, SnapshotStoreName
 from contract.bodies import DOCUMENT_BYTES
 
+QuerySample = Literal["off", "hashes", "texts"]
+
 
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
@@ -162,6 +164,13 @@ class Settings(BaseSettings):
         "Unset: nobody may.",
     )
 
+    query_sample: QuerySample | None = Field(
+        None,
+        description="What is recorded of a small random sample of users' searches and questions, which a release can replay (docs/releases.md): "
+        "nothing, a keyed hash and the length of each text, or the encrypted texts too. The key, `query-sample.key`, is made beside TEAL_BACKUP_KEY. "
+        "Texts are deleted when this is set back. Unset: `hashes` on a laptop, `off` elsewhere, where pods have no place for a key.",
+    )
+
     log_dir: Path | None = Field(None, description="Folder of rotating JSON log files. Unset: standard output.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
     sentry_dsn: SecretStr | None = Field(
@@ -202,6 +211,14 @@ class Settings(BaseSettings):
         url = self.database_url.get_secret_value()
         scheme, _, rest = url.partition("://")
         return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+    def sampled(self) -> QuerySample:
+        """What is recorded of the sample of users' queries, with the default of the environment."""
+        return self.query_sample or ("hashes" if self.environment == "laptop" else "off")
+
+    def query_sample_key(self) -> Path:
+        """File of the key with which sampled queries are hashed and encrypted."""
+        return self.backup_key.with_name("query-sample.key")
 
     def jobs_url(self) -> str:
         """DBOS system database: its own SQLite file beside the catalog, or the same PostgreSQL database (schema `dbos`)."""

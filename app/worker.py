@@ -149,7 +149,14 @@ def serve(
     jobs = Jobs(settings)
     ingestion = Ingestion(catalog, group_commit, parts.read, model.current, shape, stop, jobs.place)
     housekeeping = Housekeeping(
-        catalog, jobs, group_commit, lambda: model.current() is not None, executor_id, settings.release_id, ingestion.longest
+        catalog,
+        jobs,
+        group_commit,
+        lambda: model.current() is not None,
+        executor_id,
+        settings.release_id,
+        ingestion.longest,
+        query_sample=settings.sampled(),
     )
     group_commit.start()
     consumer = OutboxConsumer(catalog, writer, settings.index, parts.read, model.current, shape)

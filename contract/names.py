@@ -24,6 +24,11 @@ def prefix(stack: str) -> str:
     return f"teal-{stack}"
 
 
+def release_bucket(stack: str, account_id: str) -> str:
+    """The bucket of a stack's release record; known to other stacks without reading this one's outputs."""
+    return f"{prefix(stack)}-releases-{account_id}"
+
+
 def database(stack: str) -> str:
     """The identifier of a stack's database; the identifier of a restored one begins with it."""
     return f"{prefix(stack)}-db"

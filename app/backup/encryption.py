@@ -6,14 +6,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pyrage
 
+from app.age_key import make_key, parse_key
 from app.backup.manifest import EncryptedFile, Manifest
 from app.backup.port import SnapshotSource
 from app.errors import BackupFailed, SnapshotRefused
@@ -24,39 +24,15 @@ SUFFIX: Final = ".age"
 def snapshot_key(key: Path, *, create: bool) -> pyrage.x25519.Identity:
     """Read the key that decrypts the copies, from a file as `age-keygen` writes it. `create`: make the key if there is none."""
     if create and not key.exists():
-        key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = pyrage.x25519.Identity.generate()
-        text = f"# public key: {made.to_public()}\n# Without this file no snapshot can be read: keep a copy of it somewhere else.\n{made}\n"
-        _put(key, text)
+        make_key(key, "Without this file no snapshot can be read: keep a copy of it somewhere else.")
     try:
-        lines = [line for line in key.read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
-        return pyrage.x25519.Identity.from_str(lines[0].strip())
+        return parse_key(key.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise BackupFailed(
             f"The key of the snapshots, {key}, is not there. Next: bring it back from where you kept its copy."
         ) from error
     except (IndexError, pyrage.IdentityError, UnicodeDecodeError) as error:
         raise BackupFailed(f"{key} holds no age key. Next: bring it back from where you kept its copy.") from error
-
-
-def _put(key: Path, text: str) -> None:
-    """Write the key completely and durably, or not at all: half a key would stop every later snapshot, and a key lost in a power
-    cut would leave snapshots that cannot be decrypted. If another process was faster, its key is used."""
-    making = key.with_name(f".{key.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(making, key)
-        folder = os.open(key.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        making.unlink(missing_ok=True)
 
 
 def encrypt(plain: Path, folder: Path, key: Path) -> EncryptedFile:

@@ -237,6 +237,35 @@ class OutboxRow(Base):
     )
 
 
+class SampledQueryRow(Base):
+    """One recorded search or question of a user; the id says when. `collections`: those it was allowed to find, None for all.
+    `conditions`: which other filters it had, without their values. `hits`: passages found, or cited by the answer. `answered` is
+    None for a search. `request`: the encrypted request, only while TEAL_QUERY_SAMPLE is `texts`."""
+
+    __tablename__ = "sampled_queries"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    mode: Mapped[str | None] = mapped_column(String(16))
+    top_k: Mapped[int]
+    collections: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    conditions: Mapped[list[str]] = mapped_column(JSON)
+    text_hash: Mapped[str] = mapped_column(String(64))
+    characters: Mapped[int]
+    hits: Mapped[int]
+    answered: Mapped[bool | None]
+    request: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        Index(
+            "sampled_queries_texts",
+            "id",
+            sqlite_where=text("request IS NOT NULL"),
+            postgresql_where=text("request IS NOT NULL"),
+        ),
+    )
+
+
 class SnapshotCheckRow(Base):
     """When a snapshot was last restored for a test and passed, and how many sample questions found their document in it."""
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from app.access import audit
 from app.access.authentication import Authenticator, demand
+from app.access.query_sample import QuerySampler
 from app.access.quotas import Quotas
 from app.access.rate_limit import KeyLimiter
 from app.answering.cache import Cache
@@ -48,6 +49,7 @@ class Service:
     limiter: KeyLimiter
     quotas: Quotas
     authenticator: Authenticator
+    query_sampler: QuerySampler
     jobs: Jobs
     answering: AnswerService
     generator: Generator | None
@@ -85,6 +87,7 @@ def open_service(settings: Settings) -> Service:
         limiter=KeyLimiter(redis_url, per_second=settings.rate_limit_per_second),
         quotas=Quotas(catalog),
         authenticator=Authenticator(catalog, settings),
+        query_sampler=QuerySampler(catalog, settings),
         jobs=Jobs(settings),
         answering=AnswerService(
             settings,

@@ -13,6 +13,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.query_sample import PROBE_MARK
 from app.answering.cache import bypassed
 from app.observability import timing
 from app.observability.logging import request_id
@@ -70,6 +71,8 @@ class RequestMiddleware:
         span = RequestSpan(scope["method"], headers) if self._traced and scope["path"] not in _QUIET else None
         probe = _PROBE in headers and self._is_probe(headers[_PROBE])
         by = "probe" if probe else "user"
+        if probe:
+            scope[PROBE_MARK] = True
         bypass = bypassed.set(True) if probe and _BYPASS in headers else None
         parts, timed = timing.begin_timing()
         limit = limit_bytes(scope["path"], self._max_document_bytes)

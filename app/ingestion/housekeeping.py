@@ -12,13 +12,14 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from app.catalog import documents, ingestion_queries, versions, workers
+from app.catalog import documents, ingestion_queries, query_sample, versions, workers
 from app.catalog.engine import Catalog
 from app.catalog.ingestion_queries import Job
 from app.errors import Unavailable
 from app.indexing.group_commit import GroupCommit
 from app.ingestion.job_queue import JobHolder, Jobs
 from app.ingestion.liveness import Liveness
+from app.settings import QuerySample
 
 HOUSEKEEPING_SECONDS: Final = 3.0
 UNTOUCHED_SECONDS: Final = 6.0  # an app enqueues a job within milliseconds; a document without a job after this time has lost it
@@ -46,7 +47,8 @@ log = logging.getLogger(__name__)
 
 class Housekeeping:
     """Runs one pass every few seconds. `ready_to_embed`: whether documents that were indexed without vectors can be embedded now.
-    `longest`: the document that the worker has been processing for longest, and since when."""
+    `longest`: the document that the worker has been processing for longest, and since when. `query_sample`: what may be kept of
+    the sample of queries."""
 
     def __init__(
         self,
@@ -57,6 +59,8 @@ class Housekeeping:
         executor_id: str,
         release_id: str,
         longest: Callable[[], tuple[str, datetime] | None] = lambda: None,
+        *,
+        query_sample: QuerySample = "hashes",
     ) -> None:
         self._catalog = catalog
         self._jobs = jobs
@@ -64,6 +68,8 @@ class Housekeeping:
         self._ready_to_embed = ready_to_embed
         self._me = (executor_id, release_id)
         self._longest = longest
+        self._query_sample: QuerySample = query_sample
+        self._trimmed_at = float("-inf")  # the first pass removes what a changed setting no longer allows
         self._after: tuple[datetime, str] | None = None
         self._purging: dict[str, Future[bool]] = {}
         self._forgot_at = time.monotonic()
@@ -82,6 +88,7 @@ class Housekeeping:
                 self._embed_later()
             self._measure()
             self._forget_old()
+            self._trim_queries()
         except Unavailable as error:
             log.warning("housekeeping waits: %s", error.detail)
 
@@ -153,6 +160,13 @@ class Housekeeping:
         before = (datetime.now(UTC) - timedelta(hours=_FINISHED_HOURS)).isoformat()
         while self._jobs.forget_finished(before, _FINISHED_PAGE) == _FINISHED_PAGE:
             pass
+
+    def _trim_queries(self) -> None:
+        if time.monotonic() - self._trimmed_at < _FORGET_SECONDS:
+            return
+        self._trimmed_at = time.monotonic()
+        with self._catalog.write() as session:
+            query_sample.trim(session, self._query_sample)
 
 
 def is_live(held: JobHolder, live: set[tuple[str, str]]) -> bool:

@@ -16,9 +16,11 @@ from infra.compose.stores import Stores
 from infra.config.read import Config
 from infra.delivery.policies import StateLocation
 from infra.delivery.preview_access import PreviewAccess, PreviewAccessArgs
+from infra.delivery.promotion import place_of
 from infra.delivery.registry import Delivery, DeliveryArgs
 from infra.observability.alarms import WatchedResources
 from infra.observability.monitoring import Observability, ObservabilityArgs
+from infra.observability.reminders import Reminders, RemindersArgs
 from infra.platform.cluster.autoscaling import Autoscaling, AutoscalingArgs
 from infra.platform.cluster.colors import Colors, ColorsArgs
 from infra.platform.cluster.load_test import NAMESPACE as LOAD_NAMESPACE
@@ -102,6 +104,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
         ),
         base.opts,
     )
+    Reminders("reminders", RemindersArgs(config.prefix, observability.topic_arn, base.keys.topics_arn), base.opts)
     WatchdogFunction("watchdog", _watchdog(config, base, ingress, stores), base.opts)
     SearchExporter(
         "search-metrics",
@@ -124,6 +127,9 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
             key_arns=base.keys.arns,
             hosted_zone_id=config.web.hosted_zone_id,
             app_secret_arns=[database.secret_arn, stores.cache.secret_arn, stores.search.credentials_secret_arn],
+            topic_arns=sorted({one.to for one in config.releases.notifications if one.send == "sns"}),
+            promoted_from=place_of(config.promotion.promoted_from, base.account_id, config.region),
+            reader=base.reader,
         ),
         base.opts,
     )
@@ -187,6 +193,7 @@ def _watched(config: Config, base: Foundation, ingress: Ingress, stores: Stores)
         vault_name=stores.backup.vault_name,
         stack=config.stack,
         watchdog=f"{config.prefix}-watchdog",
+        copies=config.backup.copy_to is not None,
         certificate_arn=pulumi.Output.from_input(ingress.certificate_arn),
     )
 

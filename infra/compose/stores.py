@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract import names
 from contract.names import NAMESPACES, OPERATOR_NAMESPACE
 from infra.compose.foundation import Foundation
 from infra.config.read import Config
+from infra.delivery.promotion import bucket_readers
 from infra.platform.search.search import Search, SearchArgs
 from infra.platform.stores.backup import Backup, BackupArgs
 from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
 from infra.platform.stores.cache import CacheArgs, CacheReplicationGroup
 from infra.platform.stores.database import Database, DatabaseArgs
 from infra.platform.stores.database_maintenance import Maintenance, MaintenanceArgs
+from infra.platform.stores.restore_test import RestoreTest, RestoreTestArgs
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,34 @@ def build(config: Config, base: Foundation) -> Stores:
             account_id=base.account_id,
             database_arns=database.instance_arns,
             kms_key_arn=base.keys.data_arn,
+            copy_to=config.backup.copy_to,
+        ),
+        base.opts,
+    )
+    RestoreTest(
+        "restore-test",
+        RestoreTestArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            often=config.backup.restore_test,
+            vault_arn=backup.vault_arn,
+            database_arns=database.instance_arns,
+            instance_class=config.database.instance_class,
+            subnet_group=database.subnet_group,
+            parameter_group=database.parameter_group,
+            vpc_id=base.network.vpc_id,
+            kms_key_arn=base.keys.data_arn,
         ),
         base.opts,
     )
     releases = PrivateBucket(
         "releases",
-        PrivateBucketArgs(bucket=f"{config.prefix}-releases-{base.account_id}", kms_key_arn=base.keys.data_arn),
+        PrivateBucketArgs(
+            bucket=names.release_bucket(config.stack, base.account_id),
+            kms_key_arn=base.keys.data_arn,
+            statements=bucket_readers(base.here, base.reader) if base.reader else (),
+        ),
         base.opts,
     )
     return Stores(search, database, cache, releases, backup)

@@ -43,6 +43,7 @@ def check(document: StackSettings, stack: str) -> Iterator[Refusal]:
     yield from _stores(document)
     yield from _service(document)
     yield from _load(document)
+    yield from _promotion(document, stack)
     if document.environment == "prod":
         yield from _prod(document)
 
@@ -156,6 +157,13 @@ def _stores(document: StackSettings) -> Iterator[Refusal]:
     database, restore = document.database, document.database.restore_from
     if database.max_storage_gib < database.storage_gib:
         yield Refusal("database.max_storage_gib", "it is below storage_gib", f"write {database.storage_gib} or more")
+    copy = document.backup.copy_to
+    if copy is not None and copy.vault_arn.split(":")[3:5] != copy.key_arn.split(":")[3:5]:
+        yield Refusal(
+            "backup.copy_to.key_arn",
+            "it is in another region or account than the vault",
+            "write the key of the vault (aws backup describe-backup-vault names it)",
+        )
     if restore is not None and (restore.snapshot is None) == (restore.source is None or restore.time is None):
         yield Refusal(
             "database.restore_from", "give a snapshot, or a source and a time", "write {snapshot: ID} or {source, time}"
@@ -168,6 +176,17 @@ def _service(document: StackSettings) -> Iterator[Refusal]:
         yield Refusal("service.max_replicas", "it is below min_replicas", f"write {service.min_replicas} or more")
     if service.worker_max < service.worker_min:
         yield Refusal("service.worker_max", "it is below worker_min", f"write {service.worker_min} or more")
+
+
+def _promotion(document: StackSettings, stack: str) -> Iterator[Refusal]:
+    rules = document.promotion
+    for key, other in (("promoted_from", rules.promoted_from), ("promoted_to", rules.promoted_to)):
+        if other is not None and other.stack == stack:
+            yield Refusal(f"promotion.{key}.stack", f"{stack} is this stack itself", "name another one, or remove the key")
+    if rules.ci_workflow is not None and rules.promoted_from is None:
+        yield Refusal("promotion.ci_workflow", "it is asked only of an image that comes from another stack", "add promoted_from")
+    if rules.ci_workflow is not None and document.github is None:
+        yield Refusal("promotion.ci_workflow", "no repository is named", "add the section teal:github")
 
 
 def _prod(document: StackSettings) -> Iterator[Refusal]:

@@ -23,7 +23,7 @@ KINDS: Final[tuple[Kind, ...]] = ("preview", "build", "release", "up")
 WORKFLOWS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "preview": ("drift", "platform"),
     "build": ("release",),
-    "release": ("release", "rollback", "loadtest"),
+    "release": ("release", "rollback", "resume", "loadtest"),
     "up": ("platform",),
 }
 SESSION_SECONDS: Final = 3_600  # a release with its rollback window takes longer and renews its session; a stolen session ends
@@ -90,7 +90,8 @@ def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list
 
     preview: the branch, for the plan that reviewers approve and the nightly check for drift. release and up: jobs in a deployment
     environment that requires a person's approval; up has its own, NAME-platform.
-    build also has its own, NAME-build, without approval.
+    build also has its own, NAME-build, without approval. NAME-rollback is for rollback and abort, so that whoever gives the traffic
+    back need not wait for those who approve releases.
     """
     match kind:
         case "preview":
@@ -98,7 +99,7 @@ def subjects(kind: Kind, repository: str, environment: str, branch: str) -> list
         case "build":
             return [f"repo:{repository}:environment:{environment}-build"]
         case "release":
-            return [f"repo:{repository}:environment:{environment}"]
+            return [f"repo:{repository}:environment:{environment}", f"repo:{repository}:environment:{environment}-rollback"]
         case "up":
             return [f"repo:{repository}:environment:{environment}-platform"]
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.delivery.preview_reads import READS, ROLE_READS, UNLIMITED_READS
+from infra.delivery.promotion import StackPlace, image_statements, record_statements
 from infra.platform import boundary
 from infra.platform.boundary import DATABASE_TAG, PASSED_TO
 
@@ -47,7 +48,7 @@ UNLIMITED_UP: Final[Mapping[str, str]] = {
     "backup-storage:MountCapsule": f"{_REFERENCE}, list_awsbackupstorage: takes no resource; an encrypted vault needs it",
 }
 
-# Services of the platform program, with the ARNs that may be changed; {own} is the prefix of every physical name.
+# Services of the platform program, with the ARNs that may be changed; {own} is the prefix of every physical name, {own_} with underscores.
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "rds": ("arn:aws:rds:{region}:{account}:*:{own}*",),
     "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
@@ -59,9 +60,12 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "ecr": ("arn:aws:ecr:{region}:{account}:repository/{own}*",),
     "cloudwatch": ("arn:aws:cloudwatch:{region}:{account}:alarm:{own}-*", "arn:aws:cloudwatch::{account}:dashboard/{own}*"),
     "events": ("arn:aws:events:{region}:{account}:rule/{own}-*",),
+    "scheduler": ("arn:aws:scheduler:{region}:{account}:schedule/default/{own}-*",),
     "lambda": ("arn:aws:lambda:{region}:{account}:function:{own}-*",),
     "logs": ("arn:aws:logs:{region}:{account}:log-group:*{own}*",),
-    "backup": ("arn:aws:backup:{region}:{account}:backup-vault:{own}*", "arn:aws:backup:{region}:{account}:backup-plan:*"),
+    # A restore testing plan's ARN ends in its name and an id that AWS adds; its name has underscores in the place of dashes.
+    "backup": ("arn:aws:backup:{region}:{account}:backup-vault:{own}*", "arn:aws:backup:{region}:{account}:backup-plan:*",
+               "arn:aws:backup:{region}:{account}:restore-testing-plan:{own_}*"),
     "aps": ("arn:aws:aps:{region}:{account}:*",),
     "budgets": ("arn:aws:budgets::{account}:budget/{own}*",),
     "acm": ("arn:aws:acm:{region}:{account}:certificate/*",),
@@ -125,9 +129,11 @@ def release_statements(
     workspace_arn: pulumi.Input[str],
     probe_secret_arns: Sequence[pulumi.Input[str]],
     app_secret_arns: Sequence[pulumi.Input[str]],
+    topic_arns: Sequence[str] = (),
+    promoted_from: StackPlace | None = None,
 ) -> list[Statement]:
-    """Rights to shift traffic on one rule, change objects in two namespaces, and write the record.
-    None on network, database or search.
+    """Rights to shift traffic on one rule, change objects in two namespaces, write the record, read that of the stack before, and
+    publish to the topics that the stack's notifications name. None on network, database or search.
 
     The role may read which version of the service's secrets is current, but no value;
     it may read the values of the probes' headers.
@@ -161,19 +167,47 @@ def release_statements(
             },
         ),
         _allow("ReadMetrics", ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries"], workspace_arn),
+        *record_statements(promoted_from),
+        *_notifications(topic_arns),
     ]
 
 
-def build_statements(repository_arn: pulumi.Input[str]) -> list[Statement]:
-    """Rights to push an image, its signature and its SBOM into one repository, whose tags are immutable.
-    Pushing deploys nothing."""
-    return _images(repository_arn, push=True)
+def _notifications(topic_arns: Sequence[str]) -> list[Statement]:
+    """Rights to publish to these topics, and to use the key of an encrypted one for nothing else.
+
+    A topic's key is not known here, so the condition limits the right to these topics: SNS names the topic in the encryption
+    context (SNS Developer Guide, "Key management"; read in other programs' policies, never run here). The policy of a key or of a
+    topic in another account must allow this role too.
+    """
+    if not topic_arns:
+        return []
+    places = sorted({tuple(arn.split(":")[3:5]) for arn in topic_arns})
+    return [
+        _allow("Notify", ["sns:Publish"], list(topic_arns)),
+        _allow(
+            "NotifyKey",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            [f"arn:aws:kms:{region}:{account}:key/*" for region, account in places],
+            {
+                "StringEquals": {
+                    "kms:ViaService": sorted({f"sns.{region}.amazonaws.com" for region, _ in places}),
+                    "kms:EncryptionContext:aws:sns:topicArn": list(topic_arns),
+                }
+            },
+        ),
+    ]
+
+
+def build_statements(repository_arn: pulumi.Input[str], promoted_from: StackPlace | None = None) -> list[Statement]:
+    """Rights to push an image and what is signed about it into one repository, whose tags are immutable, and to read the images of
+    the stack before. Pushing deploys nothing."""
+    return [*_images(repository_arn, push=True), *image_statements(promoted_from)]
 
 
 def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
     """Rights to read the state and the configuration of resources.
     Only the branch's own workflows get them, as a preview reveals the state."""
-    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    names = _names(where)
     iam = f"arn:aws:iam::{where.account_id}"
     return [
         *(
@@ -197,7 +231,7 @@ def up_statements(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], h
     """Rights to change the platform: services and roles by name, keys and the zone by their ARNs. Only a person may change
     GitHub's own roles and the boundary, and create keys.
     """
-    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    names = _names(where)
     services = [
         _allow(f"Service{service.capitalize()}", [f"{service}:*"], [arn.format(**names) for arn in arns])
         for service, arns in SERVICES.items()
@@ -264,6 +298,12 @@ def _state(where: StateLocation, project: str, stacks: str, key_alias: str, *, w
         _allow("StateNames", ["s3:ListBucket"], bucket),
         _allow("StateSecrets", ["kms:Decrypt", *(["kms:Encrypt", "kms:GenerateDataKey"] if write else [])], keys, key),
     ]
+
+
+def _names(where: StateLocation) -> dict[str, str]:
+    """What the ARNs of SERVICES are filled with; a name that may hold no dash has underscores."""
+    own = where.prefix
+    return {"region": where.region, "account": where.account_id, "own": own, "own_": own.replace("-", "_")}
 
 
 def _images(repository_arn: pulumi.Input[str], *, push: bool) -> list[Statement]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from pulumi_aws import ecr, eks, iam
 
 from infra.delivery import policies
 from infra.delivery.github_roles import GithubRoles, Kind
+from infra.delivery.promotion import StackPlace, repository_reader
 from infra.platform.cluster.colors import RELEASE_GROUP
 
 # Kubernetes groups that the access entries put the roles in; RBAC gives the groups their rights.
@@ -35,6 +37,9 @@ class DeliveryArgs:
     app_secret_arns: Sequence[pulumi.Input[str]]
     key_arns: Sequence[pulumi.Input[str]]
     hosted_zone_id: str | None = None
+    topic_arns: Sequence[str] = ()  # SNS topics that a release sends its notifications to
+    promoted_from: StackPlace | None = None  # the stack that images come from
+    reader: StackPlace | None = None  # the stack in another account that images go to
 
 
 class Delivery(pulumi.ComponentResource):
@@ -63,6 +68,11 @@ class Delivery(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
+        if args.reader:
+            document = {"Version": "2012-10-17", "Statement": [repository_reader(args.reader)]}
+            ecr.RepositoryPolicy(
+                name, repository=repository.name, policy=json.dumps(document), opts=pulumi.ResourceOptions(parent=self)
+            )
         self.role_arns = dict(args.roles.arns) if args.roles else {}
         if args.roles:
             self._grant(name, args, args.roles)
@@ -72,7 +82,7 @@ class Delivery(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         granted: dict[Kind, Sequence[policies.Statement]] = {
             "preview": policies.preview_statements(args.where, args.cluster_arn),
-            "build": policies.build_statements(self.repository_arn),
+            "build": policies.build_statements(self.repository_arn, args.promoted_from),
             "release": policies.release_statements(
                 args.where,
                 rule_arn=args.rule_arn,
@@ -83,6 +93,8 @@ class Delivery(pulumi.ComponentResource):
                 workspace_arn=args.workspace_arn,
                 probe_secret_arns=args.probe_secret_arns,
                 app_secret_arns=args.app_secret_arns,
+                topic_arns=args.topic_arns,
+                promoted_from=args.promoted_from,
             ),
             "up": policies.up_statements(args.where, args.key_arns, args.hosted_zone_id),
         }

@@ -20,6 +20,7 @@ class KeysArgs:
     prefix: str
     account_id: str
     region: str
+    data_readers: Sequence[Mapping[str, Any]] = ()  # statements of the data key's policy for another account
 
 
 class Keys(pulumi.ComponentResource):
@@ -61,7 +62,7 @@ class Keys(pulumi.ComponentResource):
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
         }
-        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", [])
+        self.data_arn = self._key(f"{name}-data", args, "database, search, cache, buckets, secrets", args.data_readers)
         self.logs_arn = self._key(f"{name}-logs", args, "CloudWatch Logs", [logs])
         self.topics_arn = self._key(f"{name}-topics", args, "SNS topics of alarms", [topics])
         self.images_arn = self._key(f"{name}-images", args, "container images", [])
@@ -92,3 +93,22 @@ def key_policy(account_id: str, statements: Sequence[Mapping[str, Any]]) -> dict
         "Resource": "*",  # in a key policy "*" means this key
     }
     return {"Version": "2012-10-17", "Statement": [account, *statements]}
+
+
+def copy_statements(account_id: str) -> list[dict[str, Any]]:
+    """What another account needs of the key to copy an encrypted snapshot out of this one: RDS reads it with the old key and writes
+    it with the key of the other vault. Source of the actions: Commvault's page on the same copies (KMS key permission requirements).
+    """
+    other = {"AWS": f"arn:aws:iam::{account_id}:root"}
+    reading = ["kms:DescribeKey", "kms:Decrypt", "kms:Encrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+    return [
+        {"Sid": "CopiesRead", "Effect": "Allow", "Principal": other, "Action": reading, "Resource": "*"},
+        {
+            "Sid": "CopiesGrant",
+            "Effect": "Allow",
+            "Principal": other,
+            "Action": "kms:CreateGrant",
+            "Resource": "*",
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from teal.aws.images import RegistryImages
 from teal.aws.jobs import JobSettings
 from teal.aws.names import StateNames
 from teal.aws.platform import Platform
+from teal.aws.promotion import promotion_of
 from teal.aws.release_key import ProbeHeaders
 from teal.aws.runtime import ServiceProgram
 from teal.aws.session import translate_aws_errors
@@ -75,7 +76,11 @@ def aws(stack: str, environ: Mapping[str, str]) -> Target:
         tools=(PULUMI, AWS),
     )
     target = assemble(stack, found, session, service, environ.get("TEAL_KEY"))
-    target = replace(target, steering=lambda: read_steering(file.path))
+    target = replace(
+        target,
+        steering=lambda: read_steering(file.path),
+        promotion=lambda: promotion_of(file, account, partial(_s3, session), environ),
+    )
     if given := environ.get("TEAL_GOLDEN"):
         read_golden_questions(Path(given))  # a bad file is refused here, not after the new color was made
         return replace(target, golden=Path(given))
@@ -128,6 +133,10 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         rules=ReleaseRules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
         probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
     )
+
+
+def _s3(session: boto3.Session, region: str) -> Any:
+    return session.client("s3", region_name=region, config=store_config())
 
 
 def job_settings(platform: Platform, color: Color) -> JobSettings:

@@ -82,7 +82,36 @@ class ReleaseRules:
     probes_per_poll: int = 10  # requests to each color when users send too few
     load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
     pause_at: int = 0  # percent, one of `steps`: the release waits there for a person after the analysis. 0: nowhere
+    # Recorded queries of users that a replay sends three times each. Of 50, 15 that find other things stop a release;
+    # fewer would need more of them. One request at a time, so that the active color's users do not notice it.
+    replay_queries: int = 50
+    replay_per_second: float = 20.0
+    replay_seconds: float = 120.0  # at most; a model that writes answers takes seconds for each
+    accept_different_answers: bool = False  # the replay is shown and not judged: another model or index on purpose
     first_floor: int = 2  # processes of a first release, which has no active color to copy the number from
+
+
+@dataclass(frozen=True, slots=True)
+class CiRun:
+    """One run of CI on a commit. `conclusion` is GitHub's word, "success" for one that passed; empty while it runs."""
+
+    conclusion: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Where an image must have been released Healthy before it may be released here. `store`: the record there, which is only read.
+    `newest_ci_run`: asks for CI's newest run on a commit, None if there is none; the field is None where CI is not asked."""
+
+    stack: str
+    store: Store
+    newest_ci_run: Callable[[str], CiRun | None] | None = None
+
+
+def no_promotion() -> Promotion | None:
+    """The promotion of a target that releases any image."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +131,6 @@ class Target:
     golden: Path = GOLDEN  # lines {"question", "words"?, "title"?}
     inside: Inside | None = None  # None: a releaser cannot see inside the processes (AWS)
     steering: Callable[[], Steering] = Steering  # hooks and notifications, read when a release begins: raises BadInput
+    promotion: Callable[[], Promotion | None] = no_promotion  # read when a release begins: raises BadInput
     clock: Clock = field(default_factory=SystemClock)
     client: Callable[[ColorEndpoint], httpx.Client] = open_client

@@ -103,6 +103,6 @@ def test_a_version_that_drops_a_column_and_calls_it_expanding_is_no_version(stac
     before = stack.record()
     code, said = stack.teal("release", str(tree(tmp_path, "drops_a_column_in_expand")), "--version", "drops")
     assert code == 1, said[-3:]
-    assert "Revision 0006 is marked expand and drops a column" in said[-1]["error"]["what"], said[-1]
+    assert "Revision 0007 is marked expand and drops a column" in said[-1]["error"]["what"], said[-1]
     assert stack.record() == before
     assert stack.healthy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -28,7 +29,9 @@ WRITES = {
     ("platform", "up"): {"id-token"},
     ("release", "build"): {"id-token"},  # takes the role that pushes images, and signs
     ("release", "release"): {"id-token"},  # takes the release role
+    ("release", "publish"): {"contents"},  # makes the GitHub Release
     ("rollback", "rollback"): {"id-token"},
+    ("resume", "resume"): {"id-token"},
     ("drift", "look"): {"id-token"},
     ("loadtest", "load"): {"id-token"},
     ("drift", "tell"): {"issues"},
@@ -166,20 +169,35 @@ def test_no_release_rollback_or_deployment_is_cancelled_by_the_next_one(workflow
 
 
 def test_a_rollback_does_not_wait_for_the_release_that_it_ends() -> None:
-    groups = [BY_NAME[name].document["concurrency"]["group"] for name in ("release", "rollback", "platform")]
-    assert len(set(groups)) == 3
+    groups = [BY_NAME[name].document["concurrency"]["group"] for name in ("release", "rollback", "resume", "platform")]
+    assert len(set(groups)) == 4
+
+
+def environment_of(job: dict[str, Any]) -> str:
+    """The name of a job's deployment environment."""
+    found: str | dict[str, str] = job["environment"]
+    return found if isinstance(found, str) else found["name"]
+
+
+def test_github_s_list_of_deployments_links_to_the_address_in_the_stack_s_file() -> None:
+    release = BY_NAME["release"].jobs["release"]
+    assert release["environment"]["url"] == "${{ steps.stack.outputs.url }}"
+    (step,) = [one for one in release["steps"] if one.get("id") == "stack"]
+    script = step["run"].replace(".venv/bin/python", sys.executable).replace('>> "$GITHUB_OUTPUT"', "")
+    said = subprocess.run(["bash", "-c", script], cwd=ROOT, env={**os.environ, "STACK": "prod"}, capture_output=True, text=True, check=True)  # fmt: skip
+    assert said.stdout == "url=https://teal.example.com\nenvironment=prod\n"
 
 
 def test_jobs_that_change_an_environment_wait_for_its_reviewers_and_take_the_role_that_trusts_them() -> None:
     from infra.delivery.github_roles import role_name, subjects
 
-    for name, kind in (("platform", "up"), ("release", "build"), ("release", "release"), ("rollback", "release")):
+    for name, of, kind in (("platform", "up", "up"), ("release", "build", "build"), ("release", "release", "release"),
+                           ("rollback", "rollback", "release"), ("resume", "resume", "release")):  # fmt: skip
         workflow = BY_NAME[name]
-        job = workflow.jobs[kind if name != "rollback" else name]
+        job = workflow.jobs[of]
         assert job["if"].startswith("github.ref == 'refs/heads/main'")
-        environment = job["environment"].replace("${{ inputs.stack }}", "prod")
-        (subject,) = subjects(kind, "o/r", "prod", "main")  # type: ignore[arg-type]
-        assert subject == f"repo:o/r:environment:{environment}"
+        environment = environment_of(job).replace("${{ inputs.stack }}", "prod")
+        assert f"repo:o/r:environment:{environment}" in subjects(kind, "o/r", "prod", "main")  # type: ignore[arg-type]
         role = role_name("teal-prod", kind)  # type: ignore[arg-type]
         spelled = workflow.text.replace("${{ inputs.stack }}", "prod").replace("$STACK", "prod")
         assert f":role/{role}" in spelled
@@ -201,17 +219,17 @@ def test_a_pull_request_s_code_runs_without_a_role_a_state_or_a_runner_of_ours(w
 def test_whoever_runs_a_release_takes_the_image_that_another_job_pushed() -> None:
     build, release = (BY_NAME["release"].jobs[name] for name in ("build", "release"))
     assert release["needs"] == "build"
-    pushes = ("docker build", "docker push", "cosign sign", "cosign attest")
+    pushes = ("docker build", "docker push", "imagetools create", "cosign sign", "cosign attest")
     assert all(any(word in step.get("run", "") for step in build["steps"]) for word in pushes)
     assert not [step for step in release["steps"] if any(word in step.get("run", "") for word in pushes)]
     (verified,) = [step for step in release["steps"] if "cosign verify" in step.get("run", "")]
-    assert verified["env"] == {"IMAGE": "${{ needs.build.outputs.image }}"}
+    assert verified["env"]["IMAGE"] == "${{ needs.build.outputs.image }}"
 
 
 def test_jobs_that_talk_to_a_cluster_run_where_its_api_lets_them_in_and_no_other_job_does() -> None:
     """A cluster's API answers known addresses only; GitHub's own runners have none (docs/releases.md)."""
     ours = {(workflow.name, name) for workflow in ALL for name, job in workflow.jobs.items() if "vars.TEAL_" in job["runs-on"]}
-    assert ours == {("platform", "plan"), ("platform", "up"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"),
+    assert ours == {("platform", "plan"), ("platform", "up"), ("drift", "look"), ("release", "release"), ("rollback", "rollback"), ("resume", "resume"),
             ("loadtest", "load")}  # fmt: skip
     for workflow, name in ours:
         job = BY_NAME[workflow].jobs[name]
@@ -257,11 +275,77 @@ def test_a_stack_of_another_name_needs_no_change_of_a_workflow() -> None:
 
 
 def test_an_image_is_built_once_listed_signed_and_verified_before_it_is_released() -> None:
-    scripts = [step.get("run", step.get("uses", "")) for _, step in BY_NAME["release"].steps()]
-    order = [next(index for index, script in enumerate(scripts) if word in script)
-             for word in ("docker build", "anchore/sbom-action", "cosign sign", "cosign verify", "teal release", "teal rollback")]  # fmt: skip
-    assert order == sorted(order)
-    assert sum("docker build" in script for script in scripts) == 1
+    build, release = (
+        [step.get("run", step.get("uses", "")) for step in BY_NAME["release"].jobs[name]["steps"]]
+        for name in ("build", "release")
+    )
+    for scripts, words in (
+        (build, ("docker build", "anchore/sbom-action", "resolvedDependencies", "cosign sign")),
+        (release, ("cosign verify", "teal release", "teal rollback")),
+    ):
+        order = [next(index for index, script in enumerate(scripts) if word in script) for word in words]
+        assert order == sorted(order)
+    assert sum("docker build --file" in script for script in (*build, *release)) == 1
+
+
+def test_an_image_from_another_stack_keeps_its_digest_and_what_was_signed_about_it() -> None:
+    steps = BY_NAME["release"].jobs["build"]["steps"]
+    (copied,) = [step["run"] for step in steps if "imagetools create" in step.get("run", "")]
+    assert "--prefer-index=false" in copied
+    assert "the copy has another digest" in copied
+    (taken,) = [step for step in steps if step.get("if") == "steps.image.outputs.how == 'copied'"]
+    assert "cosign verify " in taken["run"]
+    assert {"spdxjson", "slsaprovenance1"} <= set(re.findall(r"statement (\w+) >", taken["run"]))
+    signed = next(step for step in steps if "cosign sign" in step.get("run", ""))
+    assert signed["if"] == "steps.image.outputs.how != 'kept'"
+    for type_, file in (("spdxjson", "out/sbom.spdx.json"), ("slsaprovenance1", "out/provenance.json")):
+        assert f"cosign attest --yes --type {type_} --predicate {file}" in signed["run"]
+
+
+def test_the_provenance_names_the_commit_the_workflow_and_the_run(tmp_path: Path) -> None:
+    """The fields that github.com/actions/buildtypes, workflow/v1, demands."""
+    (step,) = [one for one in BY_NAME["release"].jobs["build"]["steps"] if one.get("name") == "Say how it was built"]
+    (tmp_path / "out").mkdir()
+    given = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "c0ffee",
+             "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "2", "RUNNER_ENVIRONMENT": "github-hosted", "GITHUB_EVENT_NAME": "workflow_dispatch"}  # fmt: skip
+    subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, env={**os.environ, **given}, check=True)
+    found = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    definition, details = found["buildDefinition"], found["runDetails"]
+    assert definition["externalParameters"] == {
+        "runner_environment": "github-hosted",
+        "workflow": {
+            "ref": "refs/heads/main",
+            "repository": "https://github.com/o/r",
+            "path": ".github/workflows/release.yml",
+        },
+    }
+    assert definition["resolvedDependencies"] == [
+        {"uri": "git+https://github.com/o/r@refs/heads/main", "digest": {"gitCommit": "c0ffee"}}
+    ]
+    assert details["builder"]["id"] == "https://github.com/o/r/.github/workflows/release.yml@refs/heads/main"
+    assert details["metadata"]["invocationId"] == "https://github.com/o/r/actions/runs/7/attempts/2"
+
+
+def test_a_release_of_a_stack_is_told_how_ci_ended_by_a_token_that_only_reads() -> None:
+    release = BY_NAME["release"].jobs["release"]
+    (step,) = [one for one in release["steps"] if one.get("id") == "release"]
+    assert step["env"]["GITHUB_TOKEN"] == "${{ github.token }}"
+    assert release["permissions"] == {"contents": "read", "actions": "read", "id-token": "write"}
+
+
+def test_only_a_release_of_prod_becomes_a_release_on_github_with_notes() -> None:
+    job = BY_NAME["release"].jobs["publish"]
+    assert job["needs"] == ["build", "release"]
+    assert "needs.release.outputs.environment == 'prod'" in job["if"]
+    (step,) = job["steps"]
+    assert "--generate-notes" in step["run"]
+    assert '--target "$COMMIT"' in step["run"]
+
+
+def test_whoever_gives_the_traffic_back_need_not_wait_for_those_who_approve_releases() -> None:
+    assert BY_NAME["rollback"].jobs["rollback"]["environment"] == "${{ inputs.stack }}-rollback"
+    assert BY_NAME["rollback"].triggers["workflow_dispatch"]["inputs"]["command"]["options"] == ["rollback", "abort"]
+    assert BY_NAME["resume"].jobs["resume"]["environment"] == "${{ inputs.stack }}"
 
 
 def test_pulumi_s_command_is_of_the_locked_sdk_s_version() -> None:

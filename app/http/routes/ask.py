@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -47,12 +47,18 @@ async def answer_request(
     await service.quotas.admit(principal, "questions")
     said = tuple(ConversationTurn(turn.role, turn.content) for turn in body.history)
     asked = AskRequest(body.question, body.top_k, to_filters(body.filters, principal), said)
+
+    def sample(answer: bytes | dict[str, Any]) -> None:
+        service.query_sampler.offer(request.scope, "ask", body, asked.filters.collections, answer)
+
     if body.stream:
-        return _stream(service.answering.events(asked, words=body.stream == "words"), form or _Named())
+        return _stream(service.answering.events(asked, words=body.stream == "words"), form or _Named(), sample)
     known = service.answering.at_hand(asked)
     if known is not None:
+        sample(known)
         return json_bytes(known, "hit-process")
     whole, tier = await while_connected(request, service.answering.answer(asked))
+    sample(whole)
     return json_bytes(whole, tier)
 
 
@@ -76,7 +82,7 @@ class _Named:
         return ServerSentEvent(json.dumps(problem_body(problem, detail)), event="error")
 
 
-def _stream(answer: AsyncIterator[AnswerEvent], form: EventFormat) -> Response:
+def _stream(answer: AsyncIterator[AnswerEvent], form: EventFormat, sample: Callable[[dict[str, Any]], None]) -> Response:
     started = time.perf_counter()
 
     async def events() -> AsyncIterator[ServerSentEvent]:
@@ -91,6 +97,8 @@ def _stream(answer: AsyncIterator[AnswerEvent], form: EventFormat) -> Response:
                 for sent in form.events(event):
                     yield sent
                 done = event.name == "done"
+                if done:
+                    sample(event.data)
         except TealError as error:
             STREAMS_BROKEN.inc()
             yield form.error(error.problem, error.detail)

@@ -29,6 +29,7 @@ async def search(body: SearchIn, request: Request, service: ServiceDep, principa
 
     known = service.cache.local("search", key)
     if known is not None:
+        service.query_sampler.offer(request.scope, "search", body, filters.collections, known)
         return json_bytes(known, "hit-process")
 
     async def compute() -> bytes:
@@ -39,6 +40,7 @@ async def search(body: SearchIn, request: Request, service: ServiceDep, principa
         return NotCacheable(written) if service.answering.is_fleeting(found) else written
 
     found, tier = await while_connected(request, service.cache.get_or_compute("search", key, compute))
+    service.query_sampler.offer(request.scope, "search", body, filters.collections, found)
     return json_bytes(found, tier)
 
 

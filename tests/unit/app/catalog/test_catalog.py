@@ -16,10 +16,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text, update
 
-from app.catalog import documents, index_outbox, index_state, ingestion_queries, keys, sessions, usage, versions, visibility
+from app.catalog import (
+    documents,
+    index_outbox,
+    index_state,
+    ingestion_queries,
+    keys,
+    query_sample,
+    sessions,
+    usage,
+    versions,
+    visibility,
+)
 from app.catalog.engine import Catalog, head_revision, schema_revision
 from app.catalog.ingestion_queries import Job, Progress
-from app.catalog.tables import Base, DocumentRow, KeyRow, new_id
+from app.catalog.tables import Base, DocumentRow, KeyRow, new_id, oldest_id
 from app.errors import CatalogUnavailable, Conflict, InvalidRequest, NotFound, StorageFull, Unauthenticated
 from tests.contract.catalog_promises import accept, fill, plans, submission
 from tests.services.migrated import migrated
@@ -411,6 +422,23 @@ class Promises:
         assert "SCAN documents\n" not in found[0] + "\n"
         assert "Seq Scan" not in found[0]
 
+    def test_the_sample_of_queries_is_bounded_in_rows_and_days(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            query_sample.add(session, [sampled(days_ago=8), sampled(days_ago=6), *(sampled() for _ in range(5))])
+            query_sample.trim(session, "texts")
+            assert query_sample.count(session) == 6
+            query_sample.trim(session, "texts", most_rows=4)
+            assert query_sample.count(session) == 4
+            assert len(query_sample.newest_with_text(session, 3)) == 3
+
+    def test_texts_go_when_the_setting_goes_back_and_all_goes_when_it_is_off(self, catalog: Catalog) -> None:
+        with catalog.write() as session:
+            query_sample.add(session, [sampled(), sampled()])
+            query_sample.trim(session, "hashes")
+            assert (query_sample.count(session), query_sample.newest_with_text(session, 9)) == (2, [])
+            query_sample.trim(session, "off")
+            assert query_sample.count(session) == 0
+
     def test_missing_schema_says_what_to_run(self, catalog: Catalog) -> None:
         with catalog.write() as session:
             session.execute(text("ALTER TABLE index_state RENAME TO gone"))
@@ -436,6 +464,15 @@ def index(catalog: Catalog, *accepted: documents.AcceptedDocument) -> list[str]:
         ingestion_queries.record_progress(session, [Progress(job, 1, 1, True, True) for job in jobs])
     with catalog.write() as session:
         return versions.make_way(session, [one.id for one in accepted])
+
+
+def sampled(*, days_ago: float = 0) -> dict[str, Any]:
+    """A row of the sample of queries with its text."""
+    id = oldest_id(datetime.now(UTC) - timedelta(days=days_ago)) + new_id()[13:]
+    return {
+        "id": id, "kind": "ask", "mode": None, "top_k": 6, "collections": None, "conditions": [], "text_hash": "0" * 64,
+        "characters": 9, "hits": 1, "answered": True, "request": b"encrypted",
+    }  # fmt: skip
 
 
 def _unembedded() -> Any:

@@ -14,6 +14,7 @@ import pytest
 from infra.delivery import preview_access
 from infra.delivery.github_roles import KINDS, GithubRoles, GithubRolesArgs, subjects
 from infra.delivery.policies import UNLIMITED, UNLIMITED_UP, StateLocation
+from infra.delivery.promotion import StackPlace
 from infra.delivery.registry import GROUPS, Delivery, DeliveryArgs
 from infra.evaluation.evaluate import ROOT
 from infra.platform import boundary
@@ -33,6 +34,8 @@ WHERE = StateLocation(
 )
 RULE = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/teal-prod/1/2/3"
 PROBES = [f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:teal-prod/probe/{color}-1" for color in ("blue", "green")]
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:releases"
+STAGING = StackPlace("staging", "444455556666", "eu-west-1")
 # IAM actions that are no API operation, so botocore's models cannot confirm them; read in the Service Authorization Reference.
 NOT_IN_BOTOCORE = {
     "aps:QueryMetrics",
@@ -72,6 +75,8 @@ def registered() -> tuple[RegisteredResource, ...]:
                 key_arns=["arn:key:data", "arn:key:images"],
                 hosted_zone_id="Z0123456789",
                 app_secret_arns=["arn:aws:secretsmanager:eu-central-1:123456789012:secret:teal-prod/cache-1"],
+                topic_arns=[TOPIC],
+                promoted_from=STAGING,
             ),
         )
 
@@ -102,7 +107,7 @@ def role(kind: str) -> dict[str, Any]:
     [
         ("preview", ["repo:example/teal:ref:refs/heads/main"]),
         ("build", ["repo:example/teal:environment:prod-build"]),
-        ("release", ["repo:example/teal:environment:prod"]),
+        ("release", ["repo:example/teal:environment:prod", "repo:example/teal:environment:prod-rollback"]),
         ("up", ["repo:example/teal:environment:prod-platform"]),
     ],
 )
@@ -164,7 +169,7 @@ def test_a_release_modifies_one_rule() -> None:
 
 def test_a_release_has_nothing_of_network_database_search_or_identity() -> None:
     services = {action.split(":")[0] for action in actions("release")}
-    assert services == {"elasticloadbalancing", "eks", "ecr", "s3", "kms", "aps", "secretsmanager"}
+    assert services == {"elasticloadbalancing", "eks", "ecr", "s3", "kms", "aps", "secretsmanager", "sns"}
     assert actions("release").isdisjoint(
         {"eks:UpdateClusterConfig", "s3:DeleteBucket", "s3:PutBucketPolicy", "ecr:DeleteRepository"}
     )
@@ -178,6 +183,27 @@ def test_a_release_reads_the_probes_secrets_and_no_other() -> None:
     assert key["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": PROBES}
     rest = {a for s in statements("release") for a in listed(s["Action"]) if a.startswith("secretsmanager:")}
     assert rest == {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}
+
+
+def test_a_release_may_publish_to_the_topics_of_its_notifications_and_use_their_keys_for_nothing_else() -> None:
+    sent = [s for s in statements("release") if any(a.startswith("sns:") for a in listed(s["Action"]))]
+    assert [(s["Action"], s["Resource"]) for s in sent] == [(["sns:Publish"], [TOPIC])]
+    (key,) = [s for s in statements("release") if s["Sid"] == "NotifyKey"]
+    assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert key["Resource"] == ["arn:aws:kms:eu-west-1:111122223333:key/*"]
+    assert key["Condition"]["StringEquals"] == {
+        "kms:ViaService": ["sns.eu-west-1.amazonaws.com"],
+        "kms:EncryptionContext:aws:sns:topicArn": [TOPIC],
+    }
+
+
+def test_a_stack_without_sns_notifications_gives_no_right_to_publish() -> None:
+    (policy,) = [
+        one
+        for one in evaluate("platform", "prod").resources
+        if one.type.endswith(":RolePolicy") and one.name == "delivery-release"
+    ]
+    assert "sns:" not in policy.inputs["policy"]
 
 
 def test_a_release_writes_only_the_colors_state() -> None:
