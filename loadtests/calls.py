@@ -33,11 +33,11 @@ _HEADERS: Final = {"Content-Type": "application/json", "Accept": "application/js
 _STREAMED: Final = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 _NO_HITS: Final = re.compile(rb'"hits"\s*:\s*\[\s*\]')
 
-Check = Callable[[bytes], "UnexpectedAnswer | None"]
+Check = Callable[[bytes], "FailedCall | None"]
 
 
-class UnexpectedAnswer(Exception):
-    """The service gave a wrong answer. Locust groups failures by the text."""
+class FailedCall(Exception):
+    """The service gave a wrong answer, or a request was not sent. Locust groups failures by the text."""
 
 
 class Limits(dict[str, float]):
@@ -96,9 +96,9 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
         booking = _Booking(user, answer)
         found = read_stream(_lines(answer), lambda: time.perf_counter() - since, leaves, booking)
         if found.first_event is None:
-            _count(user, answer, time.perf_counter() - since, UnexpectedAnswer(found.broken or "no event"))
+            _count(user, answer, time.perf_counter() - since, FailedCall(found.broken or "no event"))
             return found
-        broken = UnexpectedAnswer(f"broken: {found.broken}") if found.broken is not None else None
+        broken = FailedCall(f"broken: {found.broken}") if found.broken is not None else None
         event(user, measured.LEFT if found.left is not None else measured.END,
               next(at for at in (found.left, found.end, time.perf_counter() - since) if at is not None), broken)  # fmt: skip
         if broken is None and _good(user, found):
@@ -108,7 +108,7 @@ def ask(user: LoadUser, question: str, due: float | None = None, leaves: Callabl
         return found
     except gevent.GreenletExit:  # the run is over, and this request has used all the time that it had to end
         begun = booking is not None and booking.begun
-        event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
+        event(user, measured.END if begun else measured.FIRST_EVENT, time.perf_counter() - since, FailedCall(AT_THE_END))
         raise
     finally:
         METER.counted.streams -= 1
@@ -181,14 +181,14 @@ def counted_request(
     except RequestNotSent:
         return None
     except gevent.GreenletExit:
-        event(user, name, time.perf_counter() - since, UnexpectedAnswer(AT_THE_END))
+        event(user, name, time.perf_counter() - since, FailedCall(AT_THE_END))
         raise
     except Exception as error:  # noqa: BLE001 - any error of a parser means that the answer is wrong
-        event(user, name, time.perf_counter() - since, UnexpectedAnswer(f"unreadable: {type(error).__name__}"))
+        event(user, name, time.perf_counter() - since, FailedCall(f"unreadable: {type(error).__name__}"))
         return None
 
 
-def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> UnexpectedAnswer | None:
+def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -> FailedCall | None:
     """Why the response is wrong; None when it is right. Raises RequestNotSent when the generator failed."""
     if answer.status_code == 0 and (fault := own_fault(getattr(answer, "error", None))) is not None:
         METER.not_sent(name, fault)
@@ -197,7 +197,7 @@ def _begun(answer: ResponseContextManager, name: str, wanted: tuple[int, ...]) -
         METER.answered(name)
         if answer.headers is not None and (timing := answer.headers.get("server-timing")):
             METER.timed(str(timing))
-    return unexpected_answer(answer, wanted)
+    return failed_call(answer, wanted)
 
 
 def own_fault(error: BaseException | None) -> str | None:
@@ -209,11 +209,11 @@ def own_fault(error: BaseException | None) -> str | None:
     return None
 
 
-def has_hits(content: bytes) -> UnexpectedAnswer | None:
+def has_hits(content: bytes) -> FailedCall | None:
     """Check for hits in the raw bytes, because parsing ten passages would cost the generator as much as sending the request."""
     if b'"hits"' not in content:
-        return UnexpectedAnswer("unreadable: no hits in it")
-    return UnexpectedAnswer("no hits") if _NO_HITS.search(content) else None
+        return FailedCall("unreadable: no hits in it")
+    return FailedCall("no hits") if _NO_HITS.search(content) else None
 
 
 def send_document(user: LoadUser, chance: random.Random, characters: int = 0) -> None:
@@ -228,7 +228,7 @@ def send_document(user: LoadUser, chance: random.Random, characters: int = 0) ->
     try:
         event(user, measured.FINDABLE, *_indexed(user, identity, since))
     except gevent.GreenletExit:
-        event(user, measured.FINDABLE, time.perf_counter() - since, UnexpectedAnswer("not findable at the end"))
+        event(user, measured.FINDABLE, time.perf_counter() - since, FailedCall("not findable at the end"))
         raise
     finally:
         counted_request(user, "DELETE", f"/v1/documents/{identity}", measured.REMOVED, wanted=(200, 202, 204, 404))
@@ -242,17 +242,17 @@ def _indexed(user: LoadUser, identity: str, since: float) -> tuple[float, Except
         if status == "indexed":
             return taken, None
         if status == "failed":
-            return taken, UnexpectedAnswer("the document failed")
+            return taken, FailedCall("the document failed")
         gevent.sleep(POLL_SECONDS)
-    return taken, UnexpectedAnswer(f"not findable after {INDEXED_SECONDS:.0f} s: {status}")
+    return taken, FailedCall(f"not findable after {INDEXED_SECONDS:.0f} s: {status}")
 
 
 def _field(name: str) -> Check:
     """A check that the answer is an object with this field."""
 
-    def check(content: bytes) -> UnexpectedAnswer | None:
+    def check(content: bytes) -> FailedCall | None:
         found = json.loads(content)
-        return None if isinstance(found, dict) and name in found else UnexpectedAnswer(f"unreadable: no {name}")
+        return None if isinstance(found, dict) and name in found else FailedCall(f"unreadable: no {name}")
 
     return check
 
@@ -268,19 +268,19 @@ def event(user: LoadUser, name: str, seconds: float, error: Exception | None = N
                                          exception=error, context={}, start_time=time.time() - seconds, url=None, response=None)  # fmt: skip
 
 
-def unexpected_answer(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> UnexpectedAnswer | None:
+def failed_call(answer: ResponseContextManager, wanted: tuple[int, ...] = (200,)) -> FailedCall | None:
     """Why this is not the answer; None when it is. The service's own code, where it said one (RFC 9457)."""
     if answer.status_code == 0:
-        return UnexpectedAnswer(f"no answer: {_innermost(getattr(answer, 'error', None))}")
+        return FailedCall(f"no answer: {_innermost(getattr(answer, 'error', None))}")
     if answer.status_code in wanted:
         # An exception here means that the body was cut off.
         cut = answer.request_meta["exception"]
-        return UnexpectedAnswer(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
+        return FailedCall(f"broken: {type(cut).__name__} in the middle of the answer") if cut is not None else None
     try:
         code = str(answer.json()["code"])
     except Exception:  # noqa: BLE001 - an error page may have any content, or be cut off too
         code = "no problem document"
-    return UnexpectedAnswer(f"{answer.status_code} {code}")
+    return FailedCall(f"{answer.status_code} {code}")
 
 
 def _innermost(error: BaseException | None) -> str:

@@ -11,7 +11,7 @@ import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.calls import UnexpectedAnswer
+from loadtests.calls import FailedCall
 from loadtests.generator import GatheredCounts
 from loadtests.measured import (
     BETWEEN_TOKENS,
@@ -195,4 +195,4 @@ class Recorder:
 def _words(error: object) -> str:
     """What Locust keeps of an exception: its text in one process, its repr from workers."""
     said = str(error)
-    return said.removeprefix(f"{UnexpectedAnswer.__name__}('").removesuffix("')")
+    return said.removeprefix(f"{FailedCall.__name__}('").removesuffix("')")

@@ -163,7 +163,7 @@ class Source(TealUser):
             if len(self.open) >= OPEN_REQUESTS:
                 name = measured.SEARCH if kind == "search" else measured.FIRST_EVENT
                 METER.sent(name, None)
-                calls.event(self, name, time.perf_counter() - due, calls.UnexpectedAnswer("not sent: too many wait"))
+                calls.event(self, name, time.perf_counter() - due, calls.FailedCall("not sent: too many wait"))
             else:
                 self.open.spawn(self.one, kind, due)
 

@@ -30,7 +30,7 @@ def _search(settings: Settings) -> Iterator[JsonLine]:
     from app.statistics import advice, elasticsearch
 
     engine = elasticsearch.collect_elasticsearch(settings)
-    found = [asdict(one) for one in advice.advise_elasticsearch(engine)]
+    found = [asdict(one) for one in advice.elasticsearch_advice(engine)]
     yield from found
     index = f"index {engine.index.name}" if engine.index else "no index"
     yield {"part": "elasticsearch", "looked_at": f"{engine.status}, {len(engine.nodes)} nodes, {index}", "advice": len(found)}
@@ -44,7 +44,7 @@ def _database(settings: Settings) -> Iterator[JsonLine]:
     with catalog.read() as session:
         database = postgres.collect_postgres(session.connection())
     catalog.close()
-    found = [asdict(one) for one in advice.postgres(database)]
+    found = [asdict(one) for one in advice.postgres_advice(database)]
     yield from found
     looked = f"{len(database.tables)} tables, {len(database.indexes)} indexes, scans counted for {database.counted_days:.1f} days"
     yield {"part": "postgres", "looked_at": looked, "advice": len(found)}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from app.commands import activity, advise, backup, index, keys, release, status
+from app.commands import activity, advise, backup, index, keys, queries, release, status
 from app.errors import TealError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ GROUPS: Final[tuple[Callable[[Any], None], ...]] = (  # each adds its commands t
     status.add_commands,
     activity.add_commands,
     advise.add_commands,
+    queries.add_commands,
 )
 
 

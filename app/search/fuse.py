@@ -13,9 +13,11 @@ def min_max(scores: Mapping[str, float], floor: float | None = None) -> dict[str
     """Scale scores to [0, 1]. `floor`: the lowest possible score, if it is known; by default the lowest in the list."""
     if not scores:
         return {}
-    low = min(scores.values()) if floor is None else floor
+    low = min(scores.values()) if floor is None else min(floor, *scores.values())
     span = max(scores.values()) - low
-    return {key: min(1.0, max(0.0, (score - low) / span)) if span > 0 else 1.0 for key, score in scores.items()}
+    if span == 0:
+        return dict.fromkeys(scores, 1.0)
+    return {key: (score - low) / span for key, score in scores.items()}
 
 
 def convex(lexical: Mapping[str, float], semantic: Mapping[str, float], weight: float = SEMANTIC_WEIGHT) -> dict[str, float]:
@@ -23,8 +25,10 @@ def convex(lexical: Mapping[str, float], semantic: Mapping[str, float], weight: 
 
     BM25 is never below 0, so its floor is known. The lowest useful cosine is unknown, so the list's own lowest is used.
     """
-    words, meaning = min_max(lexical, floor=0.0), min_max(semantic)
-    return {key: (1 - weight) * words.get(key, 0.0) + weight * meaning.get(key, 0.0) for key in words.keys() | meaning.keys()}
+    fused = {key: (1 - weight) * score for key, score in min_max(lexical, floor=0.0).items()}
+    for key, score in min_max(semantic).items():
+        fused[key] = fused.get(key, 0.0) + weight * score
+    return fused
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from app.models.port import Vector
 from app.observability import timing
 from app.search.fuse import convex, min_max, ranks
 from app.search.port import Candidates, Filters, Mode, Passage, SearchQuery, SearchReader
-from app.text.analysis import highlight, query_stems
+from app.text.analysis import highlight, query_terms
 
 EmbedQuery = Callable[[str], Awaitable[Vector]]
 Deleted = Callable[[Iterable[str]], Awaitable[Set[str]]]  # returns those of the document ids that are deleted
@@ -103,7 +103,7 @@ async def retrieve(
     timing.add_timing("search", searched - began + time.perf_counter() - fused)
     timing.add_timing("fuse", fused - searched)
     explain = _explainer(found) if request.explain else None
-    marked = frozenset(query_stems(request.query)) if request.highlight else None
+    marked = frozenset(query_terms(request.query)) if request.highlight else None
     hits = [
         _hit(passages[passage_id], score, marked, explain(passage_id) if explain else None)
         for passage_id, score in ranked
@@ -160,7 +160,7 @@ def rank(found: Candidates, mode: Mode, top_k: int | None = None) -> list[tuple[
         scores = {key: min(1.0, max(0.0, cosine)) for key, cosine in found.semantic.items()}
     else:
         scores = convex(found.lexical, found.semantic)
-    return [(key, scores[key]) for key in sorted(scores, key=lambda key: (-scores[key], key))[:top_k]]
+    return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))[:top_k]
 
 
 def _explainer(found: Candidates) -> Callable[[str], Explanation]:

@@ -59,7 +59,7 @@ class Advice:
     source: str
 
 
-def advise_elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
+def elasticsearch_advice(engine: ElasticsearchStatistics) -> Iterator[Advice]:
     """Advice on shards, replicas, refresh, heap, disk and rejected requests."""
     if engine.index is not None:
         yield from _index(engine, engine.index)
@@ -67,7 +67,7 @@ def advise_elasticsearch(engine: ElasticsearchStatistics) -> Iterator[Advice]:
         yield from _node(node)
 
 
-def postgres(database: PostgresStatistics) -> Iterator[Advice]:
+def postgres_advice(database: PostgresStatistics) -> Iterator[Advice]:
     """Advice on unused and missing indexes, dead rows, connections and long transactions."""
     for index in database.indexes:
         yield from _database_index(index, database.counted_days)

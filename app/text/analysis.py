@@ -69,7 +69,7 @@ def query_words(text: str) -> list[tuple[str, str]]:
     return (telling or words)[:MAX_QUERY_WORDS]
 
 
-def query_stems(text: str) -> list[str]:
+def query_terms(text: str) -> list[str]:
     """The terms of a query alone, for an index that was built from terms."""
     return [term for _, term in query_words(text)]
 

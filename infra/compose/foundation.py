@@ -17,7 +17,7 @@ from infra.delivery.promotion import StackPlace, key_reader, place_of
 from infra.platform import boundary
 from infra.platform.cluster.eks import ClusterArgs, EksCluster
 from infra.platform.cluster.secrets import SecretsDriver
-from infra.platform.keys import Keys, KeysArgs
+from infra.platform.keys import Keys, KeysArgs, copy_statements
 from infra.platform.network.vpc import Network, NetworkArgs
 
 
@@ -48,7 +48,8 @@ def build(config: Config) -> Foundation:
     check_deployer(config, account, deployer)
     here = StackPlace(config.stack, account, config.region)
     reader = foreign_reader(config, here)
-    readers = [key_reader(here, reader)] if reader else []
+    copied = copies_to(config, account)
+    readers = [*([key_reader(here, reader)] if reader else []), *(copy_statements(copied) if copied else [])]
     keys = Keys("keys", KeysArgs(config.prefix, account, config.region, readers), opts)
     opts = _bound(config, account, keys, opts)
     network = Network(
@@ -101,10 +102,25 @@ def state_bucket(config: Config, account_id: str) -> str:
 
 def _bound(config: Config, account: str, keys: Keys, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
     """The options of every later component: the boundary is created before any role, and each role gets it."""
-    within = boundary.boundary_statements(config.prefix, config.region, account, state_bucket(config, account), keys.arns)
+    copy = config.backup.copy_to
+    within = boundary.boundary_statements(
+        config.prefix,
+        config.region,
+        account,
+        state_bucket(config, account),
+        keys.arns,
+        copies=(copy.vault_arn, copy.key_arn) if copy else None,
+    )
     made = boundary.boundary_policy("boundary", config.prefix, within, opts)
     binding = boundary.binding(made, boundary.arn(account, config.prefix))
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[binding]))
+
+
+def copies_to(config: Config, account: str) -> str | None:
+    """The account that the database's recovery points are copied to, if it is not this one."""
+    copy = config.backup.copy_to
+    other = copy.vault_arn.split(":")[4] if copy else account
+    return None if other == account else other
 
 
 def _github(config: Config, opts: pulumi.ResourceOptions) -> GithubRoles | None:
@@ -135,6 +151,10 @@ def check_deployer(config: Config, account_id: str, deployer: str) -> None:
     contains an example value. GitHub's preview role is accepted, because it only reads, through an entry of its own.
     """
     found = [] if account_id == names.EXAMPLE_ACCOUNT else list(examples.leftover_examples(config.document()))
+    copy = config.backup.copy_to
+    if copy is not None and copy.vault_arn.split(":")[3:5] == [config.region, account_id]:
+        problem = "the vault is in this stack's own region and account, and would be lost with them"
+        found.append(Refusal("backup.copy_to.vault_arn", problem, "name a vault of another region or account"))
     if deployer not in {*admins(config, account_id).values(), github_role(config, account_id, "preview")}:
         problem = f"{deployer} runs this program and is not listed, so it could not reach the cluster"
         fix = (

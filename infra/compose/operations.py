@@ -20,6 +20,7 @@ from infra.delivery.promotion import place_of
 from infra.delivery.registry import Delivery, DeliveryArgs
 from infra.observability.alarms import WatchedResources
 from infra.observability.monitoring import Observability, ObservabilityArgs
+from infra.observability.reminders import Reminders, RemindersArgs
 from infra.platform.cluster.autoscaling import Autoscaling, AutoscalingArgs
 from infra.platform.cluster.colors import Colors, ColorsArgs
 from infra.platform.cluster.load_test import NAMESPACE as LOAD_NAMESPACE
@@ -103,6 +104,7 @@ def build(config: Config, base: Foundation, ingress: Ingress, stores: Stores) ->
         ),
         base.opts,
     )
+    Reminders("reminders", RemindersArgs(config.prefix, observability.topic_arn, base.keys.topics_arn), base.opts)
     WatchdogFunction("watchdog", _watchdog(config, base, ingress, stores), base.opts)
     SearchExporter(
         "search-metrics",
@@ -191,6 +193,7 @@ def _watched(config: Config, base: Foundation, ingress: Ingress, stores: Stores)
         vault_name=stores.backup.vault_name,
         stack=config.stack,
         watchdog=f"{config.prefix}-watchdog",
+        copies=config.backup.copy_to is not None,
         certificate_arn=pulumi.Output.from_input(ingress.certificate_arn),
     )
 

@@ -15,6 +15,7 @@ from infra.platform.stores.bucket import PrivateBucket, PrivateBucketArgs
 from infra.platform.stores.cache import CacheArgs, CacheReplicationGroup
 from infra.platform.stores.database import Database, DatabaseArgs
 from infra.platform.stores.database_maintenance import Maintenance, MaintenanceArgs
+from infra.platform.stores.restore_test import RestoreTest, RestoreTestArgs
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,24 @@ def build(config: Config, base: Foundation) -> Stores:
             region=config.region,
             account_id=base.account_id,
             database_arns=database.instance_arns,
+            kms_key_arn=base.keys.data_arn,
+            copy_to=config.backup.copy_to,
+        ),
+        base.opts,
+    )
+    RestoreTest(
+        "restore-test",
+        RestoreTestArgs(
+            prefix=config.prefix,
+            region=config.region,
+            account_id=base.account_id,
+            often=config.backup.restore_test,
+            vault_arn=backup.vault_arn,
+            database_arns=database.instance_arns,
+            instance_class=config.database.instance_class,
+            subnet_group=database.subnet_group,
+            parameter_group=database.parameter_group,
+            vpc_id=base.network.vpc_id,
             kms_key_arn=base.keys.data_arn,
         ),
         base.opts,

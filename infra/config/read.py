@@ -16,6 +16,7 @@ from contract import names
 from infra.config.rules import Refusal, check
 from infra.config.sections import (
     AlertsConfig,
+    BackupConfig,
     CacheConfig,
     ClusterConfig,
     DatabaseConfig,
@@ -53,6 +54,7 @@ class Config:
     search: SearchConfig
     cache: CacheConfig
     database: DatabaseConfig
+    backup: BackupConfig
     service: ServiceConfig
     alerts: AlertsConfig
     budget_usd: int
@@ -174,6 +176,12 @@ def _known(key: str) -> list[str]:
 
 # Explanations of patterns for error messages.
 _WORDS: Final = (
+    (
+        "vault_arn",
+        "it is not the ARN of a backup vault",
+        "write arn:aws:backup:REGION:ACCOUNT:backup-vault:NAME (aws backup describe-backup-vault names it)",
+    ),
+    ("key_arn", "it is not the ARN of a key", "write arn:aws:kms:REGION:ACCOUNT:key/ID: not the ARN of an alias"),
     (
         "admin_role_arns",
         "it is not the ARN of a role",

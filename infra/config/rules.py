@@ -157,6 +157,13 @@ def _stores(document: StackSettings) -> Iterator[Refusal]:
     database, restore = document.database, document.database.restore_from
     if database.max_storage_gib < database.storage_gib:
         yield Refusal("database.max_storage_gib", "it is below storage_gib", f"write {database.storage_gib} or more")
+    copy = document.backup.copy_to
+    if copy is not None and copy.vault_arn.split(":")[3:5] != copy.key_arn.split(":")[3:5]:
+        yield Refusal(
+            "backup.copy_to.key_arn",
+            "it is in another region or account than the vault",
+            "write the key of the vault (aws backup describe-backup-vault names it)",
+        )
     if restore is not None and (restore.snapshot is None) == (restore.source is None or restore.time is None):
         yield Refusal(
             "database.restore_from", "give a snapshot, or a source and a time", "write {snapshot: ID} or {source, time}"

@@ -21,6 +21,7 @@ SERVICES = "172.20.0.0/16"
 _FIELD = r"[\d*/,A-Za-z-]+"
 CRON = rf"^{_FIELD}( {_FIELD}){{4}}$"  # minute, hour, day of month, month, day of week
 ELASTIC_CRON = rf"^{_FIELD}( {_FIELD}){{2}}( [\d*/,?A-Za-z#-]+){{3,4}}$"  # with seconds first
+RestoreTestOften = Literal["weekly", "monthly"]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 
 
@@ -126,6 +127,23 @@ class DatabaseConfig(Section):
     major_upgrade: bool = False  # true while engine_version goes to the next major: RDS refuses it otherwise
 
 
+class BackupCopyConfig(Section):
+    """A vault in another region or account to which each recovery point of the database is copied. A person makes it and its key
+    (docs/aws.md, Copies in a second region or account): this program can then neither change nor delete the copies."""
+
+    vault_arn: str = Field(pattern=r"^arn:aws[a-z-]*:backup:[a-z0-9-]+:\d{12}:backup-vault:[A-Za-z0-9_-]{2,50}$")
+    key_arn: str = Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-f0-9-]+$")  # the vault's key
+    keep_days: int = Field(default=35, ge=7, le=36_500)  # AWS Backup keeps 100 years at most
+
+
+class BackupConfig(Section):
+    """AWS Backup of the database, beside RDS's own. `restore_test`: how often the newest recovery point is restored to see that it
+    can be; each test runs an instance of the database's class for some hours."""
+
+    restore_test: RestoreTestOften = "weekly"
+    copy_to: BackupCopyConfig | None = None
+
+
 class AlertsConfig(Section):
     """Receivers of alerts. Without an address the topic exists without a subscription. `otlp_endpoint`: the base address of a
     collector for traces, OTLP over HTTP; the pods may call its port."""
@@ -182,6 +200,7 @@ class StackSettings(Section):
     search: SearchConfig
     cache: CacheConfig
     database: DatabaseConfig
+    backup: BackupConfig = BackupConfig()
     service: ServiceConfig
     alerts: AlertsConfig
     budget_usd: int = Field(ge=1)  # for a month; `teal cost --check`, `teal plan` and the workflows refuse a plan above it

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from infra.config.read import Config
+from infra.config.sections import RestoreTestOften
 from infra.cost import capacity
 from infra.cost.prices import HOURS_A_MONTH, MACHINE
 
@@ -23,6 +24,8 @@ _ANSWER_BYTES: Final = 6_000  # an answer with its citations; a page of results 
 _MODEL_BYTES: Final = 20_000  # to a model provider through NAT, when the model is not in this region
 _IMAGE_GB: Final = 20  # a hundred versions that share most layers
 _SNAPSHOT_COPIES: Final = 2.0  # of the index, deduplicated
+_RESTORE_TEST_HOURS: Final = 3  # an assumption: the restore itself, the hour that it is kept, and the deletion
+_RESTORE_TESTS: Final[Mapping[RestoreTestOften, float]] = {"weekly": HOURS_A_MONTH / 168, "monthly": 1.0}  # a month
 _LCU_CONNECTIONS: Final = 25  # new ones a second
 _LCU_ACTIVE: Final = 3_000  # open ones a minute
 _LCU_GB_AN_HOUR: Final = 1.0
@@ -118,6 +121,8 @@ def _fixed(one: PricedResource) -> Iterator[Item]:
             rules = len(inputs.get("rules") or ())
             yield Item("firewall", "waf:acl", 1, "")
             yield Item("firewall", "waf:rule", rules, f"{rules} rules")
+        case "aws:backup/restoreTestingSelection:RestoreTestingSelection":
+            yield Item("backups", "backup:restore-test", math.nan, "AWS Backup's fee for each restore test")
         case "aws:lambda/function:Function":
             yield Item("observability", "lambda:calls", math.nan, f"{one.name}: {HOURS_A_MONTH * 60:,.0f} short calls a month")
         case "aws:amp/scraper:Scraper":
@@ -175,5 +180,14 @@ def _used(resources: Sequence[PricedResource], config: Config, load: float) -> I
             config.database.storage_gib,
             "one full copy; what AWS Backup keeps beyond it depends on writes",
         )
+    if any(one.type == "aws:backup/restoreTestingPlan:RestoreTestingPlan" for one in resources):
+        tests, kind = _RESTORE_TESTS[config.backup.restore_test], config.database.instance_class
+        hours = tests * _RESTORE_TEST_HOURS
+        yield Item("backups", f"rds:{kind}", hours, f"{tests:.1f} restore tests of {_RESTORE_TEST_HOURS} h on {kind}")
+    if config.backup.copy_to:
+        yield Item(
+            "backups", "backup:rds", config.database.storage_gib, "one full copy in the other vault, at this region's price"
+        )
+        yield Item("backups", "backup:copy-gb", math.nan, "transfer of changed blocks to the other region")
     if config.models.generation or config.models.embedding:
         yield Item("models", "bedrock:tokens", math.nan, f"by token: {config.models.generation or config.models.embedding}")

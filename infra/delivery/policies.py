@@ -48,7 +48,7 @@ UNLIMITED_UP: Final[Mapping[str, str]] = {
     "backup-storage:MountCapsule": f"{_REFERENCE}, list_awsbackupstorage: takes no resource; an encrypted vault needs it",
 }
 
-# Services of the platform program, with the ARNs that may be changed; {own} is the prefix of every physical name.
+# Services of the platform program, with the ARNs that may be changed; {own} is the prefix of every physical name, {own_} with underscores.
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "rds": ("arn:aws:rds:{region}:{account}:*:{own}*",),
     "elasticache": ("arn:aws:elasticache:{region}:{account}:*:{own}*", "arn:aws:elasticache:{region}:{account}:parametergroup:default*"),
@@ -60,9 +60,12 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "ecr": ("arn:aws:ecr:{region}:{account}:repository/{own}*",),
     "cloudwatch": ("arn:aws:cloudwatch:{region}:{account}:alarm:{own}-*", "arn:aws:cloudwatch::{account}:dashboard/{own}*"),
     "events": ("arn:aws:events:{region}:{account}:rule/{own}-*",),
+    "scheduler": ("arn:aws:scheduler:{region}:{account}:schedule/default/{own}-*",),
     "lambda": ("arn:aws:lambda:{region}:{account}:function:{own}-*",),
     "logs": ("arn:aws:logs:{region}:{account}:log-group:*{own}*",),
-    "backup": ("arn:aws:backup:{region}:{account}:backup-vault:{own}*", "arn:aws:backup:{region}:{account}:backup-plan:*"),
+    # A restore testing plan's ARN ends in its name and an id that AWS adds; its name has underscores in the place of dashes.
+    "backup": ("arn:aws:backup:{region}:{account}:backup-vault:{own}*", "arn:aws:backup:{region}:{account}:backup-plan:*",
+               "arn:aws:backup:{region}:{account}:restore-testing-plan:{own_}*"),
     "aps": ("arn:aws:aps:{region}:{account}:*",),
     "budgets": ("arn:aws:budgets::{account}:budget/{own}*",),
     "acm": ("arn:aws:acm:{region}:{account}:certificate/*",),
@@ -204,7 +207,7 @@ def build_statements(repository_arn: pulumi.Input[str], promoted_from: StackPlac
 def preview_statements(where: StateLocation, cluster_arn: pulumi.Input[str]) -> list[Statement]:
     """Rights to read the state and the configuration of resources.
     Only the branch's own workflows get them, as a preview reveals the state."""
-    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    names = _names(where)
     iam = f"arn:aws:iam::{where.account_id}"
     return [
         *(
@@ -228,7 +231,7 @@ def up_statements(where: StateLocation, key_arns: Sequence[pulumi.Input[str]], h
     """Rights to change the platform: services and roles by name, keys and the zone by their ARNs. Only a person may change
     GitHub's own roles and the boundary, and create keys.
     """
-    names = {"region": where.region, "account": where.account_id, "own": where.prefix}
+    names = _names(where)
     services = [
         _allow(f"Service{service.capitalize()}", [f"{service}:*"], [arn.format(**names) for arn in arns])
         for service, arns in SERVICES.items()
@@ -295,6 +298,12 @@ def _state(where: StateLocation, project: str, stacks: str, key_alias: str, *, w
         _allow("StateNames", ["s3:ListBucket"], bucket),
         _allow("StateSecrets", ["kms:Decrypt", *(["kms:Encrypt", "kms:GenerateDataKey"] if write else [])], keys, key),
     ]
+
+
+def _names(where: StateLocation) -> dict[str, str]:
+    """What the ARNs of SERVICES are filled with; a name that may hold no dash has underscores."""
+    own = where.prefix
+    return {"region": where.region, "account": where.account_id, "own": own, "own_": own.replace("-", "_")}
 
 
 def _images(repository_arn: pulumi.Input[str], *, push: bool) -> list[Statement]:

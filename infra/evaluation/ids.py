@@ -46,6 +46,8 @@ IDS: Final[Mapping[str, Id]] = {
     "aws:amp/scraper:Scraper": lambda _n, _i, _r, digest: f"s-{uuid(digest)}",
     "aws:amp/workspace:Workspace": lambda _n, _i, _r, digest: f"ws-{uuid(digest)}",
     "aws:backup/plan:Plan": lambda _n, _i, _r, digest: uuid(digest),
+    "aws:backup/restoreTestingPlan:RestoreTestingPlan": id_of_key("name"),
+    "aws:backup/restoreTestingSelection:RestoreTestingSelection": joined_id(":", "name", "restoreTestingPlanName"),
     "aws:backup/selection:Selection": lambda _n, _i, _r, digest: uuid(digest),  # imported by plan|selection
     "aws:backup/vaultLockConfiguration:VaultLockConfiguration": id_of_key("backupVaultName"),
     "aws:budgets/budget:Budget": lambda name, _i, _r, _d: f"{ACCOUNT}:{name}",
@@ -74,6 +76,7 @@ IDS: Final[Mapping[str, Id]] = {
         f"db-{hex_id(digest, 24).upper()}AB"
     ),  # RDS' resource id; imported by name
     "aws:route53/record:Record": lambda _n, inputs, _r, _d: f"{inputs['zoneId']}_{inputs['name']}_{inputs['type']}",
+    "aws:scheduler/schedule:Schedule": lambda name, _i, _r, _d: f"default/{name}",
     "aws:secretsmanager/secretRotation:SecretRotation": id_of_key("secretId"),
     "aws:secretsmanager/secretVersion:SecretVersion": lambda _n, inputs, _r, digest: f"{inputs['secretId']}|{uuid(digest)}",
     "aws:sns/topicPolicy:TopicPolicy": id_of_key("arn"),

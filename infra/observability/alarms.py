@@ -32,6 +32,7 @@ class WatchedResources:
     vault_name: pulumi.Input[str]
     stack: str
     watchdog: str  # the function's name
+    copies: bool = False  # whether recovery points are copied to another vault
     certificate_arn: pulumi.Input[str] | None = None
 
 
@@ -77,6 +78,9 @@ def alarm_targets(source: Source, watched: WatchedResources) -> Iterator[tuple[s
             yield "", {"ClusterName": watched.cluster_name}
         case "vault":
             yield "", {"BackupVaultName": watched.vault_name}
+        case "copies":
+            if watched.copies:
+                yield "", {"BackupVaultName": watched.vault_name}
         case "watchdog":
             yield "", {"FunctionName": watched.watchdog}
         case "watchdog-log":

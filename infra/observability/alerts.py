@@ -16,7 +16,7 @@ from infra.observability.slos import SLOS, Burn, Slo
 from infra.platform.search.operator import CA_HOURS
 
 Severity = Literal["page", "ticket"]  # page: a person is woken; ticket: a person looks during working hours
-Source = Literal["load-balancer", "targets", "database", "burstable-database", "cache", "cluster", "certificate", "vault",
+Source = Literal["load-balancer", "targets", "database", "burstable-database", "cache", "cluster", "certificate", "vault", "copies",
                  "watchdog", "watchdog-log"]  # fmt: skip
 
 
@@ -136,10 +136,14 @@ DATABASE = (
 )  # fmt: skip
 
 BACKUP = (
-    # Without this alarm a failed backup is noticed only when it is needed. The metric's name is from a review of this program;
-    # AWS Backup's own page of metrics could not be opened: `aws cloudwatch list-metrics --namespace AWS/Backup` shows it.
+    # Without these alarms a failed backup is noticed only when it is needed. All three metrics are published by vault (a public copy
+    # of CloudWatch's page of enriched metrics, AWS/Backup); of a copy it is the vault that the recovery point was in.
     Alert("BackupFailed", "ticket", "AWS Backup could not make a recovery point of the database", 0, "failed jobs in a day", 1_440, "backup-failed",
           metric=Metric("vault", "AWS/Backup", "NumberOfBackupJobsFailed", "Sum", period_seconds=86_400)),
+    Alert("RestoreTestFailed", "ticket", "The newest recovery point of the database could not be restored", 0, "failed restores in a day", 1_440,
+          "backup-failed", metric=Metric("vault", "AWS/Backup", "NumberOfRestoreJobsFailed", "Sum", period_seconds=86_400)),
+    Alert("BackupCopyFailed", "ticket", "A recovery point could not be copied to the second region or account", 0, "failed copies in a day", 1_440,
+          "backup-failed", metric=Metric("copies", "AWS/Backup", "NumberOfCopyJobsFailed", "Sum", period_seconds=86_400)),
 )  # fmt: skip
 
 CACHE = (

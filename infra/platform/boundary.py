@@ -31,6 +31,7 @@ PASSED_TO: Final = (
     "lambda.amazonaws.com",
     "monitoring.rds.amazonaws.com",
     "pods.eks.amazonaws.com",
+    "scheduler.amazonaws.com",
     "vpc-flow-logs.amazonaws.com",
 )
 # RDS gives the secret of a database's password a random name and this tag, which names the database. Public infrastructure code
@@ -44,9 +45,15 @@ def arn(account_id: str, prefix: str) -> str:
 
 
 def boundary_statements(
-    prefix: str, region: str, account_id: str, state_bucket: str, key_arns: Sequence[pulumi.Input[str]]
+    prefix: str,
+    region: str,
+    account_id: str,
+    state_bucket: str,
+    key_arns: Sequence[pulumi.Input[str]],
+    copies: tuple[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The statements of the boundary. tests/unit/infra/platform/test_boundary.py compares the roles' AWS managed policies with
+    """The statements of the boundary. `copies`: the vault in another region or account that gets the database's recovery points,
+    and its key. tests/unit/infra/platform/test_boundary.py compares the roles' AWS managed policies with
     it, action by action."""
     at = f"{region}:{account_id}"
     return [
@@ -60,13 +67,19 @@ def boundary_statements(
         # Elasticsearch's snapshots, and the release record, which the watchdog writes when it changes the shares of the rule.
         _allow(["s3:List*", "s3:Get*", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
                [f"arn:aws:s3:::{prefix}-{one}*" for one in ("search-snapshots", "releases")]),
+        _allow(["sns:Publish"], f"arn:aws:sns:{at}:{prefix}-alerts"),
         _allow(["elasticloadbalancing:ModifyRule"], f"arn:aws:elasticloadbalancing:{at}:listener-rule/app/{prefix}*"),
         # RDS writes its machines' metrics to log groups of its own name.
         _allow(["logs:Create*", "logs:Put*", "logs:Describe*", "logs:GetLogEvents"],
                [f"arn:aws:logs:{at}:log-group:*{prefix}*", f"arn:aws:logs:{at}:log-group:RDS*"]),
         _allow(["rds:*Snapshot*", "rds:DescribeDBInstances", "rds:ListTagsForResource", "rds:AddTagsToResource"],
                [f"arn:aws:rds:{at}:db:{prefix}*", f"arn:aws:rds:{at}:snapshot:awsbackup:*"]),
-        _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"], f"arn:aws:backup:{at}:*{prefix}*"),
+        # The test of a recovery point restores it to an instance that AWS Backup names so (infra/platform/stores/restore_test.py).
+        _allow(["rds:RestoreDBInstanceFromDBSnapshot", "rds:CreateDBInstance", "rds:AddTagsToResource", "rds:DescribeDBInstances", "rds:ListTagsForResource"],
+               [f"arn:aws:rds:{at}:{one}" for one in ("db:awsbackup-restore-test*", f"subgrp:{prefix}-*", f"pg:{prefix}-*", "og:default:*")]),
+        _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault", *(["backup:CopyFromBackupVault"] if copies else [])],
+               [f"arn:aws:backup:{at}:*{prefix}*", *([copies[0]] if copies else [])]),
+        *([_allow(["kms:DescribeKey", "kms:CreateGrant"], copies[1])] if copies else []),
         # A machine pulls the service's image and those of AWS' add-ons, which are in accounts of AWS.
         _allow(["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"], "arn:aws:ecr:*:*:repository/*"),
         # Actions without a resource, or that only describe.

@@ -93,3 +93,22 @@ def key_policy(account_id: str, statements: Sequence[Mapping[str, Any]]) -> dict
         "Resource": "*",  # in a key policy "*" means this key
     }
     return {"Version": "2012-10-17", "Statement": [account, *statements]}
+
+
+def copy_statements(account_id: str) -> list[dict[str, Any]]:
+    """What another account needs of the key to copy an encrypted snapshot out of this one: RDS reads it with the old key and writes
+    it with the key of the other vault. Source of the actions: Commvault's page on the same copies (KMS key permission requirements).
+    """
+    other = {"AWS": f"arn:aws:iam::{account_id}:root"}
+    reading = ["kms:DescribeKey", "kms:Decrypt", "kms:Encrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+    return [
+        {"Sid": "CopiesRead", "Effect": "Allow", "Principal": other, "Action": reading, "Resource": "*"},
+        {
+            "Sid": "CopiesGrant",
+            "Effect": "Allow",
+            "Principal": other,
+            "Action": "kms:CreateGrant",
+            "Resource": "*",
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+    ]

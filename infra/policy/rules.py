@@ -42,6 +42,10 @@ def exposure(resource: Resource) -> Iterator[str]:
             yield from _group_rules([inputs])
         case "aws:rds/instance:Instance" if inputs.get("publiclyAccessible"):
             yield "the database has a public address; set publicly_accessible to False"
+        case "aws:backup/restoreTestingSelection:RestoreTestingSelection":
+            restored = mapping(inputs.get("restoreMetadataOverrides"))
+            if inputs.get("protectedResourceType") == "RDS" and str(restored.get("publiclyAccessible")).lower() != "false":
+                yield "a database restored for a test may get a public address; override publiclyAccessible with false"
         case "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock":
             for switch in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
                 if inputs.get(switch) is not True:
@@ -135,9 +139,10 @@ def backups(resource: Resource) -> Iterator[str]:
     match resource.type:
         case "aws:backup/plan:Plan":
             for rule in as_objects(inputs.get("rules")):
-                days = mapping(rule.get("lifecycle")).get("deleteAfter")
-                if isinstance(days, int | float) and days < KEPT_DAYS:
-                    yield f"{rule.get('ruleName')} keeps recovery points for {days:g} days; {KEPT_DAYS} or more"
+                for kept in (rule, *as_objects(rule.get("copyActions"))):
+                    days = mapping(kept.get("lifecycle")).get("deleteAfter")
+                    if isinstance(days, int | float) and days < KEPT_DAYS:
+                        yield f"{rule.get('ruleName')} keeps recovery points for {days:g} days; {KEPT_DAYS} or more"
         case "kubernetes:core/v1:ConfigMap":
             for body in mapping(inputs.get("data")).values():
                 if isinstance(body, str) and "expire_after" in body:

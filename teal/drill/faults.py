@@ -150,7 +150,7 @@ def use_new_key(scene: Scene, ran: BlockResult) -> None:
     scene.users.use((scene.key,))
 
 
-def lost_files(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
+def deleted_files(files: str, *, snapshot: bool = True) -> Callable[[Scene], AbstractContextManager[Whole]]:
     """Data files of the stack are deleted, and the processes that had them open are killed.
     With `snapshot`, one is taken just before."""
 

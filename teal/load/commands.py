@@ -68,9 +68,9 @@ def load_(
     if host is not None:
         place = places.anywhere(host, key or (), ca, os.environ)
     elif stack is not None:
-        place = places.aws_target(open_target(stack), key or (), os.environ)
+        place = places.aws_load_target(open_target(stack), key or (), os.environ)
     else:
-        place = places.laptop_target(locate_layout(os.environ), os.environ, key or ())
+        place = places.laptop_load_target(locate_layout(os.environ), os.environ, key or ())
     options = ["--workers", str(workers), "--scale", f"{scale:g}", *(("--ui",) if ui else ())]
     for name, value in (
         ("--seconds", seconds),

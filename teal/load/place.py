@@ -40,7 +40,7 @@ class LoadTarget:
     headers: Mapping[str, str] = field(default_factory=dict)  # of each request, secret ones among them
 
 
-def laptop_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
+def laptop_load_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str]) -> LoadTarget:
     """The running stack of this machine, with keys that expire. Raises StackDown."""
     if not supervisor.is_up(layout):
         raise StackDown(str(layout.home))
@@ -50,7 +50,7 @@ def laptop_target(layout: Layout, environ: Mapping[str, str], keys: Sequence[str
     return LoadTarget(where.url, found, where.ca, {"where": "laptop", "machine": machine}, LaptopProcesses(layout).look)
 
 
-def aws_target(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
+def aws_load_target(target: Target, keys: Sequence[str], environ: Mapping[str, str]) -> LoadTarget:
     """An environment on AWS. Without a given key, a Job makes a writer's key that expires, as for releases."""
     entry = target.traffic.entry("blue")  # only for the address: the header that chooses a color is not sent
     found = tuple(keys) or _given(environ) or (target.probe_headers["Authorization"].removeprefix("Bearer "),)

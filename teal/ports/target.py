@@ -82,6 +82,12 @@ class ReleaseRules:
     probes_per_poll: int = 10  # requests to each color when users send too few
     load: str = ""  # a shape of load that the new color must carry before it meets a user: `teal release --load smoke`
     pause_at: int = 0  # percent, one of `steps`: the release waits there for a person after the analysis. 0: nowhere
+    # Recorded queries of users that a replay sends three times each. Of 50, 15 that find other things stop a release;
+    # fewer would need more of them. One request at a time, so that the active color's users do not notice it.
+    replay_queries: int = 50
+    replay_per_second: float = 20.0
+    replay_seconds: float = 120.0  # at most; a model that writes answers takes seconds for each
+    accept_different_answers: bool = False  # the replay is shown and not judged: another model or index on purpose
     first_floor: int = 2  # processes of a first release, which has no active color to copy the number from
 
 

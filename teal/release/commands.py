@@ -21,6 +21,7 @@ from teal.release import freeze as freezes
 from teal.release import repair as repairs
 from teal.release import return_to, rollback, runner
 from teal.release import watch as watches
+from teal.release.replay_by_hand import show_replay
 from teal.release.source import source_of
 from teal.targets import open_target
 from teal.terminal.options import DryRun, Json, Stack, Yes
@@ -31,7 +32,7 @@ from teal.terminal.writer import say, say_json, terminal_console
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (("release", release_), ("rollback", rollback_), ("abort", abort_), ("resume", resume_), ("history", history_),
-                          ("repair", repair_), ("contract", contract_), ("freeze", freeze_), ("unfreeze", unfreeze_), ("watch", watch_)):  # fmt: skip
+                          ("repair", repair_), ("contract", contract_), ("freeze", freeze_), ("unfreeze", unfreeze_), ("watch", watch_), ("replay", replay_)):  # fmt: skip
         app.command(name=name)(command)
 
 
@@ -58,6 +59,13 @@ def release_(
             "--pause-at", help="Stay at this share, in percent, after its analysis, until `teal resume` or `teal abort`."
         ),
     ] = None,
+    accept_different_answers: Annotated[
+        bool,
+        typer.Option(
+            "--accept-different-answers",
+            help="Show what the replay of users' queries finds, and go on: the release changes the ranking, the model or the index on purpose.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     stack: Stack = None,
     as_json: Json = False,
@@ -72,6 +80,8 @@ def release_(
     if load:
         require_installed()  # checked now, not when the color already runs
         target = replace(target, rules=replace(target.rules, load=load))
+    if accept_different_answers:
+        target = replace(target, rules=replace(target.rules, accept_different_answers=True))
     if pause_at is not None:
         shares = [percent for percent in target.rules.steps if percent < 100]
         if pause_at not in shares:
@@ -143,6 +153,11 @@ def unfreeze_(stack: Stack = None, as_json: Json = False) -> None:
 def watch_(stack: Stack = None, as_json: Json = False) -> None:
     """Follow a release that another terminal makes, to its end. Ctrl-C ends the looking, not the release."""
     show_events(watches.watch(open_target(stack)), as_json)
+
+
+def replay_(stack: Stack = None, as_json: Json = False) -> None:
+    """Send recorded queries of users to both colors while two run, and show how their answers differ. Exit 1: the other color is worse."""
+    show_replay(open_target(stack), as_json=as_json)
 
 
 def history_(stack: Stack = None, as_json: Json = False) -> None:

@@ -21,12 +21,13 @@ from teal.release.steps.jobs import JOB_TRANSFER
 from teal.release.steps.load import LOAD
 from teal.release.steps.preflight import PREFLIGHT
 from teal.release.steps.questions import GOLDEN, WARM
+from teal.release.steps.replay import REPLAY, REPORT
 from teal.release.steps.schema import EXPAND_SCHEMA
 from teal.release.steps.step import Intent, Step
 from teal.release.steps.traffic import PROMOTE, SHIFT
 
 # Every step by its name, for stored plans. A step that this version no longer plans stays registered.
-STEPS: Final = (PREFLIGHT, EXPAND_SCHEMA, BUILD_INDEX, VERIFY_INDEX, RAISE_FLOOR, DEPLOY, READY, WARM, GOLDEN, BEHAVE, LOAD, SHIFT, ANALYSE, PAUSE, PROMOTE,
+STEPS: Final = (PREFLIGHT, EXPAND_SCHEMA, BUILD_INDEX, VERIFY_INDEX, RAISE_FLOOR, DEPLOY, READY, WARM, GOLDEN, BEHAVE, REPLAY, REPORT, LOAD, SHIFT, ANALYSE, PAUSE, PROMOTE,
                 HOLD, JOB_TRANSFER, RETIRE, DROP_INDEX)  # fmt: skip
 _BY_NAME: Final = {name: step for step in STEPS for name in (step.name, *step.formerly)}
 
@@ -56,6 +57,8 @@ def _script(intent: Intent) -> Iterator[PlannedStep]:
     yield WARM.planned(intent)
     yield GOLDEN.planned(intent)
     yield BEHAVE.planned(intent)
+    if not first:
+        yield (REPORT if intent.rules.accept_different_answers else REPLAY).planned(intent)
     if intent.rules.load:
         yield LOAD.planned(intent, shape=intent.rules.load)
 

@@ -120,16 +120,19 @@ class ApiServer:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[ApiServer]:
-    """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs."""
+def start(folder: Path, other: Path | None = None, more: Sequence[str] = ()) -> Iterator[ApiServer]:
+    """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. What an earlier start
+    in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments.
+    """
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
-    program = tool("kube-apiserver")
+    program = other or tool("kube-apiserver")
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
     tokens, key = folder / "tokens.csv", folder / "service-accounts.key"
     tokens.write_text(f'{TOKEN},{ADMIN},{ADMIN},"system:masters"\n')
     tokens.chmod(0o600)
-    _write_key(key)
+    if not key.is_file():
+        _write_key(key)
     address = f"http://127.0.0.1:{etcd_port}"
     with ExitStack() as running:
         running.enter_context(_process(folder / "etcd.log", [
@@ -144,6 +147,7 @@ def start(folder: Path) -> Iterator[ApiServer]:
             "--authorization-mode", "RBAC", "--allow-privileged", "--service-cluster-ip-range", "10.254.0.0/24",
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", f"{key}.pub", "--service-account-signing-key-file", str(key),
+            *more,
         ]))  # fmt: skip
         ca = folder / "certificates" / "apiserver.crt"
         _wait(port, ca, server, folder)

@@ -111,7 +111,7 @@ def supervised(folder: Path) -> Iterator[Subject]:
 
 @contextmanager
 def engined(folder: Path) -> Iterator[Subject]:
-    """Skips without the pulumi command."""
+    """On the pulumi command (tests/engine/command.py)."""
     from teal.aws.target import aws
     from tests.engine import aws as engine
 

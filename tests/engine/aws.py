@@ -12,7 +12,7 @@ import pytest
 
 from teal.aws.names import StateNames
 from teal.record.model import Color
-from tests.engine.conftest import require_pulumi
+from tests.engine.command import put_on_path
 from tests.engine.provider import PACKAGES, Cloud, serve
 from tests.services import aws_place, aws_server
 from tests.services.aws_place import NAMESPACES, Deployed, Place
@@ -45,7 +45,7 @@ class CloudDeployments:
 @contextmanager
 def start(folder: Path, shell: pytest.MonkeyPatch) -> Iterator[tuple[Place, Cloud, dict[str, str]]]:
     """The environment, the stand-in's cloud, and what `teal --stack dev` finds in its shell, which is this process's now."""
-    require_pulumi()
+    put_on_path(shell, folder / "pulumi")
     cloud, names = Cloud(), StateNames("dev", aws_place.ACCOUNT, aws_server.REGION)
     with aws_place.start(folder, CloudDeployments(cloud)) as place, serve(cloud, PACKAGES) as providers:
         place.aws.client("s3").create_bucket(

@@ -1,14 +1,14 @@
-"""The real Pulumi command, or a skip that says what is missing. It can be built from its Go module, which CI does not do yet: skipped there too."""
+"""The real Pulumi command: the one on PATH, else built once from its Go module (command.py). Without Go a skip that says so, in CI a failure."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.engine.command import put_on_path
 from tests.engine.provider import Cloud, serve
 from tests.engine.workspace import Workspace
 
@@ -21,12 +21,6 @@ class Engine:
     open: Callable[[str, Path], Workspace]  # project name, folder of its program
 
 
-def require_pulumi() -> None:
-    """Skip without the command, in CI too."""
-    if shutil.which("pulumi") is None:
-        pytest.skip("the pulumi command is not on PATH: https://www.pulumi.com/docs/install")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/engine" in str(item.path):
@@ -35,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    require_pulumi()
     cloud = Cloud()
-    with serve(cloud) as providers:
+    with pytest.MonkeyPatch.context() as shell, serve(cloud) as providers:
+        put_on_path(shell, tmp_path_factory.getbasetemp() / "pulumi")
         yield Engine(cloud, lambda project, main: Workspace.make(tmp_path_factory.mktemp(project), project, main, providers))

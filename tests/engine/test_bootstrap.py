@@ -75,7 +75,7 @@ def environment(server: AwsServer, home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def account(engine: Engine, tmp_path: Path) -> Iterator[Account]:
-    assert engine  # skips without the command
+    assert engine  # brings the command
     (tmp_path / "Pulumi.yaml").write_text("name: teal\nruntime: python\n")
     shutil.copy(ROOT / "Pulumi.dev.yaml", tmp_path)
     with start() as server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from tests.unit.infra.delivery.provider_reads import LEFT_OUT
 
 STACK = "dev"
 RULE = "aws:lb/listenerRule:ListenerRule"
+TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
 DATABASE = "aws:rds/instance:Instance"
 LOGS = "aws:cloudwatch/logGroup:LogGroup"
 
@@ -97,12 +97,10 @@ def test_the_nightly_look_at_drift_reads_all_but_what_only_secrets_would_tell(en
 
 def test_a_shifted_weight_is_not_undone_but_other_changes_are(engine: Engine, workspace: Workspace) -> None:
     """`teal` moves the shares of the catch-all rule; somebody also shortens a log's life by hand."""
-    (rule,) = [
-        thing
-        for thing in engine.cloud.things.values()
-        if thing.type == RULE and len(json.dumps(thing.inputs)) and _weights(thing.inputs)
-    ]
-    shifted = json.loads(json.dumps(rule.inputs["actions"]).replace('"weight": 100', '"weight": 42'))
+    (rule,) = [thing for thing in engine.cloud.things.values() if thing.type == RULE and thing.name.endswith("-shares")]
+    groups = [thing.outputs["arn"] for thing in engine.cloud.things.values() if thing.type == TARGET_GROUP]
+    shares = [{"arn": arn, "weight": weight} for arn, weight in zip(groups, (42, 58), strict=True)]
+    shifted = [{"type": "forward", "forward": {"targetGroups": shares}}]
     assert shifted != rule.inputs["actions"]
     engine.cloud.change(RULE, rule.name, actions=shifted)
     log = next(thing for thing in engine.cloud.things.values() if thing.type == LOGS)
@@ -113,10 +111,6 @@ def test_a_shifted_weight_is_not_undone_but_other_changes_are(engine: Engine, wo
     assert engine.cloud.one(RULE, rule.name).inputs["actions"] == shifted
     assert engine.cloud.one(LOGS, log.name).inputs["retentionInDays"] == days
     assert engine.cloud.done == [("update", LOGS, log.name)]
-
-
-def _weights(inputs: dict[str, object]) -> bool:
-    return json.dumps(inputs.get("actions", [])).count('"weight"') == 2
 
 
 def test_the_deletion_of_a_protected_resource_is_refused(engine: Engine, workspace: Workspace) -> None:

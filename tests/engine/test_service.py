@@ -41,7 +41,6 @@ def test_a_color_is_made_with_its_binding_before_its_pods(engine: Engine, worksp
         < made.index("Deployment")
         < made.index("HorizontalPodAutoscaler")
     )
-    assert max(place for place, kind in enumerate(made) if kind == "NetworkPolicy") < made.index("Deployment")
     assert made.index("StatefulSet") < made.index("ScaledObject")
 
 
@@ -81,4 +80,3 @@ def test_a_retired_color_leaves_nothing_and_its_pods_go_before_their_binding(eng
         < gone.index("TargetGroupBinding")
         < gone.index("Service")
     )
-    assert gone.index("Deployment") < gone.index("NetworkPolicy")

@@ -252,6 +252,17 @@ def test_an_address_is_a_route_of_the_service(words: Sequence[str], places: list
             )
 
 
+@pytest.mark.parametrize("setting", ["cache.node_type", "database.instance_class"])
+def test_a_size_that_waits_for_a_window_is_applied_at_once_and_its_verification_sees_the_truth(setting: str) -> None:
+    """RDS and ElastiCache take a new size and change nothing until Sunday: the status says "available" all the time."""
+    told = [page for page in PAGES if setting in page.code]
+    assert told
+    for page in told:
+        verified = " ".join(block.text for block in page.blocks if block.for_aws and block.section == "Verification")
+        assert re.search(r"apply[_-]immediately", (pages.FOLDER / f"{page.slug}.md").read_text(encoding="utf-8")), page.slug
+        assert "PendingModifiedValues" in verified, page.slug
+
+
 def test_no_page_names_a_file_that_is_not_there() -> None:
     root = Path(__file__).parents[2]
     for page in (*PAGES, pages.readme()):

@@ -1,4 +1,5 @@
-"""Programs built from the Go modules that tools/ pins, once each: `python -m tests.services.go_tools` builds all, and says how far it is.
+"""Programs built from the Go modules that tools/ pins, once each: `python -m tests.services.go_tools` builds all or those named,
+and says how far it is.
 
 Each folder of tools/ is a Go module whose go.mod and go.sum pin everything. What was built lies in a cache folder whose name is a digest of
 both and of our own sources beside them, so that nothing is built again while nothing changed.
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +41,21 @@ class Tool:
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
 
 
+_KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
+# What a cluster with a node has besides the API server
+NODE: Final = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+
 TOOLS: Final = {
     tool.name: tool
     for tool in (
+        *(
+            Tool(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", _KUBERNETES, leading="v")
+            for name in ("kube-apiserver", *NODE)
+        ),
+        Tool("pause", "kubernetes", "./pause", "k8s.io/kubernetes", ("main.version",)),
         Tool(
-            "kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver",
-            "k8s.io/kubernetes", ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"),
+            "pulumi", "pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            "github.com/pulumi/pulumi/pkg/v3", ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",),
             leading="v",
         ),
     )
@@ -76,7 +86,7 @@ def build(wanted: Tool, tell: Callable[[str], None] = lambda _: None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         if not program.exists():
-            source = Path(scratch) / wanted.module
+            source = Path(scratch) / "source"  # a tool may be named as its module
             shutil.copytree(MODULES / wanted.module, source)
             draft = Path(scratch) / wanted.name
             _compile(wanted, source, draft, tell)
@@ -133,8 +143,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 
-def main() -> int:
-    for wanted in TOOLS.values():
+def main(names: Sequence[str]) -> int:
+    for wanted in [TOOLS[name] for name in names or TOOLS]:
         try:
             print(f"{wanted.name}: {build(wanted, lambda line: print(line, flush=True))}", flush=True)
         except BuildFailed as error:
@@ -144,4 +154,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from app.errors import SearchUnavailable
 from app.models.port import Stamp
 from app.search.port import Filters, Passage, SearchQuery
 from app.settings import Settings
-from app.text.analysis import index_terms, query_stems, storable_text
+from app.text.analysis import index_terms, query_terms, storable_text
 
 FIRST_NUMBER: Final = "000001"
 LONGEST_KEYWORD: Final = 8_191  # characters; Lucene refuses terms over 32,766 bytes, and UTF-8 uses at most 4 for each
@@ -137,7 +137,7 @@ def searches(query: SearchQuery, stamp: Stamp) -> list[tuple[str, dict[str, Any]
         "track_total_hits": False,
     }
     within, bodies = conditions(query.filters), list[tuple[str, dict[str, Any]]]()
-    terms = query_stems(query.text) if query.text is not None else []
+    terms = query_terms(query.text) if query.text is not None else []
     if terms:
         match = {"match": {"words": {"query": " ".join(terms)}}}
         bodies.append(("lexical", {**common, "query": {"bool": {"must": [match], "filter": within}}}))

@@ -30,6 +30,10 @@ NODE_LIFE_HOURS = 312
 # within a zone ECK's disruption budget moves one pod at a time.
 STAGGER_HOURS = 24
 DRAIN_HOURS = 24
+# A single search node takes search with it: Auto Mode replaces it for a newer image, which happens most weeks, only from 02:00 to 04:00
+# UTC. The budget of no node is active for the other 22 hours (Karpenter 1.8's definition of NodePool: nodes, schedule, duration). The
+# end by age heeds no budget and comes at any hour.
+SINGLE_NODE_BUDGETS = [{"nodes": "1"}, {"nodes": "0", "schedule": "0 4 * * *", "duration": "22h"}]
 # The search pool's limits for each search node: one machine, or two while it rotates.
 CPU_PER_SEARCH_NODE = 16
 MEMORY_GIB_PER_SEARCH_NODE = 128
@@ -104,7 +108,11 @@ def search_pool(nodes: int, zone: str, life_hours: int) -> dict[str, Any]:
             },
         },
         # Moving a shard costs more than an idle core, so nodes in use are never consolidated.
-        "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": "10m", "budgets": [{"nodes": "1"}]},
+        "disruption": {
+            "consolidationPolicy": "WhenEmpty",
+            "consolidateAfter": "10m",
+            "budgets": SINGLE_NODE_BUDGETS if nodes == 1 else [{"nodes": "1"}],
+        },
         "limits": {
             "cpu": str(2 * nodes * CPU_PER_SEARCH_NODE),
             "memory": quantities.memory_quantity(2 * nodes * MEMORY_GIB_PER_SEARCH_NODE * 1024),

@@ -44,7 +44,7 @@ class NetworkReach:
         found = [
             rules.to_name_servers(self.cidr),
             rules.to_pod_identity_agent(),
-            rules.stores(self.cidr, POSTGRES, REDIS),
+            rules.to_stores(self.cidr, POSTGRES, REDIS),
             {"to": [rules.pods_of_namespace(self.search_namespace)], "ports": tcp(SEARCH)},
         ]
         if self.mock_model_namespace:
@@ -73,7 +73,7 @@ def operator_policies(reach: NetworkReach) -> Specs:
 
 def maintenance(cidr: str) -> Specs:
     """Policies for the weekly job: egress to DNS and PostgreSQL. Its secret is read by the node's driver, not by the pod."""
-    return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.stores(cidr, POSTGRES)])}
+    return {"default": rules.deny_all(), "job": rules.egress([rules.to_name_servers(cidr), rules.to_stores(cidr, POSTGRES)])}
 
 
 def keda(cidr: str) -> Specs:
@@ -92,7 +92,7 @@ def keda(cidr: str) -> Specs:
                 rules.to_pod_identity_agent(),
                 # The API server by its Service's address; Secrets Manager has no fixed address.
                 {"to": rules.world(), "ports": tcp(443)},
-                rules.stores(cidr, POSTGRES),
+                rules.to_stores(cidr, POSTGRES),
             ]
         ),
     }

@@ -52,7 +52,7 @@ def to_name_servers(cidr: str) -> Rule:
     }
 
 
-def stores(cidr: str, *ports: int) -> Rule:
+def to_stores(cidr: str, *ports: int) -> Rule:
     """Egress: these ports of the networks that hold the stores."""
     return {"to": by_address(*addresses.data_subnets(cidr)), "ports": tcp(*ports)}
 

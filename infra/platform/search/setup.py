@@ -44,7 +44,7 @@ def requests(config: SearchConfig, bucket: str) -> list[ElasticsearchRequest]:
         ElasticsearchRequest(
             "POST", f"/_snapshot/{REPOSITORY}/_verify"
         ),  # once more, from every node: a wrong role fails here, not at night
-        ElasticsearchRequest("PUT", f"/_slm/policy/{SLM_POLICY}", snapshot_policy(config)),
+        ElasticsearchRequest("PUT", f"/_slm/policy/{SLM_POLICY}", slm_policy_body(config)),
         ElasticsearchRequest("PUT", f"/_ilm/policy/{ILM_POLICY}", lifecycle_policy()),
         ElasticsearchRequest("PUT", f"/_index_template/{TEMPLATE}", template_body(config)),
         # The template applies to future indices; these requests apply to existing ones. It is no error if there are none.
@@ -59,7 +59,7 @@ def repository_body(bucket: str) -> dict[str, Any]:
     return {"type": "s3", "settings": {"bucket": bucket, "base_path": BASE_PATH}}
 
 
-def snapshot_policy(config: SearchConfig) -> dict[str, Any]:
+def slm_policy_body(config: SearchConfig) -> dict[str, Any]:
     """Body of PUT _slm/policy/<id>: indices only, because users and roles come from this program. SLM makes each name unique."""
     said = config.snapshot
     return {

@@ -63,7 +63,7 @@ class SnapshotBucket(pulumi.ComponentResource):
         rights = iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.all(bucket.arn, args.kms_key_arn).apply(lambda known: json.dumps(snapshot_policy(*known))),
+            policy=pulumi.Output.all(bucket.arn, args.kms_key_arn).apply(lambda known: json.dumps(snapshot_role_policy(*known))),
             opts=child,
         )
         self.bucket_name, self.bucket_arn, self.role_arn = bucket.name, bucket.arn, role.arn
@@ -83,7 +83,7 @@ def elasticsearch_trust(provider_arn: str, issuer: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def snapshot_policy(bucket_arn: str, kms_key_arn: str) -> dict[str, Any]:
+def snapshot_role_policy(bucket_arn: str, kms_key_arn: str) -> dict[str, Any]:
     """What the repository needs (Elasticsearch, repository-s3, recommended permissions), and the key, for S3 alone."""
     return {
         "Version": "2012-10-17",

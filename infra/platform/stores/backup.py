@@ -9,6 +9,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import backup, iam
 
+from infra.config.sections import BackupCopyConfig
+
 TAG_KEY: Final = "teal:backup"
 # The kinds of resources that the plan may back up. Search has its own snapshots, and the cache needs none.
 SCHEDULE: Final = "cron(0 1 * * ? *)"  # 01:00 UTC, an hour before RDS's own window
@@ -21,7 +23,8 @@ MONTHLY: Final = "cron(0 1 1 * ? *)"
 
 @dataclass(frozen=True)
 class BackupArgs:
-    """`database_arns`: the instances to snapshot, a restored one's source among them."""
+    """`database_arns`: the instances to snapshot, a restored one's source among them. `copy_to`: a vault elsewhere that gets each
+    recovery point too."""
 
     prefix: str
     region: str
@@ -29,6 +32,7 @@ class BackupArgs:
     database_arns: Sequence[pulumi.Input[str]]
     kms_key_arn: pulumi.Input[str]
     keep_days: int = DAILY_DAYS
+    copy_to: BackupCopyConfig | None = None
 
 
 class Backup(pulumi.ComponentResource):
@@ -60,8 +64,8 @@ class Backup(pulumi.ComponentResource):
             name,
             name=args.prefix,
             rules=[
-                _rule("daily", vault.name, SCHEDULE, args.keep_days),
-                _rule("monthly", vault.name, MONTHLY, MONTHLY_DAYS),
+                _rule("daily", vault.name, SCHEDULE, args.keep_days, args.copy_to),
+                _rule("monthly", vault.name, MONTHLY, MONTHLY_DAYS, args.copy_to),
             ],
             opts=child,
         )
@@ -91,8 +95,10 @@ class Backup(pulumi.ComponentResource):
         self.register_outputs({"vault_arn": self.vault_arn, "plan_id": self.plan_id})
 
 
-def _rule(name: str, vault: pulumi.Input[str], schedule: str, days: int) -> backup.PlanRuleArgsDict:
-    return {
+def _rule(
+    name: str, vault: pulumi.Input[str], schedule: str, days: int, copy: BackupCopyConfig | None
+) -> backup.PlanRuleArgsDict:
+    rule: backup.PlanRuleArgsDict = {
         "rule_name": name,
         "target_vault_name": vault,
         "schedule": schedule,
@@ -101,6 +107,9 @@ def _rule(name: str, vault: pulumi.Input[str], schedule: str, days: int) -> back
         "lifecycle": {"delete_after": days},
         "recovery_point_tags": {TAG_KEY: "recovery-point"},
     }
+    if copy is not None:
+        rule["copy_actions"] = [{"destination_vault_arn": copy.vault_arn, "lifecycle": {"delete_after": copy.keep_days}}]
+    return rule
 
 
 def statements(args: BackupArgs, vault_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
@@ -134,5 +143,27 @@ def statements(args: BackupArgs, vault_arn: pulumi.Input[str]) -> list[dict[str,
             "Effect": "Allow",
             "Action": ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"],
             "Resource": args.kms_key_arn,
+        },
+        *(_copying(args.copy_to, vault_arn) if args.copy_to else []),
+    ]
+
+
+def _copying(copy: BackupCopyConfig, vault_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """What copying to another vault needs beside it. The managed policy grants the same on all vaults and keys."""
+    return [
+        {"Sid": "CopyFrom", "Effect": "Allow", "Action": ["backup:CopyFromBackupVault"], "Resource": vault_arn},
+        {
+            "Sid": "CopyTo",
+            "Effect": "Allow",
+            "Action": ["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"],
+            "Resource": copy.vault_arn,
+        },
+        {"Sid": "CopyKey", "Effect": "Allow", "Action": ["kms:DescribeKey"], "Resource": copy.key_arn},
+        {
+            "Sid": "CopyGrant",
+            "Effect": "Allow",
+            "Action": ["kms:CreateGrant"],
+            "Resource": copy.key_arn,
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         },
     ]

@@ -53,6 +53,8 @@ class Database(pulumi.ComponentResource):
     instance_arn: pulumi.Output[str]
     instance_arns: list[pulumi.Output[str]]  # the one in use, and a restored one's source while it is kept
     security_group_id: pulumi.Output[str]
+    subnet_group: pulumi.Output[str]
+    parameter_group: pulumi.Output[str]
     instance: rds.Instance
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -94,6 +96,7 @@ class Database(pulumi.ComponentResource):
         self.instance, self.port, self.name = current, PORT, NAME
         self.endpoint, self.instance_id = current.address, current.identifier
         self.instance_arn, self.security_group_id = current.arn, group.id
+        self.subnet_group, self.parameter_group = subnets.name, settings.name
         self.instance_arns = [one.arn for one in (current, *kept)]
         self.secret_arn = current.master_user_secrets.apply(lambda secrets: str(secrets[0].secret_arn))
         secretsmanager.SecretRotation(

@@ -19,7 +19,7 @@ _FREE: Final = (
     "ec2:network-acl", "ec2:dhcp-options", "ec2:launch-template", "ec2:network-interface", "iam:role", "iam:policy",
     "iam:instance-profile", "iam:oidc-provider", "rds:subgrp", "rds:pg", "elasticache:subnetgroup", "elasticache:parametergroup",
     "elasticloadbalancing:targetgroup", "eks:podidentityassociation", "eks:access-entry", "sns:", "events:rule",
-    "backup:backup-plan",
+    "backup:backup-plan", "backup:restore-testing-plan",
 )  # fmt: skip
 _HOLDS_DATA: Final = ("s3:", "rds:db", "rds:snapshot", "ec2:volume", "ec2:snapshot", "backup:", "kms:key", "ecr:repository",
                       "aps:workspace")  # fmt: skip

@@ -25,7 +25,7 @@ def evidence_page(whole: Mapping[str, Any]) -> str:
         "<h2>Shares of the requests, %</h2>", _chart(_weights(events, begin), 100.0),
         "<h2>Requests per second</h2>", _chart(rates := _rates(events, begin, None, "requests"), largest_value(rates)),
         *_gate_charts(events, begin),
-        "<h2>Gates</h2>", _gates(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), *_log(events), "<h2>What happened</h2>", _events(events),
+        "<h2>Gates</h2>", _gates(events), *_replay(events), "<h2>Plan</h2>", _plan(release["steps"], events), *_hooks(whole), *_log(events), "<h2>What happened</h2>", _events(events),
     ])  # fmt: skip
 
 
@@ -104,6 +104,18 @@ def _gates(events: Sequence[Mapping[str, Any]]) -> str:
         for step, event in last.items() for gate in event["gates"]
     ]  # fmt: skip
     return html_table(("step", "gate", "verdict", "new color: bad of samples", "active", "p", "why"), rows)
+
+
+def _replay(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How both colors answered recorded queries of users; nothing if none were replayed."""
+    for table in (event["replay"] for event in events if event.get("replay")):
+        yield f"<h2>{table['queries']} recorded queries of users, sent to both colors</h2>"
+        rows = [
+            [escape(one["what"]), escape(one["new"]), escape(one["active"]), "" if one["p"] is None else f"{one['p']:.3g}",
+             "" if one["p"] is None else f'<span class="{"bad" if one["worse"] else "good"}">{"worse" if one["worse"] else "no worse"}</span>']
+            for one in table["rows"]
+        ]  # fmt: skip
+        yield html_table(("", "new color", "active", "p", ""), rows)
 
 
 def _mark(verdict: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -73,10 +74,21 @@ def test_users_queries_are_sampled_and_probes_are_not_and_texts_go_when_the_sett
         assert [one["question"] for one in opened[1:]] == [TEXT, TEXT]
         assert found[1].text_hash == found[2].text_hash != found[0].text_hash
 
+        until_moment = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+        about, scope, *queries = service.admin("queries", "sample", "--expires-at", until_moment)
+        assert (about["keeps"], about["recorded"], about["left_out"]) == ("texts", 3, 0)
+        assert sorted(one["path"] for one in queries) == ["/v1/ask", "/v1/search"]  # the same question twice is asked once
+        assert all(json.loads(json.dumps(one["body"])) in opened for one in queries)
+        made = next(key for key in service.admin("keys", "list") if key["id"] == scope["id"])
+        assert (made["role"], made["collections"], scope["collections"]) == ("reader", ["music"], ["music"])
+        assert made["expires_at"] is not None
+
         service.kill("worker", signal.SIGTERM)
         service.environment = {**service.environment, "TEAL_QUERY_SAMPLE": "hashes"}
         service.start_worker()
         until("the texts are gone", lambda: [row.request for row in rows(service)] == [None, None, None])
+        (about,) = service.admin("queries", "sample", "--expires-at", until_moment)
+        assert (about["keeps"], about["with_text"]) == ("hashes", 0)
     finally:
         service.stop()
 

@@ -94,6 +94,25 @@ def test_every_object_is_one_that_its_api_takes(program: Program, stack: Stack) 
     assert said == {}
 
 
+def next_version(kubernetes: str) -> str:
+    """The version that an upgrade goes to: EKS upgrades one minor at a time."""
+    major, minor = kubernetes.split(".")
+    return f"{major}.{int(minor) + 1}"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_object_is_one_that_the_next_version_of_kubernetes_takes(program: Program, stack: Stack) -> None:
+    """runbooks/kubernetes-upgrade.md upgrades the cluster under these objects: none may use an API that goes with this version."""
+    said = {
+        f"{one.type} {one.name}": wrong
+        for one in objects(program, stack)
+        for document in (dict(one.inputs), *templates(dict(one.inputs)))
+        if (wrong := faults(document, next_version(version(stack))))
+    }
+    assert said == {}
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_check_sees_objects_of_the_core_and_custom_ones(program: Program) -> None:
     kinds = {(one.inputs["apiVersion"], one.inputs["kind"]) for one in objects(program, "prod")}

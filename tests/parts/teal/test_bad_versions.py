@@ -5,26 +5,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from teal.client.entry import PROBE_HEADER
+from app.access.query_sample import QuerySampler
+from app.catalog.engine import Catalog
+from app.http.schemas import SearchIn
+from app.settings import Settings
+from teal.client.entry import PROBE_HEADER, ColorEndpoint
 from teal.client.probe import ProbeFailed, Prober, read_golden_questions
 from teal.drill.corpus import CORPUS
 from teal.laptop.inside import LaptopInside
 from teal.metrics.scrape import ScrapeMetrics
-from teal.ports.target import GOLDEN
+from teal.ports.target import GOLDEN, ReleaseRules, Target
+from teal.record.model import Color
 from teal.release.analysis import Analysis
+from teal.release.answers import compare, worse
 from teal.release.probes.registry import PROBES
 from teal.release.probes.visit import COLLECTION, ProbeVisit, WrongBehaviour
+from teal.release.replay import Colors, RecordedQuery, recorded_queries, replayed
 from tests.parts.app.service import Service, add
 from tests.services.ports import free_port
 from tests.services.releasing import tree
@@ -65,6 +74,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "TEAL_RATE_LIMIT_PER_SECOND": "1000",
         "TEAL_PROBE_SECRET": SECRET,
         "TEAL_LOG_DIR": str(folder),
+        "TEAL_QUERY_SAMPLE": "texts",
     }
     running = Service(folder, settings, apps=2).start()
     with running.client() as client:
@@ -158,6 +168,62 @@ def test_a_version_whose_passages_read_backwards_fails_the_golden_questions(
         assert all(good.passes(one)[0] for one in QUESTIONS)
     with started(service, tmp_path, "reversed_passages") as address, prober(address, keys[0]) as bad:
         assert not any(bad.passes(one)[0] for one in QUESTIONS)
+
+
+class Entries:
+    """Where the colors are, for what asks nothing else of a load balancer."""
+
+    def __init__(self, active: str, new: str) -> None:
+        self._addresses = {"blue": active, "green": new}
+
+    def entry(self, color: Color) -> ColorEndpoint:
+        return ColorEndpoint(self._addresses[color], {PROBE_HEADER: SECRET}, None)
+
+
+@pytest.fixture(scope="module")
+def recorded(service: Service) -> tuple[RecordedQuery, ...]:
+    """What users searched for, as the app records it, read as a release reads it. No golden question is among them."""
+    settings = Settings.model_validate(
+        {"state_dir": service.folder / "data", "backup_key": service.folder / "keys" / "backup.key", "query_sample": "texts"}
+    )
+    with closing(Catalog(settings.sqlalchemy_url())) as catalog:
+        sampler = QuerySampler(catalog, settings)
+        for number, words in enumerate(WORDS):
+            sampler.offer({}, "search", SearchIn(query=words), None if number % 2 else ("default",), b'{"hits": []}')
+            asyncio.run(sampler.flush())
+    target = replayed_at("", "")
+    queries, said = recorded_queries(target, service.admin, {"TEAL_QUERY_SAMPLE": "texts"})
+    assert said.startswith(f"{len(WORDS)} of"), said
+    assert {query.key for query in queries} != {queries[0].key}, "two scopes have two keys"
+    return queries
+
+
+WORDS = tuple(
+    f"{one} {other}"
+    for one in ("cache", "filter", "attachment", "password", "command")
+    for other in ("view", "query", "email", "class")
+)
+
+
+def replayed_at(active: str, new: str) -> Target:
+    there: Any = None  # a replay reaches colors and asks for no other port
+    return Target(name="parts", store=there, traffic=cast("Any", Entries(active, new)), runtime=there, metrics=there, images=there,
+                  evidence_url=str, rules=ReleaseRules(replay_per_second=100.0))  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "says"), [("", ""), ("reordered_hits", "other hits")])
+def test_recorded_queries_of_users_tell_a_version_that_ranks_them_otherwise_from_one_that_does_not(
+    service: Service, keys: tuple[str, str], tmp_path: Path, recorded: tuple[RecordedQuery, ...], name: str, says: str
+) -> None:
+    good = f"http://127.0.0.1:{service.ports[0]}"
+    with started(service, tmp_path, name) as address:
+        measures = compare(list(replayed(replayed_at(good, address), Colors("blue", "green"), recorded)))
+        with prober(address, keys[0]) as bad:
+            assert all(bad.passes(one)[0] for one in QUESTIONS), "the golden questions see nothing of it"
+    print(measures)
+    assert says in worse(measures)
+    assert bool(says) == bool(worse(measures))
+    assert measures[0].new.endswith(f"of {len(WORDS)}")
 
 
 def search(client: httpx.Client, number: int) -> None:

@@ -77,6 +77,13 @@ def test_a_crash_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
         ask_bill(program(tmp_path, "raise RuntimeError('boom')"), "dev", (), as_json=False)
 
 
+def test_a_refusal_of_many_lines_is_told_from_its_first_line_on(tmp_path: Path) -> None:
+    """The first line names the file and the root cause; the last five were once all that was shown."""
+    text = "import sys; sys.stderr.write('\\n'.join(['the cause', *map(str, range(20))])); sys.exit(2)"
+    with pytest.raises(BadInput, match=r"the cause\n0\n"):
+        ask_bill(program(tmp_path, text), "dev", (), as_json=False)
+
+
 def test_an_answer_that_is_not_json_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(CostFailed, match="not readable"):
         cost.read_bill(program(tmp_path, "print('hello')"), "dev")

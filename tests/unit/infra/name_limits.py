@@ -13,6 +13,8 @@ NAME_LIMITS = {
     "aws:eks/cluster:Cluster": ("name", 100, r"[0-9A-Za-z][A-Za-z0-9_-]*"),
     "aws:wafv2/webAcl:WebAcl": ("name", 128, r"[\w-]+"),
     "aws:ecr/repository:Repository": ("name", 256, r"[a-z0-9]+(?:[._/-][a-z0-9]+)*"),
+    "aws:scheduler/schedule:Schedule": ("name", 64, r"[\w.-]+"),
+    "aws:backup/restoreTestingPlan:RestoreTestingPlan": ("name", 50, r"\w+"),
     "aws:sns/topic:Topic": ("name", 256, r"[\w-]+"),
     "aws:cloudwatch/logGroup:LogGroup": ("name", 512, r"[\w./#-]+"),
 }

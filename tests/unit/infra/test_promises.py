@@ -17,7 +17,7 @@ from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate, of_type
 
 PROGRAMS: tuple[Program, ...] = ("platform", "service")
 EVERY = [(program, stack) for program in PROGRAMS for stack in STACKS]
-EVALUATION_SECONDS = 10.0  # of CPU, the first import of pulumi_aws included
+EVALUATION_SECONDS = 5.0  # of CPU, the first import of pulumi_aws included: 2.9 measured, and CPU is slower beside other work
 
 # Statements on "*", each with why it cannot name a resource. GitHub's roles have theirs in infra/delivery/policies.py.
 EVERYWHERE = {
@@ -259,7 +259,7 @@ def test_every_resource_is_part_of_a_component(platform: Evaluation, stack: Stac
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("program", "stack"), EVERY)
-def test_a_program_evaluates_within_ten_seconds(program: Program, stack: Stack) -> None:
+def test_a_program_evaluates_within_five_seconds(program: Program, stack: Stack) -> None:
     begin = time.process_time()
     evaluate.__wrapped__(program, stack)
     assert time.process_time() - begin < EVALUATION_SECONDS

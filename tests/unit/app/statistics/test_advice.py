@@ -64,14 +64,14 @@ NOTHING = [
 
 @pytest.mark.parametrize(("engine", "wanted"), SEARCH, ids=[wanted for _, wanted in SEARCH])
 def test_advice_for_elasticsearch(engine: ElasticsearchStatistics, wanted: str) -> None:
-    (found,) = advice.advise_elasticsearch(engine)
+    (found,) = advice.elasticsearch_advice(engine)
     assert wanted in f"{found.do} "
     complete(found)
 
 
 @pytest.mark.parametrize("engine", NOTHING)
 def test_a_well_kept_elasticsearch_gets_none(engine: ElasticsearchStatistics) -> None:
-    assert list(advice.advise_elasticsearch(engine)) == []
+    assert list(advice.elasticsearch_advice(engine)) == []
 
 
 UNUSED = replace(USED, scans=0)
@@ -99,14 +99,14 @@ CALM = [
 
 @pytest.mark.parametrize(("database", "wanted"), DATABASES, ids=[wanted for _, wanted in DATABASES])
 def test_advice_for_postgres(database: PostgresStatistics, wanted: str) -> None:
-    (found,) = advice.postgres(database)
+    (found,) = advice.postgres_advice(database)
     assert wanted in found.do
     complete(found)
 
 
 @pytest.mark.parametrize("database", CALM)
 def test_a_well_kept_postgres_gets_none(database: PostgresStatistics) -> None:
-    assert list(advice.postgres(database)) == []
+    assert list(advice.postgres_advice(database)) == []
 
 
 def complete(found: Advice) -> None:

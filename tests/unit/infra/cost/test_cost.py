@@ -25,6 +25,9 @@ from infra.cost.report import Bill, monthly_cost
 from infra.evaluation.evaluate import stack_values
 from tests.unit.infra.conftest import STACKS, Stack, evaluate
 
+VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:copies"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-1111-4222-8333-444455556666"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -86,6 +89,16 @@ def test_an_unknown_price_is_unknown_and_in_no_sum() -> None:
     assert line in told.unknown
     assert told.usd == pytest.approx(sum(one.usd for one in lines if one.usd is not None))
     assert "unknown" in report.bill_text(told)
+
+
+def test_a_restore_test_costs_an_instance_for_hours_and_a_copy_its_storage() -> None:
+    plans = [Part("aws:backup/plan:Plan"), Part("aws:backup/restoreTestingPlan:RestoreTestingPlan")]
+    known = prices.load_prices("us-east-1", Path("/nowhere"))
+    tests = {one.key: one for one in monthly_cost(plans, config(), known) if one.part == "backups"}
+    assert tests["rds:db.m7g.large"].usd == pytest.approx(730 / 168 * 3 * 0.168)  # once a week, three hours each
+    values = {**stack_values("prod"), "teal:backup": {"copy_to": {"vault_arn": VAULT, "key_arn": KEY}}}
+    copied = [one for one in monthly_cost(plans, load_config(values, "prod", "file"), known) if one.key == "backup:rds"]
+    assert [one.quantity for one in copied] == [100, 100]
 
 
 def test_container_insights_is_named_without_a_number() -> None:

@@ -57,6 +57,7 @@ def registered(database_class: str = "db.t4g.small", email: str | None = "oncall
                     vault_name="teal-dev",
                     stack="dev",
                     watchdog="teal-dev-watchdog",
+                    copies=True,
                     certificate_arn="arn:certificate",
                 ),
             ),

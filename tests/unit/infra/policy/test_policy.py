@@ -56,9 +56,11 @@ def schedule(expire_after: str = "14d", cron: str = "0 0 */6 * * ?") -> dict[str
 
 
 PLAN = "aws:backup/plan:Plan"
+RESTORE = "aws:backup/restoreTestingSelection:RestoreTestingSelection"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 BACKUPS = [
     (PLAN, {"rules": [{"ruleName": "daily", "lifecycle": {"deleteAfter": 3}}]}),
+    (PLAN, {"rules": [{"lifecycle": {"deleteAfter": 35}, "copyActions": [{"lifecycle": {"deleteAfter": 3}}]}]}),
     (CONFIG_MAP, schedule(expire_after="6d")),
     (CONFIG_MAP, schedule(expire_after="12h")),
     (CONFIG_MAP, schedule(cron="0 0 3 ? * SUN")),
@@ -84,6 +86,8 @@ EXPOSURE = [
     ("aws:ec2/securityGroup:SecurityGroup", {"ingress": [{"cidrBlocks": ["0.0.0.0/0"], "fromPort": 5_432, "toPort": 5_432}]}),
     ("aws:ec2/securityGroupRule:SecurityGroupRule", {"type": "ingress", "ipv6CidrBlocks": ["::/0"], "fromPort": 0, "toPort": 0}),
     ("aws:rds/instance:Instance", {"publiclyAccessible": True}),
+    (RESTORE, {"protectedResourceType": "RDS", "restoreMetadataOverrides": {"publiclyAccessible": "true"}}),
+    (RESTORE, {"protectedResourceType": "RDS"}),
     ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", {**BLOCK, "blockPublicPolicy": False}),
     ("aws:s3/bucketAcl:BucketAcl", {"acl": "public-read"}),
     ("aws:lb/listener:Listener", {"protocol": "HTTP", "defaultActions": [{"type": "forward"}]}),
@@ -94,6 +98,7 @@ NOT_EXPOSED = [
     (INGRESS, RULE),
     (INGRESS, {**RULE, "cidrIpv4": "10.0.0.0/8", "fromPort": 0, "toPort": 65_535}),
     ("aws:rds/instance:Instance", {"publiclyAccessible": False}),
+    (RESTORE, {"protectedResourceType": "RDS", "restoreMetadataOverrides": {"publiclyAccessible": "false"}}),
     ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", BLOCK),
     ("aws:lb/listener:Listener", {"protocol": "HTTP", "defaultActions": [{"type": "redirect"}]}),
     ("kubernetes:core/v1:Service", {"spec": {"type": "ClusterIP"}}),

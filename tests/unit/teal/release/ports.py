@@ -59,6 +59,7 @@ class Behaviour:
     shares_cache: bool = False  # cache keys without the release
     counted: bool = True  # whether its requests show up in the metrics
     jobs_finish: bool = True
+    finds: tuple[str, ...] = ("d1", "d2", "d3")  # what every recorded query of users finds, best first
 
 
 @dataclass
@@ -79,6 +80,7 @@ class World:
     newest: str = "0001"  # that a request ever met
     expands_to: str = "0001"
     rate: float = 400.0  # requests a second of all users
+    silent: set[Color] = field(default_factory=set)  # colors whose processes do not say what they counted
     counts: dict[Color, Counts] = field(default_factory=lambda: {"blue": counted(), "green": counted()})
     served: dict[str, float] = field(default_factory=dict)  # requests of users by release
     seconds: float = 0.0
@@ -90,6 +92,7 @@ class World:
     indexes: set[str] = field(default_factory=lambda: {"teal"})
     older_images: set[str] = field(default_factory=set)  # they know `jobs transfer` by its former name
     kept: list[object] = field(default_factory=list)
+    sampled: int | None = None  # recorded queries with their texts; None: texts are not kept
     cache: set[tuple[str, bytes]] = field(default_factory=set)
 
     def now(self) -> datetime:
@@ -394,6 +397,16 @@ class Colors:
                 return [{"moved": moved}]
             case ("snapshots",):
                 return [{"verified_at": "2026-01-01T00:00:00Z", "age_seconds": 3600 * hours} for hours in world.tested_hours_ago]
+            case ("queries", "sample"):
+                count = min(world.sampled or 0, int(options["--count"]))
+                about = {"kind": "sample", "keeps": "texts", "recorded": 99, "left_out": 0}
+                scope = {"kind": "scope", "scope": 0, "id": "k1", "key": "of-recorded-queries", "collections": ["a"]}
+                bodies = [{"query": f"recorded {number}"} for number in range(count)]
+                return [
+                    about,
+                    *([scope] if count else []),
+                    *({"kind": "query", "scope": 0, "path": "/v1/search", "body": body} for body in bodies),
+                ]
             case ("keys", "create"):
                 return [{"key": "bound"}]
             case ("snapshot",):
@@ -424,7 +437,7 @@ class Meter:
         self._world = world
 
     def read(self, color: Color) -> Counts:
-        if color not in self._world.running:
+        if color not in self._world.running or color in self._world.silent:
             raise OperatorError(f"nobody answers in {color}", where=color, next="teal status")
         return self._world.counts[color]
 
@@ -443,7 +456,7 @@ class Registry:
         return self._world.images[id]
 
     def config(self) -> dict[str, str]:
-        return {"TEAL_SEARCH": "embedded"}
+        return {"TEAL_SEARCH": "embedded"} | ({} if self._world.sampled is None else {"TEAL_QUERY_SAMPLE": "texts"})
 
     def secret_versions(self) -> dict[str, str]:
         return {}
@@ -491,6 +504,9 @@ def serve(world: World, entry: ColorEndpoint, request: httpx.Request) -> httpx.R
         return httpx.Response(how.status, text=f'event: {last}\ndata: {{"citations": []}}\n\n')
     about_the_upload = "upload" in world.documents and asked.get("filters", {}).get("collections") == ["teal-probe"]
     found = [{"document_id": "upload"}] if about_the_upload else []
+    if request.headers.get("Authorization") == "Bearer of-recorded-queries":
+        assert BYPASS_HEADER in request.headers, "a replay that a cache answers compares nothing"
+        found = [{"document_id": id, "passage": "words"} for id in how.finds]
     return httpx.Response(
         how.status,
         headers={"X-Cache": "hit-redis" if known else "miss"},

@@ -52,6 +52,23 @@ def test_a_release_prints_json_lines_and_exits_0(world: World, capsys: pytest.Ca
     world.assert_whole()
 
 
+def test_a_replay_by_hand_needs_two_colors_and_ends_1_when_the_other_one_is_worse(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["replay", "--json"]) == errors.BAD_INPUT
+    assert "one color runs" in capsys.readouterr().out
+    world.sampled = 0
+    underway(world, "shift-5")
+    assert cli.run(["replay"]) == errors.DONE
+    assert "of 99 recorded queries none has a text" in capsys.readouterr().out
+    world.sampled = 20
+    assert cli.run(["replay", "--json"]) == errors.DONE
+    assert next(line for line in lines(capsys) if "replay" in line)["replay"]["queries"] == 20  # type: ignore[index]
+    world.put_image("new", Behaviour(finds=("e1",)))
+    assert cli.run(["replay"]) == errors.FAILED
+    assert "other hits: 20 of 20" in "".join(capsys.readouterr())
+
+
 def test_a_release_with_load_plans_it_before_the_first_shift(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["release", "new", "--load", "smoke", "--dry-run", "--json"]) == errors.DONE
     names = [line["step"] for line in lines(capsys)]

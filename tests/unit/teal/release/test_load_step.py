@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_load_comes_before_the_first_user_and_reaches_the_new_color_alone(process: Process, asked: dict[str, Any]) -> None:
     names = [step.name for step in plan_steps(process.target, NEW)]
-    assert names.index("behave") + 1 == names.index("load") == names.index("shift-5") - 1
+    assert names.index("replay") + 1 == names.index("load") == names.index("shift-5") - 1
     events = list(release(process.target, NEW))
     assert any(event.step == "load" and event.detail == "3 users" for event in events)
     assert process.world.load().active == "green"

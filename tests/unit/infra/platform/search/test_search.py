@@ -15,7 +15,7 @@ from infra.platform.search import setup, users
 from infra.platform.search.network import search_network_policies
 from infra.platform.search.resources import NAMESPACE, SERVICE_ACCOUNT, zones
 from infra.platform.search.search import Search, SearchArgs
-from infra.platform.search.snapshots import elasticsearch_trust, snapshot_policy
+from infra.platform.search.snapshots import elasticsearch_trust, snapshot_role_policy
 from tests.unit.infra.mocks import RegisteredResource, run
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -122,7 +122,7 @@ def test_only_elasticsearchs_own_service_account_reaches_the_snapshots() -> None
         f"{ISSUER}:aud": "sts.amazonaws.com",
         f"{ISSUER}:sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
     }
-    reached = {one["Resource"] for one in snapshot_policy("arn:aws:s3:::b", KEY)["Statement"]}
+    reached = {one["Resource"] for one in snapshot_role_policy("arn:aws:s3:::b", KEY)["Statement"]}
     assert reached == {"arn:aws:s3:::b", f"arn:aws:s3:::b/{setup.BASE_PATH}/*", KEY}
 
 

@@ -37,7 +37,7 @@ def test_every_body_has_only_names_that_elasticsearchs_client_knows() -> None:
 
 def test_snapshots_are_pruned_as_configured_and_never_the_last_ones() -> None:
     said = SearchConfig.model_validate({"snapshot": {"schedule": "0 0 2 * * ?", "keep_days": 7, "min_count": 5, "max_count": 50}})
-    body = setup.snapshot_policy(said)
+    body = setup.slm_policy_body(said)
     assert body["retention"] == {"expire_after": "7d", "min_count": 5, "max_count": 50}
     assert body["config"]["partial"] is False
 
