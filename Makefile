@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down unit test test-long test-releases test-cluster test-engine packages check scan quality load soak bench bench-peers clean lock fetch aws
+.PHONY: help up down unit test test-long test-releases test-cluster test-engine test-node packages check scan quality load soak bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ unit: .venv/.installed-dev  ## tests without a process, the network or a sleep: 
 	$(BIN)/pytest -n 2 --dist loadgroup -p no:schemathesis -q -m 'not exhaustive' tests/unit $(ARGS)
 
 test: .venv/.installed-dev packages fetch  ## every test on real parts but the long ones and whole releases: a quarter of an hour
-	$(TESTS) -m "not release and not long and not cluster and not engine" $(ARGS)
+	$(TESTS) -m "not release and not long and not cluster and not engine and not node" $(ARGS)
 
 test-long: .venv/.installed-dev packages fetch  ## parts that hang, end and come back, restores, drills, load: most of a minute each
 	$(TESTS) -m "long and not release and not engine" $(ARGS)
@@ -39,6 +39,12 @@ test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, bu
 test-engine: .venv/.installed-dev packages  ## Pulumi's own command, built once (minutes) from the module that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
 	$(TESTS) -m engine $(ARGS)
+
+# One process: a node takes both cores, and the tests share it. Without root they are left out, and say so.
+test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
+	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
+		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause; fi
+	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m node -s tests/node $(ARGS)
 
 packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo
 	@.ci/packages

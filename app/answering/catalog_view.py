@@ -49,7 +49,8 @@ class CatalogView:
 
     async def look(self) -> None:
         """Look now, or wait for the look that is under way. Raises `CatalogUnavailable`."""
-        if self._looking is None:
+        # Waiting for a task that has ended gives the event loop no chance to run `_looked`: `current` would ask again for ever.
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
             self._looking.add_done_callback(self._looked)
         await asyncio.shield(self._looking)
@@ -78,7 +79,8 @@ class CatalogView:
         self._seen, self._looked_at = seen, began
 
     def _looked(self, task: asyncio.Task[None]) -> None:
-        self._looking = None
+        if self._looking is task:  # otherwise the next look is already under way
+            self._looking = None
         if not task.cancelled():
             task.exception()  # marks the error as retrieved: callers that waited have it, and perhaps none waited
 

@@ -5,7 +5,8 @@ ahead, or was set back since, would make a dead worker look alive for as long as
 would make a living worker lose its documents.
 
 While the database is away no worker can send a heartbeat, and no observer can look. So of a long gap between two looks
-only a part counts as a worker's silence.
+only a part counts as a worker's silence. The same holds for the time before an observer's first look, because it may have started
+during such an outage: all heartbeats are then old, and none of the workers is gone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Liveness:
         """The workers whose heartbeat changed within `within_seconds`. Of each gap
         between two looks at most UNSEEN_SECONDS count.
 
-        At the first look the age of a heartbeat is taken from its time stamp; one from the future counts as new.
+        When a heartbeat is seen first its age is taken from its time stamp, and at most UNSEEN_SECONDS of it count; one from the future
+        counts as new.
         """
         at = self._clock()
         unseen = 0.0 if self._looked_at is None else max(0.0, at - self._looked_at - UNSEEN_SECONDS)
@@ -44,7 +46,7 @@ class Liveness:
         for worker, stamped in heartbeats.items():
             known = self._seen.get(worker)
             if known is None:
-                met[worker] = stamped, at - max(0.0, (self._now() - stamped).total_seconds())
+                met[worker] = stamped, at - min(UNSEEN_SECONDS, max(0.0, (self._now() - stamped).total_seconds()))
             else:
                 met[worker] = (stamped, known[1] + unseen) if known[0] == stamped else (stamped, at)
         self._seen = met

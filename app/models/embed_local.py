@@ -8,12 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from app.models.onnx_files import encodable, open_session, open_tokenizer, present, verify
+from app.models.onnx_files import as_unavailable, encodable, open_session, open_tokenizer, present, verify
 from app.models.port import EmbeddingProvider, Stamp, Vector
 from app.models.registry import LocalModel, local_model
 from app.settings import Settings
 from app.text.scripts import mostly_latin
 
+KNOWN_TEXT: Final = "text"  # every model embeds it
 SHORTEST_NORM: Final = 1e-12  # keeps the division finite; real vectors have norms around 1 or more
 
 
@@ -33,19 +34,28 @@ class LocalEmbedder:
     ONNX session and the tokenizer keep no state between calls."""
 
     def __init__(self, model: LocalModel, folder: Path, *, threads: int) -> None:
-        """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
+        """Raises `ModelUnavailable` when a file is missing, is not the pinned one or cannot be opened."""
         verify(folder, onnx_sha256=model.onnx_sha256, tokenizer_sha256=model.tokenizer_sha256)
         self.stamp = stamp_of(model)
         self._model = model
-        # MiniLM's tokenizer file pads and truncates every text to 128 tokens; neither setting is used.
-        self._tokenizer = open_tokenizer(folder, most_tokens=model.max_tokens)
-        self._session = open_session(folder, threads=threads)
+        with as_unavailable(f"The model in {folder} cannot be opened"):
+            # MiniLM's tokenizer file pads and truncates every text to 128 tokens; neither setting is used.
+            self._tokenizer = open_tokenizer(folder, most_tokens=model.max_tokens)
+            self._session = open_session(folder, threads=threads)
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
-        return [self._embed(text) for text in texts]
+        """One vector for each text. Raises `ModelUnavailable` when the model embeds nothing now; the error of a text that it alone
+        cannot embed stays as it is, so that only this text's document fails, after some tries, instead of waiting for ever."""
+        try:
+            return [self._embed(text) for text in texts]
+        except Exception:
+            with as_unavailable(f"The model {self._model.name} embeds no text"):
+                self._embed(KNOWN_TEXT)
+            raise
 
     def query(self, text: str) -> Vector:
-        return self._embed(self._model.query_prefix + text)
+        with as_unavailable(f"The model {self._model.name} could not embed the question"):
+            return self._embed(self._model.query_prefix + text)
 
     def reads(self, text: str) -> bool:
         return mostly_latin(text)  # the pinned models are English ones

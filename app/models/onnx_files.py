@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.errors import ModelUnavailable
+from app.errors import ModelUnavailable, TealError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILES: Final = ("model.onnx", "tokenizer.json")
+MOST_REASON_CHARACTERS: Final = 300  # a runtime's message may list its whole graph; its beginning says what was wrong
 
 
 def present(folder: Path) -> bool:
@@ -24,6 +27,18 @@ def verify(folder: Path, *, onnx_sha256: str, tokenizer_sha256: str) -> None:
     """Raises `ModelUnavailable` when a file is missing or is not the pinned one."""
     for name, expected in zip(FILES, (onnx_sha256, tokenizer_sha256), strict=True):
         _verify(folder / name, expected)
+
+
+@contextmanager
+def as_unavailable(what: str) -> Iterator[None]:
+    """Raise `ModelUnavailable`, which begins with `what`, in place of an error of ONNX Runtime or of the tokenizer:
+    these have no common class, and a caller that goes on without the model knows only this one."""
+    try:
+        yield
+    except TealError:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(f"{what}: {type(error).__name__}: {str(error)[:MOST_REASON_CHARACTERS]}") from error
 
 
 def open_tokenizer(folder: Path, *, most_tokens: int) -> Tokenizer:

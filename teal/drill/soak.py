@@ -55,12 +55,14 @@ Tell = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class SoakRequest:
-    """`stop`: set from outside, it ends the soak after the fault that is under way."""
+    """`stop`: set from outside, it ends the soak after the fault that is under way. `judging`: set by the soak when only work
+    is left that ends by itself and that nobody should interrupt."""
 
     minutes: float
     seed: int
     per_second: float
     stop: threading.Event = field(default_factory=threading.Event)
+    judging: threading.Event = field(default_factory=threading.Event)
 
 
 class ProcessWatch(threading.Thread):
@@ -186,9 +188,11 @@ def run_soak(request: SoakRequest, targets: Mapping[str, DrillLimits], tell: Tel
             soak.cause_faults()
         except KeyboardInterrupt:
             soak.stopped = "it was interrupted"
+            with suppress(KeyboardInterrupt):  # once more: what is broken is measured as it is
+                if not condition_holds(stack.healthy):
+                    soak.mend()
+        request.judging.set()
         ran_seconds = time.time() - soak.began_at
-        if soak.stopped and not condition_holds(stack.healthy):
-            soak.mend()
         users.stop()
         watch.stop()
         tell(

@@ -61,7 +61,7 @@ def soak_(
             show(event)
 
     request = SoakRequest(minutes, secrets.randbelow(MOST_SEED) if seed is None else seed, per_second)
-    with _two_signals(request.stop):
+    with _two_signals(request.stop, request.judging):
         found = run_soak(request, targets, tell)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "results.json").write_text(json.dumps(found.fields(), indent=1) + "\n", encoding="utf-8")
@@ -76,10 +76,14 @@ def soak_(
 
 
 @contextmanager
-def _two_signals(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM sets `stop`; the second raises KeyboardInterrupt. An ignored signal stays ignored, as under nohup."""
+def _two_signals(stop: threading.Event, judging: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM sets `stop`; the second raises KeyboardInterrupt, unless the soak is being judged.
+    An ignored signal stays ignored, as under nohup."""
 
     def asked(_: int, __: FrameType | None) -> None:
+        if judging.is_set():
+            say("it is being judged and stopped: three minutes at most", error=True)
+            return
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()

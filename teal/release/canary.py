@@ -45,6 +45,7 @@ class CanaryWindow:
         self.misses = 0
         self.missed = False  # at the last look
         self.why = ""
+        self.unread: dict[Color, str] = {}  # why a color's counts could not be read at the last look
 
     def look(self, *, steady: bool = True) -> None:
         """Read all counters. Counts that cannot be read stay as they were; for the new color this is a miss.
@@ -55,8 +56,10 @@ class CanaryWindow:
         for color in self._colors():
             found = self._read(color)
             if found is None:
+                self.unread[color] = self.why
                 missed = missed or color == self._run.new
                 continue
+            self.unread.pop(color, None)
             start = self._start[color]
             if start is None:
                 self._start[color] = found
@@ -141,7 +144,9 @@ def _analysis(run: ReleaseRun, window: CanaryWindow) -> Analysis:
 
 def _pause(run: ReleaseRun, step: PlannedStep, window: CanaryWindow, judged: tuple[Judgement, ...]) -> Iterator[Event]:
     """Keep the shares, and wait for samples or for a person."""
-    thin = "; ".join(f"{one.gate}: {one.reason}" for one in judged if one.verdict == "Inconclusive")
+    unread = [f"the counts of {color} cannot be read: {why}" for color, why in window.unread.items()]
+    undecided = [f"{one.gate}: {one.reason}" for one in judged if one.verdict == "Inconclusive"]
+    thin = "; ".join(unread or undecided or ["no gate has a metric that both versions write"])
     yield from _wait(run, step, window, f"paused, inconclusive: {thin}", {"exit_code": 4}, about=thin, until_successful=True)
 
 

@@ -120,9 +120,9 @@ class ApiServer:
 
 
 @contextmanager
-def start(folder: Path, other: Path | None = None) -> Iterator[ApiServer]:
+def start(folder: Path, other: Path | None = None, more: Sequence[str] = ()) -> Iterator[ApiServer]:
     """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. What an earlier start
-    in the same folder kept is there again; `other` is the API server's program in the place of the pinned one.
+    in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments.
     """
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
@@ -147,6 +147,7 @@ def start(folder: Path, other: Path | None = None) -> Iterator[ApiServer]:
             "--authorization-mode", "RBAC", "--allow-privileged", "--service-cluster-ip-range", "10.254.0.0/24",
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", f"{key}.pub", "--service-account-signing-key-file", str(key),
+            *more,
         ]))  # fmt: skip
         ca = folder / "certificates" / "apiserver.crt"
         _wait(port, ca, server, folder)

@@ -1,4 +1,4 @@
-"""Hints name the system packages of the one list, `.ci/packages.txt`, and nothing else."""
+"""Hints name the system packages of the lists `.ci/packages*.txt`, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tests.services import left_out
 ROOT = Path(__file__).parents[2]
 LISTED = {
     line.split()[0]
-    for line in (ROOT / ".ci" / "packages.txt").read_text(encoding="utf-8").splitlines()
+    for file in (ROOT / ".ci").glob("packages*.txt")
+    for line in file.read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 }
 HINT = re.compile(r"\bapt(?:-get)? install ((?:[a-z][a-z0-9.+-]*[a-z0-9] ?)+)")

@@ -41,14 +41,18 @@ class Tool:
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
 
 
+_KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
+# What a cluster with a node has besides the API server
+NODE: Final = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+
 TOOLS: Final = {
     tool.name: tool
     for tool in (
-        Tool(
-            "kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver",
-            "k8s.io/kubernetes", ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"),
-            leading="v",
+        *(
+            Tool(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", _KUBERNETES, leading="v")
+            for name in ("kube-apiserver", *NODE)
         ),
+        Tool("pause", "kubernetes", "./pause", "k8s.io/kubernetes", ("main.version",)),
         Tool(
             "pulumi", "pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             "github.com/pulumi/pulumi/pkg/v3", ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -56,6 +57,24 @@ async def test_a_young_view_costs_no_question_to_the_catalog(catalog: Catalog) -
     await view.current()
     assert await view.deleted(["anything"]) == set()
     assert view.generation == before
+
+
+@pytest.mark.timeout(30)  # it went round in the event loop for ever, so nothing in the loop could end it
+async def test_a_request_that_comes_just_as_a_slow_look_ends_looks_anew_and_does_not_stop_the_process(catalog: Catalog) -> None:
+    clock = Clock()
+    view = CatalogView(catalog, "teal", clock=clock)
+    with catalog.write() as session:
+        index_state.raise_generation(session)
+    slow = asyncio.create_task(view.look())
+    for _ in range(2):  # its first step makes the look, whose first step takes the time
+        await asyncio.sleep(0)
+    clock.seconds += 2 * VIEW_SECONDS
+    while view.generation == 0:  # noqa: ASYNC110 - an event would wake it a turn of the loop too late
+        await asyncio.sleep(0)
+    await view.current()  # the look has ended, and its callback has not run yet
+    await slow
+    clock.seconds += VIEW_SECONDS / 4
+    await view.current()
 
 
 async def test_a_deletion_is_looked_for_until_the_index_can_no_longer_hold_it(catalog: Catalog) -> None:

@@ -64,12 +64,22 @@ def test_setting_the_time_of_day_makes_nobody_gone_and_keeps_nobody(hours: int) 
     assert observer.live_workers({ONE: clocks.day, TWO: beat[TWO]}, within_seconds=GONE_SECONDS) == {ONE}
 
 
-def test_at_the_first_look_a_worker_long_gone_is_known_as_such_and_one_that_is_removed_is_forgotten() -> None:
+@pytest.mark.parametrize("old", [timedelta(minutes=5), timedelta(days=1)])
+def test_an_observer_that_started_during_an_outage_of_the_database_finds_nobody_gone_until_silence_is_its_own(
+    old: timedelta,
+) -> None:
     clocks = Clocks()
     observer = clocks.observer()
-    assert observer.live_workers(
-        {ONE: NOON - timedelta(minutes=5), TWO: NOON - timedelta(seconds=5)}, within_seconds=GONE_SECONDS
-    ) == {TWO}
+    beats = {ONE: NOON - old, TWO: NOON - old}
+    assert observer.live_workers(beats, within_seconds=GONE_SECONDS) == {ONE, TWO}, "the outage kept both from beating"
+    assert clocks.watch(observer, beats | {TWO: NOON}, 48) == {ONE, TWO}
+    assert clocks.watch(observer, beats | {TWO: NOON}, 3) == {TWO}, "one has not beaten since the database is back"
+
+
+def test_a_worker_that_is_removed_is_forgotten() -> None:
+    clocks = Clocks()
+    observer = clocks.observer()
+    assert observer.live_workers({ONE: NOON}, within_seconds=GONE_SECONDS) == {ONE}
     assert observer.live_workers({}, within_seconds=GONE_SECONDS) == set()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -12,11 +15,13 @@ import numpy as np
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from app.errors import ModelUnavailable
 from app.models.embed import open_embedder, passage_text, stamp
 from app.models.embed_bedrock import FAILURES_TO_OPEN, BedrockEmbedder
-from app.models.embed_local import pool
+from app.models.embed_local import LocalEmbedder, pool
 from app.models.port import NO_MODEL
 from app.models.registry import LOCAL_MODELS
 from app.settings import Settings
@@ -61,6 +66,61 @@ def test_a_model_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> N
         (folder / name).write_bytes(b"other")
     with pytest.raises(ModelUnavailable, match=r"model\.onnx has SHA-256 .* `teal up`"):
         open_embedder(settings(model_dir=tmp_path))
+
+
+@pytest.mark.parametrize("damaged", ["model.onnx", "tokenizer.json"])
+def test_verified_files_that_cannot_be_opened_are_a_model_that_is_unavailable(damaged: str, tmp_path: Path) -> None:
+    files = {"model.onnx": b"no graph", "tokenizer.json": Tokenizer(WordLevel({"a": 0}, unk_token="a")).to_str().encode()} | {
+        damaged: b"broken"
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    model = replace(
+        LOCAL_MODELS["all-minilm-l6-v2-q"], onnx_sha256=digests["model.onnx"], tokenizer_sha256=digests["tokenizer.json"]
+    )
+    with pytest.raises(ModelUnavailable, match="cannot be opened"):
+        LocalEmbedder(model, tmp_path, threads=1)
+
+
+class Runtime:
+    """In place of ONNX Runtime and the tokenizer: a text of one letter is its number. `fails_on`: these texts, or all."""
+
+    def __init__(self, fails_on: str) -> None:
+        self._fails_on = fails_on
+
+    def encode(self, text: str) -> SimpleNamespace:
+        return SimpleNamespace(ids=[0 if text in self._fails_on else 1])
+
+    def run(self, _: None, fed: dict[str, Any]) -> list[Any]:
+        if self._fails_on == ALL or fed["input_ids"][0][0] == 0:
+            raise RuntimeError("bad allocation")
+        return [np.ones((1, 1, 4), dtype=np.float32)]
+
+
+ALL = "*"
+
+
+def embedder_on(monkeypatch: pytest.MonkeyPatch, fails_on: str) -> LocalEmbedder:
+    monkeypatch.setattr("app.models.embed_local.verify", lambda *_, **__: None)
+    for opened in ("open_session", "open_tokenizer"):
+        monkeypatch.setattr(f"app.models.embed_local.{opened}", lambda *_, **__: Runtime(fails_on))
+    return LocalEmbedder(LOCAL_MODELS["all-minilm-l6-v2-q"], Path("models"), threads=1)
+
+
+def test_a_question_on_which_the_runtime_fails_is_searched_by_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelUnavailable, match="could not embed the question: RuntimeError: bad allocation"):
+        embedder_on(monkeypatch, "q").query("q")
+
+
+def test_passages_wait_when_the_runtime_embeds_nothing_and_fail_when_it_refuses_them_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ModelUnavailable, match="embeds no text"):
+        embedder_on(monkeypatch, ALL).passages(["p"])
+    with pytest.raises(RuntimeError, match="bad allocation"):  # no Unavailable, for which the worker would wait for ever
+        embedder_on(monkeypatch, "p").passages(["other", "p"])
+    assert [vector.tolist() for vector in embedder_on(monkeypatch, "p").passages(["other"])] == [[0.5] * 4]
 
 
 def test_the_title_is_embedded_once() -> None:

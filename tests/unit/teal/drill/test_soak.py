@@ -157,6 +157,8 @@ def test_the_first_signal_ends_a_soak_softly_and_the_second_at_once(monkeypatch:
         seen.append(stop.is_set())
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+        request.judging.set()  # type: ignore[attr-defined]
+        signal.raise_signal(signal.SIGTERM)  # what is left ends by itself
         return replace(FOUND, stopped="it was interrupted", ran_seconds=60.0)
 
     monkeypatch.setattr("teal.drill.soak.run_soak", soak)

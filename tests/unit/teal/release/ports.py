@@ -80,6 +80,7 @@ class World:
     newest: str = "0001"  # that a request ever met
     expands_to: str = "0001"
     rate: float = 400.0  # requests a second of all users
+    silent: set[Color] = field(default_factory=set)  # colors whose processes do not say what they counted
     counts: dict[Color, Counts] = field(default_factory=lambda: {"blue": counted(), "green": counted()})
     served: dict[str, float] = field(default_factory=dict)  # requests of users by release
     seconds: float = 0.0
@@ -436,7 +437,7 @@ class Meter:
         self._world = world
 
     def read(self, color: Color) -> Counts:
-        if color not in self._world.running:
+        if color not in self._world.running or color in self._world.silent:
             raise OperatorError(f"nobody answers in {color}", where=color, next="teal status")
         return self._world.counts[color]
 

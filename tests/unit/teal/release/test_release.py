@@ -221,6 +221,20 @@ def test_an_inconclusive_release_pauses_with_exit_4_and_aborts_itself(world: Wor
     assert world.load().active == "blue"
 
 
+def test_a_release_that_cannot_read_the_active_color_s_counts_pauses_and_says_so(world: World) -> None:
+    running = release(world.process().target, NEW)
+    for event in running:
+        if event.step == "shift-5":
+            world.silent.add("blue")
+        if event.data.get("phase") == "Paused":
+            break
+    assert "inconclusive: the counts of blue cannot be read: nobody answers in blue. `teal resume`" in event.detail
+    world.silent.clear()
+    list(running)  # it goes on by itself when there are counts again
+    world.assert_whole()
+    assert world.load().active == "green"
+
+
 def test_a_paused_release_goes_on_when_a_person_says_so(world: World) -> None:
     process = silent(world).process()
     resumed = 0

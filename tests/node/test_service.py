@@ -1,0 +1,61 @@
+"""The service's own image in pods, under the objects that both programs make: `make test-node`."""
+
+from __future__ import annotations
+
+import statistics
+
+import httpx
+import pytest
+
+from teal.aws.jobs import run_admin_job
+from teal.errors import AdminFailed
+from tests.node import color
+from tests.node.conftest import FIRST, REPLICAS, Service
+from tests.node.load import open_loop
+from tests.node.node import Node
+
+pytestmark = pytest.mark.integration
+
+READY_AT_MOST_SECONDS = 20.0
+SECOND = "r-20261129-2"
+SCALED = 4
+PER_SECOND = 5.0  # requests; over the minutes of these changes some hundreds
+AT_LEAST = 200  # of them, or the test says nothing
+SEARCH = {"query": "lighthouse keeper {number}", "mode": "lexical", "top_k": 1}
+
+
+def test_the_node_is_ready_soon(running_node: Node) -> None:
+    print(f"node ready after {running_node.ready_seconds:.1f} s")
+    assert running_node.ready_seconds < READY_AT_MOST_SECONDS
+
+
+def test_pods_of_the_image_are_ready_and_a_document_gets_through_all_parts(service: Service, lighthouse: str) -> None:
+    print(f"{REPLICAS} pods ready after {service.ready_seconds:.1f} s")
+    with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
+        assert client.get("/readyz").status_code == httpx.codes.OK
+        answer = client.post("/v1/search", json={**SEARCH, "query": "who writes the weather down"})
+        assert [hit["title"] for hit in answer.json()["hits"]] == [lighthouse], answer.text
+
+
+def test_a_command_that_fails_in_a_job_says_why_in_its_own_words(service: Service) -> None:
+    entry = color.state(color.record(service.stores, service.digest, FIRST, REPLICAS))
+    with pytest.raises(AdminFailed) as failed:
+        run_admin_job(service.cluster, color.COLOR, entry, color.job_settings(), ("keys", "revoke", "nobody"))
+    assert "nobody" in str(failed.value)
+
+
+def test_scaling_an_ended_pod_and_a_new_version_lose_no_request(service: Service, lighthouse: str) -> None:
+    with open_loop(f"{service.url}/v1/search", service.headers, SEARCH, per_second=PER_SECOND) as load:
+        service.release(FIRST, SCALED)
+        scaled = service.await_rollout(SCALED)
+        replaced = service.end(service.pods()[0])
+        service.release(SECOND, SCALED)
+        renewed = service.await_rollout(SCALED)
+    print(
+        f"{REPLICAS} to {SCALED} pods {scaled:.0f} s, one replaced {replaced:.0f} s, all renewed {renewed:.0f} s; "
+        f"{load.sent} requests, {len(load.failed)} failed, median {statistics.median(load.milliseconds):.0f} ms, "
+        f"slowest {max(load.milliseconds):.0f} ms"
+    )
+    assert load.failed == []
+    assert load.sent >= AT_LEAST
+    assert {pod["metadata"]["labels"]["app.kubernetes.io/version"] for pod in service.pods()} == {SECOND}
