@@ -121,9 +121,7 @@ def mock_model(image: str) -> dict[str, Any]:
         "timeoutSeconds": 5,
     }
     return {
-        **_container(
-            MOCK_MODEL, image, ["--host", "0.0.0.0", "--port", str(namespaces.MOCK_MODEL)]
-        ),  # a network policy says who may call
+        **_container(MOCK_MODEL, image, ["--host", "0.0.0.0", "--port", str(namespaces.MOCK_MODEL)]),
         "command": ["python3", "-m", "loadtests.mock_model"],
         "ports": [{"name": "http", "containerPort": namespaces.MOCK_MODEL, "protocol": "TCP"}],
         "readinessProbe": answers,
