@@ -27,7 +27,7 @@ test: .venv/.installed-dev packages fetch  ## every test on real parts but the l
 	$(TESTS) -m "not release and not long and not cluster and not engine and not node" $(ARGS)
 
 test-long: .venv/.installed-dev packages fetch  ## parts that hang, end and come back, restores, drills, load: most of a minute each
-	$(TESTS) -m "long and not release and not engine" $(ARGS)
+	$(TESTS) -m "long and not release and not engine and not weekly" $(ARGS)
 
 test-releases: .venv/.installed-dev packages fetch  ## releases, rollbacks and bad versions under load, on the laptop stack
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "release and not weekly" $(ARGS)  # one at a time: a release judges how fast the service answers

@@ -22,7 +22,7 @@ from teal.laptop.marks import HOME_MARK
 from teal.laptop.program import find_program
 from tests.services.required import require
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.weekly, pytest.mark.timeout(600)]
 ENDS_SECONDS = 400.0  # a start, two minutes, a fault under way, the search for what was accepted, and the end of the stack
 SEED = 4
 
