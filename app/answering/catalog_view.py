@@ -49,10 +49,10 @@ class CatalogView:
 
     async def look(self) -> None:
         """Look now, or wait for the look that is under way. Raises `CatalogUnavailable`."""
-        # Waiting for a task that has ended gives the event loop no chance to run `_looked`: `current` would ask again for ever.
+        # Waiting for a task that has ended gives the event loop no turn: `current` would ask again for ever.
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
-            self._looking.add_done_callback(self._looked)
+            self._looking.add_done_callback(_retrieve_error)
         await asyncio.shield(self._looking)
 
     async def deleted(self, document_ids: Iterable[str]) -> Set[str]:
@@ -78,11 +78,10 @@ class CatalogView:
         seen = await to_thread.run_sync(look)
         self._seen, self._looked_at = seen, began
 
-    def _looked(self, task: asyncio.Task[None]) -> None:
-        if self._looking is task:  # otherwise the next look is already under way
-            self._looking = None
-        if not task.cancelled():
-            task.exception()  # marks the error as retrieved: callers that waited have it, and perhaps none waited
+
+def _retrieve_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()  # marks the error as retrieved: callers that waited have it, and perhaps none waited
 
 
 async def seen_by_all() -> None:
