@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 from teal.errors import BadInput
@@ -16,25 +16,26 @@ PASSED: Final = "success"  # GitHub's word for a run that passed
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")  # the workflow tags an image with its commit
 
 
-def require_promoted(promotion: Promotion | None, image: Image) -> Iterator[Event]:
+def require_promoted(promotion: Promotion | None, image: Image) -> Generator[Event, None, ReleaseSource | None]:
     """Raise BadInput unless the image's newest release in the stack before ended Healthy, and CI passed on its commit.
-    Nothing is asked where the stack's file has no section `teal:promotion`."""
+    Returns what the image was made from, as the stack before knows it. Nothing is asked where the stack's file has no section
+    `teal:promotion`."""
     if promotion is None:
-        return
+        return None
     passed = _passed_release(promotion, digest_of(image.id))
     yield Event("promotion", "ok", f"this digest was released in {promotion.stack} as {passed.id}, which ended Healthy")
+    source = read_source(promotion.store, passed.id)
     if promotion.newest_ci_run is not None:
-        commit = commit_of(image) or _known_commit(promotion, passed)
+        commit = commit_of(image) or (source.commit if source is not None and not source.dirty else "")
         run = _passed_run(promotion, image, commit, promotion.newest_ci_run(commit) if commit else None)
         yield Event("promotion", "ok", f"CI passed on commit {commit[:12]}: {run.url}")
+    return source
 
 
-def known_source(promotion: Promotion | None, image: Image) -> ReleaseSource | None:
-    """What an image that was never released here was made from: as the stack before knows it, or the commit that its tag names."""
-    newest = _newest_release(promotion, digest_of(image.id)) if promotion else None
-    found = read_source(promotion.store, newest.id) if promotion and newest else None
+def tagged_source(image: Image) -> ReleaseSource | None:
+    """What the image's tag says of its source: its commit; None when the tag names none."""
     commit = commit_of(image)
-    return found or (ReleaseSource(commit=commit) if commit else None)
+    return ReleaseSource(commit=commit) if commit else None
 
 
 def digest_of(image: str) -> str:
@@ -47,15 +48,11 @@ def commit_of(image: Image) -> str:
     return image.label if _COMMIT.fullmatch(image.label) else ""
 
 
-def _newest_release(promotion: Promotion, digest: str) -> PastRelease | None:
-    _, past = past_releases(promotion.store)
-    return next((one for one in past if one.plan is not None and digest_of(one.plan.state.image) == digest), None)
-
-
 def _passed_release(promotion: Promotion, digest: str) -> PastRelease:
     """The newest release of the digest there: one that was undone later counts, an older success does not make up for it."""
     stack = promotion.stack
-    newest = _newest_release(promotion, digest)
+    _, past = past_releases(promotion.store)
+    newest = next((one for one in past if one.plan is not None and digest_of(one.plan.state.image) == digest), None)
     if newest is None:
         raise _refused(
             f"{digest[:19]} is none of the last releases in {stack}", stack, f"teal release --stack {stack} --image {digest}"
@@ -69,11 +66,6 @@ def _passed_release(promotion: Promotion, digest: str) -> PastRelease:
         raise _refused(f"{digest[:19]} was undone in {stack}, as {newest.id}: {newest.outcome.reason}", stack,
                        f"teal history --stack {stack}")  # fmt: skip
     return newest
-
-
-def _known_commit(promotion: Promotion, passed: PastRelease) -> str:
-    source = read_source(promotion.store, passed.id)
-    return source.commit if source is not None and not source.dirty else ""
 
 
 def _passed_run(promotion: Promotion, image: Image, commit: str, run: CiRun | None) -> CiRun:

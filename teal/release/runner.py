@@ -38,7 +38,7 @@ from teal.release.evidence.folder import record_evidence
 from teal.release.freeze import refuse_frozen
 from teal.release.hooks import hooks_of
 from teal.release.plan import UnknownStep, all_of, find, idle, planned_steps, position_of
-from teal.release.promotion import known_source, require_promoted
+from teal.release.promotion import require_promoted, tagged_source
 from teal.release.serving import NEXT, reason_not_serving
 from teal.release.steering import read_steering_file, read_stored, store_steering
 from teal.release.steps.canary_analysis import PAUSE
@@ -94,14 +94,15 @@ def release(target: Target, request: ReleaseRequest) -> Iterator[Event]:
         yield Event("build", "start", f"an image of {request.path}")
         image = target.images.build(request.path, request.label)
         yield Event("build", "ok", f"{image.label} {image.id}")
+    promoted = None
     if request.returns_to is None:  # what is returned to has served here already
-        yield from require_promoted(target.promotion(), image)
+        promoted = yield from require_promoted(target.promotion(), image)
     plan = _plan_of(target, request, image)
     if _changes_nothing(plan):
         yield Event(
             "build", "warn", f"{image.label} with this configuration is the active version already: users will see no difference"
         )
-    yield from _said_of(target, request, plan, image)
+    yield from _said_of(target, request, plan, promoted or tagged_source(image))
     run = _begin(target, plan, steering, although_frozen=request.returns_to is not None)
     yield from record_evidence(run, "release", _walk(run, 0))
 
@@ -141,15 +142,13 @@ def resume(target: Target) -> Iterator[Event]:
     yield from record_evidence(run, "resume", _walk(run, position))
 
 
-def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan, image: Image) -> Iterator[Event]:
+def _said_of(target: Target, request: ReleaseRequest, plan: ReleasePlan, elsewhere: ReleaseSource | None) -> Iterator[Event]:
     """Report the release's source and how it differs from the active release, before anything is done;
-    the source is kept beside the plan."""
+    the source is kept beside the plan. `elsewhere`: what is known of an image that was never released here."""
     source = request.source
     if source is None:
         _, past = past_releases(target.store)
-        source = source_of_image(target.store, past, plan.state.image) or known_source(
-            target.promotion() if request.returns_to is None else None, image
-        )
+        source = source_of_image(target.store, past, plan.state.image) or elsewhere
     if source is not None:
         target.store.create(source_key(plan.id), source.model_dump_json(indent=1).encode())
     before = read_source(target.store, plan.replaces.release_id) if plan.replaces else None
