@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_aws import iam, scheduler
+from pulumi_aws import scheduler
+
+from infra.platform.service_role import service_role
 
 PUBLISH: Final = "arn:aws:scheduler:::aws-sdk:sns:publish"  # the universal target: SNS's own call, with a subject
 
@@ -48,13 +50,6 @@ class Reminders(pulumi.ComponentResource):
     def __init__(self, name: str, args: RemindersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("teal:infra:Reminders", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        trust = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        role = iam.Role(
-            name,
-            name=f"{args.prefix}-reminders",
-            assume_role_policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [trust]}),
-            opts=child,
-        )
         allowed = [
             {"Sid": "Publish", "Effect": "Allow", "Action": ["sns:Publish"], "Resource": args.topic_arn},
             {
@@ -64,12 +59,7 @@ class Reminders(pulumi.ComponentResource):
                 "Resource": args.topics_key_arn,
             },
         ]
-        rights = iam.RolePolicy(
-            name,
-            role=role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": allowed}),
-            opts=child,
-        )
+        role, rights = service_role(name, f"{args.prefix}-reminders", "scheduler.amazonaws.com", allowed, child)
         for one in REMINDERS:
             scheduler.Schedule(
                 f"{name}-{one.name}",

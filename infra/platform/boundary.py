@@ -14,6 +14,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import iam
 
+RESTORE_TEST_INSTANCES: Final = "awsbackup-restore-test*"  # how AWS Backup names what it restores to test a recovery point
+
 # Roles without the boundary, each with the reason.
 # `up` can neither make them nor give them rights; a person does, with the first `pulumi up`.
 UNBOUNDED: Final = {
@@ -74,9 +76,8 @@ def boundary_statements(
                [f"arn:aws:logs:{at}:log-group:*{prefix}*", f"arn:aws:logs:{at}:log-group:RDS*"]),
         _allow(["rds:*Snapshot*", "rds:DescribeDBInstances", "rds:ListTagsForResource", "rds:AddTagsToResource"],
                [f"arn:aws:rds:{at}:db:{prefix}*", f"arn:aws:rds:{at}:snapshot:awsbackup:*"]),
-        # The test of a recovery point restores it to an instance that AWS Backup names so (infra/platform/stores/restore_test.py).
         _allow(["rds:RestoreDBInstanceFromDBSnapshot", "rds:CreateDBInstance", "rds:AddTagsToResource", "rds:DescribeDBInstances", "rds:ListTagsForResource"],
-               [f"arn:aws:rds:{at}:{one}" for one in ("db:awsbackup-restore-test*", f"subgrp:{prefix}-*", f"pg:{prefix}-*", "og:default:*")]),
+               [f"arn:aws:rds:{at}:{one}" for one in (f"db:{RESTORE_TEST_INSTANCES}", f"subgrp:{prefix}-*", f"pg:{prefix}-*", "og:default:*")]),
         _allow(["backup:DescribeBackupVault", "backup:CopyIntoBackupVault", *(["backup:CopyFromBackupVault"] if copies else [])],
                [f"arn:aws:backup:{at}:*{prefix}*", *([copies[0]] if copies else [])]),
         *([_allow(["kms:DescribeKey", "kms:CreateGrant"], copies[1])] if copies else []),

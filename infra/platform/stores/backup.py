@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import backup, iam
+from pulumi_aws import backup
 
 from infra.config.sections import BackupCopyConfig
+from infra.platform.service_role import service_role
 
 TAG_KEY: Final = "teal:backup"
 # The kinds of resources that the plan may back up. Search has its own snapshots, and the cache needs none.
@@ -69,19 +70,7 @@ class Backup(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        trust = {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        role = iam.Role(
-            name,
-            name=f"{args.prefix}-backup",
-            assume_role_policy=pulumi.Output.json_dumps(
-                # The same trust as in AWS's default role. No source says that AWS Backup sends aws:SourceAccount when it assumes
-                # its role, and a condition on a key that is not sent would fail every backup.
-                {"Version": "2012-10-17", "Statement": [trust]}
-            ),
-            opts=child,
-        )
-        document: dict[str, Any] = {"Version": "2012-10-17", "Statement": statements(args, vault.arn)}
-        rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
+        role, rights = service_role(name, f"{args.prefix}-backup", "backup.amazonaws.com", statements(args, vault.arn), child)
         backup.Selection(
             name,
             name=args.prefix,

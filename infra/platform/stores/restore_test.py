@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_aws import backup, ec2, iam
+from pulumi_aws import backup, ec2
 
 from infra.config.sections import RestoreTestOften
+from infra.platform.boundary import RESTORE_TEST_INSTANCES
+from infra.platform.service_role import service_role
 
 SCHEDULES: Final[dict[RestoreTestOften, str]] = {
     "weekly": "cron(0 8 ? * MON *)",  # UTC, in working hours of most: a failure is seen the same day
@@ -22,7 +24,6 @@ SCHEDULES: Final[dict[RestoreTestOften, str]] = {
 START_HOURS: Final = 1
 WINDOW_DAYS: Final = 7  # a recovery point that is older than the daily ones of a week would hide that they fail
 KEPT_HOURS: Final = 1  # the shortest; AWS Backup only sees that the instance starts, and no validation of ours runs
-RESTORED: Final = "awsbackup-restore-test*"  # how AWS Backup names what it restores for a test
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,7 @@ class RestoreTest(pulumi.ComponentResource):
             egress=[],
             opts=child,
         )
-        trust = {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        role = iam.Role(
-            name,
-            name=f"{args.prefix}-restore-test",
-            assume_role_policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [trust]}),
-            opts=child,
-        )
-        document: dict[str, Any] = {"Version": "2012-10-17", "Statement": statements(args)}
-        rights = iam.RolePolicy(name, role=role.id, policy=pulumi.Output.json_dumps(document), opts=child)
+        role, rights = service_role(name, f"{args.prefix}-restore-test", "backup.amazonaws.com", statements(args), child)
         plan = backup.RestoreTestingPlan(
             name,
             name=args.prefix.replace("-", "_"),  # letters, digits and underscores only
@@ -116,7 +109,7 @@ def statements(args: RestoreTestArgs) -> list[dict[str, Any]]:
     Least of what the managed policy AWSBackupServiceRolePolicyForRestores grants for RDS, which names all resources.
     """
     at = f"arn:aws:rds:{args.region}:{args.account_id}"
-    restored, points = f"{at}:db:{RESTORED}", f"{at}:snapshot:awsbackup:*"
+    restored, points = f"{at}:db:{RESTORE_TEST_INSTANCES}", f"{at}:snapshot:awsbackup:*"
     group = [f"{at}:subgrp:{args.prefix}-*", f"{at}:pg:{args.prefix}-*", f"{at}:og:default:*"]
     return [
         _allow("LookAtInstances", ["rds:DescribeDBInstances", "rds:ListTagsForResource"], [*args.database_arns, restored]),
