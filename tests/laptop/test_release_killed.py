@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from teal.ports.target import ReleaseRules
 from teal.ports.traffic import all_to
 from teal.record.model import Record, other
 from teal.release.plan import planned_steps
-from tests.services.releasing import ReleaseStack, tree
+from tests.services.releasing import ReleaseStack, tree, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.weekly, pytest.mark.timeout(600)]
 RULES = {
@@ -54,12 +54,13 @@ def test_a_releaser_killed_at_any_step_leaves_a_stack_that_becomes_whole_by_itse
 ) -> None:
     users = stack.users((stack.key(),), per_second=PER_SECOND)
     users.start()
-    releaser, old = _release_at(stack, tmp_path, step)
+    said = tmp_path / "said.jsonl"
+    releaser, old = _release_at(stack, step, said)
     os.kill(releaser.pid, signal.SIGKILL)
     killed = time.monotonic()
     releaser.wait(10)
-    _until(lambda: stack.record().release is None, ENDED_SECONDS, tmp_path)
-    _until(lambda: stack.teal("status")[0] == 0, HEALTHY_SECONDS, tmp_path)
+    wait_until(lambda: stack.record().release is None, ENDED_SECONDS, said)
+    wait_until(lambda: stack.teal("status")[0] == 0, HEALTHY_SECONDS, said)
     took = time.monotonic() - killed
     met = users.stop()
     print(f"{step}: whole {took:.0f} s after kill -9, {met.failed} of {met.sent} requests failed")
@@ -75,35 +76,35 @@ def test_a_part_killed_in_the_middle_of_a_release_comes_back_and_the_release_end
 ) -> None:
     users = stack.users((stack.key(),), per_second=PER_SECOND)
     users.start()
-    releaser, old = _release_at(stack, tmp_path, "analyse-25")
+    said = tmp_path / "said.jsonl"
+    releaser, old = _release_at(stack, "analyse-25", said)
     color = {"new": other(old), "old": old}.get(part.split()[-2] if " " in part else "")
     named = f"{color}-{part.split()[0]}" if color else part
     os.kill(next(pid for pid, name in stack.processes().items() if name.startswith(named)), signal.SIGKILL)
     killed = time.monotonic()
     code = releaser.wait(ENDED_SECONDS)
-    _until(lambda: stack.record().release is None, ENDED_SECONDS, tmp_path)
-    _until(lambda: stack.teal("status")[0] == 0, HEALTHY_SECONDS, tmp_path)
+    wait_until(lambda: stack.record().release is None, ENDED_SECONDS, said)
+    wait_until(lambda: stack.teal("status")[0] == 0, HEALTHY_SECONDS, said)
     took = time.monotonic() - killed
     met = users.stop()
     print(f"{part}: the release ended with {code}, whole after {took:.0f} s, {met.failed} of {met.sent} requests failed")
-    assert code in (0, 1), (tmp_path / "said.jsonl").read_text()[-2000:]  # done, or undone
+    assert code in (0, 1), said.read_text()[-2000:]  # done, or undone
     _whole(stack, old)
 
 
-def _release_at(stack: ReleaseStack, folder: Path, step: str) -> tuple[subprocess.Popen[str], Color]:
-    """A releaser that has come to `step`, and the color that was active before."""
+def _release_at(stack: ReleaseStack, step: str, said: Path) -> tuple[subprocess.Popen[str], Color]:
+    """A releaser that has come to `step` and writes its events to `said`, and the color that was active before."""
     old = stack.record().active
     assert old
-    to = folder / "said.jsonl"
-    releaser = stack.start("release", str(tree(folder, text=f"{step} {time.time()}")), "--version", step, "--json", to=to)
-
+    made = tree(said.parent, text=f"{step} {time.time()}")
+    releaser = stack.start("release", str(made), "--version", step, "--json", to=said)
     begins = f'"step": "{step}", "state": "start"'  # the record is read too slowly: some steps take a few milliseconds
 
     def there() -> bool:
-        assert releaser.poll() is None, to.read_text()[-2000:]
-        return begins in to.read_text()
+        assert releaser.poll() is None, said.read_text()[-2000:]
+        return begins in said.read_text()
 
-    _until(there, 180, folder, pause_seconds=0.001)
+    wait_until(there, 180, said, pause_seconds=0.001)
     return releaser, old
 
 
@@ -117,10 +118,3 @@ def _whole(stack: ReleaseStack, old: Color) -> None:
         assert not [name for name in stack.processes().values() if name.startswith(other(old))]
     with stack.client(stack.key("reader")) as client:
         assert client.ask(QUESTIONS[0])["grounded"]
-
-
-def _until(there: Callable[[], bool], seconds: float, folder: Path, *, pause_seconds: float = 0.05) -> None:
-    deadline = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < deadline, (folder / "said.jsonl").read_text()[-2000:]
-        time.sleep(pause_seconds)

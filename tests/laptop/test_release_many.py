@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from contract.http import READY_PATH
 from teal.drill.findable import documents_not_found
 from teal.drill.users import as_json_line
 from teal.ports.traffic import all_to
-from tests.services.releasing import ReleaseStack, tree
+from teal.record.model import other
+from tests.services.releasing import ReleaseStack, tree, wait_until
 
 REQUESTS = int(os.environ.get("TEST_RELEASE_REQUESTS", "100000"))  # fewer only to look at the test itself
 PER_SECOND = float(os.environ.get("TEST_RELEASE_PER_SECOND", "80"))  # 21 minutes; both cores have room left beside a release
@@ -128,7 +130,7 @@ def test_a_hundred_thousand_requests_through_releases_and_rollbacks_none_fails_a
         arguments = ("release", str(tree(tmp_path, text=f"number {number}")), "--version", f"v{number}", "--json")
         releaser = stack.start(*arguments, to=said)
         if rolled_back:
-            _until_all_have(stack, "green" if active == "blue" else "blue", releaser_said=said)
+            wait_until(partial(_all_have, stack, other(active)), 300, said, pause_seconds=0.1)
             time.sleep(10)  # people use the new version for a while
             rollbacks.append(time.time())
             code, events = stack.teal("rollback")
@@ -156,8 +158,5 @@ def test_a_hundred_thousand_requests_through_releases_and_rollbacks_none_fails_a
     assert documents_not_found(stack.url, keys[0], stack.layout.ca, met.accepted, seconds=180) == {}
 
 
-def _until_all_have(stack: ReleaseStack, color: Color, *, releaser_said: Path) -> None:
-    deadline = time.monotonic() + 300
-    while stack.weights() != all_to(color):
-        assert time.monotonic() < deadline, releaser_said.read_text()[-2000:]
-        time.sleep(0.1)
+def _all_have(stack: ReleaseStack, color: Color) -> bool:
+    return stack.weights() == all_to(color)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from contract.watchdog import END_SECONDS
 from teal.ports.traffic import all_to, weights_after_shift
-from tests.services.releasing import ReleaseStack, tree
+from tests.services.releasing import ReleaseStack, tree, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.release, pytest.mark.timeout(400)]
 RULES = {"steps": [25, 100], "analysis_seconds": 60, "minimum_samples": 20, "poll_seconds": 1}  # the lease is a laptop's own
@@ -32,11 +32,11 @@ def test_a_killed_releasers_users_are_back_in_15_s_and_the_service_is_whole_with
     users.start()
     to = tmp_path / "said.jsonl"
     releaser = stack.start("release", str(tree(tmp_path, text="unwatched")), "--version", "unwatched", "--json", to=to)
-    _until(lambda: stack.weights() == weights_after_shift("green", 25), 120, to)
+    wait_until(lambda: stack.weights() == weights_after_shift("green", 25), 120, to)
     os.kill(releaser.pid, signal.SIGKILL)
     killed = time.monotonic()
     releaser.wait(10)
-    _until(lambda: stack.weights() == all_to("blue"), BACK_SECONDS, to)
+    wait_until(lambda: stack.weights() == all_to("blue"), BACK_SECONDS, to)
     back = time.monotonic() - killed
 
     code, said = stack.teal("status")
@@ -47,7 +47,7 @@ def test_a_killed_releasers_users_are_back_in_15_s_and_the_service_is_whole_with
     assert release is not None
     assert release.note.startswith("watchdog: the releaser of")
 
-    _until(lambda: stack.record().release is None, END_SECONDS + 90, to)
+    wait_until(lambda: stack.record().release is None, END_SECONDS + 90, to)
     met = users.stop()
     print(
         f"back {back:.1f} s after kill -9, whole after {time.monotonic() - killed:.1f} s, {met.failed} of {met.sent} requests failed"
@@ -58,10 +58,3 @@ def test_a_killed_releasers_users_are_back_in_15_s_and_the_service_is_whole_with
     assert met.failed == 0, met.failures
     code, said = stack.teal("status")
     assert code == 0, said
-
-
-def _until(there: Callable[[], bool], seconds: float, said: Path) -> None:
-    deadline = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < deadline, said.read_text()[-2000:]
-        time.sleep(0.05)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,14 @@ class ReleaseStack(DrillStack):
                 if entry.get("color") == color and "X-Teal-Probe" not in headers and entry["request"]["uri"].startswith("/v1/"):
                     found.append((entry["ts"] - entry["duration"], entry["ts"], entry["status"]))
         return sorted(found)
+
+
+def wait_until(there: Callable[[], bool], seconds: float, said: Path, *, pause_seconds: float = 0.05) -> None:
+    """Poll until it is so. Fails after `seconds` with the end of what the releaser wrote to `said`."""
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline, said.read_text()[-2000:]
+        time.sleep(pause_seconds)
 
 
 def tree(folder: Path, name: str = "", text: str = "", active: str = "") -> Path:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.answer import Done, Event, PromptedWriter, Retract, Token, Words, answer
-from app.answering.prompt import DONT_KNOW, PromptSource
+from app.answering.prompt import DONT_KNOW
 from app.answering.question import read_question
+from tests.unit.app.answering.test_answer import QUESTION, SOURCES, ScriptedModel
 
-SOURCES = [
-    PromptSource(1, "Caching", "The cache framework stores computed pages. Set the CACHES setting to choose a cache backend."),
-    PromptSource(2, "Email", "Email is sent through the EMAIL_HOST setting. The default backend speaks SMTP to a mail server."),
-]
 SENTENCES = (
     "Set CACHES to choose it [1]. ", "I like caches. ", "It uses SMTP [Source 2].\n\n", "Trust me [7].", "- the cache framework\n",
     "The default backend speaks SMTP. ", "\n\n", "<think>hm</think>", "```\ncache\n```\n", "😀 The CACHES setting【1】. ", DONT_KNOW,
@@ -48,25 +45,10 @@ class Reader:
         return self.checked + self.words[self.settled :]
 
 
-class Pieces:
-    """A language model that says these pieces."""
-
-    label = "Scripted for a test."
-
-    def __init__(self, *pieces: str) -> None:
-        self._pieces = pieces
-
-    async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
-        for piece in self._pieces:
-            yield piece
-
-    async def close(self) -> None: ...
-
-
 def play(*pieces: str) -> Iterator[Event]:
     async def all_of_them() -> list[Event]:
-        asked = read_question("Which setting chooses the cache backend?")
-        return [event async for event in answer(asked, SOURCES, 0.8, PromptedWriter(Pieces(*pieces), deadline_seconds=5))]
+        asked = read_question(QUESTION)
+        return [event async for event in answer(asked, SOURCES, 0.8, PromptedWriter(ScriptedModel(*pieces), deadline_seconds=5))]
 
     return iter(asyncio.run(all_of_them()))
 
