@@ -8,6 +8,7 @@ the next start removes those whose owner is gone.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ PREFIX: Final = "teal-node-"
 STOP_SECONDS: Final = 20.0
 _START_SECONDS: Final = 20.0  # a tenth of one alone
 _TEMPORARY: Final = Path("/tmp")
+_STARTED: Final = itertools.count()  # two of one process are told apart
 _NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
 # Where programs of a node keep what they have. Temporary file systems take their place, so that default paths can be used and nothing stays.
 _FOLDERS: Final = ("/run", "/var/lib", "/var/log")
@@ -79,7 +81,7 @@ def require_machine() -> None:
 def start(folder: Path, first: Path) -> Iterator[Machine]:
     """`first`: the program of the first process; it must reap what is left to it. `folder`: empty, for files that both sides see."""
     sweep()
-    name = f"{PREFIX}{os.getpid()}"
+    name = f"{PREFIX}{os.getpid()}-{next(_STARTED)}"
     with ExitStack() as undone:
         undone.callback(sweep, ended=name)
         _make_cgroups(name)

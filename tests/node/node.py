@@ -12,7 +12,7 @@ import json
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,9 @@ class Node:
 
 
 @contextmanager
-def start() -> Iterator[Node]:
-    """Boots it, and waits until the node is ready; gone at the end. Skips (fails in CI) without root, Linux or the programs."""
+def start(more: Sequence[str] = ()) -> Iterator[Node]:
+    """Boots it, and waits until the node is ready; gone at the end. Skips (fails in CI) without root, Linux or the programs.
+    `more`: arguments of the API server."""
     machine.require_machine()
     programs = {name: tool(name) for name in ("kube-apiserver", *NODE, "pause")}  # before the network is another one
     with machine.folder_of_its_own() as folder, ExitStack() as running:
@@ -71,7 +72,7 @@ def start() -> Iterator[Node]:
         began = time.monotonic()
         _configure(inner)
         _process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
-        server = running.enter_context(apiserver.start(api, more=("--kubelet-preferred-address-types", "InternalIP")))
+        server = running.enter_context(apiserver.start(api, more=("--kubelet-preferred-address-types", "InternalIP", *more)))
         _kubeconfig(shared, server)
         account = ("--kubeconfig", f"{shared}/kubeconfig")
         await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")

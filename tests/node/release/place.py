@@ -1,0 +1,299 @@
+"""A stack on AWS whose cluster is a real node: everything that a release of `teal --stack dev` meets.
+
+| what | by |
+|---|---|
+| the cluster, its rights and admission policies, both colors' pods and Jobs | real: the node, the platform's own objects, the service's image |
+| ELBv2, S3, ECR, Secrets Manager, KMS, STS | moto |
+| what the load balancer does with traffic, and what it says of targets' health | tests/services/alb.py |
+| Auto Mode's controller of bindings, and its readiness gates; EKS's sign-in | bindings.py, eks.py |
+| RDS, ElastiCache, ECK's pods, the secrets driver | stores.py, secrets_driver.py |
+| Managed Prometheus | counts.py |
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from contract.names import NAMESPACES, OPERATOR_NAMESPACE
+from contract.pods import PROBE_VARIABLE
+from teal.aws.names import StateNames
+from teal.record.model import COLORS, Color, Record
+from teal.record.s3 import S3RecordStore
+from tests.cluster.objects import as_sent, objects
+from tests.engine import command
+from tests.engine.command import put_on_path
+from tests.node import color, node, secrets_driver, stores
+from tests.node.node import Node
+from tests.node.release import bindings, counts, eks, image_layer
+from tests.node.release.bindings import Controller
+from tests.services import alb, aws_server, go_tools
+from tests.services.alb import Alb
+from tests.services.aws_place import ACCOUNT
+from tests.services.aws_server import REGION, AwsServer
+from tests.unit.infra.conftest import evaluate, of_type
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+STACK: Final = color.STACK
+PROVIDER: Final = "pulumi-resource-kubernetes"
+APPLIED: Final = "tests.node.release.applied:AppliedRuntime"
+_BUCKET: Final = "teal-dev-releases"
+_OUTSIDE: Final = ("NodePool", "Elasticsearch", "Kibana", "TriggerAuthentication")  # kinds of operators that are not here
+_POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+# Twice three web pods and two workers find room on two cores.
+_DEFAULTS: Final = {"cpu": "100m", "min_replicas": 2, "max_replicas": 3}
+
+
+@dataclass
+class Place:
+    """`rules`: of the releases that `teal` makes here. `rule_arn`: the one with the shares."""
+
+    node: Node
+    aws: AwsServer
+    alb: Alb
+    controller: Controller
+    folder: Path
+    digest: str  # of the image on the node
+    rule_arn: str
+    groups: Mapping[Color, str]
+    environ: dict[str, str]
+    outputs: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
+
+    def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
+        """One command of `teal`, which goes on beside this."""
+        said = to.open("w") if to else subprocess.PIPE
+        environ = {**self.environ, "TEST_RELEASE_RULES": json.dumps(self.rules)}
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            sys.executable,
+            "-m",
+            "tests.node.release.releaser",
+            *arguments,
+            "--stack",
+            STACK,
+        ]
+        return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, text=True)
+
+    def teal(self, *arguments: str, seconds: float = 600.0) -> tuple[int, str]:
+        """How it ended, and what it said."""
+        with self.start(*arguments) as running:
+            said = running.communicate(timeout=seconds)[0]
+        return running.returncode, said
+
+    def record(self) -> Record:
+        return S3RecordStore(self.aws.client("s3"), _BUCKET).read()[0]
+
+    def weights(self) -> dict[Color, int]:
+        (rule,) = self.aws.client("elbv2").describe_rules(RuleArns=[self.rule_arn])["Rules"]
+        held = {
+            each["TargetGroupArn"]: each["Weight"] for each in rule["Actions"][0].get("ForwardConfig", {}).get("TargetGroups", ())
+        }
+        return {color: held.get(self.groups[color], 0) for color in COLORS}
+
+    def pods(self, color: Color) -> list[dict[str, Any]]:
+        """All that are not being ended, Jobs' too."""
+        return self.node.pods(NAMESPACES[color])
+
+    def targets(self, color: Color) -> dict[str, str]:
+        """The load balancer's word on each, by address."""
+        rows = self.aws.client("elbv2").describe_target_health(TargetGroupArn=self.groups[color])["TargetHealthDescriptions"]
+        return {row["Target"]["Id"]: row["TargetHealth"]["State"] for row in rows}
+
+    def push(self, tag: str, bad: str = "", *, on_node: bool = True) -> str:
+        """The image under a digest of its own, as a version: the service's, or with a bad version's parts. One that is not on the node
+        is nowhere to be pulled from."""
+        kind = "application/vnd.oci.image"
+        digest = f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}"
+        config = {"mediaType": f"{kind}.config.v1+json", "size": 2, "digest": digest}
+        layer = {"mediaType": f"{kind}.layer.v1.tar+gzip", "size": 2, "digest": digest}
+        manifest = {"schemaVersion": 2, "mediaType": f"{kind}.manifest.v1+json", "config": config, "layers": [layer]}
+        repository = self.outputs["repository_url"]
+        answer = self.aws.client("ecr").put_image(
+            repositoryName=repository.partition("/")[2], imageManifest=json.dumps(manifest), imageTag=tag
+        )
+        reference = f"{repository}@{answer['image']['imageId']['imageDigest']}"
+        if on_node:
+            held = f"{repository}@{self.digest}"
+            if bad:
+                held = f"teal.test/{bad.replace('_', '-')}:1"
+                image_layer.add_layer(self.node.machine, self.digest, image_layer.overlay(bad), held)
+            self.node.machine.run("ctr", "--namespace", "k8s.io", "images", "tag", "--force", held, reference)
+        return reference
+
+
+@contextmanager
+def start(folder: Path, archive: Path) -> Iterator[Place]:
+    """With nothing released. In a node of its own, whose network this thread is in until the end."""
+    with ExitStack() as running:
+        running_node = running.enter_context(node.start(eks.flags(folder)))
+        server = running_node.server
+        digest = running_node.load(archive, color.repository())
+        held = running.enter_context(stores.start(folder))
+        running.enter_context(secrets_driver.serving(running_node.machine, {namespace: {} for namespace in NAMESPACES.values()}))
+        aws = running.enter_context(aws_server.start())
+        listener, rule, groups = _load_balancer(aws)
+        front = running.enter_context(alb.start(aws, listener))
+        series = running.enter_context(counts.serving(server))
+        server.define(color.definitions())
+        running.enter_context(eks.serving(server, folder))
+        outputs = _outputs(aws, held) | {
+            "cluster": {"name": "teal-dev", "endpoint": server.url, "ca_data": base64.b64encode(server.ca.read_bytes()).decode()},
+            "url": front.url, "rule_arn": rule, "target_group_arns": groups, "prometheus_query_url": series.url,
+        }  # fmt: skip
+        for document in [secrets_driver.driver_object(), *_platform_objects(), *_secrets(held)]:
+            server.apply(document, "administrator")
+        controller = running.enter_context(bindings.controlling(server, aws))
+        environ = _shell(folder, aws, outputs)
+        yield Place(running_node, aws, front, controller, folder, digest, rule, groups, environ, outputs)
+
+
+def _platform_objects() -> list[dict[str, Any]]:
+    """Both colors' and the operator's namespaces with all that the platform puts into them, and the admission policies."""
+    ours = {*NAMESPACES.values(), OPERATOR_NAMESPACE}
+    return [
+        one
+        for one in objects("platform", STACK)
+        if one["kind"] not in _OUTSIDE
+        and (one["metadata"].get("namespace", one["metadata"]["name"]) in ours or one["kind"] in _POLICIES)
+    ]
+
+
+def _secrets(held: stores.Stores) -> list[dict[str, Any]]:
+    """What the secrets driver copies for the pods of each color."""
+    return [
+        as_sent({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "teal", "namespace": namespace},
+            "stringData": {**color.secrets(held), PROBE_VARIABLE: f"probe-{name}"},
+        })
+        for name, namespace in NAMESPACES.items()
+    ]  # fmt: skip
+
+
+def _load_balancer(aws: AwsServer) -> tuple[str, str, dict[Color, str]]:
+    """The platform's listener, rule and groups, with the numbers that its program gives them."""
+    ec2, elbv2, made = aws.client("ec2"), aws.client("elbv2"), evaluate("platform", STACK)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{index}.0/24", AvailabilityZone=f"{REGION}{zone}")["Subnet"]["SubnetId"]
+        for index, zone in enumerate("ab")
+    ]
+    groups: dict[Color, str] = {}
+    for name, one in zip(COLORS, of_type(made, "aws:lb/targetGroup:TargetGroup"), strict=True):
+        given, check = one.inputs, one.inputs["healthCheck"]
+        assert given["name"].endswith(name)
+        arn = elbv2.create_target_group(
+            Name=given["name"], Protocol=given["protocol"], Port=given["port"], VpcId=vpc, TargetType=given["targetType"],
+            HealthCheckPath=check["path"], HealthCheckIntervalSeconds=check["interval"], HealthCheckTimeoutSeconds=check["timeout"],
+            HealthyThresholdCount=check["healthyThreshold"], UnhealthyThresholdCount=check["unhealthyThreshold"],
+            Matcher={"HttpCode": check["matcher"]},
+        )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+        attributes = {
+            "deregistration_delay.timeout_seconds": str(given["deregistrationDelay"]),
+            "load_balancing.algorithm.type": given["loadBalancingAlgorithmType"],
+        }
+        elbv2.modify_target_group_attributes(
+            TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value} for key, value in attributes.items()]
+        )
+        groups[name] = arn
+    balancer = elbv2.create_load_balancer(Name="teal-dev", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+    by_name = {one.name.rpartition("-")[2]: one.inputs for one in of_type(made, "aws:lb/listenerRule:ListenerRule")}
+    page = by_name["shares"]["actions"][0]["fixedResponse"]
+    closed = [{"Type": "fixed-response", "FixedResponseConfig": {
+        "StatusCode": page["statusCode"], "ContentType": page["contentType"], "MessageBody": page["messageBody"]}}]  # fmt: skip
+    listener = elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=closed)["Listeners"][0][
+        "ListenerArn"
+    ]
+    for name in COLORS:
+        header = by_name[name]["conditions"][0]["httpHeader"]["httpHeaderName"]
+        condition = {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": header, "Values": [f"probe-{name}"]}}
+        elbv2.create_rule(ListenerArn=listener, Priority=by_name[name]["priority"], Conditions=[condition],
+                          Actions=[{"Type": "forward", "TargetGroupArn": groups[name]}])  # fmt: skip
+    paths = by_name["shares"]["conditions"][0]["pathPattern"]["values"]
+    rule = elbv2.create_rule(ListenerArn=listener, Priority=by_name["shares"]["priority"], Actions=closed,
+                             Conditions=[{"Field": "path-pattern", "Values": paths}])["Rules"][0]["RuleArn"]  # fmt: skip
+    return listener, rule, groups
+
+
+def _outputs(aws: AwsServer, held: stores.Stores) -> dict[str, Any]:
+    """The platform's outputs, of things that are there."""
+    given, secrets, s3 = dict(evaluate("platform", STACK).outputs), aws.client("secretsmanager"), aws.client("s3")
+    where = {"LocationConstraint": REGION}
+    names = StateNames(STACK, ACCOUNT, REGION)
+    for bucket in (_BUCKET, names.bucket):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    s3.put_bucket_versioning(Bucket=_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    kms = aws.client("kms")
+    kms.create_alias(AliasName=names.key_alias("colors"), TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    aws.client("ecr").create_repository(repositoryName=color.repository().partition("/")[2])
+    arns: dict[str, str] = {}
+    for reference in given["app_secrets"].values():
+        arn = reference["secret_arn"]
+        if arn not in arns:
+            arns[arn] = secrets.create_secret(Name=f"secret-{len(arns)}", SecretString="{}")["ARN"]
+    probes = {name: secrets.create_secret(Name=f"probe-{name}", SecretString=f"probe-{name}")["ARN"] for name in COLORS}
+    config = color.record(held, f"sha256:{'0' * 64}", "r-20261129-1", 0)["config"]
+    return {
+        **given, "account_id": ACCOUNT, "release_bucket": _BUCKET, "probe_secret_arns": probes,
+        "app_environment": {**config, "TEAL_INDEX": "teal"},
+        "app_secrets": {name: {**each, "secret_arn": arns[each["secret_arn"]]} for name, each in given["app_secrets"].items()},
+        "service_defaults": {**given["service_defaults"], **_DEFAULTS},
+    }  # fmt: skip
+
+
+def _shell(folder: Path, aws: AwsServer, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """What `teal --stack dev` finds in its shell."""
+    (folder / "outputs.json").write_text(json.dumps(outputs))
+    (folder / f"Pulumi.{STACK}.yaml").write_text(f"config:\n  aws:region: {REGION}\n")
+    (folder / "infra").symlink_to(ROOT / "infra")
+    commands = folder / "commands"
+    commands.mkdir()
+    eks.write_aws(commands)
+    return {
+        "HOME": str(folder), "PYTHONPATH": str(ROOT), "AWS_ENDPOINT_URL": aws.url, "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",  # pragma: allowlist secret
+        "AWS_REGION": REGION, "TEAL_ROOT": str(folder), "TEAL_PLATFORM_OUTPUTS": str(folder / "outputs.json"),
+        **_engine(folder, commands),
+    }  # fmt: skip
+
+
+def _engine(folder: Path, commands: Path) -> dict[str, str]:
+    """Pulumi's command and its Kubernetes provider, or the adapter that does without (ENGINE)."""
+    if not engine_is_real():
+        return {"PATH": f"{commands}:{os.environ['PATH']}", "TEST_RELEASE_RUNTIME": APPLIED}
+    script = commands / PROVIDER
+    script.write_text(f'#!/bin/sh\nexec "{go_tools.tool(PROVIDER)}" "$@"\n')
+    script.chmod(0o755)
+    with pytest.MonkeyPatch.context() as shell:
+        put_on_path(shell, commands)
+        path = os.environ["PATH"]
+    return {
+        "PATH": f"{commands}:{path}", "PULUMI_HOME": str(folder / "home"), "GOMAXPROCS": "2",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }  # fmt: skip
+
+
+def engine_is_real() -> bool:
+    """Whether releases here run on Pulumi's own engine and provider: TEST_NODE_RELEASE_ENGINE is `pulumi` or `applied`."""
+    return os.environ.get("TEST_NODE_RELEASE_ENGINE", "applied") == "pulumi"
+
+
+def prepare() -> None:
+    """Build what is missing, before anything is in another network."""
+    if engine_is_real():
+        go_tools.tool(PROVIDER)
+        if not command.present():
+            go_tools.tool("pulumi")
