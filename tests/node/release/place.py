@@ -34,7 +34,7 @@ from teal.record.s3 import S3RecordStore
 from tests.cluster.objects import as_sent, objects
 from tests.engine import command
 from tests.engine.command import put_on_path
-from tests.node import color, node, secrets_driver, stores
+from tests.node import color, node, search, secrets_driver, stores
 from tests.node.node import Node
 from tests.node.release import bindings, counts, eks, image_layer
 from tests.node.release.bindings import Controller
@@ -142,7 +142,7 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
         running_node = running.enter_context(node.start(eks.flags(folder)))
         server = running_node.server
         digest = running_node.load(archive, color.repository())
-        held = running.enter_context(stores.start(folder))
+        held = running.enter_context(stores.start(folder, search.start(running_node)))
         running.enter_context(secrets_driver.serving(running_node.machine, {namespace: {} for namespace in NAMESPACES.values()}))
         aws = running.enter_context(aws_server.start())
         listener, rule, groups = _load_balancer(aws)
