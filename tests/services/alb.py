@@ -17,6 +17,7 @@ from unittest import mock
 
 from moto.elbv2 import models
 
+from tests.services.alb_forward import BY_HEADER
 from tests.services.aws_server import REGION, AwsServer
 from tests.services.ports import free_port
 
@@ -36,6 +37,10 @@ class Alb:
     states: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     own: list[str] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
+
+    def met_by_users(self) -> list[str]:
+        """Of `own` what was not asked through a rule of a color's probes."""
+        return [each for each in self.own if BY_HEADER not in each]
 
     def hear(self, lines: IO[str]) -> None:
         for line in lines:

@@ -24,6 +24,7 @@ from tests.services.alb_model import STICKY, Group, Rule, read_group, read_rules
 
 POLL_SECONDS: Final = 0.5  # AWS takes some seconds from an API call to its effect
 CONNECT_SECONDS: Final = 10.0
+BY_HEADER: Final = " (chosen by a header)"  # what a rule's header chose was not a user's request
 _CHUNK: Final = 65_536
 _HOP: Final = (b"connection", b"keep-alive", b"proxy-connection", b"upgrade")
 
@@ -194,21 +195,24 @@ class Balancer:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in request.headers}
         path = request.target.decode("latin-1")
         rule = next((each for each in self.rules if each.applies(path, headers)), None)
+        asked = f"{path}{BY_HEADER}" if rule and rule.headers else path
         if rule is None or rule.forward is None:
-            await self._own(client, rule.status if rule else 503, rule.page if rule else "", path)
+            await self._own(client, rule.status if rule else 503, rule.page if rule else "", asked)
             return
         arn = rule.choose(
             next((each.partition("=")[2] for each in headers.get("cookie", "").split("; ") if each.startswith(f"{STICKY}=")), "")
         )
         target = self.pick(arn) if arn else None
         if target is None:
-            await self._own(client, 503, "no targets", path)
+            await self._own(client, 503, "no targets", asked)
             return
         cookie = [(b"set-cookie", f"{STICKY}={ticket(target.group.arn)}; Path=/".encode())] if rule.sticky else []
-        await self._forward(client, request, target, cookie)
+        await self._forward(client, request, target, cookie, asked)
 
-    async def _forward(self, client: Peer, request: h11.Request, target: Target, cookie: list[tuple[bytes, bytes]]) -> None:
-        path, peer, begun = request.target.decode("latin-1"), None, False
+    async def _forward(
+        self, client: Peer, request: h11.Request, target: Target, cookie: list[tuple[bytes, bytes]], asked: str
+    ) -> None:
+        peer, begun = None, False
         target.outstanding += 1
         try:
             peer = await target.take()
@@ -226,12 +230,12 @@ class Balancer:
                     await client.send(event)
             await client.send(event)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
-            what = f"{target.address} ({target.state}), {path}: {error!r}"
+            what = f"{target.address} ({target.state}), {asked}: {error!r}"
             if begun or client.writer.is_closing():
                 say(own=f"an answer ended early: {what}")
                 client.close()
             else:
-                await self._own(client, 504 if isinstance(error, TimeoutError) else 502, what, path)
+                await self._own(client, 504 if isinstance(error, TimeoutError) else 502, what, asked)
         finally:
             target.outstanding -= 1
             if peer is not None:

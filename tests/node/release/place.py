@@ -51,8 +51,8 @@ APPLIED: Final = "tests.node.release.applied:AppliedRuntime"
 _BUCKET: Final = "teal-dev-releases"
 _OUTSIDE: Final = ("NodePool", "Elasticsearch", "Kibana", "TriggerAuthentication")  # kinds of operators that are not here
 _POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-# Twice three web pods and two workers find room on two cores.
-_DEFAULTS: Final = {"cpu": "100m", "min_replicas": 2, "max_replicas": 3}
+# Twice two web pods and a worker, and a Job, find room on two cores.
+_DEFAULTS: Final = {"cpu": "200m", "min_replicas": 2, "max_replicas": 3}
 
 
 @dataclass
@@ -73,7 +73,6 @@ class Place:
 
     def start(self, *arguments: str, to: Path | None = None) -> subprocess.Popen[str]:
         """One command of `teal`, which goes on beside this."""
-        said = to.open("w") if to else subprocess.PIPE
         environ = {**self.environ, "TEST_RELEASE_RULES": json.dumps(self.rules)}
         command = [
             "setpriv",
@@ -86,7 +85,10 @@ class Place:
             "--stack",
             STACK,
         ]
-        return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, text=True)
+        if to is None:
+            return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with to.open("w") as said:
+            return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, text=True)
 
     def teal(self, *arguments: str, seconds: float = 600.0) -> tuple[int, str]:
         """How it ended, and what it said."""
