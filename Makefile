@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down unit test test-long test-releases test-cluster test-engine test-node packages check scan quality load soak bench bench-peers clean lock fetch aws
+.PHONY: help up down unit test test-long test-releases test-cluster test-engine test-node test-node-releases packages check scan quality load soak bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -44,7 +44,11 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command, built once 
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
 		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns; fi
-	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m node -s tests/node $(ARGS)
+	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m node -s tests/node --ignore=tests/node/release $(ARGS)
+
+# A node of its own: two of them in one process would share the cores. ARGS="-m weekly" runs what takes longer.
+test-node-releases: .venv/.installed-dev packages fetch  ## whole releases of `teal --stack dev` on real pods, behind a stand-in of the load balancer: as above
+	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "node and not weekly" -s tests/node/release $(ARGS)
 
 packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo
 	@.ci/packages

@@ -142,10 +142,11 @@ class Balancer:
 
     async def follow(self) -> None:
         while True:
-            with suppress(Exception):  # the API may be away for a moment; a load balancer goes on with what it knows
-                rules, groups = await asyncio.to_thread(self.read)
-                self.rules = rules
+            try:
+                self.rules, groups = await asyncio.to_thread(self.read)
                 self.register({(group.arn, address): (group, port) for group in groups for address, port in group.targets})
+            except Exception as error:  # noqa: BLE001 - the API may be away for a moment; a load balancer goes on with what it knows
+                print(f"the load balancer's API: {error!r}", file=sys.stderr, flush=True)
             self.end_drained()
             await asyncio.sleep(POLL_SECONDS)
 
