@@ -191,4 +191,4 @@ def test_an_unhealthy_target_is_said_and_left_out_and_a_closed_connection_is_an_
         assert client.get("/").status_code == 200, "with nobody healthy, all of them are asked"
         scene.pods["blue"].closes = True
         assert client.get("/").status_code == 502
-    assert "502" in scene.alb.own[-1]
+    scene.wait(lambda: any(" 502 to /" in each for each in scene.alb.own))
