@@ -4,7 +4,7 @@ and the observations of the operator's command. Pure functions."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from loadtests import bottleneck, compare
 from loadtests.goodput import goodput
@@ -36,6 +36,10 @@ def with_verdicts(
     best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
+    if stages and all(stage.outcome == "void" for stage in stages):
+        # What is left to judge is the wait for the last answers: no verdict of a void run may say "kept".
+        whole = judge_thresholds(rows, total(one for one in measured.windows if not one.warm_up))
+        verdicts = tuple(replace(one, outcome="void") for one in whole)
     compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
     # Without the wait for the last answers, which belongs to no repetition and would make goodput look smaller.

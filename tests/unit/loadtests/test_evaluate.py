@@ -58,6 +58,11 @@ def test_a_run_that_is_no_search_for_the_limit_is_void_as_a_whole() -> None:
     assert run((10, LATE), ms=900, each_stage=False).outcome == "void"  # slow, or late? nobody can say
 
 
+def test_no_verdict_of_a_void_run_says_that_anything_was_kept() -> None:
+    found = run((10, LATE), each_stage=False)
+    assert [(one["outcome"], one["samples"]) for one in found.verdicts] == [("void", 200)]
+
+
 def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
     found = run((10, GeneratorHealth(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
     assert (found.outcome, found.stages[0].why) == (
