@@ -292,7 +292,7 @@ def test_an_interruption_before_anything_is_sent_says_so_and_leaves_no_folder(tm
 
 def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(tmp_path: Path, url: str) -> None:
     port = free_port()
-    process = started(tmp_path, url, "--web-host", "127.0.0.1", "--web-port", str(port))
+    process = started(tmp_path, url, "--class-picker", "--web-host", "127.0.0.1", "--web-port", str(port))
     page = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
@@ -313,12 +313,14 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
             assert said in answer["message"]
         for shape, users in (("none", "3"), ("hot-key", "1"), ("hot-key", "1")):
             form = {"user_count": users, "spawn_rate": "3", "host": url, "load_shape": shape, "run_time": "60s"}
+            form |= {"user_classes": "CacheBuster"} if shape == "none" else {}
             assert httpx.post(f"{page}/swarm", data=form).json()["success"]
             time.sleep(3)
             assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
             httpx.post(f"{page}/stop", timeout=120)  # the report is written first, by another process
         found = results(tmp_path)
         assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]
+        assert all(set(one.generator.sent) == {"search"} for one in found)  # of the class that was picked, or of the shape's own
         listed = httpx.get(f"{page}/reports").text
         names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
         assert all(name in listed for name in names)
