@@ -58,6 +58,7 @@ TOOLS: Final = {
             "github.com/pulumi/pulumi/pkg/v3", ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",),
             leading="v",
         ),
+        Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
     )
 }  # fmt: skip
 
