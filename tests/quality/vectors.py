@@ -198,8 +198,13 @@ def default_way(client: Elasticsearch, dimensions: int) -> str:
 
 def run(client: Elasticsearch, url: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     data = load(given.data)
-    common = {"model_dir": given.models, "index": f"q{uuid4().hex[:12]}"}
-    settings = Settings(search="elasticsearch", elasticsearch_url=url, search_timeout_seconds=10.0, **common)
+    settings = Settings(
+        search="elasticsearch",
+        elasticsearch_url=url,
+        search_timeout_seconds=10.0,
+        model_dir=given.models,
+        index=f"q{uuid4().hex[:12]}",
+    )
     documents, judged, _ = embed(settings, data)
     real = np.stack(list(documents.values()))
     yield {"default_way": default_way(client, real.shape[1]), "dimensions": real.shape[1], "documents": len(documents)}

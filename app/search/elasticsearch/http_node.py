@@ -134,9 +134,9 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(error)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
-        self._fail(error or ConnectionResetError("the engine closed the connection"))
+        self._fail(exc or ConnectionResetError("the engine closed the connection"))
 
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
