@@ -59,6 +59,10 @@ TOOLS: Final = {
             "github.com/pulumi/pulumi/pkg/v3", ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",),
             leading="v",
         ),
+        Tool(
+            "pulumi-resource-kubernetes", "pulumi-kubernetes", ".", "github.com/pulumi/pulumi-kubernetes/provider/v4", ("main.version",),
+            embeds=tuple(f"cmd/pulumi-resource-kubernetes/{name}.json" for name in ("schema", "terraform-mapping")),
+        ),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
         Tool(
             "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
