@@ -55,7 +55,6 @@ class RunRecorder:
         self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
         self.number, self.writing = 0, False
-        self.reserve: list[int] = []
 
     def start(self, **_: Any) -> None:
         if self.recorder is not None and not self.recorder.over:
@@ -64,7 +63,6 @@ class RunRecorder:
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
-        self.reserve = descriptors.reserve()
         self.recorder = Recorder(self.environment, shape, self.gathered, sends_of(self.environment, shape), write_json_line)
         self.recorder.start()
 
@@ -95,7 +93,6 @@ class RunRecorder:
         if self.recorder is None or self.recorder.over:
             return
         measured = self.recorder.finish()
-        descriptors.give_back(self.reserve)  # users may have taken all others
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
         folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")

@@ -107,13 +107,17 @@ def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
         found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None
-        found = shapes.find_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
+        found = _named_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
     return replace(
         found,
         arrivals=given.load_arrivals or found.arrivals,
         repeat=given.load_repeat or found.repeat,
         warm_up_seconds=found.warm_up_seconds if given.load_warm_up < 0 else given.load_warm_up,
     )
+
+
+# Read once: Locust asks for the shape each second, when users may hold every descriptor, or somebody edits the file.
+_named_shape = functools.cache(shapes.find_shape)
 
 
 def form_refusal(given: Any, form: Mapping[str, str], *, sends: bool = True) -> str:

@@ -380,26 +380,6 @@ def test_locust_s_own_users_are_held_against_the_limit_of_descriptors_as_well(tm
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_whose_requests_take_every_descriptor_is_void_and_keeps_its_result(tmp_path: Path) -> None:
-    port = free_port()
-    shapes = tmp_path / "shapes.yaml"
-    shapes.write_text("shapes: {flood: {kind: arrivals, mix: {search: 1}, stages: [{seconds: 6, level: 30}]}}")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--slow-seconds", "4"]
-    )
-    try:
-        until_it_listens(port, process)
-        options = ("--load-shapes", str(shapes), "--load-shape", "flood")
-        code, said = limited(tmp_path, f"http://127.0.0.1:{port}", 96, *options)
-    finally:
-        process.terminate()
-        process.wait(10)
-    (found,) = results(tmp_path)
-    assert (code, found.outcome) == (4, "void"), said
-    assert "Too many open files" in found.why
-    assert found.totals["search"].failed == 0, found.failures
-
-
 async def independently(url: str, per_second: int, seconds: float) -> list[float]:
     """Milliseconds of each search of an open loop that shares no code with ours: bare connections, latency from when each was due."""
     address, body = httpx.URL(url), b'{"query": "q", "top_k": 10}'

@@ -1,8 +1,7 @@
-"""Descriptors are counted before a run, and some are kept for its result."""
+"""Descriptors are counted before a run."""
 
 from __future__ import annotations
 
-import os
 import resource
 
 import pytest
@@ -17,14 +16,3 @@ def test_each_user_needs_one(monkeypatch: pytest.MonkeyPatch, limit: int, worker
     found = descriptors.too_few(plain_shape(100, 10.0), workers)
     assert found.startswith(said)
     assert bool(found) == bool(said)
-
-
-def test_what_was_kept_is_given_back_once() -> None:
-    held = descriptors.reserve()
-    numbers = [*held]
-    assert len(numbers) == descriptors.RESERVE
-    descriptors.give_back(held)
-    assert held == []
-    for number in numbers:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(number)
