@@ -46,6 +46,16 @@ def platform_objects() -> list[dict[str, Any]]:
     return [one for one in found if one["kind"] != "TriggerAuthentication"]
 
 
+def closed(namespace: str) -> list[dict[str, Any]]:
+    """A namespace of the platform, and its network policies."""
+    return [
+        one
+        for one in objects("platform", STACK)
+        if one["kind"] in ("Namespace", "NetworkPolicy")
+        and namespace in (one["metadata"].get("namespace"), one["metadata"]["name"])
+    ]
+
+
 def record(stores: Stores, digest: str, release_id: str, floor: int) -> dict[str, Any]:
     """The color's entry in the release record."""
     config = {

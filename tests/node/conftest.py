@@ -20,7 +20,7 @@ from teal.aws.jobs import pod_failure, run_admin_job
 from teal.aws.kubernetes import KubernetesClient
 from tests.cluster.apiserver import TOKEN
 from tests.cluster.conftest import RELEASE
-from tests.node import color, machine, node, secrets_driver, stores
+from tests.node import color, machine, node, search, secrets_driver, stores
 from tests.node.node import Node, await_true, conditions
 from tests.parts.app.service import add
 from tests.services import app_image
@@ -105,10 +105,11 @@ def running_node(image: Path) -> Iterator[Node]:
 @pytest.fixture(scope="package")
 def service(running_node: Node, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two web pods and a worker, ready, in the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
+    place = search.start(running_node)
     driver = secrets_driver.serving(running_node.machine, {color.NAMESPACE: {}})
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(running_node.load, image, color.repository())  # while Elasticsearch boots
-        with stores.start(tmp_path_factory.mktemp("stores")) as held, driver:
+        with stores.start(tmp_path_factory.mktemp("stores"), place) as held, driver:
             yield _serve(running_node, held, loading.result())
 
 

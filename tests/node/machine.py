@@ -22,7 +22,9 @@ from typing import Final
 
 from tests.services.required import require
 
-ADDRESS: Final = "10.200.0.1"  # the node's
+# As in the VPC of the stack dev (infra/platform/network/addresses.py), because network policies name its networks.
+ADDRESS: Final = "10.40.0.10"  # the node's, in the first private subnet
+STORES: Final = "10.40.240.10"  # of what stands in for RDS and ElastiCache, in the first subnet of stores
 PREFIX: Final = "teal-node-"
 STOP_SECONDS: Final = 20.0
 _START_SECONDS: Final = 20.0  # a tenth of one alone
@@ -90,7 +92,8 @@ def start(folder: Path, first: Path) -> Iterator[Machine]:
         for words in (
             ("ip", "link", "set", "lo", "up"),
             ("ip", "link", "add", "node0", "type", "bridge"),  # not every kernel has dummy devices
-            ("ip", "address", "add", f"{ADDRESS}/24", "dev", "node0"),
+            ("ip", "address", "add", f"{ADDRESS}/18", "dev", "node0"),
+            ("ip", "address", "add", f"{STORES}/22", "dev", "node0"),
             ("ip", "link", "set", "node0", "up"),
             (
                 "ip",
@@ -109,8 +112,15 @@ def start(folder: Path, first: Path) -> Iterator[Machine]:
 @contextmanager
 def inside(machine: Machine) -> Iterator[None]:
     """This thread's sockets, and the processes that it starts, are in the machine's network until the end."""
+    with network(Path(f"/proc/{machine.pid}/ns/net")):
+        yield
+
+
+@contextmanager
+def network(path: Path) -> Iterator[None]:
+    """The same with any network that has a file."""
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    other = os.open(f"/proc/{machine.pid}/ns/net", os.O_RDONLY)
+    other = os.open(path, os.O_RDONLY)
     try:
         _enter(other)
         yield

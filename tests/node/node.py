@@ -1,5 +1,5 @@
 """A Kubernetes cluster of one node: the API server of tests/cluster, and on a machine of its own containerd, kubelet, controller manager,
-scheduler and kube-proxy, with the network plugins of Debian. No DNS: pods are told addresses.
+scheduler, kube-proxy and CoreDNS, with the network plugins of Debian. Addresses are those of the stack dev; pods are routed, as on EKS, not bridged.
 
 It is a cluster for tests: kubelet answers whoever is inside its network, and everybody in it is the administrator.
 """
@@ -20,12 +20,13 @@ from typing import Any, Final
 
 from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
-from tests.node import machine
+from tests.node import dns, machine
 from tests.node.machine import ADDRESS, Machine
 from tests.services.go_tools import NODE, tool
 
 NAME: Final = "node"
-PODS: Final = "10.244.0.0/24"  # addresses of pods
+PODS: Final = "10.40.32.0/24"  # addresses of pods; on EKS they are in the private subnets too
+SERVICES: Final = "172.20.0.0/24"  # EKS takes 172.20.0.0/16 for a VPC whose addresses begin with 10
 PAUSE: Final = "teal.test/pause:1"
 READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
 IMPORT_SECONDS: Final = 300.0  # 300 MB are unpacked
@@ -62,7 +63,7 @@ class Node:
 def start() -> Iterator[Node]:
     """Boots it, and waits until the node is ready; gone at the end. Skips (fails in CI) without root, Linux or the programs."""
     machine.require_machine()
-    programs = {name: tool(name) for name in ("kube-apiserver", *NODE, "pause")}  # before the network is another one
+    programs = {name: tool(name) for name in ("kube-apiserver", *NODE, "pause", "coredns")}  # before the network is another one
     with machine.folder_of_its_own() as folder, ExitStack() as running:
         shared, api = folder / "machine", folder / "api"
         shared.mkdir()
@@ -70,8 +71,18 @@ def start() -> Iterator[Node]:
         inner = running.enter_context(machine.start(shared, programs["pause"]))
         began = time.monotonic()
         _configure(inner)
-        _process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
-        server = running.enter_context(apiserver.start(api, more=("--kubelet-preferred-address-types", "InternalIP")))
+        process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
+        server = running.enter_context(
+            apiserver.start(
+                api,
+                more=(
+                    "--kubelet-preferred-address-types",
+                    "InternalIP",
+                    "--service-cluster-ip-range",
+                    SERVICES,
+                ),
+            )
+        )
         _kubeconfig(shared, server)
         account = ("--kubeconfig", f"{shared}/kubeconfig")
         await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")
@@ -89,9 +100,13 @@ def start() -> Iterator[Node]:
                 "--authorization-kubeconfig", account[1],
             ),
             "kube-proxy": ("--config", f"{shared}/kube-proxy.json", "--hostname-override", NAME),
+            "coredns": dns.configure(inner),
         }  # fmt: skip
-        for name in NODE:
-            _process(inner, name, [str(programs[name]), *flags[name]], running)
+        for name in flags:
+            process(inner, name, [str(programs[name]), *flags[name]], running)
+        for document in dns.objects():
+            server.apply(document, "cluster")
+        await_true(dns.ready, "CoreDNS")
         path = f"/api/v1/nodes/{NAME}"
         document = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}}
         try:
@@ -130,14 +145,14 @@ def _configure(inner: Machine) -> None:
         f"[{cri}.cni]", 'bin_dir = "/usr/lib/cni"', f'conf_dir = "{folder}/cni"', "",
     )))  # fmt: skip
     (folder / "cni").mkdir()
-    bridge = {
-        "type": "bridge", "bridge": "pods0", "isGateway": True, "ipMasq": True, "hairpinMode": True,
+    link = {
+        "type": "ptp", "ipMasq": False,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
     }  # fmt: skip
     plugins = {
         "cniVersion": "0.4.0",
         "name": "pods",
-        "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}],
+        "plugins": [link, {"type": "portmap", "capabilities": {"portMappings": True}}],
     }
     (folder / "cni" / "10-pods.conflist").write_text(json.dumps(plugins))
     kubelet = {
@@ -148,6 +163,7 @@ def _configure(inner: Machine) -> None:
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{inner.cgroup}", "failCgroupV1": False, "failSwapOn": False,
         "oomScoreAdj": 0, "maxPods": _PODS_AT_MOST, "resolvConf": f"{folder}/resolv.conf",
+        "clusterDNS": [dns.ADDRESS], "clusterDomain": dns.DOMAIN,
         "volumePluginDir": "/var/lib/kubelet/volume-plugins", "nodeStatusUpdateFrequency": "2s",
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100, "imageMinimumGCAge": "24h",  # nothing can be pulled again here
@@ -175,12 +191,12 @@ def _kubeconfig(folder: Path, server: ApiServer) -> None:
     path.write_text(json.dumps(document))
 
 
-def _process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
-    """It ends with the machine."""
+def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
+    """Start a program of the node's, whose log is in its folder. It ends with `running`, or with the machine."""
     said = running.enter_context((inner.folder / f"{name}.log").open("wb"))
-    process = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
-    running.callback(process.wait, machine.STOP_SECONDS)
-    running.callback(process.kill)
+    started = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+    running.callback(started.wait, machine.STOP_SECONDS)
+    running.callback(started.kill)
 
 
 def _import_pause(inner: Machine, program: Path) -> None:

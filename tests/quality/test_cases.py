@@ -21,9 +21,9 @@ pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent
 FILES = HERE / "files"
 CASES = {case["id"]: case for case in map(json.loads, (HERE / "cases.jsonl").read_text(encoding="utf-8").splitlines())}
-# Cases that need something else than a question: where their tests are, or why there is none.
+# Cases that need something else than a question, and where their tests are.
 ELSEWHERE = {
-    "pdf-spaces": "docs/decisions/0010-reading-documents.md: measured on Debian's own files, which are not ours to copy",
+    "pdf-spaces": "tests/quality/test_pdf_words.py",
     "folder-skips": "tests/unit/teal/client/test_ingest.py",
     "reupload": "tests/parts/app/test_api.py",
     "openai-api": "tests/parts/app/test_api.py",

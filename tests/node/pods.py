@@ -1,0 +1,55 @@
+"""Pods of the tests' own beside those of the service, and what can be done in a pod: enter its network, run a command in its container."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.node.node import PAUSE, Node, await_true, conditions
+
+_CTR: Final = ("ctr", "--namespace", "k8s.io", "tasks")
+_START_SECONDS: Final = 120.0  # 2 s alone
+_EXECUTIONS: Final = itertools.count()
+
+
+def manifest(
+    namespace: str, name: str, labels: Mapping[str, str], image: str = PAUSE, words: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A pod that the strictest rules let in. Without `words` it runs what its image runs."""
+    context = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "only", "image": image, "imagePullPolicy": "IfNotPresent", "securityContext": context}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "spec": {
+            "containers": [{**container, "command": list(words)} if words else container],
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+            "automountServiceAccountToken": False, "enableServiceLinks": False, "terminationGracePeriodSeconds": 1,
+        },
+    }  # fmt: skip
+
+
+def start(node: Node, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the pod, and wait until it is ready; as the server knows it then."""
+    node.server.apply(document, "tests")
+    name = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+    await_true(lambda: "True" in conditions(node.server.read(document) or {}, "Ready"), name, _START_SECONDS)
+    return node.server.read(document) or {}
+
+
+def network(node: Node, pod: Mapping[str, Any]) -> Path:
+    """The pod's network, for `machine.network`."""
+    rows = [line.split() for line in node.machine.run(*_CTR, "ls").splitlines()]
+    (process,) = (row[1] for row in rows if row[0] == _container(pod))
+    return node.machine.root / "proc" / process / "ns" / "net"
+
+
+def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60.0) -> str:
+    """What the command printed in the pod's container, as its user. Raises with what it said where it fails."""
+    return node.machine.run(*_CTR, "exec", "--exec-id", f"tests-{next(_EXECUTIONS)}", _container(pod), *words, seconds=seconds)
+
+
+def _container(pod: Mapping[str, Any]) -> str:
+    found: str = pod["status"]["containerStatuses"][0]["containerID"]
+    return found.removeprefix("containerd://")

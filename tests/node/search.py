@@ -1,0 +1,39 @@
+"""Where Elasticsearch is found: under the name that the product's settings hold, in the namespace and behind the network policies of the
+platform. Its process has the network of a pod with the labels of ECK's pods; the Service is as ECK makes it, but without TLS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.platform.search.resources import NAME, NAMESPACE, URL
+from tests.node import color, pods
+from tests.node.node import Node
+
+LABELS: Final = {"common.k8s.elastic.co/type": "elasticsearch", "elasticsearch.k8s.elastic.co/cluster-name": NAME}
+PORT: Final = 9200
+
+
+@dataclass(frozen=True)
+class Place:
+    """`network`: the pod's, in which `address` is; `url`: what the service's pods are told."""
+
+    network: Path
+    address: str
+    url: str
+
+
+def start(node: Node) -> Place:
+    """The namespace, its policies, the Service and the pod; Elasticsearch itself is one of the stores."""
+    for document in (*color.closed(NAMESPACE), _service()):
+        node.server.apply(document, "administrator")
+    pod = pods.start(node, pods.manifest(NAMESPACE, f"{NAME}-es-default-0", LABELS))
+    return Place(pods.network(node, pod), pod["status"]["podIP"], URL.replace("https:", "http:"))
+
+
+def _service() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{NAME}-es-http", "namespace": NAMESPACE},
+        "spec": {"selector": LABELS, "ports": [{"name": "http", "port": PORT, "protocol": "TCP", "targetPort": PORT}]},
+    }  # fmt: skip
