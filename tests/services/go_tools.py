@@ -59,6 +59,9 @@ TOOLS: Final = {
             leading="v",
         ),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
+        Tool(
+            "kube-network-policies", "network-policies", "sigs.k8s.io/kube-network-policies/cmd", "sigs.k8s.io/kube-network-policies", (),
+        ),
     )
 }  # fmt: skip
 
