@@ -73,7 +73,7 @@ quality: .venv/.installed-dev fetch  ## whether answers can be trusted: question
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
-bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe and a bare handler, on the same Elasticsearch (ten minutes)
+bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe, LlamaIndex and a bare handler, on the same Elasticsearch (twelve minutes)
 	@$(BIN)/python -m loadtests.peers $(ARGS)
 
 fetch: .venv/.installed-dev packages  ## the models and the Elasticsearch that tests use, verified by SHA-256

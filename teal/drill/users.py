@@ -156,7 +156,7 @@ class SimulatedUsers(threading.Thread):
                 case "search":
                     why = await self._search(http, headers, question)
         except (httpx.HTTPError, ValueError) as error:
-            why = f"{type(error).__name__}: {error}"
+            why = _named(error)
         finally:
             self._underway[key] -= 1
         self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late, why[:200]))
@@ -186,7 +186,7 @@ class SimulatedUsers(threading.Thread):
                     if line.startswith("event:"):
                         last = line.removeprefix("event:").strip()
         except httpx.HTTPError as error:
-            last = f"{last} {type(error).__name__}"
+            last = f"{last} {_named(error)}".strip()
         if status == 200 and last == "done":
             return ""
         self.met.broken_streams += status == 200
@@ -204,6 +204,15 @@ class SimulatedUsers(threading.Thread):
         document = str(answer.json()["id"])
         self.met.accepted[document] = word
         return document, ""
+
+
+def _named(error: BaseException) -> str:
+    """The error and the innermost one that caused it: httpx says "All connection attempts failed", the socket says why."""
+    cause = error
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    root = "" if cause is error else f" ({type(cause).__name__}: {cause})"
+    return f"{type(error).__name__}: {error}{root}"
 
 
 def as_json_line(met: UserResults) -> str:

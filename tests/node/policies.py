@@ -1,7 +1,8 @@
 """Network policies enforced: kube-network-policies of Kubernetes' own project judges the first packet of each connection in user space.
 
 Its way from the kernel to the program is ours. The program asks for it by nftables' `queue`, which needs a kernel with CONFIG_NFT_QUEUE;
-it binds the queue whether it got them or not, and iptables' NFQUEUE (CONFIG_NETFILTER_XT_TARGET_NFQUEUE) sends the same packets to the same queue. One more place is ours: packets from pods to the node itself, where the stand-ins of the stores are.
+it binds its queue whether it got them or not, and iptables' NFQUEUE (CONFIG_NETFILTER_XT_TARGET_NFQUEUE) sends the same packets to the same
+queue. One more place is ours: packets from pods to the node itself, where the stand-ins of the stores are.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from teal.drill.run import go_through
 from teal.drill.scene import Drill, Scene, Whole
 from teal.drill.stack import DrillStack
 from teal.drill.users import SimulatedUsers
+from tests.services.ports import free_port
 
 BOOK = runbook.parse_runbook(
     "# T\n\n## Meaning\n\n## Impact\n\n## Diagnosis\n\n```bash name=look\nexit 7\n```\n\n## Mitigation\n\n"
@@ -93,3 +94,14 @@ def test_an_interrupted_drill_undoes_its_fault(stage: _Stage) -> None:
     with pytest.raises(KeyboardInterrupt):
         stage.play("look", after=(("look", interrupt),))
     assert stage.undone
+
+
+def test_a_request_that_found_nobody_is_failed_with_what_the_socket_said() -> None:
+    """A document, searches and a streamed question. httpx alone says "All connection attempts failed", whatever the reason."""
+    users = SimulatedUsers(f"https://127.0.0.1:{free_port()}", ("k",), None, per_second=100, limit=5)
+    users.start()
+    users.join(30)
+    met = users.met
+    assert (met.sent, met.failed, met.answered, met.streams, met.broken_streams) == (5, 5, 0, 1, 0)
+    assert len(met.failures) == 5
+    assert all("ConnectionRefusedError" in failure for failure in met.failures), met.failures
