@@ -114,8 +114,13 @@ def closed(node: Any) -> Any:
 @functools.cache
 def documents(source: Module) -> list[dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is
-    text = (_folder(source.path, source.version) / source.file).read_text()
+    text = (folder(source) / source.file).read_text()
     return [document for document in yaml.load_all(text, Loader=loader) if document]  # a safe loader, both
+
+
+def folder(source: Module) -> Path:
+    """Where the module's files are."""
+    return _folder(source.path, source.version)
 
 
 @functools.cache
