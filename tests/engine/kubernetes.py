@@ -1,7 +1,6 @@
 """A Kubernetes for Pulumi's own provider: a real API server and controller manager, and pods that are ready at once (pods.py).
 
-What the programs know of EKS is what it says here: the stand-in's cluster has the server's address, and `aws eks get-token` answers with
-a token of this server. So the kubeconfig that both programs make is used as it is.
+`aws eks get-token` answers with a token of this server, so that the kubeconfig which the program makes is used as it is.
 """
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,18 +18,17 @@ import pytest
 
 from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
-from tests.cluster.conftest import PREVIEW, RELEASE
+from tests.cluster.conftest import RELEASE
 from tests.engine.pods import Pods
-from tests.engine.provider import PACKAGES, Cloud, StandIn
+from tests.engine.provider import PACKAGES
 from tests.services.go_tools import tool
 from tests.services.ports import free_port
 
 PROVIDER: Final = "pulumi-resource-kubernetes"
 REAL: Final = "kubernetes"
 STOOD_IN: Final = tuple(package for package in PACKAGES if package != REAL)
-TOKENS: Final = {"release": "of-a-release", "preview": "of-a-plan"}
+RELEASE_TOKEN: Final = "of-a-release"
 WHO: Final = "TEAL_TEST_TOKEN"  # the variable that says whose token `aws eks get-token` answers with
-_CLUSTER: Final = "aws:eks/cluster:Cluster"
 _AWS: Final = """#!/bin/sh
 printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{},"status":{"token":"%s"}}' \\
   "${TEAL_TEST_TOKEN:-of-these-tests-alone}"
@@ -48,29 +45,13 @@ class Kubernetes:
     ca_data: str
 
 
-class OnCluster(StandIn):
-    """AWS's stand-in, whose EKS cluster is this one."""
-
-    def __init__(self, kubernetes: Kubernetes, cloud: Cloud) -> None:
-        super().__init__(cloud)
-        self._kubernetes = kubernetes
-
-    def answer(self, kind: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        identifier, outputs = super().answer(kind, name, inputs)
-        if kind == _CLUSTER:
-            ca = {"data": self._kubernetes.ca_data}
-            outputs |= {"endpoint": self._kubernetes.endpoint, "certificateAuthorities": [ca], "certificateAuthority": ca}
-        return identifier, outputs
-
-
 @contextmanager
-def start(folder: Path, shell: pytest.MonkeyPatch, variables: Mapping[str, str] | None = None) -> Iterator[Kubernetes]:
-    """In `folder`. Pulumi's provider, which gets these `variables`, and `aws` are on PATH afterwards."""
+def start(folder: Path, shell: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
+    """In `folder`. Pulumi's provider and `aws` are on PATH afterwards."""
     commands = folder / "commands"
     provider, manager = tool(PROVIDER), tool("kube-controller-manager")
-    users = {TOKENS["release"]: RELEASE, TOKENS["preview"]: PREVIEW}
     with ExitStack() as running:
-        server = running.enter_context(apiserver.start(folder, users=users))
+        server = running.enter_context(apiserver.start(folder, users={RELEASE_TOKEN: RELEASE}))
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(json.dumps(_kubeconfig(server)))
         running.enter_context(apiserver.process(folder / "controller-manager.log", [
@@ -80,15 +61,9 @@ def start(folder: Path, shell: pytest.MonkeyPatch, variables: Mapping[str, str] 
         ]))  # fmt: skip
         pods = running.enter_context(Pods(server).ready())
         _put(commands, "aws", _AWS)
-        given = " ".join(f"{name}='{value}'" for name, value in (variables or {}).items())
-        _put(commands, PROVIDER, f"#!/bin/sh\nexec env {given} '{provider}' \"$@\"\n")
+        _put(commands, PROVIDER, f"#!/bin/sh\nexec '{provider}' \"$@\"\n")
         shell.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
         yield Kubernetes(server, pods, server.url, base64.b64encode(server.ca.read_bytes()).decode())
-
-
-def aws_of(kubernetes: Kubernetes) -> Any:
-    """The stand-in of AWS for `provider.serve`."""
-    return partial(OnCluster, kubernetes)
 
 
 def _put(folder: Path, name: str, script: str) -> None:

@@ -7,7 +7,7 @@ would refuse: these tests are about the engine's work (order, protection, ignore
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,7 +104,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.properties)
-        identifier, outputs = self.answer(kind, name, inputs)
+        identifier, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, identifier] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("create", kind, name))
@@ -124,7 +124,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.news)
-        _, outputs = self.answer(kind, name, inputs)
+        _, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
         with self._cloud.lock:
             self._cloud.things[request.urn, request.id] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("update", kind, name))
@@ -139,13 +139,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     def Cancel(self, _request: Any, _context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def answer(self, kind: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Id and outputs of what is made or changed."""
-        return mocks.resource_answer(kind, name, inputs, self._cloud.region)
-
 
 @contextmanager
-def serve(cloud: Cloud, packages: Sequence[str] = PACKAGES, plugin: Callable[[Cloud], StandIn] = StandIn) -> Iterator[str]:
+def serve(cloud: Cloud, packages: Sequence[str] = PACKAGES, plugin: type[StandIn] = StandIn) -> Iterator[str]:
     """One server on loopback for these packages; yields the value of PULUMI_DEBUG_PROVIDERS."""
     server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", 400 * 1024 * 1024)])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(plugin(cloud), server)

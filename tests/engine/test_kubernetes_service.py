@@ -23,7 +23,7 @@ from tests.cluster.conftest import wait_for_policies
 from tests.cluster.objects import custom_resource_definitions, objects
 from tests.engine import inventory, kubernetes
 from tests.engine.command import put_on_path
-from tests.engine.kubernetes import TOKENS, WHO, Kubernetes
+from tests.engine.kubernetes import RELEASE_TOKEN, WHO, Kubernetes
 from tests.engine.provider import Cloud, serve
 from tests.engine.workspace import Workspace, kill
 from tests.unit.infra.conftest import evaluate
@@ -85,7 +85,7 @@ def color(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Color]:
 
 def workspace(folder: Path, providers: str, started: Kubernetes) -> Workspace:
     made = Workspace.make(folder / STACK, "teal-service", PROGRAM, providers)
-    made = dataclasses.replace(made, more={WHO: TOKENS["release"]})
+    made = dataclasses.replace(made, more={WHO: RELEASE_TOKEN})
     made.stack(STACK, config(started))
     return made
 
@@ -102,6 +102,7 @@ def test_a_color_is_made_with_a_release_s_rights(color: Color) -> None:
 
 def test_the_same_record_again_changes_nothing(color: Color) -> None:
     before = inventory.generations(color.made())
+    assert len(before) == 9
     assert set(color.workspace.up(STACK)) == {"same"}
     assert inventory.generations(color.made()) == before
 
