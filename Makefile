@@ -36,14 +36,15 @@ test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, bu
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver
 	$(TESTS) -m cluster $(ARGS)
 
-test-engine: .venv/.installed-dev packages  ## Pulumi's own command, built once (minutes) from the module that tools/ pins, on stand-ins of AWS
+test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
 	$(TESTS) -m engine $(ARGS)
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
-		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns; fi
+		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m node -s tests/node --ignore=tests/node/release $(ARGS)
 
 # A node of its own: two of them in one process would share the cores. ARGS="-m weekly" runs what takes longer.
@@ -77,7 +78,7 @@ quality: .venv/.installed-dev fetch  ## whether answers can be trusted: question
 bench: .venv/.installed-dev  ## how fast it is and what a request costs, on this machine (minutes; ARGS=--elasticsearch)
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
-bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe and a bare handler, on the same Elasticsearch (ten minutes)
+bench-peers: .venv/.installed-dev fetch  ## Teal beside Haystack, LangServe, LlamaIndex and a bare handler, on the same Elasticsearch (twelve minutes)
 	@$(BIN)/python -m loadtests.peers $(ARGS)
 
 fetch: .venv/.installed-dev packages  ## the models and the Elasticsearch that tests use, verified by SHA-256

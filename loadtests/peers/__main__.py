@@ -1,4 +1,4 @@
-"""Compares Teal with Haystack + Hayhooks, LangServe and a bare handler: `make bench-peers`, or
+"""Compares Teal with Haystack + Hayhooks, LangServe, LlamaIndex's server and a bare handler: `make bench-peers`, or
 `python -m loadtests.peers --help`. Takes minutes."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from loadtests.bench.__main__ import elasticsearch_address, log_progress
 from loadtests.bench.processes import Stack, free_port
 from loadtests.peers import environments, measure, ratios, report
 from loadtests.peers.contenders import LACKS, SERVERS, Contender, peers, teal
-from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, ingest_documents
+from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, copy_for_llamaindex, ingest_documents
 
 SEED: Final = 20
 READY_SECONDS: Final = 90.0  # Haystack imports for 10 s on a busy machine
@@ -56,7 +56,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5, choices=range(1, 21), metavar="1..20")
     parser.add_argument("--documents", type=int, default=250, help="Synthetic documents, 4 to 5 passages each.")
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench-peers.json"), help="Where the numbers go.")
-    parser.add_argument("--lock", action="store_true", help="Compile the peers' locks anew, and nothing else.")
+    parser.add_argument(
+        "--lock", action="store_true", help="Compile the peers' locks anew, at the newest versions, and nothing else."
+    )
     return parser.parse_args()
 
 
@@ -122,6 +124,7 @@ def run(stack: Stack, address: str, options: argparse.Namespace) -> dict[str, An
     search = ElasticsearchClient(address)
     for lean in (False, True):
         copy_for_haystack(search, "bench", "peers-haystack-lean" if lean else "peers-haystack", returns_vectors=not lean)
+    copy_for_llamaindex(search, "bench", "peers-llamaindex")
     common = common_work(stack, address, model_port)
     running = [measure.RunningContender(teal(key), stack.running["teal"].pid, port)]
     for contender in peers():

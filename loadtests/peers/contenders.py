@@ -21,6 +21,7 @@ LACKS: Final = "the peers have no keys, limits, quotas, audit log, metrics or ca
 class Contender:
     """One contender. `environment`: None for Teal itself. `index`: the index with the corpus. `sources`, `words`: bytes by which
     the first event with passages (None: it sends none) and the first with words of the answer are recognised.
+    `events`: for a server whose events are read by a second request, that request, made of the answer to `ask`.
     `settings`: further settings of its process."""
 
     name: str
@@ -32,6 +33,7 @@ class Contender:
     ask: Callable[[str], bytes]
     sources: bytes | None = None
     words: bytes = b""
+    events: Callable[[bytes], bytes] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,6 +69,7 @@ def peers() -> list[Contender]:
             HAYHOOKS_MONITORING_ENABLED="false",
         ),
         _langserve(),
+        _llamaindex(),
         _bare("bare FastAPI handler", ""),
         _bare("the same, ids first", "-ids"),
     ]
@@ -114,6 +117,24 @@ def _langserve() -> Contender:
         ask=lambda question: _post("/ask/stream", {"input": question}),
         sources=b'"documents":[{',  # before it come a run id and the question itself
         words=b'"answer":"This',
+    )
+
+
+def _llamaindex() -> Contender:
+    def asked(query: str, top_k: int) -> dict[str, Any]:
+        return {"start_event": {"query": query, "top_k": top_k}}
+
+    return Contender(
+        name="LlamaIndex's server",
+        environment="llamaindex",
+        command=(*_uvicorn("flow:app"), "--loop", "asyncio"),  # its store patches the event loop, and uvloop cannot be patched
+        index="peers-llamaindex",
+        search=lambda query, top_k: _post("/workflows/search/run", asked(query, top_k)),
+        ids=lambda body: [hit["id"] for hit in json.loads(body)["result"]["value"]["result"]],
+        ask=lambda question: _post("/workflows/ask/run-nowait", asked(question, SEARCH_TOP_K)),
+        sources=b'"type":"Sources"',
+        words=b'"type":"Words"',
+        events=lambda body: client.get_request(f"/events/{json.loads(body)['handler_id']}?after_sequence=-1"),
     )
 
 

@@ -15,7 +15,7 @@ HERE: Final = Path(__file__).parent
 FOLDER: Final = Path(".teal/peers")
 PYTHON: Final = "3.11"
 _SECONDS: Final = 900
-NAMES: Final = ("haystack", "langserve", "bare")
+NAMES: Final = ("haystack", "langserve", "llamaindex", "bare")
 
 
 def compile_locks() -> None:
@@ -23,7 +23,7 @@ def compile_locks() -> None:
     for name in NAMES:
         _uv(
             "pip", "compile", str(HERE / f"{name}.in"), "-o", str(HERE / f"{name}.lock"), "--universal", "--python-version", PYTHON,
-            "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate",
+            "--upgrade", "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate",
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Ingests the corpus with Teal, and copies Teal's index into one for Haystack's document store, with the same texts,
+"""Ingests the corpus with Teal, and copies Teal's index into those for Haystack's and LlamaIndex's stores, with the same texts,
 stems and vectors."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from loadtests.bench import client
@@ -86,10 +86,25 @@ def haystack_index(*, returns_vectors: bool) -> dict[str, Any]:
 
 def copy_for_haystack(engine: ElasticsearchClient, source: str, target: str, *, returns_vectors: bool) -> int:
     """Fill the index `target`; returns its number of passages."""
-    engine.call("PUT", f"/{target}", haystack_index(returns_vectors=returns_vectors))
+    return _copy(engine, source, target, haystack_index(returns_vectors=returns_vectors), haystack_document)
+
+
+def copy_for_llamaindex(engine: ElasticsearchClient, source: str, target: str) -> int:
+    """Fill the index `target`; returns its number of passages."""
+    return _copy(engine, source, target, LLAMAINDEX_INDEX, llamaindex_document)
+
+
+def _copy(
+    engine: ElasticsearchClient,
+    source: str,
+    target: str,
+    index: dict[str, Any],
+    document: Callable[[dict[str, Any]], dict[str, Any]],
+) -> int:
+    engine.call("PUT", f"/{target}", index)
     lines, count = list[str](), 0
     for one in engine.documents(source):
-        lines += [json.dumps({"create": {"_id": one["_id"]}}), json.dumps(haystack_document(one))]
+        lines += [json.dumps({"create": {"_id": one["_id"]}}), json.dumps(document(one))]
         count += 1
     answer = engine.call("POST", f"/{target}/_bulk?refresh=true", ("\n".join(lines) + "\n").encode())
     if answer["errors"]:
@@ -105,4 +120,45 @@ def haystack_document(passage: dict[str, Any]) -> dict[str, Any]:
         "title": passage["title"],
         "words": passage["words"],
         "embedding": passage["vector"],
+    }
+
+
+LLAMAINDEX_INDEX: Final[dict[str, Any]] = {
+    "settings": {"number_of_replicas": 0},
+    "mappings": {
+        "properties": {
+            "embedding": {"type": "dense_vector", "index": True, "similarity": "cosine"},
+            "content": {"type": "text"},
+            "words": {"type": "text", "analyzer": "whitespace"},
+            "metadata": {"properties": {name: {"type": "keyword"} for name in ("document_id", "doc_id", "ref_doc_id")}},
+        }
+    },
+}
+"""llama-index-vector-stores-elasticsearch's own mapping, plus a field of stems that is searched instead of `content`."""
+
+
+def llamaindex_document(passage: dict[str, Any]) -> dict[str, Any]:
+    """A passage as LlamaIndex's store writes a TextNode: a copy of the node as JSON in its metadata."""
+    node = {
+        "id_": passage["_id"],
+        "embedding": None,
+        "metadata": {"title": passage["title"]},
+        "excluded_embed_metadata_keys": [],
+        "excluded_llm_metadata_keys": [],
+        "relationships": {},
+        "metadata_template": "{key}: {value}",
+        "metadata_separator": "\n",
+        "text": "",
+        "mimetype": "text/plain",
+        "start_char_idx": None,
+        "end_char_idx": None,
+        "text_template": "{metadata_str}\n\n{content}",
+        "class_name": "TextNode",
+    }
+    owner = dict.fromkeys(("document_id", "doc_id", "ref_doc_id"), "None")
+    return {
+        "content": passage["text"],
+        "words": passage["words"],
+        "embedding": passage["vector"],
+        "metadata": {"title": passage["title"], "_node_content": json.dumps(node), "_node_type": "TextNode", **owner},
     }

@@ -108,9 +108,8 @@ def _streamed(one: RunningContender, questions: Sequence[str], idle: dict[int, f
     ask = one.contender.ask
     one.send(questions, SEARCH_TOP_K, 1)  # so that all have their vectors cached
     before, began = one.spent_seconds(), time.perf_counter()
-    heard = [
-        asyncio.run(read_streamed_answer(one.port, ask(text), one.contender.sources, one.contender.words)) for text in questions
-    ]
+    sources, words, events = one.contender.sources, one.contender.words, one.contender.events
+    heard = [asyncio.run(read_streamed_answer(one.port, ask(text), sources, words, events)) for text in questions]
     used = one.spent_seconds() - before - idle[one.pid] * (time.perf_counter() - began)
     return {
         "cpu_ms": used * 1000 / len(questions),

@@ -9,7 +9,7 @@ from loadtests.peers import measure
 from loadtests.peers.contenders import TEAL
 from loadtests.peers.ratios import Aim, Measured, ratio, spread_of
 
-_PEERS: Final = ("Haystack + Hayhooks", "LangServe", "bare FastAPI handler")
+_PEERS: Final = ("Haystack + Hayhooks", "LangServe", "LlamaIndex's server", "bare FastAPI handler")
 AIMS: Final = (
     Aim(measure.KNOWN, "cpu_ms", "Haystack + Hayhooks", 15.0),
     Aim(measure.KNOWN, "cpu_ms", "LangServe", 4.0),

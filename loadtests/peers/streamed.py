@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,16 +26,33 @@ class StreamTimes:
     words_ms: float
 
 
-async def read_streamed_answer(port: int, request: bytes, sources: bytes | None, words: bytes) -> StreamTimes:
-    """Raises `NoAnswer`, and `TimeoutError` after 30 s."""
+async def read_streamed_answer(
+    port: int, request: bytes, sources: bytes | None, words: bytes, events: Callable[[bytes], bytes] | None = None
+) -> StreamTimes:
+    """`events` makes the request that reads the stream, of the answer to the first request; None when that is the stream itself.
+    Raises `NoAnswer`, and `TimeoutError` after 30 s."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         async with asyncio.timeout(_SECONDS):
             began = time.perf_counter()
             writer.write(request)
+            if events is not None:
+                writer.write(events(await _whole(reader)))
             return await _follow(reader, began, sources, words)
     finally:
         writer.close()
+
+
+async def _whole(reader: asyncio.StreamReader) -> bytes:
+    """The body of an answer with a Content-Length."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
+        if not head.startswith(b"http/1.1 200") or not length:
+            raise NoAnswer(f"the question was not taken: {head!r}")
+        return await reader.readexactly(int(length))
+    except asyncio.IncompleteReadError as error:
+        raise NoAnswer(f"the question was not taken: {error.partial!r}") from error
 
 
 async def _follow(reader: asyncio.StreamReader, began: float, sources: bytes | None, words: bytes) -> StreamTimes:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import psutil
 import yaml
 
 from infra.evaluation.evaluate import ROOT
+
+COMMAND_SECONDS: Final = 600.0  # the slowest takes half a minute alone on two cores; a test's own limit usually comes first
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A Pulumi project with a file backend. `folder` holds project and stack files, state and Pulumi's home."""
+    """A Pulumi project with a file backend. `folder` holds project and stack files, state and Pulumi's home; `more`: variables besides."""
 
     folder: Path
     providers: str
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, folder: Path, project: str, main: Path, providers: str) -> Workspace:
@@ -57,6 +62,7 @@ class Workspace:
             "NO_COLOR": "1",
             "GOMAXPROCS": "2",
             "PYTHONPATH": str(ROOT),  # an editable install knows only the packages that were there when it was made
+            **self.more,
         }
 
     def stack(self, name: str, config: Mapping[str, Any]) -> None:
@@ -64,15 +70,29 @@ class Workspace:
         (self.folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"config": dict(config)}))
         self.must("stack", "init", name)
 
+    def configure(self, name: str, config: Mapping[str, Any]) -> None:
+        """Give a stack another configuration."""
+        file = self.folder / f"Pulumi.{name}.yaml"
+        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "config": dict(config)}))
+
     def run(self, *arguments: str) -> Ended:
         """One command; never waits for an answer."""
         binary = shutil.which("pulumi")
         assert binary is not None
         ended = subprocess.run(
             [binary, *arguments, "--non-interactive"], cwd=self.folder, env={**os.environ, **self.environment},
-            capture_output=True, text=True, timeout=280, check=False,
+            capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
         )  # fmt: skip
         return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """One command, which `kill` ends while it runs."""
+        binary = shutil.which("pulumi")
+        assert binary is not None
+        return subprocess.Popen(
+            [binary, *arguments, "--non-interactive"], cwd=self.folder, env={**os.environ, **self.environment},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def must(self, *arguments: str) -> str:
         """One command that has to succeed; its standard output."""
@@ -100,3 +120,12 @@ class Workspace:
         """The resources of the state."""
         rows: list[dict[str, Any]] = json.loads(self.must("stack", "export", "--stack", stack))["deployment"].get("resources", [])
         return rows
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """As when its machine dies: the command, and its plugins and programs with it, which would go on for minutes."""
+    running = psutil.Process(process.pid)
+    for one in (running, *running.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()

@@ -39,6 +39,7 @@ class Tool:
     variables: tuple[str, ...]
     leading: str = ""  # what stands before the number in its own releases
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
+    static: bool = False  # without the C library: it runs in an image of nothing else
 
 
 _KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
@@ -58,7 +59,19 @@ TOOLS: Final = {
             "github.com/pulumi/pulumi/pkg/v3", ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",),
             leading="v",
         ),
+        Tool(
+            "pulumi-resource-kubernetes", "pulumi-kubernetes", ".", "github.com/pulumi/pulumi-kubernetes/provider/v4", ("main.version",),
+            embeds=tuple(f"cmd/pulumi-resource-kubernetes/{name}.json" for name in ("schema", "terraform-mapping")),
+        ),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
+        Tool(
+            "kube-network-policies", "network-policies", "sigs.k8s.io/kube-network-policies/cmd", "sigs.k8s.io/kube-network-policies", (),
+        ),
+        Tool(
+            "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
+            ("github.com/elastic/cloud-on-k8s/v3/pkg/about.version",), static=True,
+        ),
+        Tool("chart", "eck-operator", "./chart", "helm.sh/helm/v3", ("main.version",), static=True),
     )
 }  # fmt: skip
 
@@ -120,7 +133,7 @@ def _compile(wanted: Tool, source: Path, program: Path, tell: Callable[[str], No
     packages = len(_go(["list", "-deps", wanted.package], source).splitlines())
     command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), wanted.package]
     began = told = time.monotonic()
-    with subprocess.Popen(command, cwd=source, env=_environment(), text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=source, env=_environment(wanted), text=True, stderr=subprocess.PIPE) as process:
         said: list[str] = []
         for line in process.stderr or ():
             said.append(line.rstrip())
@@ -139,9 +152,10 @@ def _go(arguments: list[str], folder: Path) -> str:
     return ended.stdout
 
 
-def _environment() -> dict[str, str]:
+def _environment(wanted: Tool | None = None) -> dict[str, str]:
     # The modules stand alone: no workspace above them, no version control to ask, and go.mod as it is.
-    return {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    alone = {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    return {**alone, "CGO_ENABLED": "0"} if wanted and wanted.static else alone
 
 
 def main(names: Sequence[str]) -> int:

@@ -31,7 +31,7 @@ class Module(NamedTuple):
     file: str
 
 
-_ECK = Module("github.com/elastic/cloud-on-k8s/v3", f"v{operator.VERSION}", "config/crds/v1/all-crds.yaml")
+ECK: Final = Module("github.com/elastic/cloud-on-k8s/v3", f"v{operator.VERSION}", "config/crds/v1/all-crds.yaml")
 _KEDA = "github.com/kedacore/keda/v2"
 # Auto Mode runs Karpenter without saying which version; v1.8.0 has the same `karpenter.sh/v1`.
 _KARPENTER = Module("sigs.k8s.io/karpenter", "v1.8.0", "pkg/apis/crds/karpenter.sh_nodepools.yaml")
@@ -40,8 +40,8 @@ _SECRETS = Module(
     "sigs.k8s.io/secrets-store-csi-driver", "v1.4.8", "config/crd/bases/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml"
 )
 SOURCES: Final[Mapping[tuple[str, str], Module]] = {
-    ("elasticsearch.k8s.elastic.co/v1", "Elasticsearch"): _ECK,
-    ("kibana.k8s.elastic.co/v1", "Kibana"): _ECK,
+    ("elasticsearch.k8s.elastic.co/v1", "Elasticsearch"): ECK,
+    ("kibana.k8s.elastic.co/v1", "Kibana"): ECK,
     ("keda.sh/v1alpha1", "ScaledObject"): Module(_KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_scaledobjects.yaml"),
     ("keda.sh/v1alpha1", "TriggerAuthentication"): Module(
         _KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_triggerauthentications.yaml"
@@ -114,12 +114,13 @@ def closed(node: Any) -> Any:
 @functools.cache
 def documents(source: Module) -> list[dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is
-    text = (_folder(source.path, source.version) / source.file).read_text()
+    text = (folder(source.path, source.version) / source.file).read_text()
     return [document for document in yaml.load_all(text, Loader=loader) if document]  # a safe loader, both
 
 
 @functools.cache
-def _folder(path: str, version: str) -> Path:
+def folder(path: str, version: str) -> Path:
+    """Of the module, in Go's cache."""
     require(
         "go", "Install Go 1.24 or later: definitions of custom resources come from Go modules.", shutil.which("go") is not None
     )

@@ -11,7 +11,7 @@ import pytest
 from loadtests.peers import report
 from loadtests.peers.contenders import TEAL, peers, teal
 from loadtests.peers.environments import HERE, NAMES
-from loadtests.peers.index import haystack_document, haystack_index
+from loadtests.peers.index import haystack_document, haystack_index, llamaindex_document
 from loadtests.peers.measure import AGAIN, KNOWN, STREAMED
 from loadtests.peers.ratios import Aim, OtherWork, Spread, demand_same_work, overlap, ratio, spread_of
 
@@ -71,6 +71,20 @@ def test_haystack_searches_stems_and_returns_none_of_them() -> None:
     assert haystack_index(returns_vectors=False)["mappings"]["_source"] == {"excludes": ["words", "embedding"]}
 
 
+def test_llamaindex_gets_a_node_with_its_title_and_searches_stems() -> None:
+    passage = {"_id": "d:0", "document_id": "d", "ordinal": 0, "title": "T", "text": "words", "words": "word", "vector": [1.0]}
+    stored = llamaindex_document(passage)
+    assert (stored["content"], stored["words"], stored["embedding"]) == ("words", "word", [1.0])
+    node = json.loads(stored["metadata"]["_node_content"])
+    assert (node["id_"], node["metadata"], node["class_name"]) == ("d:0", {"title": "T"}, stored["metadata"]["_node_type"])
+
+
+def test_a_stream_that_is_read_by_a_second_request_is_the_one_that_the_first_began() -> None:
+    (one,) = (one for one in peers() if one.environment == "llamaindex")
+    assert one.events is not None
+    assert one.events(b'{"handler_id": "abc", "status": "running"}').startswith(b"GET /events/abc?")
+
+
 def test_everyone_is_asked_the_same_question_and_read_alike() -> None:
     for one in (teal("key"), *peers()):
         assert b"which words?" in one.search("which words?", 10)
@@ -79,6 +93,7 @@ def test_everyone_is_asked_the_same_question_and_read_alike() -> None:
         TEAL: {"hits": [{"document_id": "d", "ordinal": 3}]},
         "haystack": {"result": [{"id": "d:3"}]},
         "langserve": {"output": [{"id": "d:3"}]},
+        "llamaindex": {"result": {"value": {"result": [{"id": "d:3"}]}}},
         "bare": {"hits": [{"id": "d:3"}]},
     }
     for one in (teal("key"), *peers()):
