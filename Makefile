@@ -36,14 +36,15 @@ test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, bu
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver
 	$(TESTS) -m cluster $(ARGS)
 
-test-engine: .venv/.installed-dev packages  ## Pulumi's own command, built once (minutes) from the module that tools/ pins, on stand-ins of AWS
+test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
 	$(TESTS) -m engine $(ARGS)
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
-		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns eck-operator chart; fi
+		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m node -s tests/node $(ARGS)
 
 packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo

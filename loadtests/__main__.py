@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -18,17 +17,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests import evaluate, history, preflight, questions, report, shapes, thresholds
+from loadtests import descriptors, evaluate, history, preflight, questions, report, shapes, thresholds
 from loadtests.checked import read_result
 from loadtests.measured import LoadTestResult, ServiceObservation
-from loadtests.shapes import NONE, Shape
+from loadtests.shapes import NONE
 
 KEYS: Final = "LOCUST_LOAD_KEYS"  # in the environment, because any process on the machine can read arguments
 HEADERS: Final = "LOCUST_LOAD_HEADERS"  # JSON; the headers with which a release reaches one color
 EXIT: Final = {"kept": 0, "breached": 1, "failed": 1, "too few": 4, "void": 4}
 INTERRUPTED: Final = 130  # as shells report a process that Ctrl-C ended
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
-OWN_DESCRIPTORS: Final = 64  # file descriptors of Locust itself: modules, its page, its workers' connections
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -112,24 +110,12 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(f"{KEYS} is not set: API keys with the role writer, comma between")
     if options.shape != NONE:
         shape = shapes.find_shape(options.shape, options.shapes).scaled(options.scale, options.seconds or None)
-        if said := shape.too_short():
+        if said := shape.too_short() or descriptors.too_few(shape, options.workers):
             raise ValueError(said)
-        enough_descriptors(shape, options.workers)
     found = preflight.check(
         options.host, options.ca, headers_of(os.environ[KEYS].split(",")[0]), questions.load_questions(options.questions)
     )
     options.about |= {"questions": found}
-
-
-def enough_descriptors(shape: Shape, workers: int) -> None:
-    """Raise ValueError when the limit of open files is below the number of connections, one for each user. Locust raises the soft
-    limit by itself; only an administrator can raise the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = shape.peak // max(1, workers) + OWN_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ValueError(
-            f"{shape.name} needs {needed} file descriptors in each process and the limit is {hard} (ulimit -Hn): raise it, or use more --workers"
-        )
 
 
 def finish(

@@ -1,22 +1,42 @@
-"""Compares a run with a baseline: is it slower by more than a ratio, and by more than chance? Pure functions."""
+"""Compares a run with a baseline: is it slower by more than a ratio, is its goodput smaller, and by more than chance? Pure functions."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from loadtests.measured import Count, LoadTestResult, Outcome
+from loadtests.measured import Count, Interval, LoadTestResult, Outcome
 from loadtests.thresholds import BaselineLimit, Verdict
 
 TAIL: Final = 0.05  # the share of requests above p95
 LEAST_SAMPLES: Final = 59  # on both sides: with fewer, p95 is not meaningful (docs/load.md)
+LEAST_REPETITIONS: Final = 3  # on both sides: Student's t for two is 12.7, and such an interval excludes nothing
 
 
 def compare_runs(now: LoadTestResult, then: LoadTestResult, limit: BaselineLimit) -> tuple[Verdict, ...]:
     """A verdict for each name of requests that both runs have. Runs of different shapes or plans cannot be compared: too few."""
-    same = (now.shape, now.plan) == (then.shape, then.plan)
+    same = is_comparable(now, then)
     before = then.totals
     return tuple(_one(name, count, before[name], limit, same) for name, count in sorted(now.totals.items()) if name in before)
+
+
+def compare_goodput(now: Interval | None, then: Interval | None, *, same: bool) -> tuple[Verdict, ...]:
+    """A verdict on goodput where both runs have repetitions enough for a confidence interval; without them none.
+    Breached when the whole interval is below the baseline's: then chance is no explanation."""
+    if not same or now is None or then is None or min(now.repetitions, then.repetitions) < LEAST_REPETITIONS:
+        return ()
+    if now.low is None or now.high is None or then.low is None or then.high is None:
+        return ()
+    breached = now.high < then.low
+    says = f"goodput: {now.mean:.1f} a second ({now.low:.1f} to {now.high:.1f}), the baseline's {then.mean:.1f} ({then.low:.1f} to {then.high:.1f})"
+    bad = now.repetitions if breached else 0
+    why = "fewer answers within every limit; breached when the whole interval is below the baseline's"
+    return (Verdict(says, "breached" if breached else "kept", bad, now.repetitions, LEAST_REPETITIONS, why),)
+
+
+def is_comparable(now: LoadTestResult, then: LoadTestResult) -> bool:
+    """Whether both ran the same shape with the same plan."""
+    return (now.shape, now.plan) == (then.shape, then.plan)
 
 
 def _one(name: str, now: Count, then: Count, limit: BaselineLimit, same: bool) -> Verdict:

@@ -4,7 +4,7 @@ and the observations of the operator's command. Pure functions."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from loadtests import bottleneck, compare
 from loadtests.goodput import goodput
@@ -36,17 +36,26 @@ def with_verdicts(
     best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
-    compared = compare.compare_runs(measured, baseline, rules.baseline) if baseline is not None else ()
-    outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
+    if stages and all(stage.outcome == "void" for stage in stages):
+        # What is left to judge is the wait for the last answers: no verdict of a void run may say "kept".
+        whole = judge_thresholds(rows, total(one for one in measured.windows if not one.warm_up))
+        verdicts = tuple(replace(one, outcome="void") for one in whole)
     # Without the wait for the last answers, which belongs to no repetition and would make goodput look smaller.
     passes = [[one for one in judged if one.repetition == number and one.stage is not None] for number in range(measured.repeat)]
+    good = goodput(passes)
+    compared: tuple[Verdict, ...] = ()
+    if baseline is not None:
+        same = compare.is_comparable(measured, baseline)
+        compared = compare.compare_runs(measured, baseline, rules.baseline)
+        compared += compare.compare_goodput(good, baseline.goodput, same=same)
+    outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
     found = measured.model_copy(
         update={
             "verdicts": [asdict(one) for one in (*verdicts, *compared)],
             "stages": stages,
             "seen": list(seen),
             "about": about,
-            "goodput": goodput(passes),
+            "goodput": good,
             "goodput_level": stages[best].level if best is not None else None,
             "outcome": outcome,
             "why": why,

@@ -28,12 +28,12 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import generator, options, page
+from loadtests import descriptors, generator, options, page
 from loadtests.meter import METER
 from loadtests.recorder import Recorder
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
 from loadtests.shapes import NONE
-from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, classes_of, why_nobody_sends
+from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, sends_of, why_nobody_sends
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 LONGEST_REPORT_SECONDS: Final = 60.0  # plots of the longest run take a few
@@ -63,8 +63,7 @@ class RunRecorder:
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
-        sends = [name for user in classes_of(self.environment, shape) for name in user.sends]
-        self.recorder = Recorder(self.environment, shape, self.gathered, sends, write_json_line)
+        self.recorder = Recorder(self.environment, shape, self.gathered, sends_of(self.environment, shape), write_json_line)
         self.recorder.start()
 
     def forget(self, **_: Any) -> None:
@@ -180,6 +179,8 @@ def refuse_what_cannot_be_judged(environment: Environment) -> None:
     try:
         shape = options.chosen_shape(environment)
         said = shape.too_short() or why_nobody_sends(environment, shape)
+        if not isinstance(environment.runner, MasterRunner):
+            said = said or descriptors.too_few(shape)
     except ValueError as error:
         said = str(error)
     if said:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from loadtests import questions, shapes, thresholds
+from loadtests import descriptors, questions, shapes, thresholds
 from loadtests.checked import certificates, file_of, json_object, not_negative, positive, read_result, whole
 from loadtests.shapes import NONE, Shape
 
@@ -107,7 +107,7 @@ def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
         found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None
-        found = shapes.find_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
+        found = _named_shape(given.load_shape, path).scaled(given.load_scale, given.load_seconds or None)
     return replace(
         found,
         arrivals=given.load_arrivals or found.arrivals,
@@ -116,17 +116,23 @@ def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
     )
 
 
-def form_refusal(given: Any, form: Mapping[str, str]) -> str:
+# Read once: Locust asks for the shape each second, when users may hold every descriptor, or somebody edits the file.
+_named_shape = functools.cache(shapes.find_shape)
+
+
+def form_refusal(given: Any, form: Mapping[str, str], *, sends: bool = True) -> str:
     """Why a form of Locust's page cannot be run; empty when it can.
-    Locust itself only converts the values without checking them."""
+    Locust itself only converts the values without checking them. `sends`: this process has users, so its limit of open files counts."""
     wanted = copy.copy(given)
+    wanted.num_users = int(form.get("user_count") or given.num_users or 1)
     for name, read in ON_THE_PAGE.items():
         try:
             setattr(wanted, name, read(form[name]) if name in form else getattr(given, name))
         except (ValueError, argparse.ArgumentTypeError) as error:
             return f"--{name.replace('_', '-')}: {error}"
     try:
-        return shape_from(wanted).too_short()
+        shape = shape_from(wanted)
+        return shape.too_short() or (descriptors.too_few(shape) if sends else "")
     except ValueError as error:
         return str(error)
 

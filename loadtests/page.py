@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import flask
 from locust.env import Environment
+from locust.runners import MasterRunner
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -42,7 +43,8 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
     def refuse() -> flask.Response | None:
         if flask.request.method != "POST" or not flask.request.path.endswith("/swarm"):
             return None
-        said = form_refusal(environment.parsed_options, flask.request.form)
+        sends = not isinstance(environment.runner, MasterRunner)
+        said = form_refusal(environment.parsed_options, flask.request.form, sends=sends)
         return flask.jsonify({"success": False, "message": said, "host": environment.host}) if said else None
 
     web_ui.app.before_request(refuse)

@@ -141,7 +141,7 @@ def _rates(seconds: float, parts: Sequence[MeasuredWindow], kind: str) -> Drawn:
         color=_GREY,
         linewidth=1.2,
     )
-    for name in QUESTIONS:
+    for name in (one for one in QUESTIONS if any(one in part.counts for part in parts)):
         axes.plot(
             at,
             [_count(one.counts, name).requests / one.seconds if one.seconds else 0 for one in parts],

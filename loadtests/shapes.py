@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
@@ -17,6 +17,11 @@ SETTLE_SECONDS: Final = 5.0  # at the start of a stage, not judged: users spawn 
 NONE: Final = "none"  # Locust's own -u, -r and -t
 # Weights of the classes of users; of the last two there is one user each.
 MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}
+# What a mix may name: classes of users (loadtests/table.py), or kinds of requests that arrive.
+MIXED: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "users": (*MIX, "Leaver", "LongConversation", "UploadStorm", "HotKey", "CacheBuster", "SlowReader"),
+    "arrivals": ("search", "ask"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +160,18 @@ class _ShapeRow(_Strict):
     kind: Kind
     says: str = ""
     stages: tuple[_StageRow, ...] = Field(min_length=1)
-    mix: dict[str, float] = Field(default_factory=dict)
+    mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     arrivals: Arrivals = "constant"
     warm_up_seconds: float = Field(default=0.0, ge=0)
     repeat: int = Field(default=1, ge=1)
     each_stage: bool = False
+
+    @model_validator(mode="after")
+    def _known_mix(self) -> Self:
+        known = MIXED[self.kind]
+        if wrong := [name for name in self.mix if name not in known]:
+            raise ValueError(f"mix: there is no {', '.join(wrong)}; a shape of {self.kind} mixes {', '.join(known)}")
+        return self
 
 
 class _File(_Strict):

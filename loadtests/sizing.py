@@ -48,7 +48,7 @@ class SizingFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SizingRun:
-    """The measurements of one run after its users had settled. `cpu`: cores in use."""
+    """The measurements of one run after its users had settled. `cpu`: cores in use; `descriptors`: open files at most, a connection for each user."""
 
     users: int
     memory_mib: float
@@ -56,6 +56,8 @@ class SizingRun:
     questions_per_second: float
     requests_per_second: float
     late_p99_ms: float | None
+    descriptors: int = 0
+    cpu_ms_a_request: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ def measure(host: str, ca: str, users: int, seconds: float) -> SizingRun:
             if not any(line.startswith(b'{"step": "running"') for line in process.stdout or ()):
                 raise SizingFailed(_why_it_ended(process.wait(), log))
             time.sleep(SPAWN_SECONDS + SETTLE_SECONDS - 2)
-            watched, most = psutil.Process(process.pid), 0
+            watched, most, files = psutil.Process(process.pid), 0, 0
             began, cpu = time.monotonic(), sum(watched.cpu_times()[:2])
             while (took := time.monotonic() - began) < seconds - 1 and process.poll() is None:
-                most = max(most, watched.memory_info().rss)
+                most, files = max(most, watched.memory_info().rss), max(files, watched.num_fds())
                 time.sleep(LOOK_SECONDS)
             if process.poll() is not None:
                 raise SizingFailed(_why_it_ended(process.returncode, log))
@@ -129,7 +131,7 @@ def measure(host: str, ca: str, users: int, seconds: float) -> SizingRun:
     asked = sum(one.counts[name].requests for one in settled for name in QUESTIONS if name in one.counts)
     sent = sum(sum(one.generator.sent.values()) for one in settled)
     return SizingRun(users, round(most / 2**20, 1), round(cpu / took, 3), round(asked / length, 1), round(sent / length, 1),
-                 found.generator.late_p99_ms)  # fmt: skip
+                 found.generator.late_p99_ms, files, round(cpu / took / (sent / length) * 1000, 2) if sent else None)  # fmt: skip
 
 
 def _why_it_ended(code: int, log: Path) -> str:

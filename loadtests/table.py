@@ -11,7 +11,7 @@ from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner
 from loadtests import options
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
 from loadtests.shapes import MIX, NONE, Shape
-from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
+from loadtests.users import ARRIVING, ARRIVING_SENDS, Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one report may be under way, and requests that end meanwhile are in the next
 STOP_SECONDS: Final = 15.0  # how long users may finish an answer when the run is over, unless --stop-timeout is given
@@ -66,6 +66,13 @@ def classes_of(environment: Environment, shape: Shape) -> list[Any]:
     for name in names:
         EVERYBODY[name].weight = int(1000 * mix[name]) if mix.get(name) else WEIGHTS[name]  # Locust's weights are whole numbers
     return [EVERYBODY[name] for name in names]
+
+
+def sends_of(environment: Environment, shape: Shape) -> list[str]:
+    """The names of the requests that the shape's users may send. A threshold of another name is not judged."""
+    if shape.kind == "users":
+        return [name for user in classes_of(environment, shape) for name in user.sends]
+    return [name for kind in dict(shape.mix) or ARRIVING for name in ARRIVING_SENDS[kind]]
 
 
 def has_tasks(user: Any, given: Any) -> bool:

@@ -23,6 +23,7 @@ LEAVES: Final = 0.15  # the share of asks whose reader leaves after the first wo
 TURNS: Final = (4, 8)  # questions in one conversation
 QUESTION_CHARACTERS: Final = 1_800  # below the service's own limit of 2,000
 ARRIVING: Final = {"search": 0.7, "ask": 0.3}  # of arriving requests
+ARRIVING_SENDS: Final = {"search": (measured.SEARCH,), "ask": measured.ASKING}
 OPEN_REQUESTS: Final = 200  # of one source at once: more would mean that the service is down, and are counted as not sent
 LAST_SECONDS: Final = 10.0  # wait at the end for requests that are still open
 

@@ -26,6 +26,7 @@ Kind = Literal["search", "answer", "embedding", "document"]
 
 _BREAKER_FAILURES: Final = 3
 _BREAKER_SECONDS: Final = 5  # how long an unreachable Redis is not asked, so that requests do not wait for its timeout
+_GATHERED_SECONDS: Final = 0.005  # how long a value waits for others, to be sent to Redis with them
 _TTL_JITTER: Final = 0.1  # spreads expiry so that entries made together do not end together
 
 bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)  # this request neither reads nor fills a cache
@@ -48,6 +49,8 @@ class Cache:
         self._ttl_seconds = ttl_seconds
         self._local: TTLCache[str, bytes] = TTLCache(max(local_bytes, 1), max(ttl_seconds, 1), getsizeof=len)
         self._flights: dict[str, _Flight] = {}
+        self._unwritten: list[tuple[str, bytes]] = []
+        self._writes: set[asyncio.Task[None]] = set()
         self.breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, _FAULTS, name="redis")
         self._enabled = ttl_seconds > 0 and local_bytes > 0
 
@@ -95,12 +98,37 @@ class Cache:
             return None
         return self._local.get(key) or await self.shared_get(key)
 
-    async def put(self, key: str, value: bytes) -> None:
-        """Store in both tiers."""
+    def put(self, key: str, value: bytes) -> None:
+        """Store in both tiers: in the process at once, in Redis after a moment and together with others, so that nobody waits
+        for it and four values cost little more than one."""
         if not self.enabled:
             return
         self._keep(key, value)
-        await self.shared_put(key, value)
+        if self._redis is None or self.breaker.opened:
+            return
+        self._unwritten.append((key, value))
+        if len(self._unwritten) == 1:
+            write = asyncio.get_running_loop().create_task(self._write(self._redis))
+            self._writes.add(write)
+            write.add_done_callback(self._writes.discard)
+
+    async def close(self) -> None:
+        """Wait until Redis has what was put."""
+        await asyncio.gather(*self._writes)
+
+    async def _write(self, redis: Redis) -> None:
+        await asyncio.sleep(_GATHERED_SECONDS)
+        gathered, self._unwritten = self._unwritten, []
+        pipeline = redis.pipeline(transaction=False)
+        for key, value in gathered:
+            pipeline.set(key, value, px=self._ttl_milliseconds())
+        try:
+            await self.breaker.call_async(pipeline.execute)
+        except _FAULTS as error:
+            self._failed(error)
+
+    def _ttl_milliseconds(self) -> int:
+        return int(1000 * self._ttl_seconds * random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER))  # noqa: S311 - not a secret
 
     def _keep(self, key: str, value: bytes) -> None:
         if len(value) <= self._local.maxsize:
@@ -117,7 +145,7 @@ class Cache:
             return shared, "hit-redis"
         value = await compute()
         if not isinstance(value, NotCacheable):
-            await self.put(key, value)
+            self.put(key, value)
         return value, "miss"
 
     async def shared_get(self, key: str) -> bytes | None:
@@ -136,9 +164,8 @@ class Cache:
         """Store a value in Redis alone, if it is not worth memory in each process."""
         if self._redis is None or self.breaker.opened:
             return
-        ttl = self._ttl_seconds * random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER)  # noqa: S311 - not a secret
         try:
-            await self.breaker.call_async(self._redis.set, key, value, px=int(ttl * 1000))
+            await self.breaker.call_async(self._redis.set, key, value, px=self._ttl_milliseconds())
         except _FAULTS as error:
             self._failed(error)
 

@@ -20,7 +20,7 @@ from app.answering.extract import (
 )
 from app.answering.prompt import PromptSource
 from app.answering.question import Question, term_coverage, words_of
-from app.answering.relevance import RelevanceModel, relevant_pieces
+from app.answering.relevance import RelevanceModel, confirms, relevant_pieces
 
 LABEL: Final = "Extracted word for word from the sources; no language model wrote this."
 
@@ -39,7 +39,7 @@ class ExtractiveWriter:
     async def write(self, question: Question, sources: Sequence[PromptSource], best_cosine: float | None) -> AsyncIterator[Claim]:
         """The quoted pieces as claims. `best_cosine` is not used, because each piece must pass its own thresholds."""
         kept = select_pieces(question, await extract_pieces(question, sources, self._meaning), sources)
-        if not kept and self._relevance is not None:
+        if self._relevance is not None and not (kept and await confirms(question, kept, sources, self._relevance)):
             kept = await relevant_pieces(question, sources, self._relevance)
         by_number = {source.n: source for source in sources}
         said = [conflict.Statement(text, one.piece.text, by_number[one.piece.n]) for one, text in _told(question, kept)]

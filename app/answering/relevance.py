@@ -1,9 +1,10 @@
-"""Chooses the piece that answers with a cross-encoder, where matching the words of the question finds none.
+"""Checks with a cross-encoder the piece that words chose, and chooses the piece that answers where words find none.
 
-Matching words misses an answer in other words. A cross-encoder reads the question and a piece together and was trained to
-recognise passages that answer a question. It also gives high scores to texts that are merely similar to an answer. So a piece
-must also pass tests by words (names, numbers, the type of answer) and two tests with the model itself. All thresholds are here;
-the measurements behind them are in docs/decisions/0014-cross-encoder.md.
+Matching words takes a sentence about something else that shares them, and misses an answer in other words. A cross-encoder
+reads the question and a piece together and was trained to recognise passages that answer a question. It also gives high scores
+to texts that are merely similar to an answer. So a piece that it chooses must also pass tests by words (names, numbers, the
+type of answer) and two tests with the model itself. All thresholds are here; the measurements behind them are in
+docs/decisions/0014-cross-encoder.md.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.answering import conflict
 from app.answering.answer_type import fits_answer_type
 from app.answering.evidence import Coverage
 from app.answering.extract import (
+    EXPLAINS,
     ScoredPiece,
     coverage_of_piece,
     narrowed,
@@ -39,6 +41,10 @@ MIN_SCORE_ALONE: Final = 2.0  # for a piece that stands out from all others
 # By how much such a piece must exceed all others. A piece with another number that is behind by more than this is no rival.
 MIN_MARGIN: Final = 3.0
 MIN_RISE: Final = 6.0  # over the score of title and headings alone; with less, they match the question and not the piece
+# What words chose and the model scores lower only shares words with the question. The lowest of 130 answers: -4.7 for a sentence,
+# -6.4 for a row or a line of key and value, which is no prose as the model was trained on; not an answer: -6.3 and -9.9.
+MIN_SCORE_OF_SENTENCE: Final = -5.5
+MIN_SCORE_OF_ROW: Final = -8.0
 # The most by which the score may rise when a word that the piece lacks is left out of the question. If it rises by more, the word
 # means another thing than the piece (parental, bicycle).
 MAX_GAIN_WITHOUT_WORD: Final = 1.5
@@ -85,6 +91,30 @@ class _Scored:
     held: Coverage
     text: str
     score: float
+
+
+async def confirms(
+    question: Question, kept: Sequence[ScoredPiece], sources: Sequence[PromptSource], model: RelevanceModel
+) -> bool:
+    """Whether the model has nothing against the best of the pieces that words chose. It must not look unrelated to the question.
+    If it lacks one of the question's words, or holds none itself, it must bring the question nearer than its title and headings
+    do. Lists and explanations are not checked: no single piece of them answers."""
+    best = max(kept, key=lambda one: one.score)
+    piece, asked = best.piece, question.search
+    if question.language != "en" or best.listed or EXPLAINS.match(question.text):
+        return True
+    if not (model.reads(asked) and model.reads(piece.text)):
+        return True
+    title = next(source.title for source in sources if source.n == piece.n)
+    partly = bool(best.held.missing) or not best.held.own
+    above = context_of(piece, title) if partly else ""
+    try:
+        score, *context = await model.scores(asked, [text_with_context(piece, title), *filter(None, [above])])
+    except ModelUnavailable:
+        return True
+    if score < (MIN_SCORE_OF_SENTENCE if piece.text.endswith((".", "!", "?")) else MIN_SCORE_OF_ROW):
+        return False
+    return all(score - alone >= MIN_RISE for alone in context)
 
 
 async def relevant_pieces(question: Question, sources: Sequence[PromptSource], model: RelevanceModel) -> list[ScoredPiece]:

@@ -209,7 +209,7 @@ class AnswerService:
             if words or not event.provisional:
                 yield event
         if not recording.fleeting:
-            await self._cache.put(key, recording.pack())
+            self._cache.put(key, recording.pack())
 
     def _key(self, asked: AskRequest) -> str:
         said = (part for turn in asked.history for part in (turn.role, turn.content))

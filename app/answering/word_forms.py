@@ -1,6 +1,7 @@
 """English words of the same meaning in which questions and answers differ most often: irregular forms, which
 no stemmer knows, and the most common pairs of plain and formal words. Each line is one meaning; finer
-similarities are left to the embedding model."""
+similarities are left to the embedding model. "Write" is in two lines: to write a command is to make one, but who wrote a book
+is not who made something of its name."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ keep keeps kept
 know knew known
 lend lent
 lose lost
-make makes made create write writes wrote written define
+make makes made create write writes define
 maximum most top
 meet met
 minimum least
@@ -56,6 +57,7 @@ trip journey
 wear wore worn
 whole entire complete
 win won
+write writes wrote written
 """
 
 

@@ -65,6 +65,7 @@ class Service:
             stack.push_async_callback(self.reader.close)
             if self.redis is not None:
                 stack.push_async_callback(self.redis.aclose)
+            stack.push_async_callback(self.cache.close)
             if self.generator is not None:
                 stack.push_async_callback(self.generator.close)
 

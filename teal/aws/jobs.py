@@ -27,6 +27,10 @@ _TRIES: Final = 10  # unanswered polls in a row: 20 s, longer than the API serve
 # A first node of Auto Mode takes two minutes; an index of millions of passages is built for hours, everything else ends in minutes.
 _DEADLINE_SECONDS: Final = 1800
 _INDEX_DEADLINE_SECONDS: Final = 6 * 3600
+# A registry throttles, and the secrets driver copies a Secret some seconds after its first pod: a pod that cannot start for so long never will.
+# Until the Job's deadline nobody would hear why, and then its pods are gone, and their reasons with them.
+_STUCK_SECONDS: Final = 120.0
+_STUCK: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,12 @@ def run_admin_job(cluster: KubernetesClient, color: Color, state: ColorState, se
 
 
 def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
-    """Whether the Job succeeded; it ends by its own deadline."""
-    silent = 0
+    """Whether the Job succeeded; it ends by its own deadline. Raises AdminFailed when its pod cannot start."""
+    silent, stuck_seconds = 0, 0.0
     while True:
         try:
             job = cluster.job(namespace, name)
+            stuck = "" if job is None or _ready(job) else _stuck(cluster, namespace, name)
             silent = 0
         except KubernetesFailed:
             silent += 1
@@ -125,7 +130,21 @@ def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sl
         ended = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
         if ended & {"Complete", "Failed"}:
             return "Complete" in ended
+        stuck_seconds = stuck_seconds + _POLL_SECONDS if stuck else 0.0
+        if stuck_seconds > _STUCK_SECONDS:
+            raise AdminFailed(command, code="job-stuck", detail=f"The pod of its Job cannot start: {stuck}",
+                              action="let nodes pull the image, or release another one", bad_input=False)  # fmt: skip
         sleep(_POLL_SECONDS)
+
+
+def _ready(job: Mapping[str, Any]) -> bool:
+    return bool(job.get("status", {}).get("ready") or job.get("status", {}).get("conditions"))
+
+
+def _stuck(cluster: KubernetesClient, namespace: str, name: str) -> str:
+    """Why the Job's pod does not start, if that is none of the reasons that pass by themselves."""
+    reasons = [pod_failure(pod) for pod in cluster.pods(namespace, f"{_LABEL}={name}")]
+    return next((reason for reason in reasons if reason.startswith(_STUCK)), "")
 
 
 def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> list[dict[str, Any]]:

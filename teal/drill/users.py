@@ -21,7 +21,7 @@ from typing import Literal
 import httpx
 
 REQUEST_SECONDS = 30.0  # a user waits no longer; a streamed answer has as long between two events
-CONNECTIONS = 64  # kept alive by each client
+IN_FLIGHT = 64  # of each client, as many connections with HTTP/1.1; httpx slows down with every request that it holds back itself
 KEPT_FAILURES = 20
 QUESTIONS = (
     "How do I cache the output of a single view?",
@@ -38,8 +38,8 @@ Kind = Literal["search", "ask", "document"]
 class UserRequest:
     """One request. `at`: Unix seconds at which it was due; `seconds`: from then until its answer was whole or given up.
 
-    `document`: the id of an accepted document. `why`: the reason of a failure, as text. `late`: seconds between `at` and the real sending, when this process had to wait
-    for a processor; this is not the service's time.
+    `document`: the id of an accepted document. `why`: the reason of a failure, as text. `late`: seconds between `at` and the moment
+    when this process got a processor to send it; this is not the service's time.
     """
 
     at: float
@@ -117,18 +117,20 @@ class SimulatedUsers(threading.Thread):
 
     async def _all(self) -> None:
         verify = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS if self._keep_alive else 0)
+        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT if self._keep_alive else 0)
         timeout = httpx.Timeout(REQUEST_SECONDS)
         clients = [
             httpx.AsyncClient(base_url=self._url, verify=verify, http2=http2, limits=limits, timeout=timeout, trust_env=False)
             for http2 in (False, True)
         ]
+        free = [asyncio.Semaphore(IN_FLIGHT) for _ in clients]
         began, began_at = time.monotonic(), time.time()
         pending: set[asyncio.Task[None]] = set()
         while not self._stopped.is_set() and (self._limit is None or self.met.sent < self._limit):
             due = self.met.sent / self._per_second
             await asyncio.sleep(max(0.0, began + due - time.monotonic()))
-            task = asyncio.create_task(self._one(clients[self.met.sent % len(clients)], self.met.sent, began_at + due))
+            which = self.met.sent % len(clients)
+            task = asyncio.create_task(self._one(clients[which], free[which], self.met.sent, began_at + due))
             pending.add(task)
             task.add_done_callback(pending.discard)
             self.met.sent += 1
@@ -137,28 +139,22 @@ class SimulatedUsers(threading.Thread):
         for client in clients:
             await client.aclose()
 
-    async def _one(self, http: httpx.AsyncClient, number: int, at: float) -> None:
+    async def _one(self, http: httpx.AsyncClient, free: asyncio.Semaphore, number: int, at: float) -> None:
         keys = self._keys
         key = keys[number % len(keys)]
-        headers = {"Authorization": f"Bearer {key}"}
-        question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"  # numbered, so that few answers come from a cache
         place = number % 33
         kind: Kind = "document" if place == 0 and self._documents else "ask" if place in (3, 8, 14, 19, 25) else "search"
-        document = why = ""
+        document, why = "", f"{IN_FLIGHT} others were in flight for {REQUEST_SECONDS:.0f} s"
         late = max(0.0, time.time() - at)
         self._underway[key] += 1
         try:
-            match kind:
-                case "document":
-                    document, why = await self._send(http, headers, number)
-                case "ask":
-                    why = await self._ask(http, headers, question)
-                case "search":
-                    why = await self._search(http, headers, question)
-        except (httpx.HTTPError, ValueError) as error:
-            why = _named(error)
-        finally:
-            self._underway[key] -= 1
+            await asyncio.wait_for(free.acquire(), REQUEST_SECONDS)
+        except TimeoutError:
+            pass
+        else:
+            document, why = await self._answer(http, {"Authorization": f"Bearer {key}"}, kind, number)
+            free.release()
+        self._underway[key] -= 1
         self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late, why[:200]))
         if why:
             self.met.failed += 1
@@ -166,6 +162,20 @@ class SimulatedUsers(threading.Thread):
                 self.met.failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {kind}: {why}")
         else:
             self.met.answered += 1
+
+    async def _answer(self, http: httpx.AsyncClient, headers: dict[str, str], kind: Kind, number: int) -> tuple[str, str]:
+        """Send one request; returns the id of the document that it sent, and why it failed or an empty text."""
+        question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"  # numbered, so that few answers come from a cache
+        try:
+            match kind:
+                case "document":
+                    return await self._send(http, headers, number)
+                case "ask":
+                    return "", await self._ask(http, headers, question)
+                case "search":
+                    return "", await self._search(http, headers, question)
+        except (httpx.HTTPError, ValueError) as error:
+            return "", _named(error)
 
     async def _search(self, http: httpx.AsyncClient, headers: dict[str, str], question: str) -> str:
         """Search once; returns why the answer is wrong, or an empty text."""

@@ -91,7 +91,7 @@ def load_(
         ("--load-arrivals", arrivals),
     ):
         given += [f"{option}={wanted}"] if wanted is not None else []
-    folder = out or FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{shape}"
+    folder = out or runs.new_folder(FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{shape}")
     events = runs.run_load_test(place, runs.LoadTest(shape, folder, tuple(options), tuple(given), condition))
     if as_json:
         for event in events:

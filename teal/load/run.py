@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import itertools
 import json
 import os
 import signal
@@ -75,9 +76,19 @@ def require_installed() -> None:
         raise BadInput(f"Load tests need {', '.join(missing)}", where=sys.executable, next=INSTALL)
 
 
+def new_folder(wanted: Path) -> Path:
+    """A folder of this name that no other run has, with a number appended if one began in the same second."""
+    for number in itertools.count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("counting has no end")
+
+
 def run_load_test(place: LoadTarget, test: LoadTest) -> Iterator[Event]:
     """Progress, verdicts and the result. Raises ThresholdBreached, NeedsHuman for too few samples, Interrupted, BadInput, LoadFailed."""
-    is_new = not test.out.exists()
+    is_new = not test.out.exists() or not any(test.out.iterdir())
     test.out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "loadtests", "run", test.shape, "--host", place.url, "--out", str(test.out),
                "--about", json.dumps(dict(place.about)), *(("--ca", str(place.ca)) if place.ca else ()), *test.options,

@@ -120,28 +120,36 @@ class ApiServer:
 
 
 @contextmanager
-def start(folder: Path, other: Path | None = None, more: Sequence[str] = (), address: str = "127.0.0.1") -> Iterator[ApiServer]:
+def start(
+    folder: Path,
+    other: Path | None = None,
+    more: Sequence[str] = (),
+    address: str = "127.0.0.1",
+    users: Mapping[str, Who] | None = None,
+) -> Iterator[ApiServer]:
     """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. What an earlier start
-    in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments.
-    `address`: where it listens; only loopback, or a network that nobody else is in.
+    in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments;
+    `address`: where it listens, only loopback or a network that nobody else is in; `users`: who may sign in besides the administrator,
+    by token.
     """
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
     program = other or tool("kube-apiserver")
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
     tokens, key = folder / "tokens.csv", folder / "service-accounts.key"
-    tokens.write_text(f'{TOKEN},{ADMIN},{ADMIN},"system:masters"\n')
+    known = {TOKEN: Who(ADMIN, ("system:masters",)), **(users or {})}
+    tokens.write_text("".join(f'{token},{who.user},{who.user},"{",".join(who.groups)}"\n' for token, who in known.items()))
     tokens.chmod(0o600)
     if not key.is_file():
         _write_key(key)
     kept = f"http://127.0.0.1:{etcd_port}"
     with ExitStack() as running:
-        running.enter_context(_process(folder / "etcd.log", [
+        running.enter_context(process(folder / "etcd.log", [
             str(etcd), "--data-dir", str(folder / "etcd"), "--listen-client-urls", kept, "--advertise-client-urls", kept,
             "--listen-peer-urls", f"http://127.0.0.1:{peer_port}",
             "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer_port}", "--initial-cluster", f"default=http://127.0.0.1:{peer_port}",
         ]))  # fmt: skip
-        server = running.enter_context(_process(folder / "apiserver.log", [
+        server = running.enter_context(process(folder / "apiserver.log", [
             str(program), "--etcd-servers", kept, "--bind-address", address, "--secure-port", str(port),
             "--advertise-address", "10.255.255.1", "--endpoint-reconciler-type", "none",  # nobody is told of this server
             "--cert-dir", str(folder / "certificates"), "--token-auth-file", str(tokens), "--anonymous-auth=false",
@@ -159,17 +167,18 @@ def start(folder: Path, other: Path | None = None, more: Sequence[str] = (), add
 
 
 @contextmanager
-def _process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that ends with this block, and with this process."""
     bound = ["setpriv", "--pdeathsig", "KILL", *command]  # gone with this process, however it ends
-    with log.open("wb") as said, subprocess.Popen(bound, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT) as process:
+    with log.open("wb") as said, subprocess.Popen(bound, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT) as running:
         try:
-            yield process
+            yield running
         finally:
-            process.terminate()
+            running.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                running.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
+                running.kill()
 
 
 def _write_key(path: Path) -> None:
@@ -179,10 +188,10 @@ def _write_key(path: Path) -> None:
     Path(f"{path}.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-def _wait(url: str, ca: Path, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait(url: str, ca: Path, server: subprocess.Popen[bytes], folder: Path) -> None:
     """Until the server calls itself ready, its own roles and namespaces included."""
     deadline = time.monotonic() + BOOT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             trust = ssl.create_default_context(cafile=str(ca))
             answer = httpx.get(f"{url}/readyz", verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)

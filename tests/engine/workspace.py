@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A Pulumi project with a file backend. `folder` holds project and stack files, state and Pulumi's home."""
+    """A Pulumi project with a file backend. `folder` holds project and stack files, state and Pulumi's home; `more`: variables besides."""
 
     folder: Path
     providers: str
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, folder: Path, project: str, main: Path, providers: str) -> Workspace:
@@ -57,12 +58,18 @@ class Workspace:
             "NO_COLOR": "1",
             "GOMAXPROCS": "2",
             "PYTHONPATH": str(ROOT),  # an editable install knows only the packages that were there when it was made
+            **self.more,
         }
 
     def stack(self, name: str, config: Mapping[str, Any]) -> None:
         """Make a stack with this configuration."""
         (self.folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"config": dict(config)}))
         self.must("stack", "init", name)
+
+    def configure(self, name: str, config: Mapping[str, Any]) -> None:
+        """Give a stack another configuration."""
+        file = self.folder / f"Pulumi.{name}.yaml"
+        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "config": dict(config)}))
 
     def run(self, *arguments: str) -> Ended:
         """One command; never waits for an answer."""

@@ -20,10 +20,11 @@ from teal.aws.jobs import pod_failure, run_admin_job
 from teal.aws.kubernetes import KubernetesClient
 from tests.cluster.apiserver import TOKEN
 from tests.cluster.conftest import RELEASE
-from tests.node import color, eck, machine, node, search, secrets_driver, stores
+from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
 from tests.node.node import Node, await_true, conditions
 from tests.parts.app.service import add
 from tests.services import app_image
+from tests.services.go_tools import tool
 
 FIRST: Final = "r-20261129-1"
 REPLICAS: Final = 2
@@ -93,6 +94,7 @@ def image() -> Path:
     machine.require_machine()
     stores.require_stores()
     color.definitions()
+    tool(policies.NAME)
     eck.require_operator()
     return app_image.build()
 

@@ -32,17 +32,25 @@ def manifest(
 
 def start(node: Node, document: Mapping[str, Any]) -> dict[str, Any]:
     """Make the pod, and wait until it is ready; as the server knows it then."""
+    namespace = document["metadata"]["namespace"]
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+    await_true(lambda: node.server.read(account), f"service account of {namespace}", _START_SECONDS)  # a controller makes it
     node.server.apply(document, "tests")
-    name = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+    name = f"{namespace}/{document['metadata']['name']}"
     await_true(lambda: "True" in conditions(node.server.read(document) or {}, "Ready"), name, _START_SECONDS)
     return node.server.read(document) or {}
 
 
 def network(node: Node, pod: Mapping[str, Any]) -> Path:
     """The pod's network, for `machine.network`."""
+    return node.machine.root / network_inside(node, pod).relative_to("/")
+
+
+def network_inside(node: Node, pod: Mapping[str, Any]) -> Path:
+    """The same as the node's own processes see it."""
     rows = [line.split() for line in node.machine.run(*_CTR, "ls").splitlines()]
     (process,) = (row[1] for row in rows if row[0] == _container(pod))
-    return node.machine.root / "proc" / process / "ns" / "net"
+    return Path("/proc", process, "ns", "net")
 
 
 def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60.0) -> str:

@@ -33,10 +33,10 @@ def test_nothing_is_right_about_what_no_file_says(grounded: bool, found: str) ->
     assert outcome(absent, {"grounded": grounded, "answer": "14 days", "nearest": []}) == found
 
 
-@pytest.mark.parametrize("name", ["tuned", "unseen"])
-def test_every_question_names_files_that_are_there(name: str) -> None:
+@pytest.mark.parametrize(("name", "questions"), [("tuned", 45), ("unseen", 45), ("second", 60), ("second-unseen", 60)])
+def test_every_question_names_files_that_are_there(name: str, questions: int) -> None:
     lines = (HERE / name / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     asked = [Asked.model_validate_json(line) for line in lines]
     files = {path.name for path in (HERE / name / "files").iterdir()}
-    assert len(asked) == 45
+    assert len(asked) == questions
     assert {one for each in asked for one in each.files} <= files

@@ -65,6 +65,9 @@ TOOLS: Final = {
         ),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
         Tool(
+            "kube-network-policies", "network-policies", "sigs.k8s.io/kube-network-policies/cmd", "sigs.k8s.io/kube-network-policies", (),
+        ),
+        Tool(
             "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
             ("github.com/elastic/cloud-on-k8s/v3/pkg/about.version",), static=True,
         ),

@@ -14,7 +14,6 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Connect
 from app.errors import IndexMismatch
 from app.models.port import Stamp
 from app.search.elasticsearch.connection import FastJson, FastLines, breaker, client_options, is_transient, map_client_errors
-from app.search.elasticsearch.http_node import HttpNode
 from app.search.elasticsearch.mappings import SHOWN, passage, scores_of_hits, searches, stamp_of
 from app.search.port import Candidates, IndexStatus, Passage, SearchQuery, check_stamp
 from app.settings import Settings
@@ -35,7 +34,6 @@ class ElasticsearchReader:
         self._deadline_seconds = settings.search_timeout_seconds
         self._client = AsyncElasticsearch(
             **client_options(settings, timeout_seconds=settings.search_timeout_seconds),
-            node_class=HttpNode,
             serializers={one.mimetype: one for one in (FastJson(), FastLines())},
         )
         self.breaker = breaker("elasticsearch-read")

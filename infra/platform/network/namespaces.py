@@ -12,6 +12,7 @@ from typing import Any, Final
 from contract import pods
 from contract.color import Color
 from contract.http import POD_PORT
+from contract.names import NAMESPACES
 from contract.scrape import WORKER_METRICS_PORT
 from infra.platform.network import addresses, rules
 from infra.platform.network.rules import POSTGRES, REDIS, by_address, tcp
@@ -115,7 +116,7 @@ def search_operator(cidr: str, search_namespace: str) -> Specs:
 
 
 def load_test(cidr: str, callers_of_mock_model: Sequence[str] = ()) -> Specs:
-    """Policies for load tests: workers reach their master, and all pods the service's public address.
+    """Policies for load tests: workers reach their master, and all pods the service, by its public address and inside the cluster.
     `kubectl port-forward` needs no rule. `callers_of_mock_model`: namespaces whose pods may call the mock model; empty: it does not run."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     callers = [rules.pods_of_namespace(namespace) for namespace in callers_of_mock_model]
@@ -124,6 +125,11 @@ def load_test(cidr: str, callers_of_mock_model: Sequence[str] = ()) -> Specs:
         "default": rules.deny_all(),
         "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
         "asking": rules.egress(
-            [rules.to_name_servers(cidr), {"to": own, "ports": tcp(LOCUST)}, {"to": rules.world(), "ports": tcp(443)}]
+            [
+                rules.to_name_servers(cidr),
+                {"to": own, "ports": tcp(LOCUST)},
+                {"to": [rules.pods_of_namespace(namespace) for namespace in NAMESPACES.values()], "ports": tcp(POD_PORT)},
+                {"to": rules.world(), "ports": tcp(443)},
+            ]
         ),
     }

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300
 LOCUSTFILE = Path(__file__).parents[3] / "loadtests" / "locustfile.py"
 LENIENT = """thresholds:
   - {requests: search, at_most_percent: 20, why: "a test sends few"}
+  - {requests: "ask, first event", at_most_percent: 90, why: "judged where asks are sent"}
 generator: {late_p99_ms: 10000}  # tests share their machine, and this is not about the generator
 """
 
@@ -41,13 +42,14 @@ def url() -> Iterator[str]:
         process.wait(10)
 
 
-def started(folder: Path, url: str, *options: str, **env: str) -> subprocess.Popen[str]:
-    """Locust's own command, with every load option in the environment, as Locust's own options may be."""
+def started(folder: Path, url: str, *options: str, before: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
+    """Locust's own command, with every load option in the environment, as Locust's own options may be. `before`: words that start it."""
     (folder / "thresholds.yaml").write_text(LENIENT)
     (folder / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
     named = {"LOCUST_HOST": url, "LOCUST_LOAD_KEYS": "key", "LOCUST_LOAD_OUT": str(folder / "runs"),
              "LOCUST_LOAD_THRESHOLDS": str(folder / "thresholds.yaml"), "LOCUST_LOAD_QUESTIONS": str(folder / "questions.jsonl")}  # fmt: skip
     command = [
+        *before,
         sys.executable,
         "-m",
         "locust",
@@ -79,6 +81,7 @@ def test_plain_locust_with_users_rate_time_and_a_class_ends_with_a_result_and_it
     assert (code, found.outcome, found.shape) == (0, "kept", "none"), (out, err)
     assert set(found.totals) == {"search"}
     assert found.totals["search"].requests == found.generator.sent["search"] == found.generator.answered["search"]
+    assert found.generator.cpu_percent > 0  # in a run of seconds as well
     assert (tmp_path / "own_stats.csv").is_file()
     assert (tmp_path / "own.html").is_file()
 
@@ -163,11 +166,14 @@ def test_runs_of_one_name_at_the_same_time_have_folders_of_their_own(tmp_path: P
         (("--load-shape", "step", "--load-seconds", "24"), "step has a stage of 3 s"),
         (("--load-shape", "step", "HotKey"), "step sends requests at their time and has no users of a class: leave HotKey away"),
         (("--tags", "nobody"), "No task of none has these tags"),
+        (("--load-shapes", "wrong.yaml"), "mix: there is no Serchr; a shape of users mixes Searcher, Asker"),
     ],
 )
 def test_locust_s_own_command_refuses_what_cannot_be_measured_before_anything_is_sent(
     tmp_path: Path, url: str, options: tuple[str, ...], said: str
 ) -> None:
+    (tmp_path / "wrong.yaml").write_text("shapes: {lunch: {kind: users, mix: {Serchr: 1}, stages: [{seconds: 9, level: 7}]}}")
+    options = tuple(str(tmp_path / one) if one == "wrong.yaml" else one for one in options)
     code, _, err = ended(started(tmp_path, url, "--headless", *options))
     assert code == 2, err
     assert said in err
@@ -183,6 +189,7 @@ def test_a_shape_of_one_s_own_in_yaml_with_its_mix_needs_no_code(tmp_path: Path,
     (found,) = results(tmp_path)
     assert (code, found.shape) == (0, "lunch"), (out, err)
     assert set(found.generator.sent) == {"search"}
+    assert {one["says"].partition(":")[0] for one in found.verdicts} == {"search"}  # the asks' rows are about what is not sent
     assert found.goodput is not None
     assert found.goodput.repetitions == 2
     assert found.totals["search"].requests < found.generator.sent["search"]  # the warm-up is sent, and in no total
@@ -201,6 +208,7 @@ def test_a_master_and_a_worker_end_with_the_same_result_and_lose_nothing(tmp_pat
     assert asked == sum(found.generator.sent.values()) == sum(found.generator.answered.values())
     assert asked == pytest.approx(20 * 5, abs=20)
     assert found.generator.lag_ms
+    assert found.generator.cpu_percent > 0  # the worker's own
 
 
 def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp_path: Path, url: str) -> None:
@@ -284,7 +292,7 @@ def test_an_interruption_before_anything_is_sent_says_so_and_leaves_no_folder(tm
 
 def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(tmp_path: Path, url: str) -> None:
     port = free_port()
-    process = started(tmp_path, url, "--web-host", "127.0.0.1", "--web-port", str(port))
+    process = started(tmp_path, url, "--class-picker", "--web-host", "127.0.0.1", "--web-port", str(port))
     page = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
@@ -305,12 +313,14 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
             assert said in answer["message"]
         for shape, users in (("none", "3"), ("hot-key", "1"), ("hot-key", "1")):
             form = {"user_count": users, "spawn_rate": "3", "host": url, "load_shape": shape, "run_time": "60s"}
+            form |= {"user_classes": "CacheBuster"} if shape == "none" else {}
             assert httpx.post(f"{page}/swarm", data=form).json()["success"]
             time.sleep(3)
             assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
             httpx.post(f"{page}/stop", timeout=120)  # the report is written first, by another process
         found = results(tmp_path)
         assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]
+        assert all(set(one.generator.sent) == {"search"} for one in found)  # of the class that was picked, or of the shape's own
         listed = httpx.get(f"{page}/reports").text
         names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
         assert all(name in listed for name in names)
@@ -354,6 +364,20 @@ def test_too_few_file_descriptors_are_said_before_and_never_the_service_s_fault(
     )
     assert done.returncode == 2
     assert "file descriptors in each process and the limit is 80" in json.loads(done.stdout.splitlines()[-1])["error"]["what"]
+
+
+def limited(folder: Path, url: str, descriptors: int, *options: str) -> tuple[int, str]:
+    """Locust's own command with so many open files at most; its exit code, and what it said."""
+    process = started(folder, url, "--headless", *options, before=("bash", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"))
+    code, out, err = ended(process)
+    return code, out + err
+
+
+def test_locust_s_own_users_are_held_against_the_limit_of_descriptors_as_well(tmp_path: Path, url: str) -> None:
+    code, said = limited(tmp_path, url, 80, "-u", "100", "-r", "100", "-t", "5s")
+    assert code == 2, said
+    assert "none needs 164 file descriptors in each process and the limit is 80" in said
+    assert not (tmp_path / "runs").exists()
 
 
 async def independently(url: str, per_second: int, seconds: float) -> list[float]:

@@ -9,7 +9,16 @@ import pytest
 
 from loadtests import bottleneck, compare, evaluate, history, report
 from loadtests.goodput import interval
-from loadtests.measured import SEARCH, Count, GeneratorHealth, LoadTestResult, MeasuredWindow, ServiceObservation, TaskException
+from loadtests.measured import (
+    SEARCH,
+    Count,
+    GeneratorHealth,
+    Interval,
+    LoadTestResult,
+    MeasuredWindow,
+    ServiceObservation,
+    TaskException,
+)
 from loadtests.shapes import ShapeStage
 from loadtests.thresholds import BaselineLimit, Threshold, ThresholdFile
 
@@ -56,6 +65,11 @@ def test_a_stage_with_a_late_generator_is_void_and_never_the_limit_of_the_servic
 def test_a_run_that_is_no_search_for_the_limit_is_void_as_a_whole() -> None:
     assert run((10, LATE), each_stage=False).outcome == "void"
     assert run((10, LATE), ms=900, each_stage=False).outcome == "void"  # slow, or late? nobody can say
+
+
+def test_no_verdict_of_a_void_run_says_that_anything_was_kept() -> None:
+    found = run((10, LATE), each_stage=False)
+    assert [(one["outcome"], one["samples"]) for one in found.verdicts] == [("void", 200)]
 
 
 def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
@@ -119,6 +133,31 @@ def test_sentences_agree_with_the_tables() -> None:
 def test_a_baseline_gates_at_1_3_times_its_p95(now_ms: int, then_ms: int, outcome: str) -> None:
     (verdict,) = compare.compare_runs(run((10, ON_TIME), ms=now_ms), run((10, ON_TIME), ms=then_ms), BaselineLimit())
     assert verdict.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "outcomes"),
+    [
+        (interval([8.0, 8.1, 8.2]), interval([9.0, 9.1, 9.2]), ["breached"]),
+        (interval([8.0, 9.0, 10.0]), interval([9.0, 9.1, 9.2]), ["kept"]),  # chance may make it
+        (interval([9.0, 9.1, 9.2]), interval([8.0, 8.1, 8.2]), ["kept"]),
+        (interval([8.0, 8.1]), interval([9.0, 9.1, 9.2]), []),
+        (interval([8.0]), interval([9.0]), []),
+    ],
+)
+def test_a_goodput_whose_whole_interval_is_below_the_baseline_s_is_a_breach(
+    now: Interval, then: Interval, outcomes: list[str]
+) -> None:
+    assert [one.outcome for one in compare.compare_goodput(now, then, same=True)] == outcomes
+    assert compare.compare_goodput(now, then, same=False) == ()
+
+
+def test_goodput_gates_a_run_as_a_whole() -> None:
+    slower = GeneratorHealth(late_ms={1: 10}, lag_ms={2: 20}, good=5, sent={SEARCH: 10}, answered={SEARCH: 10})
+    then, now = run((10, ON_TIME), repeat=3, each_stage=False), run((10, slower), repeat=3, each_stage=False)
+    judged = evaluate.with_verdicts(now, RULES, (), {}, then)
+    assert (now.outcome, judged.outcome) == ("kept", "breached")
+    assert judged.verdicts[-1]["says"].startswith("goodput: 5.0 a second (5.0 to 5.0), the baseline's 9.0")
 
 
 def test_another_shape_is_no_baseline() -> None:

@@ -68,6 +68,12 @@ def test_verdicts_numbers_failures_and_what_they_hold_for_are_there() -> None:
     assert "laptop" in words
 
 
+@pytest.mark.parametrize(("about", "said"), [({"arrivals": "poisson"}, "at random times (Poisson)"), ({}, "at a constant rate")])
+def test_how_requests_arrived_is_said(about: dict[str, str], said: str) -> None:
+    words = " ".join(Text(report.report_page(result().model_copy(update={"about": about}))).words)
+    assert f"requests {said}, measured from when they were due (open loop)" in words
+
+
 def test_a_page_runs_and_loads_nothing() -> None:
     page = report.report_page(result(), result(10))
     assert not {"script", "link", "img", "iframe", "object"} & set(Text(page).tags)

@@ -62,6 +62,21 @@ def test_a_yaml_file_adds_shapes_and_says_which_field_is_wrong(tmp_path: Path) -
         find_shape("lunch", path)
 
 
+@pytest.mark.parametrize(
+    ("mix", "said"),
+    [
+        ("kind: users, mix: {Serchr: 2}", "there is no Serchr; a shape of users mixes Searcher"),
+        ("kind: arrivals, mix: {Searcher: 2}", "there is no Searcher; a shape of arrivals mixes search, ask"),
+        ("kind: arrivals, mix: {search: 0}", "greater than 0"),
+    ],
+)
+def test_a_mix_of_what_does_not_exist_is_refused_with_what_does(tmp_path: Path, mix: str, said: str) -> None:
+    path = tmp_path / "shapes.yaml"
+    path.write_text(f"shapes: {{lunch: {{{mix}, stages: [{{seconds: 60, level: 7}}]}}}}")
+    with pytest.raises(ValueError, match=rf"shapes\.lunch.*{said}"):
+        find_shape("lunch", path)
+
+
 def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match=r"There is no shape 'stairs'\. There are: smoke, .*, none"):
         find_shape("stairs")

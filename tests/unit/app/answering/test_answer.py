@@ -120,6 +120,8 @@ async def test_a_model_that_obeys_a_document_is_not_passed_on() -> None:
         ("How do I set the cache backend?", ["Potatoes are boiled"], 0.1, False),
         ("What is it?", ["anything"], None, False),
         ("How do I set the cache backend?", [], None, False),
+        ("Who wrote Pride and Prejudice?", ['To create one: book = Book.create("Pride and Prejudice")'], None, False),
+        ("How do I write a custom command?", ["To create a custom command, make a module"], None, True),
     ],
 )
 def test_evidence_table(question: str, passages: list[str], cosine: float | None, enough: bool) -> None:

@@ -101,9 +101,9 @@ async def test_zero_seconds_turns_the_cache_off() -> None:
 
 async def test_the_process_tier_is_bounded_in_bytes() -> None:
     cache = _cache(local_bytes=100)
-    await cache.put("small", b"x" * 60)
-    await cache.put("other", b"y" * 60)
-    await cache.put("large", b"z" * 101)
+    cache.put("small", b"x" * 60)
+    cache.put("other", b"y" * 60)
+    cache.put("large", b"z" * 101)
     assert cache.local("search", "small") is None
     assert cache.local("search", "other") == b"y" * 60
     assert cache.local("search", "large") is None

@@ -179,3 +179,30 @@ async def test_a_long_question_costs_no_more_calls_than_a_short_one() -> None:
     words = " ".join(f"word{chr(97 + number % 26)}{chr(97 + number // 26)}" for number in range(200))
     await said(f"{STOLEN} {words}?", [source(1, "Handbook", HANDBOOK)], model)
     assert model.calls < 10
+
+
+FILM = "For a film ask the press desk two weeks ahead."
+BOATS = "Members of the club may borrow a boat and a trailer from the shed for seven days."
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("score", "quoted"), [(-6.5, False), (-4.0, True)])
+async def test_a_sentence_that_only_shares_words_with_the_question_is_no_answer(score: float, quoted: bool) -> None:
+    asked, sources = "How early must I ask for a week off?", [source(1, "Press", f"We are glad. {FILM}")]
+    assert (await said(asked, sources, None)).grounded, "words alone take it"
+    assert (await said(asked, sources, Scores({FILM: score}))).grounded is quoted
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("title_alone", "quoted"), [(1.0, False), (-2.0, True)])
+async def test_a_piece_that_lacks_a_word_is_no_answer_when_its_title_does_as_well(title_alone: float, quoted: bool) -> None:
+    asked = "For how many days may members of the club borrow a boat, a trailer and a tent?"
+    sources = [source(1, "Rules", f"We are glad. {BOATS}")]
+    assert (await said(asked, sources, None)).grounded, "words alone take it"
+    assert (await said(asked, sources, Scores({BOATS: 5.0, "Rules.": title_alone}))).grounded is quoted
+
+
+@pytest.mark.anyio
+async def test_what_words_find_is_quoted_while_the_model_cannot_be_used() -> None:
+    sources = [source(1, "Press", f"We are glad. {FILM}")]
+    assert (await said("How early must I ask for a week off?", sources, Scores({}, fails=True))).grounded

@@ -134,6 +134,33 @@ def test_a_pod_that_never_started_says_why() -> None:
         run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), no_sleep)
 
 
+def test_a_pod_that_cannot_start_is_given_up_after_two_minutes_and_its_job_is_removed() -> None:
+    """Its deadline is half an hour away, and would take the pod's reason with it."""
+    slept: list[float] = []
+    status = {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no such digest"}}}]}
+    server = ClusterServer(lambda _: ([], "", status))
+    with pytest.raises(AdminFailed, match="ErrImagePull: no such digest") as caught:
+        run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), slept.append)
+    assert (caught.value.code, sum(slept)) == ("job-stuck", 120.0)
+    assert not [path for path in server.objects if "/jobs/" in path]
+
+
+def test_a_pod_that_starts_late_is_waited_for() -> None:
+    waiting = {
+        "containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "secret not found"}}}]
+    }
+    server = ClusterServer(lambda _: ([], '{"ok": 1}', waiting))
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) == 100.0:
+            (path,) = [path for path in server.objects if "/jobs/" in path]
+            server.objects[path]["status"] = {"conditions": COMPLETE}
+
+    assert run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), sleep) == [{"ok": 1}]
+
+
 def test_an_api_server_that_is_replaced_meanwhile_is_waited_for() -> None:
     server = ClusterServer(lambda _: (COMPLETE, '{"ok": 1}', {}))
     server.failures = [503] * 10

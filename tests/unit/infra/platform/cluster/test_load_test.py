@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes_validate import validate
 
+from contract.http import POD_PORT
 from infra.config.read import ConfigError, load_config
 from infra.cost.capacity import pod_needs
 from infra.evaluation.evaluate import ROOT, Evaluation, RegisteredResource, evaluate_program, stack_values
@@ -73,12 +74,15 @@ def test_the_policies_are_there_before_the_pods() -> None:
     assert policies <= set(found["Deployment", WORKER].depends_on)
 
 
-def test_pods_reach_names_their_master_and_https_and_never_the_node_s_identity() -> None:
+def test_pods_reach_names_their_master_the_colors_pods_and_https_and_never_the_node_s_identity() -> None:
     specs = namespaces.load_test("10.1.0.0/16")
     assert specs["default"]["podSelector"] == {}
     assert [rule["from"] for rule in specs["workers"]["ingress"]] == [[{"podSelector": {}}]]
     rules = specs["asking"]["egress"]
-    assert {port["port"] for rule in rules for port in rule["ports"]} == {53, 443, namespaces.LOCUST}
+    assert {port["port"] for rule in rules for port in rule["ports"]} == {53, 443, namespaces.LOCUST, POD_PORT}
+    (inside,) = [rule["to"] for rule in rules if rule["ports"][0]["port"] == POD_PORT]
+    selected = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in inside]
+    assert selected == ["teal-blue", "teal-green"]
     assert rules[-1]["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
 
 

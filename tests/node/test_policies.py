@@ -1,0 +1,100 @@
+"""What may speak to whom, tried from real pods under the platform's own network policies, before and after somebody enforces them.
+
+The pods have the labels and namespaces of the service's, and hold a network: whether a packet arrives is seen without anybody who listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import pytest
+
+from contract.http import POD_PORT
+from contract.names import NAMESPACES
+from contract.pods import pod_labels
+from contract.scrape import WORKER_METRICS_PORT
+from infra.platform.network.rules import POSTGRES, REDIS
+from infra.platform.search.resources import NAMESPACE as SEARCH_NAMESPACE
+from tests.node import color, dns, machine, pods, policies, search
+from tests.node.node import Node
+
+pytestmark = pytest.mark.integration
+
+STRANGER: Final = "stranger"  # a namespace of somebody else, without policies
+KUBELET: Final = 10250
+WAIT_SECONDS: Final = 3.0  # a packet that is dropped is sent again after 1 s
+AT_A_TIME: Final = 4
+# A refusal says that the packet arrived, and that nobody listens there.
+TRY: Final = f"""
+said=$(LC_ALL=C timeout {WAIT_SECONDS} bash -c 'exec 3<>/dev/tcp/$0/$1' "$0" "$1" 2>&1)
+case "$? $said" in 124*) echo dropped;; 0*|*refused*) echo through;; *) echo "$said";; esac
+"""
+Attempt = Callable[[], str]
+
+
+@pytest.fixture(scope="module")
+def tries(running_node: Node) -> Iterator[dict[str, Attempt]]:
+    """Attempts by what they are."""
+    node = running_node
+    blue, green = NAMESPACES["blue"], NAMESPACES["green"]
+    stranger_namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STRANGER}}
+    for document in (*color.closed(blue), *color.closed(green), stranger_namespace):
+        node.server.apply(document, "administrator")
+    place = search.start(node)
+    manifests = [
+        pods.manifest(blue, "tried-web", pod_labels("blue", "app")),
+        pods.manifest(blue, "tried-worker", pod_labels("blue", "worker")),
+        pods.manifest(green, "tried-other", pod_labels("green", "app")),
+        pods.manifest(STRANGER, "tried-stranger", {}),
+    ]
+    web, worker, other, stranger = (pods.start(node, one) for one in manifests)
+    (engine,) = node.pods(SEARCH_NAMESPACE, **search.LABELS)
+    api, metrics = (web["status"]["podIP"], POD_PORT), (worker["status"]["podIP"], WORKER_METRICS_PORT)
+
+    def of(pod: dict[str, Any], host: str, port: int) -> Attempt:
+        words = (f"--net={pods.network_inside(node, pod)}", "bash", "-c", TRY, host, str(port))
+        return lambda: node.machine.run("nsenter", *words).strip()
+
+    def of_balancer(host: str, port: int) -> Attempt:
+        # Like a load balancer's, an address of the VPC without a pod; not as root, whose packets on the node nobody judges.
+        words = ("--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", "-c", TRY, host, str(port))
+        return lambda: node.machine.run("setpriv", *words).strip()
+
+    yield {
+        "a web pod of one color to the other color's": of(other, *api),
+        "a worker to the API": of(worker, *api),
+        "a web pod to a worker": of(web, *metrics),
+        "a web pod to kubelet": of(web, machine.ADDRESS, KUBELET),
+        "a web pod to Elasticsearch between its nodes": of(web, place.address, 9300),
+        "a stranger's pod to Elasticsearch": of(stranger, place.address, search.PORT),
+        "Elasticsearch to the API": of(engine, *api),
+        "Elasticsearch to PostgreSQL": of(engine, machine.STORES, POSTGRES),
+        "may: a web pod to the cluster's names": of(web, dns.ADDRESS, 53),
+        "may: a web pod to Elasticsearch": of(web, place.address, search.PORT),
+        "may: a web pod to PostgreSQL": of(web, machine.STORES, POSTGRES),
+        "may: a web pod to Redis": of(web, machine.STORES, REDIS),
+        "may: a worker to Elasticsearch": of(worker, place.address, search.PORT),
+        "may: a worker to PostgreSQL": of(worker, machine.STORES, POSTGRES),
+        "may: the other color to Elasticsearch": of(other, place.address, search.PORT),
+        "may: the load balancer to the API": of_balancer(*api),
+        "may: the metrics' collector to a worker": of_balancer(*metrics),
+    }
+    for one in manifests:
+        node.server.ask("DELETE", node.server.path(one))
+
+
+def test_what_the_policies_forbid_is_dropped_and_what_they_allow_gets_through(
+    running_node: Node, tries: dict[str, Attempt]
+) -> None:
+    assert _outcomes(tries) == dict.fromkeys(tries, "through"), "without anybody who enforces them"
+    with policies.enforced(running_node):
+        found = _outcomes(tries)
+    print("\n".join(f"{how}: {what}" for what, how in found.items()))
+    assert found == {what: "through" if what.startswith("may: ") else "dropped" for what in tries}
+
+
+def _outcomes(tries: dict[str, Attempt]) -> dict[str, str]:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return dict(zip(tries, pool.map(lambda attempt: attempt(), tries.values()), strict=True))
