@@ -78,6 +78,8 @@ def remove(node: Node, stack: Stack) -> None:
         node.server.ask("DELETE", node.server.path(document))
     for kind, name in (("StatefulSet", f"{NAME}-es-default"), ("Service", f"{NAME}-es-http")):
         await_true(lambda kind=kind, name=name: read(node, kind, name) is None, f"{kind} {name} gone", INSTALL_SECONDS)
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"  # other tests have pods of the same names
+    await_true(lambda: not node.server.ask("GET", pods)["items"], f"pods of {NAMESPACE} gone", INSTALL_SECONDS)
     node.server.ask(
         "DELETE", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
     )  # the operator keeps them, and the next may be larger
