@@ -73,13 +73,14 @@ def ready(node: Node, kind: str, name: str, namespace: str = NAMESPACE) -> bool:
 
 
 def remove(node: Node, stack: Stack) -> None:
-    """The platform's Elasticsearch and Kibana, and wait until the operator's objects are gone with them."""
+    """The platform's Elasticsearch and Kibana, and wait until the operator's objects and pods are gone with them: other tests have pods of
+    the same names."""
     for document in custom(stack).values():
         node.server.ask("DELETE", node.server.path(document))
     for kind, name in (("StatefulSet", f"{NAME}-es-default"), ("Service", f"{NAME}-es-http")):
         await_true(lambda kind=kind, name=name: read(node, kind, name) is None, f"{kind} {name} gone", INSTALL_SECONDS)
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"  # other tests have pods of the same names
-    await_true(lambda: not node.server.ask("GET", pods)["items"], f"pods of {NAMESPACE} gone", INSTALL_SECONDS)
+    pods, ours = f"/api/v1/namespaces/{NAMESPACE}/pods", {"labelSelector": f"elasticsearch.k8s.elastic.co/cluster-name={NAME}"}
+    await_true(lambda: not node.server.ask("GET", pods, params=ours)["items"], "Elasticsearch's pods gone", INSTALL_SECONDS)
     node.server.ask(
         "DELETE", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
     )  # the operator keeps them, and the next may be larger
