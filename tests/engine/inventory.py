@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from tests.cluster.apiserver import ApiServer, Refused
 
 # What the control plane writes about its own work, at any time.
 _ITS_OWN: Final = ("events", "leases", "componentstatuses")
+GONE_SECONDS: Final = 60.0  # for the controllers to delete what belonged to the deleted; 2 s alone on two cores
+_LOOK_SECONDS: Final = 0.5
 
 
 def objects(server: ApiServer) -> dict[str, dict[str, Any]]:
@@ -33,6 +36,17 @@ def identities(held: Mapping[str, dict[str, Any]]) -> dict[str, str]:
 def generations(held: Mapping[str, dict[str, Any]]) -> dict[str, int]:
     """How often the meaning of each object was changed, where the server counts it."""
     return {path: int(one["metadata"].get("generation", 0)) for path, one in held.items()}
+
+
+def left(server: ApiServer, before: Mapping[str, Any]) -> list[str]:
+    """The paths of what was not there before and stays, and of what is gone ("- "); empty as soon as all is as it was."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while True:
+        found = objects(server)
+        changed = sorted([*(set(found) - set(before)), *(f"- {path}" for path in set(before) - set(found))])
+        if not changed or time.monotonic() > deadline:
+            return changed
+        time.sleep(_LOOK_SECONDS)
 
 
 def _applied(field: Mapping[str, Any]) -> bool:

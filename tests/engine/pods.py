@@ -25,6 +25,7 @@ class Pods:
 
     server: ApiServer
     _ended: threading.Event = field(default_factory=threading.Event)
+    _held: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def ready(self) -> Iterator[Pods]:
@@ -37,9 +38,19 @@ class Pods:
             self._ended.set()
             thread.join()
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """New pods stay as they are until the end of the block."""
+        self._held.set()
+        try:
+            yield
+        finally:
+            self._held.clear()
+
     def _look(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
-            _make_ready(self.server)
+            if not self._held.is_set():
+                _make_ready(self.server)
 
 
 def _make_ready(server: ApiServer) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,14 @@ import pytest
 
 from contract.names import DEPLOYMENT, NAMESPACES, WORKERS
 from infra.evaluation.evaluate import ROOT
+from teal.aws.runtime import PulumiRuntime, ServiceProgram
 from tests.cluster.conftest import wait_for_policies
 from tests.cluster.objects import custom_resource_definitions, objects
 from tests.engine import inventory, kubernetes
 from tests.engine.command import put_on_path
 from tests.engine.kubernetes import RELEASE_TOKEN, WHO, Kubernetes
 from tests.engine.provider import Cloud, serve
-from tests.engine.workspace import Workspace
+from tests.engine.workspace import Workspace, kill
 from tests.unit.infra.conftest import evaluate
 from tests.unit.infra.service_program import record
 
@@ -131,6 +134,63 @@ def test_a_release_changes_image_and_settings_in_place(color: Color) -> None:
     assert set(color.workspace.up(STACK, "--refresh")) == {"same"}
 
 
+def test_workers_that_were_scaled_to_none_are_updated_without_waiting_for_one(color: Color) -> None:
+    """KEDA does so while nothing waits; the next release must neither start one nor wait for one."""
+    path = f"/apis/apps/v1/namespaces/{BLUE}/statefulsets/{WORKERS}/scale"
+    server = color.kubernetes.server
+    server.ask("PATCH", path, {"spec": {"replicas": 0}}, headers={"Content-Type": "application/merge-patch+json"})
+    color.configure(release_id="r-3", image=image("ef"))
+    assert set(color.workspace.up(STACK)) == {"same", "update"}
+    assert server.ask("GET", path)["spec"].get("replicas", 0) == 0
+
+
+def test_after_a_lost_state_every_object_is_adopted(color: Color, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before, held = inventory.identities(color.made()), inventory.generations(color.made())
+    empty = workspace(tmp_path_factory.mktemp("lost"), color.workspace.providers, color.kubernetes)
+    color.workspace = empty
+    color.configure(release_id="r-3", image=image("ef"))
+    assert set(empty.up(STACK)) == {"create"}
+    assert inventory.identities(color.made()) == before
+    assert inventory.generations(color.made()) == held
+    assert set(empty.up(STACK)) == {"same"}
+
+
+def test_a_color_that_is_retired_leaves_nothing(color: Color) -> None:
+    color.workspace.must("destroy", "--stack", STACK, "--yes", "--skip-preview")
+    assert inventory.left(color.kubernetes.server, color.before) == []
+
+
+def test_an_up_that_was_killed_is_repaired_and_finished(color: Color) -> None:
+    """The machine of the command dies while it waits for the pods; `teal repair` gives the stack free, and the next `up` finds its objects."""
+    server, space = color.kubernetes.server, color.workspace
+    with color.kubernetes.pods.waiting():
+        running = space.start("up", "--stack", STACK, "--yes", "--skip-preview")
+        server.wait(lambda: replicas(color) is not None, "the Deployment")
+        kill(running)
+    runtime = repairing(color)
+    left = runtime.pending("blue")
+    assert any(line.startswith("locked by") for line in left)
+    assert any("creating" in line for line in left)
+    list(runtime.mend("blue"))
+    assert runtime.pending("blue") == ()
+    before = inventory.identities(color.made())
+    assert "create" in space.up(STACK)
+    assert before.items() <= inventory.identities(color.made()).items()
+    assert set(space.up(STACK)) == {"same"}
+    space.must("destroy", "--stack", STACK, "--yes", "--skip-preview")
+    assert inventory.left(server, color.before) == []
+
+
 def replicas(color: Color) -> int | None:
     found = color.kubernetes.server.ask("GET", f"/apis/apps/v1/namespaces/{BLUE}/deployments")["items"]
     return int(found[0]["spec"]["replicas"]) if found else None
+
+
+def repairing(color: Color) -> PulumiRuntime:
+    """What `teal repair` has of this color: it asks only Pulumi here."""
+    space = color.workspace
+    service = ServiceProgram(
+        PROGRAM, space.folder.parent, Path(sys.prefix), env={**space.environment, "PATH": os.environ["PATH"]}
+    )
+    nothing: Any = None
+    return PulumiRuntime(PLATFORM, service, "", nothing, nothing, {}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,11 +11,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import psutil
 import yaml
 
 from infra.evaluation.evaluate import ROOT
+
+COMMAND_SECONDS: Final = 600.0  # the slowest takes half a minute alone on two cores; a test's own limit usually comes first
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,18 @@ class Workspace:
         assert binary is not None
         ended = subprocess.run(
             [binary, *arguments, "--non-interactive"], cwd=self.folder, env={**os.environ, **self.environment},
-            capture_output=True, text=True, timeout=280, check=False,
+            capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
         )  # fmt: skip
         return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """One command, which `kill` ends while it runs."""
+        binary = shutil.which("pulumi")
+        assert binary is not None
+        return subprocess.Popen(
+            [binary, *arguments, "--non-interactive"], cwd=self.folder, env={**os.environ, **self.environment},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def must(self, *arguments: str) -> str:
         """One command that has to succeed; its standard output."""
@@ -107,3 +120,12 @@ class Workspace:
         """The resources of the state."""
         rows: list[dict[str, Any]] = json.loads(self.must("stack", "export", "--stack", stack))["deployment"].get("resources", [])
         return rows
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """As when its machine dies: the command, and its plugins and programs with it, which would go on for minutes."""
+    running = psutil.Process(process.pid)
+    for one in (running, *running.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
