@@ -121,11 +121,16 @@ class ApiServer:
 
 @contextmanager
 def start(
-    folder: Path, other: Path | None = None, more: Sequence[str] = (), users: Mapping[str, Who] | None = None
+    folder: Path,
+    other: Path | None = None,
+    more: Sequence[str] = (),
+    address: str = "127.0.0.1",
+    users: Mapping[str, Who] | None = None,
 ) -> Iterator[ApiServer]:
     """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. What an earlier start
     in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments;
-    `users`: who may sign in besides the administrator, by token.
+    `address`: where it listens, only loopback or a network that nobody else is in; `users`: who may sign in besides the administrator,
+    by token.
     """
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
@@ -137,15 +142,15 @@ def start(
     tokens.chmod(0o600)
     if not key.is_file():
         _write_key(key)
-    address = f"http://127.0.0.1:{etcd_port}"
+    kept = f"http://127.0.0.1:{etcd_port}"
     with ExitStack() as running:
         running.enter_context(process(folder / "etcd.log", [
-            str(etcd), "--data-dir", str(folder / "etcd"), "--listen-client-urls", address, "--advertise-client-urls", address,
+            str(etcd), "--data-dir", str(folder / "etcd"), "--listen-client-urls", kept, "--advertise-client-urls", kept,
             "--listen-peer-urls", f"http://127.0.0.1:{peer_port}",
             "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer_port}", "--initial-cluster", f"default=http://127.0.0.1:{peer_port}",
         ]))  # fmt: skip
         server = running.enter_context(process(folder / "apiserver.log", [
-            str(program), "--etcd-servers", address, "--bind-address", "127.0.0.1", "--secure-port", str(port),
+            str(program), "--etcd-servers", kept, "--bind-address", address, "--secure-port", str(port),
             "--advertise-address", "10.255.255.1", "--endpoint-reconciler-type", "none",  # nobody is told of this server
             "--cert-dir", str(folder / "certificates"), "--token-auth-file", str(tokens), "--anonymous-auth=false",
             "--authorization-mode", "RBAC", "--allow-privileged", "--service-cluster-ip-range", "10.254.0.0/24",
@@ -154,9 +159,9 @@ def start(
             *more,
         ]))  # fmt: skip
         ca = folder / "certificates" / "apiserver.crt"
-        _wait(port, ca, server, folder)
+        _wait(f"https://{address}:{port}", ca, server, folder)
         trust = ssl.create_default_context(cafile=str(ca))
-        url = f"https://127.0.0.1:{port}"
+        url = f"https://{address}:{port}"
         client = httpx.Client(base_url=url, verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
         yield ApiServer(url, ca, running.enter_context(client))
 
@@ -183,15 +188,13 @@ def _write_key(path: Path) -> None:
     Path(f"{path}.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-def _wait(port: int, ca: Path, server: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait(url: str, ca: Path, server: subprocess.Popen[bytes], folder: Path) -> None:
     """Until the server calls itself ready, its own roles and namespaces included."""
     deadline = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
             trust = ssl.create_default_context(cafile=str(ca))
-            answer = httpx.get(
-                f"https://127.0.0.1:{port}/readyz", verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5
-            )
+            answer = httpx.get(f"{url}/readyz", verify=trust, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)
             if answer.status_code == httpx.codes.OK:
                 return
         except (OSError, httpx.HTTPError):

@@ -20,7 +20,7 @@ from teal.aws.jobs import pod_failure, run_admin_job
 from teal.aws.kubernetes import KubernetesClient
 from tests.cluster.apiserver import TOKEN
 from tests.cluster.conftest import RELEASE
-from tests.node import color, machine, node, policies, search, secrets_driver, stores
+from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
 from tests.node.node import Node, await_true, conditions
 from tests.parts.app.service import add
 from tests.services import app_image
@@ -95,6 +95,7 @@ def image() -> Path:
     stores.require_stores()
     color.definitions()
     tool(policies.NAME)
+    eck.require_operator()
     return app_image.build()
 
 

@@ -6,8 +6,6 @@ It is a cluster for tests: kubelet answers whoever is inside its network, and ev
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import subprocess
 import tarfile
@@ -20,7 +18,7 @@ from typing import Any, Final
 
 from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
-from tests.node import dns, machine
+from tests.node import dns, images, machine
 from tests.node.machine import ADDRESS, Machine
 from tests.services.go_tools import NODE, tool
 
@@ -31,6 +29,11 @@ PAUSE: Final = "teal.test/pause:1"
 READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
 IMPORT_SECONDS: Final = 300.0  # 300 MB are unpacked
 _PODS_AT_MOST: Final = 60
+# Of the API server: the Service `kubernetes` leads pods to it.
+_SERVER: Final = (
+    "--kubelet-preferred-address-types", "InternalIP", "--advertise-address", ADDRESS, "--endpoint-reconciler-type", "lease",
+    "--service-cluster-ip-range", SERVICES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,7 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
         began = time.monotonic()
         _configure(inner)
         process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
-        server = running.enter_context(
-            apiserver.start(
-                api,
-                more=("--kubelet-preferred-address-types", "InternalIP", "--service-cluster-ip-range", SERVICES, *more),
-            )
-        )
+        server = running.enter_context(apiserver.start(api, more=(*_SERVER, *more), address=ADDRESS))
         _kubeconfig(shared, server)
         account = ("--kubeconfig", f"{shared}/kubeconfig")
         await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")
@@ -90,6 +88,7 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
             "kube-controller-manager": (
                 *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
                 "--authorization-kubeconfig", account[1], "--horizontal-pod-autoscaler-sync-period", "3s",
+                "--root-ca-file", str(server.ca),  # pods that speak to the API server get it with their token
             ),
             "kube-scheduler": (
                 *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
@@ -196,21 +195,8 @@ def process(inner: Machine, name: str, command: list[str], running: ExitStack) -
 
 
 def _import_pause(inner: Machine, program: Path) -> None:
-    """An image of the one program, as a docker archive."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as packed:
-        packed.add(program, "pause")
-    config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-    }).encode()  # fmt: skip
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [PAUSE], "Layers": ["layer.tar"]}]).encode()
     archive = inner.folder / "pause.tar"
-    with tarfile.open(archive, "w") as packed:
-        for name, data in (("config.json", config), ("layer.tar", layer.getvalue()), ("manifest.json", manifest)):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            packed.addfile(member, io.BytesIO(data))
+    images.write_program(archive, PAUSE, program)
     inner.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive))
 
 

@@ -11,7 +11,7 @@ from pulumi_kubernetes import core, helm
 from infra.platform.network import namespaces, rules
 
 # Chart and operator share this number. Source: Go module github.com/elastic/cloud-on-k8s/v3 v3.5.0, deploy/eck-operator, whose
-# README says Kubernetes 1.32 to 1.36. tests/parts/infra/test_eck_chart.py renders the chart by Helm's own library.
+# README says Kubernetes 1.32 to 1.36. tests/parts/infra/test_eck_chart.py renders the chart by Helm's own library, tests/node runs it.
 VERSION: Final = "3.5.0"
 REPOSITORY: Final = "https://helm.elastic.co"
 NAMESPACE: Final = "elastic-system"
