@@ -100,7 +100,8 @@ def operator_log(root: Path) -> str:
 
 
 _API: Final = {
-    "StatefulSet": "apps/v1", "Deployment": "apps/v1", "Service": "v1", "Secret": "v1", "Pod": "v1", "ConfigMap": "v1",
-    "PodDisruptionBudget": "policy/v1", "Elasticsearch": "elasticsearch.k8s.elastic.co/v1", "Kibana": "kibana.k8s.elastic.co/v1",
+    **dict.fromkeys(("Service", "Secret", "Pod", "ConfigMap"), "v1"),
+    "StatefulSet": "apps/v1", "Deployment": "apps/v1", "PodDisruptionBudget": "policy/v1",
+    "Elasticsearch": "elasticsearch.k8s.elastic.co/v1", "Kibana": "kibana.k8s.elastic.co/v1",
     "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
 }  # fmt: skip
