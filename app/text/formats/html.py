@@ -8,6 +8,7 @@ from typing import Final
 from app.text.document import ParsedDocument
 from app.text.encoding import decode_text
 from app.text.formats.format import Format
+from app.text.formats.html_tables import prepare_tables
 from app.text.rejection import broken_file
 
 _INLINE: Final = ("a", "strong", "em", "b", "i", "u", "mark", "small", "del", "ins", "sub", "sup", "font", "span", "abbr", "cite")
@@ -35,7 +36,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         exclude_selectors=list(_NOT_THE_TEXT),
     )  # fmt: skip
     try:
-        found = html_to_markdown.convert(_text(body, filename), options)
+        found = html_to_markdown.convert(prepare_tables(_text(body, filename)), options)
     except Exception as error:  # the library's own errors, and panics of the libraries below it
         raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
