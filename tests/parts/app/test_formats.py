@@ -134,6 +134,80 @@ def test_separated_values_are_a_table(delimiter: str) -> None:
     assert parse(body.encode(), "text/csv", "a.csv").text == "| Zone | Price |\n| --- | --- |\n| Harbour, old | 6.10 |"
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            '"Name","Remark"\n"Okafor, C.","keeps the box;\nsigns cheques"\n"Bright, A.","says ""no"""\n',
+            '| Name | Remark |\n| --- | --- |\n| Okafor, C. | keeps the box; signs cheques |\n| Bright, A. | says "no" |',
+        ),
+        ("# Toll station\nvehicle|day\ncar|31.00\n", "Toll station\n\n| vehicle | day |\n| --- | --- |\n| car | 31.00 |"),
+        ("sep=;\nWein;Preis\nRiesling;5,80\n", "| Wein | Preis |\n| --- | --- |\n| Riesling | 5,80 |"),
+        ("a,b\n1,2\nSource: the town;\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n\nSource: the town;"),
+    ],
+)  # fmt: skip
+def test_marks_in_fields_and_lines_around_a_table_of_separated_values_do_not_break_it(body: str, text: str) -> None:
+    assert parse(body.encode(), "text/csv", "a.csv").text == text
+
+
+_RADAR = """Radar RX-9
+==========
+
+:Author: J. Doe
+
+.. list-table::
+   :header-rows: 1
+
+   * - Range
+     - Pulse
+   * - 3 miles
+     - 0.08
+
++-------+---------+
+| Alarm | Meaning |
++=======+=========+
+| A-12  | scanner |
+|       | stalled |
++-------+---------+
+
+.. csv-table::
+   :header: "Oil", "Grade"
+
+   "Molykote, white", "44"
+
+.. note:: The magnetron warms up for three minutes.
+
+.. versionadded:: 2.3
+   The rings option of :func:`start <radar.start>`.
+
+.. include:: /etc/passwd
+.. raw:: html
+
+   <p>raw</p>
+
+.. code-block:: console
+   :caption: Start
+
+   $ radar --on
+"""
+
+
+def test_no_table_or_directive_of_restructured_text_is_lost() -> None:
+    text = parse(_RADAR.encode(), "text/x-rst", "a.rst").text
+    for words in (
+        "# Radar RX-9", "Author: J. Doe", "| Range | Pulse |\n| --- | --- |\n| 3 miles | 0.08 |", "| A-12 | scanner stalled |",
+        "| Molykote, white | 44 |", "The magnetron warms up for three minutes.", "The rings option of start.", "$ radar --on",
+    ):  # fmt: skip
+        assert words in text
+    assert "root:" not in text
+    assert "raw" not in text
+
+
+def test_a_definition_is_on_a_line_with_its_term() -> None:
+    page = b"<html><body><dl><dt>Heddle</dt><dd>A looped cord.</dd><dt><b>Reed</b><dd><p>The comb.</p></dl></body></html>"
+    assert parse(page, "text/html", "a.html").text == "Heddle: A looped cord.\n\nReed: The comb."
+
+
 def test_rich_text_is_decoded() -> None:
     body = rb"{\rtf1\ansi The reserve tank of {\b Tavy} holds 77 litres.\par Gr\'fc\'dfe.}"
     found = parse(body, detect_media_type("c06.rtf", None, body), "c06.rtf")

@@ -15,7 +15,7 @@ _SENTENCES = {
     "Poplatok za psa je päťdesiat eur ročne. Žiadosť podajte na úrade.": ("cp1250", "iso8859-2"),
     "Kahvehane sabah altıda açılır. Şekerli kahve yirmi beş liradır.": ("cp1254", "iso8859-9"),
     "Biblioteka atidaryta kasdien. Mėnesio mokestis – šeši eurai.": ("cp1257",),
-    "Ressemelage complet : 42 €. Un œillet coûte 1,50 €.": ("cp1252", "iso8859-15", "mac-roman"),
+    "Ressemelage complet : 42 €. Un œillet coûte 1,50 €.": ("cp1252", "iso8859-15"),
     "Die Straße ist gesperrt. Der Schlüssel liegt beim Hausmeister.": ("cp1252", "iso8859-15", "mac-roman", "cp850"),
     "¿Cuánto cuesta la habitación? El año próximo, 40 por noche.": ("cp1252",),
     "The deposit is €850 – “payable in advance”.": ("cp1252",),
