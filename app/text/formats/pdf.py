@@ -15,7 +15,7 @@ from app.text.formats.format import NO_TITLE, Format
 from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
-_HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own
+_HEAD_PAGES: Final = 3  # a line that fewer pages share may be the text's own, unless both of two pages do
 _HEAD_SHARE: Final = 0.25  # of the pages: left and right pages and chapters have different heads
 _SHORT_LINE: Final = 0.7  # of the page's usual line length: a shorter line ends a paragraph
 _FULL_LINE: Final = 0.9  # the quantile of line lengths that counts as the usual length
@@ -28,6 +28,11 @@ _PAGE_NUMBER: Final = re.compile(
     r"\A[-–—\s]{0,4}(?:(?:page|seite|p\.)\s{1,4})?(?:\d{1,5}|[ivxlc]{1,8})(?:\s{0,3}(?:/|of|von)\s{0,3}\d{1,5})?[-–—\s]{0,4}",
     re.IGNORECASE,
 )
+# What browsers print above and below a page: when, its title, its address.
+_PRINTED: Final = re.compile(
+    r"\A(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d\d(?: [AP]M)?\b.{0,300}|(?:https?|file)://\S{1,500}(?: \d{1,4}/\d{1,4})?)\Z"
+)
+_SOFT_HYPHENS: Final = re.compile("[\u00ad\u2010]\\Z")  # at a line's end they cut a word, as PDFium's own mark does
 _HYPHENATED: Final = re.compile(r"-\n(?=\w)")
 _NO_WORD: Final = re.compile(r"\W")
 _LONGEST_PART: Final = 40  # characters of a word before and after its hyphen; words of prose are shorter
@@ -41,8 +46,7 @@ _LIGATURES: Final = str.maketrans(
         "ﬄ": "ffl",
         "ﬅ": "st",
         "ﬆ": "st",
-        "\u00ad": None,
-        "\ufffe": None,
+        "\ufffe": _CUT_WORD,  # PDFium's other character for a hyphen at a line end
         "\uffff": None,
     }
 )
@@ -82,7 +86,7 @@ def _lines(page: Any) -> list[PdfLine]:
     exact = len(text) == words.count_chars()  # otherwise offsets in the text do not match PDFium's characters
     found, place = list[PdfLine](), 0
     for piece in text.split("\n"):
-        line = piece.translate(_LIGATURES).strip()
+        line = _SOFT_HYPHENS.sub(_CUT_WORD, piece.translate(_LIGATURES).strip()).replace("\u00ad", "")
         if line:
             found.append(PdfLine(line, exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)))
         place += len(piece) + 1
@@ -103,14 +107,16 @@ def _shape(line: str) -> str:
 def running_heads(pages: Sequence[Sequence[PdfLine]]) -> frozenset[str]:
     """The lines, with numbers replaced by `#`, that are at the edge of many pages."""
     counts = Counter(shape for lines in pages for shape in {_shape(line.text) for line in lines if line.at_edge})
-    enough = max(_HEAD_PAGES, _HEAD_SHARE * len(pages))
+    enough = 2 if len(pages) == 2 else max(_HEAD_PAGES, _HEAD_SHARE * len(pages))
     return frozenset(shape for shape, count in counts.items() if count >= enough)
 
 
 def _without(lines: Sequence[PdfLine], heads: frozenset[str]) -> list[str]:
-    return [
-        line.text for line in lines if not (line.at_edge and (_shape(line.text) in heads or _PAGE_NUMBER.fullmatch(line.text)))
-    ]
+    return [line.text for line in lines if not (line.at_edge and _is_furniture(line.text, heads))]
+
+
+def _is_furniture(line: str, heads: frozenset[str]) -> bool:
+    return _shape(line) in heads or _PAGE_NUMBER.fullmatch(line) is not None or _PRINTED.match(line) is not None
 
 
 def join_pages(pages: Sequence[Sequence[str]]) -> tuple[str, tuple[int, ...]]:
