@@ -52,8 +52,13 @@ _LIGATURES: Final = str.maketrans(
         "\uffff": None,
     }
 )
-_WORD: Final = re.compile(r"\S{1,200}")
+_WORD: Final = re.compile(r"(?:\S|[\x0b\x0c\x0e\x0f\x1b-\x1f]){1,200}")
 _FORMS: Final = (1, 3)  # PDFium's numbers of forms whose fields it can draw: AcroForm, and XFA that has one too
+# Where TeX's fonts have their ligatures; a file whose fonts are pictures does not say which letters they are.
+_TEX_LIGATURES: Final = dict(
+    zip("\x0b\x0c\x0e\x0f\x1b\x1c\x1d\x1e\x1f", ("ff", "fi", "ffi", "ffl", "ff", "fi", "fl", "ffi", "ffl"), strict=True)
+)
+_TEX_LIGATURE: Final = re.compile(r"[\x0b\x0c\x0e\x0f\x1b-\x1f](?=[a-z])|(?<=[A-Za-z])[\x0b\x0c\x0e\x0f\x1b-\x1f]")
 _FILE_SUFFIXES: Final = frozenset("doc docx xls xlsx ppt pptx odt rtf tex dvi indd qxd ps html htm txt md pdf fm".split())  # noqa: SIM905 - read as words
 
 
@@ -102,7 +107,7 @@ def _lines(page: Any) -> list[PdfLine]:
     exact = len(text) == words.count_chars()  # otherwise offsets in the text do not match PDFium's characters
     found, place, standing = list[PdfLine](), 0, list[PdfWord]()
     for piece in text.split("\n"):
-        line = _SOFT_HYPHENS.sub(_CUT_WORD, piece.translate(_LIGATURES).strip()).replace("\u00ad", "")
+        line = _SOFT_HYPHENS.sub(_CUT_WORD, _spelled(piece).strip()).replace("\u00ad", "")
         if line:
             at_edge = exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)
             if exact and not at_edge:
@@ -124,7 +129,7 @@ def _words(page: Any, piece: str, place: int, line: int) -> Iterator[PdfWord]:
     for found in _WORD.finditer(piece):
         raw.FPDFText_GetCharOrigin(page, place + found.start(), byref(left), byref(baseline))
         raw.FPDFText_GetCharBox(page, place + found.end() - 1, byref(unused), byref(right), byref(other), byref(unused))
-        text = found[0].translate(_LIGATURES).replace("\u00ad", "")
+        text = _spelled(found[0]).replace("\u00ad", "")
         if text:
             yield PdfWord(text, line, found.start(), left.value, max(left.value, right.value), baseline.value)
 
@@ -159,6 +164,11 @@ def _with_tables(lines: list[PdfLine], words: Sequence[PdfWord]) -> list[PdfLine
 
 def _tables(pages: Sequence[Sequence[PdfLine]]) -> Iterator[str]:
     return (line.text for page in pages for line in page if line.is_table)
+
+
+def _spelled(text: str) -> str:
+    """The text with ligatures as letters."""
+    return _TEX_LIGATURE.sub(lambda found: _TEX_LIGATURES[found[0]], text).translate(_LIGATURES)
 
 
 def _at_edge(words: Any, place: int, height: float) -> bool:
@@ -272,7 +282,7 @@ def _largest(page: Any) -> str | None:
         return None
     first = sizes.index(largest)
     last = next((place for place in range(first, count) if sizes[place] != largest and not text[place].isspace()), count)
-    title = " ".join(_CUT_NAME.sub("-", text[first:last].translate(_LIGATURES)).replace(_CUT_WORD, "").split())
+    title = " ".join(_CUT_NAME.sub("-", _spelled(text[first:last])).replace(_CUT_WORD, "").split())
     return title if 3 <= len(title) <= 200 and any(map(str.isalpha, title)) else None
 
 

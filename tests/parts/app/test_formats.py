@@ -49,12 +49,38 @@ def test_every_format_is_named_once() -> None:
         ("d01.docx", "Breakfast at Marden ends at 10:30."),
         ("d01.docx", "| Tower | 140 |"),
         ("d02.xlsx", "| Item | Shelf | Count |\n| --- | --- | --- |\n| Clamp | B4 | 310 |"),
+        ("boat_form.pdf", "Name of the boat: Silver Lapwing\nLength overall: 8.35 m\nOwner: Edda Thorsby"),
+        ("invoice_4471.pdf", "Invoice number: 2025-0318-4471\nInvoice date: 18 March 2025\nDue date: 17 April 2025"),
+        (
+            "invoice_4471.pdf",
+            "| Description | Qty | Unit price | Amount |\n| --- | --- | --- | --- |\n| Rebinding, quarter leather | 12 | 38.50 | 462.00 |",
+        ),
+        ("sauna_booking.pdf", "| Group | Weekday | Weekend |\n| --- | --- | --- |\n| Members | €24 | €31 |"),
+        ("carillon.pdf", "Old Griffith, weighs 1,276 kilograms and was cast by the\nfounder Efraim Coffyn in 1683."),
+        (
+            "kiln.pdf",
+            "pots, since glazes flow and pots that touch fuse. Stilts\nof different heights affect how flames circulate; an\nefficient stack",
+        ),
+        ("kiln.pdf", "| Bisque | 100 C/h | 1000 C |"),
+        (
+            "fleet.xlsx",
+            "spring 2025\n\n| Plate | Driver | Next inspection | Kilometres | Leasing |\n| --- | --- | --- | --- | --- |\n| KX-204 | Amara Diallo | 2025-09-14 |",
+        ),
+        ("evacuation.pptx", "Notes of slide 1: The last drill took six minutes and forty seconds."),
         ("h05_table.html", "| Zone | Single | Day |\n| --- | --- | --- |\n| Harbour | 2.40 | 6.10 |"),
         ("h04_boiler.html", "Water the Velm orchid every nine days"),
     ],
 )
 def test_the_words_of_a_file_are_read(name: str, words: str) -> None:
     assert words in read(name).text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fleet.xlsx", "Gregor"), ("sauna_booking.pdf", "file:///"), ("sauna_booking.pdf", "8:46 PM"), ("carillon.pdf", "| ")],
+)
+def test_what_a_file_hides_or_a_browser_prints_is_not_its_text(name: str, words: str) -> None:
+    assert words not in read(name).text
 
 
 def test_boilerplate_of_a_page_is_not_its_text() -> None:
