@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.errors import DocumentRejected
 from app.text.document import ParsedDocument
 from app.text.formats.format import NO_TITLE, Format
-from app.text.formats.pdf_tables import PdfWord, find_tables
+from app.text.formats.pdf_tables import LineSpan, PdfWord, find_tables, may_have_table
 from app.text.rejection import broken_file, called
 
 _EDGE_SHARE: Final = 0.085  # of the page's height: 2.5 cm of A4, the usual margin
@@ -105,18 +105,23 @@ def _lines(page: Any) -> list[PdfLine]:
     words = page.get_textpage()
     text, height = words.get_text_range(), page.get_height()
     exact = len(text) == words.count_chars()  # otherwise offsets in the text do not match PDFium's characters
-    found, place, standing = list[PdfLine](), 0, list[PdfWord]()
+    found, place, spans, inner = list[PdfLine](), 0, list[LineSpan](), list[tuple[str, int, int]]()
     for piece in text.split("\n"):
         line = _SOFT_HYPHENS.sub(_CUT_WORD, _spelled(piece).strip()).replace("\u00ad", "")
         if line:
-            at_edge = exact and _at_edge(words, place + len(piece) - len(piece.lstrip()), height)
+            first, after = place + len(piece) - len(piece.lstrip()), place + len(piece.rstrip())
+            at_edge = exact and _at_edge(words, first, height)
             if exact and not at_edge:
-                standing += _words(words, piece, place, len(found))
+                left, bottom, _, _ = words.get_charbox(first)
+                spans.append(LineSpan(left, words.get_charbox(after - 1)[2], bottom, len(line)))
+                inner.append((piece, place, len(found)))
             found.append(PdfLine(line, at_edge))
         place += len(piece) + 1
+    if may_have_table(spans):  # where every word stands takes three times as long to ask as the text
+        found = _with_tables(found, [word for piece in inner for word in _words(words, *piece)])
     words.close()
     page.close()
-    return _with_tables(found, standing)
+    return found
 
 
 def _words(page: Any, piece: str, place: int, line: int) -> Iterator[PdfWord]:
@@ -125,13 +130,17 @@ def _words(page: Any, piece: str, place: int, line: int) -> Iterator[PdfWord]:
 
     from pypdfium2 import raw
 
-    left, right, baseline, unused, other = c_double(), c_double(), c_double(), c_double(), c_double()
+    left, right, baseline, unused = c_double(), c_double(), c_double(), c_double()
+    to_left, to_right, to_baseline, to_unused = byref(left), byref(right), byref(baseline), byref(unused)
+    origin, box, handle = raw.FPDFText_GetCharOrigin, raw.FPDFText_GetCharBox, page.raw
+    plain = piece.isascii() and piece.rstrip("\r").isprintable()
     for found in _WORD.finditer(piece):
-        raw.FPDFText_GetCharOrigin(page, place + found.start(), byref(left), byref(baseline))
-        raw.FPDFText_GetCharBox(page, place + found.end() - 1, byref(unused), byref(right), byref(other), byref(unused))
-        text = _spelled(found[0]).replace("\u00ad", "")
+        first, after = found.span()
+        origin(handle, place + first, to_left, to_baseline)
+        box(handle, place + after - 1, to_unused, to_right, to_unused, to_unused)
+        text = found[0] if plain else _spelled(found[0]).replace("\u00ad", "")
         if text:
-            yield PdfWord(text, line, found.start(), left.value, max(left.value, right.value), baseline.value)
+            yield PdfWord(text, line, first, left.value, max(left.value, right.value), baseline.value)
 
 
 def _with_tables(lines: list[PdfLine], words: Sequence[PdfWord]) -> list[PdfLine]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 # Lengths are measured in the page's usual width of a letter, which is about half of its size.
 _CELL_GAP: Final = 2.4  # between two words: a space takes 0.6, in justified lines up to 2
@@ -19,6 +19,7 @@ _CLOSE_GAP: Final = 1.05  # between cells of a narrow table, whose columns must 
 _IN_LINE: Final = 0.4  # between the left ends, right ends or middles of a column's cells
 _SAME_LINE: Final = 0.8  # between two baselines
 _ROW_GAP: Final = 8.0  # from one row to the next: three lines
+_WIDE: Final = 1.45  # times the usual width of a letter, on a line with gaps; typewriter letters are 1.3 times as wide
 _FEWEST_ROWS: Final = 3
 _MOST_COLUMNS: Final = 20
 # Letters: longer fragments in two columns or more are columns of prose, or of a table if the file draws it row by row.
@@ -30,8 +31,7 @@ _MARK: Final = re.compile(r"\A(?:[-–—*•·▪●○■□§]|\(?(?:\d{1,3}|
 _LEADER: Final = re.compile(r"\.{4}|(?:\. ){3}|…{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class PdfWord:
+class PdfWord(NamedTuple):  # made four times as fast as a dataclass, and there are hundreds on a page
     """A word of a page: its line in the file's order and its place in it, and where it stands on the page."""
 
     text: str
@@ -40,6 +40,15 @@ class PdfWord:
     left: float
     right: float
     baseline: float
+
+
+class LineSpan(NamedTuple):
+    """A line in the file's order: where it begins, ends and stands, and its number of letters."""
+
+    left: float
+    right: float
+    bottom: float
+    letters: int
 
 
 @dataclass(slots=True)
@@ -65,6 +74,16 @@ class PdfTable:
 
     text: str
     words: frozenset[PdfWord]
+
+
+def may_have_table(lines: Sequence[LineSpan]) -> bool:
+    """Whether a page may have tables: some lines have wide gaps, or stand beside others. Pages of prose have none of either."""
+    if not lines:
+        return False
+    unit = median((line.right - line.left) / line.letters for line in lines)
+    wide = sum(line.right - line.left > _WIDE * unit * line.letters for line in lines)
+    beside = len(lines) - len({round(line.bottom / max(unit, 0.1)) for line in lines})
+    return wide >= _FEWEST_ROWS - 1 or beside >= _FEWEST_ROWS
 
 
 def find_tables(words: Sequence[PdfWord]) -> list[PdfTable]:
