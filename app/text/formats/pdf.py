@@ -80,7 +80,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         has_form = document.get_formtype() in _FORMS
         if has_form:
             document.init_forms()
-        lines = [_lines(_flat(document, number) if has_form else document[number]) for number in range(len(document))]
+        lines = [_lines(_flat(document, number) if has_form else document[number], has_form) for number in range(len(document))]
         title = _title(document, filename)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
@@ -101,7 +101,7 @@ def _flat(document: Any, number: int) -> Any:
     return document[number]
 
 
-def _lines(page: Any) -> list[PdfLine]:
+def _lines(page: Any, has_form: bool) -> list[PdfLine]:
     words = page.get_textpage()
     text, height = words.get_text_range(), page.get_height()
     exact = len(text) == words.count_chars()  # otherwise offsets in the text do not match PDFium's characters
@@ -117,7 +117,7 @@ def _lines(page: Any) -> list[PdfLine]:
                 inner.append((piece, place, len(found)))
             found.append(PdfLine(line, at_edge))
         place += len(piece) + 1
-    if may_have_table(spans):  # where every word stands takes three times as long to ask as the text
+    if has_form or may_have_table(spans):  # where every word stands takes three times as long to ask as the text
         found = _with_tables(found, [word for piece in inner for word in _words(words, *piece)])
     words.close()
     page.close()
