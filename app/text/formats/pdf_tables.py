@@ -19,6 +19,7 @@ _CLOSE_GAP: Final = 1.05  # between cells of a narrow table, whose columns must 
 _IN_LINE: Final = 0.4  # between the left ends, right ends or middles of a column's cells
 _SAME_LINE: Final = 0.8  # between two baselines
 _ROW_GAP: Final = 8.0  # from one row to the next: three lines
+_LETTERS_TOGETHER: Final = 10  # a long line tells more about the usual letter than a short one
 _WIDE: Final = 1.45  # times the usual width of a letter, on a line with gaps; typewriter letters are 1.3 times as wide
 _FEWEST_ROWS: Final = 3
 _MOST_COLUMNS: Final = 20
@@ -80,7 +81,7 @@ def may_have_table(lines: Sequence[LineSpan]) -> bool:
     """Whether a page may have tables: some lines have wide gaps, or stand beside others. Pages of prose have none of either."""
     if not lines:
         return False
-    unit = median((line.right - line.left) / line.letters for line in lines)
+    unit = median((line.right - line.left) / line.letters for line in lines for _ in range(1 + line.letters // _LETTERS_TOGETHER))
     wide = sum(line.right - line.left > _WIDE * unit * line.letters for line in lines)
     beside = len(lines) - len({round(line.bottom / max(unit, 0.1)) for line in lines})
     return wide >= _FEWEST_ROWS - 1 or beside >= _FEWEST_ROWS
