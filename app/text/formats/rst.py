@@ -107,7 +107,7 @@ def _words_directive() -> type[Any]:
         def run(self) -> list[Any]:
             found = nodes.container()
             if self.arguments:
-                found += nodes.paragraph("", *self.state.inline_text(self.arguments[0], self.lineno)[0])
+                found += nodes.paragraph("", "", *self.state.inline_text(self.arguments[0], self.lineno)[0])
             self.state.nested_parse(self.content, self.content_offset, found)
             return [found]
 
