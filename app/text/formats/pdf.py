@@ -53,6 +53,7 @@ _LIGATURES: Final = str.maketrans(
     }
 )
 _WORD: Final = re.compile(r"(?:\S|[\x0b\x0c\x0e\x0f\x1b-\x1f]){1,200}")
+_MOST_LETTERS: Final = 50_000  # of a page that may have tables; a page of small print has 10,000
 _FORMS: Final = (1, 3)  # PDFium's numbers of forms whose fields it can draw: AcroForm, and XFA that has one too
 # Where TeX's fonts have their ligatures; a file whose fonts are pictures does not say which letters they are.
 _TEX_LIGATURES: Final = dict(
@@ -117,7 +118,9 @@ def _lines(page: Any, has_form: bool) -> list[PdfLine]:
                 inner.append((piece, place, len(found)))
             found.append(PdfLine(line, at_edge))
         place += len(piece) + 1
-    if has_form or may_have_table(spans):  # where every word stands takes three times as long to ask as the text
+    if len(text) <= _MOST_LETTERS and (
+        has_form or may_have_table(spans)
+    ):  # where every word stands takes three times as long to ask as the text
         found = _with_tables(found, [word for piece in inner for word in _words(words, *piece)])
     words.close()
     page.close()
