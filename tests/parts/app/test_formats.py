@@ -16,17 +16,22 @@ from app.text.formats import FORMATS
 from app.text.media_type import detect_media_type
 from app.text.parse import parse
 
-FILES = Path(__file__).parents[2] / "quality" / "files"
+QUALITY = Path(__file__).parents[2] / "quality"
+FOLDERS = (QUALITY / "files", QUALITY / "fresh" / "third" / "files")
 CUTTING = ChunkLimits(180, 30)
 
 
+def _bytes(name: str) -> bytes:
+    return next(folder / name for folder in FOLDERS if (folder / name).exists()).read_bytes()
+
+
 def read(name: str) -> ParsedDocument:
-    body = (FILES / name).read_bytes()
+    body = _bytes(name)
     return parse(body, detect_media_type(name, None, body[:4096]), name)
 
 
 def cut(name: str) -> CutDocument:
-    body = (FILES / name).read_bytes()
+    body = _bytes(name)
     return READERS.read(body, detect_media_type(name, None, body[:4096]), name, CUTTING)
 
 
