@@ -54,6 +54,7 @@ class RunRecorder:
     def __init__(self, environment: Environment) -> None:
         self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
+        self.kept = descriptors.KeptDescriptors()
         self.number, self.writing = 0, False
 
     def start(self, **_: Any) -> None:
@@ -63,6 +64,7 @@ class RunRecorder:
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
+        self.kept.keep()
         self.recorder = Recorder(self.environment, shape, self.gathered, sends_of(self.environment, shape), write_json_line)
         self.recorder.start()
 
@@ -93,6 +95,7 @@ class RunRecorder:
         if self.recorder is None or self.recorder.over:
             return
         measured = self.recorder.finish()
+        self.kept.give_back()
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
         folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")

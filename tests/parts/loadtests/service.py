@@ -26,17 +26,18 @@ HIT = {"document_id": "d1", "title": "t", "passage": "p", "score": 1.0, "source"
 
 
 class Seen:
-    """Since the last GET /seen: what was searched, with which keys, how long questions and documents were, and what became of streams."""
+    """Since the last GET /seen: what was searched, with which keys and Host headers, how long questions and documents were, and what became of streams."""
 
     def __init__(self) -> None:
         self.searched: list[str] = []
         self.keys: set[str] = set()
+        self.hosts: set[str] = set()
         self.asked: list[int] = []
         self.sent: list[int] = []
         self.streams: Counter[str] = Counter()
 
     def said(self) -> dict[str, Any]:
-        return {"searched": len(self.searched), "different": len(set(self.searched)), "keys": len(self.keys), "asked": self.asked, "sent": self.sent,
+        return {"searched": len(self.searched), "different": len(set(self.searched)), "keys": len(self.keys), "hosts": sorted(self.hosts), "asked": self.asked, "sent": self.sent,
                 "streams": dict(self.streams)}  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def create_app(
     async def search(request: Request) -> Response:
         seen.searched.append((await request.json())["query"])
         seen.keys.add(request.headers.get("authorization", ""))
+        seen.hosts.add(request.headers.get("host", ""))
         await asyncio.sleep(slow_seconds + chance.uniform(0.0, spread_seconds))
         return refused() or JSONResponse({"hits": [] if empty else [HIT], "mode": "hybrid"})
 
