@@ -23,7 +23,8 @@ class KeptDescriptors:
     def keep(self) -> None:
         """Take them. Raises OSError when there are not enough."""
         while len(self._open) < KEPT:
-            self._open.append(os.open(os.devnull, os.O_RDONLY))
+            # Of a regular file: gevent's `os.close` closes any other kind only when its loop runs next, which is too late here.
+            self._open.append(os.open(__file__, os.O_RDONLY))
 
     def give_back(self) -> None:
         """Free them for who writes the result."""

@@ -26,7 +26,7 @@ from gevent import subprocess
 from locust import events
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests import descriptors, generator, options, page
 from loadtests.meter import METER
@@ -241,5 +241,6 @@ def add_listener(hook: EventHook, listener: Callable[..., None]) -> None:
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
 
 
+Runner.monitor_cpu_and_memory = generator.keep_monitoring(Runner.monitor_cpu_and_memory)  # type: ignore[method-assign, assignment]
 add_listener(events.init_command_line_parser, options.add_options)
 add_listener(events.init, prepare)
