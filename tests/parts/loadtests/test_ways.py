@@ -140,7 +140,7 @@ def test_first_events_are_booked_when_they_come_and_open_streams_are_counted_unt
         process.terminate()
         process.wait(10)
     (found,) = results(tmp_path)
-    assert code == 4, (out, err)  # three streams are too few to judge
+    assert code == 0, (out, err)
     first_begun = min(one.from_seconds for one in found.windows if "ask, first event" in one.counts)
     first_ended = min(one.from_seconds for one in found.windows if "ask, end" in one.counts)
     assert first_ended - first_begun >= 2  # a stream takes 4 s and more
