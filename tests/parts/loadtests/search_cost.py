@@ -32,6 +32,8 @@ def main(url: str, questions: str) -> None:
     given = get_parser().parse_args(["--host", url, "--load-keys", "key", "--load-questions", questions])
     environment = Environment(user_classes=[Source, FastHttpUser], host=url, parsed_options=given)
     environment.create_local_runner()
+    for user in (Source, FastHttpUser):
+        user.host = url
     ours, plain = Source(environment), FastHttpUser(environment)
 
     def search() -> None:
