@@ -21,7 +21,7 @@ from tests.node.locust_pods import WORKERS, LoadTestPods
 from tests.parts.app.service import add
 from tests.services import load_image
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.weekly]  # an image of its own is built, minutes more than `.ci/run` has left
 
 MOCKED = "r-20261129-3"  # the release whose answers the mock model writes
 HOST = f"http://{DEPLOYMENT}.{color.NAMESPACE}:{POD_PORT}"  # the color's Service, as docs/load.md says
