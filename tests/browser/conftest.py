@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ def start(*flags: str) -> Service:
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(service.url, timeout=1).close()
-        except urllib.error.URLError:
+        except OSError:  # also an answer that is late or cut off, which is no URLError
             time.sleep(0.1)
         else:
             return service
