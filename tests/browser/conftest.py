@@ -21,7 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
-START_SECONDS = 20  # importing FastAPI on a busy machine takes a few
+START_SECONDS = 60  # importing FastAPI on a busy machine takes a few
 
 
 Shoot = Callable[[Page, str], None]

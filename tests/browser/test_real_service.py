@@ -18,7 +18,7 @@ from tests.browser.conftest import ROOT, Shoot
 from tests.services.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
-START_SECONDS = 40  # app and worker import DBOS and the models' runtime
+START_SECONDS = 90  # app and worker import DBOS and the models' runtime
 INGEST_MS = 30_000  # the worker polls each second; a busy machine takes several
 TEXT = (
     "Text files are iterable by line. Iterating over a file object yields one line at a time, "
