@@ -477,6 +477,10 @@ def test_logs_are_json_lines_with_the_request_id(service: Service, admin: httpx.
     assert (line["status"], line["path"], line["release"]) == (200, "/v1/search", "test")
 
 
+def drains(answer: httpx.Response) -> bool:
+    return (answer.status_code, answer.json()["status"]) == (503, "draining")
+
+
 def test_sigterm_lets_an_open_stream_finish(service: Service, tmp_path: Path) -> None:
     alone = Service(tmp_path, dict(service.environment) | {"TEAL_STATE_DIR": service.env()["TEAL_STATE_DIR"]})
     alone.ports = [free_port()]
@@ -487,10 +491,10 @@ def test_sigterm_lets_an_open_stream_finish(service: Service, tmp_path: Path) ->
             question = f"Which setting chooses the cache backend, and which names the mail server? {uuid.uuid4().hex[:6]}"
             with client.stream("POST", "/v1/ask", json={"question": question, "stream": True}) as response:
                 alone.processes["app-0"].send_signal(signal.SIGTERM)
+                # Asked before the stream is read: two seconds later nobody listens any more.
+                until("it says that it drains", lambda: drains(client.get("/readyz")), each_seconds=0.02)
                 names = [name for name, _ in sse(response)]
             assert names[-1] == "done"
-            draining = client.get("/readyz")
-            assert (draining.status_code, draining.json()["status"]) == (503, "draining")
         assert alone.processes.pop("app-0").wait(45) in (0, -signal.SIGTERM)
     finally:
         alone.stop()
