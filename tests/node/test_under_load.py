@@ -69,6 +69,7 @@ def test_two_runs_of_the_page_end_with_results_of_their_own_which_count_what_the
     with load_test.page() as page:
         locust_pods.swarm(page, HOST, "release", load_seconds=str(SECONDS), load_scale=str(SCALE))
         whole = locust_pods.await_report(page, [], SECONDS + locust_pods.REPORT_SECONDS)
+        locust_pods.await_workers(page)
         locust_pods.swarm(page, HOST, "release", load_seconds="600", load_scale=str(SCALE))
         time.sleep(BEFORE_STOP_SECONDS)
         began = time.monotonic()
