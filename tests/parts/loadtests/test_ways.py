@@ -361,6 +361,36 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
         ended(process)
 
 
+def test_a_page_without_workers_says_so_in_the_place_of_a_run_that_never_begins(tmp_path: Path, url: str) -> None:
+    port, workers = str(free_port()), str(free_port())
+    options = (
+        "--master",
+        "--web-host",
+        "127.0.0.1",
+        "--web-port",
+        port,
+        "--master-bind-port",
+        workers,
+        "--master-bind-host",
+        "127.0.0.1",
+    )
+    process = started(tmp_path, url, *options)
+    try:
+        assert process.stdout is not None
+        assert "waiting for workers" in process.stdout.readline()
+        deadline = time.monotonic() + 60
+        while socket.socket().connect_ex(("127.0.0.1", int(port))):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        form = {"user_count": "1", "spawn_rate": "1", "host": url, "load_shape": "smoke"}
+        answer = httpx.post(f"http://127.0.0.1:{port}/swarm", data=form).json()
+    finally:
+        process.terminate()
+        ended(process)
+    assert (answer["success"], answer["message"]) == (False, "No worker is connected: after a run they are back within 15 s")
+    assert results(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
