@@ -14,8 +14,8 @@ _FRONT_LINES: Final = 200  # a longer block between two rules is text and not fr
 # What a document's metadata may hold, as for metadata that its sender gives (app/http/schemas.py).
 _MOST_KEYS: Final = 32
 _LONGEST_VALUE: Final = 512
-_ENTRY: Final = re.compile(r"([A-Za-z0-9_-]{1,64})[ \t]{0,8}[:=](?:[ \t]{1,8}(\S.{0,2000})|[ \t]{0,8})\Z")
-_LISTED: Final = re.compile(r"[ \t]{0,8}-[ \t]{1,8}(\S.{0,500})\Z")
+_ENTRY: Final = re.compile(r"\A([A-Za-z0-9_-]{1,64})[ \t]{0,8}[:=](?:[ \t]{1,8}(\S.{0,2000})|[ \t]{0,8})\Z")
+_LISTED: Final = re.compile(r"\A[ \t]{0,8}-[ \t]{1,8}(\S.{0,500})\Z")
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:

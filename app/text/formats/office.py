@@ -29,7 +29,7 @@ _NOTE: Final = re.compile(r"^\[\^\d{1,5}\]:\s{0,20}", re.MULTILINE)
 _NOTE_MARK: Final = re.compile(r"\[\^\d{1,5}\]")
 _MIDNIGHT: Final = re.compile(r"(?<=\d\d\d\d-\d\d-\d\d) 00:00:00\b")  # of a cell that holds a day
 _IMAGE: Final = re.compile(r"!\[([^\[\]\n]{0,400})\]\([^()\s]{0,2000}\)")
-_TABLE: Final = re.compile(r"(?:^\|[^\n]*\n?)+", re.MULTILINE)
+_TABLE: Final = re.compile(r"^\|[^\n]*+(?:\n\|[^\n]*+)*+\n?", re.MULTILINE)
 _SECTION: Final = re.compile(r"^(?=## )", re.MULTILINE)
 _CELL_BORDER: Final = re.compile(r"(?<!\\)\|")
 _EMPTY_LINK: Final = re.compile(r"\[\]\([^()\s]{0,2000}\)")

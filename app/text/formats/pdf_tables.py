@@ -103,9 +103,18 @@ def _tables(words: Sequence[PdfWord], unit: float, gap: float) -> Iterator[PdfTa
     for run in _runs(_rows(words, unit, gap), unit):
         while len(run) >= _FEWEST_ROWS:
             cells, used = _columns(run)
-            if cells and _is_table(cells, run[:used]) and (gap >= _CELL_GAP or _in_line(run[:used], unit)):
-                yield PdfTable(_written(cells), frozenset(word for row in run[:used] for one in row for word in one.words))
-            run = run[max(used, 1) :]
+            whole = _whole_rows(run[:used], len(cells[0])) if cells else used
+            rows = run[:whole]
+            if cells and _is_table(cells[:whole], rows) and (gap >= _CELL_GAP or _in_line(rows, unit)):
+                yield PdfTable(_written(cells[:whole]), frozenset(word for row in rows for one in row for word in one.words))
+            run = run[max(used, 1) :] if whole == used else []
+
+
+def _whole_rows(rows: Sequence[list[_Fragment]], width: int) -> int:
+    """How many rows there are before the first one, below the head, that has no cell in some column. Nothing is read from there on: where
+    cells have several lines nobody can say which of them stand in one row, and a lawn mower had the hedge trimmer's service. The rest
+    stays as the file draws it, which is mostly row by row."""
+    return next((place for place, row in enumerate(rows) if place and len(row) != width), len(rows))
 
 
 def _in_line(rows: Sequence[list[_Fragment]], unit: float) -> bool:
@@ -195,10 +204,7 @@ def _grown(run: Sequence[list[_Fragment]], width: int) -> tuple[list[list[str]],
         line = [""] * width
         for place, cell in zip(placed, row, strict=True):
             line[place or 0] = cell.text
-        if len(row) == 1 and cells:
-            cells[-1] = [" ".join(filter(None, pair)) for pair in zip(cells[-1], line, strict=True)]
-        else:
-            cells.append(line)
+        cells.append(line)
     return cells, len(run)
 
 

@@ -181,62 +181,14 @@ def test_marks_in_fields_and_lines_around_a_table_of_separated_values_do_not_bre
     assert parse(body.encode(), "text/csv", "a.csv").text == text
 
 
-_RADAR = """Radar RX-9
-==========
-
-:Author: J. Doe
-
-.. list-table::
-   :header-rows: 1
-
-   * - Range
-     - Pulse
-   * - 3 miles
-     - 0.08
-
-+-------+---------+
-| Alarm | Meaning |
-+=======+=========+
-| A-12  | scanner |
-|       | stalled |
-+-------+---------+
-
-.. csv-table::
-   :header: "Oil", "Grade"
-
-   "Molykote, white", "44"
-
-.. note:: The magnetron warms up for three minutes.
-
-.. versionadded:: 2.3
-   The rings option of :func:`start <radar.start>`.
-
-.. include:: /etc/passwd
-.. raw:: html
-
-   <p>raw</p>
-
-.. code-block:: console
-   :caption: Start
-
-   $ radar --on
-"""
-
-
-def test_no_table_or_directive_of_restructured_text_is_lost() -> None:
-    text = parse(_RADAR.encode(), "text/x-rst", "a.rst").text
-    for words in (
-        "# Radar RX-9", "Author: J. Doe", "| Range | Pulse |\n| --- | --- |\n| 3 miles | 0.08 |", "| A-12 | scanner stalled |",
-        "| Molykote, white | 44 |", "The magnetron warms up for three minutes.", "The rings option of start.", "$ radar --on",
-    ):  # fmt: skip
-        assert words in text
-    assert "root:" not in text
-    assert "raw" not in text
-
-
 def test_a_definition_is_on_a_line_with_its_term() -> None:
     page = b"<html><body><dl><dt>Heddle</dt><dd>A looped cord.</dd><dt><b>Reed</b><dd><p>The comb.</p></dl></body></html>"
     assert parse(page, "text/html", "a.html").text == "Heddle: A looped cord.\n\nReed: The comb."
+
+
+def test_a_definition_of_several_sentences_stays_below_its_term() -> None:
+    page = b"<html><body><dl><dt>idle_seconds</dt><dd>A silent connection is closed after this time. Default: 75.</dd></dl></body></html>"
+    assert parse(page, "text/html", "a.html").text.split("\n")[0] == "idle_seconds"
 
 
 def test_rich_text_is_decoded() -> None:

@@ -54,14 +54,18 @@ def test_items_with_their_marks_are_no_table() -> None:
     assert find_tables(page) == []
 
 
-def test_the_rest_of_a_cell_on_the_next_line_belongs_to_the_cell() -> None:
-    page = _page(
-        (700, ((60, "Alarm"), (160, "Code"), (260, "Meaning"))),
-        (680, ((60, "Scanner"), (160, "A-12"), (260, "the scanner has"))),
-        (668, ((260, "stalled"),)),
-        (650, ((60, "Sync"), (160, "A-11"), (260, "no sync"))),
-    )  # fmt: skip
-    assert find_tables(page)[0].text.split("\n")[2] == "| Scanner | A-12 | the scanner has stalled |"
+def test_a_table_ends_before_the_first_cell_of_several_lines() -> None:
+    head = (700, ((60, "Alarm"), (160, "Code"), (260, "Meaning")))
+    whole = [(680 - 20 * row, ((60, "Sync"), (160, f"A-{row}"), (260, "no sync"))) for row in range(2)]
+    wrapped = (
+        (640, ((60, "Scanner"), (260, "the scanner"))),
+        (634, ((160, "A-12"),)),
+        (628, ((60, "belt"), (260, "has stalled"))),
+    )
+    (found,) = find_tables(_page(head, *whole, *wrapped))
+    assert found.text.split("\n")[2:] == ["| Sync | A-0 | no sync |", "| Sync | A-1 | no sync |"]
+    below = [(baseline - 70, cells) for baseline, cells in whole]
+    assert find_tables(_page(head, *wrapped, *below)) == []  # who stands in which row is not known here
 
 
 def test_where_words_stand_is_not_asked_on_a_page_of_prose() -> None:
