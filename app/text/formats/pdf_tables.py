@@ -222,7 +222,8 @@ def _is_table(cells: Sequence[Sequence[str]], rows: Sequence[list[_Fragment]]) -
     long = sum(sum(map(len, column)) > most * sum(map(bool, column)) for column in columns)
     marks = sum(_MARK.match(cell) is not None for cell in columns[0]) * 2 > len(cells)
     leaders = sum(_LEADER.search(" ".join(row)) is not None for row in cells) * 2 > len(cells)
-    return len(cells) >= _FEWEST_ROWS and long < 2 and not marks and not leaders
+    head = all(cells[0][1:])  # only over the labels may nothing stand
+    return len(cells) >= _FEWEST_ROWS and head and long < 2 and not marks and not leaders
 
 
 def _in_rows(rows: Sequence[list[_Fragment]]) -> bool:
