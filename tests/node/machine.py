@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -204,12 +205,29 @@ def _holder(folder: Path, first: Path, host: str) -> Iterator[subprocess.Popen[b
         try:
             yield process
         finally:
-            process.kill()  # and with it, by --kill-child, the first process, and with that everything
+            _end(process)
+
+
+def _end(holder: subprocess.Popen[bytes]) -> None:
+    """Kill it, and with it, by --kill-child, the first process, and with that everything. The kernel lets the first process end when all
+    the others have."""
+    with suppress(OSError, IndexError):  # it has ended
+        ended = os.pidfd_open(int(_children(holder).read_text().split()[0]))
+        try:
+            holder.kill()
+            select.select([ended], [], [], remains.STOP_SECONDS)
+        finally:
+            os.close(ended)
+    holder.kill()
+
+
+def _children(holder: subprocess.Popen[bytes]) -> Path:
+    return Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
 
 
 def _child(holder: subprocess.Popen[bytes]) -> int:
     """The first process of the namespace, whose parent is the holder."""
-    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+    children = _children(holder)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and holder.poll() is None:
         if found := children.read_text().split():
