@@ -13,6 +13,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Final, NamedTuple
 
+from app.text.formats.table import markdown_table
+
 # Lengths are measured in the page's usual width of a letter, which is about half of its size.
 _CELL_GAP: Final = 2.4  # between two words: a space takes 0.6, in justified lines up to 2
 _CLOSE_GAP: Final = 1.05  # between cells of a narrow table, whose columns must be in line
@@ -244,5 +246,4 @@ def _is_typewriter(rows: Sequence[list[_Fragment]]) -> bool:
 def _written(rows: Sequence[Sequence[str]]) -> str:
     if len(rows[0]) == 2:
         return "\n".join(f"{label.rstrip(':')}: {value}" if label and value else label or value for label, value in rows)
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join([lines[0], f"|{' --- |' * len(rows[0])}", *lines[1:]])
+    return "\n".join(markdown_table(rows))
