@@ -1,7 +1,7 @@
 """KEDA's operator and its metrics API, built from KEDA's module, as processes beside an API server. Only in a network of their own (apart.py).
 
-The operator makes the certificates, and writes the authority into the definition of the metrics API, as in a cluster. In the place of kubelet,
-which would bring the certificates to its pods, `start` writes them to a folder.
+The operator makes the certificates, writes the authority into the definition of the metrics API, as in a cluster, and ends when they are new.
+In the place of kubelet `start` brings them to a folder and starts the operator again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
 from tests.services.go_tools import tool
 
+PROGRAMS: Final = ("keda-operator", "keda-adapter")
 NAMESPACE: Final = "keda"
 METRICS_ADDRESS: Final = "10.254.0.77"  # the metrics API's, in the API server's range of Services
 _METRICS: Final = "keda-metrics-apiserver"  # both names are the programs' own defaults
@@ -34,21 +35,24 @@ def start(server: ApiServer, folder: Path, kubeconfig: Path, watched: str, varia
         server.apply(one, "keda")
     shared = {**os.environ, "KUBECONFIG": str(kubeconfig), "WATCH_NAMESPACE": watched, "POD_NAMESPACE": NAMESPACE,
               "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE}  # fmt: skip
+    operator = [
+        "env", *(f"{name}={value}" for name, value in {**shared, **variables}.items()), str(tool(PROGRAMS[0])),
+        "--metrics-bind-address=127.0.0.1:8080", "--health-probe-bind-address=127.0.0.1:8081",
+        f"--metrics-service-bind-address=127.0.0.1:{_GRPC_PORT}", f"--cert-dir={certificates}", "--enable-cert-rotation",
+        "--enable-webhook-patching=false", "--zap-log-level=info", "--zap-encoder=console",
+    ]  # fmt: skip
+    with apiserver.process(folder / "keda-operator-first.log", operator) as first:
+        server.wait(lambda: first.poll() is not None, "the end of KEDA's operator, which has made its certificates")
+    _bring(server, certificates)
     with ExitStack() as running:
-        running.enter_context(apiserver.process(folder / "keda-operator.log", [
-            "env", *(f"{name}={value}" for name, value in {**shared, **variables}.items()), str(tool("keda-operator")),
-            "--metrics-bind-address=127.0.0.1:8080", "--health-probe-bind-address=127.0.0.1:8081",
-            f"--metrics-service-bind-address=127.0.0.1:{_GRPC_PORT}", f"--cert-dir={certificates}", "--enable-cert-rotation",
-            "--enable-webhook-patching=false", "--zap-log-level=info", "--zap-encoder=console",
-        ]))  # fmt: skip
-        _bring(server, certificates)
+        running.enter_context(apiserver.process(folder / "keda-operator.log", operator))
         running.enter_context(apiserver.process(folder / "keda-adapter.log", [
-            "env", *(f"{name}={value}" for name, value in shared.items()), str(tool("keda-adapter")),
+            "env", *(f"{name}={value}" for name, value in shared.items()), str(tool(PROGRAMS[1])),
             f"--bind-address={METRICS_ADDRESS}", "--secure-port=443", "--port=8088", f"--cert-dir={certificates}",
             f"--tls-cert-file={certificates / 'tls.crt'}", f"--tls-private-key-file={certificates / 'tls.key'}",
             f"--metrics-service-address=127.0.0.1:{_GRPC_PORT}", f"--metrics-service-grpc-authority={_OPERATOR}.{NAMESPACE}.svc",
             f"--kubeconfig={kubeconfig}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
-            "--authorization-always-allow-paths=/apis/*", "--zap-encoder=console",  # the API server here has no client certificate for it
+            "--zap-encoder=console",
         ]))  # fmt: skip
         server.wait(lambda: _available(server), "KEDA's metrics API")
         yield

@@ -26,6 +26,7 @@ from tests.cluster import apart, apiserver, keda
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.objects import as_sent, custom_resource_definitions, objects
 from tests.engine.pods import Pods
+from tests.node import aggregation
 from tests.parts.infra import definitions
 from tests.services import aws_server, postgres_process, postgres_server
 from tests.services.certificates import self_signed
@@ -70,6 +71,25 @@ class Workers:
         with psycopg.connect(self.database.url, autocommit=True) as connection:
             connection.execute(f"UPDATE {STATUS_TABLE} SET status = 'SUCCESS'")
 
+    def served(self) -> int:
+        """The length of the queue, as KEDA's metrics API tells the autoscaler."""
+        path = f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{BLUE}/s0-postgresql"
+        answer = self.server.ask("GET", path, params={"labelSelector": f"scaledobject.keda.sh/name={WORKERS}"})
+        (item,) = answer["items"]
+        return int(item["value"])
+
+    def autoscaler(self) -> dict[str, Any]:
+        """The one that KEDA makes."""
+        path = f"/apis/autoscaling/v2/namespaces/{BLUE}/horizontalpodautoscalers/keda-hpa-{WORKERS}"
+        return self.server.ask("GET", path)
+
+    def capped(self) -> bool:
+        """The autoscaler says that it wants more than it may."""
+        conditions = self.autoscaler()["status"].get("conditions", ())
+        return any(
+            (one["type"], one["status"], one["reason"]) == ("ScalingLimited", "True", "TooManyReplicas") for one in conditions
+        )
+
     def become(self, count: int) -> None:
         path = f"/apis/apps/v1/namespaces/{BLUE}/statefulsets/{WORKERS}"
         self.server.wait(lambda: self.server.ask("GET", path)["status"].get("readyReplicas", 0) == count, f"{count} workers")
@@ -81,9 +101,13 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     require("PostgreSQL", f"{postgres_process.HINT}.", programs is not None)
     assert programs is not None
     folder, port = tmp_path_factory.mktemp("scaler"), free_port()
+    # What comes from the internet comes before, because the network below has nobody in it.
+    known = definitions_of_keda()
+    for program in ("kube-apiserver", "kube-controller-manager", *keda.PROGRAMS):
+        tool(program)
     with (
         apart.network(keda.METRICS_ADDRESS),
-        apiserver.start(folder) as server,
+        apiserver.start(folder, more=aggregation.flags(folder)) as server,
         apiserver.process(folder / "manager.log", manager(server, folder)),
         Pods(server).ready(),
         database(programs, port) as stores,
@@ -92,7 +116,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
         aws.reset()
         secret = json.dumps({"username": "teal", "password": PASSWORD})
         arn = aws.client("secretsmanager").create_secret(Name="database", SecretString=secret)["ARN"]
-        server.define(definitions_of_keda())
+        server.define(known)
         for document in color(arn, port):
             server.apply(document, "pulumi")
         variables = {
@@ -183,16 +207,28 @@ def test_no_worker_stays_while_nothing_of_the_release_waits(workers: Workers) ->
     workers.become(0)
 
 
+def test_the_autoscaler_has_the_color_s_bounds(workers: Workers) -> None:
+    spec = workers.autoscaler()["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": WORKERS}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, SETTINGS["worker_max"])  # KEDA itself goes from one to none
+    (metric,) = spec["metrics"]
+    assert metric["external"]["target"] == {"type": "AverageValue", "averageValue": str(JOBS_PER_WORKER)}
+
+
 def test_there_is_a_worker_for_each_so_many_jobs(workers: Workers) -> None:
+    """Running jobs count as those that wait."""
     workers.wait(1)
     workers.become(1)
-    workers.wait(2 * JOBS_PER_WORKER)
+    workers.wait(JOBS_PER_WORKER)
+    workers.wait(JOBS_PER_WORKER, status="PENDING")
     workers.become(3)
+    assert workers.served() == 2 * JOBS_PER_WORKER + 1
 
 
 def test_there_are_never_more_than_the_most(workers: Workers) -> None:
     workers.wait(50 * JOBS_PER_WORKER)
     workers.become(SETTINGS["worker_max"])
+    workers.server.wait(workers.capped, "the autoscaler's word that it wants more than it may")
 
 
 def test_they_go_when_all_is_done(workers: Workers) -> None:

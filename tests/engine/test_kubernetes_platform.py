@@ -40,7 +40,7 @@ WITH_CHARTS: Final = ("elastic.co", "keda.sh")  # the definitions that charts br
 IMAGE: Final = f"registry.example/load@sha256:{'ab' * 32}"
 PAGE: Final = "stuck-pulumi-state"
 
-pytestmark = pytest.mark.timeout(900)  # the first test builds what is missing
+pytestmark = pytest.mark.timeout(1800)  # the first test builds what is missing
 
 # The program with other numbers where it has constants: what the commit of an upgrade changes.
 _LATER: Final = f"""
