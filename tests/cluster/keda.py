@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from infra.platform.cluster import autoscaling
 from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
 from tests.services.go_tools import tool
@@ -35,8 +36,10 @@ def start(server: ApiServer, folder: Path, kubeconfig: Path, watched: str, varia
         server.apply(one, "keda")
     shared = {**os.environ, "KUBECONFIG": str(kubeconfig), "WATCH_NAMESPACE": watched, "POD_NAMESPACE": NAMESPACE,
               "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE}  # fmt: skip
+    restricted = autoscaling.chart_values([watched])["permissions"]["operator"]["restrict"]["secret"]
+    own = {"KEDA_RESTRICT_SECRET_ACCESS": str(restricted).lower(), **variables}  # as the chart says it
     operator = [
-        "env", *(f"{name}={value}" for name, value in {**shared, **variables}.items()), str(tool(PROGRAMS[0])),
+        "env", *(f"{name}={value}" for name, value in {**shared, **own}.items()), str(tool(PROGRAMS[0])),
         "--metrics-bind-address=127.0.0.1:8080", "--health-probe-bind-address=127.0.0.1:8081",
         f"--metrics-service-bind-address=127.0.0.1:{_GRPC_PORT}", f"--cert-dir={certificates}", "--enable-cert-rotation",
         "--enable-webhook-patching=false", "--zap-log-level=info", "--zap-encoder=console",
@@ -52,7 +55,7 @@ def start(server: ApiServer, folder: Path, kubeconfig: Path, watched: str, varia
             f"--tls-cert-file={certificates / 'tls.crt'}", f"--tls-private-key-file={certificates / 'tls.key'}",
             f"--metrics-service-address=127.0.0.1:{_GRPC_PORT}", f"--metrics-service-grpc-authority={_OPERATOR}.{NAMESPACE}.svc",
             f"--kubeconfig={kubeconfig}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
-            "--zap-encoder=console",
+            f"--lister-kubeconfig={kubeconfig}", "--zap-encoder=console",
         ]))  # fmt: skip
         server.wait(lambda: _available(server), "KEDA's metrics API")
         yield

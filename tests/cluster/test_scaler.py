@@ -2,7 +2,8 @@
 
 KEDA 2.20.2 is built from its module: its operator, and the API of metrics that the real controller manager's autoscaler asks. The ScaledObject is
 the service's own and the access to the database the platform's own, TLS and Secrets Manager (moto's) in it; only addresses, and how long
-is waited, are others. Nothing runs in the pods. No chart: tests/cluster/keda.py says what is left out.
+is waited, are others. Nothing runs in the pods. No chart: tests/cluster/keda.py says what is left out. The Secrets that the workers' variables
+name are not there, as before the first pod mounts them: KEDA must not need them.
 """
 
 from __future__ import annotations
