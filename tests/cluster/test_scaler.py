@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ SETTINGS: Final = {"worker_min": 0, "worker_max": 5, "jobs_per_worker": JOBS_PER
 RELEASE_ID: Final = str(service_program.record()["release_id"])
 POLL_SECONDS: Final = 2  # 15 in production
 CALM_SECONDS: Final = 5  # 300 in production
+AWAY_SECONDS: Final = 30  # the database: more than the four polls that `fallback` waits for, and the calm after them
 
 # Each build takes minutes, and nothing of it is the project's own.
 pytestmark = [pytest.mark.weekly, pytest.mark.timeout(1800)]
@@ -91,9 +93,12 @@ class Workers:
             (one["type"], one["status"], one["reason"]) == ("ScalingLimited", "True", "TooManyReplicas") for one in conditions
         )
 
-    def become(self, count: int) -> None:
+    def count(self) -> int:
         path = f"/apis/apps/v1/namespaces/{BLUE}/statefulsets/{WORKERS}"
-        self.server.wait(lambda: self.server.ask("GET", path)["status"].get("readyReplicas", 0) == count, f"{count} workers")
+        return int(self.server.ask("GET", path)["status"].get("readyReplicas", 0))
+
+    def become(self, count: int) -> None:
+        self.server.wait(lambda: self.count() == count, f"{count} workers")
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +242,13 @@ def test_they_go_when_all_is_done(workers: Workers) -> None:
     workers.become(0)
 
 
-def test_one_works_while_the_database_does_not_answer(workers: Workers) -> None:
+def test_they_stay_as_many_while_the_database_does_not_answer(workers: Workers) -> None:
+    """KEDA neither ends a worker, nor needs a hand when the database is back."""
+    workers.wait(2 * JOBS_PER_WORKER)
+    workers.become(2)
     workers.database.stop()
-    workers.become(1)
+    time.sleep(AWAY_SECONDS)
+    assert workers.count() == 2
     workers.database.start()
-    workers.become(0)
+    workers.wait(JOBS_PER_WORKER)
+    workers.become(3)
