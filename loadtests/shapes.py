@@ -48,7 +48,8 @@ class Shape:
     arrivals: Arrivals = "constant"
     warm_up_seconds: float = 0.0
     repeat: int = 1
-    each_stage: bool = False  # a search for the limit: the result is the last kept stage, and higher ones may be breached
+    # A search for the limit: each pass ends at the first stage that is broken, and the result is the last one that every pass kept.
+    each_stage: bool = False
 
     @property
     def pass_seconds(self) -> float:
@@ -56,45 +57,33 @@ class Shape:
 
     @property
     def seconds(self) -> float:
-        """The whole duration: the warm-up and every pass."""
+        """The whole duration: the warm-up and every pass. A search for the limit may end before, or wait between passes (loadtests/timetable.py)."""
         return self.warm_up_seconds + self.pass_seconds * self.repeat
 
     @property
     def peak(self) -> int:
         return max(stage.level for stage in self.stages)
 
-    def where(self, at_seconds: float) -> tuple[int, int | None]:
-        """(number of the pass, number of the stage) at a time since the start; no stage in the warm-up and after the end."""
-        if not self.warm_up_seconds <= at_seconds < self.seconds:
-            return 0, None
-        number, begin = divmod(at_seconds - self.warm_up_seconds, self.pass_seconds)
-        for stage, one in enumerate(self.stages):
-            if begin < one.seconds:
-                return int(number), stage
-            begin -= one.seconds
-        return int(number), len(self.stages) - 1  # by rounding
-
-    def level(self, at_seconds: float) -> tuple[int, int] | None:
-        """(number of the stage, its level) at a time since the start; None when the shape is over. The warm-up has the first stage's level."""
-        if at_seconds >= self.seconds:
-            return None
-        if at_seconds < self.warm_up_seconds:
-            return 0, self.stages[0].level
-        begin, before = (at_seconds - self.warm_up_seconds) % self.pass_seconds, 0
+    def stage_at(self, into_seconds: float) -> int:
+        """The number of the stage at a time since the start of a pass."""
         for number, stage in enumerate(self.stages):
-            if begin < stage.seconds:
-                share = begin / stage.seconds if stage.ramp else 1.0
-                return number, max(1, round(before + share * (stage.level - before)))
-            begin, before = begin - stage.seconds, stage.level
-        return len(self.stages) - 1, self.stages[-1].level  # by rounding
+            if into_seconds < stage.seconds:
+                return number
+            into_seconds -= stage.seconds
+        return len(self.stages) - 1  # by rounding
 
-    def ends(self) -> list[float]:
-        """The end of each stage in seconds since the start; first that of the warm-up, if there is one."""
-        found, at = [self.warm_up_seconds] if self.warm_up_seconds else [], self.warm_up_seconds
-        for stage in self.stages * self.repeat:
-            at += stage.seconds
-            found.append(at)
-        return found
+    def stage_end(self, into_seconds: float) -> float:
+        """The end of the stage at a time since the start of a pass, in seconds since that start."""
+        return sum(stage.seconds for stage in self.stages[: self.stage_at(into_seconds) + 1])
+
+    def level_at(self, into_seconds: float) -> int:
+        """The level at a time since the start of a pass."""
+        number = self.stage_at(into_seconds)
+        stage, before = self.stages[number], self.stages[number - 1].level if number else 0
+        share = 1.0
+        if stage.ramp:
+            share = min(1.0, (into_seconds - sum(one.seconds for one in self.stages[:number])) / stage.seconds)
+        return max(1, round(before + share * (stage.level - before)))
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
         """The same shape with `level` times the load, and each pass `seconds` long.

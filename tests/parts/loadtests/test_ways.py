@@ -497,6 +497,19 @@ except FileNotFoundError:
 """
 
 
+DEFAULTS = """
+from locust import argument_parser
+from loadtests import locustfile
+print(argument_parser.default_args_dict() is argument_parser.default_args_dict())
+"""
+
+
+def test_a_worker_reads_locust_s_defaults_once_and_not_for_each_option_in_each_stage() -> None:
+    """Else it sends nothing for a tenth of a second of CPU whenever the load changes, and a ramp, which changes each second, is void."""
+    done = subprocess.run([sys.executable, "-c", DEFAULTS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_a_report_that_cannot_be_started_is_waited_for_by_nobody(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NO_REPORT, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
