@@ -14,6 +14,9 @@ from loadtests.timetable import Timetable
 
 DRAIN_SECONDS: Final = 60.0  # users wait up to 15 s for their answers; a service that takes four times that has another fault
 PROBES: Final = 3  # good ones in a row: of several processes one may be idle while another still works off its backlog
+LEAST_SECONDS: Final = (
+    5.0  # of a running stage after its settling: a stall of a second makes a fifth of its requests late, and is no limit
+)
 LATE_SHARE: Final = 0.01  # of the requests: what p99 leaves
 
 Tell = Callable[[dict[str, object]], None]
@@ -27,21 +30,51 @@ class ClimbRules:
     late_p99_ms: int
 
 
-def broken(stage: MeasuredWindow, settled: MeasuredWindow | None, rules: ClimbRules) -> tuple[Outcome, str] | None:
+@dataclass(frozen=True, slots=True)
+class StageSoFar:
+    """A stage until now. `settled`: without its first seconds, None before they are over. `over`: no more of it will come."""
+
+    number: int
+    whole: MeasuredWindow
+    settled: MeasuredWindow | None
+    over: bool
+
+
+def stage_so_far(samples: Sequence[RunSample]) -> StageSoFar | None:
+    """The stage of the last window; None where it is in none."""
+    if len(samples) < 2 or samples[-2].stage is None:
+        return None
+    last, before = samples[-1], samples[-2]
+    own: list[RunSample] = []
+    for sample in reversed(
+        samples[:-1]
+    ):  # from the end, because a run has hundreds of samples and this is called after each of them
+        if (sample.repetition, sample.stage) != (before.repetition, before.stage):
+            break
+        own.append(sample)
+    begin = own[-1]
+    settled = next((one for one in reversed(own) if one.at_seconds >= begin.at_seconds + SETTLE_SECONDS), None)
+    over = (last.repetition, last.stage) != (before.repetition, before.stage)
+    return StageSoFar(
+        before.stage or 0, windows([begin, last])[0], windows([settled, last])[0] if settled is not None else None, over
+    )
+
+
+def broken(stage: StageSoFar, rules: ClimbRules) -> tuple[Outcome, str] | None:
     """Why a climb ends in this stage: void or breached, and the reason; None while neither is beyond doubt.
 
-    `stage`: all of it until now; `settled`: without its first seconds, None before they are over. Beyond doubt: if the share of bad requests
-    were just allowed, chance would give so many of them less often than SURE. The looks at a running stage are many, so a smaller doubt would do.
+    Beyond doubt: if the share of bad requests were just allowed, chance would give so many of them less often than SURE. That is true of requests
+    that are bad independently of each other, and those that wait through one stall are not: so it takes some seconds of a running stage.
     """
-    if stage.generator.not_sent:
-        return "void", not_sent_words(stage.generator)
-    if settled is None:
+    if stage.whole.generator.not_sent:
+        return "void", not_sent_words(stage.whole.generator)
+    if stage.settled is None or (stage.settled.seconds < LEAST_SECONDS and not stage.over):
         return None
-    own = settled.generator
+    own = stage.settled.generator
     for tally in (own.late_ms, own.lag_ms):
         if _too_many(Count(ms=tally).later_than(rules.late_p99_ms), sum(tally.values()), LATE_SHARE):
             return "void", late_words(own, rules.late_p99_ms)
-    for row, verdict in zip(rules.rows, judge_thresholds(rules.rows, settled.counts), strict=True):
+    for row, verdict in zip(rules.rows, judge_thresholds(rules.rows, stage.settled.counts), strict=True):
         if _too_many(verdict.bad, verdict.samples, row.at_most_percent / 100):
             return "breached", f"{row.says}: {verdict.bad} of {verdict.samples}"
     return None
@@ -58,21 +91,6 @@ def late_words(own: GeneratorHealth, limit_ms: int) -> str:
 def not_sent_words(own: GeneratorHealth) -> str:
     said = "; ".join(f"{count} x {reason}" for reason, count in own.not_sent.items())
     return f"the generator could not send: {said}"
-
-
-def running_stage(samples: Sequence[RunSample]) -> tuple[MeasuredWindow, MeasuredWindow | None] | None:
-    """The stage that is running as one window, whole and without its first seconds; None between stages and right after a stage's start."""
-    last = samples[-1]
-    own: list[RunSample] = []
-    for sample in reversed(samples):  # from the end, because a run has hundreds of samples and this is called after each of them
-        if (sample.repetition, sample.stage) != (last.repetition, last.stage):
-            break
-        own.append(sample)
-    own.reverse()
-    if last.stage is None or len(own) < 2:
-        return None
-    settled = next(one for one in own if one is last or one.at_seconds >= own[0].at_seconds + SETTLE_SECONDS)
-    return windows([own[0], last])[0], windows([settled, last])[0] if settled is not last else None
 
 
 class ClimbWatch:
@@ -95,17 +113,16 @@ class ClimbWatch:
 
     def look(self, samples: Sequence[RunSample]) -> bool:
         """Called after each sample. Whether a climb has ended or begun, so that another sample is due at once."""
-        if self._timetable.waits(self._clock()):
-            return self._wait()
-        parts = running_stage(samples)
-        found = broken(*parts, self._rules) if parts is not None else None
-        if parts is None or found is None:
+        stage = stage_so_far(samples)
+        if stage is None:
+            return self._timetable.waits(self._clock()) and self._wait()
+        if (found := broken(stage, self._rules)) is None:
             return False
         outcome, why = found
-        stage = samples[-1].stage or 0
-        self.climbs[-1] = self.climbs[-1].model_copy(update={"broken_stage": stage, "outcome": outcome, "why": why})
-        self._timetable.end_repetition(self._clock())
-        level = self._timetable.shape.stages[stage].level
+        self.climbs[-1] = self.climbs[-1].model_copy(update={"broken_stage": stage.number, "outcome": outcome, "why": why})
+        if not self._timetable.waits(self._clock()):
+            self._timetable.end_repetition(self._clock())
+        level = self._timetable.shape.stages[stage.number].level
         self._tell(
             {"step": "climb", "detail": f"{self._name()}ended at {level} requests a second, {outcome}: {why}", "outcome": outcome}
         )

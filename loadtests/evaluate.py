@@ -144,7 +144,12 @@ def _begun_stages(measured: LoadTestResult) -> int:
     """How many stages to report: of a search for the limit only those that a climb began, because all of them may have ended early."""
     if not measured.climbs:
         return len(measured.plan)
-    return max((one.stage for one in measured.windows if one.stage is not None), default=0) + 1
+    # A climb ends a moment after the end of its broken stage, when the next one has already begun.
+    most = {one.repetition: one.broken_stage for one in measured.climbs if one.broken_stage is not None}
+    return (
+        max((min(one.stage, most.get(one.repetition, one.stage)) for one in measured.windows if one.stage is not None), default=0)
+        + 1
+    )
 
 
 def _ended_here(measured: LoadTestResult, number: int) -> tuple[Outcome, str] | None:

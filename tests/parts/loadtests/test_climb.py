@@ -17,23 +17,28 @@ from tests.parts.loadtests.serving import serving
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
 PER_SECOND = 20
 STEP = 1.5  # from one stage to the next
-SHAPES = """shapes:
-  climb:
-    {kind: arrivals, mix: {search: 1}, repeat: 2, each_stage: true, stages: [{seconds: 8, level: 8}, {seconds: 8, level: 12}, {seconds: 8, level: 18},
-     {seconds: 8, level: 27}, {seconds: 8, level: 40}, {seconds: 8, level: 60}]}
-"""
+LEVELS = (8, 12, 18, 27, 40, 60)
 THRESHOLDS = """thresholds:
-  - {requests: search, later_than_ms: 500, at_most_percent: 10, why: "a test sends few, and shares its machine"}
+  - {requests: search, later_than_ms: 500, at_most_percent: 20, why: "a test sends few, and shares its machine"}
 generator: {late_p99_ms: 10000}  # tests share their machine, and this is not about the generator
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize(
+    ("workers", "seconds"), [("0", 8), ("1", 12)]
+)  # workers report every 3 s, so their stages must be longer
 def test_the_capacity_is_found_the_climb_ends_there_and_the_next_one_begins_with_a_service_that_has_drained(
-    tmp_path: Path, workers: str
+    tmp_path: Path, workers: str, seconds: int
 ) -> None:
-    for name, text in (("shapes", SHAPES), ("thresholds", THRESHOLDS)):
-        (tmp_path / f"{name}.yaml").write_text(text)
+    shape = {
+        "kind": "arrivals",
+        "mix": {"search": 1},
+        "repeat": 2,
+        "each_stage": True,
+        "stages": [{"seconds": seconds, "level": level} for level in LEVELS],
+    }
+    (tmp_path / "shapes.yaml").write_text(json.dumps({"shapes": {"climb": shape}}))
+    (tmp_path / "thresholds.yaml").write_text(THRESHOLDS)
     with serving("--per-second", str(PER_SECOND)) as url:
         command = [sys.executable, "-m", "loadtests", "run", "climb", "--host", url, "--shapes", str(tmp_path / "shapes.yaml"),
                    "--thresholds", str(tmp_path / "thresholds.yaml"), "--workers", workers, "--out", str(tmp_path / "out")]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from loadtests import evaluate
-from loadtests.climb import DRAIN_SECONDS, ClimbRules, ClimbWatch, broken
+from loadtests.climb import DRAIN_SECONDS, ClimbRules, ClimbWatch, StageSoFar, broken
 from loadtests.measured import SEARCH, Climb, Count, GeneratorHealth, LoadTestResult, MeasuredWindow, RunSample
 from loadtests.shapes import Shape, ShapeStage
 from loadtests.thresholds import Threshold, ThresholdFile
@@ -26,12 +26,22 @@ def window(late: int = 0, of: int = 200, **own: object) -> MeasuredWindow:
     )
 
 
+def so_far(window: MeasuredWindow, *, settled: bool = True, over: bool = False) -> StageSoFar:
+    return StageSoFar(0, window, window if settled else None, over)
+
+
 @pytest.mark.parametrize(
     ("late", "of", "ends"), [(0, 200, False), (10, 200, False), (13, 200, False), (30, 200, True), (4, 4, True), (2, 2, False)]
 )
 def test_a_climb_ends_by_a_breach_that_chance_cannot_explain(late: int, of: int, ends: bool) -> None:
-    found = broken(window(late, of), window(late, of), RULES)
+    found = broken(so_far(window(late, of)), RULES)
     assert found == (("breached", f"search: at most 5 % later than 500 ms: {late} of {of}") if ends else None)
+
+
+def test_a_stall_of_a_second_is_no_limit_and_a_stage_that_is_over_is_judged_however_short() -> None:
+    stalled = window(late=9, of=20).model_copy(update={"to_seconds": 2})
+    assert broken(so_far(stalled), RULES) is None
+    assert broken(so_far(stalled, over=True), RULES) is not None
 
 
 @pytest.mark.parametrize(("hiccups", "ends"), [(0, False), (3, False), (20, True)])
@@ -39,16 +49,14 @@ def test_a_late_generator_ends_a_climb_and_a_hiccup_does_not(hiccups: int, ends:
     stage = window(
         late=150, lag_ms={2: 200 - hiccups, 130: hiccups}
     )  # a late generator makes the service look slow: void comes first
-    found = broken(stage, stage, replace(RULES, rows=()))
+    found = broken(so_far(stage), RULES if ends else replace(RULES, rows=()))
     assert (found[0] if found else None) == ("void" if ends else None)
 
 
 def test_the_first_seconds_of_a_stage_end_nothing_but_for_what_could_not_be_sent() -> None:
-    assert broken(window(late=200), None, RULES) is None
-    assert broken(window(not_sent={"search: EMFILE": 2}), None, RULES) == (
-        "void",
-        "the generator could not send: 2 x search: EMFILE",
-    )
+    assert broken(so_far(window(late=200), settled=False), RULES) is None
+    said = ("void", "the generator could not send: 2 x search: EMFILE")
+    assert broken(so_far(window(not_sent={"search: EMFILE": 2}), settled=False), RULES) == said
 
 
 class Run:
@@ -100,9 +108,9 @@ def test_each_climb_ends_in_the_first_broken_stage_and_the_next_begins_after_thr
     assert [one["step"] for one in run.told] == ["climb", "drain", "climb"]
     assert (
         run.told[0]["detail"]
-        == "repetition 1 of 2: ended at 20 requests a second, breached: search: at most 5 % later than 500 ms: 20 of 20"
+        == "repetition 1 of 2: ended at 20 requests a second, breached: search: at most 5 % later than 500 ms: 100 of 100"
     )
-    assert run.samples[-1].at_seconds == 2 * 26 + 8  # each climb ends at the first look after the settling of its second stage
+    assert run.samples[-1].at_seconds == 2 * 30 + 8  # each climb ends ten seconds into its second stage
 
 
 def test_a_service_that_never_drains_is_waited_for_no_longer_than_the_limit_which_is_said() -> None:
