@@ -37,8 +37,8 @@ def with_verdicts(
     best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
-    if stages and all(stage.outcome == "void" for stage in stages):
-        # What is left to judge is the wait for the last answers: no verdict of a void run may say "kept".
+    if stages and (all if measured.each_stage else any)(stage.outcome == "void" for stage in stages):
+        # No verdict of a void run may say "kept" or "breached".
         whole = judge_thresholds(rows, total(one for one in measured.windows if not one.warm_up))
         verdicts = tuple(replace(one, outcome="void") for one in whole)
     # Without the wait for the last answers, which belongs to no repetition and would make goodput look smaller.
@@ -122,7 +122,11 @@ def _stage(
     cpu, replicas = _cpu(measured, parts, seen)
     verdicts = judge_thresholds(rows, counts)
     void = _void(measured, number, rules.generator.late_p99_ms)
-    outcome, why = _ended_here(measured, number) or void or (worst(verdicts), _why(verdicts))
+    judged: tuple[Outcome, str] = (worst(verdicts), _why(verdicts))
+    if stage.seconds <= SETTLE_SECONDS:
+        short = f"it has {stage.seconds:g} s, and a stage's first {SETTLE_SECONDS:g} s only count for the run as a whole"
+        judged = "too few", short
+    outcome, why = _ended_here(measured, number) or void or judged
     passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
         level=stage.level,

@@ -3,6 +3,7 @@ Locust runs them; `python -m loadtests shapes` prints them, `--load-shapes FILE`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
 SETTLE_SECONDS: Final = 5.0  # at the start of a stage, not judged: users spawn within a second, and workers report every 3 s
+CHANGE_SECONDS: Final = 1.0  # between two looks of Locust at a shape: a shorter stage would be left out, or last too long
 NONE: Final = "none"  # Locust's own -u, -r and -t
 # Weights of the classes of users; of the last two there is one user each.
 MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}
@@ -97,8 +99,12 @@ class Shape:
         return replace(self, stages=tuple(stages))
 
     def too_short(self) -> str:
-        """The reason, if a search for the limit has stages that end before they can be judged; else empty."""
+        """The reason, if a stage ends before Locust can give it its load, or one of a search for the limit before it can be judged; else empty."""
         shortest = min(stage.seconds for stage in self.stages)
+        steady = min((stage.seconds for stage in self.stages if not stage.ramp), default=shortest)
+        if len(self.stages) > 1 and steady < CHANGE_SECONDS:
+            enough = math.ceil(self.pass_seconds / steady * CHANGE_SECONDS - 1e-6)
+            return f"{self.name} has a stage of {steady:g} s, and Locust changes the load once a second: give it --seconds {enough} or more"
         if shortest > SETTLE_SECONDS or not self.each_stage:
             return ""
         least = self.pass_seconds / shortest * (SETTLE_SECONDS + 1)

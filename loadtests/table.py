@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import gevent
 from locust import LoadTestShape
 from locust.env import Environment
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner
 
 from loadtests import options
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
-from loadtests.shapes import MIX, NONE, Shape
+from loadtests.shapes import CHANGE_SECONDS, MIX, NONE, Shape
 from loadtests.timetable import Timetable
 from loadtests.users import ARRIVING, ARRIVING_SENDS, Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
@@ -43,6 +44,11 @@ class Table(LoadTestShape):
         timetable = self.timetable or Timetable(options.chosen_shape(environment))
         shape = timetable.shape
         now = self.get_run_time()  # type: ignore[no-untyped-call]
+        end = timetable.next_end(now)
+        if self.ending_at is None and end is not None and end - now < CHANGE_SECONDS:
+            # Locust looks once a second, and a spike of three seconds would last up to a third too long.
+            gevent.sleep(end - now)
+            now = self.get_run_time()  # type: ignore[no-untyped-call]
         classes = classes_of(environment, shape)
         found = timetable.level(now)
         if found is not None and self.ending_at is None:

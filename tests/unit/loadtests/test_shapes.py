@@ -80,6 +80,13 @@ def test_a_wrong_name_lists_the_right_ones() -> None:
         find_shape("stairs")
 
 
+def test_a_spike_that_is_shorter_than_locust_looks_is_refused_and_the_next_longer_one_is_not() -> None:
+    said = SHAPES["spike"].scaled(seconds=3).too_short()
+    assert said == "spike has a stage of 0.6 s, and Locust changes the load once a second: give it --seconds 5 or more"
+    assert SHAPES["spike"].scaled(seconds=5).too_short() == ""
+    assert SHAPES["hot-key"].scaled(seconds=5).too_short() == ""  # its ramp is short, which misses nothing
+
+
 def test_a_search_for_the_limit_with_stages_that_are_never_judged_is_refused() -> None:
     assert SHAPES["step"].scaled(seconds=24).too_short().startswith("step has a stage of 3 s")
     assert SHAPES["step"].too_short() == ""
