@@ -57,12 +57,19 @@ class Table(LoadTestShape):
             if found == 0:
                 return 0, float(shape.peak), classes  # the service drains
             level = found + sum(user.fixed_count for user in classes)
-            return level, float(level), classes  # all users spawn within a second, so that a stage has its level from the start
+            # All users come, or leave, within a second, so that a stage has its level from the start.
+            return level, float(max(level, self._level_before(timetable, now))), classes
         # Locust's own end of a shape does not wait for the workers' last reports.
         # A run that was told to end is ended by the code that told it.
         wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
         waits = now < timetable.ends_at + wait or (self.runner.user_count and now < timetable.ends_at + LONGEST_END_SECONDS)
         return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
+
+    def _level_before(self, timetable: Timetable, now: float) -> int:
+        """The level of the stage before this one, also of the repetition before; 0 in the first."""
+        repetition, stage = timetable.where(now)
+        stages = timetable.shape.stages
+        return stages[(stage or 0) - 1].level if stage or repetition else 0
 
 
 def classes_of(environment: Environment, shape: Shape) -> list[Any]:
