@@ -56,7 +56,7 @@ def with_verdicts(
             "stages": stages,
             "seen": list(seen),
             "about": about,
-            "goodput": good,
+            "goodput": good if outcome != "void" else None,  # what is left of a void run says nothing about the service
             "goodput_level": stages[best].level if best is not None else None,
             "outcome": outcome,
             "why": why,

@@ -77,6 +77,13 @@ def test_every_verdict_of_a_void_run_is_void_if_only_one_stage_is() -> None:
     assert (found.outcome, [one["outcome"] for one in found.verdicts]) == ("void", ["void"])
 
 
+def test_a_void_run_has_no_goodput_that_somebody_could_compare() -> None:
+    found = run((10, ON_TIME), (50, LATE), each_stage=False)
+    assert found.goodput is None
+    assert "Goodput" not in report.sentence(found)
+    assert run((10, LATE), (50, LATE)).goodput is None
+
+
 def test_a_stage_that_is_too_short_to_be_judged_by_itself_says_so_and_counts_in_the_whole() -> None:
     found = run((10, ON_TIME), (50, ON_TIME), each_stage=False)
     plan = (found.plan[0], ShapeStage(4, 50))
