@@ -330,6 +330,8 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
         found = results(tmp_path)
         assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]
         assert all(set(one.generator.sent) == {"search"} for one in found)  # of the class that was picked, or of the shape's own
+        # Each run has its own counts, and none of the run before.
+        assert [one.generator.sent["search"] for one in found] == [one.totals["search"].requests for one in found]
         listed = httpx.get(f"{page}/reports").text
         names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
         assert all(name in listed for name in names)
