@@ -103,6 +103,8 @@ def sentence(result: LoadTestResult) -> str:
             said = f"The first stage, {level} requests a second, was {result.stages[number].outcome}"
     elif result.why:
         said += f": {result.why}"
+    if undrained := [one for one in result.climbs if one.drain is not None and not one.drain.drained]:
+        said += f". The service did not drain after {len(undrained)} of {len(result.climbs)} climbs, so the next ones began in a backlog"
     if result.goodput is not None:
         one = result.goodput
         spread = (

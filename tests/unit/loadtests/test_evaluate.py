@@ -72,6 +72,28 @@ def test_no_verdict_of_a_void_run_says_that_anything_was_kept() -> None:
     assert [(one["outcome"], one["samples"]) for one in found.verdicts] == [("void", 200)]
 
 
+def test_every_verdict_of_a_void_run_is_void_if_only_one_stage_is() -> None:
+    found = run((10, ON_TIME), (50, LATE), ms=900, each_stage=False)
+    assert (found.outcome, [one["outcome"] for one in found.verdicts]) == ("void", ["void"])
+
+
+def test_a_void_run_has_no_goodput_that_somebody_could_compare() -> None:
+    found = run((10, ON_TIME), (50, LATE), each_stage=False)
+    assert found.goodput is None
+    assert "Goodput" not in report.sentence(found)
+    assert run((10, LATE), (50, LATE)).goodput is None
+
+
+def test_a_stage_that_is_too_short_to_be_judged_by_itself_says_so_and_counts_in_the_whole() -> None:
+    found = run((10, ON_TIME), (50, ON_TIME), each_stage=False)
+    plan = (found.plan[0], ShapeStage(4, 50))
+    short = found.model_copy(update={"plan": plan, "windows": [one for one in found.windows if one.from_seconds < 24]})
+    judged = evaluate.with_verdicts(short, RULES, (), {})
+    assert [one.outcome for one in judged.stages] == ["kept", "too few"]
+    assert judged.stages[1].why == "it has 4 s, and a stage's first 5 s only count for the run as a whole"
+    assert (judged.outcome, judged.verdicts[0]["samples"]) == ("kept", 240)
+
+
 def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
     found = run((10, GeneratorHealth(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
     assert (found.outcome, found.stages[0].why) == (
