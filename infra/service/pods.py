@@ -18,6 +18,14 @@ _DRAIN_SECONDS: Final = 32  # app/main.py: 2 s not ready, then 30 s for requests
 _SPARE_SECONDS: Final = 13  # to close connections and write the last log lines
 APP_GRACE_SECONDS: Final = PRE_STOP_SECONDS + _DRAIN_SECONDS + _SPARE_SECONDS
 WORKER_GRACE_SECONDS: Final = 30  # app/worker.py stops within 18 s
+STARTUP_SECONDS: Final = 120  # of a first, cold start; kubelet then ends the container and tries again
+# How long the first pod of a color may take until it is ready, or else the release is undone. A pod that is slow for a good reason waits for a
+# machine, which Auto Mode adds in two minutes; for some hundred MB from the registry; for its start, and once more for another one, because a
+# part that it needs may be failing over; and for the load balancer, which checks it twice, 10 s apart, after its controller has seen it.
+_NODE_SECONDS: Final = 120
+_IMAGE_SECONDS: Final = 60
+_BALANCER_SECONDS: Final = 45
+START_SECONDS: Final = _NODE_SECONDS + _IMAGE_SECONDS + 2 * STARTUP_SECONDS + _BALANCER_SECONDS
 _DISK: Final = "512Mi"  # both scratch folders, and what a log line needs
 
 
@@ -43,7 +51,7 @@ def web_pod(inputs: Inputs) -> dict[str, Any]:
         "name": "app",
         "args": ["python3", "-m", "app.main", "--host", "0.0.0.0", "--port", str(POD_PORT)],
         "ports": [{"name": scrape.WEB_PORT, "containerPort": POD_PORT, "protocol": "TCP"}],
-        "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": 60},  # two minutes for a first, cold start
+        "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": STARTUP_SECONDS // 2},
         # /readyz stays 200 while a part that all pods share is down, so that a database failover does not empty the target group.
         "readinessProbe": {
             "httpGet": {"path": READY_PATH, "port": "http"},
@@ -68,7 +76,7 @@ def worker_pod(inputs: Inputs) -> dict[str, Any]:
         "name": "worker",
         "args": ["python3", "-m", "app.worker", "--metrics-address", "0.0.0.0", "--metrics-port", str(WORKER_METRICS_PORT)],
         "ports": [{"name": scrape.METRICS_PORT, "containerPort": WORKER_METRICS_PORT, "protocol": "TCP"}],
-        "startupProbe": {**alive, "periodSeconds": 5, "failureThreshold": 24},
+        "startupProbe": {**alive, "periodSeconds": 5, "failureThreshold": STARTUP_SECONDS // 5},
         "livenessProbe": {**alive, "periodSeconds": 30, "failureThreshold": 4},
     }
     return _pod(inputs, "worker", container, WORKER_GRACE_SECONDS, identity)

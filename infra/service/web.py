@@ -11,10 +11,11 @@ from pulumi_kubernetes import apiextensions, apps, autoscaling, core, policy
 from contract.http import POD_PORT
 from contract.names import DEPLOYMENT as NAME
 from infra.service.inputs import Inputs
-from infra.service.pods import web_pod
+from infra.service.pods import START_SECONDS, web_pod
 
 _CALM_SECONDS: Final = 300  # wait after a peak before pods are removed, because peaks come in groups
-_ROLLOUT_SECONDS: Final = 900  # a new node takes two minutes, then pods start in waves of a quarter
+# Pulumi waits for the first pod of a new color: the autoscaler comes after the Deployment. When pods are renewed they start in waves of a quarter.
+_UPDATE_SECONDS: Final = 900
 
 
 class WebPods(pulumi.ComponentResource):
@@ -56,7 +57,7 @@ class WebPods(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[service, binding],
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{_ROLLOUT_SECONDS}s", update=f"{_ROLLOUT_SECONDS}s"),
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{START_SECONDS}s", update=f"{_UPDATE_SECONDS}s"),
             ),
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.deployment])
@@ -73,7 +74,7 @@ def deployment(inputs: Inputs) -> dict[str, Any]:
         "selector": {"matchLabels": inputs.labels("app")},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "revisionHistoryLimit": 2,  # a rollback uses the other color, not an old ReplicaSet
-        "progressDeadlineSeconds": _ROLLOUT_SECONDS,
+        "progressDeadlineSeconds": START_SECONDS,  # without one more pod that is ready
         "template": web_pod(inputs),
     }
 

@@ -11,7 +11,7 @@ from contract.jobs import count_waiting
 from contract.names import WORKERS as NAME
 from infra.platform.cluster.autoscaling import AUTHENTICATION
 from infra.service.inputs import Inputs
-from infra.service.pods import worker_pod
+from infra.service.pods import START_SECONDS, worker_pod
 from infra.service.web import disruption
 
 _POLL_SECONDS: Final = 15  # one counting query each
@@ -28,7 +28,7 @@ class WorkerPods(pulumi.ComponentResource):
             name,
             metadata=cast(Any, metadata),
             spec=cast(Any, stateful_set(inputs)),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create=f"{START_SECONDS}s")),
         )
         apiextensions.CustomResource(
             name,

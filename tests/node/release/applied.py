@@ -29,7 +29,7 @@ from tests.cluster.objects import APART, as_sent
 from tests.node.release.eks import TOKEN
 from tests.unit.infra import service_program
 
-WAIT_SECONDS: Final = 300.0  # for a Deployment; Pulumi waits 900, and for a deletion 600
+WAIT_SECONDS: Final = 300.0  # for a Deployment; Pulumi waits 465, and for a deletion 600
 _POLL_SECONDS: Final = 1.0
 _MANAGER: Final = "pulumi-kubernetes"
 _LAST: Final = (

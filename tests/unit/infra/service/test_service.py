@@ -100,6 +100,18 @@ def test_the_platform_s_own_outputs_make_a_color(stack: str) -> None:
     assert named - {"TEAL_SLOT", "TEAL_PROBE_SECRET"} == {name for name in outputs["app_secrets"] if name == name.upper()}
 
 
+def test_pods_that_never_get_ready_are_waited_for_as_long_as_a_slow_start_takes_and_not_longer(color: Evaluation) -> None:
+    from infra.platform.ingress.load_balancer import HEALTH_INTERVAL_SECONDS, HEALTHY_AFTER
+
+    for kind in ("Deployment", "StatefulSet"):
+        made = one(color, kind)
+        probe = made.inputs["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+        starting, waited = probe["periodSeconds"] * probe["failureThreshold"], int(made.timeouts["create"].removesuffix("s"))
+        # A machine of Auto Mode takes 120 s; a second start, and the load balancer's checks, are waited for.
+        assert 120 + 2 * starting + HEALTHY_AFTER * HEALTH_INTERVAL_SECONDS < waited < 500
+    assert one(color, "Deployment").inputs["spec"]["progressDeadlineSeconds"] == waited
+
+
 def test_the_binding_exists_before_any_pod_does(color: Evaluation) -> None:
     deployment = one(color, "Deployment")
     assert one(color, "TargetGroupBinding").urn in deployment.depends_on
