@@ -50,7 +50,8 @@ def test_a_snapshot_is_taken_tested_by_the_color_s_own_cronjob_and_brings_back_a
         assert state is not None
         (lost,) = place.search.ask("GET", f"/_alias/{state.index}")
         place.search.ask("DELETE", f"/{lost}")
-        wait(lambda: not found("keeper weather") and not found("herring barrels"), "the loss")  # other words: an answer may be kept
+        # In other words each time, because an answer may be kept.
+        wait(lambda: not found("keeper weather") and not found("herring barrels"), "the loss")
         with timed(took, "restore"):
             restored = rows(place, "restore", "--only", "search", "--yes", "--snapshot", taken["id"])
         assert restored[-1]["detail"] == "restored", restored
