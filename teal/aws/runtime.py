@@ -20,7 +20,7 @@ from teal.aws import jobs
 from teal.aws.jobs import JobSettings
 from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pulumi import locks
-from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, last_line
+from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, end_processes, last_line
 from teal.aws.tools import Tool, require
 from teal.errors import BadInput, HeldByAnother, OperatorError
 from teal.events import Event
@@ -126,10 +126,16 @@ class PulumiRuntime:
 
     def mend(self, color: Color) -> Iterator[Event]:
         """Remove the dead lock, refresh the state, and clear pending creations;
-        the next `up` adopts or remakes their resources."""
+        the next `up` adopts or remakes their resources.
+
+        A `pulumi` of this machine that outlived its releaser is ended first: without its lock it would go on beside the refresh,
+        make pods, and write another state over it.
+        """
         stack = self.open_stack(color, None, create=False)
         if stack is None:
             return
+        backend = self.service.env.get("PULUMI_BACKEND_URL", "")
+        yield from end_processes("mend", locks.holders_running_here(backend, PROJECT, self._name(color)))
         with self._said(color):
             stack.cancel()
         yield from self._operate(

@@ -8,18 +8,42 @@ place and the form are those of `pkg/backend/diy/lock.go` of Pulumi 3.
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
+
 from teal.aws.session import translate_aws_errors
 
 _FOLDER: Final = ".pulumi/locks/organization"
+_COMMAND: Final = "pulumi"
 
 
 def lock_holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
     """One line for each lock: who took it, and when. Empty when there is none, or when the backend keeps its locks elsewhere."""
+    return tuple(sorted(_words(lock) for lock in _locks(backend_url, project, stack)))
+
+
+def holders_running_here(backend_url: str, project: str, stack: str) -> list[psutil.Process]:
+    """The `pulumi` processes of this machine that hold a lock and still run. One outlives a releaser that was killed alone, and goes on."""
+    found = []
+    for lock in _locks(backend_url, project, stack):
+        pid = lock.get("pid")
+        if lock.get("hostname") != socket.gethostname() or not isinstance(pid, int):
+            continue
+        try:
+            process = psutil.Process(pid)
+            if process.name() == _COMMAND:  # the number may have been given to another program since
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _locks(backend_url: str, project: str, stack: str) -> Iterator[Mapping[str, object]]:
     folder = f"{_FOLDER}/{project}/{stack}"
     match urlsplit(backend_url).scheme:
         case "file":
@@ -28,7 +52,12 @@ def lock_holders(backend_url: str, project: str, stack: str) -> tuple[str, ...]:
             bodies = _in_s3(backend_url, folder)
         case _:
             bodies = iter(())
-    return tuple(sorted(_words(body) for body in bodies))
+    for body in bodies:
+        try:
+            said = json.loads(body)
+        except ValueError:
+            said = {}
+        yield said if isinstance(said, dict) else {}
 
 
 def _in_files(folder: Path) -> Iterator[bytes]:
@@ -54,10 +83,6 @@ def _in_s3(url: str, folder: str) -> Iterator[bytes]:
                 continue  # released since the listing
 
 
-def _words(body: bytes) -> str:
-    try:
-        said: Mapping[str, object] = json.loads(body)
-    except ValueError:
-        said = {}
-    who = f"{said.get('username', 'somebody')}@{said.get('hostname', 'somewhere')} (pid {said.get('pid', '?')})"
-    return f"locked by {who} since {said.get('timestamp', 'an unknown time')}"
+def _words(lock: Mapping[str, object]) -> str:
+    who = f"{lock.get('username', 'somebody')}@{lock.get('hostname', 'somewhere')} (pid {lock.get('pid', '?')})"
+    return f"locked by {who} since {lock.get('timestamp', 'an unknown time')}"

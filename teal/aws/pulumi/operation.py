@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 3  # reasons and errors in one line; the rest is in Pulumi's own output
 TELL_SECONDS: Final = 5.0  # between progress events, at each of which the releaser renews its lease or sees that it lost it
 NOTICE_SECONDS: Final = 1.0  # for Pulumi to say that a Ctrl-C of the terminal reached it too
-_END_SECONDS: Final = 120.0  # for Pulumi to write its state, once it was told to stop
+END_SECONDS: Final = 120.0  # for Pulumi to write its state, once it was told to stop
 
 
 class PulumiOperationFailed(OperatorError):
@@ -62,7 +64,7 @@ class Operation:
                         child.terminate()
                 except psutil.Error:
                     continue  # it ended by itself
-        self._thread.join(_END_SECONDS)
+        self._thread.join(END_SECONDS)
 
     def _work(self) -> None:
         try:
@@ -108,6 +110,24 @@ class Operation:
             return HeldByAnother("Another Pulumi operation holds the color's stack", where=where, next="teal repair")
         said = "; ".join(dict.fromkeys(errors[:SHOWN])) or last_line(error)
         return PulumiOperationFailed(f"{self._step} failed: {said}", where=where, next="teal repair")
+
+
+def end_processes(step: str, running: Sequence[psutil.Process]) -> Iterator[Event]:
+    """Stop Pulumi's processes of another releaser, as `Operation.end` stops its own, and wait for them. Raises PulumiOperationFailed."""
+    left, deadline = list(running), time.monotonic() + END_SECONDS
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    while left:
+        said = ", ".join(str(process.pid) for process in left)
+        if time.monotonic() > deadline:
+            raise PulumiOperationFailed(
+                f"A pulumi whose releaser is gone does not end (pid {said})",
+                where="this machine",
+                next=f"kill -9 {said}; teal repair",
+            )
+        yield Event(step, "progress", f"a pulumi whose releaser is gone (pid {said}) writes its state and ends")
+        _, left = psutil.wait_procs(left, timeout=TELL_SECONDS)
 
 
 def last_line(error: BaseException) -> str:

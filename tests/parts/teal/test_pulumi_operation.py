@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ pytest.importorskip("pulumi.automation")
 from pulumi.automation import EngineEvent, StdoutEngineEvent
 
 from teal.aws.pulumi import operation as pulumi_operation
-from teal.aws.pulumi.locks import lock_holders
-from teal.aws.pulumi.operation import Operation
+from teal.aws.pulumi.locks import holders_running_here, lock_holders
+from teal.aws.pulumi.operation import Operation, end_processes
 from tests.services import aws_server
 
 STACK = "dev-green"
@@ -93,6 +95,33 @@ def test_pulumi_that_got_the_terminal_s_ctrl_c_is_not_told_again(command: Path, 
     events.close()
     assert signals(tmp_path) == ["told"]
     assert not child.is_running()
+
+
+def test_a_pulumi_that_outlived_its_releaser_is_found_by_its_lock_and_ended(command: Path, tmp_path: Path) -> None:
+    """`kill -9` of the releaser alone leaves it, and a repair that only removed its lock would work beside it on one state."""
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / "teal-service" / STACK
+    folder.mkdir(parents=True)
+
+    def lock(pid: int, hostname: str) -> None:
+        (folder / f"{hostname}-{pid}.json").write_text(json.dumps({"pid": pid, "hostname": hostname}))
+
+    with subprocess.Popen([command, "up"]) as left, subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            lock(left.pid, socket.gethostname())
+            lock(other.pid, socket.gethostname())  # a number that another program has by now
+            lock(left.pid, "another-machine")
+            while not (tmp_path / "works").exists():
+                time.sleep(0.01)
+            found = holders_running_here(f"file://{tmp_path}", "teal-service", STACK)
+            assert [process.pid for process in found] == [left.pid]
+            said = list(end_processes("mend", found))
+            assert {event.state for event in said} == {"progress"}
+            assert signals(tmp_path) == ["told"], "once: at a second signal it would not write its state"
+            assert holders_running_here(f"file://{tmp_path}", "teal-service", STACK) == []
+            assert other.poll() is None
+        finally:
+            left.kill()
+            other.kill()
 
 
 @pytest.mark.parametrize("place", ["file", "s3"])
