@@ -70,8 +70,10 @@ class Settings(BaseSettings):
     elasticsearch_refresh_interval: str = Field(
         "1s", pattern=r"^(-1|\d+(ms|s|m))$", description="How often new passages become searchable without an explicit refresh."
     )
-    elasticsearch_quantization: Literal["none", "int8", "int4"] = Field(
-        "int8", description="HNSW vector storage: int8 is a quarter of the memory of float. Changed by `teal release --reindex`."
+    elasticsearch_quantization: Literal["none", "int8", "int4", "bbq"] = Field(
+        "int8",
+        description="HNSW vector storage: int8 is a quarter of the memory of float; bbq, a bit for each of at least 64 dimensions, "
+        "a quarter of that. Changed by `teal release --reindex`.",
     )
     search_timeout_seconds: float = Field(
         2.0, gt=0, description="Deadline of one search request to the engine, retries included."

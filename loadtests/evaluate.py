@@ -99,7 +99,7 @@ def _outcome(
     void = [stage for stage in stages if stage.outcome == "void"]
     if void:
         return "void", void[0].why
-    return worst(verdicts), ""
+    return worst(verdicts), _why(verdicts)
 
 
 def windows_after_settling(windows: Sequence[MeasuredWindow], number: int) -> list[MeasuredWindow]:

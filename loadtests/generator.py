@@ -6,13 +6,15 @@ Each process counts into one `Meter`. Locust's own reports take the counts to th
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
 from locust import log
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import CPU_MONITOR_INTERVAL, MasterRunner, Runner
 
 from loadtests.measured import GeneratorHealth
 from loadtests.meter import METER
@@ -59,6 +61,19 @@ def report_to_master(client_id: str, data: dict[str, Any]) -> None:
     """Handle Locust's event `report_to_master`: adds this process's new counts to Locust's report."""
     METER.counted.died = int(bool(log.unhandled_greenlet_exception))
     data[KEY] = METER.news()
+
+
+def keep_monitoring(monitor: Callable[[Runner], None]) -> Callable[[Runner], None]:
+    """Locust's own monitor of CPU and memory, begun again after an error of the machine: it reads files, and without a free descriptor
+    it would die, and with it the run would count as one whose load test broke."""
+
+    def monitored(runner: Runner) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                monitor(runner)
+            gevent.sleep(CPU_MONITOR_INTERVAL)  # its first act is to open a file, which may fail again at once
+
+    return monitored
 
 
 def sample_lag() -> None:

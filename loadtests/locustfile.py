@@ -26,7 +26,7 @@ from gevent import subprocess
 from locust import events
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests import descriptors, generator, options, page
 from loadtests.meter import METER
@@ -54,6 +54,7 @@ class RunRecorder:
     def __init__(self, environment: Environment) -> None:
         self.environment, self.gathered = environment, generator.GatheredCounts(environment)
         self.recorder: Recorder | None = None
+        self.kept = descriptors.KeptDescriptors()
         self.number, self.writing = 0, False
 
     def start(self, **_: Any) -> None:
@@ -63,6 +64,7 @@ class RunRecorder:
         options.resolve(self.environment, shape)
         self.gathered.reset()
         self.number += 1
+        self.kept.keep()
         self.recorder = Recorder(self.environment, shape, self.gathered, sends_of(self.environment, shape), write_json_line)
         self.recorder.start()
 
@@ -93,6 +95,7 @@ class RunRecorder:
         if self.recorder is None or self.recorder.over:
             return
         measured = self.recorder.finish()
+        self.kept.give_back()
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
         folder = own_folder(Path(given.load_out), first or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{measured.shape}")
@@ -238,5 +241,6 @@ def add_listener(hook: EventHook, listener: Callable[..., None]) -> None:
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
 
 
+Runner.monitor_cpu_and_memory = generator.keep_monitoring(Runner.monitor_cpu_and_memory)  # type: ignore[method-assign, assignment]
 add_listener(events.init_command_line_parser, options.add_options)
 add_listener(events.init, prepare)

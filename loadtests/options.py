@@ -97,13 +97,13 @@ def _own_shapes() -> str:
 
 
 def chosen_shape(environment: Environment) -> Shape:
-    """The shape to run, from the options. Without Locust's shape class (its page's "Default") it is the plain one."""
-    return shape_from(environment.parsed_options, with_shapes=environment.shape_class is not None)
+    """The shape to run, from the options. Raises ValueError for an invalid scale or time."""
+    return shape_from(environment.parsed_options)
 
 
-def shape_from(given: Any, *, with_shapes: bool = True) -> Shape:
-    """The shape to run, from parsed options. Raises ValueError for an invalid scale or time."""
-    if given.load_shape == NONE or not with_shapes:
+def shape_from(given: Any) -> Shape:
+    """The same from parsed options."""
+    if given.load_shape == NONE:
         found = shapes.plain_shape(given.num_users or 1, float(given.run_time) if given.run_time else None)
     else:
         path = Path(given.load_shapes) if given.load_shapes else None

@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from loadtests.generator import GatheredCounts
 from loadtests.options import form_refusal
+from loadtests.table import Table
 
 FILES: Final = ("index.html", "result.json", "measured.json")
 QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -48,9 +49,18 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
         return flask.jsonify({"success": False, "message": said, "host": environment.host}) if said else None
 
     web_ui.app.before_request(refuse)
+    _always_run_the_chosen_shape(web_ui)
     for path, view in (("/reports", reports), ("/reports/<run>/<name>", report)):
         web_ui.app.add_url_rule(path, view_func=web_ui.auth_required_if_enabled(view))
     web_ui.app.add_url_rule("/metrics", view_func=metrics)
+
+
+def _always_run_the_chosen_shape(web_ui: Any) -> None:
+    """With --class-picker the page also has a choice of "Shape Class", whose first entry "Default" means none. Without a shape class the
+    load shape that is chosen on the same page would be ignored in silence. Our class runs shape `none` as Locust itself would, so it is
+    always taken."""
+    choose = web_ui._update_shape_class
+    web_ui._update_shape_class = lambda name: choose(name or Table.__name__)
 
 
 class LocustCollector:

@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from cachetools import TTLCache
 from circuitbreaker import CircuitBreaker
@@ -122,10 +122,7 @@ class Cache:
         pipeline = redis.pipeline(transaction=False)
         for key, value in gathered:
             pipeline.set(key, value, px=self._ttl_milliseconds())
-        try:
-            await self.breaker.call_async(pipeline.execute)
-        except _FAULTS as error:
-            self._failed(error)
+        await self._ask(pipeline.execute)
 
     def _ttl_milliseconds(self) -> int:
         return int(1000 * self._ttl_seconds * random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER))  # noqa: S311 - not a secret
@@ -152,26 +149,23 @@ class Cache:
         """The value from Redis alone; None when it is not there or Redis is away."""
         if self._redis is None or self.breaker.opened:
             return None
-        try:
-            found: bytes | None = await self.breaker.call_async(self._redis.get, key)
-        except _FAULTS as error:
-            self._failed(error)
-            return None
-        else:
-            return found
+        found: bytes | None = await self._ask(self._redis.get, key)
+        return found
 
     async def shared_put(self, key: str, value: bytes) -> None:
         """Store a value in Redis alone, if it is not worth memory in each process."""
         if self._redis is None or self.breaker.opened:
             return
-        try:
-            await self.breaker.call_async(self._redis.set, key, value, px=self._ttl_milliseconds())
-        except _FAULTS as error:
-            self._failed(error)
+        await self._ask(self._redis.set, key, value, px=self._ttl_milliseconds())
 
-    def _failed(self, error: BaseException) -> None:
-        CACHE_ERRORS.inc()
-        _log.warning("redis does not answer; going on without the shared cache", extra={"error": repr(error)})
+    async def _ask(self, command: Callable[..., Awaitable[Any]], *arguments: object, **options: object) -> Any:
+        """What Redis answers to a command; None, and a line in the log, when it does not answer."""
+        try:
+            return await self.breaker.call_async(command, *arguments, **options)
+        except _FAULTS as error:
+            CACHE_ERRORS.inc()
+            _log.warning("redis does not answer; going on without the shared cache", extra={"error": repr(error)})
+            return None
 
 
 class _Flight:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from app.commands.moments import moment
+
 if TYPE_CHECKING:
     from app.backup.manifest import Manifest
     from app.backup.port import SnapshotSource
@@ -114,13 +116,6 @@ def _line(found: Manifest, verified_at: datetime | None) -> JsonLine:
     }  # fmt: skip
 
 
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise argparse.ArgumentTypeError("a moment needs its time zone, for example 2026-01-31T12:00:00Z")
-    return found.astimezone(UTC)
-
-
 def add_commands(commands: Any) -> None:
     """Add the commands snapshot, snapshots, verify, restore search and restore catalog."""
     commands.add_parser("snapshot", help=snapshot.__doc__).set_defaults(command=snapshot)
@@ -145,6 +140,6 @@ def _which(parser: argparse.ArgumentParser, *, at: bool) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--snapshot", default=None, help="its id; the newest when not given")
     if at:
-        which.add_argument("--at", type=_moment, default=None, help="the newest of before this ISO moment")
+        which.add_argument("--at", type=moment, default=None, help="the newest of before this ISO moment")
     parser.add_argument("--source", type=Path, default=None, help="another stack's folder of snapshots")
     parser.add_argument("--key", type=Path, default=None, help="and its key")

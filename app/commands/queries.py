@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from app.commands.moments import future_moment
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -72,12 +73,5 @@ def add_commands(commands: Any) -> None:
     sample = group.add_subparsers(required=True, metavar="sample").add_parser("sample", help=queries_sample.__doc__)
     sample.add_argument("--count", type=int, default=50, help="most queries; default 50")
     sample.add_argument("--scopes", type=int, default=8, help="most different scopes, for each of which a key is made; default 8")
-    sample.add_argument("--expires-at", type=_future, required=True, help="end of these keys: ISO moment with time zone")
+    sample.add_argument("--expires-at", type=future_moment, required=True, help="end of these keys: ISO moment with time zone")
     sample.set_defaults(command=queries_sample)
-
-
-def _future(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None or moment <= datetime.now(UTC):
-        raise argparse.ArgumentTypeError(f"{text} is not a moment in the future with a time zone")
-    return moment

@@ -152,9 +152,12 @@ class SimulatedUsers(threading.Thread):
         except TimeoutError:
             pass
         else:
-            document, why = await self._answer(http, {"Authorization": f"Bearer {key}"}, kind, number)
-            free.release()
-        self._underway[key] -= 1
+            try:
+                document, why = await self._answer(http, {"Authorization": f"Bearer {key}"}, kind, number)
+            finally:
+                free.release()
+        finally:
+            self._underway[key] -= 1
         self.met.requests.append(UserRequest(at, time.time() - at, kind, not why, document, late, why[:200]))
         if why:
             self.met.failed += 1

@@ -7,6 +7,7 @@ see `script` and `outcome` in standin_content.py. It is a counterpart for the pa
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class State:
     documents: dict[str, Document] = field(default_factory=dict)
     asked_stops: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
+    go_on: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
 
 def problem(status: int, title: str, detail: str, action: str, code: str) -> JSONResponse:
@@ -136,7 +138,7 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
             return problem(503, "The search engine does not answer", "Elasticsearch gave no answer within 2.0 s.",
                            "Nothing is lost: try again shortly. Operators: `teal status`, then `teal logs elasticsearch`.", "search-unavailable")  # fmt: skip
         return StreamingResponse(
-            script(question, count_stop), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            script(question, count_stop, state.go_on), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
     @app.post("/v1/search")
@@ -247,6 +249,11 @@ def build(role: str | None = None, *, model: bool = True) -> FastAPI:
     @app.get("/asked")
     async def asked() -> list[dict[str, Any]]:
         return state.asked
+
+    @app.post("/go-on")
+    async def go_on() -> dict[str, Any]:
+        state.go_on.release()
+        return {}
 
     @app.get("/stops")
     async def stops() -> dict[str, int]:

@@ -88,8 +88,9 @@ def _event(name: str, data: Any) -> str:
     return f"event: {name}\r\ndata: {json.dumps(data)}\r\n\r\n"
 
 
-async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[str]:
-    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `near`, `hostile`, `markdown`, `words only`, `uncited`."""
+async def script(question: str, stopped: Callable[[], None], go_on: asyncio.Semaphore) -> AsyncIterator[str]:
+    """The stream for a question: `slow`, `silent`, `fails`, `cut`, `nothing`, `near`, `hostile`, `markdown`, `words only`, `uncited`.
+    `go_on`: released for each step of `uncited`."""
     pause = 0.25 if "slow" in question else 0.02
     hits = [dict(source, passage=source["passage"]) for source in SOURCES]
     degraded = "No embedding model is available, so only words were searched." if "words only" in question else None
@@ -114,7 +115,7 @@ async def script(question: str, stopped: Callable[[], None]) -> AsyncIterator[st
     await asyncio.sleep(pause)
     yield _event("retrieval", {"hits": hits, "mode": "lexical" if degraded else "hybrid", "degraded": degraded})
     if "uncited" in question:
-        async for event in _uncited():
+        async for event in _uncited(go_on):
             yield event
         return
     try:
@@ -152,21 +153,22 @@ UNCITED = "😀 Files are made of paper. "
 CITED = "One line is read at a time [Source 1]."
 
 
-async def _uncited() -> AsyncIterator[str]:
-    """A language model's words as the real service sends them for `stream: "words"`: a sentence without a source is taken back."""
+async def _uncited(go_on: asyncio.Semaphore) -> AsyncIterator[str]:
+    """A language model's words as the real service sends them for `stream: "words"`: a sentence without a source is taken back. Each state
+    stays until the test has seen it: looks at a page are up to a second apart."""
     for word in re.findall(r"\S+\s*", UNCITED):
         yield _event("words", {"text": word})
-    await asyncio.sleep(1)  # long enough for a test to see the words
+    await go_on.acquire()
     yield _event("words", {"text": CITED})
     yield _event("retract", {"from": 0, "to": len(UNCITED)})
-    await asyncio.sleep(1)
+    await go_on.acquire()
     yield _event("retract", {"from": len(UNCITED), "to": len(UNCITED + CITED)})
     answer = "One line is read at a time [1]."
     yield _event("token", {"text": answer})
     citation = {"n": 1, **{k: SOURCES[0][k] for k in ("document_id", "title", "passage")}}
     yield _event("citation", citation)
     yield _event("words", {"text": " No doubt"})
-    await asyncio.sleep(1)
+    await go_on.acquire()
     yield _event("retract", {"from": len(UNCITED + CITED), "to": len(UNCITED + CITED) + len(" No doubt")})
     yield _event("done", {"answer": answer, "grounded": True, "label": "Written by a model.", "citations": [citation]})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator
@@ -83,7 +84,7 @@ async def test_both_lists_take_one_round_trip_and_the_texts_another(elasticsearc
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", ["none", "int8", "int4"])
+@pytest.mark.parametrize("kind", ["none", "int8", "int4", "bbq"])
 async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosines(elasticsearch_url: str, kind: str) -> None:
     settings = settings_for(
         elasticsearch_url,
@@ -92,8 +93,8 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
         elasticsearch_replicas=1,
         elasticsearch_refresh_interval="7s",
     )
-    writer = ElasticsearchWriter(settings)
-    index = writer.ensure(STAMP)
+    writer, wide = ElasticsearchWriter(settings), dataclasses.replace(STAMP, dimensions=64)  # the fewest that bbq takes
+    index = writer.ensure(wide)
     assert index == f"{settings.index}-000001"
     with Elasticsearch(elasticsearch_url) as client:
         made = client.indices.get(index=settings.index)[index]
@@ -103,10 +104,11 @@ async def test_settings_shape_the_index_and_every_quantisation_gives_exact_cosin
     assert made["mappings"]["properties"]["vector"]["index_options"]["type"] == ("hnsw" if kind == "none" else f"{kind}_hnsw")
     assert set(made["aliases"]) == {settings.index}
     generator = np.random.default_rng(7)
-    vectors = [vector(*generator.standard_normal(8)) for _ in range(200)]
+    drawn = generator.standard_normal((200, wide.dimensions)).astype(np.float32)
+    vectors = [*(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))]
     writer.put([passage(f"d{number}", vector=one) for number, one in enumerate(vectors)])
     writer.refresh()
-    reader = ElasticsearchReader(settings, STAMP)
+    reader = ElasticsearchReader(settings, wide)
     found = (await reader.candidates(SearchQuery(None, vectors[0], 10))).semantic
     assert next(iter(found)) == "d0:0"
     exact = [float(vectors[0] @ vectors[int(one.removeprefix("d").removesuffix(":0"))]) for one in found]

@@ -6,6 +6,7 @@ and smaller requests of CPU, so that twice four pods find room on two cores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from contract.color import ColorState
@@ -56,14 +57,15 @@ def closed(namespace: str) -> list[dict[str, Any]]:
     ]
 
 
-def record(stores: Stores, digest: str, release_id: str, floor: int) -> dict[str, Any]:
-    """The color's entry in the release record."""
+def record(stores: Stores, digest: str, release_id: str, floor: int, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The color's entry in the release record; `more`: settings besides those of the stores."""
     config = {
         "DATABASE_URL": stores.database,
         "TEAL_SEARCH": "elasticsearch",
         "ELASTICSEARCH_URL": stores.elasticsearch,
         "TEAL_EMBEDDING": "none",
         "TEAL_BACKUP_HOURS": "0",
+        **(more or {}),
     }
     return service_program.record(
         COLOR, release_id=release_id, image=f"{repository()}@{digest}", config=config, replica_floor=floor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.cluster.conftest import RELEASE
 from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
 from tests.node.node import Node, await_true, conditions
 from tests.parts.app.service import add
-from tests.services import app_image
+from tests.services import app_image, load_image
 from tests.services.go_tools import tool
 
 FIRST: Final = "r-20261129-1"
@@ -55,9 +55,9 @@ class Service:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 
-    def release(self, release_id: str, floor: int) -> None:
-        """Apply, with a release's rights, what the service program makes of this release."""
-        for document in color.service_objects(color.record(self.stores, self.digest, release_id, floor)):
+    def release(self, release_id: str, floor: int, more: Mapping[str, str] | None = None) -> None:
+        """Apply, with a release's rights, what the service program makes of this release; `more`: further settings."""
+        for document in color.service_objects(color.record(self.stores, self.digest, release_id, floor, more)):
             self.node.server.apply(document, "pulumi", RELEASE)
 
     def await_rollout(self, replicas: int) -> float:
@@ -89,14 +89,17 @@ class Service:
 
 
 @pytest.fixture(scope="package")
-def image() -> Path:
-    """The service's image; built before anything is in another network."""
+def image(request: pytest.FixtureRequest) -> Path:
+    """The service's image; everything is built before anything is in another network."""
     machine.require_machine()
     stores.require_stores()
     color.definitions()
     tool(policies.NAME)
     eck.require_operator()
-    return app_image.build()
+    built = app_image.build()
+    if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        load_image.build()
+    return built
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from teal.errors import AdminFailed
 from tests.node import color
 from tests.node.conftest import FIRST, REPLICAS, Service
 from tests.node.load import open_loop
-from tests.node.node import Node
+from tests.node.node import Node, await_true
 
 pytestmark = pytest.mark.integration
 
@@ -21,6 +21,7 @@ SECOND = "r-20261129-2"
 SCALED = 4
 PER_SECOND = 5.0  # requests; over the minutes of these changes some hundreds
 AT_LEAST = 200  # of them, or the test says nothing
+MORE_SECONDS = 2 * AT_LEAST / PER_SECOND
 SEARCH = {"query": "lighthouse keeper {number}", "mode": "lexical", "top_k": 1}
 
 
@@ -51,6 +52,7 @@ def test_scaling_an_ended_pod_and_a_new_version_lose_no_request(service: Service
         replaced = service.end(service.pods()[0])
         service.release(SECOND, SCALED)
         renewed = service.await_rollout(SCALED)
+        await_true(lambda: load.sent >= AT_LEAST, f"{AT_LEAST} requests: a fast machine's changes take less time", MORE_SECONDS)
     print(
         f"{REPLICAS} to {SCALED} pods {scaled:.0f} s, one replaced {replaced:.0f} s, all renewed {renewed:.0f} s; "
         f"{load.sent} requests, {len(load.failed)} failed, median {statistics.median(load.milliseconds):.0f} ms, "

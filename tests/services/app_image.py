@@ -19,7 +19,7 @@ def archive() -> Path:
     """The archive's place in the cache folder; its name is a digest of everything that is in the image."""
     digest = hashlib.sha256()
     for name in COPIED:
-        for path in sorted(_files(ROOT / name)):
+        for path in sorted(files(ROOT / name)):
             digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return base / "teal" / "images" / f"app-{digest.hexdigest()[:16]}.tar"
@@ -36,7 +36,8 @@ def build() -> Path:
     return found
 
 
-def _files(path: Path) -> list[Path]:
+def files(path: Path) -> list[Path]:
+    """The files of a folder, or the file itself; what Python compiled is left out."""
     if not path.is_dir():
         return [path] if path.exists() else []
     return [each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts]

@@ -28,7 +28,7 @@ from teal.record.model import COLORS, Color
 from tests.services.ports import free_port
 from tests.services.required import require
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0  # at the lowest priority beside a load of 11 it took over 15
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class ElasticsearchReader:
 
     def __init__(self, settings: Settings, stamp: Stamp) -> None:
         self._url, self._alias, self._stamp = settings.elasticsearch_url, settings.index, stamp
-        self._deadline_seconds = settings.search_timeout_seconds
+        self._deadline_seconds, self._quantization = settings.search_timeout_seconds, settings.elasticsearch_quantization
         self._client = AsyncElasticsearch(
             **client_options(settings, timeout_seconds=settings.search_timeout_seconds),
             serializers={one.mimetype: one for one in (FastJson(), FastLines())},
@@ -52,7 +52,7 @@ class ElasticsearchReader:
             _, stamp = self._known or await self._identify()
             if query.vector is not None and stamp.dimensions and query.vector.size != stamp.dimensions:
                 raise IndexMismatch(f"The query's vector has {query.vector.size} dimensions, the index {stamp.dimensions}.")
-            bodies = searches(query, stamp)
+            bodies = searches(query, stamp, self._quantization)
             if not bodies:
                 return Candidates({}, {})
             lines: list[dict[str, Any]] = [line for _, body in bodies for line in ({"index": self._alias}, body)]

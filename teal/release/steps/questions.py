@@ -43,8 +43,7 @@ def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
         )
     yield Event(step.name, "progress", f"{counted} golden questions answered as expected")
     if run.old is not None:
-        for first, second in ((run.old, run.new), (run.new, run.old)):
-            _caches_apart(run, first, second)
+        _caches_apart(run, run.old, run.new)
         yield Event(step.name, "progress", "neither color answers from the other's cache")
     deadline = clock.monotonic() + run.target.rules.ingest_seconds
 
@@ -57,14 +56,25 @@ def golden(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
     yield Event(step.name, "progress", "a probe document was indexed by the new worker")
 
 
-def _caches_apart(run: ReleaseRun, first: Color, second: Color) -> None:
-    """Send a new random search to one color; the other color must not have its answer in a cache afterwards."""
-    query = f"cache probe {secrets.token_hex(8)}"
-    for color in (first, second):
-        with run.prober(color) as prober:
-            if prober.from_cache(query):
-                raise OperatorError(f"{color} answers from the cache of {first}", where=run.new, next="teal history")
+def _caches_apart(run: ReleaseRun, old: Color, new: Color) -> None:
+    """Send a new random search to each color; neither may then have the other's answer in a cache.
+
+    A color puts its answer into the shared cache some milliseconds after it has sent it (app/answering/cache.py), so the other one
+    is asked after a poll: asked at once, it would find nothing, whatever the keys are.
+    """
+    queries = {color: f"cache probe {secrets.token_hex(8)}" for color in (old, new)}
+    for color in (old, new):
+        _not_from_cache(run, color, color, queries[color])
+    run.wait()
+    _not_from_cache(run, new, old, queries[old])
+    _not_from_cache(run, old, new, queries[new])
     run.lease.keep()
+
+
+def _not_from_cache(run: ReleaseRun, color: Color, of: Color, query: str) -> None:
+    with run.prober(color) as prober:
+        if prober.from_cache(query):
+            raise OperatorError(f"{color} answers from the cache of {of}", where=run.new, next="teal history")
 
 
 def undo_golden(run: ReleaseRun) -> Iterator[Event]:

@@ -23,7 +23,7 @@ from tests.services.ports import free_port
 from tests.services.redis_process import RedisProcess
 
 MODELS = Path(__file__).parents[3] / ".teal" / "models"
-_START_SECONDS = 40.0
+_START_SECONDS = 90.0  # a busy machine: each process imports DBOS and opens the models
 _INDEX_SECONDS = 60.0
 
 

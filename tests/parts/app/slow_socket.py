@@ -10,6 +10,8 @@ import time
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from tests.services.ports import free_port
+
 Mode = Literal["pass", "slow", "hang", "refuse"]
 _CHUNK_BYTES: Final = 65_536
 _LOOK_SECONDS: Final = 0.05
@@ -33,7 +35,7 @@ class SlowSocket:
         self._listener: socket.socket | None = None
         self.mode: Mode = "pass"
         self.delay_seconds = 5.0
-        self.port = self._listen(0)
+        self.port = self._listen(free_port())  # none that the kernel lends: while nobody listens, a connection could take it
         self.url = f"http://127.0.0.1:{self.port}"
 
     def become(self, mode: Mode) -> None:

@@ -25,6 +25,7 @@ from app.search.sqlite.engine import EmbeddedWriter
 from app.text.chunk import cut_into_passages
 from app.text.document import ChunkLimits, CutDocument, ParsedDocument
 from tests.contract.catalog_promises import accept
+from tests.parts.app.service import until
 
 WAIT_SECONDS = 20.0
 
@@ -133,6 +134,7 @@ def test_outage_delays_and_loses_nothing(catalog: Catalog, engine: Memory, group
     assert group_commit.begin(one)
     group_commit.survived(one)
     outcome = group_commit.write(done(one), [passage(one)])
+    until("it waits for the engine", lambda: group_commit.waiting_for == "search-unavailable", WAIT_SECONDS)
     with pytest.raises(TimeoutError):
         outcome.result(1.5)
     assert status(catalog, one) == "processing"
@@ -241,16 +243,24 @@ def test_document_with_a_refused_passage_fails_alone_and_leaves_nothing(
     assert sorted(engine.visible) == sorted(f"{one.document_id}:0" for one in good)
 
 
-def test_waiting_for_the_engine_holds_no_attempt(catalog: Catalog, engine: Memory, ingestion: Ingestion) -> None:
+def test_waiting_for_the_engine_holds_no_attempt(
+    catalog: Catalog, engine: Memory, group_commit: GroupCommit, ingestion: Ingestion
+) -> None:
     """However many workers end during an outage, none of the waiting documents counts as their killer."""
     engine.away.set()
     one = job(catalog, "A few words.")
     thread, outcome = start(ingestion, one)
-    thread.join(1.5)  # longer than a tick
-    with catalog.read() as session:
-        task = ingestion_queries.load_task(session, one)
-    assert task is not None
-    assert (task.attempts, status(catalog, one)) == (0, "processing")
+
+    def attempts() -> int:
+        with catalog.read() as session:
+            task = ingestion_queries.load_task(session, one)
+        assert task is not None
+        return task.attempts
+
+    until("it waits for the engine", lambda: group_commit.waiting_for == "search-unavailable", WAIT_SECONDS)
+    until("its attempt is given back", lambda: attempts() == 0, WAIT_SECONDS)
+    thread.join(1.0)  # longer than a tick: it stays so
+    assert (attempts(), status(catalog, one)) == (0, "processing")
     engine.away.clear()
     thread.join(WAIT_SECONDS)
     assert outcome == ["indexed"]

@@ -20,6 +20,7 @@ from tests.services.required import require
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(400)]
 
 REQUESTS = 10_000
+NOTICED_SECONDS = 5.0  # a process looks for a changed index four times a second; a busy machine is slower
 AT_ONCE = 16
 DOCUMENTS = 12  # of each collection
 WRITES = 4  # documents added to each collection meanwhile: the index changes, and every cache with it
@@ -90,8 +91,13 @@ def test_a_cached_answer_is_never_given_to_a_key_of_another_collection(service: 
         ):
             seen = {}
             for client in (red, green, all_of_it):
-                first, again = client.post(path, json=body), client.post(path, json=body)
-                assert (first.headers["x-cache"], again.headers["x-cache"]) == ("miss", "hit-process"), path
+                first = client.post(path, json=body)
+                assert first.headers["x-cache"] == "miss", path
+                deadline = (
+                    time.monotonic() + NOTICED_SECONDS
+                )  # what was cached just before the process saw a changed index is gone
+                while (again := client.post(path, json=body)).headers["x-cache"] != "hit-process":
+                    assert time.monotonic() < deadline, again.headers
                 assert first.content == again.content
                 seen[client] = first.text
             assert MARKS["crimson"] in seen[red]

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import cache
 from types import SimpleNamespace
 from typing import Final, cast
 
@@ -99,8 +100,14 @@ def test_patterns_on_one_line_are_all_found() -> None:
     assert {one.pattern for one in dict(written_patterns("file.py", ast.parse(line))).values()} == {"a", "b", "c"}
 
 
+@cache
+def most_seconds_for_20_kb() -> float:
+    """A third of what a pattern that goes back takes on this machine: on a fast one, less than a fifth of a second."""
+    return min(SECONDS_FOR_10_MB / 5, taken(re.compile(r"[ \t]+\n"), " " * 20_000 + "x") / 3)
+
+
 def test_a_pattern_that_backtracks_would_be_found() -> None:
-    assert taken(re.compile(r"[ \t]+\n"), " " * 20_000 + "x") > SECONDS_FOR_10_MB / 5
+    assert taken(re.compile(r"[ \t]+\r"), " " * 20_000 + "x") > most_seconds_for_20_kb()
 
 
 @pytest.mark.parametrize("where", PATTERNS)
@@ -111,11 +118,11 @@ def test_no_regular_expression_backtracks(where: str) -> None:
                 unit * (20_000 // len(unit)) + tail
             )  # what is quadratic takes seconds at this size, what is linear microseconds
             seconds = taken(PATTERNS[where], text)
-            assert seconds < SECONDS_FOR_10_MB / 5, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 20 KB of {name}"
+            assert seconds < most_seconds_for_20_kb(), f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 20 KB of {name}"
     for head in HEADS:
         for name in ("spaces", "line ends", "digits", "letters", "commas"):
             seconds = taken(PATTERNS[where], head + HOSTILE[name] * (20_000 // len(HOSTILE[name])) + "x")
-            assert seconds < SECONDS_FOR_10_MB / 5, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for {head!r} and {name}"
+            assert seconds < most_seconds_for_20_kb(), f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for {head!r} and {name}"
 
 
 # Bytes of a document are read by `app`. What its page, the operator's command and load tests look at is an answer, a command's output, a line of

@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -308,13 +309,16 @@ def test_app_and_worker_killed_under_load_lose_and_double_nothing(tmp_path: Path
         with service.client_with(key, app=0) as client:
             add(client, "Lighthouse", LIGHTHOUSE)
 
-        answered = [0, 0, 0]
+        answered, killed = [0, 0, 0], threading.Event()
 
         def write(place: int) -> int:
-            """Send 30 documents to an app, those it does not answer to the next one; how many it did not answer."""
+            """Send 30 documents to an app, those it does not answer to the next one; how many it did not answer. Whatever the machine's
+            speed, the last ones come after the kill."""
             lost = 0
             with service.client_with(key, app=place) as own, service.client_with(key, app=(place + 1) % 3) as other:
                 for number in range(place * 30, place * 30 + 30):
+                    if number == place * 30 + 25:
+                        assert killed.wait(40), "nobody killed the app"
                     try:
                         answer = send(own, number)
                     except httpx.TransportError:
@@ -328,6 +332,7 @@ def test_app_and_worker_killed_under_load_lose_and_double_nothing(tmp_path: Path
             writing = [pool.submit(write, place) for place in range(3)]
             until("its writer is in the middle", lambda: answered[1] >= 5, each_seconds=0.01)
             service.kill("app-1")
+            killed.set()
             service.kill("worker")
             lost = [one.result() for one in writing]
         assert lost[1] > 0

@@ -54,7 +54,7 @@ def metrics(service: Service) -> dict[str, float]:
 def test_the_worker_reports_the_parts_behind_it(service: Service) -> None:
     with service.client("writer") as writer:
         add(writer, "Lighthouse", "The lighthouse stood on an island.")
-    until("statistics", lambda: metrics(service).get("teal_postgres_connections", 0) > 0)
+    until("statistics of Redis, which is asked last", lambda: metrics(service).get("teal_redis_memory_bytes", 0) > 0)
     found = metrics(service)
     assert found["teal_postgres_connections"] <= found["teal_postgres_connections_limit"] == 100
     assert found["teal_database_bytes"] > 1_000_000

@@ -1,6 +1,6 @@
 """Runs each reproducer alone, one after the other in one Locust process, and prints what it counted beside what the service saw, as JSON lines.
 
-`python -m tests.parts.loadtests.each_alone URL SECONDS QUESTIONS`. A process of its own, because Locust patches sockets.
+`python -m tests.parts.loadtests.each_alone SECONDS QUESTIONS NAME=URL...`. A process of its own, because Locust patches sockets.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from loadtests.generator import GatheredCounts  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
 
-REPRODUCERS = ("disconnects", "long-conversation", "upload-storm", "hot-key", "cache-busting", "slow-readers")
 USERS = 3
 
 
-def main(url: str, seconds: float, questions: str) -> None:
-    for name in REPRODUCERS:
+def main(seconds: float, questions: str, places: list[str]) -> None:
+    for name, _, url in (place.partition("=") for place in places):
         given = get_parser().parse_args(
             ["--host", url, "--load-keys", "one,two", "--load-questions", questions, "--load-shape", name]
         )
@@ -59,4 +58,4 @@ def main(url: str, seconds: float, questions: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), sys.argv[3])
+    main(float(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,32 +16,36 @@ from tests.parts.loadtests.waiting import until_it_listens
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(180)]
 SECONDS = 4
-TOKENS = 12  # of an answer: who leaves has gone by the tenth
+TOKENS = 12  # of an answer
+# Two seconds long: who leaves after the tenth at the latest has left in the middle, however late a busy machine notices it.
+MANY_TOKENS = 200
+REPRODUCERS = ("disconnects", "long-conversation", "upload-storm", "hot-key", "cache-busting", "slow-readers")
+
+
+@contextmanager
+def service(tokens: int) -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--tokens", str(tokens)]
+    )
+    try:
+        until_it_listens(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     questions = tmp_path_factory.mktemp("alone") / "questions.jsonl"
     questions.write_text("".join(json.dumps({"question": f"How can I send an email to {who}?"}) + "\n" for who in ("you", "me")))
-    port = free_port()
-    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--tokens", str(TOKENS)]
-    process = subprocess.Popen(service)
-    try:
-        until_it_listens(port, process)
-        command = [
-            sys.executable,
-            "-m",
-            "tests.parts.loadtests.each_alone",
-            f"http://127.0.0.1:{port}",
-            str(SECONDS),
-            str(questions),
-        ]
+    with service(TOKENS) as usual, service(MANY_TOKENS) as long:
+        places = [f"{name}={long if name == 'disconnects' else usual}" for name in REPRODUCERS]
+        command = [sys.executable, "-m", "tests.parts.loadtests.each_alone", str(SECONDS), str(questions), *places]
         done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)
-    finally:
-        process.terminate()
-        process.wait(10)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(rows) == 6
+    assert [row["shape"] for row in rows] == list(REPRODUCERS)
     for row in rows:
         assert row["exceptions"] == 0, row
         assert len(row["users"]) == 1, row

@@ -120,6 +120,34 @@ def test_what_follows_two_dashes_goes_to_locust(tmp_path: Path, url: str) -> Non
     assert (found.shape, found.plan[0].level, set(found.totals)) == ("none", 3, {"search"})
 
 
+def test_an_address_inside_the_cluster_is_asked_by_the_service_s_own_name(tmp_path: Path, url: str) -> None:
+    httpx.get(f"{url}/seen")
+    options = ("--headless", "-u", "2", "-r", "2", "-t", "3s", "--load-host-header", "teal.example.com", "HotKey")
+    code, out, err = ended(started(tmp_path, url, *options))
+    assert code == 0, (out, err)
+    assert httpx.get(f"{url}/seen").json()["hosts"] == ["teal.example.com"]
+
+
+def test_first_events_are_booked_when_they_come_and_open_streams_are_counted_until_they_end(tmp_path: Path) -> None:
+    port = free_port()
+    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--tokens", "400"]
+    process = subprocess.Popen(service)
+    try:
+        until_it_listens(port, process)
+        options = ("--headless", "-u", "3", "-r", "3", "-t", "7s", "Conversation")
+        code, out, err = ended(started(tmp_path, f"http://127.0.0.1:{port}", *options))
+    finally:
+        process.terminate()
+        process.wait(10)
+    (found,) = results(tmp_path)
+    assert code == 0, (out, err)
+    first_begun = min(one.from_seconds for one in found.windows if "ask, first event" in one.counts)
+    first_ended = min(one.from_seconds for one in found.windows if "ask, end" in one.counts)
+    assert first_ended - first_begun >= 2  # a stream takes 4 s and more
+    assert max(one.generator.streams for one in found.windows) == 3
+    assert found.windows[-1].generator.streams == 0
+
+
 def test_statistics_that_locust_resets_leave_the_ramp_out_and_lose_nothing(tmp_path: Path, url: str) -> None:
     options = ("--headless", "--reset-stats", "-u", "6", "-r", "3", "-t", "6s", "HotKey")
     code, out, err = ended(started(tmp_path, url, *options))
@@ -311,10 +339,10 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
             answer = httpx.post(f"{page}/swarm", data={"user_count": "1", "spawn_rate": "1", "host": url, **wrong}).json()
             assert not answer["success"]
             assert said in answer["message"]
-        for shape, users in (("none", "3"), ("hot-key", "1"), ("hot-key", "1")):
+        # "Default" is the first entry of the picker's choice of shape classes; a load shape chosen beside it counts all the same.
+        for shape, users, picked in (("none", "3", "Default"), ("hot-key", "1", "Default"), ("hot-key", "1", "Table")):
             form = {"user_count": users, "spawn_rate": "3", "host": url, "load_shape": shape, "run_time": "60s"}
-            form |= {"shape_class": "Table"}  # the picker's page sends it; without it Locust takes its own "Default"
-            form |= {"user_classes": "CacheBuster"} if shape == "none" else {}
+            form |= {"shape_class": picked, "user_classes": "CacheBuster"} if shape == "none" else {"shape_class": picked}
             assert httpx.post(f"{page}/swarm", data=form).json()["success"]
             time.sleep(3)
             assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
@@ -381,6 +409,40 @@ def test_locust_s_own_users_are_held_against_the_limit_of_descriptors_as_well(tm
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_run_that_takes_its_last_descriptor_midway_is_judged_and_reported_as_the_generator_s_own_lack(tmp_path: Path) -> None:
+    port = free_port()
+    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--slow-seconds", "8"]
+    process = subprocess.Popen(service)
+    try:
+        until_it_listens(port, process)
+        # 20 arrivals a second, each answered after 8 s: 160 connections, and descriptors for 90 at most.
+        options = (
+            "--load-shape",
+            "release",
+            "--load-seconds",
+            "12",
+            "--csv",
+            str(tmp_path / "own"),
+            "--html",
+            str(tmp_path / "own.html"),
+        )
+        code, said = limited(tmp_path, f"http://127.0.0.1:{port}", 90, *options)
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert code == 4, said
+    (found,) = results(tmp_path)
+    assert found.outcome == "void"
+    assert "the generator could not send" in found.why
+    assert "EMFILE: Too many open files" in found.why
+    lacking = sum(found.generator.not_sent.values())
+    assert lacking > 20
+    asked = found.totals["search"].requests + found.totals["ask, first event"].requests
+    assert asked == sum(found.generator.sent.values()) > 40
+    assert asked + lacking == pytest.approx(20 * 12, abs=20)  # nothing that was due is missing
+    assert (tmp_path / "own.html").is_file()
+
+
 async def independently(url: str, per_second: int, seconds: float) -> list[float]:
     """Milliseconds of each search of an open loop that shares no code with ours: bare connections, latency from when each was due."""
     address, body = httpx.URL(url), b'{"query": "q", "top_k": 10}'
@@ -440,6 +502,7 @@ given = Made(load_name="run", load_out=sys.argv[1], load_thresholds="", load_bas
 environment = Made(parsed_options=given)
 runs = locustfile.RunRecorder.__new__(locustfile.RunRecorder)
 runs.environment, runs.number, runs.writing, runs.about = environment, 1, False, lambda: "{}"
+runs.kept = locustfile.descriptors.KeptDescriptors()
 runs.recorder = Made(over=False, finish=lambda: Made(shape="none", interrupted=False, model_dump_json=lambda: "{}"))
 try:
     runs.finish()

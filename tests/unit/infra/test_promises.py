@@ -17,7 +17,7 @@ from tests.unit.infra.conftest import STACKS, Program, Stack, evaluate, of_type
 
 PROGRAMS: tuple[Program, ...] = ("platform", "service")
 EVERY = [(program, stack) for program in PROGRAMS for stack in STACKS]
-EVALUATION_SECONDS = 5.0  # of CPU, the first import of pulumi_aws included: 2.9 measured, and CPU is slower beside other work
+EVALUATION_SECONDS = 3.5  # of CPU; 1.4 measured beside other work
 
 # Statements on "*", each with why it cannot name a resource. GitHub's roles have theirs in infra/delivery/policies.py.
 EVERYWHERE = {
@@ -259,7 +259,10 @@ def test_every_resource_is_part_of_a_component(platform: Evaluation, stack: Stac
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("program", "stack"), EVERY)
-def test_a_program_evaluates_within_five_seconds(program: Program, stack: Stack) -> None:
+def test_a_program_evaluates_within_seconds(program: Program, stack: Stack) -> None:
+    evaluate(
+        program, stack
+    )  # in the first test of a process the import of pulumi_aws takes longer than the program: 3.3 s beside other work
     begin = time.process_time()
     evaluate.__wrapped__(program, stack)
     assert time.process_time() - begin < EVALUATION_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 
 import pytest
@@ -16,3 +17,12 @@ def test_each_user_needs_one(monkeypatch: pytest.MonkeyPatch, limit: int, worker
     found = descriptors.too_few(plain_shape(100, 10.0), workers)
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+def test_descriptors_kept_for_the_result_are_free_when_it_is_written_and_taken_again_by_the_next_run() -> None:
+    kept, before = descriptors.KeptDescriptors(), len(os.listdir("/dev/fd"))
+    for _ in range(2):
+        kept.keep()
+        assert len(os.listdir("/dev/fd")) == before + descriptors.KEPT
+        kept.give_back()
+        assert len(os.listdir("/dev/fd")) == before

@@ -50,6 +50,13 @@ def test_workers_without_an_image_are_refused() -> None:
         load_config({**VALUES, "teal:load": {"workers": 1, "image": "teal-load:latest"}}, "dev", "Pulumi.dev.yaml")
 
 
+def test_a_hundred_thousand_users_are_within_reach_and_a_mistyped_number_is_not() -> None:
+    many = load_config({**VALUES, "teal:load": {"workers": 1000, "image": IMAGE}}, "dev", "x")
+    assert many.load.workers * 1_000 >= 100_000  # users of a worker: docs/load.md
+    with pytest.raises(ConfigError, match=r"teal:load\.workers"):
+        load_config({**VALUES, "teal:load": {"workers": 1001, "image": IMAGE}}, "dev", "x")
+
+
 def test_every_policy_and_the_api_of_the_pinned_version_take_it() -> None:
     kubernetes = load_config(VALUES, "dev", "x").cluster.version
     for one in asked_for().values():
