@@ -44,8 +44,12 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
     def refuse() -> flask.Response | None:
         if flask.request.method != "POST" or not flask.request.path.endswith("/swarm"):
             return None
-        sends = not isinstance(environment.runner, MasterRunner)
-        said = form_refusal(environment.parsed_options, flask.request.form, sends=sends)
+        runner = environment.runner
+        if isinstance(runner, MasterRunner) and not runner.worker_count:
+            # Locust itself would answer "started", and start nothing.
+            waits = f"after a run they are back within {environment.stop_timeout or 0:.0f} s"
+            return flask.jsonify({"success": False, "message": f"No worker is connected: {waits}", "host": environment.host})
+        said = form_refusal(environment.parsed_options, flask.request.form, sends=not isinstance(runner, MasterRunner))
         return flask.jsonify({"success": False, "message": said, "host": environment.host}) if said else None
 
     web_ui.app.before_request(refuse)

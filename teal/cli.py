@@ -20,6 +20,7 @@ from teal.aws import commands as aws_commands
 from teal.aws import cost as aws_cost
 from teal.backup import commands as backup_commands
 from teal.client.service import Client, require_collection, require_key, words
+from teal.cluster import commands as cluster_commands
 from teal.drill import commands as drill_commands
 from teal.drill import soak_commands
 from teal.errors import OperatorError
@@ -290,6 +291,7 @@ backup_commands.register(app)
 drill_commands.register(app)
 soak_commands.register(app)
 load_commands.register(app)
+cluster_commands.register(app)
 
 
 def run(arguments: list[str]) -> int:

@@ -57,6 +57,7 @@ class Progress:
     final: bool
     title: str | None = None  # found in the file, when its sender named none
     warnings: tuple[str, ...] = ()  # about what could not be read
+    metadata: Mapping[str, str] | None = None  # the sender's with what was found in the file, when something was
 
 
 def load_task(session: Session, job: Job) -> IngestionTask | None:
@@ -185,6 +186,8 @@ def record_progress(session: Session, progress: Sequence[Progress]) -> set[Job]:
         }
         if item.title is not None:
             values["title"] = item.title
+        if item.metadata is not None:
+            values["attributes"] = dict(item.metadata)
         if item.done > 0:
             values["attempts"] = 1  # a job that makes progress does not kill its workers: only attempts without progress add up
         if item.final:

@@ -123,9 +123,8 @@ class OutboxConsumer:
             self._writer.delete_document(due.document_id)
             return True
         title, document = read_task(task, self._read, self._shape)
-        chunks = document.chunks
         embedder = self._embedder()
-        for first in range(0, len(chunks), BATCH_PASSAGES):
-            self._writer.put(make_passages(task, title, chunks[first : first + BATCH_PASSAGES], first, embedder))
-        self._writer.delete_document(due.document_id, keep_below=len(chunks))
+        for first in range(0, len(document.chunks), BATCH_PASSAGES):
+            self._writer.put(make_passages(task, title, document, first, embedder))
+        self._writer.delete_document(due.document_id, keep_below=len(document.chunks))
         return True

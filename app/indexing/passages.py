@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from app.catalog.ingestion_queries import IngestionTask
@@ -12,7 +11,7 @@ from app.models.port import Embedder
 from app.search.port import Passage
 from app.settings import Settings
 from app.text.apart import Wanted
-from app.text.document import Chunk, ChunkLimits, CutDocument
+from app.text.document import ChunkLimits, CutDocument
 
 BATCH_PASSAGES: Final = 32  # about a second of embedding on one core: the most work that is repeated after a worker was killed
 
@@ -47,20 +46,21 @@ def ingest_settings(settings: Settings) -> IngestSettings:
 def read_task(
     task: IngestionTask, read: DocumentReader, shape: IngestSettings, wanted: Wanted | None = None
 ) -> tuple[str, CutDocument]:
-    """Title and passages of a document. Raises `DocumentRejected` when it cannot be read or has no text."""
+    """Title and passages of a document; its metadata are the file's own and the sender's, which take precedence. Raises
+    `DocumentRejected` when it cannot be read or has no text."""
     cutting = ChunkLimits(shape.passage_tokens, shape.overlap_tokens)
     document = read(task.body, task.media_type, task.filename, cutting, wanted)
-    return task.title or document.title or task.filename or "Untitled", document
+    title = task.title or document.title or task.filename or "Untitled"
+    return title, replace(document, metadata={**document.metadata, **task.metadata})
 
 
-def make_passages(
-    task: IngestionTask, title: str, chunks: Sequence[Chunk], first: int, embedder: Embedder | None
-) -> list[Passage]:
-    """Make passages of consecutive chunks. `first`: the ordinal of the first chunk in the
-    document. Without a model they have no vectors.
+def make_passages(task: IngestionTask, title: str, document: CutDocument, first: int, embedder: Embedder | None) -> list[Passage]:
+    """Make the passages of at most BATCH_PASSAGES chunks of a document that `read_task` read, from chunk `first` on. Without a
+    model they have no vectors.
 
     The page on which a chunk starts becomes metadata of its passage, unless the document has its own metadata with that key.
     """
+    chunks = document.chunks[first : first + BATCH_PASSAGES]
     texts = [chunk.whole for chunk in chunks]
     vectors = embedder.passages([passage_text(title, text) for text in texts]) if embedder else [None] * len(texts)
     document_id = task.job.document_id
@@ -68,7 +68,7 @@ def make_passages(
         Passage(
             id=f"{document_id}:{ordinal}", document_id=document_id, ordinal=ordinal, title=title, text=text,
             collection=task.collection, source=task.source, vector=vector,
-            metadata=task.metadata if chunk.page is None else {PAGE: str(chunk.page), **task.metadata},
+            metadata=document.metadata if chunk.page is None else {PAGE: str(chunk.page), **document.metadata},
         )
         for ordinal, (text, chunk, vector) in enumerate(zip(texts, chunks, vectors, strict=True), first)
     ]  # fmt: skip

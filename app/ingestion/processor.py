@@ -152,12 +152,18 @@ class Ingestion:
         for start in range(resumed, len(texts), BATCH_PASSAGES):
             if self._stop.is_set():
                 raise WorkerStopping
-            batch = texts[start : start + BATCH_PASSAGES]
-            written = make_passages(task, title, batch, start, embedder)
-            done = start + len(batch)
+            written = make_passages(task, title, document, start, embedder)
+            done = start + len(written)
             final = done == len(texts)
             progress = Progress(
-                task.job, done, len(texts), embedder is not None, final, None if task.title else title, document.warnings
+                task.job,
+                done,
+                len(texts),
+                embedder is not None,
+                final,
+                None if task.title else title,
+                document.warnings,
+                None if document.metadata == task.metadata else document.metadata,
             )
             below = len(texts) if final and rewritten else None
             ahead.append(self._group_commit.write(progress, written, below, after=ahead[-1] if ahead else None))

@@ -48,14 +48,17 @@ class ReaderProcesses:
     def parse(self, body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
         """Like `app.text.parse.parse`, but also rejects a file that exceeds the limits."""
         answer = self._read(body, media_type, filename, None, None)
-        return ParsedDocument(answer["title"], answer["text"], tuple(answer["pages"]), tuple(answer["warnings"]))
+        return ParsedDocument(
+            answer["title"], answer["text"], tuple(answer["pages"]), tuple(answer["warnings"]), answer["metadata"]
+        )
 
     def read(
         self, body: bytes, media_type: str, filename: str | None, cutting: ChunkLimits, wanted: Wanted | None = None
     ) -> CutDocument:
         """Parse and cut. Raises `DocumentRejected`, and `NoLongerWanted` soon after `wanted` answers False."""
         answer = self._read(body, media_type, filename, cutting, wanted)
-        return CutDocument(answer["title"], tuple(Chunk(**chunk) for chunk in answer["chunks"]), tuple(answer["warnings"]))
+        chunks = tuple(Chunk(**chunk) for chunk in answer["chunks"])
+        return CutDocument(answer["title"], chunks, tuple(answer["warnings"]), answer["metadata"])
 
     def close(self) -> None:
         """End the idle children."""

@@ -46,7 +46,7 @@ def count_tokens(text: str) -> int:
 def cut_into_passages(parsed: ParsedDocument, cutting: ChunkLimits) -> CutDocument:
     """Cut a parsed file into passages."""
     chunks = chunk(parsed.text, target_tokens=cutting.target_tokens, overlap_tokens=cutting.overlap_tokens, pages=parsed.pages)
-    return CutDocument(parsed.title, tuple(chunks), parsed.warnings)
+    return CutDocument(parsed.title, tuple(chunks), parsed.warnings, parsed.metadata)
 
 
 def chunk(text: str, *, target_tokens: int, overlap_tokens: int, pages: tuple[int, ...] = ()) -> list[Chunk]:

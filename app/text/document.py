@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +12,14 @@ class ParsedDocument:
     text with blank lines between paragraphs.
 
     `pages`: the offset in `text`, in characters, at which each page of a paged file starts. `warnings`: sentences about
-    parts of the file that could not be read.
+    parts of the file that could not be read. `metadata`: what the file says about itself, such as the front matter of Markdown.
     """
 
     title: str | None
     text: str
     pages: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,4 @@ class CutDocument:
     title: str | None
     chunks: tuple[Chunk, ...]
     warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)

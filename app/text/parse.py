@@ -38,7 +38,7 @@ def parse(body: bytes, media_type: str, filename: str | None) -> ParsedDocument:
         reason = "a scan needs text recognition first" if one is PDF else "there are no words in it"
         raise DocumentRejected(f"{called(filename)} has no text: {reason}.")
     title = " ".join(_clean(parsed.title or "", ())[0].split())[:_MAX_TITLE_CHARACTERS]
-    return ParsedDocument(title or None, text, pages, tuple(map(storable_line, parsed.warnings)))
+    return ParsedDocument(title or None, text, pages, tuple(map(storable_line, parsed.warnings)), parsed.metadata)
 
 
 def _clean(text: str, pages: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -6,6 +6,7 @@ whoever acts on what is written (unless a test starts one).
 
 from __future__ import annotations
 
+import json
 import shutil
 import ssl
 import subprocess
@@ -111,6 +112,16 @@ class ApiServer:
             self.apply(one, "definitions")
         for one in definitions:
             self.wait(lambda one=one: "True" in _conditions(self.read(one) or {}, "Established"), one["metadata"]["name"])
+
+    def kubeconfig(self, path: Path) -> Path:
+        """The administrator's, written to `path`."""
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": self.url, "certificate-authority": str(self.ca)}}],
+            "users": [{"name": "it", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        }))  # fmt: skip
+        return path
 
     def wait(self, condition: Any, what: str) -> None:
         deadline = time.monotonic() + BOOT_SECONDS

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -21,6 +21,7 @@ from tests.cluster.apiserver import ApiServer
 from tests.cluster.conftest import RELEASE
 from tests.engine.pods import Pods
 from tests.engine.provider import PACKAGES
+from tests.engine.tunnel import Tunnel
 from tests.services.go_tools import tool
 from tests.services.ports import free_port
 
@@ -46,14 +47,15 @@ class Kubernetes:
 
 
 @contextmanager
-def start(folder: Path, shell: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
-    """In `folder`. Pulumi's provider and `aws` are on PATH afterwards."""
+def start(folder: Path, shell: pytest.MonkeyPatch, tunnel: Tunnel | None = None) -> Iterator[Kubernetes]:
+    """In `folder`. Pulumi's provider and `aws` are on PATH afterwards. `tunnel` answers for the internet that the provider reads charts from,
+    and for the pods that the API server asks: webhooks and other APIs."""
     commands = folder / "commands"
     provider, manager = tool(PROVIDER), tool("kube-controller-manager")
     with ExitStack() as running:
-        server = running.enter_context(apiserver.start(folder, users={RELEASE_TOKEN: RELEASE}))
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(json.dumps(_kubeconfig(server)))
+        more = _through(folder, tunnel) if tunnel else ()
+        server = running.enter_context(apiserver.start(folder, more=more, users={RELEASE_TOKEN: RELEASE}))
+        kubeconfig = server.kubeconfig(folder / "kubeconfig")
         running.enter_context(apiserver.process(folder / "controller-manager.log", [
             str(manager), "--kubeconfig", str(kubeconfig), "--leader-elect=false", "--bind-address", "127.0.0.1",
             "--secure-port", str(free_port()), "--cert-dir", str(folder / "manager"),
@@ -61,21 +63,32 @@ def start(folder: Path, shell: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
         ]))  # fmt: skip
         pods = running.enter_context(Pods(server).ready())
         _put(commands, "aws", _AWS)
-        _put(commands, PROVIDER, f"#!/bin/sh\nexec '{provider}' \"$@\"\n")
+        variables = _outside(folder, tunnel) if tunnel else {}
+        words = " ".join(f"{name}='{value}'" for name, value in variables.items())
+        _put(commands, PROVIDER, f"#!/bin/sh\n{words} exec '{provider}' \"$@\"\n")
         shell.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
         yield Kubernetes(server, pods, server.url, base64.b64encode(server.ca.read_bytes()).decode())
+
+
+def _through(folder: Path, tunnel: Tunnel) -> tuple[str, str]:
+    """The API server's arguments, by which its calls to Services go into the tunnel and not to an address that nobody here has."""
+    way = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(tunnel.socket)}}}
+    ways = {
+        "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": way}],
+    }  # fmt: skip
+    path = folder / "egress.json"
+    path.write_text(json.dumps(ways))
+    return "--egress-selector-config-file", str(path)
+
+
+def _outside(folder: Path, tunnel: Tunnel) -> dict[str, str]:
+    """The provider's variables, by which Helm goes into the tunnel, and keeps what it reads in `folder`. Go asks loopback without a proxy."""
+    helm = {f"HELM_{kind}_HOME": str(folder / "helm" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+    return {"HTTPS_PROXY": tunnel.url, "SSL_CERT_FILE": str(tunnel.authority), **helm}
 
 
 def _put(folder: Path, name: str, script: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(script)
     (folder / name).chmod(0o755)
-
-
-def _kubeconfig(server: ApiServer) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": server.url, "certificate-authority": str(server.ca)}}],
-        "users": [{"name": "it", "user": {"token": apiserver.TOKEN}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    }  # fmt: skip

@@ -43,6 +43,7 @@ class Cloud:
     others: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (type, id): what operators in the cluster make
     done: list[tuple[str, str, str]] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
+    given: dict[str, dict[str, Any]] = field(default_factory=dict)  # by type: outputs in the place of the made-up ones
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def one(self, kind: str, name: str) -> Thing:
@@ -105,6 +106,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=request.properties)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.properties)
         identifier, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
+        outputs |= self._cloud.given.get(kind, {})
         with self._cloud.lock:
             self._cloud.things[request.urn, identifier] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("create", kind, name))
@@ -125,6 +127,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=request.news)
         kind, name, inputs = _kind(request.urn), _name(request.urn), _plain(request.news)
         _, outputs = mocks.resource_answer(kind, name, inputs, self._cloud.region)
+        outputs |= self._cloud.given.get(kind, {})
         with self._cloud.lock:
             self._cloud.things[request.urn, request.id] = Thing(kind, name, inputs, outputs)
             self._cloud.done.append(("update", kind, name))

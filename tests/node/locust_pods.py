@@ -88,7 +88,7 @@ def start(node: Node, found: Evaluation, key: str) -> LoadTestPods:
         await_true(lambda name=name, count=count: _ready(node, name) == count, f"Deployment {NAMESPACE}/{name}", START_SECONDS)
     made = LoadTestPods(node)
     with made.page() as client:
-        await_true(lambda: len(client.get("/stats/requests").json()["workers"]) == WORKERS, "Locust's workers", START_SECONDS)
+        await_workers(client)
     made.start_seconds = time.monotonic() - began
     return made
 
@@ -97,6 +97,16 @@ def remove(node: Node) -> None:
     """Their processes, whose CPU other tests need."""
     for name in (MASTER, WORKER, MOCK_MODEL):
         node.server.ask("DELETE", f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}")
+
+
+def await_workers(page: httpx.Client) -> None:
+    """Until every worker is at its master; after a run they are away for as long as users may take to finish (Locust's --stop-timeout)."""
+
+    def ready() -> bool:
+        workers = page.get("/stats/requests").json()["workers"]
+        return [one["state"] for one in workers] == ["ready"] * WORKERS
+
+    await_true(ready, "Locust's workers", START_SECONDS)
 
 
 def swarm(page: httpx.Client, host: str, shape: str, **more: str) -> None:

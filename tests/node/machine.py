@@ -10,26 +10,26 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.node import remains
+from tests.node.remains import PREFIX, TEMPORARY
 from tests.services.required import require
 
 # As in the VPC of the stack dev (infra/platform/network/addresses.py), because network policies name its networks.
 ADDRESS: Final = "10.40.0.10"  # the node's, in the first private subnet
 STORES: Final = "10.40.240.10"  # of what stands in for RDS and ElastiCache, in the first subnet of stores
-PREFIX: Final = "teal-node-"
-STOP_SECONDS: Final = 20.0
 _START_SECONDS: Final = 20.0  # a tenth of one alone
-_TEMPORARY: Final = Path("/tmp")
 _STARTED: Final = itertools.count()  # two of one process are told apart
 _NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
 # Where programs of a node keep what they have. Temporary file systems take their place, so that default paths can be used and nothing stays.
@@ -48,11 +48,13 @@ _TOOLS: Final = {
 
 @dataclass(frozen=True)
 class Machine:
-    """`pid`: its first process, as the outer machine counts. `folder`: what both see under the same path. `cgroup`: the name of its own."""
+    """`pid`: its first process, as the outer machine counts. `folder`: what both see under the same path. `cgroup`: the name of its own.
+    `address`: in the network of the nodes."""
 
     pid: int
     folder: Path
     cgroup: str
+    address: str = ADDRESS
 
     @property
     def root(self) -> Path:
@@ -65,32 +67,27 @@ class Machine:
 
     def run(self, *words: str, seconds: float = 60.0) -> str:
         """What the command printed. Raises with what it said where it fails."""
-        ended = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=seconds, check=False)
-        if ended.returncode:
-            raise RuntimeError(f"{' '.join(words[:4])} ended with {ended.returncode}: {ended.stderr.strip()[-1000:]}")
-        return ended.stdout
+        return _run(self.command(*words), seconds)
 
 
 def require_machine() -> None:
     """Skip (fail in CI) where no such machine can be made."""
     require("Linux", "A node's namespaces and cgroups are Linux's.", sys.platform == "linux")
     require("root", "A node needs namespaces, mounts and cgroups: sudo make test-node.", os.geteuid() == 0)
-    missing = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
+    missing = missing_packages()
     require("what a node is made of", f"apt-get install {' '.join(missing)}.", not missing)
+
+
+def missing_packages() -> list[str]:
+    """Of Debian, by name."""
+    return sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
 
 
 @contextmanager
 def start(folder: Path, first: Path) -> Iterator[Machine]:
-    """`first`: the program of the first process; it must reap what is left to it. `folder`: empty, for files that both sides see."""
-    sweep()
-    name = f"{PREFIX}{os.getpid()}-{next(_STARTED)}"
-    with ExitStack() as undone:
-        undone.callback(sweep, ended=name)
-        _make_cgroups(name)
-        holder = undone.enter_context(_holder(folder, first))
-        machine = Machine(_child(holder), folder, name)
-        _wait_for(folder / "mounted", holder)
-        undone.enter_context(inside(machine))
+    """`first`: the program of the first process; it must reap what is left to it. `folder`: empty, for files that both sides see.
+    This thread is in its network until the end."""
+    with _made(folder, first, ADDRESS, "node") as machine, inside(machine):
         for words in (
             ("ip", "link", "set", "lo", "up"),
             ("ip", "link", "add", "node0", "type", "bridge"),  # not every kernel has dummy devices
@@ -104,10 +101,42 @@ def start(folder: Path, first: Path) -> Iterator[Machine]:
                 "default",
                 "dev",
                 "node0",
-            ),  # without a route the kernel never asks kube-proxy's rules about a Service
+            ),  # without it the kernel asks no rule of kube-proxy's about a Service
             ("sysctl", "-qw", "net.ipv4.ip_forward=1"),
         ):
             machine.run(*words)
+        yield machine
+
+
+@contextmanager
+def start_beside(other: Machine, folder: Path, first: Path, address: str, name: str) -> Iterator[Machine]:
+    """A second machine in a network of its own, joined to the bridge of `other` by a cable. This thread stays where it is."""
+    with _made(folder, first, address, name) as machine:
+        cable = ("ip", "link", "add", name, "type", "veth", "peer", "name", "node0", "netns", str(machine.pid))
+        for words in (cable, ("ip", "link", "set", name, "master", "node0"), ("ip", "link", "set", name, "up")):
+            _run(["nsenter", f"--target={other.pid}", "--net", "--", *words])  # by the outer machine's numbers of processes
+        for words in (
+            ("ip", "link", "set", "lo", "up"),
+            ("ip", "address", "add", f"{address}/18", "dev", "node0"),
+            ("ip", "link", "set", "node0", "up"),
+            ("ip", "route", "add", "default", "via", other.address),
+            ("sysctl", "-qw", "net.ipv4.ip_forward=1"),
+        ):
+            machine.run(*words)
+        yield machine  # the kernel removes the cable with its network
+
+
+@contextmanager
+def _made(folder: Path, first: Path, address: str, host: str) -> Iterator[Machine]:
+    """With a network in which nothing is."""
+    remains.sweep()
+    name = f"{PREFIX}{os.getpid()}-{next(_STARTED)}"
+    with ExitStack() as undone:
+        undone.callback(remains.sweep, ended=name)
+        remains.make_cgroups(name)
+        holder = undone.enter_context(_holder(folder, first, f"{address} {host}"))
+        machine = Machine(_child(holder), folder, name, address)
+        _wait_for(folder / "mounted", holder)
         yield machine
 
 
@@ -135,57 +164,21 @@ def network(path: Path) -> Iterator[None]:
 @contextmanager
 def folder_of_its_own() -> Iterator[Path]:
     """For `start`, gone at the end. Its path is short, because a socket's has at most 107 characters."""
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=_TEMPORARY) as created:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=TEMPORARY) as created:
         yield Path(created)
 
 
-def sweep(ended: str = "") -> None:
-    """Remove the cgroups and folders of machines whose owner is gone, and the cgroups of `ended`."""
-    for hierarchy in _hierarchies():
-        for one in hierarchy.glob(f"{PREFIX}*"):
-            if one.name == ended or _abandoned(one.name):
-                _remove(one)
-    for one in _TEMPORARY.glob(f"{PREFIX}*"):
-        if _abandoned(one.name):
-            shutil.rmtree(one, ignore_errors=True)
-
-
-def _abandoned(name: str) -> bool:
-    """Whether the process whose number is in the name is gone."""
-    return not Path("/proc", name.removeprefix(PREFIX).partition("-")[0]).exists()
-
-
-def _remove(cgroup: Path) -> None:
-    """The folder and those in it, innermost first; killed processes leave them a moment later."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while cgroup.exists():
-        for path, _, _ in os.walk(cgroup, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-        time.sleep(0.05)
-
-
-def _hierarchies() -> Sequence[Path]:
-    """One with version 2 of cgroups; with version 1 one for each controller, and often one of version 2 besides."""
-    mounted = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    return [Path(words[1]) for words in mounted if words[2] in ("cgroup", "cgroup2")]
-
-
-def _make_cgroups(name: str) -> None:
-    for hierarchy in _hierarchies():
-        made = hierarchy / name
-        made.mkdir(exist_ok=True)
-        for file in ("cpuset.cpus", "cpuset.mems"):  # with version 1 nothing may join a group that has none
-            if (made / file).exists():
-                (made / file).write_text((hierarchy / file).read_text())
+def _run(command: list[str], seconds: float = 60.0) -> str:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    if ended.returncode:
+        said = ended.stderr.strip()[-1000:]
+        raise RuntimeError(f"{' '.join(command[command.index('--') + 1 :][:4])} ended with {ended.returncode}: {said}")
+    return ended.stdout
 
 
 @contextmanager
-def _holder(folder: Path, first: Path) -> Iterator[subprocess.Popen[bytes]]:
-    (folder / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} node\n")
+def _holder(folder: Path, first: Path, host: str) -> Iterator[subprocess.Popen[bytes]]:
+    (folder / "hosts").write_text(f"127.0.0.1 localhost\n{host}\n")
     (folder / "resolv.conf").write_text("")
     lines = ["set -e", f"mkdir {folder}/kernel"]
     lines += [f"mount -t tmpfs -o mode=755 tmpfs {path}" for path in _FOLDERS]
@@ -212,12 +205,29 @@ def _holder(folder: Path, first: Path) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            process.kill()  # and with it, by --kill-child, the first process, and with that everything
+            _end(process)
+
+
+def _end(holder: subprocess.Popen[bytes]) -> None:
+    """Kill it, and with it, by --kill-child, the first process, and with that everything. The kernel lets the first process end when all
+    the others have."""
+    with suppress(OSError, IndexError):  # it has ended
+        ended = os.pidfd_open(int(_children(holder).read_text().split()[0]))
+        try:
+            holder.kill()
+            select.select([ended], [], [], remains.STOP_SECONDS)
+        finally:
+            os.close(ended)
+    holder.kill()
+
+
+def _children(holder: subprocess.Popen[bytes]) -> Path:
+    return Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
 
 
 def _child(holder: subprocess.Popen[bytes]) -> int:
     """The first process of the namespace, whose parent is the holder."""
-    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+    children = _children(holder)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and holder.poll() is None:
         if found := children.read_text().split():

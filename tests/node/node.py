@@ -18,12 +18,14 @@ from typing import Any, Final
 
 from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer
-from tests.node import dns, images, machine
+from tests.node import aggregation, dns, images, machine
 from tests.node.machine import ADDRESS, Machine
+from tests.node.remains import STOP_SECONDS
 from tests.services.go_tools import NODE, tool
 
 NAME: Final = "node"
 PODS: Final = "10.40.32.0/24"  # addresses of pods; on EKS they are in the private subnets too
+ALL_PODS: Final = "10.40.32.0/23"  # those of a second node too (second.py)
 SERVICES: Final = "172.20.0.0/24"  # EKS takes 172.20.0.0/16 for a VPC whose addresses begin with 10
 PAUSE: Final = "teal.test/pause:1"
 READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
@@ -38,11 +40,12 @@ _SERVER: Final = (
 
 @dataclass(frozen=True)
 class Node:
-    """`server`: its API. `ready_seconds`: from the first of its programs to the node's own word that it is ready."""
+    """`server`: its API. `ready_seconds`: from the first of its programs to the node's own word that it is ready. `name`: the server's for it."""
 
     server: ApiServer
     machine: Machine
     ready_seconds: float
+    name: str = NAME
 
     def load(self, archive: Path, name: str = "") -> str:
         """Load a docker archive's image, also as `name@DIGEST` if a name is given, as a pull would; the digest."""
@@ -74,27 +77,19 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
         api.mkdir()
         inner = running.enter_context(machine.start(shared, programs["pause"]))
         began = time.monotonic()
-        _configure(inner)
-        process(inner, "containerd", ["containerd", "--config", f"{shared}/containerd.toml"], running)
-        server = running.enter_context(apiserver.start(api, more=(*_SERVER, *more), address=ADDRESS))
-        _kubeconfig(shared, server)
-        account = ("--kubeconfig", f"{shared}/kubeconfig")
-        await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")
-        _import_pause(inner, programs["pause"])
+        start_containerd(inner, PODS, running)
+        server = running.enter_context(apiserver.start(api, more=(*_SERVER, *aggregation.flags(api), *more), address=ADDRESS))
+        account = ("--kubeconfig", str(kubeconfig(shared, server)))
+        import_pause(inner, programs["pause"])
+        delegated = ("--authentication-kubeconfig", account[1], "--authorization-kubeconfig", account[1])
         flags: Mapping[str, tuple[str, ...]] = {
-            "kubelet": (
-                "--config", f"{shared}/kubelet.json", *account, "--hostname-override", NAME, "--node-ip", ADDRESS,
-            ),
+            **member_flags(inner, NAME),
             "kube-controller-manager": (
-                *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
-                "--authorization-kubeconfig", account[1], "--horizontal-pod-autoscaler-sync-period", "3s",
+                *account, "--leader-elect=false", "--bind-address", "127.0.0.1", *delegated,
+                "--horizontal-pod-autoscaler-sync-period", "3s",
                 "--root-ca-file", str(server.ca),  # pods that speak to the API server get it with their token
             ),
-            "kube-scheduler": (
-                *account, "--leader-elect=false", "--bind-address", "127.0.0.1", "--authentication-kubeconfig", account[1],
-                "--authorization-kubeconfig", account[1],
-            ),
-            "kube-proxy": ("--config", f"{shared}/kube-proxy.json", "--hostname-override", NAME),
+            "kube-scheduler": (*account, "--leader-elect=false", "--bind-address", "127.0.0.1", *delegated),
             "coredns": dns.configure(inner),
         }  # fmt: skip
         for name in flags:
@@ -102,13 +97,29 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
         for document in dns.objects():
             server.apply(document, "cluster")
         await_true(dns.ready, "CoreDNS")
-        path = f"/api/v1/nodes/{NAME}"
-        document = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}}
-        try:
-            await_true(lambda: "True" in conditions(server.read(document) or {}, "Ready"), path)
-        except TimeoutError as error:
-            raise RuntimeError(f"{error}; {logs(inner)}") from error
+        await_ready(server, inner, NAME)
         yield Node(server, inner, time.monotonic() - began)
+
+
+def member_flags(inner: Machine, name: str) -> Mapping[str, tuple[str, ...]]:
+    """Arguments of what every node of a cluster runs besides containerd."""
+    folder = inner.folder
+    return {
+        "kubelet": (
+            "--config", f"{folder}/kubelet.json", "--kubeconfig", f"{folder}/kubeconfig",
+            "--hostname-override", name, "--node-ip", inner.address,
+        ),
+        "kube-proxy": ("--config", f"{folder}/kube-proxy.json", "--hostname-override", name),
+    }  # fmt: skip
+
+
+def await_ready(server: ApiServer, inner: Machine, name: str) -> None:
+    """Until the node says so itself. Raises with the ends of its logs."""
+    document = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    try:
+        await_true(lambda: "True" in conditions(server.read(document) or {}, "Ready"), f"node {name}")
+    except TimeoutError as error:
+        raise RuntimeError(f"{error}; {logs(inner)}") from error
 
 
 def conditions(document: Mapping[str, Any], kind: str) -> list[str]:
@@ -130,7 +141,13 @@ def logs(inner: Machine) -> str:
     return "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2500:]}" for log in sorted(inner.folder.glob("*.log")))
 
 
-def _configure(inner: Machine) -> None:
+def start_containerd(inner: Machine, pods: str, running: ExitStack) -> None:
+    """And write the configuration of all that a node runs. `pods`: its addresses for them."""
+    _configure(inner, pods)
+    process(inner, "containerd", ["containerd", "--config", f"{inner.folder}/containerd.toml"], running)
+
+
+def _configure(inner: Machine, pods: str) -> None:
     folder = inner.folder
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     (folder / "containerd.toml").write_text("\n".join((
@@ -142,7 +159,7 @@ def _configure(inner: Machine) -> None:
     (folder / "cni").mkdir()
     link = {
         "type": "ptp", "ipMasq": False,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
     }  # fmt: skip
     plugins = {
         "cniVersion": "0.4.0",
@@ -152,7 +169,7 @@ def _configure(inner: Machine) -> None:
     (folder / "cni" / "10-pods.conflist").write_text(json.dumps(plugins))
     kubelet = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-        "address": ADDRESS, "healthzBindAddress": "127.0.0.1",
+        "address": inner.address, "healthzBindAddress": "127.0.0.1",
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
         "authorization": {"mode": "AlwaysAllow"},  # only who is inside its network reaches it
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
@@ -165,8 +182,8 @@ def _configure(inner: Machine) -> None:
     }  # fmt: skip
     (folder / "kubelet.json").write_text(json.dumps(kubelet))
     proxy = {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables", "clusterCIDR": PODS,
-        "bindAddress": ADDRESS, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables", "clusterCIDR": ALL_PODS,
+        "bindAddress": inner.address, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
         "clientConnection": {"kubeconfig": f"{folder}/kubeconfig"}, "oomScoreAdj": 0,
         # These would be set for the whole machine.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
@@ -174,7 +191,8 @@ def _configure(inner: Machine) -> None:
     (folder / "kube-proxy.json").write_text(json.dumps(proxy))
 
 
-def _kubeconfig(folder: Path, server: ApiServer) -> None:
+def kubeconfig(folder: Path, server: ApiServer) -> Path:
+    """The administrator's, written into the folder."""
     document = {
         "apiVersion": "v1", "kind": "Config", "current-context": "it",
         "clusters": [{"name": "it", "cluster": {"server": server.url, "certificate-authority": str(server.ca)}}],
@@ -184,17 +202,20 @@ def _kubeconfig(folder: Path, server: ApiServer) -> None:
     path = folder / "kubeconfig"
     path.touch(mode=0o600)
     path.write_text(json.dumps(document))
+    return path
 
 
 def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
     """Start a program of the node's, whose log is in its folder. It ends with `running`, or with the machine."""
     said = running.enter_context((inner.folder / f"{name}.log").open("wb"))
     started = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
-    running.callback(started.wait, machine.STOP_SECONDS)
+    running.callback(started.wait, STOP_SECONDS)
     running.callback(started.kill)
 
 
-def _import_pause(inner: Machine, program: Path) -> None:
+def import_pause(inner: Machine, program: Path) -> None:
+    """Wait for containerd, and give it the image that each pod begins with."""
+    await_true(lambda: (inner.root / "run/containerd/containerd.sock").exists(), "containerd")
     archive = inner.folder / "pause.tar"
     images.write_program(archive, PAUSE, program)
     inner.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive))

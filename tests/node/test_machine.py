@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node import machine
+from tests.node import machine, remains
 from tests.node.node import await_true
 from tests.services.go_tools import tool
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 STARTS = """
 import os, sys
 from pathlib import Path
-from tests.node import machine
+from tests.node import machine, remains
 with machine.folder_of_its_own() as folder, machine.start(folder, Path(sys.argv[1])) as made:
     made.run("sh", "-c", "setsid sleep 600 >/dev/null 2>&1 &")  # as a container's shim: nobody's child
     print(made.pid, flush=True)
@@ -32,7 +32,7 @@ def _seen_outside(pid: int) -> list[str]:
     """What there is of it in this machine's own network and mounts; other tests change both meanwhile."""
     links = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
     mounts = Path("/proc/self/mounts").read_text()
-    return [line for line in (links + mounts).splitlines() if line.startswith("node0") or f"{machine.PREFIX}{pid}" in line]
+    return [line for line in (links + mounts).splitlines() if line.startswith("node0") or f"{remains.PREFIX}{pid}" in line]
 
 
 def _settings() -> list[str]:
@@ -65,6 +65,6 @@ def test_a_killed_start_leaves_no_process_mount_or_network_and_the_next_one_remo
         started.send_signal(signal.SIGKILL)
     await_true(lambda: not _inside(namespace), "processes of the killed machine", END_SECONDS)
     assert (_seen_outside(started.pid), _settings()) == ([], before)
-    machine.sweep()
-    name = f"{machine.PREFIX}{started.pid}*"
+    remains.sweep()
+    name = f"{remains.PREFIX}{started.pid}*"
     assert not [*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}"), *Path("/tmp").glob(name)]

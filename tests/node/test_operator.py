@@ -47,6 +47,18 @@ def _await(node: Node, kind: str, name: str) -> dict[str, Any]:
     return eck.read(node, kind, name) or {}
 
 
+def _await_own(node: Node, name: str) -> dict[str, Any]:
+    """The StatefulSet of the Elasticsearch that is there now. The operator may have made one again for the stack before, which it had not
+    yet seen to be gone; Kubernetes removes that one."""
+
+    def own() -> bool:
+        owner, made = eck.read(node, "Elasticsearch", NAME) or {}, eck.read(node, "StatefulSet", name) or {}
+        return any(one["uid"] == owner["metadata"]["uid"] for one in made.get("metadata", {}).get("ownerReferences", ()))
+
+    await_true(own, f"StatefulSet {name} of this Elasticsearch", MADE_SECONDS)
+    return _await(node, "StatefulSet", name)
+
+
 def test_the_operators_webhook_refuses_what_it_knows_to_be_wrong_and_no_stack_of_ours(with_operator: Node) -> None:
     # before one of them is there: the operator refuses some changes of what runs
     wrong = eck.custom("dev")["Elasticsearch"]
@@ -64,7 +76,7 @@ def test_what_the_platform_and_the_service_refer_to_is_what_the_operator_makes(a
     node, stack = accepted
     asked = eck.custom(stack)["Elasticsearch"]["spec"]
     (nodes,) = asked["nodeSets"]
-    made = _await(node, "StatefulSet", f"{NAME}-es-{nodes['name']}")
+    made = _await_own(node, f"{NAME}-es-{nodes['name']}")
     pod = made["spec"]["template"]
     assert made["spec"]["replicas"] == nodes["count"]
     # network policies, disruption budgets and rules that keep pods apart select by these

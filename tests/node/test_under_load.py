@@ -13,11 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contract.http import POD_PORT
 from contract.names import DEPLOYMENT
+from contract.pods import COLOR_LABEL, COMPONENT_LABEL
 from loadtests import questions
 from loadtests.measured import END, FIRST_EVENT, SEARCH, LoadTestResult
 from tests.node import color, locust_pods, policies
 from tests.node.conftest import Service
 from tests.node.locust_pods import WORKERS, LoadTestPods
+from tests.node.node import await_true
 from tests.parts.app.service import add
 from tests.services import load_image
 
@@ -28,6 +30,7 @@ HOST = f"http://{DEPLOYMENT}.{color.NAMESPACE}:{POD_PORT}"  # the color's Servic
 SECONDS = 12.0
 SCALE = 0.5  # of the shape's 20 requests a second: the service and the generator share two cores
 BEFORE_STOP_SECONDS = 6.0
+DRAIN_SECONDS = 180.0  # a pod's grace is below two minutes
 ROUTES = {SEARCH: "/v1/search", FIRST_EVENT: "/v1/ask"}
 
 
@@ -44,8 +47,16 @@ def load_test(service: Service) -> Iterator[LoadTestPods]:
         replicas = len(service.pods())
         service.release(MOCKED, replicas, locust_pods.model_settings(found))
         service.await_rollout(replicas)
+        # Pods that drain may answer a connection until everybody knows that they go, and their counts go with them.
+        await_true(lambda: _all_pods(service) == replicas, "pods of the release before gone", DRAIN_SECONDS)
         yield made
         locust_pods.remove(node)
+
+
+def _all_pods(service: Service) -> int:
+    """The color's web pods, those that are being ended included."""
+    selector = {"labelSelector": f"{COLOR_LABEL}={color.COLOR},{COMPONENT_LABEL}=app"}
+    return len(service.node.server.ask("GET", f"/api/v1/namespaces/{color.NAMESPACE}/pods", params=selector)["items"])
 
 
 def counted(service: Service) -> Counter[str]:
@@ -69,6 +80,7 @@ def test_two_runs_of_the_page_end_with_results_of_their_own_which_count_what_the
     with load_test.page() as page:
         locust_pods.swarm(page, HOST, "release", load_seconds=str(SECONDS), load_scale=str(SCALE))
         whole = locust_pods.await_report(page, [], SECONDS + locust_pods.REPORT_SECONDS)
+        locust_pods.await_workers(page)
         locust_pods.swarm(page, HOST, "release", load_seconds="600", load_scale=str(SCALE))
         time.sleep(BEFORE_STOP_SECONDS)
         began = time.monotonic()

@@ -33,7 +33,9 @@ def test_nothing_is_right_about_what_no_file_says(grounded: bool, found: str) ->
     assert outcome(absent, {"grounded": grounded, "answer": "14 days", "nearest": []}) == found
 
 
-@pytest.mark.parametrize(("name", "questions"), [("tuned", 45), ("unseen", 45), ("second", 60), ("second-unseen", 60)])
+@pytest.mark.parametrize(
+    ("name", "questions"), [("tuned", 45), ("unseen", 45), ("second", 60), ("second-unseen", 60), ("third", 211)]
+)
 def test_every_question_names_files_that_are_there(name: str, questions: int) -> None:
     lines = (HERE / name / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     asked = [Asked.model_validate_json(line) for line in lines]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,7 @@ COPIED: Final = ("app", "contract", "requirements-app.lock", ".dockerignore", ".
 
 def archive() -> Path:
     """The archive's place in the cache folder; its name is a digest of everything that is in the image."""
-    digest = hashlib.sha256()
-    for name in COPIED:
-        for path in sorted(files(ROOT / name)):
-            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "teal" / "images" / f"app-{digest.hexdigest()[:16]}.tar"
+    return archive_of("app", COPIED)
 
 
 def build() -> Path:
@@ -30,13 +26,28 @@ def build() -> Path:
     found = archive()
     if not found.exists():
         subprocess.run([ROOT / ".ci" / "image", "--archive", found, "--build-only"], check=True)
-    for other in found.parent.glob("app-*.tar"):
-        if other != found:
-            other.unlink()
+    remove_others(found)
     return found
 
 
-def files(path: Path) -> list[Path]:
+def archive_of(image: str, copied: Sequence[str]) -> Path:
+    """The place of the archive of an image into which these files and folders are copied."""
+    digest = hashlib.sha256()
+    for name in copied:
+        for path in sorted(_files(ROOT / name)):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "teal" / "images" / f"{image}-{digest.hexdigest()[:16]}.tar"
+
+
+def remove_others(archive: Path) -> None:
+    """Remove the archives of the same image in other states of the tree."""
+    for other in archive.parent.glob(f"{archive.name.partition('-')[0]}-*.tar"):
+        if other != archive:
+            other.unlink()
+
+
+def _files(path: Path) -> list[Path]:
     """The files of a folder, or the file itself; what Python compiled is left out."""
     if not path.is_dir():
         return [path] if path.exists() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -14,11 +13,7 @@ COPIED: Final = ("loadtests", "requirements-load.lock", ".ci/load-image")
 
 def archive() -> Path:
     """The archive's place in the cache folder, beside the service's; its name is a digest of everything that is in the image."""
-    digest = hashlib.sha256()
-    for name in COPIED:
-        for path in sorted(app_image.files(app_image.ROOT / name)):
-            digest.update(f"{path.relative_to(app_image.ROOT)}\0".encode() + path.read_bytes())
-    return app_image.archive().with_name(f"load-{digest.hexdigest()[:16]}.tar")
+    return app_image.archive_of("load", COPIED)
 
 
 def build() -> Path:
@@ -26,7 +21,5 @@ def build() -> Path:
     found = archive()
     if not found.exists():
         subprocess.run([app_image.ROOT / ".ci" / "load-image", found, app_image.build()], check=True)
-    for other in found.parent.glob("load-*.tar"):
-        if other != found:
-            other.unlink()
+    app_image.remove_others(found)
     return found

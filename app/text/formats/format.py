@@ -11,7 +11,10 @@ from app.text.document import ParsedDocument
 
 # Titles that programs write when the author gave none: default words, and the file's former name.
 NO_TITLE: Final = re.compile(
-    r"\A(?:microsoft (?:word|powerpoint|excel) - .{0,200}|(?:untitled|unbenannt).{0,20}|(?:document|dokument)\d{0,4})",
+    r"\A(?:microsoft (?:word|powerpoint|excel) - .{0,200}|(?:document|dokument|documento|документ|文档|文書)\s?\d{0,4}|(?:word |new )?document"
+    r"|(?:untitled|unbenannt|sans titre|sin título|senza titolo|sem título|naamloos|namnlös|uten (?:navn|tittel)|unavngivet|nimetön|bez názvu|bez tytułu|"
+    r"névtelen|adsız|без (?:имени|названия|назви)|無題|无标题|未命名|제목 없음|무제|بدون عنوان|ללא שם).{0,20}"
+    r"|(?:scan|scanned|img|image|dsc|skm|mfp|doc|copier)[\s_-]{0,3}\d[\d\s_-]{2,40})\Z",
     re.IGNORECASE,
 )
 Read = Callable[[bytes, str | None], ParsedDocument]

@@ -8,6 +8,7 @@ from typing import Final
 from app.text.document import ParsedDocument
 from app.text.encoding import decode_text
 from app.text.formats.format import Format
+from app.text.formats.html_tables import prepare_tables
 from app.text.rejection import broken_file
 
 _INLINE: Final = ("a", "strong", "em", "b", "i", "u", "mark", "small", "del", "ins", "sub", "sup", "font", "span", "abbr", "cite")
@@ -23,11 +24,26 @@ _DECLARED: Final = re.compile(
     rb"<meta[^>]{1,200}?charset=[\"']?([A-Za-z0-9_-]{2,30})|<\?xml[^>]{1,100}?encoding=[\"']([A-Za-z0-9_-]{2,30})", re.IGNORECASE
 )
 _IMAGE: Final = re.compile(r"!\[([^\[\]\n]{0,400})\]\([^()\s]{0,2000}(?: \"[^\"\n]{0,400}\")?\)")
+# A term and its definition become one line, `term: definition`, so that the definition can be quoted with what it defines. A definition of
+# several sentences stays below its term: of a line only one sentence would be quoted.
+_TERM: Final = re.compile(
+    r"<dt(?:\s[^<>]{0,500})?>((?:(?!<d[tdl]\b|</d[tl]>).){1,300}?)(?:</dt>\s{0,200})?<dd(?:\s[^<>]{0,500})?>(?:\s{0,200}<p(?:\s[^<>]{0,500})?>)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_MARKUP: Final = re.compile(r"<[^<>]{0,2000}>")
+_DEFINITION_END: Final = re.compile(r"</?d[dtl]\b", re.IGNORECASE)
+_SENTENCES: Final = re.compile(r"[.!?]\s{1,20}\w|[。！？]\s{0,20}\w")  # the end of one, and the beginning of another
+_LOOKED_AT_CHARACTERS: Final = 2_000  # of a definition
 _HEAD_BYTES: Final = 4096  # HTML wants the declaration within the first 1024
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
     """The page's title, or its first heading, and its text as Markdown."""
+    return read_html(_text(body, filename), filename)
+
+
+def read_html(page: str, filename: str | None) -> ParsedDocument:
+    """The same for a page that is text already."""
     import html_to_markdown
 
     options = html_to_markdown.ConversionOptions(
@@ -35,7 +51,7 @@ def read(body: bytes, filename: str | None) -> ParsedDocument:
         exclude_selectors=list(_NOT_THE_TEXT),
     )  # fmt: skip
     try:
-        found = html_to_markdown.convert(_text(body, filename), options)
+        found = html_to_markdown.convert(prepare_tables(_TERM.sub(_defined, page)), options)
     except Exception as error:  # the library's own errors, and panics of the libraries below it
         raise broken_file(filename, error) from error
     text = _without_front_matter(found.content or "")
@@ -54,6 +70,16 @@ def _text(body: bytes, filename: str | None) -> str:
         except (LookupError, UnicodeDecodeError):
             pass  # the page declares an unknown or a wrong encoding
     return decode_text(body, filename)
+
+
+def _defined(found: re.Match[str]) -> str:
+    if _SENTENCES.search(
+        _MARKUP.sub("", _DEFINITION_END.split(found.string[found.end() : found.end() + _LOOKED_AT_CHARACTERS], 1)[0])
+    ):
+        return found[0]
+    term = _MARKUP.sub("", found[1]).strip()
+    mark = "" if not term or term[-1] in ".:;?!…。：？！" else ":"
+    return f"<p>{found[1].strip()}{mark} "
 
 
 def _without_front_matter(text: str) -> str:

@@ -11,14 +11,43 @@ from app.text.encoding import decode_text
 from app.text.formats.format import Format
 
 _FRONT_LINES: Final = 200  # a longer block between two rules is text and not front matter
-_TITLE: Final = re.compile(r"title[ \t]{0,8}[:=][ \t]{0,8}(\S.{0,400})")
+# What a document's metadata may hold, as for metadata that its sender gives (app/http/schemas.py).
+_MOST_KEYS: Final = 32
+_LONGEST_VALUE: Final = 512
+_ENTRY: Final = re.compile(r"\A([A-Za-z0-9_-]{1,64})[ \t]{0,8}[:=](?:[ \t]{1,8}(\S.{0,2000})|[ \t]{0,8})\Z")
+_LISTED: Final = re.compile(r"\A[ \t]{0,8}-[ \t]{1,8}(\S.{0,500})\Z")
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
-    """Title from the front matter, or else the first heading."""
+    """Title from the front matter, or else the first heading. What else the front matter says is metadata."""
     front, text = _parted(decode_text(body, filename).replace("\r\n", "\n"))
-    named = (found[1].strip().strip("\"'") for line in front if (found := _TITLE.match(line)))
-    return ParsedDocument(next(named, None) or next(headings(text), None), text)
+    said = _metadata(front)
+    return ParsedDocument(said.pop("title", None) or next(headings(text), None), text, metadata=said)
+
+
+def _metadata(lines: list[str]) -> dict[str, str]:
+    """The texts, numbers, dates and lists of texts on the first level of YAML or TOML; a list is joined by commas. Deeper levels
+    are left out."""
+    said, key = dict[str, str](), ""
+    for line in lines:
+        if line.startswith("["):  # a table of TOML: what follows is on a deeper level
+            break
+        if found := _ENTRY.match(line):
+            key = found[1].lower()
+            said[key] = _plain(found[2] or "")
+        elif key and (item := _LISTED.match(line)):
+            said[key] = ", ".join(filter(None, [said[key], _plain(item[1])]))
+        elif not line[:1].isspace():
+            key = ""
+    return {key: value[:_LONGEST_VALUE] for key, value in list(said.items())[:_MOST_KEYS] if value}
+
+
+def _plain(value: str) -> str:
+    """A value without its quotation marks; of a list its items."""
+    value = value.strip()
+    if value.startswith("[") and value.endswith("]"):
+        return ", ".join(filter(None, (_plain(item) for item in value[1:-1].split(","))))
+    return value[1:-1] if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0] else value.strip("\"'|>{}")
 
 
 def _parted(text: str) -> tuple[list[str], str]:

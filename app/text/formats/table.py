@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -14,22 +16,41 @@ from app.text.formats.format import Format
 from app.text.rejection import broken_file
 
 _SAMPLE_CHARACTERS: Final = 20_000
+_SAMPLE_ROWS: Final = 50
 _LONGEST_FIELD: Final = 10_000_000  # a whole document in one field is unusual but valid
 _DELIMITERS: Final = ",;\t|"
+_SAYS_DELIMITER: Final = re.compile(r"\Asep=([,;\t|])\r?\n", re.IGNORECASE)  # Excel's first line
+_REMARK: Final = re.compile(r"\A[#\s]+")  # what begins a line of remarks above a table
+
+Row = Sequence[str]
 
 
 def read(body: bytes, filename: str | None) -> ParsedDocument:
-    """Rows as a table; the delimiter is the one that most of the first lines agree on."""
+    """Rows as a table; the delimiter is the one with which most of the first rows have equally many fields."""
     text = decode_text(body, filename)
     csv.field_size_limit(_LONGEST_FIELD)
+    said = _SAYS_DELIMITER.match(text)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)) if any(map(str.strip, row))]
+        delimiter = said[1] if said else _delimiter(text)
+        rows = [row for row in _rows(text[said.end() :] if said else text, delimiter) if any(map(str.strip, row))]
     except csv.Error as error:
         raise broken_file(filename, error) from error
-    return ParsedDocument(None, "\n".join(markdown_table(rows)))
+    return ParsedDocument(None, "\n".join(sheet(rows)))
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+def sheet(rows: Sequence[Row]) -> Iterable[str]:
+    """The lines of a sheet as Markdown: its table, and as text the lines above and below that fill one cell only, such as a
+    title or a remark, which would otherwise be taken for the table's head or a row."""
+    lone = [sum(map(bool, map(str.strip, row))) == 1 and bool(row[0].strip()) for row in rows]
+    first = next((place for place, one in enumerate(lone) if not one), 0)
+    last = len(rows) - next((place for place, one in enumerate(reversed(lone)) if not one), 0)
+    above, below = ([_REMARK.sub("", " ".join(row[0].split())) for row in part] for part in (rows[:first], rows[last:]))
+    yield from (*above, *([""] if above else []))
+    yield from markdown_table(rows[first:last])
+    yield from (*([""] if below else []), *below)
+
+
+def markdown_table(rows: Sequence[Row]) -> Iterable[str]:
     """The lines of a Markdown table; the first row is its head."""
     width = max(map(len, rows), default=0)
     for number, row in enumerate(rows):
@@ -39,16 +60,19 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
             yield f"|{' --- |' * width}"
 
 
+def _rows(text: str, delimiter: str) -> Iterable[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+
+
 def _delimiter(text: str) -> str:
-    lines = [line for line in text[:_SAMPLE_CHARACTERS].splitlines() if line.strip()][:20]
-    counts = {mark: [line.count(mark) for line in lines] for mark in _DELIMITERS}
-    return max(
-        _DELIMITERS,
-        key=lambda mark: (
-            min(counts[mark], default=0) > 0,
-            sum(n == counts[mark][0] for n in counts[mark]) if any(counts[mark]) else 0,
-        ),
-    )
+    """Fields in quotation marks may contain any mark, so each delimiter is tried rather than counted."""
+
+    def agreement(mark: str) -> float:
+        rows = [row for row in _rows(text[:_SAMPLE_CHARACTERS], mark) if any(map(str.strip, row))][:_SAMPLE_ROWS]
+        width, equal = Counter(map(len, rows)).most_common(1)[0] if rows else (1, 0)
+        return equal / len(rows) if width > 1 else 0.0
+
+    return max(_DELIMITERS, key=agreement)
 
 
 FORMAT: Final = Format("CSV", "text/csv", ("csv", "tsv"), read, declared=("text/tab-separated-values",), text=True)

@@ -16,17 +16,22 @@ from app.text.formats import FORMATS
 from app.text.media_type import detect_media_type
 from app.text.parse import parse
 
-FILES = Path(__file__).parents[2] / "quality" / "files"
+QUALITY = Path(__file__).parents[2] / "quality"
+FOLDERS = (QUALITY / "files", QUALITY / "fresh" / "third" / "files")
 CUTTING = ChunkLimits(180, 30)
 
 
+def _bytes(name: str) -> bytes:
+    return next(folder / name for folder in FOLDERS if (folder / name).exists()).read_bytes()
+
+
 def read(name: str) -> ParsedDocument:
-    body = (FILES / name).read_bytes()
+    body = _bytes(name)
     return parse(body, detect_media_type(name, None, body[:4096]), name)
 
 
 def cut(name: str) -> CutDocument:
-    body = (FILES / name).read_bytes()
+    body = _bytes(name)
     return READERS.read(body, detect_media_type(name, None, body[:4096]), name, CUTTING)
 
 
@@ -49,12 +54,38 @@ def test_every_format_is_named_once() -> None:
         ("d01.docx", "Breakfast at Marden ends at 10:30."),
         ("d01.docx", "| Tower | 140 |"),
         ("d02.xlsx", "| Item | Shelf | Count |\n| --- | --- | --- |\n| Clamp | B4 | 310 |"),
+        ("boat_form.pdf", "Name of the boat: Silver Lapwing\nLength overall: 8.35 m\nOwner: Edda Thorsby"),
+        ("invoice_4471.pdf", "Invoice number: 2025-0318-4471\nInvoice date: 18 March 2025\nDue date: 17 April 2025"),
+        (
+            "invoice_4471.pdf",
+            "| Description | Qty | Unit price | Amount |\n| --- | --- | --- | --- |\n| Rebinding, quarter leather | 12 | 38.50 | 462.00 |",
+        ),
+        ("sauna_booking.pdf", "| Group | Weekday | Weekend |\n| --- | --- | --- |\n| Members | €24 | €31 |"),
+        ("carillon.pdf", "Old Griffith, weighs 1,276 kilograms and was cast by the\nfounder Efraim Coffyn in 1683."),
+        (
+            "kiln.pdf",
+            "pots, since glazes flow and pots that touch fuse. Stilts\nof different heights affect how flames circulate; an\nefficient stack",
+        ),
+        ("kiln.pdf", "| Bisque | 100 C/h | 1000 C |"),
+        (
+            "fleet.xlsx",
+            "spring 2025\n\n| Plate | Driver | Next inspection | Kilometres | Leasing |\n| --- | --- | --- | --- | --- |\n| KX-204 | Amara Diallo | 2025-09-14 |",
+        ),
+        ("evacuation.pptx", "Notes of slide 1: The last drill took six minutes and forty seconds."),
         ("h05_table.html", "| Zone | Single | Day |\n| --- | --- | --- |\n| Harbour | 2.40 | 6.10 |"),
         ("h04_boiler.html", "Water the Velm orchid every nine days"),
     ],
 )
 def test_the_words_of_a_file_are_read(name: str, words: str) -> None:
     assert words in read(name).text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fleet.xlsx", "Gregor"), ("sauna_booking.pdf", "file:///"), ("sauna_booking.pdf", "8:46 PM"), ("carillon.pdf", "| ")],
+)
+def test_what_a_file_hides_or_a_browser_prints_is_not_its_text(name: str, words: str) -> None:
+    assert words not in read(name).text
 
 
 def test_boilerplate_of_a_page_is_not_its_text() -> None:
@@ -132,6 +163,32 @@ def test_json_is_lines_of_keys_and_values() -> None:
 def test_separated_values_are_a_table(delimiter: str) -> None:
     body = delimiter.join(("Zone", "Price")) + "\n" + delimiter.join(('"Harbour, old"', "6.10")) + "\n"
     assert parse(body.encode(), "text/csv", "a.csv").text == "| Zone | Price |\n| --- | --- |\n| Harbour, old | 6.10 |"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            '"Name","Remark"\n"Okafor, C.","keeps the box;\nsigns cheques"\n"Bright, A.","says ""no"""\n',
+            '| Name | Remark |\n| --- | --- |\n| Okafor, C. | keeps the box; signs cheques |\n| Bright, A. | says "no" |',
+        ),
+        ("# Toll station\nvehicle|day\ncar|31.00\n", "Toll station\n\n| vehicle | day |\n| --- | --- |\n| car | 31.00 |"),
+        ("sep=;\nWein;Preis\nRiesling;5,80\n", "| Wein | Preis |\n| --- | --- |\n| Riesling | 5,80 |"),
+        ("a,b\n1,2\nSource: the town;\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n\nSource: the town;"),
+    ],
+)  # fmt: skip
+def test_marks_in_fields_and_lines_around_a_table_of_separated_values_do_not_break_it(body: str, text: str) -> None:
+    assert parse(body.encode(), "text/csv", "a.csv").text == text
+
+
+def test_a_definition_is_on_a_line_with_its_term() -> None:
+    page = b"<html><body><dl><dt>Heddle</dt><dd>A looped cord.</dd><dt><b>Reed</b><dd><p>The comb.</p></dl></body></html>"
+    assert parse(page, "text/html", "a.html").text == "Heddle: A looped cord.\n\nReed: The comb."
+
+
+def test_a_definition_of_several_sentences_stays_below_its_term() -> None:
+    page = b"<html><body><dl><dt>idle_seconds</dt><dd>A silent connection is closed after this time. Default: 75.</dd></dl></body></html>"
+    assert parse(page, "text/html", "a.html").text.split("\n")[0] == "idle_seconds"
 
 
 def test_rich_text_is_decoded() -> None:

@@ -32,7 +32,7 @@ class Module(NamedTuple):
 
 
 ECK: Final = Module("github.com/elastic/cloud-on-k8s/v3", f"v{operator.VERSION}", "config/crds/v1/all-crds.yaml")
-_KEDA = "github.com/kedacore/keda/v2"
+KEDA: Final = "github.com/kedacore/keda/v2"
 # Auto Mode runs Karpenter without saying which version; v1.8.0 has the same `karpenter.sh/v1`.
 _KARPENTER = Module("sigs.k8s.io/karpenter", "v1.8.0", "pkg/apis/crds/karpenter.sh_nodepools.yaml")
 # The driver that EKS's add-on brings is newer; `v1` of this resource has not changed since 1.0.
@@ -42,9 +42,9 @@ _SECRETS = Module(
 SOURCES: Final[Mapping[tuple[str, str], Module]] = {
     ("elasticsearch.k8s.elastic.co/v1", "Elasticsearch"): ECK,
     ("kibana.k8s.elastic.co/v1", "Kibana"): ECK,
-    ("keda.sh/v1alpha1", "ScaledObject"): Module(_KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    ("keda.sh/v1alpha1", "ScaledObject"): Module(KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_scaledobjects.yaml"),
     ("keda.sh/v1alpha1", "TriggerAuthentication"): Module(
-        _KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_triggerauthentications.yaml"
+        KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_triggerauthentications.yaml"
     ),
     ("karpenter.sh/v1", "NodePool"): _KARPENTER,
     ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"): _SECRETS,

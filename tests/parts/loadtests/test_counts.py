@@ -5,36 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.conftest import free_port
-from tests.parts.loadtests.waiting import until_it_listens
+from tests.parts.loadtests.serving import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
 SEEDS, PER_SECOND, SECONDS = 20, 60, 0.6
-
-
-@contextmanager
-def breaking_service() -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.parts.loadtests.breaking_service", "--port", str(port)])
-    try:
-        until_it_listens(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     questions = tmp_path_factory.mktemp("counts") / "questions.jsonl"
     questions.write_text('{"question": "How can I send an email?"}')
-    with breaking_service() as url:
+    with serving(module="breaking_service") as url:
         command = [
             sys.executable,
             "-m",

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.conftest import free_port
-from tests.parts.loadtests.waiting import until_it_listens
+from tests.parts.loadtests.serving import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(180)]
 SECONDS = 4
@@ -22,25 +19,11 @@ MANY_TOKENS = 200
 REPRODUCERS = ("disconnects", "long-conversation", "upload-storm", "hot-key", "cache-busting", "slow-readers")
 
 
-@contextmanager
-def service(tokens: int) -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--tokens", str(tokens)]
-    )
-    try:
-        until_it_listens(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     questions = tmp_path_factory.mktemp("alone") / "questions.jsonl"
     questions.write_text("".join(json.dumps({"question": f"How can I send an email to {who}?"}) + "\n" for who in ("you", "me")))
-    with service(TOKENS) as usual, service(MANY_TOKENS) as long:
+    with serving("--tokens", str(TOKENS)) as usual, serving("--tokens", str(MANY_TOKENS)) as long:
         places = [f"{name}={long if name == 'disconnects' else usual}" for name in REPRODUCERS]
         command = [sys.executable, "-m", "tests.parts.loadtests.each_alone", str(SECONDS), str(questions), *places]
         done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)

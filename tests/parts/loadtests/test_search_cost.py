@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
-from tests.parts.loadtests.waiting import until_it_listens
+from tests.parts.loadtests.serving import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 RATIO = 1.5  # 1.3 measured beside other work; it was 3 while each user parsed whole answers
@@ -19,15 +18,9 @@ RATIO = 1.5  # 1.3 measured beside other work; it was 3 while each user parsed w
 def test_a_search_costs_the_generator_at_most_half_as_much_again_as_a_plain_fast_http_user(tmp_path: Path) -> None:
     questions = tmp_path / "questions.jsonl"
     questions.write_text('{"question": "How can I send an email?"}')
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port)])
-    try:
-        until_it_listens(port, process)
-        command = [sys.executable, "-m", "tests.parts.loadtests.search_cost", f"http://127.0.0.1:{port}", str(questions)]
+    with serving() as url:
+        command = [sys.executable, "-m", "tests.parts.loadtests.search_cost", url, str(questions)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    finally:
-        process.terminate()
-        process.wait(10)
     found = json.loads(done.stdout.splitlines()[-1])
     print(found)  # with pytest -s: the figures of docs/load.md
     assert found["search_ms"] > 0

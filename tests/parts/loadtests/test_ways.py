@@ -19,7 +19,7 @@ import pytest
 
 from loadtests.measured import LoadTestResult
 from tests.conftest import free_port
-from tests.parts.loadtests.waiting import until_it_listens
+from tests.parts.loadtests.serving import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
 LOCUSTFILE = Path(__file__).parents[3] / "loadtests" / "locustfile.py"
@@ -32,14 +32,8 @@ generator: {late_p99_ms: 10000}  # tests share their machine, and this is not ab
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port)])
-    try:
-        until_it_listens(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with serving() as address:
+        yield address
 
 
 def started(folder: Path, url: str, *options: str, before: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
@@ -129,16 +123,9 @@ def test_an_address_inside_the_cluster_is_asked_by_the_service_s_own_name(tmp_pa
 
 
 def test_first_events_are_booked_when_they_come_and_open_streams_are_counted_until_they_end(tmp_path: Path) -> None:
-    port = free_port()
-    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--tokens", "400"]
-    process = subprocess.Popen(service)
-    try:
-        until_it_listens(port, process)
+    with serving("--tokens", "400") as address:
         options = ("--headless", "-u", "3", "-r", "3", "-t", "7s", "Conversation")
-        code, out, err = ended(started(tmp_path, f"http://127.0.0.1:{port}", *options))
-    finally:
-        process.terminate()
-        process.wait(10)
+        code, out, err = ended(started(tmp_path, address, *options))
     (found,) = results(tmp_path)
     assert code == 0, (out, err)
     first_begun = min(one.from_seconds for one in found.windows if "ask, first event" in one.counts)
@@ -160,16 +147,9 @@ def test_statistics_that_locust_resets_leave_the_ramp_out_and_lose_nothing(tmp_p
 
 
 def test_failures_of_the_warm_up_are_in_no_total_and_no_list(tmp_path: Path) -> None:
-    port = free_port()
-    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--refuse", "0.5"]
-    process = subprocess.Popen(service)
-    try:
-        until_it_listens(port, process)
+    with serving("--refuse", "0.5") as address:
         options = ("--headless", "-u", "5", "-r", "5", "-t", "4s", "--load-warm-up", "2", "HotKey")
-        ended(started(tmp_path, f"http://127.0.0.1:{port}", *options))
-    finally:
-        process.terminate()
-        process.wait(10)
+        ended(started(tmp_path, address, *options))
     (found,) = results(tmp_path)
     assert sum(one.count for one in found.failures) == found.totals["search"].failed > 0
     assert found.totals["search"].requests < found.generator.sent["search"]
@@ -361,6 +341,36 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
         ended(process)
 
 
+def test_a_page_without_workers_says_so_in_the_place_of_a_run_that_never_begins(tmp_path: Path, url: str) -> None:
+    port, workers = str(free_port()), str(free_port())
+    options = (
+        "--master",
+        "--web-host",
+        "127.0.0.1",
+        "--web-port",
+        port,
+        "--master-bind-port",
+        workers,
+        "--master-bind-host",
+        "127.0.0.1",
+    )
+    process = started(tmp_path, url, *options)
+    try:
+        assert process.stdout is not None
+        assert "waiting for workers" in process.stdout.readline()
+        deadline = time.monotonic() + 60
+        while socket.socket().connect_ex(("127.0.0.1", int(port))):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        form = {"user_count": "1", "spawn_rate": "1", "host": url, "load_shape": "smoke"}
+        answer = httpx.post(f"http://127.0.0.1:{port}/swarm", data=form).json()
+    finally:
+        process.terminate()
+        ended(process)
+    assert (answer["success"], answer["message"]) == (False, "No worker is connected: after a run they are back within 15 s")
+    assert results(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -410,11 +420,7 @@ def test_locust_s_own_users_are_held_against_the_limit_of_descriptors_as_well(tm
 
 
 def test_a_run_that_takes_its_last_descriptor_midway_is_judged_and_reported_as_the_generator_s_own_lack(tmp_path: Path) -> None:
-    port = free_port()
-    service = [sys.executable, "-m", "tests.parts.loadtests.service", "--port", str(port), "--slow-seconds", "8"]
-    process = subprocess.Popen(service)
-    try:
-        until_it_listens(port, process)
+    with serving("--slow-seconds", "8") as address:
         # 20 arrivals a second, each answered after 8 s: 160 connections, and descriptors for 90 at most.
         options = (
             "--load-shape",
@@ -426,10 +432,7 @@ def test_a_run_that_takes_its_last_descriptor_midway_is_judged_and_reported_as_t
             "--html",
             str(tmp_path / "own.html"),
         )
-        code, said = limited(tmp_path, f"http://127.0.0.1:{port}", 90, *options)
-    finally:
-        process.terminate()
-        process.wait(10)
+        code, said = limited(tmp_path, address, 90, *options)
     assert code == 4, said
     (found,) = results(tmp_path)
     assert found.outcome == "void"
@@ -461,22 +464,8 @@ async def independently(url: str, per_second: int, seconds: float) -> list[float
 
 
 def test_open_loop_percentiles_agree_with_an_independent_client_within_a_tenth_at_100_a_second(tmp_path: Path) -> None:
-    port, per_second, seconds = free_port(), 100, 6.0
-    service = [
-        sys.executable,
-        "-m",
-        "tests.parts.loadtests.service",
-        "--port",
-        str(port),
-        "--slow-seconds",
-        "0.2",
-        "--spread-seconds",
-        "0.6",
-    ]
-    process = subprocess.Popen(service)
-    try:
-        until_it_listens(port, process)
-        other = f"http://127.0.0.1:{port}"
+    per_second, seconds = 100, 6.0
+    with serving("--slow-seconds", "0.2", "--spread-seconds", "0.6") as other:
         shapes = tmp_path / "shapes.yaml"
         shapes.write_text(
             f"shapes: {{open: {{kind: arrivals, mix: {{search: 1}}, stages: [{{seconds: {seconds}, level: {per_second}}}]}}}}"
@@ -484,9 +473,6 @@ def test_open_loop_percentiles_agree_with_an_independent_client_within_a_tenth_a
         ended(started(tmp_path, other, "--headless", "--load-shapes", str(shapes), "--load-shape", "open"))
         ours = results(tmp_path)[0].totals["search"]
         theirs = sorted(asyncio.run(independently(other, per_second, seconds)))
-    finally:
-        process.terminate()
-        process.wait(10)
     assert ours.requests == pytest.approx(per_second * seconds, rel=0.02)
     for share in (0.5, 0.9, 0.95):
         assert ours.percentile_ms(share) == pytest.approx(theirs[int(share * len(theirs)) - 1], rel=0.1), share

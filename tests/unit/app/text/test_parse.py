@@ -72,3 +72,16 @@ def test_type_is_told_from_content_name_and_declaration(
 def test_other_files_are_refused(filename: str, head: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match=filename):
         detect_media_type(filename, None, head)
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [
+        ("---\ntitle: \"The queue\"\ndate: 2025-03-03\ntags: [a, 'b c']\nauthor: Yusra Haddad\n---\n", {"date": "2025-03-03", "tags": "a, b c", "author": "Yusra Haddad"}),
+        ("---\ntitle: The queue\nTags:\n  - a\n  - b\nowner:\n  name: hidden\n---\n", {"tags": "a, b"}),
+        ('+++\ntitle = "The queue"\ndate = 2024-10-02\ndraft = false\n[extra]\nowner = "North"\n+++\n', {"date": "2024-10-02", "draft": "false"}),
+    ],
+)  # fmt: skip
+def test_front_matter_is_metadata_and_no_text(front: str, said: dict[str, str]) -> None:
+    parsed = parse(f"{front}\nWords.".encode(), "text/markdown", "a.md")
+    assert (parsed.title, parsed.text, parsed.metadata) == ("The queue", "Words.", said)
