@@ -135,8 +135,13 @@ class Place:
             if bad:
                 held = f"teal.test/{bad.replace('_', '-')}:1"
                 image_layer.add_layer(self.node.machine, self.digest, image_layer.overlay(bad), held)
-            self.node.machine.run("ctr", "--namespace", "k8s.io", "images", "tag", "--force", held, reference)
+            self.tag(self.node, reference, held)
         return reference
+
+    def tag(self, on: Node, reference: str, held: str = "") -> None:
+        """Call an image that this node has also `reference`; without `held` it is the service's own."""
+        held = held or f"{self.outputs['repository_url']}@{self.digest}"
+        on.machine.run("ctr", "--namespace", "k8s.io", "images", "tag", "--force", held, reference)
 
 
 @contextmanager

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
 from teal.drill.findable import documents_not_found
 from teal.drill.users import SimulatedUsers, as_json_line
 from teal.record.model import Color, other
-from tests.cluster.apiserver import Refused
+from tests.node.drain import try_to_evict
 from tests.node.release.place import Place
 
 # 20,000 at 100/s are the aim on two quiet cores; pods, cluster and search are on the same two.
@@ -52,14 +50,14 @@ def releasing(place: Place, tag: str, log: Path, **rules: float) -> Iterator[Rel
 
 
 @contextmanager
-def users(place: Place, key: str, requests: int = 0) -> Iterator[None]:
+def users(place: Place, key: str, requests: int = 0, per_second: float = PER_SECOND) -> Iterator[None]:
     """Users until the end of the block, and longer until so many requests were sent. None of them may fail, and no document be lost."""
     before = len(place.alb.met_by_users())
-    crowd = SimulatedUsers(place.alb.url, (key,), None, per_second=PER_SECOND)
+    crowd = SimulatedUsers(place.alb.url, (key,), None, per_second=per_second)
     crowd.start()
     try:
         yield
-        wait(lambda: crowd.met.sent >= requests, f"{requests} requests", seconds=requests / PER_SECOND + WAIT_SECONDS)
+        wait(lambda: crowd.met.sent >= requests, f"{requests} requests", seconds=requests / per_second + WAIT_SECONDS)
     finally:
         met = crowd.stop()
         print(as_json_line(met))
@@ -92,21 +90,9 @@ def end(place: Place, pod: Mapping[str, Any]) -> None:
     place.node.server.ask("DELETE", _path(pod))
 
 
-def evict(place: Place, pod: Mapping[str, Any]) -> None:
+def evict(place: Place, pod: dict[str, Any]) -> None:
     """As a drain of its node does: again and again until the disruption budget allows it."""
-    metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-
-    def allowed() -> bool:
-        try:
-            place.node.server.ask("POST", f"{_path(pod)}/eviction", body)
-        except Refused as refused:
-            if refused.code != httpx.codes.TOO_MANY_REQUESTS:
-                raise
-            return False
-        return True
-
-    wait(allowed, f"the eviction of {metadata['name']}")
+    wait(lambda: try_to_evict(place.node, pod), f"the eviction of {pod['metadata']['name']}")
 
 
 def _path(pod: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from tests.node.node import conditions
 from tests.node.release.place import Place
 from tests.node.release.story import active_color, assert_whole, timed, users, wait
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.integration, pytest.mark.weekly, pytest.mark.timeout(1_800)]
 
 EACH_MINUTE: Final = "* * * * *"  # the shortest that a CronJob knows
 LATER: Final = {"title": "Harbour", "text": "The harbour master counts the herring barrels before the tide turns."}
