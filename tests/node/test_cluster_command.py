@@ -97,6 +97,7 @@ def test_up_is_ready_soon_answers_for_itself_and_down_leaves_nothing(cluster: Co
     assert cluster("status")[0] == 1
 
 
+@pytest.mark.weekly
 def test_a_cluster_killed_at_any_moment_is_gone_and_the_next_up_works(cluster: Command) -> None:
     for moment in MOMENTS:
         with cluster.start("up") as starting:
