@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.weekly, pytest.mark.timeout(1
 
 BEFORE_SECONDS: Final = 5.0
 AFTER_SECONDS: Final = 10.0
-# kubelet sees the end within a second, the controller's stand-in and the load balancer's look twice a second.
-SEEN_SECONDS: Final = 5.0
+# kubelet sees the end within a second, and the stand-ins of the controller and the load balancer look twice a second; 2.5 s at a load of 30. AWS' load
+# balancer takes longer, because some seconds pass between an API call and its effect.
+SEEN_SECONDS: Final = 8.0
 
 
 def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothing_more(place: Place, first: str) -> None:
@@ -39,13 +40,15 @@ def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothin
     finally:
         met = crowd.stop()
     print(as_json_line(met), took)
-    bad = [one for one in met.requests if not one.good]
-    print(f"{len(bad)} of {met.sent} failed, from {min((one.at for one in bad), default=at) - at:.2f} s to "
-          f"{max((one.ended for one in bad), default=at) - at:.2f} s after the kill")  # fmt: skip
-    address = held[0]["status"]["podIP"]
-    assert all(address in one for one in place.alb.met_by_users()[before:]), "another pod failed too"
-    assert all(at - 1 < one.ended < at + SEEN_SECONDS for one in bad), met.failures
-    assert len(bad) <= SEEN_SECONDS * PER_SECOND
+    bad, refused = [one for one in met.requests if not one.good], place.alb.met_by_users()[before:]
+    seen = [float(one.split()[0]) - at for one in refused]
+    print(
+        f"{len(bad)} of {met.sent} failed, from {min(seen, default=0.0):.1f} s to {max(seen, default=0.0):.1f} s after the kill"
+    )
+    assert [one.why for one in bad if "502" not in one.why] == []
+    assert all(held[0]["status"]["podIP"] in one for one in refused), "another pod failed too"
+    assert all(-1 < each < SEEN_SECONDS for each in seen), refused
+    assert len(bad) == len(refused)
     assert met.answered == met.sent - len(bad)
     assert documents_not_found(place.alb.url, first, None, met.accepted, seconds=90) == {}
     assert_whole(place, active)
