@@ -63,10 +63,6 @@ TOOLS: Final = {
             "pulumi-resource-kubernetes", "pulumi-kubernetes", ".", "github.com/pulumi/pulumi-kubernetes/provider/v4", ("main.version",),
             embeds=tuple(f"cmd/pulumi-resource-kubernetes/{name}.json" for name in ("schema", "terraform-mapping")),
         ),
-        Tool(
-            "metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "sigs.k8s.io/metrics-server",
-            ("k8s.io/client-go/pkg/version.gitVersion",), leading="v",  # as its own Makefile
-        ),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", ()),
         Tool(
             "kube-network-policies", "network-policies", "sigs.k8s.io/kube-network-policies/cmd", "sigs.k8s.io/kube-network-policies", (),
