@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +14,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.catalog.write_queue import WriteQueue
 from app.errors import CatalogUnavailable, StorageFull, TealError
 
-SQLITE_BUSY_MILLISECONDS: Final = 5_000  # longer than any write of the service; DBOS has a file of its own
+SQLITE_BUSY_MILLISECONDS: Final = (
+    15_000  # for a writer of another process; 5 s were too short once where the disk and both processors were busy
+)
+SQLITE_STUCK_SECONDS: Final = 20  # the busy timeout, after which a write fails by itself, and the write
 POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # the service's statements take about 3 ms
 POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
 # TCP keepalive: libpq probes a silent peer; with Linux's defaults that would happen only after two hours. A server that vanished
@@ -51,8 +54,8 @@ class Catalog:
         self.engine = open_engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         # SQLite does not queue waiting writers: of many threads in one process some would never get the lock before their busy
-        # timeout ends. This lock queues them.
-        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        # timeout ends.
+        self._queue = WriteQueue(SQLITE_STUCK_SECONDS) if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -72,17 +75,15 @@ class Catalog:
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
-        if self._turn is None:
+        if self._queue is None:
             yield
             return
-        if not self._turn.acquire(timeout=SQLITE_BUSY_MILLISECONDS / 1000):
-            raise CatalogUnavailable(
-                f"The catalog {_place(self.engine)} is busy: other writers of this process are before this one."
-            )
-        try:
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(self._queue.turn())
+            except TimeoutError as error:
+                raise CatalogUnavailable(f"The catalog {_place(self.engine)} is busy: {error}. Next: `teal status`.") from None
             yield
-        finally:
-            self._turn.release()
 
 
 def open_engine(url: str, *, patient: bool = False) -> Engine:

@@ -16,7 +16,7 @@ import apsw
 
 from app.errors import BackupFailed, SnapshotRefused
 
-BUSY_MILLISECONDS: Final = 15_000  # three times the busy timeout of the service's own writers
+BUSY_MILLISECONDS: Final = 15_000  # as long as the service's own writers wait
 
 
 Library = Literal["apsw", "sqlite3"]  # apsw for the search index, sqlite3 for the catalog

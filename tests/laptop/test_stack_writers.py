@@ -59,6 +59,8 @@ async def _post(stack: ReleaseStack, key: str) -> tuple[Counter[int], list[float
     async def post(number: int, due: float) -> None:
         answer = await client.post("/v1/documents", json={"title": f"short {number}", "text": _text(300)})
         statuses[answer.status_code] += 1
+        if answer.status_code != 202:
+            print(answer.text)
         seconds.append(time.monotonic() - due)
 
     async with client:
