@@ -149,6 +149,13 @@ def test_sentences_agree_with_the_tables() -> None:
     assert "Goodput, answers within every limit: 9.0 a second (one repetition, so no interval)" in said
 
 
+def test_a_first_stage_without_samples_enough_had_too_few_and_was_not_too_few() -> None:
+    found = run((10, ON_TIME), (20, ON_TIME))
+    few = evaluate.with_verdicts(found.model_copy(update={"windows": found.windows[:6]}), RULES, (), {})
+    assert few.outcome == "too few"
+    assert report.sentence(few).startswith("The first stage, 10 requests a second, had too few samples to say. Goodput")
+
+
 @pytest.mark.parametrize(
     ("now_ms", "then_ms", "outcome"), [(20, 20, "kept"), (25, 20, "kept"), (27, 20, "breached"), (10, 20, "kept")]
 )
