@@ -34,14 +34,15 @@ test-releases: .venv/.installed-dev packages fetch  ## releases, rollbacks and b
 
 test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, built once (minutes) from the modules that tools/ pins
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver
-	$(TESTS) -m cluster $(ARGS)
+	$(TESTS) -m "cluster and not weekly" $(ARGS)
 
 test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
 	$(TESTS) -m engine $(ARGS)
 
-# One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods.
+# One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
+# and a cluster killed at three moments.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
 		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart; fi

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from loadtests import bottleneck, compare
+from loadtests.climb import late_words, not_sent_words
 from loadtests.goodput import goodput
 from loadtests.measured import (
     QUESTIONS,
@@ -32,12 +33,12 @@ def with_verdicts(
 ) -> LoadTestResult:
     """The measurements with verdicts for the whole run and for each stage."""
     rows = rules.of(measured.shape, measured.sends)
-    stages = [_stage(measured, number, rules, rows, seen) for number in range(len(measured.plan))]
+    stages = [_stage(measured, number, rules, rows, seen) for number in range(_begun_stages(measured))]
     best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
-    if stages and all(stage.outcome == "void" for stage in stages):
-        # What is left to judge is the wait for the last answers: no verdict of a void run may say "kept".
+    if stages and (all if measured.each_stage else any)(stage.outcome == "void" for stage in stages):
+        # No verdict of a void run may say "kept" or "breached".
         whole = judge_thresholds(rows, total(one for one in measured.windows if not one.warm_up))
         verdicts = tuple(replace(one, outcome="void") for one in whole)
     # Without the wait for the last answers, which belongs to no repetition and would make goodput look smaller.
@@ -55,7 +56,7 @@ def with_verdicts(
             "stages": stages,
             "seen": list(seen),
             "about": about,
-            "goodput": good,
+            "goodput": good if outcome != "void" else None,  # what is left of a void run says nothing about the service
             "goodput_level": stages[best].level if best is not None else None,
             "outcome": outcome,
             "why": why,
@@ -120,7 +121,12 @@ def _stage(
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
     verdicts = judge_thresholds(rows, counts)
-    outcome, why = _void(measured, number, rules.generator.late_p99_ms) or (worst(verdicts), _why(verdicts))
+    void = _void(measured, number, rules.generator.late_p99_ms)
+    judged: tuple[Outcome, str] = (worst(verdicts), _why(verdicts))
+    if stage.seconds <= SETTLE_SECONDS:
+        short = f"it has {stage.seconds:g} s, and a stage's first {SETTLE_SECONDS:g} s only count for the run as a whole"
+        judged = "too few", short
+    outcome, why = _ended_here(measured, number) or void or judged
     passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
         level=stage.level,
@@ -138,18 +144,38 @@ def _stage(
     )
 
 
+def _begun_stages(measured: LoadTestResult) -> int:
+    """How many stages to report: of a search for the limit only those that a climb began, because all of them may have ended early."""
+    if not measured.climbs:
+        return len(measured.plan)
+    # A climb ends a moment after the end of its broken stage, when the next one has already begun.
+    most = {one.repetition: one.broken_stage for one in measured.climbs if one.broken_stage is not None}
+    return (
+        max((min(one.stage, most.get(one.repetition, one.stage)) for one in measured.windows if one.stage is not None), default=0)
+        + 1
+    )
+
+
+def _ended_here(measured: LoadTestResult, number: int) -> tuple[Outcome, str] | None:
+    """(outcome, reason) of the climbs that ended in this stage; None where none did. So a stage is kept only if every climb kept it."""
+    ended = [one for one in measured.climbs if one.broken_stage == number and one.outcome is not None]
+    if not ended:
+        return None
+    of = "repetition {}: " if measured.repeat > 1 else ""
+    return worst_of([one.outcome for one in ended if one.outcome]), "; ".join(
+        f"{of.format(one.repetition + 1)}{one.why}" for one in ended
+    )
+
+
 def _void(measured: LoadTestResult, number: int, limit_ms: int) -> tuple[Outcome, str] | None:
     """The outcome `void` with the reason, if the generator was late or could not send in this stage; else None."""
     windows = [one for one in measured.windows if one.stage == number and not one.warm_up]
     settled_ones = windows_after_settling(measured.windows, number)
     own = generator_health(settled_ones or windows)
-    if reasons := generator_health(windows).not_sent:
-        said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
-        return "void", f"the generator could not send: {said}"
+    if (whole := generator_health(windows)).not_sent:
+        return "void", not_sent_words(whole)
     late = own.late_p99_ms
-    if late is not None and late > limit_ms:
-        return "void", f"the generator was late: p99 {late:.0f} ms, at most {limit_ms} ms; its CPU {own.cpu_percent:.0f} %"
-    return None
+    return ("void", late_words(own, limit_ms)) if late is not None and late > limit_ms else None
 
 
 def _why(verdicts: Sequence[Verdict]) -> str:

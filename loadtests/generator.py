@@ -33,7 +33,9 @@ class GatheredCounts:
         self._workers: dict[str, GeneratorHealth] = {}
 
     def reset(self) -> None:
+        """A run begins. The counts of this process belong to the run before, which the first sample must not have."""
         self._workers.clear()
+        METER.reset()
 
     def take(self, client_id: str, data: dict[str, Any]) -> None:
         """Handle Locust's event `worker_report`."""

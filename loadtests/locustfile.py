@@ -23,17 +23,22 @@ from typing import Any, Final
 
 import gevent
 from gevent import subprocess
-from locust import events
+from locust import argument_parser, events
 from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests import descriptors, generator, options, page
+from loadtests.climb import ClimbRules
+from loadtests.drain import Probe
+from loadtests.measured import SEARCH
 from loadtests.meter import METER
 from loadtests.recorder import Recorder
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
 from loadtests.shapes import NONE
 from loadtests.table import LONGEST_END_SECONDS, REPORT_SECONDS, STOP_SECONDS, Table, sends_of, why_nobody_sends
+from loadtests.thresholds import read_rules
+from loadtests.timetable import Timetable
 from loadtests.users import Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 LONGEST_REPORT_SECONDS: Final = 60.0  # plots of the longest run take a few
@@ -65,7 +70,14 @@ class RunRecorder:
         self.gathered.reset()
         self.number += 1
         self.kept.keep()
-        self.recorder = Recorder(self.environment, shape, self.gathered, sends_of(self.environment, shape), write_json_line)
+        timetable, sends = Timetable(shape), sends_of(self.environment, shape)
+        self.recorder = Recorder(self.environment, timetable, self.gathered, sends, write_json_line)
+        if isinstance(self.environment.shape_class, Table):
+            self.environment.shape_class.timetable = timetable
+        if shape.each_stage:
+            rules = read_rules(Path(self.environment.parsed_options.load_thresholds))  # type: ignore[union-attr]
+            probe = Probe(self.environment, rules.slos().get(SEARCH, float("inf")))
+            self.recorder.watch_climbs(ClimbRules(rules.of(shape.name, sends), rules.generator.late_p99_ms), probe)
         self.recorder.start()
 
     def forget(self, **_: Any) -> None:
@@ -95,6 +107,8 @@ class RunRecorder:
         if self.recorder is None or self.recorder.over:
             return
         measured = self.recorder.finish()
+        if isinstance(self.environment.shape_class, Table):
+            self.environment.shape_class.timetable = None
         self.kept.give_back()
         given: Any = self.environment.parsed_options
         first = given.load_name if self.number == 1 else ""
@@ -241,6 +255,8 @@ def add_listener(hook: EventHook, listener: Callable[..., None]) -> None:
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust leaves it without types
 
 
+# A worker asks for Locust's defaults once for each option in each change of users: of seventy options that is 0.1 s of CPU in which nothing is sent.
+argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
 Runner.monitor_cpu_and_memory = generator.keep_monitoring(Runner.monitor_cpu_and_memory)  # type: ignore[method-assign, assignment]
 add_listener(events.init_command_line_parser, options.add_options)
 add_listener(events.init, prepare)

@@ -177,6 +177,27 @@ class Interval(_Data):
     repetitions: int
 
 
+class Drain(_Data):
+    """The wait between two climbs, until no request was in flight and the probes were answered within their limit."""
+
+    seconds: float
+    drained: bool  # False: not within the longest wait, and the next climb began in the backlog of this one
+    probe_ms: float | None  # of the last probe; None: it had no good answer
+
+
+class Climb(_Data):
+    """One repetition of a search for the limit. `broken_stage`: the number of the stage in which it ended early; None: it went through all.
+
+    `drain`: the wait after it; None after the last one.
+    """
+
+    repetition: int
+    broken_stage: int | None = None
+    outcome: Outcome | None = None  # of that stage: breached or void
+    why: str = ""
+    drain: Drain | None = None
+
+
 class StageResult(_Data):
     """One stage of all repetitions, without its first seconds. `offered_per_second` None: users, not arrivals. `cpu_per_replica`: cores in use.
 
@@ -211,6 +232,7 @@ class LoadTestResult(_Data):
     warm_up_seconds: float = 0.0
     repeat: int = 1
     each_stage: bool = False
+    climbs: list[Climb] = Field(default_factory=list)  # of a search for the limit
     sends: tuple[str, ...] = ()  # names of requests that its users may send; empty: any
     windows: list[MeasuredWindow]
     failures: list[FailureCount] = Field(default_factory=list)
@@ -233,8 +255,14 @@ class LoadTestResult(_Data):
 
     @property
     def judged_seconds(self) -> float:
-        """The duration of the run without the warm-up and the wait for the last answers."""
-        return max(0.0, self.seconds - sum(one.seconds for one in self.windows if one.warm_up))
+        """The duration of the run without the warm-up, the waits between repetitions and the wait for the last answers."""
+        between = (
+            one
+            for one in self.windows
+            if one.stage is None and not one.warm_up and one.from_seconds < self.seconds - BOUNDARY_SECONDS
+        )
+        waited = sum(min(one.to_seconds, self.seconds) - one.from_seconds for one in between)
+        return max(0.0, self.seconds - waited - sum(one.seconds for one in self.windows if one.warm_up))
 
     @property
     def generator(self) -> GeneratorHealth:

@@ -152,7 +152,9 @@ def resolve(environment: Environment, shape: Shape) -> None:
     given: Any = environment.parsed_options
     slos = thresholds.read_rules(Path(given.load_thresholds)).slos()
     mix = dict(shape.mix) if shape.kind == "arrivals" else {}
-    given.load_resolved = json.dumps(asdict(ResolvedOptions(slos, mix, shape.arrivals, shape.seconds)))
+    # Nobody knows how long the waits between climbs take, so there the users are sent away, and no source ends by itself.
+    seconds = float("inf") if shape.each_stage and shape.repeat > 1 else shape.seconds
+    given.load_resolved = json.dumps(asdict(ResolvedOptions(slos, mix, shape.arrivals, seconds)))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from loadtests.calls import FailedCall
+from loadtests.climb import ClimbRules, ClimbWatch
 from loadtests.generator import GatheredCounts
 from loadtests.measured import (
     BETWEEN_TOKENS,
@@ -27,7 +28,8 @@ from loadtests.measured import (
     total,
     windows,
 )
-from loadtests.shapes import NONE, Shape
+from loadtests.shapes import NONE
+from loadtests.timetable import Timetable
 
 WINDOWS: Final = 240  # of a run, at most: enough for a plot, and an hour's file stays below a few MB
 LEAST_SECONDS: Final = 1.0
@@ -42,12 +44,14 @@ class Recorder:
     def __init__(
         self,
         environment: Environment,
-        shape: Shape,
+        timetable: Timetable,
         gathered: GatheredCounts,
         sends: Iterable[str],
         tell: Callable[[dict[str, object]], None],
     ) -> None:
-        self._environment, self._shape, self._gathered, self._tell = environment, shape, gathered, tell
+        self._environment, self._gathered, self._tell = environment, gathered, tell
+        self._timetable, self._shape = timetable, timetable.shape
+        self._watch: ClimbWatch | None = None
         self._sends = tuple(sorted(set(sends)))
         self._samples: list[RunSample] = []
         self._forgotten: list[MeasuredWindow] = []  # windows before Locust's statistics were reset: a warm-up
@@ -57,6 +61,16 @@ class Recorder:
         self._greenlet: gevent.Greenlet | None = None
         self._ended_at: float | None = None
         self.over = False
+
+    def watch_climbs(self, rules: ClimbRules, probe: Callable[[], float | None]) -> None:
+        """Called before the start of a search for the limit."""
+
+        def in_flight() -> int:
+            return (
+                self._environment.runner.user_count if self._environment.runner else 0
+            )  # who waits for an answer is still there
+
+        self._watch = ClimbWatch(self._timetable, rules, in_flight, probe, lambda: time.monotonic() - self._clock, self._tell)
 
     def start(self) -> None:
         self._samples.append(self._sample())
@@ -95,10 +109,11 @@ class Recorder:
             plan=found.stages,
             host=str(self._environment.host),
             began=self._began,
-            seconds=min(at, found.seconds),
+            seconds=min(at, self._timetable.ends_at),
             warm_up_seconds=found.warm_up_seconds,
             repeat=found.repeat,
             each_stage=found.each_stage,
+            climbs=self._watch.climbs if self._watch is not None else [],
             sends=self._sends,
             windows=[*self._forgotten, *windows(self._samples, found.warm_up_seconds)],
             failures=[FailureCount(requests=name, reason=reason, count=more) for (name, reason), count in self._failures().items()
@@ -106,7 +121,7 @@ class Recorder:
             exceptions=self._caught(),
             lost_workers=len(runner.clients.missing) if isinstance(runner, MasterRunner) else 0,
             # A plain run without a run time is over when it is told to end.
-            interrupted=at < found.seconds - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
+            interrupted=at < self._timetable.ends_at - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
         )  # fmt: skip
 
     def _caught(self) -> list[TaskException]:
@@ -131,6 +146,8 @@ class Recorder:
         while True:
             gevent.sleep(min(step, self._until_next_stage()))
             self._take()
+            if self._watch is not None and self._ended_at is None and self._watch.look(self._samples):
+                self._take()
             if self._samples[-1].at_seconds - told >= TELL_SECONDS:
                 told = self._samples[-1].at_seconds
                 self._tell(self._progress())
@@ -145,13 +162,12 @@ class Recorder:
         """Seconds until the next sample, which is taken at the end of a stage at the latest,
         so that no window mixes two stages."""
         now = time.monotonic() - self._clock
-        return next(
-            (end - now for end in self._shape.ends() if end > now + 0.01), LEAST_SECONDS
-        )  # a nearer one is the boundary itself
+        end = self._timetable.next_end(now + 0.01)  # a nearer one is the boundary itself
+        return end - now if end is not None else LEAST_SECONDS
 
     def _sample(self) -> RunSample:
         at = time.monotonic() - self._clock
-        repetition, stage = self._shape.where(at)
+        repetition, stage = self._timetable.where(at)
         if self._ended_at is not None:
             stage = None  # awaiting the last answers of a run that was ended early
         runner, known = self._environment.runner, self._gathered.now()
@@ -179,8 +195,8 @@ class Recorder:
         open_ended = self._shape.seconds > 10**8
         return {
             "step": "running",
-            "done": round(min(self._samples[-1].at_seconds, self._shape.seconds)),
-            "total": None if open_ended else round(self._shape.seconds),
+            "done": round(min(self._samples[-1].at_seconds, self._timetable.ends_at)),
+            "total": None if open_ended else round(max(self._timetable.planned_seconds, self._samples[-1].at_seconds)),
             "users": self._samples[-1].users,
             "questions_per_second": round(asked / seconds, 1) if seconds else 0.0,
             "goodput_per_second": round(known.good / seconds, 1) if seconds else 0.0,

@@ -95,14 +95,16 @@ def sentence(result: LoadTestResult) -> str:
         if result.stages[number].outcome == "kept":
             said = f"Every threshold was kept at {level} requests a second"
             said += (
-                f", and {above[0].level} a second was {above[0].outcome}: {above[0].why}"
+                f", and {above[0].level} a second {_was(above[0].outcome)}: {above[0].why}"
                 if above
                 else "; no higher stage was tried"
             )
         else:
-            said = f"The first stage, {level} requests a second, was {result.stages[number].outcome}"
+            said = f"The first stage, {level} requests a second, {_was(result.stages[number].outcome)}"
     elif result.why:
         said += f": {result.why}"
+    if undrained := [one for one in result.climbs if one.drain is not None and not one.drain.drained]:
+        said += f". The service did not drain after {len(undrained)} of {len(result.climbs)} climbs, so the next ones began in a backlog"
     if result.goodput is not None:
         one = result.goodput
         spread = (
@@ -113,6 +115,10 @@ def sentence(result: LoadTestResult) -> str:
         said += f". Goodput, answers within every limit: {one.mean:.1f} a second{spread}"
     early = " The run was ended before its time, and only what was measured until then is judged." if result.interrupted else ""
     return f"{said}.{early}"
+
+
+def _was(outcome: str) -> str:
+    return "had too few samples to say" if outcome == "too few" else f"was {outcome}"
 
 
 @dataclass(frozen=True, slots=True)

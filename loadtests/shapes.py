@@ -3,6 +3,7 @@ Locust runs them; `python -m loadtests shapes` prints them, `--load-shapes FILE`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
 SETTLE_SECONDS: Final = 5.0  # at the start of a stage, not judged: users spawn within a second, and workers report every 3 s
+CHANGE_SECONDS: Final = 1.0  # between two looks of Locust at a shape: a shorter stage would be left out, or last too long
 NONE: Final = "none"  # Locust's own -u, -r and -t
 # Weights of the classes of users; of the last two there is one user each.
 MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}
@@ -48,7 +50,8 @@ class Shape:
     arrivals: Arrivals = "constant"
     warm_up_seconds: float = 0.0
     repeat: int = 1
-    each_stage: bool = False  # a search for the limit: the result is the last kept stage, and higher ones may be breached
+    # A search for the limit: each pass ends at the first stage that is broken, and the result is the last one that every pass kept.
+    each_stage: bool = False
 
     @property
     def pass_seconds(self) -> float:
@@ -56,45 +59,33 @@ class Shape:
 
     @property
     def seconds(self) -> float:
-        """The whole duration: the warm-up and every pass."""
+        """The whole duration: the warm-up and every pass. A search for the limit may end before, or wait between passes (loadtests/timetable.py)."""
         return self.warm_up_seconds + self.pass_seconds * self.repeat
 
     @property
     def peak(self) -> int:
         return max(stage.level for stage in self.stages)
 
-    def where(self, at_seconds: float) -> tuple[int, int | None]:
-        """(number of the pass, number of the stage) at a time since the start; no stage in the warm-up and after the end."""
-        if not self.warm_up_seconds <= at_seconds < self.seconds:
-            return 0, None
-        number, begin = divmod(at_seconds - self.warm_up_seconds, self.pass_seconds)
-        for stage, one in enumerate(self.stages):
-            if begin < one.seconds:
-                return int(number), stage
-            begin -= one.seconds
-        return int(number), len(self.stages) - 1  # by rounding
-
-    def level(self, at_seconds: float) -> tuple[int, int] | None:
-        """(number of the stage, its level) at a time since the start; None when the shape is over. The warm-up has the first stage's level."""
-        if at_seconds >= self.seconds:
-            return None
-        if at_seconds < self.warm_up_seconds:
-            return 0, self.stages[0].level
-        begin, before = (at_seconds - self.warm_up_seconds) % self.pass_seconds, 0
+    def stage_at(self, into_seconds: float) -> int:
+        """The number of the stage at a time since the start of a pass."""
         for number, stage in enumerate(self.stages):
-            if begin < stage.seconds:
-                share = begin / stage.seconds if stage.ramp else 1.0
-                return number, max(1, round(before + share * (stage.level - before)))
-            begin, before = begin - stage.seconds, stage.level
-        return len(self.stages) - 1, self.stages[-1].level  # by rounding
+            if into_seconds < stage.seconds:
+                return number
+            into_seconds -= stage.seconds
+        return len(self.stages) - 1  # by rounding
 
-    def ends(self) -> list[float]:
-        """The end of each stage in seconds since the start; first that of the warm-up, if there is one."""
-        found, at = [self.warm_up_seconds] if self.warm_up_seconds else [], self.warm_up_seconds
-        for stage in self.stages * self.repeat:
-            at += stage.seconds
-            found.append(at)
-        return found
+    def stage_end(self, into_seconds: float) -> float:
+        """The end of the stage at a time since the start of a pass, in seconds since that start."""
+        return sum(stage.seconds for stage in self.stages[: self.stage_at(into_seconds) + 1])
+
+    def level_at(self, into_seconds: float) -> int:
+        """The level at a time since the start of a pass."""
+        number = self.stage_at(into_seconds)
+        stage, before = self.stages[number], self.stages[number - 1].level if number else 0
+        share = 1.0
+        if stage.ramp:
+            share = min(1.0, (into_seconds - sum(one.seconds for one in self.stages[:number])) / stage.seconds)
+        return max(1, round(before + share * (stage.level - before)))
 
     def scaled(self, level: float = 1.0, seconds: float | None = None) -> Shape:
         """The same shape with `level` times the load, and each pass `seconds` long.
@@ -108,8 +99,12 @@ class Shape:
         return replace(self, stages=tuple(stages))
 
     def too_short(self) -> str:
-        """The reason, if a search for the limit has stages that end before they can be judged; else empty."""
+        """The reason, if a stage ends before Locust can give it its load, or one of a search for the limit before it can be judged; else empty."""
         shortest = min(stage.seconds for stage in self.stages)
+        steady = min((stage.seconds for stage in self.stages if not stage.ramp), default=shortest)
+        if len(self.stages) > 1 and steady < CHANGE_SECONDS:
+            enough = math.ceil(self.pass_seconds / steady * CHANGE_SECONDS - 1e-6)
+            return f"{self.name} has a stage of {steady:g} s, and Locust changes the load once a second: give it --seconds {enough} or more"
         if shortest > SETTLE_SECONDS or not self.each_stage:
             return ""
         least = self.pass_seconds / shortest * (SETTLE_SECONDS + 1)

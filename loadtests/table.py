@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import gevent
 from locust import LoadTestShape
 from locust.env import Environment
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner
 
 from loadtests import options
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
-from loadtests.shapes import MIX, NONE, Shape
+from loadtests.shapes import CHANGE_SECONDS, MIX, NONE, Shape
+from loadtests.timetable import Timetable
 from loadtests.users import ARRIVING, ARRIVING_SENDS, Asker, Conversation, HealthProbe, Searcher, Source, Uploader
 
 REPORT_SECONDS: Final = 2 * WORKER_REPORT_INTERVAL  # one report may be under way, and requests that end meanwhile are in the next
@@ -29,6 +31,7 @@ class Table(LoadTestShape):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ending_at: float | None = None
+        self.timetable: Timetable | None = None  # of the run that is recorded (loadtests/locustfile.py)
 
     def reset_time(self) -> None:
         super().reset_time()  # type: ignore[no-untyped-call]
@@ -38,20 +41,35 @@ class Table(LoadTestShape):
         if self.runner is None:
             return None
         environment = self.runner.environment
-        shape = options.chosen_shape(environment)
+        timetable = self.timetable or Timetable(options.chosen_shape(environment))
+        shape = timetable.shape
         now = self.get_run_time()  # type: ignore[no-untyped-call]
+        end = timetable.next_end(now)
+        if self.ending_at is None and end is not None and end - now < CHANGE_SECONDS:
+            # Locust looks once a second, and a spike of three seconds would last up to a third too long.
+            gevent.sleep(end - now)
+            now = self.get_run_time()  # type: ignore[no-untyped-call]
         classes = classes_of(environment, shape)
-        found = shape.level(now)
+        found = timetable.level(now)
         if found is not None and self.ending_at is None:
             if shape.name == NONE:
-                return found[1], float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
-            level = found[1] + sum(user.fixed_count for user in classes)
-            return level, float(level), classes  # all users spawn within a second, so that a stage has its level from the start
+                return found, float(environment.parsed_options.spawn_rate or 1), classes  # type: ignore[union-attr]
+            if found == 0:
+                return 0, float(shape.peak), classes  # the service drains
+            level = found + sum(user.fixed_count for user in classes)
+            # All users come, or leave, within a second, so that a stage has its level from the start.
+            return level, float(max(level, self._level_before(timetable, now))), classes
         # Locust's own end of a shape does not wait for the workers' last reports.
         # A run that was told to end is ended by the code that told it.
         wait = REPORT_SECONDS if isinstance(self.runner, MasterRunner) else 0.0
-        waits = now < shape.seconds + wait or (self.runner.user_count and now < shape.seconds + LONGEST_END_SECONDS)
+        waits = now < timetable.ends_at + wait or (self.runner.user_count and now < timetable.ends_at + LONGEST_END_SECONDS)
         return (0, float(shape.peak), classes) if waits or self.ending_at is not None else None
+
+    def _level_before(self, timetable: Timetable, now: float) -> int:
+        """The level of the stage before this one, also of the repetition before; 0 in the first."""
+        repetition, stage = timetable.where(now)
+        stages = timetable.shape.stages
+        return stages[(stage or 0) - 1].level if stage or repetition else 0
 
 
 def classes_of(environment: Environment, shape: Shape) -> list[Any]:

@@ -122,7 +122,16 @@ def _one(row: Threshold, count: Count) -> Verdict:
 
 def chance_of_as_many(bad: int, samples: int, share: float) -> float:
     """P(X >= bad) for X binomial(samples, share): the probability of this many bad samples when the share is just kept."""
-    return sum(math.comb(samples, k) * share**k * (1 - share) ** (samples - k) for k in range(bad, samples + 1))
+    # By logarithms, because the binomial coefficients of thousands of samples are no floating-point numbers.
+    logs = math.log(share), math.log1p(-share)
+    found = 0.0
+    for k in range(bad, samples + 1):
+        chosen = math.lgamma(samples + 1) - math.lgamma(k + 1) - math.lgamma(samples - k + 1)
+        term = math.exp(chosen + k * logs[0] + (samples - k) * logs[1])
+        found += term
+        if k > share * samples and term < 1e-12:
+            break  # all that follow are smaller
+    return min(1.0, found)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Outcome:

@@ -170,7 +170,9 @@ def _price(project: Path, stack: str, replicas: int) -> float:
 
 
 def _words(fields: dict[str, Any], cpu_request: float) -> str:
-    limit = "a higher stage was not kept" if fields["knee"] else "the highest that was tried; the limit is above"
+    tried = "the highest that was tried; the limit is above"
+    unknown = "a higher stage says nothing about the service" if fields["above"] else tried
+    limit = "a higher stage was not kept" if fields["knee"] else unknown
     above = f": {fields['above']}" if fields["above"] else ""
     lines = []
     if (good := fields["goodput"]) is not None:

@@ -183,6 +183,10 @@ def _event(row: Mapping[str, Any]) -> Event | None:
             if (late := row.get("late_p99_ms")) is not None and late > _LATE_MS:
                 words += f"; the generator is late: p99 {_ms(late)}"
             return Event("running", "progress", words, row["done"], row["total"])
+        case "climb":
+            return Event("climb", "ok" if row["outcome"] == "breached" else "warn", str(row["detail"]), data={"climb": {**row}})
+        case "drain":
+            return Event("drain", "ok" if row["drained"] else "warn", str(row["detail"]), data={"drain": {**row}})
         case "threshold":
             detail = f"{row['outcome']}: {row['says']}: {row['bad']} of {row['samples']}"
             return Event("threshold", "ok" if row["outcome"] == "kept" else "warn", detail, data={"threshold": {**row}})

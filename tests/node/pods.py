@@ -48,14 +48,24 @@ def network(node: Node, pod: Mapping[str, Any]) -> Path:
 
 def network_inside(node: Node, pod: Mapping[str, Any]) -> Path:
     """The same as the node's own processes see it."""
-    rows = [line.split() for line in node.machine.run(*_CTR, "ls").splitlines()]
-    (process,) = (row[1] for row in rows if row[0] == _container(pod))
-    return Path("/proc", process, "ns", "net")
+    return Path("/proc", _process(node, pod), "ns", "net")
+
+
+def kill(node: Node, pod: Mapping[str, Any]) -> None:
+    """`kill -9` of its first process, as the kernel does when memory is short."""
+    node.machine.run("kill", "-9", _process(node, pod))
 
 
 def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60.0) -> str:
     """What the command printed in the pod's container, as its user. Raises with what it said where it fails."""
     return node.machine.run(*_CTR, "exec", "--exec-id", f"tests-{next(_EXECUTIONS)}", _container(pod), *words, seconds=seconds)
+
+
+def _process(node: Node, pod: Mapping[str, Any]) -> str:
+    """The number of the pod's first process, as the node's own processes count."""
+    rows = [line.split() for line in node.machine.run(*_CTR, "ls").splitlines()]
+    (process,) = (row[1] for row in rows if row[0] == _container(pod))
+    return process
 
 
 def _container(pod: Mapping[str, Any]) -> str:

@@ -12,6 +12,9 @@ from typing import Final
 PREFIX: Final = "teal-node-"  # then the number of the process that owns it
 TEMPORARY: Final = Path("/tmp")
 STOP_SECONDS: Final = 20.0
+# Without it all pods of a machine together got as much of a busy processor as one single process beside them, and answered nothing in time.
+_PROCESSES: Final = 16  # as two web pods of each color, their workers, search's and a Job's threads would have outside
+_SHARES: Final = {"cpu.shares": 1024 * _PROCESSES, "cpu.weight": 100 * _PROCESSES}  # cgroups of version 1, and of version 2
 
 
 def sweep(ended: str = "") -> None:
@@ -59,6 +62,9 @@ def make_cgroups(name: str) -> None:
     for hierarchy in _hierarchies():
         made = hierarchy / name
         made.mkdir(exist_ok=True)
+        for file, share in _SHARES.items():
+            if (made / file).exists():
+                (made / file).write_text(str(share))
         for file in ("cpuset.cpus", "cpuset.mems"):  # with version 1 nothing may join a group that has none
             if (made / file).exists():
                 (made / file).write_text((hierarchy / file).read_text())

@@ -3,11 +3,15 @@ platform. Its process has the network of a pod with the labels of ECK's pods; th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from infra.platform.search.resources import NAME, NAMESPACE, URL
+from infra.platform.search.setup import REPOSITORY
 from tests.node import color, pods
 from tests.node.node import Node
 
@@ -22,6 +26,17 @@ class Place:
     network: Path
     address: str
     url: str
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Elasticsearch's answer, from the node's network. Raises httpx.HTTPStatusError."""
+        answer = httpx.request(method, f"http://{self.address}:{PORT}{path}", json=body, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def add_repository(self) -> None:
+        """The snapshot repository that the platform's set-up Job adds, under its name. It is a folder: this Elasticsearch has no plugin for S3."""
+        self.ask("PUT", f"/_snapshot/{REPOSITORY}?verify=true", {"type": "fs", "settings": {"location": REPOSITORY}})
 
 
 def start(node: Node) -> Place:

@@ -1,9 +1,10 @@
-"""`teal cluster up | status | down` as a person types it."""
+"""`teal cluster up | status | down` as a person types it, and what is left after `kill -9` at several moments: nothing."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ from tests.services.go_tools import tool
 pytestmark = pytest.mark.integration
 
 COMMAND_SECONDS: Final = 300.0  # 163 s once, at idle priority on a machine at a load of 15
+END_SECONDS: Final = 10.0
+# After its start, in seconds, which takes 11 on two quiet cores: at the machine's, at the API server's, at the pods' programs.
+MOMENTS: Final = (0.3, 3.0, 7.0)
 
 
 @dataclass
@@ -91,3 +95,24 @@ def test_up_is_ready_soon_answers_for_itself_and_down_leaves_nothing(cluster: Co
     assert cluster("down")[0] == 0
     assert (_inside(namespace), _traces(pid), cluster.folder.exists()) == ([], [], False)
     assert cluster("status")[0] == 1
+
+
+@pytest.mark.weekly
+def test_a_cluster_killed_at_any_moment_is_gone_and_the_next_up_works(cluster: Command) -> None:
+    for moment in MOMENTS:
+        with cluster.start("up") as starting:
+            pid = cluster.begun()
+            time.sleep(moment)
+            starting.kill()  # the command alone: the cluster goes on
+            assert Path(f"/proc/{pid}").exists()
+        os.kill(pid, signal.SIGKILL)
+        await_true(lambda gone=pid: not Path(f"/proc/{gone}").exists(), "the end of it", END_SECONDS)
+        code, (found,) = cluster("status")
+        assert (code, found["rows"][0]["detail"]) == (1, "not running")
+        (cluster.folder / "log").unlink()  # so that `begun` waits for the next one's
+    code, events = cluster("up")
+    assert (code, events[-1]["step"]) == (0, "ready")
+    last = cluster.begun()
+    os.kill(last, signal.SIGKILL)
+    assert cluster("down")[0] == 0
+    assert (_traces(last), remains.left(), cluster.folder.exists()) == ([], [], False)

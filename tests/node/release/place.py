@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import pytest
 
+from contract import pods
 from contract.names import NAMESPACES, OPERATOR_NAMESPACE
 from contract.pods import PROBE_VARIABLE
 from teal.aws.names import StateNames
@@ -63,6 +64,7 @@ class Place:
     aws: AwsServer
     alb: Alb
     controller: Controller
+    search: search.Place
     folder: Path
     digest: str  # of the image on the node
     rule_arn: str
@@ -133,8 +135,13 @@ class Place:
             if bad:
                 held = f"teal.test/{bad.replace('_', '-')}:1"
                 image_layer.add_layer(self.node.machine, self.digest, image_layer.overlay(bad), held)
-            self.node.machine.run("ctr", "--namespace", "k8s.io", "images", "tag", "--force", held, reference)
+            self.tag(self.node, reference, held)
         return reference
+
+    def tag(self, on: Node, reference: str, held: str = "") -> None:
+        """Call an image that this node has also `reference`; without `held` it is the service's own."""
+        held = held or f"{self.outputs['repository_url']}@{self.digest}"
+        on.machine.run("ctr", "--namespace", "k8s.io", "images", "tag", "--force", held, reference)
 
 
 @contextmanager
@@ -144,8 +151,11 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
         running_node = running.enter_context(node.start(eks.flags(folder)))
         server = running_node.server
         digest = running_node.load(archive, color.repository())
-        held = running.enter_context(stores.start(folder, search.start(running_node)))
-        running.enter_context(secrets_driver.serving(running_node.machine, {namespace: {} for namespace in NAMESPACES.values()}))
+        elasticsearch = search.start(running_node)
+        held = running.enter_context(stores.start(folder, elasticsearch))
+        elasticsearch.add_repository()
+        classes = (*NAMESPACES.values(), pods.OPERATOR.provider_class)
+        running.enter_context(secrets_driver.serving(running_node.machine, {each: {} for each in classes}))
         aws = running.enter_context(aws_server.start())
         listener, rule, groups = _load_balancer(aws)
         front = running.enter_context(alb.start(aws, listener))
@@ -160,7 +170,7 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
             server.apply(document, "administrator")
         controller = running.enter_context(bindings.controlling(server, aws))
         environ = _shell(folder, aws, outputs)
-        yield Place(running_node, aws, front, controller, folder, digest, rule, groups, environ, outputs)
+        yield Place(running_node, aws, front, controller, elasticsearch, folder, digest, rule, groups, environ, outputs)
 
 
 def _platform_objects() -> list[dict[str, Any]]:
@@ -175,13 +185,14 @@ def _platform_objects() -> list[dict[str, Any]]:
 
 
 def _secrets(held: stores.Stores) -> list[dict[str, Any]]:
-    """What the secrets driver copies for the pods of each color."""
+    """What the secrets driver copies for the pods of each color, and for the operator's Jobs."""
+    common = {name: value for name, value in color.secrets(held).items() if name != PROBE_VARIABLE}
+    colors = [("teal", namespace, {**common, PROBE_VARIABLE: f"probe-{name}"}) for name, namespace in NAMESPACES.items()]
     return [
         as_sent({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "teal", "namespace": namespace},
-            "stringData": {**color.secrets(held), PROBE_VARIABLE: f"probe-{name}"},
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": values,
         })
-        for name, namespace in NAMESPACES.items()
+        for name, namespace, values in (*colors, (pods.OPERATOR.secret, OPERATOR_NAMESPACE, common))
     ]  # fmt: skip
 
 

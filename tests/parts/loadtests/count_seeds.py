@@ -25,6 +25,7 @@ from loadtests.generator import GatheredCounts  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
 from loadtests.shapes import Shape, ShapeStage  # noqa: E402
+from loadtests.timetable import Timetable  # noqa: E402
 from loadtests.users import Source  # noqa: E402
 
 SILENCE_SECONDS = 1.0
@@ -41,7 +42,7 @@ def main(url: str, seeds: int, per_second: int, seconds: float) -> None:
         runner = environment.create_local_runner()
         METER.reset()
         Source.until = time.perf_counter() + seconds
-        recorder = Recorder(environment, shape, GatheredCounts(environment), Source.sends, lambda _: None)
+        recorder = Recorder(environment, Timetable(shape), GatheredCounts(environment), Source.sends, lambda _: None)
         recorder.start()
         runner.start(per_second, per_second)
         gevent.sleep(seconds)

@@ -22,6 +22,7 @@ from loadtests import options, shapes, table  # noqa: E402
 from loadtests.generator import GatheredCounts  # noqa: E402
 from loadtests.meter import METER  # noqa: E402
 from loadtests.recorder import Recorder  # noqa: E402
+from loadtests.timetable import Timetable  # noqa: E402
 
 USERS = 3
 
@@ -42,7 +43,9 @@ def main(seconds: float, questions: str, places: list[str]) -> None:
         METER.reset()
         urllib.request.urlopen(f"{url}/seen").read()
         sends = [each for user in environment.user_classes for each in user.sends]
-        recorder = Recorder(environment, shapes.plain_shape(USERS, seconds), GatheredCounts(environment), sends, lambda _: None)
+        recorder = Recorder(
+            environment, Timetable(shapes.plain_shape(USERS, seconds)), GatheredCounts(environment), sends, lambda _: None
+        )
         recorder.start()
         runner.start(USERS, USERS)
         gevent.sleep(seconds)

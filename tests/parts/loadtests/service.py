@@ -1,6 +1,6 @@
 """A service with the HTTP API's form and nothing behind it, which misbehaves as its options say: what a load test must notice.
 
-`python -m tests.parts.loadtests.service --port 9000 [--refuse 0.1] [--break-streams 0.1] [--slow-seconds 2] [--empty] [--certificate C --key K]`
+`python -m tests.parts.loadtests.service --port 9000 [--refuse 0.1] [--break-streams 0.1] [--slow-seconds 2] [--empty] [--per-second 20] [--certificate C --key K]`
 GET /seen says who asked what since the last time, and begins anew.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import count
@@ -45,10 +46,24 @@ class Seen:
 
 
 def create_app(
-    refuse: float, break_streams: float, slow_seconds: float, empty: bool, spread_seconds: float = 0.0, tokens: int = 1
+    refuse: float,
+    break_streams: float,
+    slow_seconds: float,
+    empty: bool,
+    spread_seconds: float = 0.0,
+    tokens: int = 1,
+    per_second: float = 0.0,
 ) -> Starlette:
     chance, documents, answered, identities, searches = random.Random(3), dict[str, int](), count(), count(), count()
     seen = Seen()
+    free_at = 0.0
+
+    async def turn() -> None:
+        """Wait for one's turn: a single worker needs 1/per_second s for each request, and also for one whose client has left."""
+        nonlocal free_at
+        if per_second:
+            free_at = max(free_at, time.monotonic()) + 1 / per_second
+            await asyncio.sleep(free_at - time.monotonic())
 
     def refused() -> Response | None:
         if next(answered) >= GOOD_FIRST and chance.random() < refuse:
@@ -59,6 +74,7 @@ def create_app(
         seen.searched.append((await request.json())["query"])
         seen.keys.add(request.headers.get("authorization", ""))
         seen.hosts.add(request.headers.get("host", ""))
+        await turn()
         await asyncio.sleep(slow_seconds + spread_seconds * (next(searches) * GOLDEN % 1.0))
         return refused() or JSONResponse({"hits": [] if empty else [HIT], "mode": "hybrid"})
 
@@ -78,6 +94,7 @@ def create_app(
 
     async def ask(request: Request) -> Response:
         seen.asked.append(len((await request.json())["question"]))
+        await turn()
         await asyncio.sleep(slow_seconds)
         return refused() or StreamingResponse(events(chance.random() < break_streams), media_type="text/event-stream")
 
@@ -122,12 +139,19 @@ if __name__ == "__main__":
     parser.add_argument("--slow-seconds", type=float, default=0.0)
     parser.add_argument("--spread-seconds", type=float, default=0.0)
     parser.add_argument("--tokens", type=int, default=1, help="Of an answer.")
+    parser.add_argument("--per-second", type=float, default=0.0, help="Its capacity; 0: as much as the machine can.")
     parser.add_argument("--empty", action="store_true")
     parser.add_argument("--certificate", help="Serve HTTPS with this PEM file and --key.")
     parser.add_argument("--key")
     options = parser.parse_args()
     app = create_app(
-        options.refuse, options.break_streams, options.slow_seconds, options.empty, options.spread_seconds, options.tokens
+        options.refuse,
+        options.break_streams,
+        options.slow_seconds,
+        options.empty,
+        options.spread_seconds,
+        options.tokens,
+        options.per_second,
     )
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning",
                 ssl_certfile=options.certificate, ssl_keyfile=options.key)  # fmt: skip

@@ -330,6 +330,8 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
         found = results(tmp_path)
         assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]
         assert all(set(one.generator.sent) == {"search"} for one in found)  # of the class that was picked, or of the shape's own
+        # Each run has its own counts, and none of the run before.
+        assert [one.generator.sent["search"] for one in found] == [one.totals["search"].requests for one in found]
         listed = httpx.get(f"{page}/reports").text
         names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
         assert all(name in listed for name in names)
@@ -375,6 +377,10 @@ def test_a_page_without_workers_says_so_in_the_place_of_a_run_that_never_begins(
     ("options", "said"),
     [
         (("step", "--seconds", "24"), "step has a stage of 3 s"),
+        (
+            ("spike", "--seconds", "3"),
+            "spike has a stage of 0.6 s, and Locust changes the load once a second: give it --seconds 5 or more",
+        ),
         (("stairs",), "There is no shape 'stairs'. There are: smoke, "),
     ],
 )
@@ -388,6 +394,29 @@ def test_what_cannot_be_measured_is_said_before_anything_is_sent_and_leaves_no_f
     assert done.returncode == 2
     assert said in json.loads(done.stdout.splitlines()[-1])["error"]["what"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_short_spike_is_sent_as_it_was_asked_for_and_its_words_and_counts_agree(tmp_path: Path, url: str) -> None:
+    """10, 50 and 10 a second for 2.8, 1.4 and 2.8 s are 126. Locust, which looks once a second, would give the spike 2 s."""
+    httpx.get(f"{url}/seen")
+    (tmp_path / "questions.jsonl").write_text('{"question": "How can I send an email?"}')
+    (tmp_path / "thresholds.yaml").write_text(LENIENT)
+    command = [sys.executable, "-m", "loadtests", "run", "spike", "--seconds", "7", "--host", url, "--questions", str(tmp_path / "questions.jsonl"),
+               "--thresholds", str(tmp_path / "thresholds.yaml"), "--out", str(tmp_path / "runs" / "one")]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"LOCUST_LOAD_KEYS": "key"}, timeout=90, check=False
+    )
+    (found,) = results(tmp_path)
+    assert (done.returncode, found.outcome) == (0, "kept"), (done.stdout, done.stderr)
+    seen = httpx.get(f"{url}/seen").json()
+    assert sum(found.generator.sent.values()) == seen["searched"] - 1 + len(
+        seen["asked"]
+    )  # one search was the look before the run
+    assert sum(found.generator.sent.values()) == pytest.approx(126, abs=12)
+    assert sum(found.totals[name].requests for name in ("search", "ask, first event")) == sum(found.generator.sent.values())
+    said = {one.level: (one.outcome, one.why) for one in found.stages}[50]
+    assert said == ("too few", "it has 1.4 s, and a stage's first 5 s only count for the run as a whole")
+    assert "it has 1.4 s" in (tmp_path / "runs" / "one" / "index.html").read_text()
 
 
 def test_too_few_file_descriptors_are_said_before_and_never_the_service_s_fault(tmp_path: Path, url: str) -> None:
@@ -495,6 +524,19 @@ try:
 except FileNotFoundError:
     print("still writing" if runs.writing else "nobody waits")
 """
+
+
+DEFAULTS = """
+from locust import argument_parser
+from loadtests import locustfile
+print(argument_parser.default_args_dict() is argument_parser.default_args_dict())
+"""
+
+
+def test_a_worker_reads_locust_s_defaults_once_and_not_for_each_option_in_each_stage() -> None:
+    """Else it sends nothing for a tenth of a second of CPU whenever the load changes, and a ramp, which changes each second, is void."""
+    done = subprocess.run([sys.executable, "-c", DEFAULTS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
 
 
 def test_a_report_that_cannot_be_started_is_waited_for_by_nobody(tmp_path: Path) -> None:

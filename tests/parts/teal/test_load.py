@@ -58,6 +58,20 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     return run
 
 
+def test_the_end_of_a_climb_and_the_wait_after_it_are_told_and_stand_out_where_they_say_nothing_of_the_service(
+    program: Callable[..., list[Event]],
+) -> None:
+    rows = [{"step": "climb", "detail": "ended at 75", "outcome": outcome} for outcome in ("breached", "void")]
+    rows += [{"step": "drain", "detail": "after 3 s", "drained": drained} for drained in (True, False)]
+    found = [(one.step, one.state, one.detail) for one in program(*rows, ended("kept"))]
+    assert found[:4] == [
+        ("climb", "ok", "ended at 75"),
+        ("climb", "warn", "ended at 75"),
+        ("drain", "ok", "after 3 s"),
+        ("drain", "warn", "after 3 s"),
+    ]
+
+
 def test_progress_and_verdicts_are_events(program: Callable[..., list[Event]]) -> None:
     events = program(RUNNING, threshold("kept"), ended("kept"))
     assert [(event.step, event.state) for event in events] == [("running", "progress"), ("threshold", "ok"), ("result", "ok")]

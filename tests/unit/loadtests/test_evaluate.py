@@ -72,6 +72,28 @@ def test_no_verdict_of_a_void_run_says_that_anything_was_kept() -> None:
     assert [(one["outcome"], one["samples"]) for one in found.verdicts] == [("void", 200)]
 
 
+def test_every_verdict_of_a_void_run_is_void_if_only_one_stage_is() -> None:
+    found = run((10, ON_TIME), (50, LATE), ms=900, each_stage=False)
+    assert (found.outcome, [one["outcome"] for one in found.verdicts]) == ("void", ["void"])
+
+
+def test_a_void_run_has_no_goodput_that_somebody_could_compare() -> None:
+    found = run((10, ON_TIME), (50, LATE), each_stage=False)
+    assert found.goodput is None
+    assert "Goodput" not in report.sentence(found)
+    assert run((10, LATE), (50, LATE)).goodput is None
+
+
+def test_a_stage_that_is_too_short_to_be_judged_by_itself_says_so_and_counts_in_the_whole() -> None:
+    found = run((10, ON_TIME), (50, ON_TIME), each_stage=False)
+    plan = (found.plan[0], ShapeStage(4, 50))
+    short = found.model_copy(update={"plan": plan, "windows": [one for one in found.windows if one.from_seconds < 24]})
+    judged = evaluate.with_verdicts(short, RULES, (), {})
+    assert [one.outcome for one in judged.stages] == ["kept", "too few"]
+    assert judged.stages[1].why == "it has 4 s, and a stage's first 5 s only count for the run as a whole"
+    assert (judged.outcome, judged.verdicts[0]["samples"]) == ("kept", 240)
+
+
 def test_what_the_generator_could_not_send_is_its_own_lack() -> None:
     found = run((10, GeneratorHealth(not_sent={"search: EMFILE: Too many open files": 2}, late_ms={1: 10})))
     assert (found.outcome, found.stages[0].why) == (
@@ -125,6 +147,13 @@ def test_sentences_agree_with_the_tables() -> None:
     said = report.sentence(run((10, ON_TIME), (20, LATE)))
     assert said.startswith("Every threshold was kept at 10 requests a second, and 20 a second was void: the generator was late")
     assert "Goodput, answers within every limit: 9.0 a second (one repetition, so no interval)" in said
+
+
+def test_a_first_stage_without_samples_enough_had_too_few_and_was_not_too_few() -> None:
+    found = run((10, ON_TIME), (20, ON_TIME))
+    few = evaluate.with_verdicts(found.model_copy(update={"windows": found.windows[:6]}), RULES, (), {})
+    assert few.outcome == "too few"
+    assert report.sentence(few).startswith("The first stage, 10 requests a second, had too few samples to say. Goodput")
 
 
 @pytest.mark.parametrize(

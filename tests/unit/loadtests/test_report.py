@@ -14,7 +14,9 @@ from loadtests.history import PastRun
 from loadtests.measured import (
     FIRST_EVENT,
     SEARCH,
+    Climb,
     Count,
+    Drain,
     FailureCount,
     Interval,
     LoadTestResult,
@@ -66,6 +68,25 @@ def test_verdicts_numbers_failures_and_what_they_hold_for_are_there() -> None:
     assert "ask, first event: at most 5 % failed too few 0 0 59" in re.sub(r"\s+", " ", words)
     assert "500 <script>alert(1)</script>" in words  # as text
     assert "laptop" in words
+
+
+def test_each_climb_says_where_it_ended_and_how_long_the_service_drained() -> None:
+    climbs = [
+        Climb(
+            repetition=0,
+            broken_stage=1,
+            outcome="breached",
+            why="29 of 30",
+            drain=Drain(seconds=7.4, drained=True, probe_ms=30.0),
+        ),
+        Climb(repetition=1, drain=Drain(seconds=60.2, drained=False, probe_ms=None)),
+        Climb(repetition=2),
+    ]
+    found = result(climbs=climbs, each_stage=True, repeat=3)
+    words = re.sub(r"\s+", " ", " ".join(Text(report.report_page(found)).words))
+    assert "1 at 5 a second 29 of 30 drained after 7 s" in words
+    assert "2 after its last stage not drained within 60 s" in words
+    assert "The service did not drain after 1 of 3 climbs" in words
 
 
 @pytest.mark.parametrize(("about", "said"), [({"arrivals": "poisson"}, "at random times (Poisson)"), ({}, "at a constant rate")])

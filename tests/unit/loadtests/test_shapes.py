@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,19 @@ def test_the_shapes_that_people_and_workflows_name_are_there() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=lambda shape: shape.name)
-def test_a_shape_has_a_level_until_its_end_and_none_after(shape: Shape) -> None:
-    assert shape.level(0.0) is not None
-    assert shape.level(shape.seconds - 0.001) == (len(shape.stages) - 1, shape.stages[-1].level)
-    assert shape.level(shape.seconds) is None
+def test_a_shape_ends_at_the_level_of_its_last_stage_and_every_stage_can_be_judged(shape: Shape) -> None:
+    assert shape.level_at(0.0) >= 1
+    assert shape.level_at(shape.pass_seconds - 0.001) == shape.stages[-1].level
     assert all(stage.seconds > SETTLE_SECONDS for stage in shape.stages), "nothing of it would be judged"
 
 
 def test_a_stage_holds_its_level_and_a_ramp_grows_evenly_from_the_one_before() -> None:
     shape = Shape("x", "users", "", (ShapeStage(10, 20), ShapeStage(10, 40, ramp=True)))
-    assert [shape.level(at) for at in (0, 9.9, 10, 15, 19.9)] == [(0, 20), (0, 20), (1, 20), (1, 30), (1, 40)]
+    assert [shape.level_at(at) for at in (0, 9.9, 10, 15, 19.9)] == [20, 20, 20, 30, 40]
 
 
 def test_a_ramp_from_nothing_begins_with_one() -> None:
-    assert SHAPES["ramp"].level(0.0) == (0, 1)
+    assert SHAPES["ramp"].level_at(0.0) == 1
 
 
 def test_scaled_keeps_the_form() -> None:
@@ -82,12 +80,11 @@ def test_a_wrong_name_lists_the_right_ones() -> None:
         find_shape("stairs")
 
 
-def test_repetitions_and_a_warm_up_are_passes_through_the_same_stages() -> None:
-    shape = replace(Shape("x", "arrivals", "", (ShapeStage(10, 5), ShapeStage(10, 50))), warm_up_seconds=4, repeat=2)
-    assert shape.seconds == 44
-    assert [shape.where(at) for at in (0, 4, 14, 24, 34, 44)] == [(0, None), (0, 0), (0, 1), (1, 0), (1, 1), (0, None)]
-    assert [shape.level(at) for at in (0, 23.9, 24, 44)] == [(0, 5), (1, 50), (0, 5), None]
-    assert shape.ends() == [4, 14, 24, 34, 44]
+def test_a_spike_that_is_shorter_than_locust_looks_is_refused_and_the_next_longer_one_is_not() -> None:
+    said = SHAPES["spike"].scaled(seconds=3).too_short()
+    assert said == "spike has a stage of 0.6 s, and Locust changes the load once a second: give it --seconds 5 or more"
+    assert SHAPES["spike"].scaled(seconds=5).too_short() == ""
+    assert SHAPES["hot-key"].scaled(seconds=5).too_short() == ""  # its ramp is short, which misses nothing
 
 
 def test_a_search_for_the_limit_with_stages_that_are_never_judged_is_refused() -> None:

@@ -114,6 +114,21 @@ def test_another_file_is_refused_with_the_command_that_makes_one(tmp_path: Path,
     assert refused.value.next == "teal load step"
 
 
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([("kept", 10), ("kept", 20)], "(the highest that was tried; the limit is above)"),
+        ([("kept", 10), ("void", 20)], "(a higher stage says nothing about the service): 20 a second was void"),
+    ],
+)
+def test_words_do_not_place_a_limit_that_nobody_saw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stages: list[tuple[str, int]], said: str
+) -> None:
+    path = write(tmp_path, stages=[stage(level, outcome).model_dump() for outcome, level in stages])
+    assert cli.run(["capacity", str(path)]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_words_say_whether_the_limit_was_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["capacity", str(write(tmp_path)), "--load", "14", "--usd-month", "100"]) == 0
     said = capsys.readouterr().out
