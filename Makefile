@@ -34,7 +34,7 @@ test-releases: .venv/.installed-dev packages fetch  ## releases, rollbacks and b
 
 test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, built once (minutes) from the modules that tools/ pins
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver
-	$(TESTS) -m cluster $(ARGS)
+	$(TESTS) -m "cluster and not weekly" $(ARGS)
 
 test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command

@@ -60,7 +60,10 @@ def stateful_set(inputs: Inputs) -> dict[str, Any]:
 
 
 def scaled_object(inputs: Inputs) -> dict[str, Any]:
-    """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database does not answer, the minimum, at least one."""
+    """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database cannot be reached, KEDA leaves the number as it is.
+
+    `fallback` is for a query that fails on a connection that stands. From none KEDA starts none by it.
+    """
     defaults = inputs.platform.service_defaults
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": NAME},

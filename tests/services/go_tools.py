@@ -40,6 +40,7 @@ class Tool:
     leading: str = ""  # what stands before the number in its own releases
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
     static: bool = False  # without the C library: it runs in an image of nothing else
+    at_home: bool = False  # built in the folder of `versioned`, by its own go.mod: what that replaces, no other module can have
 
 
 _KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
@@ -70,6 +71,11 @@ TOOLS: Final = {
         Tool(
             "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
             ("github.com/elastic/cloud-on-k8s/v3/pkg/about.version",), static=True,
+        ),
+        *(
+            Tool(f"keda-{name}", "keda", f"./cmd/{name}", "github.com/kedacore/keda/v2",
+                 ("github.com/kedacore/keda/v2/version.Version",), at_home=True)
+            for name in ("operator", "adapter")
         ),
         Tool("chart", "eck-operator", "./chart", "helm.sh/helm/v3", ("main.version",), static=True),
     )
@@ -130,10 +136,11 @@ def _compile(wanted: Tool, source: Path, program: Path, tell: Callable[[str], No
         shutil.copyfile(Path(found["Dir"], name), source / wanted.package / Path(name).name)
     version = wanted.leading + str(found["Version"]).removeprefix("v")
     flags = " ".join(("-s -w", *(f"-X {variable}={version}" for variable in wanted.variables)))
-    packages = len(_go(["list", "-deps", wanted.package], source).splitlines())
+    where = Path(found["Dir"]) if wanted.at_home else source
+    packages = len(_go(["list", "-deps", wanted.package], where).splitlines())
     command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), wanted.package]
     began = told = time.monotonic()
-    with subprocess.Popen(command, cwd=source, env=_environment(wanted), text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=where, env=_environment(wanted), text=True, stderr=subprocess.PIPE) as process:
         said: list[str] = []
         for line in process.stderr or ():
             said.append(line.rstrip())

@@ -28,7 +28,8 @@ def install_operator(
     parent: pulumi.Resource,
 ) -> helm.v3.Release:
     """Install the operator and its custom resource definitions, in a namespace whose network is closed before it has pods.
-    `cidr`: the VPC's. Protected, because removing the definitions would remove every Elasticsearch of the cluster."""
+    `cidr`: the VPC's. Protected, because without the operator nobody replaces a node of Elasticsearch or renews a certificate. The
+    definitions, and every Elasticsearch with them, would stay: the chart keeps them when it is removed (`helm.sh/resource-policy`)."""
     namespace = core.v1.Namespace(
         f"{name}-operator",
         metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
