@@ -14,9 +14,8 @@ from loadtests.timetable import Timetable
 
 DRAIN_SECONDS: Final = 60.0  # users wait up to 15 s for their answers; a service that takes four times that has another fault
 PROBES: Final = 3  # good ones in a row: of several processes one may be idle while another still works off its backlog
-LEAST_SECONDS: Final = (
-    5.0  # of a running stage after its settling: a stall of a second makes a fifth of its requests late, and is no limit
-)
+# Of a running stage after its settling: a stall of a second makes a fifth of these requests late, and is no limit of the service.
+LEAST_SECONDS: Final = 5.0
 LATE_SHARE: Final = 0.01  # of the requests: what p99 leaves
 
 Tell = Callable[[dict[str, object]], None]
@@ -46,9 +45,8 @@ def stage_so_far(samples: Sequence[RunSample]) -> StageSoFar | None:
         return None
     last, before = samples[-1], samples[-2]
     own: list[RunSample] = []
-    for sample in reversed(
-        samples[:-1]
-    ):  # from the end, because a run has hundreds of samples and this is called after each of them
+    # From the end, because a run has hundreds of samples and this is called after each of them.
+    for sample in reversed(samples[:-1]):
         if (sample.repetition, sample.stage) != (before.repetition, before.stage):
             break
         own.append(sample)
