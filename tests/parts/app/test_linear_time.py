@@ -57,7 +57,6 @@ HEADS: Final = (
     "CREATE TABLE ",
 )  # begin what the rest does not end
 MEGABYTE: Final = 1_000_000
-SECONDS_FOR_10_MB: Final = 1.0
 SLOWEST: Final = 4  # of some fifty hostile texts, for each pattern; all of them at 10 MB took six minutes
 
 
@@ -138,17 +137,23 @@ READS_FILES: Final = [
 ]
 
 
+@cache
+def most_seconds_for_10_mb() -> float:
+    """Forty times what a simple pattern takes on this machine: 5.2 s on a slow one, where the slowest of ours took 1.5. One that goes back takes hours."""
+    return 40 * min(taken(re.compile(r"[\w.]+"), "a" * 10 * MEGABYTE + "\n!") for _ in range(3))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("where", READS_FILES)
-def test_ten_megabytes_take_a_regular_expression_less_than_a_second(where: str) -> None:
+def test_ten_megabytes_take_a_regular_expression_a_few_seconds_at_most(where: str) -> None:
     """Ten megabytes of the texts that take it longest at a hundredth of that: what goes back shows at 20 KB already, above."""
     tenth = {name: taken(PATTERNS[where], unit * (MEGABYTE // 10 // len(unit)) + "\n!") for name, unit in HOSTILE.items()}
     for name in sorted(tenth, key=tenth.__getitem__)[-SLOWEST:]:
         text = HOSTILE[name] * (10 * MEGABYTE // len(HOSTILE[name])) + "\n!"
         seconds = taken(PATTERNS[where], text)
-        if seconds >= SECONDS_FOR_10_MB:  # once more: a machine that other work slows down is no pattern that goes back
+        if seconds >= most_seconds_for_10_mb():  # once more: a machine that other work slows down is no pattern that goes back
             seconds = min(seconds, taken(PATTERNS[where], text), taken(PATTERNS[where], text))
-        assert seconds < SECONDS_FOR_10_MB, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 10 MB of {name}"
+        assert seconds < most_seconds_for_10_mb(), f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 10 MB of {name}"
 
 
 READS_SHORT: Final = [where for where in PATTERNS if where not in READS_FILES]
@@ -161,7 +166,7 @@ def test_the_longest_text_that_answers_look_at_takes_no_time(where: str) -> None
     for name in ("letters", "digits", "words", "dotted", *WHOLE):
         unit = HOSTILE[name]
         seconds = taken(PATTERNS[where], unit * (MOST_CHARACTERS // len(unit)) + "\n!")
-        assert seconds < SECONDS_FOR_10_MB, f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 100 KB of {name}"
+        assert seconds < most_seconds_for_10_mb(), f"{PATTERNS[where].pattern!r} took {seconds:.2f} s for 100 KB of {name}"
 
 
 LONGEST_PASSAGE: Final = 20_000
