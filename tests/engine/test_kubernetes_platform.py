@@ -1,4 +1,4 @@
-"""The platform's program through Pulumi's real engine and its real Kubernetes provider, Helm in it: the first `up`.
+"""The platform's program through Pulumi's real engine and its real Kubernetes provider, Helm in it. One story, in this order.
 
 A real API server and controller manager take every object; nothing runs in the pods (pods.py). AWS stands in (provider.py). Helm reads its charts
 by the addresses that the program names, which a tunnel answers (charts.py): ECK's own chart, and one of the tests' own for KEDA's.
@@ -7,36 +7,70 @@ by the addresses that the program names, which a tunnel answers (charts.py): ECK
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from infra.evaluation.evaluate import ROOT, stack_values
 from infra.platform.cluster import autoscaling
 from infra.platform.search import operator
+from teal.aws.names import StateNames
+from teal.aws.pulumi.cli import PulumiCli
+from teal.aws.session import Aws
+from teal.aws.teardown import destroy
 from tests.cluster.objects import custom_resource_definitions
-from tests.engine import charts, kubernetes, search_ca, tunnel
+from tests.engine import charts, inventory, kubernetes, search_ca, tunnel
 from tests.engine.command import put_on_path
 from tests.engine.kubernetes import Kubernetes
 from tests.engine.provider import Cloud, serve
-from tests.engine.workspace import Workspace
+from tests.engine.workspace import Workspace, kill
+from tests.runbooks import pages, shell
+from tests.services.aws_server import REGION
+from tests.services.aws_server import start as start_aws
 
 STACK: Final = "dev"
 RELEASES: Final = {autoscaling.NAMESPACE: "keda", operator.NAMESPACE: "elastic-operator"}  # by namespace, their names for Helm
 WITH_CHARTS: Final = ("elastic.co", "keda.sh")  # the definitions that charts bring
+IMAGE: Final = f"registry.example/load@sha256:{'ab' * 32}"
+PAGE: Final = "stuck-pulumi-state"
 
-pytestmark = pytest.mark.timeout(900)  # the first test builds what is missing
+pytestmark = pytest.mark.timeout(1800)  # the first test builds what is missing
+
+# The program with other numbers where it has constants: what the commit of an upgrade changes.
+_LATER: Final = f"""
+import runpy
+from infra.platform.cluster import autoscaling
+from infra.platform.search import exporter, operator
+from infra.platform.stores import database_maintenance
+autoscaling.VERSION, operator.VERSION = {charts.LATER[charts.KEDA]!r}, {charts.LATER[charts.ECK]!r}
+exporter.IMAGE += "-later"
+database_maintenance.IMAGE += "-later"
+runpy.run_path({str(ROOT / "infra" / "__main__.py")!r}, run_name="__main__")
+"""
 
 
 @dataclass
 class Platform:
-    """The stack, and the cluster that it is for."""
+    """The stack, and the server as it was before it."""
 
     kubernetes: Kubernetes
     workspace: Workspace
+    before: Mapping[str, Any]
+
+    def made(self) -> dict[str, dict[str, Any]]:
+        """What the program itself applied."""
+        return inventory.made(self.kubernetes.server, self.before)
+
+    def all(self) -> dict[str, str]:
+        """Everything that was not there before, of charts and controllers too: identities by path."""
+        found = inventory.objects(self.kubernetes.server)
+        return inventory.identities({path: one for path, one in found.items() if path not in self.before})
 
     def helm(self) -> dict[str, tuple[str, int]]:
         """What Helm's newest record of each release says: its status and its number, by name."""
@@ -63,13 +97,59 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             cloud.given["aws:eks/cluster:Cluster"] = {
                 "endpoint": started.endpoint, "certificateAuthority": trust, "certificateAuthorities": [trust],
             }  # fmt: skip
-            yield Platform(started, workspace(tmp_path_factory.mktemp("states"), providers))
+            before = inventory.objects(started.server)
+            yield Platform(started, workspace(tmp_path_factory.mktemp("states"), providers), before)
 
 
-def workspace(folder: Path, providers: str) -> Workspace:
-    made = Workspace.make(folder / STACK, "teal", ROOT / "infra", providers)
-    made.stack(STACK, stack_values(STACK))
+def workspace(folder: Path, providers: str, later: bool = False) -> Workspace:
+    """`later`: with the program and the settings of the upgrade."""
+    (folder / "later").mkdir()
+    (folder / "later" / "__main__.py").write_text(_LATER)
+    made = Workspace.make(folder / STACK, "teal", folder / "later" if later else ROOT / "infra", providers)
+    made.stack(STACK, settings() if later else stack_values(STACK))
     return made
+
+
+def settings() -> dict[str, Any]:
+    """Other values wherever one of them reaches an object of Kubernetes."""
+    found: dict[str, Any] = json.loads(json.dumps(stack_values(STACK)))
+    found["teal:network"] |= {"zones": 3, "egress_ports": [8443]}
+    found["teal:search"] |= {"version": "8.19.22", "nodes": 3, "replicas": 1, "memory_gib": 8, "storage_gib": 20, "kibana": False}
+    found["teal:database"] |= {"maintenance_schedule": "15 4 * * 1"}
+    found["teal:load"] = {"workers": 2, "image": IMAGE, "mock_model": "mock,first=200ms"}
+    return found
+
+
+def change(platform: Platform, later: bool) -> None:
+    """Another commit of the program, and other settings."""
+    space = platform.workspace
+    file = space.folder / "Pulumi.yaml"
+    main = space.folder.parent / "later" if later else ROOT / "infra"
+    file.write_text(
+        "".join(f"main: {main}\n" if line.startswith("main:") else line for line in file.read_text().splitlines(True))
+    )
+    space.configure(STACK, settings() if later else stack_values(STACK))
+
+
+def follow(platform: Platform, name: str) -> None:
+    """A block of the runbook, by bash, with two lines done otherwise: kubectl's deletions by the API, because there is no kubectl here, and
+    `teal plan` not at all, because it asks AWS."""
+    (block,) = (one for page in pages.pages() if page.slug == PAGE for one in page.blocks if one.name == name)
+    server, lines = platform.kubernetes.server, []
+    for line in block.text.splitlines():
+        if line.startswith("kubectl"):
+            ((_, _, namespace, verb, kind, _, selector),) = shell.read(line, {}).commands
+            assert (verb, kind) == ("delete", "secret")
+            server.ask("DELETE", f"/api/v1/namespaces/{namespace}/secrets", params={"labelSelector": selector})
+        elif not line.startswith("teal plan"):
+            lines.append(line)
+    space = platform.workspace
+    variables = {**space.environment, "STACK": STACK, "PULUMI_SKIP_CONFIRMATIONS": "true"}
+    ended = subprocess.run(
+        ["bash", "-euc", "\n".join(lines)], cwd=space.folder, env={**os.environ, **variables},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"[-6000:]
 
 
 def deployed(platform: Platform) -> dict[str, int]:
@@ -91,3 +171,109 @@ def test_the_platform_is_made(platform: Platform) -> None:
     keda = server.ask("GET", f"/apis/apps/v1/namespaces/{autoscaling.NAMESPACE}/deployments/keda-operator")
     assert keda["status"]["availableReplicas"] == 2
     assert keda["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "100m", "memory": "200Mi"}
+
+
+def test_up_again_changes_nothing(platform: Platform) -> None:
+    before, held = platform.all(), inventory.generations(platform.made())
+    assert set(platform.workspace.up(STACK)) == {"same"}
+    assert platform.all() == before
+    assert inventory.generations(platform.made()) == held
+
+
+def test_a_refresh_of_what_nobody_touched_finds_nothing(platform: Platform) -> None:
+    before = inventory.generations(platform.made())
+    assert set(platform.workspace.up(STACK, "--refresh")) == {"same"}
+    assert inventory.generations(platform.made()) == before
+    assert set(deployed(platform).values()) == {1}
+
+
+@pytest.mark.weekly
+def test_an_upgrade_changes_images_settings_and_charts_in_place(platform: Platform) -> None:
+    """A later chart of both operators, another Elasticsearch, three nodes and zones, no Kibana, load tests: the next `up` finds no change."""
+    before = inventory.identities(platform.made())
+    change(platform, later=True)
+    counts = platform.workspace.up(STACK)
+    assert counts["update"] > 0
+    assert set(deployed(platform).values()) == {2}
+    after = inventory.identities(platform.made())
+    gone = {path.rsplit("/", 2)[1] for path, uid in before.items() if after.get(path) != uid}
+    assert gone == {"kibanas", "configmaps", "jobs"}  # the set-up Job and its script are named by what they do
+    assert set(platform.workspace.up(STACK, "--refresh")) == {"same"}
+
+
+@pytest.mark.weekly
+def test_an_up_that_is_killed_while_helm_upgrades_goes_on_by_the_runbook(platform: Platform) -> None:
+    """Back to the settings of before. Helm takes a release that was cut off for one that is still being upgraded."""
+    space, server = platform.workspace, platform.kubernetes.server
+    change(platform, later=False)
+    with platform.kubernetes.pods.waiting():
+        running = space.start("up", "--stack", STACK, "--yes", "--skip-preview")
+        server.wait(lambda: set(platform.helm().values()) == {("pending-upgrade", 3)}, "the upgrade of both releases")
+        kill(running)
+    follow(platform, "unlock-aws")
+    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
+    assert refused.code != 0
+    assert "another operation (install/upgrade/rollback) is in progress" in refused.text
+    follow(platform, "releases-cut-off-aws")
+    assert set(deployed(platform).values()) == {3}
+    assert set(space.up(STACK)) == {"same"}
+
+
+@pytest.mark.weekly
+def test_after_a_lost_state_every_object_is_adopted_and_releases_by_the_runbook(
+    platform: Platform, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before, held = platform.all(), inventory.generations(platform.made())
+    platform.workspace = space = workspace(tmp_path_factory.mktemp("lost"), platform.workspace.providers)
+    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
+    assert refused.code != 0
+    assert "cannot re-use a name that is still in use" in refused.text
+    assert platform.all() == before
+    follow(platform, "releases-back-aws")
+    assert set(space.up(STACK)) == {"same"}
+    after = platform.all()
+    new = {path for path in after if path not in before}
+    assert before.items() <= after.items()
+    assert {path.rsplit("/", 1)[1] for path in new} == {f"sh.helm.release.v1.{name}.v4" for name in RELEASES.values()}
+    assert inventory.generations(platform.made()) == held
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    with start_aws() as server:
+        server.reset()
+        found = Aws(server.client, REGION)
+        found.eks.create_cluster(name=f"teal-{STACK}", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
+        yield found
+
+
+def test_destroy_leaves_nothing_but_the_definitions_that_eck_s_chart_keeps(platform: Platform, aws: Aws) -> None:
+    space = platform.workspace
+    platforms = PulumiCli(space.folder, space.environment["PULUMI_BACKEND_URL"], space.environment)
+    programs, names = destroy.Programs(platforms, platforms), StateNames(STACK, "123456789012", REGION)
+    plan = destroy.plan_destroy(programs, names, destroy.DestroyRequest(STACK, delete_data=True))
+    list(destroy.run_destroy(aws, programs, plan))
+    left = inventory.left(platform.kubernetes.server, platform.before)
+    assert left
+    assert {path.split("/")[-2] for path in left} == {"customresourcedefinitions"}
+    assert all(path.endswith(".k8s.elastic.co") for path in left)
+
+
+@pytest.mark.weekly
+def test_a_first_up_that_is_killed_while_helm_installs_goes_on_by_the_runbook(
+    platform: Platform, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The definitions that the environment of before left are taken too."""
+    server = platform.kubernetes.server
+    platform.workspace = space = workspace(tmp_path_factory.mktemp("first"), platform.workspace.providers)
+    with platform.kubernetes.pods.waiting():
+        running = space.start("up", "--stack", STACK, "--yes", "--skip-preview")
+        server.wait(lambda: "pending-install" in {status for status, _ in platform.helm().values()}, "a release in the making")
+        kill(running)
+    follow(platform, "unlock-aws")
+    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
+    assert refused.code != 0
+    assert "cannot re-use a name that is still in use" in refused.text
+    follow(platform, "releases-cut-off-aws")
+    assert set(deployed(platform)) == set(RELEASES.values())
+    assert set(space.up(STACK)) == {"same"}
