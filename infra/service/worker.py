@@ -62,7 +62,8 @@ def stateful_set(inputs: Inputs) -> dict[str, Any]:
 def scaled_object(inputs: Inputs) -> dict[str, Any]:
     """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database cannot be reached, KEDA leaves the number as it is.
 
-    `fallback` is for a query that fails on a connection that stands. From none KEDA starts none by it.
+    `fallback` is for a query that fails on a connection that stands: it keeps the workers that there are, because they may be busy.
+    From none KEDA starts none by it.
     """
     defaults = inputs.platform.service_defaults
     return {
@@ -71,7 +72,7 @@ def scaled_object(inputs: Inputs) -> dict[str, Any]:
         "cooldownPeriod": _CALM_SECONDS,
         "minReplicaCount": defaults.worker_min,
         "maxReplicaCount": defaults.worker_max,
-        "fallback": {"failureThreshold": 4, "replicas": max(1, defaults.worker_min)},
+        "fallback": {"failureThreshold": 4, "replicas": max(1, defaults.worker_min), "behavior": "currentReplicasIfHigher"},
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": _CALM_SECONDS}}}},
         "triggers": [
             {

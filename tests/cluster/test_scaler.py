@@ -252,3 +252,15 @@ def test_they_stay_as_many_while_the_database_does_not_answer(workers: Workers) 
     workers.database.start()
     workers.wait(JOBS_PER_WORKER)
     workers.become(3)
+
+
+def test_they_stay_as_many_while_their_number_cannot_be_asked(workers: Workers) -> None:
+    """The database answers and refuses the query: with a number of its own in place of it, KEDA would end workers that are busy."""
+    schema, table = STATUS_TABLE.split(".")
+    with psycopg.connect(workers.database.url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE {STATUS_TABLE} RENAME TO hidden")
+        time.sleep(AWAY_SECONDS)
+        assert workers.count() == 3
+        connection.execute(f"ALTER TABLE {schema}.hidden RENAME TO {table}")
+    workers.wait(JOBS_PER_WORKER)
+    workers.become(4)

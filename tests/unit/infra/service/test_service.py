@@ -145,6 +145,10 @@ def test_a_worker_counts_only_its_own_release_and_keeps_its_name(color: Evaluati
     assert slot["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
 
 
+def test_workers_stay_as_many_while_their_number_cannot_be_asked(color: Evaluation) -> None:
+    assert one(color, "ScaledObject").inputs["spec"]["fallback"]["behavior"] == "currentReplicasIfHigher"
+
+
 def test_the_query_is_one_that_dbos_tables_answer() -> None:
     """On a database of DBOS's own making (SQLite, whose tables have no schema)."""
     engine = create_engine("sqlite://", execution_options={"schema_translate_map": {SystemSchema.metadata_obj.schema: None}})
