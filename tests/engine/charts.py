@@ -24,10 +24,8 @@ from tests.services import eck_chart
 HOSTS: Final = tuple(url.split("/")[2] for url in (autoscaling.REPOSITORY, operator.REPOSITORY))
 KEDA: Final = "keda"
 ECK: Final = "eck-operator"
-LATER: Final = {
-    KEDA: "2.20.99",
-    ECK: "3.5.99",
-}  # the same charts, with image tags of these numbers: what an upgrade is tried with
+# The same charts with image tags of these numbers: an upgrade is tried with them.
+LATER: Final = {KEDA: "2.20.99", ECK: "3.5.99"}
 _NOT_PACKED: Final = "templates/tests"  # by the chart's own .helmignore
 _METRICS: Final = "external.metrics.k8s.io/v1beta1"
 

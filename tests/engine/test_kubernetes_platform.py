@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +27,7 @@ from tests.engine import charts, inventory, kubernetes, search_ca, tunnel
 from tests.engine.command import put_on_path
 from tests.engine.kubernetes import Kubernetes
 from tests.engine.provider import Cloud, serve
-from tests.engine.workspace import Workspace, kill
-from tests.runbooks import pages, shell
+from tests.engine.workspace import Workspace
 from tests.services.aws_server import REGION
 from tests.services.aws_server import start as start_aws
 
@@ -38,7 +35,6 @@ STACK: Final = "dev"
 RELEASES: Final = {autoscaling.NAMESPACE: "keda", operator.NAMESPACE: "elastic-operator"}  # by namespace, their names for Helm
 WITH_CHARTS: Final = ("elastic.co", "keda.sh")  # the definitions that charts bring
 IMAGE: Final = f"registry.example/load@sha256:{'ab' * 32}"
-PAGE: Final = "stuck-pulumi-state"
 UNCHANGED: Final = {"same", "read"}  # the Secret with ECK's certificate authority is read at each `up`
 
 pytestmark = pytest.mark.timeout(1800)  # the first test builds what is missing
@@ -102,12 +98,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             yield Platform(started, workspace(tmp_path_factory.mktemp("states"), providers), before)
 
 
-def workspace(folder: Path, providers: str, later: bool = False) -> Workspace:
-    """`later`: with the program and the settings of the upgrade."""
+def workspace(folder: Path, providers: str) -> Workspace:
+    """With the program, and beside it the one of the upgrade."""
     (folder / "later").mkdir()
     (folder / "later" / "__main__.py").write_text(_LATER)
-    made = Workspace.make(folder / STACK, "teal", folder / "later" if later else ROOT / "infra", providers)
-    made.stack(STACK, settings() if later else stack_values(STACK))
+    made = Workspace.make(folder / STACK, "teal", ROOT / "infra", providers)
+    made.stack(STACK, stack_values(STACK))
     return made
 
 
@@ -121,36 +117,14 @@ def settings() -> dict[str, Any]:
     return found
 
 
-def change(platform: Platform, later: bool) -> None:
-    """Another commit of the program, and other settings."""
+def take_later(platform: Platform) -> None:
+    """The next `up` has another commit of the program, and other settings."""
     space = platform.workspace
-    file = space.folder / "Pulumi.yaml"
-    main = space.folder.parent / "later" if later else ROOT / "infra"
+    file, main = space.folder / "Pulumi.yaml", space.folder.parent / "later"
     file.write_text(
         "".join(f"main: {main}\n" if line.startswith("main:") else line for line in file.read_text().splitlines(True))
     )
-    space.configure(STACK, settings() if later else stack_values(STACK))
-
-
-def follow(platform: Platform, name: str) -> None:
-    """A block of the runbook, by bash, with two lines done otherwise: kubectl's deletions by the API, because there is no kubectl here, and
-    `teal plan` not at all, because it asks AWS."""
-    (block,) = (one for page in pages.pages() if page.slug == PAGE for one in page.blocks if one.name == name)
-    server, lines = platform.kubernetes.server, []
-    for line in block.text.splitlines():
-        if line.startswith("kubectl"):
-            ((_, _, namespace, verb, kind, _, selector),) = shell.read(line, {}).commands
-            assert (verb, kind) == ("delete", "secret")
-            server.ask("DELETE", f"/api/v1/namespaces/{namespace}/secrets", params={"labelSelector": selector})
-        elif not line.startswith("teal plan"):
-            lines.append(line)
-    space = platform.workspace
-    variables = {**space.environment, "STACK": STACK, "PULUMI_SKIP_CONFIRMATIONS": "true"}
-    ended = subprocess.run(
-        ["bash", "-euc", "\n".join(lines)], cwd=space.folder, env={**os.environ, **variables},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"[-6000:]
+    space.configure(STACK, settings())
 
 
 def deployed(platform: Platform) -> dict[str, int]:
@@ -188,11 +162,10 @@ def test_a_refresh_of_what_nobody_touched_finds_nothing(platform: Platform) -> N
     assert set(deployed(platform).values()) == {1}
 
 
-@pytest.mark.weekly
 def test_an_upgrade_changes_images_settings_and_charts_in_place(platform: Platform) -> None:
     """A later chart of both operators, another Elasticsearch, three nodes and zones, no Kibana, load tests: the next `up` finds no change."""
     before = inventory.identities(platform.made())
-    change(platform, later=True)
+    take_later(platform)
     counts = platform.workspace.up(STACK)
     assert counts["update"] > 0
     assert set(deployed(platform).values()) == {2}
@@ -200,43 +173,6 @@ def test_an_upgrade_changes_images_settings_and_charts_in_place(platform: Platfo
     gone = {path.rsplit("/", 2)[1] for path, uid in before.items() if after.get(path) != uid}
     assert gone == {"kibanas", "configmaps", "jobs"}  # the set-up Job and its script are named by what they do
     assert set(platform.workspace.up(STACK, "--refresh")) == UNCHANGED
-
-
-@pytest.mark.weekly
-def test_an_up_that_is_killed_while_helm_upgrades_goes_on_by_the_runbook(platform: Platform) -> None:
-    """Back to the settings of before. Helm takes a release that was cut off for one that is still being upgraded."""
-    space, server = platform.workspace, platform.kubernetes.server
-    change(platform, later=False)
-    with platform.kubernetes.pods.waiting():
-        running = space.start("up", "--stack", STACK, "--yes", "--skip-preview")
-        server.wait(lambda: set(platform.helm().values()) == {("pending-upgrade", 3)}, "the upgrade of both releases")
-        kill(running)
-    follow(platform, "unlock-aws")
-    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
-    assert refused.code != 0
-    assert "another operation (install/upgrade/rollback) is in progress" in refused.text
-    follow(platform, "releases-cut-off-aws")
-    assert set(deployed(platform).values()) == {3}
-    assert set(space.up(STACK)) == UNCHANGED
-
-
-@pytest.mark.weekly
-def test_after_a_lost_state_every_object_is_adopted_and_releases_by_the_runbook(
-    platform: Platform, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    before, held = platform.all(), inventory.generations(platform.made())
-    platform.workspace = space = workspace(tmp_path_factory.mktemp("lost"), platform.workspace.providers)
-    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
-    assert refused.code != 0
-    assert "cannot re-use a name that is still in use" in refused.text
-    assert platform.all() == before
-    follow(platform, "releases-back-aws")
-    assert set(space.up(STACK)) == UNCHANGED
-    after = platform.all()
-    new = {path for path in after if path not in before}
-    assert before.items() <= after.items()
-    assert {path.rsplit("/", 1)[1] for path in new} == {f"sh.helm.release.v1.{name}.v4" for name in RELEASES.values()}
-    assert inventory.generations(platform.made()) == held
 
 
 @pytest.fixture(scope="module")
@@ -258,23 +194,3 @@ def test_destroy_leaves_nothing_but_the_definitions_that_eck_s_chart_keeps(platf
     assert left
     assert {path.split("/")[-2] for path in left} == {"customresourcedefinitions"}
     assert all(path.endswith(".k8s.elastic.co") for path in left)
-
-
-@pytest.mark.weekly
-def test_a_first_up_that_is_killed_while_helm_installs_goes_on_by_the_runbook(
-    platform: Platform, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The definitions that the environment of before left are taken too."""
-    server = platform.kubernetes.server
-    platform.workspace = space = workspace(tmp_path_factory.mktemp("first"), platform.workspace.providers)
-    with platform.kubernetes.pods.waiting():
-        running = space.start("up", "--stack", STACK, "--yes", "--skip-preview")
-        server.wait(lambda: "pending-install" in {status for status, _ in platform.helm().values()}, "a release in the making")
-        kill(running)
-    follow(platform, "unlock-aws")
-    refused = space.run("up", "--stack", STACK, "--yes", "--skip-preview")
-    assert refused.code != 0
-    assert "cannot re-use a name that is still in use" in refused.text
-    follow(platform, "releases-cut-off-aws")
-    assert set(deployed(platform)) == set(RELEASES.values())
-    assert set(space.up(STACK)) == UNCHANGED
