@@ -14,9 +14,8 @@ from loadtests.timetable import Timetable
 
 DRAIN_SECONDS: Final = 60.0  # users wait up to 15 s for their answers; a service that takes four times that has another fault
 PROBES: Final = 3  # good ones in a row: of several processes one may be idle while another still works off its backlog
-LEAST_SECONDS: Final = (
-    5.0  # of a running stage after its settling: a stall of a second makes a fifth of its requests late, and is no limit
-)
+# Of a running stage after its settling: a stall of a second makes a fifth of these requests late, and is no limit of the service.
+LEAST_SECONDS: Final = 5.0
 LATE_SHARE: Final = 0.01  # of the requests: what p99 leaves
 
 Tell = Callable[[dict[str, object]], None]
@@ -46,9 +45,9 @@ def stage_so_far(samples: Sequence[RunSample]) -> StageSoFar | None:
         return None
     last, before = samples[-1], samples[-2]
     own: list[RunSample] = []
-    for sample in reversed(
-        samples[:-1]
-    ):  # from the end, because a run has hundreds of samples and this is called after each of them
+    # From the end, because a run has hundreds of samples and this is called after each of them.
+    for number in range(len(samples) - 2, -1, -1):
+        sample = samples[number]
         if (sample.repetition, sample.stage) != (before.repetition, before.stage):
             break
         own.append(sample)
@@ -94,7 +93,7 @@ def not_sent_words(own: GeneratorHealth) -> str:
 
 
 class ClimbWatch:
-    """Ends and begins the climbs of one run. `in_flight`: users that still wait for an answer. `probe`: milliseconds of one request beside the
+    """Ends a climb at its first broken stage, and begins the next one when the service has drained. `in_flight`: users that still wait for an answer. `probe`: milliseconds of one request beside the
     load, None if it had no good answer within its limit. `clock`: seconds since the start of the run."""
 
     def __init__(
@@ -108,6 +107,7 @@ class ClimbWatch:
     ) -> None:
         self._timetable, self._rules, self._in_flight, self._probe = timetable, rules, in_flight, probe
         self._clock, self._tell = clock, tell
+        self._unit = "users" if timetable.shape.kind == "users" else "requests a second"
         self._good = 0  # probes in a row
         self.climbs = [Climb(repetition=0)]
 
@@ -124,7 +124,7 @@ class ClimbWatch:
             self._timetable.end_repetition(self._clock())
         level = self._timetable.shape.stages[stage.number].level
         self._tell(
-            {"step": "climb", "detail": f"{self._name()}ended at {level} requests a second, {outcome}: {why}", "outcome": outcome}
+            {"step": "climb", "detail": f"{self._name()}ended at {level} {self._unit}, {outcome}: {why}", "outcome": outcome}
         )
         return True
 

@@ -37,7 +37,8 @@ def with_verdicts(
     best = last_kept_stage(stages) if measured.each_stage else None
     judged = _judged(measured, stages, best)
     verdicts = judge_thresholds(rows, total(judged))
-    if stages and (all if measured.each_stage else any)(stage.outcome == "void" for stage in stages):
+    void = stages[best].outcome == "void" if best is not None else any(stage.outcome == "void" for stage in stages)
+    if void:
         # No verdict of a void run may say "kept" or "breached".
         whole = judge_thresholds(rows, total(one for one in measured.windows if not one.warm_up))
         verdicts = tuple(replace(one, outcome="void") for one in whole)
@@ -49,6 +50,8 @@ def with_verdicts(
         same = compare.is_comparable(measured, baseline)
         compared = compare.compare_runs(measured, baseline, rules.baseline)
         compared += compare.compare_goodput(good, baseline.goodput, same=same)
+    if void:
+        compared = tuple(replace(one, outcome="void") for one in compared)
     outcome, why = _outcome(measured, stages, best, [*verdicts, *compared])
     found = measured.model_copy(
         update={
@@ -126,7 +129,7 @@ def _stage(
     if stage.seconds <= SETTLE_SECONDS:
         short = f"it has {stage.seconds:g} s, and a stage's first {SETTLE_SECONDS:g} s only count for the run as a whole"
         judged = "too few", short
-    outcome, why = _ended_here(measured, number) or void or judged
+    outcome, why = void or _ended_here(measured, number) or judged
     passes = [[one for one in parts if one.repetition == repetition] for repetition in range(measured.repeat)]
     return StageResult(
         level=stage.level,

@@ -30,9 +30,9 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests import descriptors, generator, options, page
 from loadtests.climb import ClimbRules
-from loadtests.drain import Probe
 from loadtests.measured import SEARCH
 from loadtests.meter import METER
+from loadtests.probe import Probe
 from loadtests.recorder import Recorder
 from loadtests.reproducers import CacheBuster, HotKey, Leaver, LongConversation, SlowReader, UploadStorm
 from loadtests.shapes import NONE
@@ -246,9 +246,10 @@ def end_gently(runs: RunRecorder) -> None:
 
 
 def write_json_line(row: dict[str, object]) -> None:
-    """Print one JSON line for the process that started this one."""
-    sys.stdout.write(json.dumps(row) + "\n")
-    sys.stdout.flush()
+    """Print one JSON line for the process that started this one. A reader that is gone must not hold up the run's end."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
 
 
 def add_listener(hook: EventHook, listener: Callable[..., None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import gevent
+from locust import log
 from locust.env import Environment
 from locust.runners import MasterRunner
 
@@ -66,15 +67,15 @@ class Recorder:
         """Called before the start of a search for the limit."""
 
         def in_flight() -> int:
-            return (
-                self._environment.runner.user_count if self._environment.runner else 0
-            )  # who waits for an answer is still there
+            """Who waits for an answer is still there."""
+            return self._environment.runner.user_count if self._environment.runner else 0
 
         self._watch = ClimbWatch(self._timetable, rules, in_flight, probe, lambda: time.monotonic() - self._clock, self._tell)
 
     def start(self) -> None:
         self._samples.append(self._sample())
         self._greenlet = gevent.spawn(self._run)
+        self._greenlet.link_exception(self._died)
 
     def ending(self) -> None:
         """Note that the run was told to end; only the last answers are awaited from now on."""
@@ -151,6 +152,11 @@ class Recorder:
             if self._samples[-1].at_seconds - told >= TELL_SECONDS:
                 told = self._samples[-1].at_seconds
                 self._tell(self._progress())
+
+    def _died(self, _: gevent.Greenlet) -> None:
+        """Without this greenlet nobody would begin the next climb, and the run would never end."""
+        log.unhandled_greenlet_exception = True
+        self._timetable.end_run(time.monotonic() - self._clock)
 
     def _take(self) -> None:
         """Take another sample; if the window belonged to the warm-up, also keep its failures."""

@@ -47,8 +47,8 @@ class Table(LoadTestShape):
         end = timetable.next_end(now)
         if self.ending_at is None and end is not None and end - now < CHANGE_SECONDS:
             # Locust looks once a second, and a spike of three seconds would last up to a third too long.
-            gevent.sleep(end - now)
-            now = self.get_run_time()  # type: ignore[no-untyped-call]
+            while (now := self.get_run_time()) < end:  # type: ignore[no-untyped-call]
+                gevent.sleep(end - now)  # a timer may end some milliseconds too soon
         classes = classes_of(environment, shape)
         found = timetable.level(now)
         if found is not None and self.ending_at is None:

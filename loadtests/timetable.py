@@ -16,15 +16,16 @@ class Timetable:
         self._times = [
             (first + number * shape.pass_seconds, first + (number + 1) * shape.pass_seconds) for number in range(known)
         ]
+        self._ended = False
 
     @property
     def ends_at(self) -> float:
         """The end of the run; infinite while a repetition is still to begin."""
-        return self._times[-1][1] if len(self._times) == self.shape.repeat else float("inf")
+        return float("inf") if self._more_to_begin() else self._times[-1][1]
 
     @property
     def planned_seconds(self) -> float:
-        """The duration of the run by what is known now: repetitions that have not begun count whole, and waits between them not at all."""
+        """The duration of the run, as far as it can be known: repetitions that have not begun count whole, and waits between them not at all."""
         return self._times[-1][1] + (self.shape.repeat - len(self._times)) * self.shape.pass_seconds
 
     def where(self, at_seconds: float) -> tuple[int, int | None]:
@@ -43,7 +44,7 @@ class Timetable:
         return next((self.shape.level_at(at_seconds - begin) for begin, end in self._times if begin <= at_seconds < end), 0)
 
     def next_end(self, at_seconds: float) -> float | None:
-        """The end of the warm-up or stage that is running; None where none is."""
+        """When the running stage or warm-up ends; None between two repetitions and after the run."""
         if at_seconds < self.shape.warm_up_seconds:
             return self.shape.warm_up_seconds
         for begin, end in self._times:
@@ -53,7 +54,7 @@ class Timetable:
 
     def waits(self, at_seconds: float) -> bool:
         """Whether a repetition is over, and the next one has not begun."""
-        return len(self._times) < self.shape.repeat and at_seconds >= self._times[-1][1]
+        return self._more_to_begin() and at_seconds >= self._times[-1][1]
 
     def waits_since(self) -> float:
         """The end of the last repetition that has begun."""
@@ -66,3 +67,11 @@ class Timetable:
     def begin_repetition(self, at_seconds: float) -> None:
         """The next repetition begins now."""
         self._times.append((at_seconds, at_seconds + self.shape.pass_seconds))
+
+    def end_run(self, at_seconds: float) -> None:
+        """The run ends now, whatever was still to come."""
+        begin, end = self._times[-1]
+        self._times[-1], self._ended = (begin, min(end, at_seconds)), True
+
+    def _more_to_begin(self) -> bool:
+        return len(self._times) < self.shape.repeat and not self._ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +15,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.catalog.write_queue import WriteQueue
-from app.errors import CatalogUnavailable, StorageFull, TealError
+from app.errors import CatalogUnavailable, StorageFull, TealError, Unavailable
 
-SQLITE_BUSY_MILLISECONDS: Final = (
-    15_000  # for a writer of another process; 5 s were too short once where the disk and both processors were busy
-)
-SQLITE_STUCK_SECONDS: Final = 20  # the busy timeout, after which a write fails by itself, and the write
+# SQLite's own wait for a writer of another process. 5 s were too short once, while the disk and both processors were busy.
+SQLITE_BUSY_MILLISECONDS: Final = 15_000
+SQLITE_STUCK_SECONDS: Final = 20  # the wait above, and 5 s for the write
 POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # the service's statements take about 3 ms
 POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
 # TCP keepalive: libpq probes a silent peer; with Linux's defaults that would happen only after two hours. A server that vanished
@@ -35,7 +34,7 @@ POSTGRES_KEEPALIVE: Final = {
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # more connections during short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
-_WAL_TRIES: Final = 100
+_WAL_TRIES: Final = 300
 _WAL_PAUSE_SECONDS: Final = 0.05  # all tries together last as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
@@ -78,12 +77,18 @@ class Catalog:
         if self._queue is None:
             yield
             return
-        with ExitStack() as turn:
-            try:
-                turn.enter_context(self._queue.turn())
-            except TimeoutError as error:
-                raise CatalogUnavailable(f"The catalog {_place(self.engine)} is busy: {error}. Next: `teal status`.") from None
+        try:
+            self._queue.take()
+        except TimeoutError as error:
+            raise CatalogUnavailable(f"The catalog {_place(self.engine)} is busy: {error}. Next: `teal status`.") from None
+        moved = True
+        try:
             yield
+        except Unavailable:
+            moved = False
+            raise
+        finally:
+            self._queue.give(moved=moved)
 
 
 def open_engine(url: str, *, patient: bool = False) -> Engine:

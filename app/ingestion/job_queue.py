@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
 
 APPLICATION: Final = "teal"  # owner of the jobs in the DBOS database
-_BUSY_MILLISECONDS: Final = 5_000
+_BUSY_MILLISECONDS: Final = 5_000  # a job that cannot be enqueued in this time is found by the worker's housekeeping
 _CLIENT_CONNECTIONS: Final = 2  # enqueueing takes a millisecond; the catalog has its own connections
 _CONNECT_SECONDS: Final = 3
 log = logging.getLogger(__name__)

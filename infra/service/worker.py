@@ -63,7 +63,7 @@ def scaled_object(inputs: Inputs) -> dict[str, Any]:
     """KEDA's spec: one worker for each `jobs_per_worker` jobs. While the database cannot be reached, KEDA leaves the number as it is.
 
     `fallback` is for a query that fails on a connection that stands: it keeps the workers that there are, because they may be busy.
-    From none KEDA starts none by it.
+    From none KEDA starts none (read in its code).
     """
     defaults = inputs.platform.service_defaults
     return {

@@ -18,7 +18,7 @@ from app.search.port import Filters
 from app.settings import Settings
 
 DEFAULT_INDEX: Final = "teal"
-BUSY_MILLISECONDS: Final = 5_000  # how long a writer waits for another; readers never wait in WAL mode
+BUSY_MILLISECONDS: Final = 15_000  # how long a writer waits for another, as in the catalog; readers never wait in WAL mode
 
 SCHEMA: Final = """
 CREATE TABLE stamp (only INTEGER PRIMARY KEY CHECK (only = 1), model TEXT NOT NULL, digest TEXT NOT NULL, dimensions INTEGER NOT NULL);

@@ -29,7 +29,10 @@ def other_node(place: Place) -> Iterator[Node]:
         state = place.record().active_state
         assert state is not None
         place.tag(joined, state.image)
-        yield joined
+        try:
+            yield joined
+        finally:
+            drain.allow(place.node, pods=True)  # for the tests that come after one that failed
 
 
 def test_a_drained_node_s_pods_move_and_come_back_and_no_request_is_lost(place: Place, first: str, other_node: Node) -> None:

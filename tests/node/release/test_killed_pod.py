@@ -26,6 +26,7 @@ SEEN_SECONDS: Final = 8.0
 def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothing_more(place: Place, first: str) -> None:
     active, took = active_color(place), dict[str, float]()
     held = web_pods(place, active)
+    had = restarts(held)
     crowd = SimulatedUsers(place.alb.url, (first,), None, per_second=PER_SECOND)
     before = len(place.alb.met_by_users())
     crowd.start()
@@ -34,7 +35,7 @@ def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothin
         at = time.time()
         pods.kill(place.node, held[0])
         with timed(took, "until the pod was a target again"):
-            wait(lambda: restarts(web_pods(place, active)) == 1, "the container's new start")
+            wait(lambda: restarts(web_pods(place, active)) == had + 1, "the container's new start")
             wait(lambda: list(place.targets(active).values()) == ["healthy"] * len(held), "targets")
         time.sleep(AFTER_SECONDS)
     finally:

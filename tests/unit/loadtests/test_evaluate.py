@@ -77,6 +77,11 @@ def test_every_verdict_of_a_void_run_is_void_if_only_one_stage_is() -> None:
     assert (found.outcome, [one["outcome"] for one in found.verdicts]) == ("void", ["void"])
 
 
+def test_a_search_that_is_void_in_its_first_stage_is_void_though_a_later_one_was_kept() -> None:
+    found = run((10, LATE), (20, ON_TIME))
+    assert (found.outcome, [one["outcome"] for one in found.verdicts]) == ("void", ["void"])
+
+
 def test_a_void_run_has_no_goodput_that_somebody_could_compare() -> None:
     found = run((10, ON_TIME), (50, LATE), each_stage=False)
     assert found.goodput is None

@@ -39,3 +39,12 @@ def test_a_single_climb_that_ends_early_ends_the_run() -> None:
     found = Timetable(SHAPES["step"])
     found.end_repetition(95.0)
     assert (found.level(95.0), found.ends_at) == (None, 95.0)
+
+
+def test_a_run_that_nobody_watches_any_more_ends_at_once() -> None:
+    found = Timetable(replace(TWO, each_stage=True, repeat=3))
+    found.end_run(12.0)
+    assert (found.ends_at, found.level(12.0), found.waits(12.0), found.where(11.9)) == (12.0, None, False, (0, 1))
+    between = Timetable(replace(TWO, each_stage=True, repeat=3))
+    between.end_run(25.0)  # while the service drains
+    assert (between.ends_at, between.level(25.0), between.waits(25.0)) == (20, None, False)

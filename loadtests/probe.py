@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
 import httpx
 from locust.env import Environment
 
@@ -33,12 +34,19 @@ class Probe:
         """Milliseconds; None for a bad or late answer."""
         # A number that no cache has seen, because a cached answer says nothing about a backlog.
         query = f"{random.choice(self._asked).text} {random.getrandbits(64):016x}"  # noqa: S311 - no secret
-        began = time.perf_counter()
+        began, answer = time.perf_counter(), None
         try:
-            answer = httpx.post(self._url, json={"query": query, "top_k": measured.TOP_K}, headers=self._headers, verify=self._verify,
-                                timeout=TIMEOUT_SECONDS, trust_env=False)  # fmt: skip
+            # httpx's own limit is for each read, and an answer that trickles would hold up the run.
+            with gevent.Timeout(TIMEOUT_SECONDS, False):
+                answer = httpx.post(self._url, json={"query": query, "top_k": measured.TOP_K}, headers=self._headers, verify=self._verify,
+                                    timeout=TIMEOUT_SECONDS, trust_env=False)  # fmt: skip
         except (httpx.HTTPError, OSError):
             return None
         seconds = time.perf_counter() - began
-        good = answer.status_code == 200 and calls.has_hits(answer.content) is None and seconds <= self._limit_seconds
+        good = (
+            answer is not None
+            and answer.status_code == 200
+            and calls.has_hits(answer.content) is None
+            and seconds <= self._limit_seconds
+        )
         return seconds * 1000 if good else None
