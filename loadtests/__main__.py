@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from loadtests import descriptors, evaluate, history, preflight, questions, report, shapes, thresholds
 from loadtests.checked import read_result
+from loadtests.loopback import free_port
 from loadtests.measured import LoadTestResult, ServiceObservation
 from loadtests.shapes import NONE
 
@@ -136,6 +137,12 @@ def finish(
     return EXIT[result.outcome]
 
 
+def own_workers(count: int) -> list[str]:
+    """Locust's options for worker processes of this machine. Its fixed port would let only one run at a time begin, and be open to the network."""
+    port = str(free_port())
+    return ["--processes", str(count), "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+
+
 def locust(options: argparse.Namespace) -> int:
     """Run Locust's own command with its own workers, and pass on the lines that the locustfile prints; returns its exit code."""
     options.out.mkdir(parents=True, exist_ok=True)
@@ -154,7 +161,7 @@ def locust(options: argparse.Namespace) -> int:
     ):
         command += [f"--load-{name}", str(path.resolve())] if path else []
     command += ["--web-host", "127.0.0.1", "--autostart"] if options.ui else ["--headless"]
-    command += ["--processes", str(options.workers)] if options.workers else []
+    command += own_workers(options.workers) if options.workers else []
     command += options.locust
     asked_to_end = False
     with (options.out / "locust.log").open("w", encoding="utf-8") as log:

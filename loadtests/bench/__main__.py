@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from loadtests.bench import corpus, elasticsearch_node, paired, report
 from loadtests.bench.ingest import ingest_and_measure
 from loadtests.bench.measure import CACHED_QUERIES, Bench
-from loadtests.bench.processes import LIMIT_PER_SECOND, Stack, free_port, memory_mb
+from loadtests.bench.processes import LIMIT_PER_SECOND, Stack, memory_mb
+from loadtests.loopback import free_port
 
 SEED: Final = 20
 STARTS: Final = 3

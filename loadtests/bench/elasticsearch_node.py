@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from loadtests.bench.processes import free_port
+from loadtests.loopback import free_port
 
 MAVEN_ZIP: Final = "repository/org/elasticsearch/distribution/integ-test-zip/elasticsearch/8.19.21/elasticsearch-8.19.21.zip"
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from loadtests.bench import corpus
 from loadtests.bench.measure import CACHED_QUERIES, Bench, Row
-from loadtests.bench.processes import Stack, free_port
+from loadtests.bench.processes import Stack
+from loadtests.loopback import free_port
 
 SHOWN: Final = ("loop_cpu_ms", "others_cpu_ms", "p50_ms")
 _NAME_WIDTH: Final = 32

@@ -18,6 +18,8 @@ from typing import IO, Any, Final
 
 import psutil
 
+from loadtests.loopback import free_port
+
 READY_SECONDS: Final = 40.0
 STOP_SECONDS: Final = 40.0  # an app drains for 2 s and may finish requests for 30 s
 LIMIT_PER_SECOND: Final = 1_000_000  # one key sends everything, so its rate limit must not be reached
@@ -45,12 +47,6 @@ def memory_mb(pid: int) -> float:
     """Resident memory of the process and its children, in MB."""
     process = psutil.Process(pid)
     return sum(float(one.memory_info().rss) for one in (process, *process.children(recursive=True))) / 1e6
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -24,9 +24,10 @@ import psutil
 
 from loadtests.bench import client, corpus
 from loadtests.bench.__main__ import elasticsearch_address, log_progress
-from loadtests.bench.processes import Cpu, Stack, cpu_used, free_port
+from loadtests.bench.processes import Cpu, Stack, cpu_used
 from loadtests.growth.grown import grow
 from loadtests.growth.knee import RateStep, first_step_behind, used_up
+from loadtests.loopback import free_port
 from loadtests.peers.index import ElasticsearchClient, ingest_documents
 
 SEED: Final = 20

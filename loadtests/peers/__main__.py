@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from loadtests.bench import corpus
 from loadtests.bench.__main__ import elasticsearch_address, log_progress
-from loadtests.bench.processes import Stack, free_port
+from loadtests.bench.processes import Stack
+from loadtests.loopback import free_port
 from loadtests.peers import environments, measure, ratios, report
 from loadtests.peers.contenders import LACKS, SERVERS, Contender, peers, teal
 from loadtests.peers.index import ElasticsearchClient, copy_for_haystack, copy_for_llamaindex, ingest_documents

@@ -220,7 +220,20 @@ def test_a_master_and_a_worker_end_with_the_same_result_and_lose_nothing(tmp_pat
 
 
 def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp_path: Path, url: str) -> None:
-    master = started(tmp_path, url, "--headless", "--processes", "1", "--load-shape", "release")
+    port = str(free_port())
+    master = started(
+        tmp_path,
+        url,
+        "--headless",
+        "--processes",
+        "1",
+        "--master-bind-port",
+        port,
+        "--master-port",
+        port,
+        "--load-shape",
+        "release",
+    )
     deadline = time.monotonic() + 60
     said = ""
     while '"running"' not in said and time.monotonic() < deadline:
@@ -514,7 +527,7 @@ from types import SimpleNamespace as Made
 from loadtests import locustfile
 locustfile.REPORTER = ("/nowhere/reporter",)
 given = Made(load_name="run", load_out=sys.argv[1], load_thresholds="", load_baseline="", load_history="")
-environment = Made(parsed_options=given)
+environment = Made(parsed_options=given, shape_class=None)
 runs = locustfile.RunRecorder.__new__(locustfile.RunRecorder)
 runs.environment, runs.number, runs.writing, runs.about = environment, 1, False, lambda: "{}"
 runs.kept = locustfile.descriptors.KeptDescriptors()
