@@ -18,18 +18,12 @@ import pytest
 from infra.evaluation.evaluate import ROOT, stack_values
 from infra.platform.cluster import autoscaling
 from infra.platform.search import operator
-from teal.aws.names import StateNames
-from teal.aws.pulumi.cli import PulumiCli
-from teal.aws.session import Aws
-from teal.aws.teardown import destroy
 from tests.cluster.objects import custom_resource_definitions
 from tests.engine import charts, inventory, kubernetes, search_ca, tunnel
 from tests.engine.command import put_on_path
 from tests.engine.kubernetes import Kubernetes
 from tests.engine.provider import Cloud, serve
 from tests.engine.workspace import Workspace
-from tests.services.aws_server import REGION
-from tests.services.aws_server import start as start_aws
 
 STACK: Final = "dev"
 RELEASES: Final = {autoscaling.NAMESPACE: "keda", operator.NAMESPACE: "elastic-operator"}  # by namespace, their names for Helm
@@ -173,24 +167,3 @@ def test_an_upgrade_changes_images_settings_and_charts_in_place(platform: Platfo
     gone = {path.rsplit("/", 2)[1] for path, uid in before.items() if after.get(path) != uid}
     assert gone == {"kibanas", "configmaps", "jobs"}  # the set-up Job and its script are named by what they do
     assert set(platform.workspace.up(STACK, "--refresh")) == UNCHANGED
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    with start_aws() as server:
-        server.reset()
-        found = Aws(server.client, REGION)
-        found.eks.create_cluster(name=f"teal-{STACK}", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
-        yield found
-
-
-def test_destroy_leaves_nothing_but_the_definitions_that_eck_s_chart_keeps(platform: Platform, aws: Aws) -> None:
-    space = platform.workspace
-    platforms = PulumiCli(space.folder, space.environment["PULUMI_BACKEND_URL"], space.environment)
-    programs, names = destroy.Programs(platforms, platforms), StateNames(STACK, "123456789012", REGION)
-    plan = destroy.plan_destroy(programs, names, destroy.DestroyRequest(STACK, delete_data=True))
-    list(destroy.run_destroy(aws, programs, plan))
-    left = inventory.left(platform.kubernetes.server, platform.before)
-    assert left
-    assert {path.split("/")[-2] for path in left} == {"customresourcedefinitions"}
-    assert all(path.endswith(".k8s.elastic.co") for path in left)
