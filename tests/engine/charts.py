@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,9 @@ from tests.services import eck_chart
 
 HOSTS: Final = tuple(url.split("/")[2] for url in (autoscaling.REPOSITORY, operator.REPOSITORY))
 KEDA: Final = "keda"
+ECK: Final = "eck-operator"
+# The same charts with image tags of these numbers: an upgrade is tried with them.
+LATER: Final = {KEDA: "2.20.99", ECK: "3.5.99"}
 _NOT_PACKED: Final = "templates/tests"  # by the chart's own .helmignore
 _METRICS: Final = "external.metrics.k8s.io/v1beta1"
 
@@ -48,12 +51,13 @@ class Chart:
 def answers() -> dict[str, bytes]:
     """By URL: an index and the archives of each repository."""
     found: dict[str, bytes] = {}
-    for repository, chart in ((autoscaling.REPOSITORY, _keda()), (operator.REPOSITORY, _eck())):
-        name = str(chart.metadata["name"])
-        archive = f"{name}-{chart.metadata['version']}.tgz"
-        row = {**chart.metadata, "urls": [archive], "created": "2026-11-29T00:00:00Z"}
-        found[f"{repository}/{archive}"] = chart.packed()
-        found[f"{repository}/index.yaml"] = yaml.safe_dump({"apiVersion": "v1", "entries": {name: [row]}}).encode()
+    for repository, charts in ((autoscaling.REPOSITORY, _keda()), (operator.REPOSITORY, _eck())):
+        rows: list[dict[str, Any]] = []
+        for chart in charts:
+            name = f"{chart.metadata['name']}-{chart.metadata['version']}.tgz"
+            found[f"{repository}/{name}"] = chart.packed()
+            rows.append({**chart.metadata, "urls": [name], "created": "2026-11-29T00:00:00Z"})
+        found[f"{repository}/index.yaml"] = yaml.safe_dump({"apiVersion": "v1", "entries": {rows[0]["name"]: rows}}).encode()
     return found
 
 
@@ -68,7 +72,7 @@ def answer(held: Mapping[str, bytes], url: str) -> tuple[int, str, bytes]:
     return 404, "text/plain", b"not here"
 
 
-def _keda() -> Chart:
+def _keda() -> Iterator[Chart]:
     templates = {
         f"templates/crds/{path.name}": path.read_bytes().replace(b"{{", b'{{ "{{" }}')
         for path in sorted(
@@ -76,12 +80,12 @@ def _keda() -> Chart:
         )
     }
     objects = (Path(__file__).parent / "keda_chart" / "objects.yaml.tpl").read_bytes()
-    version = autoscaling.VERSION
-    metadata = {"apiVersion": "v2", "name": KEDA, "version": version, "appVersion": version, "type": "application"}
-    return Chart(metadata, {**templates, "templates/objects.yaml": objects, "values.yaml": b"{}\n"})
+    for version in (autoscaling.VERSION, LATER[KEDA]):
+        metadata = {"apiVersion": "v2", "name": KEDA, "version": version, "appVersion": version, "type": "application"}
+        yield Chart(metadata, {**templates, "templates/objects.yaml": objects, "values.yaml": b"{}\n"})
 
 
-def _eck() -> Chart:
+def _eck() -> Iterator[Chart]:
     folder = eck_chart.folder()
     files = {
         str(path.relative_to(folder)): path.read_bytes()
@@ -90,4 +94,5 @@ def _eck() -> Chart:
     }
     metadata = yaml.safe_load(files.pop("Chart.yaml"))
     assert metadata["version"] == operator.VERSION
-    return Chart(metadata, files)
+    for version in (operator.VERSION, LATER[ECK]):
+        yield Chart({**metadata, "version": version, "appVersion": version}, files)

@@ -56,7 +56,13 @@ def _applied(field: Mapping[str, Any]) -> bool:
 def _kinds(server: ApiServer) -> Iterator[tuple[str, str, bool]]:
     groups = server.ask("GET", "/apis")["groups"]
     for base in ("/api/v1", *(f"/apis/{one['preferredVersion']['groupVersion']}" for one in groups)):
-        for kind in server.ask("GET", base)["resources"]:
+        try:
+            kinds = server.ask("GET", base)["resources"]
+        except Refused as refused:
+            if refused.code != 503:  # a server that stands behind this one, such as KEDA's of metrics, is not there
+                raise
+            continue
+        for kind in kinds:
             if "list" in kind["verbs"] and "/" not in kind["name"] and kind["name"] not in _ITS_OWN:
                 yield base, kind["name"], kind["namespaced"]
 
