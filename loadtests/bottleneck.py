@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadtests.measured import LoadTestResult, MeasuredWindow, ServiceObservation
+from loadtests.shapes import UNITS
 
 BUSY: Final = 0.85  # of a core: a single-threaded process with this load is at its limit (Locust warns about its own at 90 %)
 MOST: Final = 0.5  # of an answer's time: a part with this share is the main one
@@ -38,7 +39,7 @@ def name(result: LoadTestResult) -> str:
     said = ""
     if part is not None and busy[part] >= BUSY:
         of = " a process" if part == "app" else ""
-        said = f"the CPU of {part}: {busy[part]:.2f} cores{of} at {last.level} {'users' if result.kind == 'users' else 'requests a second'}"
+        said = f"the CPU of {part}: {busy[part]:.2f} cores{of} at {last.level} {UNITS[result.kind]}"
     return "; ".join(one for one in (said, where_time_goes(result)) if one)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measured import Climb, Count, Drain, GeneratorHealth, MeasuredWindow, Outcome, RunSample, windows
-from loadtests.shapes import SETTLE_SECONDS
+from loadtests.shapes import SETTLE_SECONDS, UNITS
 from loadtests.thresholds import SURE, Threshold, chance_of_as_many, judge_thresholds
 from loadtests.timetable import Timetable
 
@@ -93,8 +93,11 @@ def not_sent_words(own: GeneratorHealth) -> str:
 
 
 class ClimbWatch:
-    """Ends a climb at its first broken stage, and begins the next one when the service has drained. `in_flight`: users that still wait for an answer. `probe`: milliseconds of one request beside the
-    load, None if it had no good answer within its limit. `clock`: seconds since the start of the run."""
+    """Ends a climb at its first broken stage, and begins the next one when the service has drained.
+
+    `in_flight`: users that still wait for an answer. `probe`: milliseconds of one request beside the load, None if it had no good answer within
+    its limit. `clock`: seconds since the start of the run.
+    """
 
     def __init__(
         self,
@@ -107,7 +110,6 @@ class ClimbWatch:
     ) -> None:
         self._timetable, self._rules, self._in_flight, self._probe = timetable, rules, in_flight, probe
         self._clock, self._tell = clock, tell
-        self._unit = "users" if timetable.shape.kind == "users" else "requests a second"
         self._good = 0  # probes in a row
         self.climbs = [Climb(repetition=0)]
 
@@ -122,10 +124,9 @@ class ClimbWatch:
         self.climbs[-1] = self.climbs[-1].model_copy(update={"broken_stage": stage.number, "outcome": outcome, "why": why})
         if not self._timetable.waits(self._clock()):
             self._timetable.end_repetition(self._clock())
-        level = self._timetable.shape.stages[stage.number].level
-        self._tell(
-            {"step": "climb", "detail": f"{self._name()}ended at {level} {self._unit}, {outcome}: {why}", "outcome": outcome}
-        )
+        shape = self._timetable.shape
+        level = f"{shape.stages[stage.number].level} {UNITS[shape.kind]}"
+        self._tell({"step": "climb", "detail": f"{self._name()}ended at {level}, {outcome}: {why}", "outcome": outcome})
         return True
 
     def _wait(self) -> bool:

@@ -70,7 +70,7 @@ class Recorder:
             """Who waits for an answer is still there."""
             return self._environment.runner.user_count if self._environment.runner else 0
 
-        self._watch = ClimbWatch(self._timetable, rules, in_flight, probe, lambda: time.monotonic() - self._clock, self._tell)
+        self._watch = ClimbWatch(self._timetable, rules, in_flight, probe, self._now, self._tell)
 
     def start(self) -> None:
         self._samples.append(self._sample())
@@ -79,7 +79,7 @@ class Recorder:
 
     def ending(self) -> None:
         """Note that the run was told to end; only the last answers are awaited from now on."""
-        self._ended_at = time.monotonic() - self._clock
+        self._ended_at = self._now()
         self._take()
 
     def forget(self) -> None:
@@ -125,6 +125,10 @@ class Recorder:
             interrupted=at < self._timetable.ends_at - ENDED_SECONDS and not (found.name == NONE and self._environment.parsed_options.run_time is None),  # type: ignore[union-attr]
         )  # fmt: skip
 
+    def _now(self) -> float:
+        """Seconds since the start of the run."""
+        return time.monotonic() - self._clock
+
     def _caught(self) -> list[TaskException]:
         """The current exceptions, and those from before a reset."""
         runner = self._environment.runner
@@ -156,7 +160,7 @@ class Recorder:
     def _died(self, _: gevent.Greenlet) -> None:
         """Without this greenlet nobody would begin the next climb, and the run would never end."""
         log.unhandled_greenlet_exception = True
-        self._timetable.end_run(time.monotonic() - self._clock)
+        self._timetable.end_run(self._now())
 
     def _take(self) -> None:
         """Take another sample; if the window belonged to the warm-up, also keep its failures."""
@@ -167,12 +171,12 @@ class Recorder:
     def _until_next_stage(self) -> float:
         """Seconds until the next sample, which is taken at the end of a stage at the latest,
         so that no window mixes two stages."""
-        now = time.monotonic() - self._clock
+        now = self._now()
         end = self._timetable.next_end(now + 0.01)  # a nearer one is the boundary itself
         return end - now if end is not None else LEAST_SECONDS
 
     def _sample(self) -> RunSample:
-        at = time.monotonic() - self._clock
+        at = self._now()
         repetition, stage = self._timetable.where(at)
         if self._ended_at is not None:
             stage = None  # awaiting the last answers of a run that was ended early

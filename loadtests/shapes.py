@@ -16,6 +16,7 @@ Kind = Literal["users", "arrivals"]
 Arrivals = Literal["constant", "poisson"]
 SETTLE_SECONDS: Final = 5.0  # at the start of a stage, not judged: users spawn within a second, and workers report every 3 s
 CHANGE_SECONDS: Final = 1.0  # between two looks of Locust at a shape: a shorter stage would be left out, or last too long
+UNITS: Final[Mapping[str, str]] = {"users": "users", "arrivals": "requests a second"}  # of a level
 NONE: Final = "none"  # Locust's own -u, -r and -t
 # Weights of the classes of users; of the last two there is one user each.
 MIX: Final = {"Searcher": 6.0, "Asker": 3.0, "Conversation": 1.0, "Uploader": 0.0, "HealthProbe": 0.0}

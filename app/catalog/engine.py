@@ -14,12 +14,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.catalog.sqlite_wait import BUSY_MILLISECONDS
 from app.catalog.write_queue import WriteQueue
 from app.errors import CatalogUnavailable, StorageFull, TealError, Unavailable
 
-# SQLite's own wait for a writer of another process. 5 s were too short once, while the disk and both processors were busy.
-SQLITE_BUSY_MILLISECONDS: Final = 15_000
-SQLITE_STUCK_SECONDS: Final = 20  # the wait above, and 5 s for the write
+SQLITE_STUCK_SECONDS: Final = BUSY_MILLISECONDS / 1000 + 5  # for another process, and for the write itself
 POSTGRES_STATEMENT_MILLISECONDS: Final = 3_000  # the service's statements take about 3 ms
 POSTGRES_CONNECT_SECONDS: Final = 2  # after the silence timeout of 4 s: a request to a frozen server is answered within 6 s
 # TCP keepalive: libpq probes a silent peer; with Linux's defaults that would happen only after two hours. A server that vanished
@@ -34,8 +33,8 @@ POSTGRES_KEEPALIVE: Final = {
 POOL_CONNECTIONS: Final = 5  # per process: 2 apps + 1 worker per color stay far below PostgreSQL's default of 100
 POOL_OVERFLOW: Final = 10  # more connections during short bursts of a thread pool
 POOL_WAIT_SECONDS: Final = 5
-_WAL_TRIES: Final = 300
-_WAL_PAUSE_SECONDS: Final = 0.05  # all tries together last as long as the busy timeout
+_WAL_PAUSE_SECONDS: Final = 0.05
+_WAL_TRIES: Final = round(BUSY_MILLISECONDS / 1000 / _WAL_PAUSE_SECONDS)  # all together last as long as the busy timeout
 _DISK_FULL: Final = frozenset({"53100"})
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 # PostgreSQL's error classes: connection gone, overloaded, stopping, locked, serialization failure, read-only.
@@ -118,7 +117,7 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
         pool_size=POOL_CONNECTIONS,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_SECONDS,
-        connect_args={"timeout": SQLITE_BUSY_MILLISECONDS / 1000, "check_same_thread": False},
+        connect_args={"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -154,7 +153,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # SQLite's own changes the case of ASCII letters alone, so that a title in German or Russian would not be found.
     connection.create_function("lower", 1, lambda text: text.lower() if isinstance(text, str) else text, deterministic=True)
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     ensure_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")  # a 202 promises the document survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")

@@ -14,10 +14,8 @@ from typing import Final, Literal
 
 import apsw
 
+from app.catalog.sqlite_wait import BUSY_MILLISECONDS
 from app.errors import BackupFailed, SnapshotRefused
-
-BUSY_MILLISECONDS: Final = 15_000  # as long as the service's own writers wait
-
 
 Library = Literal["apsw", "sqlite3"]  # apsw for the search index, sqlite3 for the catalog
 _ACTING: Final = """SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') OR (sql LIKE 'CREATE VIRTUAL%'

@@ -111,7 +111,7 @@ class ApiServer:
         for one in definitions:
             self.apply(one, "definitions")
         for one in definitions:
-            self.wait(lambda one=one: "True" in _conditions(self.read(one) or {}, "Established"), one["metadata"]["name"])
+            self.wait(lambda one=one: "True" in conditions(self.read(one) or {}, "Established"), one["metadata"]["name"])
 
     def kubeconfig(self, path: Path) -> Path:
         """The administrator's, written to `path`."""
@@ -192,6 +192,18 @@ def process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
                 running.kill()
 
 
+@contextmanager
+def controller_manager(server: ApiServer, folder: Path, *more: str) -> Iterator[None]:
+    """The controllers of Kubernetes beside it, with their own log in the folder. `more`: flags."""
+    kubeconfig = str(server.kubeconfig(folder / "kubeconfig"))
+    with process(folder / "controller-manager.log", [
+        str(tool("kube-controller-manager")), "--kubeconfig", kubeconfig, "--leader-elect=false", "--bind-address", "127.0.0.1",
+        "--secure-port", str(free_port()), "--cert-dir", str(folder / "manager"),
+        "--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig, *more,
+    ]):  # fmt: skip
+        yield
+
+
 def _write_key(path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -215,5 +227,6 @@ def _wait(url: str, ca: Path, server: subprocess.Popen[bytes], folder: Path) -> 
     raise RuntimeError(f"the API server ended or was not ready within {BOOT_SECONDS:.0f} s; the logs end:\n{logs}")
 
 
-def _conditions(document: Mapping[str, Any], kind: str) -> list[str]:
+def conditions(document: Mapping[str, Any], kind: str) -> list[str]:
+    """The status of each condition of a kind."""
     return [one["status"] for one in document.get("status", {}).get("conditions", ()) if one["type"] == kind]

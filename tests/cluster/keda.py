@@ -78,7 +78,7 @@ def _bring(server: ApiServer, folder: Path) -> None:
 
 def _available(server: ApiServer) -> bool:
     found = server.ask("GET", "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io")
-    return any(one["type"] == "Available" and one["status"] == "True" for one in found.get("status", {}).get("conditions", ()))
+    return "True" in apiserver.conditions(found, "Available")
 
 
 def _objects() -> Iterator[dict[str, Any]]:

@@ -9,7 +9,6 @@ name are not there, as before the first pod mounts them: KEDA must not need them
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ from tests.engine.pods import Pods
 from tests.node import aggregation
 from tests.parts.infra import definitions
 from tests.services import aws_server, postgres_process, postgres_server
-from tests.services.certificates import self_signed
 from tests.services.go_tools import tool
 from tests.services.ports import free_port
 from tests.services.required import require
@@ -114,7 +112,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     with (
         apart.network(keda.METRICS_ADDRESS),
         apiserver.start(folder, more=aggregation.flags(folder)) as server,
-        apiserver.process(folder / "manager.log", manager(server, folder)),
+        apiserver.controller_manager(server, folder, "--horizontal-pod-autoscaler-sync-period", f"{POLL_SECONDS}s"),
         Pods(server).ready(),
         database(programs, port) as stores,
         aws_server.start() as aws,
@@ -133,28 +131,13 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
             yield Workers(server, stores)
 
 
-def manager(server: ApiServer, folder: Path) -> list[str]:
-    kubeconfig = server.kubeconfig(folder / "kubeconfig")
-    return [
-        str(tool("kube-controller-manager")), "--kubeconfig", str(kubeconfig), "--leader-elect=false", "--bind-address", "127.0.0.1",
-        "--secure-port", str(free_port()), "--cert-dir", str(folder / "manager"), "--authentication-kubeconfig", str(kubeconfig),
-        "--authorization-kubeconfig", str(kubeconfig), "--horizontal-pod-autoscaler-sync-period", f"{POLL_SECONDS}s",
-    ]  # fmt: skip
-
-
 @contextmanager
 def database(programs: Path, port: int) -> Iterator[postgres_server.Server]:
     """With TLS, a password, and DBOS's own table of jobs."""
     with postgres_server.folder() as home:
         server = postgres_server.Server(programs, home, port=port, listen="127.0.0.1")
         server.create()
-        certificate, key = server.data / "server.crt", server.data / "server.key"
-        self_signed(certificate, key, ["localhost"])
-        for file in (certificate, key):
-            shutil.chown(file, server.data.owner(), server.data.group())
-        with (server.data / "postgresql.conf").open("a") as file:
-            file.write("ssl = on\n")
-        (server.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
+        server.require_tls("localhost", clients="127.0.0.1/32")
         server.start()
         try:
             with psycopg.connect(server.url, autocommit=True) as connection:

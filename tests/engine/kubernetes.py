@@ -23,7 +23,6 @@ from tests.engine.pods import Pods
 from tests.engine.provider import PACKAGES
 from tests.engine.tunnel import Tunnel
 from tests.services.go_tools import tool
-from tests.services.ports import free_port
 
 PROVIDER: Final = "pulumi-resource-kubernetes"
 REAL: Final = "kubernetes"
@@ -51,16 +50,11 @@ def start(folder: Path, shell: pytest.MonkeyPatch, tunnel: Tunnel | None = None)
     """In `folder`. Pulumi's provider and `aws` are on PATH afterwards. `tunnel` answers for the internet that the provider reads charts from,
     and for the pods that the API server asks: webhooks and other APIs."""
     commands = folder / "commands"
-    provider, manager = tool(PROVIDER), tool("kube-controller-manager")
+    provider = tool(PROVIDER)
     with ExitStack() as running:
         more = _through(folder, tunnel) if tunnel else ()
         server = running.enter_context(apiserver.start(folder, more=more, users={RELEASE_TOKEN: RELEASE}))
-        kubeconfig = server.kubeconfig(folder / "kubeconfig")
-        running.enter_context(apiserver.process(folder / "controller-manager.log", [
-            str(manager), "--kubeconfig", str(kubeconfig), "--leader-elect=false", "--bind-address", "127.0.0.1",
-            "--secure-port", str(free_port()), "--cert-dir", str(folder / "manager"),
-            "--authentication-kubeconfig", str(kubeconfig), "--authorization-kubeconfig", str(kubeconfig),
-        ]))  # fmt: skip
+        running.enter_context(apiserver.controller_manager(server, folder))
         pods = running.enter_context(Pods(server).ready())
         _put(commands, "aws", _AWS)
         variables = _outside(folder, tunnel) if tunnel else {}

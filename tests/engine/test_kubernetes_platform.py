@@ -6,8 +6,8 @@ by the addresses that the program names, which a tunnel answers (charts.py): ECK
 
 from __future__ import annotations
 
+import copy
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def workspace(folder: Path, providers: str) -> Workspace:
 
 def settings() -> dict[str, Any]:
     """Other values wherever one of them reaches an object of Kubernetes."""
-    found: dict[str, Any] = json.loads(json.dumps(stack_values(STACK)))
+    found: dict[str, Any] = copy.deepcopy(dict(stack_values(STACK)))
     found["teal:network"] |= {"zones": 3, "egress_ports": [8443]}
     found["teal:search"] |= {"version": "8.19.22", "nodes": 3, "replicas": 1, "memory_gib": 8, "storage_gib": 20, "kibana": False}
     found["teal:database"] |= {"maintenance_schedule": "15 4 * * 1"}

@@ -18,10 +18,10 @@ from contract.names import DEPLOYMENT, WORKERS
 from contract.pods import COLOR_LABEL, COMPONENT_LABEL
 from teal.aws.jobs import pod_failure, run_admin_job
 from teal.aws.kubernetes import KubernetesClient
-from tests.cluster.apiserver import TOKEN
+from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
 from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
-from tests.node.node import Node, await_true, conditions
+from tests.node.node import Node, await_true
 from tests.parts.app.service import add
 from tests.services import app_image, load_image
 from tests.services.go_tools import tool

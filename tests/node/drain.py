@@ -16,9 +16,8 @@ from tests.cluster.apiserver import Refused
 from tests.node.node import Node
 
 PUT_OFF_SECONDS: Final = 5.0  # kubectl's, after a budget has refused
-LIMIT_SECONDS: Final = (
-    600.0  # of a whole drain; a web pod goes on answering for a minute before it ends, and the next one waits for a new one
-)
+# Of a whole drain: a web pod goes on answering for a minute before it ends, and the next one waits for a new one.
+LIMIT_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ ADDRESS: Final = "10.40.0.10"  # the node's, in the first private subnet
 STORES: Final = "10.40.240.10"  # of what stands in for RDS and ElastiCache, in the first subnet of stores
 _START_SECONDS: Final = 20.0  # a tenth of one alone
 _STARTED: Final = itertools.count()  # two of one process are told apart
-_NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
+NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
 # Where programs of a node keep what they have. Temporary file systems take their place, so that default paths can be used and nothing stays.
 _FOLDERS: Final = ("/run", "/var/lib", "/var/log")
 # What kubelet wants of the kernel it would set for the whole machine. It finds these files in the place of the kernel's, and leaves them.
@@ -246,5 +246,5 @@ def _wait_for(file: Path, holder: subprocess.Popen[bytes]) -> None:
 
 def _enter(namespace: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, _NEW_NETWORK):
+    if libc.setns(namespace, NEW_NETWORK):
         raise OSError(ctypes.get_errno(), "setns")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster import apiserver
-from tests.cluster.apiserver import ApiServer
+from tests.cluster.apiserver import ApiServer, conditions
 from tests.node import aggregation, dns, images, machine
 from tests.node.machine import ADDRESS, Machine
 from tests.node.remains import STOP_SECONDS
@@ -120,11 +120,6 @@ def await_ready(server: ApiServer, inner: Machine, name: str) -> None:
         await_true(lambda: "True" in conditions(server.read(document) or {}, "Ready"), f"node {name}")
     except TimeoutError as error:
         raise RuntimeError(f"{error}; {logs(inner)}") from error
-
-
-def conditions(document: Mapping[str, Any], kind: str) -> list[str]:
-    """The status of each condition of a kind."""
-    return [one["status"] for one in document.get("status", {}).get("conditions", ()) if one["type"] == kind]
 
 
 def await_true(condition: Callable[[], object], what: str, seconds: float = READY_SECONDS) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.node.node import PAUSE, Node, await_true, conditions
+from tests.cluster.apiserver import conditions
+from tests.node.node import PAUSE, Node, await_true
 
 _CTR: Final = ("ctr", "--namespace", "k8s.io", "tasks")
 _START_SECONDS: Final = 120.0  # 2 s alone

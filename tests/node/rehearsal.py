@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.cluster.apiserver import TOKEN
+from tests.cluster.apiserver import TOKEN, conditions
 from tests.node import dns, machine, node, remains, second
 from tests.services import go_tools
 from tests.services.go_tools import NODE, TOOLS, BuildFailed
@@ -70,7 +70,7 @@ def status(folder: Path, pid: int) -> Iterator[dict[str, Any]]:
             client.get("/readyz").raise_for_status()
             yield _row("API server", True, cluster["server"])
             for each in _items(client, "nodes"):
-                ready = "True" in node.conditions(each, "Ready")
+                ready = "True" in conditions(each, "Ready")
                 yield _row(each["metadata"]["name"], ready, "Ready" if ready else "not ready")
             found = dns.answers(_NAME)
             yield _row("names", found, f"{_NAME} {'is known' if found else 'is not known'} to {dns.ADDRESS}")
@@ -130,7 +130,7 @@ def _items(client: httpx.Client, kind: str) -> list[dict[str, Any]]:
 
 def _pods(found: list[dict[str, Any]], mend: str) -> dict[str, Any]:
     running = [pod for pod in found if pod["status"].get("phase") != "Succeeded"]
-    waiting = [pod for pod in running if "True" not in node.conditions(pod, "Ready")]
+    waiting = [pod for pod in running if "True" not in conditions(pod, "Ready")]
     names = ", ".join(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: {_reason(pod)}" for pod in waiting)
     detail = f"not ready: {names}" if waiting else f"{len(running)}, all ready" if running else "none"
     return _row("pods", not waiting, detail, mend if waiting else "")

@@ -3,7 +3,6 @@ address and the ports that network policies let pods reach; Elasticsearch 8.19 f
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from infra.platform.network.rules import POSTGRES, REDIS
 from loadtests.bench import elasticsearch_node
@@ -28,7 +23,6 @@ from tests.services.required import require
 USER: Final = "teal"
 PASSWORD: Final = "of-these-tests"  # pragma: allowlist secret
 _TRANSPORT: Final = 9300
-_DAY: Final = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -73,10 +67,7 @@ def _postgres(port: int) -> Iterator[str]:
     with postgres_server.folder() as home:
         server = postgres_server.Server(programs, home, port=port, listen=machine.STORES)
         server.create()
-        _certify(server.data)
-        with (server.data / "postgresql.conf").open("a") as file:
-            file.write("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n")
-        (server.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 0.0.0.0/0 scram-sha-256\n")
+        server.require_tls(machine.STORES, clients="0.0.0.0/0")
         server.start()
         try:
             with psycopg.connect(server.url, autocommit=True) as connection:
@@ -85,24 +76,6 @@ def _postgres(port: int) -> Iterator[str]:
             yield f"postgresql://{machine.STORES}:{port}/service?sslmode=require"
         finally:
             server.stop()
-
-
-def _certify(folder: Path) -> None:
-    """A key and a certificate of its own for the server, which its user alone may read."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, machine.STORES)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - _DAY).not_valid_after(now + _DAY)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "server.crt").write_bytes(certificate.public_bytes(pem))
-    (folder / "server.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    for file in ("server.crt", "server.key"):
-        (folder / file).chmod(0o600)
-        shutil.chown(folder / file, folder.owner(), folder.group())
 
 
 def _redis() -> str | None:

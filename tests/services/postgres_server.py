@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.services.certificates import self_signed
+
 CONNECTIONS = 100  # as PostgreSQL's own default
 
 
@@ -30,6 +32,16 @@ class Server:
 
     def create(self) -> None:
         self._run("initdb", "-D", self.data, "-U", "teal", "--auth=trust", "-E", "UTF8", "--no-sync")
+
+    def require_tls(self, host: str, clients: str) -> None:
+        """Called before its start: who comes by TCP, from these addresses (CIDR), needs TLS and a password. The socket trusts everybody."""
+        certificate, key = self.data / "server.crt", self.data / "server.key"  # PostgreSQL's own names for them
+        self_signed(certificate, key, [host])
+        for file in (certificate, key):
+            shutil.chown(file, self.data.owner(), self.data.group())
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write("ssl = on\n")
+        (self.data / "pg_hba.conf").write_text(f"local all all trust\nhostssl all all {clients} scram-sha-256\n")
 
     def follow(self, primary: Server) -> None:
         """A copy of the primary, which follows it once it is started."""

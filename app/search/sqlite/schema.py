@@ -12,13 +12,13 @@ import apsw
 import numpy as np
 import sqlite_vec
 
+from app.catalog.sqlite_wait import BUSY_MILLISECONDS
 from app.errors import PassageRefused, SearchUnavailable, StorageFull
 from app.models.port import Stamp, Vector
 from app.search.port import Filters
 from app.settings import Settings
 
 DEFAULT_INDEX: Final = "teal"
-BUSY_MILLISECONDS: Final = 15_000  # how long a writer waits for another, as in the catalog; readers never wait in WAL mode
 
 SCHEMA: Final = """
 CREATE TABLE stamp (only INTEGER PRIMARY KEY CHECK (only = 1), model TEXT NOT NULL, digest TEXT NOT NULL, dimensions INTEGER NOT NULL);

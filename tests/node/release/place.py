@@ -56,6 +56,10 @@ _POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBindi
 _DEFAULTS: Final = {"cpu": "200m", "min_replicas": 2, "max_replicas": 3}
 
 
+# What the secrets driver mounts for the pods of each color and for the operator's Jobs: no file, because they read variables.
+VOLUMES: Final[Mapping[str, Mapping[str, str]]] = {each: {} for each in (*NAMESPACES.values(), pods.OPERATOR.provider_class)}
+
+
 @dataclass
 class Place:
     """`rules`: of the releases that `teal` makes here. `rule_arn`: the one with the shares."""
@@ -154,8 +158,7 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
         elasticsearch = search.start(running_node)
         held = running.enter_context(stores.start(folder, elasticsearch))
         elasticsearch.add_repository()
-        classes = (*NAMESPACES.values(), pods.OPERATOR.provider_class)
-        running.enter_context(secrets_driver.serving(running_node.machine, {each: {} for each in classes}))
+        running.enter_context(secrets_driver.serving(running_node.machine, VOLUMES))
         aws = running.enter_context(aws_server.start())
         listener, rule, groups = _load_balancer(aws)
         front = running.enter_context(alb.start(aws, listener))

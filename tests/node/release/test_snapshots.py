@@ -14,7 +14,7 @@ import pytest
 from contract.names import CHECK, OPERATOR_NAMESPACE
 from infra.service.check import SCHEDULE
 from teal.record.model import Color
-from tests.node.node import conditions
+from tests.cluster.apiserver import conditions
 from tests.node.release.place import Place
 from tests.node.release.story import active_color, assert_whole, timed, users, wait
 

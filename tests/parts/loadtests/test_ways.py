@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtests.__main__ import own_workers
 from loadtests.measured import LoadTestResult
 from tests.conftest import free_port
 from tests.parts.loadtests.serving import serving
@@ -220,20 +221,7 @@ def test_a_master_and_a_worker_end_with_the_same_result_and_lose_nothing(tmp_pat
 
 
 def test_sigterm_in_the_middle_of_a_distributed_run_judges_what_was_measured(tmp_path: Path, url: str) -> None:
-    port = str(free_port())
-    master = started(
-        tmp_path,
-        url,
-        "--headless",
-        "--processes",
-        "1",
-        "--master-bind-port",
-        port,
-        "--master-port",
-        port,
-        "--load-shape",
-        "release",
-    )
+    master = started(tmp_path, url, "--headless", *own_workers(1), "--load-shape", "release")
     deadline = time.monotonic() + 60
     said = ""
     while '"running"' not in said and time.monotonic() < deadline:
