@@ -84,8 +84,8 @@ def service_objects(entry: dict[str, Any]) -> list[dict[str, Any]]:
 def secrets(stores: Stores) -> dict[str, str]:
     """What pods read, by variable: the copy that the real driver makes of Secrets Manager's."""
     values = {
-        "PGUSER": USER, "PGPASSWORD": PASSWORD, "REDIS_URL": stores.redis, "TEAL_ELASTICSEARCH_USERNAME": USER,
-        "TEAL_ELASTICSEARCH_PASSWORD": PASSWORD, PROBE_VARIABLE: "probe",
+        "PGUSER": USER, "PGPASSWORD": PASSWORD, "REDIS_URL": stores.redis, "TEAL_ELASTICSEARCH_USERNAME": stores.elasticsearch_user,
+        "TEAL_ELASTICSEARCH_PASSWORD": stores.elasticsearch_password, PROBE_VARIABLE: "probe",
     }  # fmt: skip
     missing = {name for name in _platform()["app_secrets"] if name.isupper()} - set(values)
     assert not missing, f"the platform has secrets that these tests do not know: {missing}"

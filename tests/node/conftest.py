@@ -110,22 +110,23 @@ def running_node(image: Path) -> Iterator[Node]:
 
 @pytest.fixture(scope="package")
 def service(running_node: Node, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two web pods and a worker, ready, in the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
+    """In the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
     place = search.start(running_node)
     driver = secrets_driver.serving(running_node.machine, {color.NAMESPACE: {}})
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(running_node.load, image, color.repository())  # while Elasticsearch boots
         with stores.start(tmp_path_factory.mktemp("stores"), place) as held, driver:
-            yield _serve(running_node, held, loading.result())
+            yield serve(running_node, held, loading.result())
 
 
-def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
+def serve(running: Node, held: stores.Stores, digest: str, more: Mapping[str, str] | None = None) -> Service:
+    """Two web pods and a worker, ready, on a migrated schema; what the secrets driver mounts must be there. `more`: further settings."""
     server = running.server
     server.define(color.definitions())
     for document in [secrets_driver.driver_object(), *color.platform_objects(), color.secret_object(held)]:
         server.apply(document, "administrator")
     cluster = KubernetesClient(_client(server.url, server.ca), "tests")
-    entry = color.record(held, digest, FIRST, REPLICAS)
+    entry = color.record(held, digest, FIRST, REPLICAS, more)
 
     def admin(*arguments: str) -> list[dict[str, Any]]:
         return run_admin_job(cluster, color.COLOR, color.state(entry), color.job_settings(), arguments)
@@ -133,7 +134,7 @@ def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
     admin("migrate")
     key = str(admin("keys", "create", "--role", "admin", "--name", "node")[0]["key"])
     made = Service(running, held, digest, cluster, key, "", 0.0)
-    made.release(FIRST, REPLICAS)
+    made.release(FIRST, REPLICAS, more)
     made.ready_seconds = made.await_rollout(REPLICAS)
     await_true(lambda: _worker_ready(running), f"StatefulSet {color.NAMESPACE}/{WORKERS}", ROLLOUT_SECONDS)
     found = server.ask("GET", f"/api/v1/namespaces/{color.NAMESPACE}/services/{DEPLOYMENT}")

@@ -32,6 +32,8 @@ class Stores:
     database: str
     redis: str
     elasticsearch: str
+    elasticsearch_user: str  # without security it asks for neither
+    elasticsearch_password: str
 
 
 def require_stores() -> None:
@@ -53,11 +55,19 @@ def start(folder: Path, place: search.Place) -> Iterator[Stores]:
                     elasticsearch_node.archive(), folder, port=search.PORT, transport=_TRANSPORT, configuration=configuration
                 )
             )
-        redis = RedisProcess(str(_redis()), REDIS, address=machine.STORES)
-        redis.start()
-        running.callback(redis.stop)
-        database = running.enter_context(_postgres(POSTGRES))
-        yield Stores(database, redis.url, place.url)
+        yield running.enter_context(beside(place.url))
+
+
+@contextmanager
+def beside(elasticsearch: str, user: str = USER, password: str = PASSWORD) -> Iterator[Stores]:
+    """PostgreSQL and Redis, for an Elasticsearch that runs already."""
+    redis = RedisProcess(str(_redis()), REDIS, address=machine.STORES)
+    redis.start()
+    try:
+        with _postgres(POSTGRES) as database:
+            yield Stores(database, redis.url, elasticsearch, user, password)
+    finally:
+        redis.stop()
 
 
 @contextmanager

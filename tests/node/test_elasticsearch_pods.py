@@ -1,0 +1,169 @@
+"""Elasticsearch of the platform in pods that ECK's own operator makes, of an image of the tests': `make test-node ARGS="-m weekly"`.
+
+What is changed of the platform's objects, and why, is the table of elasticsearch_pods.py. `GET /` and `_nodes/shutdown` are answered by a
+stand-in plugin of the tests', because Maven's zip has neither. Disks are folders of the node; network policies are not enforced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from infra.compose.settings import SEARCH_CA_FILE
+from infra.platform.search import setup, users
+from infra.platform.search.resources import CA_SECRET, NAMESPACE, URL
+from tests.cluster.apiserver import conditions
+from tests.node import color, eck, node, pods, secrets_driver, stores
+from tests.node.conftest import Service, serve
+from tests.node.elasticsearch_pods import Cluster, prepare
+from tests.node.load import open_loop
+from tests.node.node import Node, await_true
+from tests.parts.app.service import add
+from tests.services import elasticsearch_image
+from tests.unit.infra.conftest import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.weekly]
+
+SEARCH: Final = {"query": "lighthouse keeper {number}", "mode": "lexical", "top_k": 1}
+PER_SECOND: Final = 5.0
+CHANGED: Final = {"indices.recovery.max_bytes_per_sec": "50mb"}  # any setting that wants new pods
+ROLLED_SECONDS: Final = 900.0
+BACK_SECONDS: Final = 300.0
+
+
+@pytest.fixture(scope="module")
+def with_operator(image: Path) -> Iterator[Node]:
+    """A node of its own: other tests put an Elasticsearch under the same names."""
+    archive = elasticsearch_image.build()
+    with node.start() as started:
+        started.load(archive)
+        eck.install(started, "staging")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def one(with_operator: Node) -> Iterator[Cluster]:
+    """The stack dev: one pod."""
+    yield from _running(with_operator, "dev")
+
+
+@pytest.fixture(scope="module")
+def three(with_operator: Node) -> Iterator[Cluster]:
+    """The stack staging: three pods."""
+    yield from _running(with_operator, "staging")
+
+
+def _running(on: Node, stack: Stack) -> Iterator[Cluster]:
+    for document in eck.platform_objects(stack):
+        if document["kind"] in ("Secret", "ServiceAccount"):
+            on.server.apply(document, "administrator")
+    prepare(on, stack)
+    cluster = Cluster(on, stack)
+    cluster.apply()
+    print(f"{stack}: {len(cluster.pods())} pods, ready and green after {cluster.await_healthy():.0f} s")
+    yield cluster
+    eck.remove(on, stack)
+
+
+def test_the_pod_of_dev_gets_ready_with_the_operators_certificate_and_the_platforms_users(one: Cluster) -> None:
+    said = one.ask(users.METRICS, "GET", "/").json()
+    assert said["version"]["number"] == elasticsearch_image.NAME.rpartition(":")[2]
+    assert one.ask(users.METRICS, "GET", "/_cluster/health").json()["number_of_nodes"] == 1
+    assert one.ask(users.METRICS, "PUT", "/teal-forbidden").status_code == httpx.codes.FORBIDDEN
+
+
+def test_the_set_up_job_ends_well_and_what_it_wrote_is_there(one: Cluster) -> None:
+    said = one.set_up()
+    assert f"done: POST /_snapshot/{setup.REPOSITORY}/_verify" in said, said
+    assert one.ask(users.SETUP, "GET", f"/_snapshot/{setup.REPOSITORY}").is_success
+    (template,) = one.ask(users.SETUP, "GET", f"/_index_template/{setup.TEMPLATE}").json()["index_templates"]
+    assert template["index_template"]["index_patterns"] == [setup.PATTERN]
+
+
+def test_a_snapshot_by_the_operators_user_holds_what_the_services_user_wrote(one: Cluster) -> None:
+    assert one.ask(users.APP, "PUT", "/teal-kept/_doc/1?refresh=true", {"text": "lighthouse"}).is_success
+    assert one.ask(users.APP, "PUT", "/other/_doc/1", {"text": "lighthouse"}).status_code == httpx.codes.FORBIDDEN
+    path = f"/_snapshot/{setup.REPOSITORY}/first?wait_for_completion=true"
+    taken = one.ask(users.OPERATOR, "PUT", path, {"indices": [setup.PATTERN], "include_global_state": False}).json()["snapshot"]
+    assert (taken["state"], taken["indices"]) == ("SUCCESS", ["teal-kept"])
+
+
+@pytest.fixture(scope="module")
+def service(three: Cluster, image: Path) -> Iterator[Service]:
+    """Pods of the service that reach this Elasticsearch as on AWS: by HTTPS, the file of its authority, and the user of the service."""
+    files = {color.NAMESPACE: {SEARCH_CA_FILE: three.secret(CA_SECRET)["ca.crt"]}}
+    digest = three.node.load(image, color.repository())
+    who = three.secret(users.APP)
+    with secrets_driver.serving(three.node.machine, files), stores.beside(URL, who["username"], who["password"]) as held:
+        yield serve(three.node, held, digest, {"TEAL_ELASTICSEARCH_REPLICAS": "1"})
+
+
+@pytest.fixture(scope="module")
+def lighthouse(service: Service) -> str:
+    with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
+        add(client, "Lighthouse", "The lighthouse keeper writes the weather into a green book each morning.")
+    return "Lighthouse"
+
+
+def test_three_pods_form_one_cluster_of_one_claim_each(three: Cluster) -> None:
+    assert one_cluster(three) == 3
+    claims = three.node.server.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")["items"]
+    bound = [each["metadata"]["name"] for each in claims if each["status"]["phase"] == "Bound"]
+    assert [f"elasticsearch-data-{pod['metadata']['name']}" for pod in three.pods()] == [name for name in bound if "data" in name]
+
+
+def test_a_document_gets_through_pods_of_the_service_that_verify_the_certificate(service: Service, lighthouse: str) -> None:
+    with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
+        answer = client.post("/v1/search", json={**SEARCH, "query": "who writes the weather down"})
+        assert [hit["title"] for hit in answer.json()["hits"]] == [lighthouse], answer.text
+
+
+def test_a_changed_setting_renews_the_pods_one_after_another_and_no_search_fails(
+    three: Cluster, service: Service, lighthouse: str
+) -> None:
+    before, least = {pod["metadata"]["uid"] for pod in three.pods()}, 3
+    with open_loop(f"{service.url}/v1/search", service.headers, SEARCH, per_second=PER_SECOND) as load:
+        began = time.monotonic()
+        three.apply(CHANGED)
+
+        def renewed() -> bool:
+            nonlocal least
+            least = min(least, len([pod for pod in three.pods() if "True" in conditions(pod, "Ready")]))
+            return not before & {pod["metadata"]["uid"] for pod in three.pods()} and three.healthy()
+
+        await_true(renewed, "new pods", ROLLED_SECONDS)
+        took = time.monotonic() - began
+    print(
+        f"3 pods renewed after {took:.0f} s; {load.sent} searches, {len(load.failed)} failed, slowest {max(load.milliseconds):.0f} ms"
+    )
+    assert load.failed == []
+    assert least == 2
+
+
+def test_a_killed_pod_of_three_costs_no_search_and_comes_back(three: Cluster, service: Service, lighthouse: str) -> None:
+    killed = three.pods()[0]
+    with open_loop(f"{service.url}/v1/search", service.headers, SEARCH, per_second=PER_SECOND) as load:
+        time.sleep(10)
+        began = time.monotonic()
+        pods.kill(three.node, killed)
+        await_true(lambda: one_cluster(three) < 3, "Elasticsearch's own word that a node is gone", BACK_SECONDS)
+        await_true(lambda: one_cluster(three) == 3 and three.healthy(), "the third node", BACK_SECONDS)
+        took = time.monotonic() - began
+    print(
+        f"a killed pod is back after {took:.0f} s; {load.sent} searches, {len(load.failed)} failed, slowest {max(load.milliseconds):.0f} ms"
+    )
+    assert load.failed == []
+
+
+def one_cluster(cluster: Cluster) -> int:
+    """The number of its nodes, as whichever node answers knows it; 0 where none does."""
+    try:
+        answer = cluster.ask(users.METRICS, "GET", "/_cluster/health")
+    except httpx.HTTPError:
+        return 0
+    return int(answer.json()["number_of_nodes"]) if answer.is_success else 0
