@@ -65,7 +65,8 @@ def _running(on: Node, stack: Stack) -> Iterator[Cluster]:
     prepare(on, stack)
     cluster = Cluster(on, stack)
     cluster.apply()
-    print(f"{stack}: {len(cluster.pods())} pods, ready and green after {cluster.await_healthy():.0f} s")
+    took = cluster.await_healthy()
+    print(f"{stack}: {len(cluster.pods())} pods, ready and green after {took:.0f} s")
     yield cluster
     eck.remove(on, stack)
 
