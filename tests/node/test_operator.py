@@ -13,7 +13,7 @@ from cryptography import x509
 
 from infra.platform.search import operator
 from infra.platform.search.network import HTTP, KIBANA
-from infra.platform.search.resources import CA_SECRET, NAME, URL
+from infra.platform.search.resources import CA_SECRET, NAME, NAMESPACE, URL
 from tests.cluster.apiserver import Refused
 from tests.node import eck
 from tests.node.node import Node, await_true
@@ -96,6 +96,19 @@ def test_what_the_platform_and_the_service_refer_to_is_what_the_operator_makes(a
     assert [port["port"] for port in service["spec"]["ports"]] == [HTTP]
     kibana = _await(node, "Service", f"{NAME}-kb-http")
     assert [port["port"] for port in kibana["spec"]["ports"]] == [KIBANA]
+
+
+def test_the_pods_that_the_operator_makes_are_let_in_under_the_strictest_rules(accepted: tuple[Node, Stack]) -> None:
+    node, _ = accepted
+    namespace = node.server.ask("GET", f"/api/v1/namespaces/{NAMESPACE}")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for made in (_await_own(node, f"{NAME}-es-default"), _await(node, "Deployment", f"{NAME}-kb")):
+        spec = made["spec"]["template"]["spec"]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried", "namespace": NAMESPACE}, "spec": spec}
+        node.server.create(pod, dry_run=True)
+        spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+        with pytest.raises(Refused, match="allowPrivilegeEscalation"):
+            node.server.create(pod, dry_run=True)
 
 
 def test_the_certificate_names_the_address_that_pods_are_told_and_its_authority_lasts_as_long_as_the_platform_says(
