@@ -20,7 +20,8 @@ import copy
 import json
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,7 +32,7 @@ from infra.platform.cluster.objects import POOL_LABEL, SEARCH_POOL
 from infra.platform.search import setup
 from infra.platform.search.network import HTTP
 from infra.platform.search.resources import CA_SECRET, NAME, NAMESPACE, URL
-from tests.node import eck
+from tests.node import eck, volumes
 from tests.node.node import NAME as NODE_NAME
 from tests.node.node import Node, await_true
 from tests.node.search import LABELS
@@ -47,7 +48,6 @@ SETUP_SECONDS: Final = 300.0
 SNAPSHOTS: Final = "snapshots"
 _REFUSED: Final = ("s3.client.default.region", "ingest.geoip.downloader.enabled")
 _NO_ROLES_INDEX: Final = "-Des.queryable_built_in_roles_enabled=false"
-_FOLDER: Final = "/var/lib/volumes"  # on the node
 _REPOSITORY: Final = "/mnt/snapshots"  # in the pods
 
 
@@ -136,40 +136,23 @@ def elasticsearch(stack: Stack) -> dict[str, Any]:
     return document
 
 
-def prepare(node: Node, stack: Stack) -> None:
-    """What Auto Mode has: the pool's label and a zone on the node; a volume for each claim of the stack's pods, of the platform's class."""
+@contextmanager
+def prepared(node: Node) -> Iterator[None]:
+    """What Auto Mode has, until the end of the block: the pool's label and a zone on the node, and volumes for claims of the platform's class,
+    among them one folder for the snapshots of all pods, as a bucket is."""
     labels = {POOL_LABEL: SEARCH_POOL, "topology.kubernetes.io/zone": ZONE}
     node.server.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE_NAME, "labels": labels}}, "tests")
-    (nodes,) = eck.custom(stack)["Elasticsearch"]["spec"]["nodeSets"]
-    kind = nodes["volumeClaimTemplates"][0]["spec"]["storageClassName"]
-    disks = [_volume(node, f"{stack}-{number}", "ReadWriteOnce", kind) for number in range(nodes["count"])]
-    for document in (*disks, *_snapshots(node, stack)):
-        node.server.apply(document, "tests")
+    (kind,) = (one for one in eck.platform_objects("dev") if one["kind"] == "StorageClass")
+    with volumes.provisioning([node], kind["provisioner"]) as disks:
+        yield
+    assert disks.failures == []
 
 
-def _snapshots(node: Node, stack: Stack) -> Iterable[dict[str, Any]]:
-    """One folder for all of them, as a bucket is."""
-    yield _volume(node, f"{stack}-{SNAPSHOTS}", "ReadWriteMany", SNAPSHOTS)
-    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": SNAPSHOTS, "resources": {"requests": {"storage": "1Gi"}}}
-    yield {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": SNAPSHOTS, "namespace": NAMESPACE},
-        "spec": claim,
-    }
-
-
-def _volume(node: Node, name: str, mode: str, storage_class: str) -> dict[str, Any]:
-    node.machine.run("mkdir", "-p", f"{_FOLDER}/{name}")
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}
-    return {
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": "100Gi"}, "accessModes": [mode], "storageClassName": storage_class,
-            "persistentVolumeReclaimPolicy": "Retain", "local": {"path": f"{_FOLDER}/{name}"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-        },
-    }  # fmt: skip
+def claim_for_snapshots(node: Node) -> None:
+    (nodes,) = eck.custom("dev")["Elasticsearch"]["spec"]["nodeSets"]
+    spec = {**nodes["volumeClaimTemplates"][0]["spec"], "accessModes": ["ReadWriteMany"]}
+    metadata = {"name": SNAPSHOTS, "namespace": NAMESPACE}
+    node.server.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}, "tests")
 
 
 def setup_objects(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,6 +6,7 @@ stand-in plugin of the tests', because Maven's zip has neither. Disks are folder
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,19 @@ from typing import Final
 import httpx
 import pytest
 
+from contract.pods import SECRETS_FOLDER
 from infra.compose.settings import SEARCH_CA_FILE
 from infra.platform.search import setup, users
 from infra.platform.search.resources import CA_SECRET, NAMESPACE, URL
 from tests.cluster.apiserver import conditions
 from tests.node import color, eck, node, pods, secrets_driver, stores
 from tests.node.conftest import Service, serve
-from tests.node.elasticsearch_pods import Cluster, prepare
+from tests.node.elasticsearch_pods import Cluster, claim_for_snapshots, prepared
 from tests.node.load import open_loop
 from tests.node.node import Node, await_true
 from tests.parts.app.service import add
 from tests.services import elasticsearch_image
+from tests.services.required import require
 from tests.unit.infra.conftest import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.weekly]
@@ -39,11 +42,15 @@ BACK_SECONDS: Final = 300.0
 @pytest.fixture(scope="module")
 def with_operator(image: Path) -> Iterator[Node]:
     """A node of its own: other tests put an Elasticsearch under the same names."""
+    require("javac", "apt-get install openjdk-17-jdk-headless.", shutil.which("javac") is not None)
+    require("mmdebstrap", "apt-get install mmdebstrap.", shutil.which("mmdebstrap") is not None)
+    require("gcc", "apt-get install gcc libc6-dev.", not elasticsearch_image.FEW_FILES or shutil.which("gcc") is not None)
     archive = elasticsearch_image.build()
     with node.start() as started:
         started.load(archive)
         eck.install(started, "staging")
-        yield started
+        with prepared(started):
+            yield started
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,7 @@ def _running(on: Node, stack: Stack) -> Iterator[Cluster]:
     for document in eck.platform_objects(stack):
         if document["kind"] in ("Secret", "ServiceAccount"):
             on.server.apply(document, "administrator")
-    prepare(on, stack)
+    claim_for_snapshots(on)
     cluster = Cluster(on, stack)
     cluster.apply()
     took = cluster.await_healthy()
@@ -101,7 +108,8 @@ def service(three: Cluster, image: Path) -> Iterator[Service]:
     digest = three.node.load(image, color.repository())
     who = three.secret(users.APP)
     with secrets_driver.serving(three.node.machine, files), stores.beside(URL, who["username"], who["password"]) as held:
-        yield serve(three.node, held, digest, {"TEAL_ELASTICSEARCH_REPLICAS": "1"})
+        settings = {"TEAL_ELASTICSEARCH_CA": f"{SECRETS_FOLDER}/{SEARCH_CA_FILE}", "TEAL_ELASTICSEARCH_REPLICAS": "1"}
+        yield serve(three.node, held, digest, settings)
 
 
 @pytest.fixture(scope="module")
