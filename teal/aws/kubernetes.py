@@ -93,6 +93,12 @@ class KubernetesClient:
         found = self._get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
         return list(found["items"]) if found else []
 
+    def warnings(self, namespace: str, pod: str) -> list[dict[str, Any]]:
+        """The events of a pod that tell of something wrong; Kubernetes keeps them for an hour."""
+        selector = f"involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
+        found = self._get(f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": selector})
+        return list(found["items"]) if found else []
+
     def job(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self._get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}")
 

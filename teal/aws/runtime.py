@@ -19,6 +19,7 @@ from contract.pods import COMPONENT_LABEL, NAME_LABEL, SERVICE
 from teal.aws import jobs
 from teal.aws.jobs import JobSettings
 from teal.aws.kubernetes import KubernetesClient
+from teal.aws.pod_reasons import pod_reasons
 from teal.aws.pulumi import locks
 from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, end_processes, last_line
 from teal.aws.tools import Tool, require
@@ -219,6 +220,6 @@ class PulumiRuntime:
         return sum(each.get("State") == "healthy" for each in states), others
 
     def _reason(self, color: Color, unhealthy: list[str]) -> str:
-        pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
-        reasons = dict.fromkeys([*filter(None, map(jobs.pod_failure, pods)), *unhealthy])
+        namespace = self.jobs[color].namespace
+        reasons = dict.fromkeys([*pod_reasons(self.cluster, namespace, self.cluster.pods(namespace, _SELECTOR)), *unhealthy])
         return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"
