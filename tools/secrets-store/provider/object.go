@@ -31,10 +31,10 @@ func (o object) read(ctx context.Context, client *secretsmanager.Client) ([]file
 	if err != nil {
 		return nil, err
 	}
-	text := got.SecretBinary
-	if got.SecretString != nil {
-		text = []byte(*got.SecretString)
+	if got.SecretString == nil {
+		return nil, fmt.Errorf("it is bytes, and no text")
 	}
+	text := []byte(*got.SecretString)
 	name := o.ObjectAlias
 	if name == "" {
 		name = strings.ReplaceAll(o.ObjectName, "/", "_")
