@@ -29,6 +29,7 @@ from tests.services.aws_server import AwsServer
 
 ADDRESS: Final = "169.254.170.23"  # of the agent on every EKS node
 AUDIENCE: Final = "pods.eks.amazonaws.com"
+_ACCOUNTS: Final = "system:serviceaccount:"  # how Kubernetes calls users who are one
 _TARGET: Final = "X-Amz-Target"
 _NAMESPACE_TAG: Final = "aws:PrincipalTag/kubernetes-namespace"
 _Answer = tuple[int, dict[str, Any]]
@@ -40,6 +41,9 @@ class Who:
 
     namespace: str
     account: str
+
+    def __str__(self) -> str:
+        return f"{_ACCOUNTS}{self.namespace}:{self.account}"
 
 
 @dataclass
@@ -61,7 +65,7 @@ class SecretsManager:
         status = server.ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
         if not status.get("authenticated"):
             return 400, {"message": f"no token for {AUDIENCE}"}
-        who = Who(*status["user"]["username"].removeprefix("system:serviceaccount:").split(":"))
+        who = Who(*status["user"]["username"].removeprefix(_ACCOUNTS).split(":"))
         if who not in self.policies:
             return 404, {"message": f"no association of a role with {who}"}
         key = f"ASIA{secrets.token_hex(8).upper()}"
