@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ def custom_resources() -> list[dict[str, Any]]:
     return [yaml.safe_load(path.read_text()) for path in sorted((folder() / "crds").glob("*.yaml"))]
 
 
+@functools.cache
 def objects() -> list[dict[str, Any]]:
     """What Helm would install, but the Jobs that only bring and keep the definitions."""
     rendered = helm_chart.render(folder(), NAME, secrets.NAMESPACE, helm_chart.KUBERNETES, values())
