@@ -83,14 +83,8 @@ def serving(on: Node, manager: SecretsManager, rotation_seconds: int | None = No
     account = node.kubeconfig(inner.folder, on.server, "secrets-kubeconfig", _token(on.server))
     with ExitStack() as running:
         running.enter_context(pod_identity.agent(on, manager))
-        provider = [
-            "env",
-            "-u",
-            "AWS_PROFILE",
-            f"AWS_ENDPOINT_URL_SECRETS_MANAGER={manager.url}",
-            str(tool(_PROVIDER)),
-            f"{_PROVIDERS}/aws.sock",
-        ]
+        where = f"AWS_ENDPOINT_URL_SECRETS_MANAGER={manager.url}"
+        provider = ["env", "-u", "AWS_PROFILE", where, str(tool(_PROVIDER)), f"{_PROVIDERS}/aws.sock"]
         node.process(inner, _PROVIDER, provider, running)
         driver = ["env", f"KUBECONFIG={account}", str(tool(_DRIVER)), *_arguments(on.name, rotation_seconds)]
         node.process(inner, _DRIVER, driver, running)
