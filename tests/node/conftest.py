@@ -23,13 +23,15 @@ from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
 from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
 from tests.node.node import Node, await_true
+from tests.node.secrets_driver import Supply
 from tests.parts.app.service import add
-from tests.services import app_image, load_image
+from tests.services import app_image, aws_server, load_image
 from tests.services.go_tools import tool
 
 FIRST: Final = "r-20261129-1"
 REPLICAS: Final = 2
 LIMIT_SECONDS: Final = 1_800  # of a test; the first one builds what is missing
+ROTATION_SECONDS: Final = 10  # the driver asks no sooner for a newer value; kubelet asks the driver about once in 75 s
 ROLLOUT_SECONDS: Final = 300.0  # 25 s for two pods alone on two cores
 
 
@@ -42,10 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Service:
-    """The color's pods. `url`: its Service, as a pod of the cluster sees it; `key`: an administrator's."""
+    """The color's pods, whose secrets are `supply`'s. `url`: its Service, as a pod of the cluster sees it; `key`: an administrator's."""
 
     node: Node
     stores: stores.Stores
+    supply: Supply
     digest: str
     cluster: KubernetesClient
     key: str
@@ -97,6 +100,7 @@ def image(request: pytest.FixtureRequest) -> Path:
     color.definitions()
     tool(policies.NAME)
     eck.require_operator()
+    secrets_driver.require_driver()
     built = app_image.build()
     if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
         load_image.build()
@@ -113,18 +117,21 @@ def running_node(image: Path) -> Iterator[Node]:
 def service(running_node: Node, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two web pods and a worker, ready, in the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
     place = search.start(running_node)
-    driver = secrets_driver.serving(running_node.machine, {color.NAMESPACE: {}})
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(running_node.load, image, color.repository())  # while Elasticsearch boots
-        with stores.start(tmp_path_factory.mktemp("stores"), place) as held, driver:
-            yield _serve(running_node, held, loading.result())
+        with (
+            stores.start(tmp_path_factory.mktemp("stores"), place) as held,
+            aws_server.start() as aws,
+            secrets_driver.supplying(running_node, aws, held, ROTATION_SECONDS) as supply,
+        ):
+            yield _serve(running_node, held, supply, loading.result())
 
 
-def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
+def _serve(running: Node, held: stores.Stores, supply: Supply, digest: str) -> Service:
     server = running.server
     server.define(color.definitions())
-    for document in [secrets_driver.driver_object(), *color.platform_objects(), color.secret_object(held)]:
-        server.apply(document, "administrator")
+    for document in color.platform_objects():
+        server.apply(supply.secrets.addressed(document), "administrator")
     cluster = KubernetesClient(_client(server.url, server.ca), "tests")
     entry = color.record(held, digest, FIRST, REPLICAS)
 
@@ -133,7 +140,7 @@ def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
 
     admin("migrate")
     key = str(admin("keys", "create", "--role", "admin", "--name", "node")[0]["key"])
-    made = Service(running, held, digest, cluster, key, "", 0.0)
+    made = Service(running, held, supply, digest, cluster, key, "", 0.0)
     made.release(FIRST, REPLICAS)
     made.ready_seconds = made.await_rollout(REPLICAS)
     await_true(lambda: _worker_ready(running), f"StatefulSet {color.NAMESPACE}/{WORKERS}", ROLLOUT_SECONDS)

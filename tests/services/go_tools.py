@@ -72,6 +72,14 @@ TOOLS: Final = {
             "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
             ("github.com/elastic/cloud-on-k8s/v3/pkg/about.version",), static=True,
         ),
+        Tool(
+            "secrets-store-csi-driver", "secrets-store", "sigs.k8s.io/secrets-store-csi-driver/cmd/secrets-store-csi-driver",
+            "sigs.k8s.io/secrets-store-csi-driver", ("sigs.k8s.io/secrets-store-csi-driver/pkg/version.BuildVersion",), leading="v",
+        ),
+        *(
+            Tool(f"secrets-store-{name}", "secrets-store", f"./{name}", "sigs.k8s.io/secrets-store-csi-driver", ())
+            for name in ("registrar", "provider")
+        ),
         *(
             Tool(f"keda-{name}", "keda", f"./cmd/{name}", "github.com/kedacore/keda/v2",
                  ("github.com/kedacore/keda/v2/version.Version",), at_home=True)
