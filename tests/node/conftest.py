@@ -20,7 +20,7 @@ from teal.aws.jobs import pod_failure, run_admin_job
 from teal.aws.kubernetes import KubernetesClient
 from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
-from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
+from tests.node import color, eck, machine, node, policies, prometheus, reporters, search, secrets_driver, stores
 from tests.node.node import Node, await_true
 from tests.parts.app.service import add
 from tests.services import app_image, load_image
@@ -95,6 +95,8 @@ def image(request: pytest.FixtureRequest) -> Path:
     stores.require_stores()
     color.definitions()
     tool(policies.NAME)
+    tool(prometheus.NAME)
+    reporters.build()
     eck.require_operator()
     built = app_image.build()
     if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
@@ -147,6 +149,14 @@ def lighthouse(service: Service) -> str:
     with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
         add(client, "Lighthouse", "The lighthouse keeper writes the weather into a green book each morning.")
     return "Lighthouse"
+
+
+@pytest.fixture(scope="package")
+def observed(service: Service, lighthouse: str) -> Service:
+    """The service, beside all that reports of the cluster and of search, and a first snapshot."""
+    reporters.start(service.node)
+    search.at_service(service.node).snapshot("first")
+    return service
 
 
 def _worker_ready(running: Node) -> bool:
