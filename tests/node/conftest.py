@@ -95,12 +95,14 @@ def image(request: pytest.FixtureRequest) -> Path:
     stores.require_stores()
     color.definitions()
     tool(policies.NAME)
-    tool(prometheus.NAME)
-    reporters.build()
     eck.require_operator()
     built = app_image.build()
-    if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "load_test" in wanted:
         load_image.build()
+    if "observed" in wanted:
+        tool(prometheus.NAME)
+        reporters.build()
     return built
 
 

@@ -19,7 +19,7 @@ from tests.node.node import await_true
 from tests.node.prometheus import SCRAPE_SECONDS, Prometheus
 from tests.parts.app.service import add
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.weekly]
 
 FOUND_SECONDS: Final = 60.0  # Prometheus brings new targets together for 5 s, and scrapes each at its own moment
 REQUESTS: Final = 40
