@@ -19,16 +19,17 @@ from teal.ports.metrics import Counts
 from teal.record.model import Color
 
 _TIMEOUT_SECONDS: Final = 10.0
-# How long before the first reading the counts begin: longer than a pod can go unscraped and come back with all that it counted before.
-LOOK_BACK_SECONDS: Final = 24 * 3_600.0
+# How long before the first reading the counts begin: longer than a pod goes unscraped and comes back with all that it counted before. Each reading
+# pays for all samples from there on, so that a day of them would cost twenty times as much in a release of an hour.
+LOOK_BACK_SECONDS: Final = 3_600.0
 
 
 class PrometheusMetrics:
     """The `Metrics` port by Prometheus. `url`: the query API, ending in /api/v1/query. `selectors`: matchers for each color's
     series. Counts are up to a scrape interval old (30 s on AWS).
 
-    All readings of one object begin at the same moment. A window that moved with the clock would drop the counts of pods that ended
-    a day ago, in the middle of a release: the sum goes back, and `Counts.since` then takes all that is left of it for new requests.
+    All readings of one object begin at the same moment. A window that moved with the clock would drop the counts of pods that
+    ended long ago, in the middle of a release: the sum goes back, and `Counts.since` may then take all that is left of it for new requests.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,21 +88,35 @@ class Service:
         return status.get("observedGeneration") == found["metadata"]["generation"] and counts == {replicas}
 
 
+def _build_load_test() -> None:
+    tool(policies.NAME)
+    load_image.build()
+
+
+def _build_observed() -> None:
+    tool(prometheus.NAME)
+    reporters.build()
+
+
+# By the fixture that needs it.
+_BUILDS: Final[Mapping[str, Callable[[], object]]] = {
+    "tries": lambda: tool(policies.NAME),
+    "with_operator": eck.require_operator,
+    "load_test": _build_load_test,
+    "observed": _build_observed,
+}
+
+
 @pytest.fixture(scope="package")
 def image(request: pytest.FixtureRequest) -> Path:
     """The service's image; everything is built before anything is in another network."""
     machine.require_machine()
     stores.require_stores()
     color.definitions()
-    tool(policies.NAME)
-    eck.require_operator()
     built = app_image.build()
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    if "load_test" in wanted:
-        load_image.build()
-    if "observed" in wanted:
-        tool(prometheus.NAME)
-        reporters.build()
+    for name in wanted & _BUILDS.keys():
+        _BUILDS[name]()
     return built
 
 

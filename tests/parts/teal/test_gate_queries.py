@@ -18,7 +18,7 @@ from tests.services.go_tools import tool
 
 pytestmark = pytest.mark.timeout(1_800)  # the first use builds promtool
 
-DAY_MINUTES: Final = round(LOOK_BACK_SECONDS / 60)
+BEFORE_MINUTES: Final = round(LOOK_BACK_SECONDS / 60)  # how long before the first reading the counts begin
 ERRORS: Final = GATES[0]  # its counters are requests and errors
 _SERIES: Final = (
     'teal_http_requests_total{{namespace="teal-blue",route="{route}",status="{status}",pod="{pod}",container_id="{container}"}}'
@@ -59,8 +59,8 @@ def counted(held: Mapping[str, str], looks: Mapping[int, tuple[int, int]], folde
 
 @pytest.fixture
 def healthy() -> dict[str, str]:
-    """A pod that answers ten requests a minute, for more than a day."""
-    return {series("lives"): f"0+10x{DAY_MINUTES + 60}", series("lives", status=503): f"0x{DAY_MINUTES + 60}"}
+    """A pod that answers ten requests a minute, for longer than the counts look back."""
+    return {series("lives"): f"0+10x{BEFORE_MINUTES + 60}", series("lives", status=503): f"0x{BEFORE_MINUTES + 60}"}
 
 
 def test_a_pod_that_ended_stays_counted(healthy: dict[str, str], tmp_path: Path) -> None:
@@ -68,10 +68,10 @@ def test_a_pod_that_ended_stays_counted(healthy: dict[str, str], tmp_path: Path)
     counted(held, {5: (50 + 55, 5), 9: (90 + 99, 9), 30: (300 + 99, 9)}, tmp_path)
 
 
-def test_a_pod_that_ended_a_day_ago_leaves_no_sum_in_the_middle_of_a_release(healthy: dict[str, str], tmp_path: Path) -> None:
+def test_a_pod_that_ended_long_ago_leaves_no_sum_in_the_middle_of_a_release(healthy: dict[str, str], tmp_path: Path) -> None:
     """It went back by all that the pod had counted, and all that was left was then taken for new requests."""
     held = {**healthy, series("ended"): "0+10x9 stale", series("ended", status=503): "0+1x9 stale"}
-    first, later = DAY_MINUTES + 5, DAY_MINUTES + 20
+    first, later = BEFORE_MINUTES + 5, BEFORE_MINUTES + 20
     counted(held, {first: (10 * first + 99, 9), later: (10 * later + 99, 9)}, tmp_path)
 
 
