@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import httpx
 import pytest
 
+from contract.scrape import NAME_LABEL, SEARCH_REPORTER
 from infra.platform.cluster.addons import STATE_METRICS
+from infra.platform.search.resources import NAMESPACE as SEARCH_NAMESPACE
 from teal.metrics.prometheus import PrometheusMetrics
 from tests.cluster.apiserver import conditions
 from tests.node import asked, color, pods, prometheus
@@ -23,8 +26,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.weekly]
 
 FOUND_SECONDS: Final = 60.0  # Prometheus brings new targets together for 5 s, and scrapes each at its own moment
 REQUESTS: Final = 40
+NO_MODEL: Final = "no language model is asked here"
+NO_LOCUST: Final = "Locust's own: the platform's collector asks no pod of a load test"
 # Of what the platform's queries name, what has no series here, and why.
-ABSENT: Final[Mapping[str, str]] = {}
+ABSENT: Final[Mapping[str, str]] = {
+    "teal_ingest_rescued_total": "no job here has lost its worker",
+    **dict.fromkeys(("teal_model_calls_total", "teal_model_errors_total", "teal_model_first_token_seconds_bucket"), NO_MODEL),
+    **dict.fromkeys(("teal_model_rate_limited_total", "teal_model_tokens_total"), NO_MODEL),
+    **dict.fromkeys(
+        ("load_failures_total", "load_generator_cpu_ratio", "load_generator_late_seconds", "load_good_answers_total"), NO_LOCUST
+    ),
+    **dict.fromkeys(("load_latency_seconds", "load_requests_total", "load_streams", "load_users"), NO_LOCUST),
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +49,7 @@ def scraped(observed: Service) -> Iterator[Prometheus]:
 def test_each_job_finds_its_pods_with_the_collector_s_rights_and_reaches_them(observed: Service, scraped: Prometheus) -> None:
     ours = [*observed.pods(), *observed.node.pods(color.NAMESPACE, **{"app.kubernetes.io/component": "worker"})]
     wanted = {"teal": {each["metadata"]["name"] for each in ours}, STATE_METRICS: {STATE_METRICS}}
-    wanted["teal"] |= {
-        each["metadata"]["name"]
-        for each in observed.node.pods("teal-search", **{"app.kubernetes.io/name": "teal-search-metrics"})
-    }
+    wanted["teal"] |= {each["metadata"]["name"] for each in observed.node.pods(SEARCH_NAMESPACE, **{NAME_LABEL: SEARCH_REPORTER})}
     await_true(lambda: _up(scraped) == wanted, f"targets {wanted}: {_up(scraped)}", FOUND_SECONDS)
     assert {len(found) for found in wanted.values()} > {1}
     for one in scraped.targets()["teal"]:
@@ -63,10 +73,11 @@ def test_every_metric_and_label_that_gates_rules_and_dashboards_name_is_there(ob
         client.post("/v1/search", json={"query": ""})
         client.post("/v1/search", json={"query": "zxqv"})
         add(client, "Harbour", "The harbour master counts the boats each evening.")
-    await_true(lambda: asked.missing(scraped).keys() <= ABSENT.keys(), "", FOUND_SECONDS) if ABSENT else time.sleep(20)
+    with suppress(TimeoutError):  # what is missing then is said
+        await_true(lambda: asked.missing(scraped).keys() <= ABSENT.keys(), "all that is asked for", FOUND_SECONDS)
     found = asked.missing(scraped)
-    print(*(f"{name}: {', '.join(where)}" for name, where in found.items()), sep="\n")
-    assert found.keys() == ABSENT.keys()
+    print(*(f"{name}: {ABSENT.get(name, 'not known why')}; {', '.join(where)}" for name, where in found.items()), sep="\n")
+    assert found.keys() <= ABSENT.keys()
 
 
 def test_rules_are_judged_without_an_error_and_none_fires_on_the_quiet_service(observed: Service, scraped: Prometheus) -> None:
