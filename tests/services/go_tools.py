@@ -93,6 +93,8 @@ TOOLS: Final = {
                 ("elasticsearch-exporter", "github.com/prometheus-community/elasticsearch_exporter"),
             )
         ),
+        # With its own versions of Kubernetes' libraries: 0.8.0 beside 0.35 did not know its own definitions (ADR 0011).
+        Tool("metrics-server", "metrics-server", "./cmd/metrics-server", "sigs.k8s.io/metrics-server", _KUBERNETES[:1], leading="v", at_home=True),
         Tool("chart", "eck-operator", "./chart", "helm.sh/helm/v3", ("main.version",), static=True),
     )
 }  # fmt: skip
