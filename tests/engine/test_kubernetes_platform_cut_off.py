@@ -6,11 +6,14 @@ what stands in: platform_stack.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+import psutil
 import pytest
 
 from infra.platform.cluster import autoscaling
@@ -23,6 +26,7 @@ from tests.engine.workspace import kill
 from tests.runbooks import pages
 
 PAGE: Final = "stuck-pulumi-state"
+_BEGUN_SECONDS: Final = 400.0  # an `up` reaches Helm after 20 s alone on two cores
 VERSIONS: Final = {charts.KEDA: autoscaling.VERSION, charts.ECK: operator.VERSION}
 
 # `kubectl -n NAMESPACE delete secret --selector SELECTOR` by curl: there is no kubectl here.
@@ -43,14 +47,17 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield started
 
 
-def kill_up(platform: Platform, status: str, number: int) -> None:
-    """As when its machine dies, while Helm waits for the pods of both releases."""
+@contextmanager
+def helm_at_work(platform: Platform, status: str, number: int) -> Iterator[subprocess.Popen[bytes]]:
+    """An `up`, from when Helm waits for the pods of both releases to the end of the block."""
     with platform.kubernetes.pods.waiting():
         running = platform.workspace.start("up", "--stack", STACK, "--yes", "--skip-preview")
         platform.kubernetes.server.wait(
-            lambda: [one.get(number) for one in platform.records().values()] == [status, status], f"both releases {status}"
+            lambda: [one.get(number) for one in platform.records().values()] == [status, status],
+            f"both releases {status}",
+            _BEGUN_SECONDS,
         )
-        kill(running)
+        yield running
 
 
 def refused(platform: Platform) -> str:
@@ -84,36 +91,64 @@ def cut_off(platform: Platform) -> list[str]:
     return [row.detail for row in helm_releases.cut_off(platform.cli().resources(STACK))]
 
 
-def test_a_first_up_that_is_killed_while_helm_installs_is_finished_by_the_next_one(platform: Platform) -> None:
+def versions(*statuses: str) -> dict[str, dict[int, str]]:
+    """Both releases with these records, the first version's first."""
+    return {name: dict(enumerate(statuses, 1)) for name in RELEASES.values()}
+
+
+def test_a_first_up_whose_machine_dies_while_helm_installs_is_finished_by_the_next_one(platform: Platform) -> None:
     space = platform.workspace
-    kill_up(platform, "pending-install", 1)
+    with helm_at_work(platform, "pending-install", 1) as running:
+        kill(running)
     space.must("cancel", STACK, "--yes")
     assert "cannot re-use a name that is still in use" in refused(platform)
     follow(platform, "unlock-aws")
     assert platform.records() == {}
     space.up(STACK)
-    assert platform.records() == {name: {1: "deployed"} for name in RELEASES.values()}
+    assert platform.records() == versions("deployed")
     assert platform.image_tags() == VERSIONS
     assert set(space.up(STACK, "--refresh")) == UNCHANGED
 
 
-def test_an_up_that_is_killed_while_helm_upgrades_is_finished_by_the_next_one(platform: Platform) -> None:
-    """Who refreshes before Helm's records are mended is told by `teal plan`: the state then believes what Helm had only begun."""
-    space, pending = platform.workspace, {name: {1: "deployed", 2: "pending-upgrade"} for name in RELEASES.values()}
+def test_what_helm_does_goes_on_when_the_pulumi_command_alone_is_killed(platform: Platform) -> None:
+    """Its providers look only every five minutes whether their engine is there. The same block then mends the state alone."""
+    space = platform.workspace
     platform.take(later=True)
-    kill_up(platform, "pending-upgrade", 2)
+    with helm_at_work(platform, "pending-upgrade", 2) as running:
+        left = psutil.Process(running.pid).children(recursive=True)
+        running.kill()
+        running.wait()
+    try:
+        platform.kubernetes.server.wait(lambda: platform.records() == versions("superseded", "deployed"), "both upgrades")
+    finally:
+        for one in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+    follow(platform, "unlock-aws")
+    space.up(STACK)
+    assert platform.records() == versions("superseded", "deployed")
+    assert platform.image_tags() == charts.LATER
+    assert set(space.up(STACK, "--refresh")) == UNCHANGED
+
+
+def test_an_up_whose_machine_dies_while_helm_upgrades_is_finished_by_the_next_one(platform: Platform) -> None:
+    """Who refreshes before Helm's records are mended is told by `teal plan`: the state then believes what Helm had only begun."""
+    space = platform.workspace
+    platform.take(later=False)
+    with helm_at_work(platform, "pending-upgrade", 3) as running:
+        kill(running)
     space.must("cancel", STACK, "--yes")
     assert "another operation (install/upgrade/rollback) is in progress" in refused(platform)
     assert cut_off(platform) == []
     space.must("refresh", "--stack", STACK, "--yes", "--skip-preview", "--clear-pending-creates")
     space.up(STACK)
-    assert platform.records() == pending
+    assert platform.records() == versions("superseded", "deployed", "pending-upgrade")
     assert len(cut_off(platform)) == len(RELEASES)
     follow(platform, "unlock-aws")
     assert cut_off(platform) == []
     space.up(STACK)
-    assert platform.records() == {name: {1: "superseded", 2: "deployed"} for name in RELEASES.values()}
-    assert platform.image_tags() == charts.LATER
+    assert platform.records() == versions("superseded", "superseded", "deployed")
+    assert platform.image_tags() == VERSIONS
     assert set(space.up(STACK, "--refresh")) == UNCHANGED
 
 
@@ -122,7 +157,6 @@ def test_after_a_lost_state_every_object_is_adopted_and_helm_s_releases_are_impo
 ) -> None:
     before, held = platform.all(), inventory.generations(platform.made())
     platform.workspace = space = platform_stack.workspace(tmp_path_factory.mktemp("lost"), platform.workspace.providers)
-    platform.take(later=True)
     assert "cannot re-use a name that is still in use" in refused(platform)
     assert platform.all() == before
     follow(platform, "releases-back-aws")
@@ -130,6 +164,6 @@ def test_after_a_lost_state_every_object_is_adopted_and_helm_s_releases_are_impo
     after = platform.all()
     assert before.items() <= after.items()
     new = {path.rsplit("/", 1)[1] for path in after if path not in before}
-    assert new == {f"sh.helm.release.v1.{name}.v3" for name in RELEASES.values()}
+    assert new == {f"sh.helm.release.v1.{name}.v4" for name in RELEASES.values()}
     assert inventory.generations(platform.made()) == held
-    assert platform.image_tags() == charts.LATER
+    assert platform.image_tags() == VERSIONS
