@@ -61,7 +61,9 @@ class WebPods(pulumi.ComponentResource):
             ),
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.deployment])
-        autoscaling.v2.HorizontalPodAutoscaler(name, metadata=cast(Any, metadata), spec=cast(Any, autoscaler(inputs)), opts=after)
+        # `teal` changes the minimum during a release, and is its owner then: without force the next `up` would be refused.
+        forced = {**metadata, "annotations": {"pulumi.com/patchForce": "true"}}
+        autoscaling.v2.HorizontalPodAutoscaler(name, metadata=cast(Any, forced), spec=cast(Any, autoscaler(inputs)), opts=after)
         policy.v1.PodDisruptionBudget(
             name, metadata=cast(Any, metadata), spec=cast(Any, disruption(inputs.labels("app"))), opts=child
         )
@@ -80,7 +82,8 @@ def deployment(inputs: Inputs) -> dict[str, Any]:
 
 
 def autoscaler(inputs: Inputs) -> dict[str, Any]:
-    """The HPA's spec. With `replica_floor` as minimum, a release starts with as many pods as the active color has now."""
+    """The HPA's spec. With `replica_floor` as minimum, a release starts with as many pods as the active color has now; `teal` sets it back
+    when the release is over."""
     defaults = inputs.platform.service_defaults
     least = max(defaults.min_replicas, inputs.record.replica_floor)
     return {

@@ -14,6 +14,7 @@ from typing import Any, Final
 from contract import pods, quantities
 from contract.names import OPERATOR_NAMESPACE
 from teal.aws.kubernetes import KubernetesClient, KubernetesFailed
+from teal.aws.pod_reasons import MOUNT, pod_failure, pod_reasons
 from teal.errors import AdminFailed
 from teal.record.model import Color, ColorState
 
@@ -30,7 +31,11 @@ _INDEX_DEADLINE_SECONDS: Final = 6 * 3600
 # A registry throttles, and the secrets driver copies a Secret some seconds after its first pod: a pod that cannot start for so long never will.
 # Until the Job's deadline nobody would hear why, and then its pods are gone, and their reasons with them.
 _STUCK_SECONDS: Final = 120.0
-_STUCK: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
+# On a fresh node the mount of the secrets fails until the agent of Pod Identity is up, and kubelet tries again after 64 and then 128 s.
+_MOUNT_SECONDS: Final = 240.0
+_STUCK: Final = (
+    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", MOUNT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def run_admin_job(cluster: KubernetesClient, color: Color, state: ColorState, se
 
 def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sleep: Callable[[float], None]) -> bool:
     """Whether the Job succeeded; it ends by its own deadline. Raises AdminFailed when its pod cannot start."""
-    silent, stuck_seconds = 0, 0.0
+    silent, stuck_seconds, mount = 0, 0.0, False
     while True:
         try:
             job = cluster.job(namespace, name)
@@ -130,10 +135,16 @@ def _wait(cluster: KubernetesClient, namespace: str, name: str, command: str, sl
         ended = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
         if ended & {"Complete", "Failed"}:
             return "Complete" in ended
-        stuck_seconds = stuck_seconds + _POLL_SECONDS if stuck else 0.0
-        if stuck_seconds > _STUCK_SECONDS:
+        before, mount = mount, stuck.startswith(MOUNT)
+        stuck_seconds = stuck_seconds + _POLL_SECONDS if stuck and mount == before else 0.0
+        if stuck_seconds > (_MOUNT_SECONDS if mount else _STUCK_SECONDS):
+            action = (
+                "give its role the secret: runbooks/pods-pending.md"
+                if mount
+                else "let nodes pull the image, or release another one"
+            )
             raise AdminFailed(command, code="job-stuck", detail=f"The pod of its Job cannot start: {stuck}",
-                              action="let nodes pull the image, or release another one", bad_input=False)  # fmt: skip
+                              action=action, bad_input=False)  # fmt: skip
         sleep(_POLL_SECONDS)
 
 
@@ -143,7 +154,7 @@ def _ready(job: Mapping[str, Any]) -> bool:
 
 def _stuck(cluster: KubernetesClient, namespace: str, name: str) -> str:
     """Why the Job's pod does not start, if that is none of the reasons that pass by themselves."""
-    reasons = [pod_failure(pod) for pod in cluster.pods(namespace, f"{_LABEL}={name}")]
+    reasons = pod_reasons(cluster, namespace, cluster.pods(namespace, f"{_LABEL}={name}"))
     return next((reason for reason in reasons if reason.startswith(_STUCK)), "")
 
 
@@ -157,22 +168,6 @@ def _answer(command: str, log: str, succeeded: bool, pod: Mapping[str, Any]) -> 
     last = (log.strip().splitlines() or [pod_failure(pod) or "it said nothing before its end"])[-1]
     raise AdminFailed(command, code=str(said.get("code", "admin-failed")), detail=str(said.get("detail", last)),
                       action=str(said.get("action", "teal repair")), bad_input=any(each.get("exitCode") == 2 for each in ended))  # fmt: skip
-
-
-def pod_failure(pod: Mapping[str, Any]) -> str:
-    """Kubernetes' reason why a pod does not run; empty when there is none."""
-    status = pod.get("status", {})
-    for each in status.get("containerStatuses", []):
-        waiting = each.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
-            return f"{waiting.get('reason')}: {waiting.get('message', '')}".rstrip(": ")
-        if not each.get("ready") and each.get("lastState", {}).get("terminated"):
-            ended = each["lastState"]["terminated"]
-            return f"ended with code {ended.get('exitCode')}: {ended.get('reason', '')}".rstrip(": ")
-    for each in status.get("conditions", []):
-        if each.get("type") == "PodScheduled" and each.get("status") == "False":
-            return f"{each.get('reason')}: {each.get('message', '')}".rstrip(": ")
-    return ""
 
 
 def _object(line: str) -> dict[str, Any] | None:

@@ -25,6 +25,8 @@ _URL_SECONDS: Final = 60
 # A release polls for an hour: one lost response, or one API server that EKS replaces, must not fail it.
 _TRIES: Final = 3
 _BUSY: Final = (429, 500, 502, 503, 504)
+_MANAGER: Final = "teal"  # the API server's name for who changed a field
+_MERGE: Final = {"Content-Type": "application/merge-patch+json"}
 _LOG_BYTES: Final = 1_000_000  # of a Job's log; the output of `app.admin` is a few hundred bytes
 
 
@@ -89,8 +91,22 @@ class KubernetesClient:
     def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self._get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
 
+    def autoscaler(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return self._get(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}")
+
+    def change_autoscaler(self, namespace: str, name: str, spec: dict[str, Any]) -> None:
+        """Merge `spec` into the autoscaler's; no error when there is none."""
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
+        self._ask("PATCH", path, json={"spec": spec}, params={"fieldManager": _MANAGER})
+
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         found = self._get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
+        return list(found["items"]) if found else []
+
+    def warnings(self, namespace: str, pod: str) -> list[dict[str, Any]]:
+        """The events of a pod that tell of something wrong; Kubernetes keeps them for an hour."""
+        selector = f"involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
+        found = self._get(f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": selector})
         return list(found["items"]) if found else []
 
     def job(self, namespace: str, name: str) -> dict[str, Any] | None:
@@ -117,7 +133,7 @@ class KubernetesClient:
             if method == "POST":  # the object may exist although its response was lost
                 answer = self._client.request(method, path, params=params, json=json)
             else:
-                answer = self._persistently(method, path, params)
+                answer = self._persistently(method, path, params, json)
         except (httpx.HTTPError, BotoCoreError) as error:
             raise KubernetesFailed(f"The cluster did not answer: {error}", where=where,
                                    next=f"aws eks describe-cluster --name {self._name}") from error  # fmt: skip
@@ -132,14 +148,16 @@ class KubernetesClient:
             raise KubernetesFailed(f"The cluster refused ({answer.status_code}): {said}", where=where, next=next_command)
         return answer
 
-    def _persistently(self, method: str, path: str, params: dict[str, str] | None) -> httpx.Response:
+    def _persistently(self, method: str, path: str, params: dict[str, str] | None, json: Any) -> httpx.Response:
         """Send the request, again while there is no response or the API server is busy; returns the last response."""
         try:
             for attempt in stamina.retry_context(
                 on=(httpx.TransportError, _Busy), attempts=_TRIES, timeout=None, wait_initial=0.2, wait_jitter=0.2
             ):
                 with attempt:
-                    answer = self._client.request(method, path, params=params)
+                    answer = self._client.request(
+                        method, path, params=params, json=json, headers=_MERGE if method == "PATCH" else None
+                    )
                     if answer.status_code in _BUSY:
                         raise _Busy(answer)
                     return answer

@@ -19,6 +19,7 @@ from contract.pods import COMPONENT_LABEL, NAME_LABEL, SERVICE
 from teal.aws import jobs
 from teal.aws.jobs import JobSettings
 from teal.aws.kubernetes import KubernetesClient
+from teal.aws.pod_reasons import pod_reasons
 from teal.aws.pulumi import locks
 from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, end_processes, last_line
 from teal.aws.tools import Tool, require
@@ -100,6 +101,8 @@ class PulumiRuntime:
         if found is None:
             return Readiness(0, 0)
         status, wanted = found.get("status", {}), int(found["spec"].get("replicas", 1))
+        # A new Deployment has one pod until the autoscaler looks for the first time, 15 s later.
+        wanted = max(wanted, int(self._autoscaler(color).get("minReplicas", 1)))
         if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
             return Readiness(0, wanted, "Kubernetes has not seen the new Deployment yet")
         pods = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
@@ -110,6 +113,11 @@ class PulumiRuntime:
     def replicas(self, color: Color) -> int:
         found = self.cluster.deployment(self.jobs[color].namespace, DEPLOYMENT)
         return int(found.get("status", {}).get("replicas", 0)) if found else 0
+
+    def keep_at_least(self, color: Color, processes: int) -> None:
+        if spec := self._autoscaler(color):
+            least = min(processes, int(spec["maxReplicas"]))
+            self.cluster.change_autoscaler(self.jobs[color].namespace, DEPLOYMENT, {"minReplicas": least})
 
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
         return jobs.run_admin_job(self.cluster, color, state, self.jobs[color], arguments)
@@ -206,6 +214,11 @@ class PulumiRuntime:
                 return None
             raise
 
+    def _autoscaler(self, color: Color) -> dict[str, Any]:
+        """The autoscaler's spec; empty where there is none."""
+        found = self.cluster.autoscaler(self.jobs[color].namespace, DEPLOYMENT)
+        return dict(found["spec"]) if found else {}
+
     def _targets(self, color: Color) -> tuple[int, list[str]]:
         """Healthy targets of the color's group, and what the load balancer says about the others."""
         arn = self.target_group_arns[color]
@@ -219,6 +232,6 @@ class PulumiRuntime:
         return sum(each.get("State") == "healthy" for each in states), others
 
     def _reason(self, color: Color, unhealthy: list[str]) -> str:
-        pods = self.cluster.pods(self.jobs[color].namespace, _SELECTOR)
-        reasons = dict.fromkeys([*filter(None, map(jobs.pod_failure, pods)), *unhealthy])
+        namespace = self.jobs[color].namespace
+        reasons = dict.fromkeys([*pod_reasons(self.cluster, namespace, self.cluster.pods(namespace, _SELECTOR)), *unhealthy])
         return "; ".join(list(reasons)[:SHOWN]) or "pods are starting"

@@ -130,7 +130,7 @@ def assemble(stack: str, platform: Platform, session: boto3.Session, service: Se
         ),
         images=RegistryImages(platform, connect("ecr"), secrets, ask),
         evidence_url=lambda key: f"s3://{platform.release_bucket}/{key}",
-        rules=ReleaseRules(first_floor=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
+        rules=ReleaseRules(least_processes=platform.service_defaults.min_replicas, slo_seconds=SLOW_SECONDS),
         probe_headers=ProbeHeaders(lambda: store.read()[0], runtime.admin, key),
     )
 

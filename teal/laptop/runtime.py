@@ -79,6 +79,9 @@ class SupervisorRuntime:
         processes = supervisor.processes(self._layout)
         return sum(process.state == "RUNNING" for name, process in processes.items() if name.startswith(f"{color}-app-"))
 
+    def keep_at_least(self, color: Color, processes: int) -> None:
+        """Nothing: a color's number of processes is fixed here."""
+
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
         version = find_version(self._layout, state.image)
         return admin.run_admin(

@@ -39,6 +39,11 @@ class Runtime(Protocol):
         """App processes that run now."""
         ...
 
+    def keep_at_least(self, color: Color, processes: int) -> None:
+        """Never run fewer app processes of the color, however little it has to do, until another number is given. Starts and ends
+        nothing by itself where the number is fixed, as on a laptop; a color that does not run is left alone."""
+        ...
+
     def admin(self, state: ColorState, color: Color, *arguments: str) -> list[dict[str, Any]]:
         """Run `python -m app.admin ARGUMENTS` from the state's own image and configuration; its JSON lines. Raises AdminFailed."""
         ...

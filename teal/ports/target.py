@@ -88,7 +88,7 @@ class ReleaseRules:
     replay_per_second: float = 20.0
     replay_seconds: float = 120.0  # at most; a model that writes answers takes seconds for each
     accept_different_answers: bool = False  # the replay is shown and not judged: another model or index on purpose
-    first_floor: int = 2  # processes of a first release, which has no active color to copy the number from
+    least_processes: int = 2  # of a color outside releases: the minimum that the stack's file gives its autoscaler
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from teal.record.model import Color, Record, other
 from teal.record.releases import PlannedStep, ReleasePlan, plan_key
 from teal.release.steps.behaviour import BEHAVE
 from teal.release.steps.canary_analysis import ANALYSE, HOLD, PAUSE
-from teal.release.steps.color import DEPLOY, RAISE_FLOOR, READY, RETIRE
+from teal.release.steps.color import DEPLOY, LOWER_FLOOR, RAISE_FLOOR, READY, RETIRE
 from teal.release.steps.index import BUILD_INDEX, DROP_INDEX, VERIFY_INDEX
 from teal.release.steps.jobs import JOB_TRANSFER
 from teal.release.steps.load import LOAD
@@ -28,7 +28,7 @@ from teal.release.steps.traffic import PROMOTE, SHIFT
 
 # Every step by its name, for stored plans. A step that this version no longer plans stays registered.
 STEPS: Final = (PREFLIGHT, EXPAND_SCHEMA, BUILD_INDEX, VERIFY_INDEX, RAISE_FLOOR, DEPLOY, READY, WARM, GOLDEN, BEHAVE, REPLAY, REPORT, LOAD, SHIFT, ANALYSE, PAUSE, PROMOTE,
-                HOLD, JOB_TRANSFER, RETIRE, DROP_INDEX)  # fmt: skip
+                HOLD, JOB_TRANSFER, RETIRE, LOWER_FLOOR, DROP_INDEX)  # fmt: skip
 _BY_NAME: Final = {name: step for step in STEPS for name in (step.name, *step.formerly)}
 
 
@@ -77,6 +77,7 @@ def _script(intent: Intent) -> Iterator[PlannedStep]:
     yield HOLD.planned(intent)
     yield JOB_TRANSFER.planned(intent)
     yield RETIRE.planned(intent)
+    yield LOWER_FLOOR.planned(intent)
     if intent.reindex:
         yield DROP_INDEX.planned(intent)
 

@@ -188,7 +188,7 @@ def _plan_of(target: Target, request: ReleaseRequest, image: Image) -> ReleasePl
     state = ColorState(
         release_id=id, image=image.id, label=before.label if before else image.label, config=before.config if before else target.images.config(), secret_versions=target.images.secret_versions(),
         index=f"{target.images.index()}-{id}" if request.reindex else index, schema_min=image.schema_min, schema_max=image.schema_max,
-        replica_floor=active.replica_floor if active else target.rules.first_floor,
+        replica_floor=target.rules.least_processes,
     )  # fmt: skip
     return ReleasePlan(id=id, target=idle(record), previous=record.active, state=state, replaces=active, reindex=request.reindex,
                     steps=planned_steps(record, target.rules, reindex=request.reindex), who=person_name(), started_at=now)  # fmt: skip

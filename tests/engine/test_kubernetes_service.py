@@ -134,6 +134,18 @@ def test_a_release_changes_image_and_settings_in_place(color: Color) -> None:
     assert set(color.workspace.up(STACK, "--refresh")) == {"same"}
 
 
+def test_a_minimum_that_a_release_has_changed_is_taken_back_by_the_next_up(color: Color) -> None:
+    """`teal` owns that field then, and server-side apply would refuse another owner's value."""
+    server = color.kubernetes.server
+    path = f"/apis/autoscaling/v2/namespaces/{BLUE}/horizontalpodautoscalers/{DEPLOYMENT}"
+    merge = {"Content-Type": "application/merge-patch+json"}
+    server.ask("PATCH", path, {"spec": {"minReplicas": 5}}, params={"fieldManager": "teal"}, headers=merge)
+    color.configure(release_id="r-2", image=image("cd"), replica_floor=4)
+    assert set(color.workspace.up(STACK)) == {"same", "update"}
+    assert server.ask("GET", path)["spec"]["minReplicas"] == 4
+    assert set(color.workspace.up(STACK)) == {"same"}
+
+
 def test_workers_that_were_scaled_to_none_are_updated_without_waiting_for_one(color: Color) -> None:
     """KEDA does so while nothing waits; the next release must neither start one nor wait for one."""
     path = f"/apis/apps/v1/namespaces/{BLUE}/statefulsets/{WORKERS}/scale"

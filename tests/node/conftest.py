@@ -16,8 +16,9 @@ import pytest
 from contract.http import POD_PORT
 from contract.names import DEPLOYMENT, WORKERS
 from contract.pods import COLOR_LABEL, COMPONENT_LABEL
-from teal.aws.jobs import pod_failure, run_admin_job
+from teal.aws.jobs import run_admin_job
 from teal.aws.kubernetes import KubernetesClient
+from teal.aws.pod_reasons import pod_reasons
 from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
 from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
@@ -66,7 +67,7 @@ class Service:
         try:
             await_true(lambda: self._rolled_out(replicas), f"Deployment {color.NAMESPACE}/{DEPLOYMENT}", ROLLOUT_SECONDS)
         except TimeoutError as error:
-            reasons = {pod["metadata"]["name"]: pod_failure(pod) for pod in self.pods()}
+            reasons = pod_reasons(self.cluster, color.NAMESPACE, self.pods())
             raise AssertionError(f"{error}: {reasons}") from error
         return time.monotonic() - began
 

@@ -73,17 +73,18 @@ def ready(node: Node, kind: str, name: str, namespace: str = NAMESPACE) -> bool:
 
 
 def remove(node: Node, stack: Stack) -> None:
-    """The platform's Elasticsearch and Kibana, and wait until the operator's objects and pods are gone with them: other tests have pods of
-    the same names."""
+    """The platform's Elasticsearch, and Kibana where it is, and wait until the operator's objects, pods and claims are gone with them: other
+    tests have some of the same names."""
     for document in custom(stack).values():
-        node.server.ask("DELETE", node.server.path(document))
+        if node.server.read(document):
+            node.server.ask("DELETE", node.server.path(document))
     for kind, name in (("StatefulSet", f"{NAME}-es-default"), ("Service", f"{NAME}-es-http")):
         await_true(lambda kind=kind, name=name: read(node, kind, name) is None, f"{kind} {name} gone", INSTALL_SECONDS)
     pods, ours = f"/api/v1/namespaces/{NAMESPACE}/pods", {"labelSelector": f"elasticsearch.k8s.elastic.co/cluster-name={NAME}"}
     await_true(lambda: not node.server.ask("GET", pods, params=ours)["items"], "Elasticsearch's pods gone", INSTALL_SECONDS)
-    node.server.ask(
-        "DELETE", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
-    )  # the operator keeps them, and the next may be larger
+    claims = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
+    node.server.ask("DELETE", claims)  # the operator keeps them, and the next may be larger
+    await_true(lambda: not node.server.ask("GET", claims)["items"], "Elasticsearch's claims gone", INSTALL_SECONDS)
 
 
 def uninstall(node: Node) -> None:

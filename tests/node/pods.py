@@ -49,12 +49,12 @@ def network(node: Node, pod: Mapping[str, Any]) -> Path:
 
 def network_inside(node: Node, pod: Mapping[str, Any]) -> Path:
     """The same as the node's own processes see it."""
-    return Path("/proc", _process(node, pod), "ns", "net")
+    return Path("/proc", process(node, pod), "ns", "net")
 
 
 def kill(node: Node, pod: Mapping[str, Any]) -> None:
     """`kill -9` of its first process, as the kernel does when memory is short."""
-    node.machine.run("kill", "-9", _process(node, pod))
+    node.machine.run("kill", "-9", process(node, pod))
 
 
 def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60.0) -> str:
@@ -62,7 +62,7 @@ def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60
     return node.machine.run(*_CTR, "exec", "--exec-id", f"tests-{next(_EXECUTIONS)}", _container(pod), *words, seconds=seconds)
 
 
-def _process(node: Node, pod: Mapping[str, Any]) -> str:
+def process(node: Node, pod: Mapping[str, Any]) -> str:
     """The number of the pod's first process, as the node's own processes count."""
     rows = [line.split() for line in node.machine.run(*_CTR, "ls").splitlines()]
     (process,) = (row[1] for row in rows if row[0] == _container(pod))

@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from tests.cluster.apiserver import TOKEN, conditions
-from tests.node import dns, machine, node, remains, second
+from tests.node import dns, machine, node, remains, second, volumes
 from tests.services import go_tools
 from tests.services.go_tools import NODE, TOOLS, BuildFailed
 
@@ -47,9 +47,13 @@ def _serve(nodes: int, say: Say) -> None:
         say({"step": "node", "state": "start", "detail": "starting"})
         first = running.enter_context(node.start())
         say({"step": "node", "state": "ok", "detail": f"ready after {time.monotonic() - began:.0f} s"})
+        started = [first]
         if nodes > 1:
             other = running.enter_context(second.join(first))
+            started.append(other)
             say({"step": second.NAME, "state": "ok", "detail": f"ready after {other.ready_seconds:.0f} s"})
+        first.server.apply(volumes.storage_class(), "cluster")
+        running.enter_context(volumes.provisioning(started))
         seconds = round(time.monotonic() - began, 1)
         say({"step": "ready", "state": "ok", "detail": f"after {seconds} s", "seconds": seconds, **_how(first.machine)})
         signal.pause()

@@ -39,6 +39,9 @@ class ClusterServer:
             del self.objects[path]
             return httpx.Response(200, json={"kind": "Status"})
         found = self.objects[path]
+        if request.method == "PATCH":
+            assert request.headers["Content-Type"] == "application/merge-patch+json"
+            found["spec"] |= json.loads(request.content)["spec"]
         return httpx.Response(200, text=found) if isinstance(found, str) else httpx.Response(200, json=found)
 
     def _create(self, path: str, job: dict[str, Any]) -> httpx.Response:

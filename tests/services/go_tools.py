@@ -77,6 +77,8 @@ TOOLS: Final = {
                  ("github.com/kedacore/keda/v2/version.Version",), at_home=True)
             for name in ("operator", "adapter")
         ),
+        # With its own versions of Kubernetes' libraries: 0.8.0 beside 0.35 did not know its own definitions (ADR 0011).
+        Tool("metrics-server", "metrics-server", "./cmd/metrics-server", "sigs.k8s.io/metrics-server", _KUBERNETES[:1], leading="v", at_home=True),
         Tool("chart", "eck-operator", "./chart", "helm.sh/helm/v3", ("main.version",), static=True),
     )
 }  # fmt: skip

@@ -15,13 +15,32 @@ from teal.release.steps.step import Step
 
 
 def raise_floor(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
-    """Raise the new color's minimum of processes to the old color's current number, which carries the present load."""
+    """Raise both colors' minimum of processes to the old color's current number, which carries the present load. The old color has
+    less and less to do during the release, and must be able to take everything back at once."""
     runs = run.target.runtime.replicas(run.old) if run.old else 0
     floor = max(run.plan.state.replica_floor, runs)
+    if run.old:
+        run.target.runtime.keep_at_least(run.old, floor)
     run.lease.change(
         lambda record: put(record, run.new, (record.color(run.new) or run.plan.state).model_copy(update={"replica_floor": floor}))
     )
     yield Event(step.name, "progress", f"at least {floor} processes")
+
+
+def undo_raise_floor(run: ReleaseRun) -> Iterator[Event]:
+    """Let the old color's autoscaler decide again. The new one's minimum is part of its state, which ends with the release."""
+    if run.old:
+        least = run.target.rules.least_processes
+        run.target.runtime.keep_at_least(run.old, least)
+        yield Event("raise-floor", "warn", f"at least {least} processes of {run.old} again")
+
+
+def lower_floor(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
+    """Let the new color's autoscaler decide from now on: the load that it was made for passes."""
+    least = run.target.rules.least_processes
+    run.target.runtime.keep_at_least(run.new, least)
+    run.lease.change(lambda record: put(record, run.new, run.state().model_copy(update={"replica_floor": least})))
+    yield Event(step.name, "progress", f"at least {least} processes")
 
 
 def deploy(run: ReleaseRun, step: PlannedStep) -> Iterator[Event]:
@@ -70,9 +89,10 @@ def put(record: Record, color: Color, state: ColorState | None) -> Record:
 
 RAISE_FLOOR: Final = Step(
     "raise-floor",
-    "minimum replicas of {target} = what {active} runs now",
+    "minimum replicas of both colors = what {active} runs now",
     raise_floor,
-    takes_back="with the color",  # the floor is part of the color's state, which ends with the release
+    takes_back="minimum replicas of {before} = {rules.least_processes}",
+    undo=undo_raise_floor,
 )
 DEPLOY: Final = Step(
     "deploy",
@@ -87,6 +107,14 @@ RETIRE: Final = Step(
     "end {active}",
     retire,
     takes_back="none: release its image again",
+    reversible=False,
+    leaves_on_failure=True,
+)
+LOWER_FLOOR: Final = Step(
+    "lower-floor",
+    "minimum replicas of {target} = {rules.least_processes}",
+    lower_floor,
+    takes_back="none: {active} is gone",
     reversible=False,
     leaves_on_failure=True,
 )

@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx
 
 from contract.names import DEPLOYMENT
-from teal.aws.jobs import pod_failure
+from teal.aws.pod_reasons import pod_reasons
 from teal.aws.pulumi.operation import PulumiOperationFailed
 from teal.aws.runtime import PulumiRuntime
 from teal.events import Event
@@ -54,8 +54,8 @@ class AppliedRuntime(PulumiRuntime):
         deadline = time.monotonic() + WAIT_SECONDS
         while not self._available(color):
             if time.monotonic() > deadline:
-                pods = self.cluster.pods(self.jobs[color].namespace, "teal/color")
-                why = "; ".join(dict.fromkeys(filter(None, map(pod_failure, pods))))
+                namespace = self.jobs[color].namespace
+                why = "; ".join(pod_reasons(self.cluster, namespace, self.cluster.pods(namespace, "teal/color")))
                 raise PulumiOperationFailed(f"deploy failed: {why}", where=f"stack {self.stack}-{color}", next="teal repair")
             time.sleep(_POLL_SECONDS)
             yield Event("deploy", "progress", "waiting for the Deployment")

@@ -208,9 +208,11 @@ def _load_balancer(aws: AwsServer) -> tuple[str, str, dict[Color, str]]:
         for index, zone in enumerate("ab")
     ]
     groups: dict[Color, str] = {}
-    for name, one in zip(COLORS, of_type(made, "aws:lb/targetGroup:TargetGroup"), strict=True):
-        given, check = one.inputs, one.inputs["healthCheck"]
-        assert given["name"].endswith(name)
+    # By name: which of the two is registered first, differs on a busy machine.
+    given_groups = {one.inputs["name"].rpartition("-")[2]: one.inputs for one in of_type(made, "aws:lb/targetGroup:TargetGroup")}
+    for name in COLORS:
+        given = given_groups[name]
+        check = given["healthCheck"]
         arn = elbv2.create_target_group(
             Name=given["name"], Protocol=given["protocol"], Port=given["port"], VpcId=vpc, TargetType=given["targetType"],
             HealthCheckPath=check["path"], HealthCheckIntervalSeconds=check["interval"], HealthCheckTimeoutSeconds=check["timeout"],

@@ -36,7 +36,7 @@ class Releaser:
 
 
 @contextmanager
-def releasing(place: Place, tag: str, log: Path, **rules: float) -> Iterator[Releaser]:
+def releasing(place: Place, tag: str, log: Path, **rules: Any) -> Iterator[Releaser]:
     """Killed at the end of the block, if it has not ended by then."""
     place.rules = {**RULES, **rules}
     try:

@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
 
 
 def test_pods_wait_for_the_load_balancer_and_are_its_targets(place: Place, first: str) -> None:
-    held = web_pods(place, "blue")
+    active = active_color(place)
+    held = web_pods(place, active)
     assert {gate["conditionType"] for pod in held for gate in pod["spec"]["readinessGates"]} == {f"{GATE}/teal"}
-    assert place.targets("blue") == {pod["status"]["podIP"]: "healthy" for pod in held}
+    assert place.targets(active) == {pod["status"]["podIP"]: "healthy" for pod in held}
     assert len(held) >= 2
 
 

@@ -90,7 +90,7 @@ def test_a_target_moves_real_traffic_keeps_a_real_record_and_knows_the_way_in(
     assert target.store.read()[0].generation == 1
     assert target.traffic.entry("green").headers == {"x-teal-probe": "value-of-green"}
     assert dict(target.probe_headers) == {"Authorization": "Bearer k1"}
-    assert target.rules.first_floor == 3
+    assert target.rules.least_processes == 3
 
 
 def test_the_color_s_program_is_handed_all_outputs(outputs: dict[str, Any], platform: Platform) -> None:
@@ -230,6 +230,36 @@ def test_a_color_is_ready_when_cluster_and_load_balancer_both_say_so(aws: AwsSer
     assert runtime.replicas("green") == 2
     _deployed(server, wanted=3, ready=3)
     assert (runtime.readiness("green").ready, runtime.readiness("green").complete) == (2, False)
+
+
+def _autoscaled(server: ClusterServer, least: int, most: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"spec": {"minReplicas": least, "maxReplicas": most}}
+    server.objects["/apis/autoscaling/v2/namespaces/teal-green/horizontalpodautoscalers/teal"] = made
+    return made
+
+
+def test_a_color_whose_autoscaler_has_not_looked_yet_is_not_ready_with_its_first_pod(
+    aws: AwsServer, platform: Platform, tmp_path: Path
+) -> None:
+    server = ClusterServer()
+    runtime = _runtime(aws, platform, server, tmp_path)
+    _deployed(server, wanted=1, ready=1)
+    _autoscaled(server, 3, 10)
+    arn = platform.target_group_arns["green"]
+    aws.client("elbv2").register_targets(TargetGroupArn=arn, Targets=[{"Id": "10.0.0.4", "Port": 8080}])
+    assert (runtime.readiness("green").ready, runtime.readiness("green").wanted) == (1, 3)
+
+
+def test_a_color_s_minimum_is_its_autoscaler_s_and_never_above_the_most(
+    aws: AwsServer, platform: Platform, tmp_path: Path
+) -> None:
+    server = ClusterServer()
+    runtime = _runtime(aws, platform, server, tmp_path)
+    runtime.keep_at_least("green", 3)  # it does not run
+    made = _autoscaled(server, 2, 6)
+    for wanted, held in ((5, 5), (9, 6), (2, 2)):
+        runtime.keep_at_least("green", wanted)
+        assert made["spec"] == {"minReplicas": held, "maxReplicas": 6}
 
 
 def test_what_keeps_a_color_from_being_ready_is_named(aws: AwsServer, platform: Platform, tmp_path: Path) -> None:

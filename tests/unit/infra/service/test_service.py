@@ -130,6 +130,11 @@ def test_autoscalers_own_the_number_of_pods(color: Evaluation) -> None:
     assert one(color, "ScaledObject").inputs["spec"]["scaleTargetRef"]["name"] == "teal-worker"
 
 
+def test_an_up_takes_back_the_minimum_that_a_release_has_changed(color: Evaluation) -> None:
+    """By server-side apply a field of another owner is refused otherwise; with the real provider in tests/engine/test_kubernetes_service.py."""
+    assert one(color, "HorizontalPodAutoscaler").inputs["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
+
+
 @pytest.mark.parametrize(("floor", "expected"), [(0, (2, 6)), (4, (4, 6)), (9, (9, 9))])
 def test_a_release_starts_with_as_many_pods_as_the_active_color_has(floor: int, expected: tuple[int, int]) -> None:
     outputs = service_program.platform_outputs("staging")

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import stamina
 
-from teal.aws.jobs import JobSettings, manifest, pod_failure, run_admin_job
+from teal.aws.jobs import JobSettings, manifest, run_admin_job
 from teal.aws.kubernetes import EksToken, KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
 from teal.record.model import ColorState
@@ -145,6 +145,46 @@ def test_a_pod_that_cannot_start_is_given_up_after_two_minutes_and_its_job_is_re
     assert not [path for path in server.objects if "/jobs/" in path]
 
 
+def _mount_fails(_: dict[str, Any]) -> tuple[list[dict[str, str]], str, dict[str, Any]]:
+    return [], '{"ok": 1}', {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}
+
+
+def _with_event(server: ClusterServer, message: str) -> None:
+    event = {"reason": "FailedMount", "message": message, "metadata": {"creationTimestamp": "2026-11-30T06:00:00Z"}}
+    server.objects["/api/v1/namespaces/teal-green/events"] = {"items": [event]}
+
+
+def test_a_secret_that_a_pod_does_not_get_is_named_after_four_minutes() -> None:
+    """Its status says ContainerCreating and nothing else, for the half hour until the Job's deadline."""
+    slept: list[float] = []
+    server = ClusterServer(_mount_fails)
+    _with_event(
+        server, "Failed fetching secret arn:aws:secretsmanager:eu-central-1:1:secret:teal-dev/cache-x: AccessDeniedException"
+    )
+    with pytest.raises(AdminFailed, match="teal-dev/cache-x: AccessDeniedException") as caught:
+        run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), slept.append)
+    assert (caught.value.code, sum(slept)) == ("job-stuck", 242.0)
+    assert "pods-pending.md" in caught.value.next
+
+
+def test_a_pod_whose_secrets_come_late_has_the_whole_patience_for_what_follows() -> None:
+    server = ClusterServer(_mount_fails)
+    _with_event(server, "the agent of Pod Identity is not up")
+    waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "not found"}}}]}
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        (path,) = [path for path in server.objects if path.endswith("/pods")]
+        (job,) = [path for path in server.objects if "/jobs/" in path]
+        if sum(slept) == 200.0:
+            server.objects[path]["items"][0]["status"] = waiting
+        if sum(slept) == 310.0:
+            server.objects[job]["status"] = {"conditions": COMPLETE}
+
+    assert run_admin_job(server.cluster(), "green", STATE, SETTINGS, ("schema",), sleep) == [{"ok": 1}]
+
+
 def test_a_pod_that_starts_late_is_waited_for() -> None:
     waiting = {
         "containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "secret not found"}}}]
@@ -212,23 +252,6 @@ def test_a_refusal_names_the_call_and_what_to_look_at() -> None:
         KubernetesClient(httpx.Client(transport=refused, base_url="https://c.example"), "teal-prod").job("teal-blue", "x")
     assert "teal-prod" in caught.value.where
     assert caught.value.next == "aws sts get-caller-identity"
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [
-        ({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}]}, "no node"),
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
-        ({"containerStatuses": [{"ready": True, "state": {"running": {}}}]}, ""),
-        (
-            {"containerStatuses": [{"ready": False, "state": {}, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]},
-            "137: OOMKilled",
-        ),
-    ],
-)  # fmt: skip
-def test_what_keeps_a_pod_from_running_is_said_in_kubernetes_words(status: dict[str, Any], words: str) -> None:
-    assert words in pod_failure({"status": status})
-    assert bool(words) == bool(pod_failure({"status": status}))
 
 
 def test_a_token_is_a_signed_question_who_i_am_for_this_cluster_only() -> None:

@@ -72,6 +72,7 @@ class World:
     shares_seen: list[Weights] = field(default_factory=list)
     running: dict[Color, ColorState] = field(default_factory=dict)
     replicas: dict[Color, int] = field(default_factory=lambda: {"blue": 0, "green": 0})
+    floors: dict[Color, int] = field(default_factory=dict)  # what their autoscalers keep at least
     half_done: set[Color] = field(default_factory=set)
     jobs: dict[str, int] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
@@ -104,6 +105,8 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.seconds += seconds
         for color, state in self.running.items():
+            if not self.weights.of(color):  # its autoscaler finds nothing to do
+                self.replicas[color] = self.floors.get(color, 1)
             sent = self.rate * seconds * self.weights.of(color) / 100
             self.served[state.release_id] = self.served.get(state.release_id, 0) + sent
             self.count(color, state, sent)
@@ -122,7 +125,7 @@ class World:
 
     def left(self) -> tuple[object, ...]:
         """All that a process which dies now leaves behind, but for the time and what was counted."""
-        return (self.record, len(self.objects), self.weights, repr(self.running), repr(self.replicas), repr(self.half_done), repr(self.jobs),
+        return (self.record, len(self.objects), self.weights, repr(self.running), repr(self.replicas), repr(self.floors), repr(self.half_done), repr(self.jobs),
                 self.revision, repr(sorted(self.documents)), self.tested_hours_ago, len(self.untested), repr(sorted(self.indexes)))  # fmt: skip
 
     def load(self) -> Record:
@@ -138,6 +141,7 @@ class World:
         self.put_image("old")
         state = ColorState(release_id="r0", image="old", index="teal", schema_min="0001", schema_max="0001", replica_floor=2)
         self.running[active], self.replicas[active], self.jobs["r0"], self.weights = state, 3, 3, all_to(active)
+        self.floors[active] = 2
         self.record = Record(generation=1, active=active, history=("r0",), **{active: state}).model_dump_json().encode()
         self.version = 1
 
@@ -163,6 +167,7 @@ class World:
         assert state is not None
         assert self.running[active].release_id == state.release_id
         assert self.replicas[active] >= 2
+        assert self.floors == {active: RULES.least_processes}, "its autoscaler decides"
         stranded = {id: left for id, left in self.jobs.items() if left and id != state.release_id}
         assert not stranded, f"stranded jobs: {stranded}"
         assert not self.documents, "a probe document was left"
@@ -319,7 +324,7 @@ class Colors:
         world.half_done.add(color)
         world.running[color], world.replicas[color] = state, 1
         yield Event("deploy", "progress", "one process")
-        world.replicas[color] = max(state.replica_floor, 1)
+        world.floors[color] = world.replicas[color] = max(state.replica_floor, 1)
         world.jobs.setdefault(state.release_id, 0)
         world.half_done.discard(color)
         yield Event("deploy", "progress", "all processes")
@@ -335,6 +340,11 @@ class Colors:
     def replicas(self, color: Color) -> int:
         return self._world.replicas[color]
 
+    def keep_at_least(self, color: Color, processes: int) -> None:
+        if color in self._world.running:
+            self._world.floors[color] = processes
+            self._world.replicas[color] = max(self._world.replicas[color], processes)
+
     def retire(self, color: Color) -> Iterator[Event]:
         self._world.calls.append(f"retire {color}")
         if color in self._world.running:
@@ -345,6 +355,7 @@ class Colors:
             self._world.half_done.add(color)
             yield Event("retire", "progress", "one process left")
         self._world.running.pop(color, None)
+        self._world.floors.pop(color, None)
         self._world.replicas[color] = 0
         self._world.half_done.discard(color)
         yield Event("retire", "progress", "empty")

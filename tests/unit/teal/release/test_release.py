@@ -85,7 +85,25 @@ def test_the_floor_is_what_the_active_color_runs_before_the_new_one_is_deployed(
     steps = [event.step for event in run(world.process())]
     assert steps.index("raise-floor") < steps.index("deploy")
     assert "deploy green floor 7" in world.calls
-    assert world.load().green.replica_floor == 7  # type: ignore[union-attr]
+
+
+def test_the_old_color_can_take_everything_back_until_it_ends(world: World) -> None:
+    world.replicas["blue"] = 7
+    process, seen = world.process(), dict[str, int]()
+    for event in release(process.target, NEW):
+        seen[event.step] = world.replicas["blue"]
+    assert {seen[step] for step in ("shift-5", "shift-100", "promote", "hold")} == {7}
+
+
+def test_a_peak_at_a_release_is_no_minimum_for_good(world: World) -> None:
+    world.replicas["blue"] = 7
+    run(world.process())
+    assert (world.floors, world.load().green.replica_floor) == ({"green": 2}, 2)  # type: ignore[union-attr]
+    world.put_image("worse", Behaviour(golden=False))
+    world.replicas["green"] = 9
+    with pytest.raises(ReleaseFailed):
+        run(world.process(), ReleaseRequest(Path("worse")))
+    assert world.floors == {"green": 2}, "and an undone release leaves none either"
 
 
 def test_the_old_color_ends_only_after_the_hold_and_when_it_has_no_jobs(world: World) -> None:

@@ -1,0 +1,193 @@
+"""The platform's Elasticsearch in pods that ECK's operator makes, on one node, of an image of the tests' (tests/services/elasticsearch_image.py).
+
+What is changed of the platform's objects for that, and nothing else:
+
+| of | changed | because |
+|---|---|---|
+| settings | `s3.client.default.region` and `ingest.geoip.downloader.enabled` are left out | the zip of Maven refuses what it has no module for |
+| settings | `node.store.allow_mmap: false` | the whole machine's `vm.max_map_count` is left as it is |
+| settings | `path.repo`, and a volume of that name | snapshots go to a folder, because the zip knows no `s3` |
+| pods | a copy of the built-in roles, which Kibana reads, is not written | its index needs an analyzer that the zip has not |
+| pods | smaller heap, memory and request of CPU; they may share a node; 5 s of `PRE_STOP_ADDITIONAL_WAIT_SECONDS` in the place of 50 | two cores, one node, and the tests' time |
+| pods | they are told of 65,535 open files where the machine allows fewer and its root may not change that | Elasticsearch refuses to form a cluster with fewer |
+| the set-up Job | its repository is that folder; the policies of SLM and ILM, and the setting that names ILM's, are left out | the zip has neither |
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from infra.platform.cluster.objects import POOL_LABEL, SEARCH_POOL
+from infra.platform.search import setup
+from infra.platform.search.network import HTTP
+from infra.platform.search.resources import CA_SECRET, NAME, NAMESPACE, URL
+from tests.node import eck
+from tests.node.node import NAME as NODE_NAME
+from tests.node.node import Node, await_true
+from tests.node.search import LABELS
+from tests.services import elasticsearch_image
+from tests.unit.infra.conftest import Stack
+
+SET: Final = f"{NAME}-es-default"
+ZONE: Final = "eu-central-1a"
+MEMORY_MIB: Final = 1200  # of a pod; 1 GiB was seen in use with this heap
+HEAP_MIB: Final = 384
+READY_SECONDS: Final = 600.0
+SETUP_SECONDS: Final = 300.0
+SNAPSHOTS: Final = "snapshots"
+_REFUSED: Final = ("s3.client.default.region", "ingest.geoip.downloader.enabled")
+_NO_ROLES_INDEX: Final = "-Des.queryable_built_in_roles_enabled=false"
+_FOLDER: Final = "/var/lib/volumes"  # on the node
+_REPOSITORY: Final = "/mnt/snapshots"  # in the pods
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Elasticsearch of one stack, in the operator's pods."""
+
+    node: Node
+    stack: Stack
+
+    def apply(self, settings: Mapping[str, Any] | None = None) -> None:
+        """The custom resource; `settings`: of Elasticsearch, besides its own."""
+        document = elasticsearch(self.stack)
+        document["spec"]["nodeSets"][0]["config"] |= dict(settings or {})
+        self.node.server.apply(document, "administrator")
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those that are not being ended."""
+        return self.node.pods(NAMESPACE, **LABELS)
+
+    def healthy(self) -> bool:
+        """The operator's own word, of what was applied last."""
+        found = eck.read(self.node, "Elasticsearch", NAME) or {}
+        (nodes,) = found["spec"]["nodeSets"]
+        said = found.get("status", {})
+        whole = (said.get("phase"), said.get("health"), said.get("availableNodes")) == ("Ready", "green", nodes["count"])
+        return whole and said.get("observedGeneration") == found["metadata"]["generation"]
+
+    def await_healthy(self, seconds: float = READY_SECONDS) -> float:
+        """Seconds it took."""
+        began = time.monotonic()
+        try:
+            await_true(self.healthy, f"Elasticsearch {NAMESPACE}/{NAME}", seconds)
+        except TimeoutError as error:
+            said = (eck.read(self.node, "Elasticsearch", NAME) or {}).get("status")
+            raise AssertionError(f"{error}; {said}; the operator: {eck.operator_log(self.node.machine.root)[-3000:]}") from error
+        return time.monotonic() - began
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The text of a Secret in search's namespace."""
+        held = (eck.read(self.node, "Secret", name) or {})["data"]
+        return {key: base64.b64decode(value).decode() for key, value in held.items()}
+
+    def ask(self, user: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """Through the Service, verified by the authority and the name that pods are told."""
+        service = eck.read(self.node, "Service", f"{NAME}-es-http") or {}
+        who = self.secret(user)
+        host = str(urlsplit(URL).hostname)
+        trusted = ssl.create_default_context(cadata=self.secret(CA_SECRET)["ca.crt"])
+        with httpx.Client(
+            base_url=f"https://{service['spec']['clusterIP']}:{HTTP}", verify=trusted, trust_env=False, timeout=60,
+            auth=(who["username"], who["password"]), headers={"Host": host},
+        ) as client:  # fmt: skip
+            return client.request(method, path, json=body, extensions={"sni_hostname": host})
+
+    def set_up(self) -> str:
+        """Runs the platform's Job until it has ended; what it said."""
+        files, job = setup_objects(self.stack)
+        for document in (files, job):
+            self.node.server.apply(document, "administrator")
+        await_true(
+            lambda: {"succeeded", "failed"} & set((self.node.server.read(job) or {})["status"]), "the set-up Job", SETUP_SECONDS
+        )
+        logs = self.node.machine.root.glob(f"var/log/pods/{NAMESPACE}_{job['metadata']['name']}*/*/*.log")
+        return "\n".join(path.read_text() for path in sorted(logs))
+
+
+def elasticsearch(stack: Stack) -> dict[str, Any]:
+    """The custom resource of the stack, as it can run here."""
+    document = copy.deepcopy(eck.custom(stack)["Elasticsearch"])
+    (nodes,) = document["spec"]["nodeSets"]
+    kept = {name: value for name, value in nodes["config"].items() if name not in _REFUSED}
+    nodes["config"] = {**kept, "node.store.allow_mmap": False, "path.repo": [_REPOSITORY]}
+    pod = nodes["podTemplate"]["spec"]
+    pod.pop("affinity", None)
+    (container,) = pod["containers"]
+    memory = f"{MEMORY_MIB}Mi"
+    container["resources"] = {"requests": {"cpu": "100m", "memory": memory}, "limits": {"cpu": "2", "memory": memory}}
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    variables |= {"ES_JAVA_OPTS": f"-Xms{HEAP_MIB}m -Xmx{HEAP_MIB}m {_NO_ROLES_INDEX}", "PRE_STOP_ADDITIONAL_WAIT_SECONDS": "5"}
+    if elasticsearch_image.FEW_FILES:
+        variables["LD_PRELOAD"] = elasticsearch_image.OPEN_FILES
+    container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
+    container["volumeMounts"].append({"name": SNAPSHOTS, "mountPath": _REPOSITORY})
+    pod["volumes"].append({"name": SNAPSHOTS, "persistentVolumeClaim": {"claimName": SNAPSHOTS}})
+    return document
+
+
+def prepare(node: Node, stack: Stack) -> None:
+    """What Auto Mode has: the pool's label and a zone on the node; a volume for each claim of the stack's pods, of the platform's class."""
+    labels = {POOL_LABEL: SEARCH_POOL, "topology.kubernetes.io/zone": ZONE}
+    node.server.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE_NAME, "labels": labels}}, "tests")
+    (nodes,) = eck.custom(stack)["Elasticsearch"]["spec"]["nodeSets"]
+    kind = nodes["volumeClaimTemplates"][0]["spec"]["storageClassName"]
+    disks = [_volume(node, f"{stack}-{number}", "ReadWriteOnce", kind) for number in range(nodes["count"])]
+    for document in (*disks, *_snapshots(node, stack)):
+        node.server.apply(document, "tests")
+
+
+def _snapshots(node: Node, stack: Stack) -> Iterable[dict[str, Any]]:
+    """One folder for all of them, as a bucket is."""
+    yield _volume(node, f"{stack}-{SNAPSHOTS}", "ReadWriteMany", SNAPSHOTS)
+    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": SNAPSHOTS, "resources": {"requests": {"storage": "1Gi"}}}
+    yield {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": SNAPSHOTS, "namespace": NAMESPACE},
+        "spec": claim,
+    }
+
+
+def _volume(node: Node, name: str, mode: str, storage_class: str) -> dict[str, Any]:
+    node.machine.run("mkdir", "-p", f"{_FOLDER}/{name}")
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}
+    return {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "100Gi"}, "accessModes": [mode], "storageClassName": storage_class,
+            "persistentVolumeReclaimPolicy": "Retain", "local": {"path": f"{_FOLDER}/{name}"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }  # fmt: skip
+
+
+def setup_objects(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The platform's ConfigMap and Job, with what this Elasticsearch can do."""
+    found = {one["kind"]: copy.deepcopy(one) for one in eck.platform_objects(stack) if one["kind"] in ("ConfigMap", "Job")}
+    files: dict[str, str] = found["ConfigMap"]["data"]
+    lines = [line for line in files["requests"].splitlines() if not line.split()[1].startswith(("/_slm/", "/_ilm/"))]
+    files["requests"] = "\n".join(lines) + "\n"
+    for line in lines:
+        body = line.split()[2]
+        if body != "-":
+            files[body] = json.dumps(_possible(json.loads(files[body])))
+    return found["ConfigMap"], found["Job"]
+
+
+def _possible(body: Mapping[str, Any]) -> dict[str, Any]:
+    if body.get("type") == "s3":
+        return {"type": "fs", "settings": {"location": setup.REPOSITORY}}
+    if "template" in body:
+        return {**body, "template": {"settings": _possible(body["template"]["settings"])}}
+    return {"index": {name: value for name, value in body["index"].items() if name != "lifecycle"}}
