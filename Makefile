@@ -39,7 +39,7 @@ test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, bu
 test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
-	$(TESTS) -m engine $(ARGS)
+	$(TESTS) -m "engine and not weekly" $(ARGS)
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
 # Elasticsearch in the operator's pods, and a cluster killed at three moments.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pod_reasons import pod_reasons
 from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
-from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
+from tests.node import color, eck, machine, node, policies, prometheus, reporters, search, secrets_driver, stores
 from tests.node.node import Node, await_true
 from tests.node.secrets_driver import Supply
 from tests.parts.app.service import add
@@ -92,18 +92,36 @@ class Service:
         return status.get("observedGeneration") == found["metadata"]["generation"] and counts == {replicas}
 
 
+def _build_load_test() -> None:
+    tool(policies.NAME)
+    load_image.build()
+
+
+def _build_observed() -> None:
+    tool(prometheus.NAME)
+    reporters.build()
+
+
+# By the fixture that needs it.
+_BUILDS: Final[Mapping[str, Callable[[], object]]] = {
+    "tries": lambda: tool(policies.NAME),
+    "with_operator": eck.require_operator,
+    "load_test": _build_load_test,
+    "observed": _build_observed,
+}
+
+
 @pytest.fixture(scope="package")
 def image(request: pytest.FixtureRequest) -> Path:
     """The service's image; everything is built before anything is in another network."""
     machine.require_machine()
     stores.require_stores()
     color.definitions()
-    tool(policies.NAME)
-    eck.require_operator()
     secrets_driver.require_driver()
     built = app_image.build()
-    if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        load_image.build()
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in wanted & _BUILDS.keys():
+        _BUILDS[name]()
     return built
 
 
@@ -155,6 +173,14 @@ def lighthouse(service: Service) -> str:
     with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
         add(client, "Lighthouse", "The lighthouse keeper writes the weather into a green book each morning.")
     return "Lighthouse"
+
+
+@pytest.fixture(scope="package")
+def observed(service: Service, lighthouse: str) -> Service:
+    """The service, beside all that reports of the cluster and of search, and a first snapshot."""
+    reporters.start(service.node)
+    search.at_service(service.node).snapshot("first")
+    return service
 
 
 def _worker_ready(running: Node) -> bool:

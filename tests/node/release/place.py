@@ -8,7 +8,7 @@
 | Auto Mode's controller of bindings, and its readiness gates; EKS's sign-in | bindings.py, eks.py |
 | the secrets driver, with a provider of the tests' own, and the agent of Pod Identity | secrets_driver.py, pod_identity.py |
 | RDS, ElastiCache, ECK's pods | stores.py |
-| Managed Prometheus | counts.py |
+| Managed Prometheus | real, with the platform's scrape configuration and rules: tests/node/prometheus.py |
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from teal.record.s3 import S3RecordStore
 from tests.cluster.objects import objects
 from tests.engine import command
 from tests.engine.command import put_on_path
-from tests.node import color, node, search, secrets_driver, stores
+from tests.node import color, node, prometheus, search, secrets_driver, stores
 from tests.node.node import Node
-from tests.node.release import bindings, counts, eks, image_layer
+from tests.node.prometheus import Prometheus
+from tests.node.release import bindings, eks, image_layer
 from tests.node.release.bindings import Controller
 from tests.node.secret_values import Secrets
 from tests.node.secrets_driver import Supply
@@ -65,6 +66,7 @@ class Place:
     aws: AwsServer
     alb: Alb
     controller: Controller
+    prometheus: Prometheus
     search: search.Place
     folder: Path
     digest: str  # of the image on the node
@@ -160,18 +162,20 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
         supply = running.enter_context(secrets_driver.supplying(running_node, aws, held))
         listener, rule, groups = _load_balancer(aws)
         front = running.enter_context(alb.start(aws, listener))
-        series = running.enter_context(counts.serving(server))
+        series = running.enter_context(prometheus.start(running_node))
         server.define(color.definitions())
         running.enter_context(eks.serving(server, folder))
         outputs = _outputs(aws, held, supply.secrets) | {
             "cluster": {"name": "teal-dev", "endpoint": server.url, "ca_data": base64.b64encode(server.ca.read_bytes()).decode()},
-            "url": front.url, "rule_arn": rule, "target_group_arns": groups, "prometheus_query_url": series.url,
+            "url": front.url, "rule_arn": rule, "target_group_arns": groups, "prometheus_query_url": series.query_url,
         }  # fmt: skip
         for document in _platform_objects():
             server.apply(supply.secrets.addressed(document), "administrator")
         controller = running.enter_context(bindings.controlling(server, aws))
         environ = _shell(folder, aws, outputs)
-        yield Place(running_node, aws, front, controller, elasticsearch, folder, digest, rule, groups, supply, environ, outputs)
+        yield Place(
+            running_node, aws, front, controller, series, elasticsearch, folder, digest, rule, groups, supply, environ, outputs
+        )
 
 
 def _platform_objects() -> list[dict[str, Any]]:
@@ -292,6 +296,7 @@ def engine_is_real() -> bool:
 def prepare() -> None:
     """Build what is missing, before anything is in another network."""
     secrets_driver.require_driver()
+    go_tools.tool(prometheus.NAME)
     if engine_is_real():
         go_tools.tool(PROVIDER)
         if not command.present():
