@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.names import EXAMPLE_ACCOUNT
-from teal.aws import cost, fit, tools
+from teal.aws import cost, fit, helm_releases, tools
 from teal.aws.pulumi.cli import PulumiCli
 from teal.aws.session import Aws
 from teal.errors import BAD_INPUT, DONE, BadInput, OperatorError
@@ -77,6 +77,7 @@ def run_checks(
         keep.write_text(found.document, encoding="utf-8")
     said = ", ".join(f"{count} {operation}" for operation, count in sorted(found.changes.items())) or "nothing to do"
     yield Event("preview", "ok", said, data={"changes": dict(found.changes)})
+    yield from _told(helm_releases.cut_off(pulumi.resources(stack)), refused)
     for violation in found.violations:
         yield Event("policies", "warn", violation)
     if found.violations:

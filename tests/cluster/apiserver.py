@@ -123,10 +123,10 @@ class ApiServer:
         }))  # fmt: skip
         return path
 
-    def wait(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
+    def wait(self, condition: Any, what: str, seconds: float = BOOT_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"{what} is not there after {BOOT_SECONDS:.0f} s"
+            assert time.monotonic() < deadline, f"{what} is not there after {seconds:.0f} s"
             time.sleep(0.1)
 
 

@@ -138,9 +138,9 @@ def elasticsearch(stack: Stack) -> dict[str, Any]:
 
 @contextmanager
 def prepared(node: Node) -> Iterator[None]:
-    """What Auto Mode has, until the end of the block: the pool's label and a zone on the node, and volumes for claims of the platform's class,
+    """What Auto Mode has, until the end of the block: labels of the pool, a zone and its own on the node, and volumes for claims of the platform's class,
     among them one folder for the snapshots of all pods, as a bucket is."""
-    labels = {POOL_LABEL: SEARCH_POOL, "topology.kubernetes.io/zone": ZONE}
+    labels = {POOL_LABEL: SEARCH_POOL, "topology.kubernetes.io/zone": ZONE, "eks.amazonaws.com/compute-type": "auto"}
     node.server.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE_NAME, "labels": labels}}, "tests")
     (kind,) = (one for one in eck.platform_objects("dev") if one["kind"] == "StorageClass")
     with volumes.provisioning([node], kind["provisioner"]) as disks:

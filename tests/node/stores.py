@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,20 @@ from tests.services.required import require
 
 USER: Final = "teal"
 PASSWORD: Final = "of-these-tests"  # pragma: allowlist secret
+# In the service's secret of search, of an Elasticsearch without security
+NOBODY: Final[Mapping[str, str]] = {"username": USER, "password": PASSWORD, "ca_certificate": "of these tests"}
 _TRANSPORT: Final = 9300
 
 
 @dataclass(frozen=True)
 class Stores:
-    """`database`: without user and password, as the platform's setting is."""
+    """`database`: without user and password, as the platform's setting is. `search_user`: what the service's secret of search holds;
+    without security nobody asks for it."""
 
     database: str
     redis: str
     elasticsearch: str
-    elasticsearch_user: str  # without security it asks for neither
-    elasticsearch_password: str
+    search_user: Mapping[str, str]
 
 
 def require_stores() -> None:
@@ -59,13 +61,13 @@ def start(folder: Path, place: search.Place) -> Iterator[Stores]:
 
 
 @contextmanager
-def beside(elasticsearch: str, user: str = USER, password: str = PASSWORD) -> Iterator[Stores]:
+def beside(elasticsearch: str, search_user: Mapping[str, str] = NOBODY) -> Iterator[Stores]:
     """PostgreSQL and Redis, for an Elasticsearch that runs already."""
     redis = RedisProcess(str(_redis()), REDIS, address=machine.STORES)
     redis.start()
     try:
         with _postgres(POSTGRES) as database:
-            yield Stores(database, redis.url, elasticsearch, user, password)
+            yield Stores(database, redis.url, elasticsearch, search_user)
     finally:
         redis.stop()
 

@@ -26,7 +26,7 @@ from tests.node.elasticsearch_pods import Cluster, claim_for_snapshots, prepared
 from tests.node.load import open_loop
 from tests.node.node import Node, await_true
 from tests.parts.app.service import add
-from tests.services import elasticsearch_image
+from tests.services import aws_server, elasticsearch_image
 from tests.services.required import require
 from tests.unit.infra.conftest import Stack
 
@@ -104,12 +104,15 @@ def test_a_snapshot_by_the_operators_user_holds_what_the_services_user_wrote(one
 @pytest.fixture(scope="module")
 def service(three: Cluster, image: Path) -> Iterator[Service]:
     """Pods of the service that reach this Elasticsearch as on AWS: by HTTPS, the file of its authority, and the user of the service."""
-    files = {color.NAMESPACE: {SEARCH_CA_FILE: three.secret(CA_SECRET)["ca.crt"]}}
-    digest = three.node.load(image, color.repository())
-    who = three.secret(users.APP)
-    with secrets_driver.serving(three.node.machine, files), stores.beside(URL, who["username"], who["password"]) as held:
-        settings = {"TEAL_ELASTICSEARCH_CA": f"{SECRETS_FOLDER}/{SEARCH_CA_FILE}", "TEAL_ELASTICSEARCH_REPLICAS": "1"}
-        yield serve(three.node, held, digest, settings)
+    digest, who = three.node.load(image, color.repository()), three.secret(users.APP)
+    search_user = {name: who[name] for name in ("username", "password")} | {"ca_certificate": three.secret(CA_SECRET)["ca.crt"]}
+    settings = {"TEAL_ELASTICSEARCH_CA": f"{SECRETS_FOLDER}/{SEARCH_CA_FILE}", "TEAL_ELASTICSEARCH_REPLICAS": "1"}
+    with (
+        stores.beside(URL, search_user) as held,
+        aws_server.start() as aws,
+        secrets_driver.supplying(three.node, aws, held) as supply,
+    ):
+        yield serve(three.node, held, supply, digest, settings)
 
 
 @pytest.fixture(scope="module")

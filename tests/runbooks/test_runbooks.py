@@ -21,7 +21,7 @@ from app.http.routes import pages as web
 from infra.observability.alerts import ALERTS
 from infra.platform.cluster import autoscaling
 from infra.platform.cluster.colors import NAMESPACES
-from infra.platform.search import resources
+from infra.platform.search import operator, resources
 from infra.platform.stores import database_maintenance
 from tests.runbooks import pages, shell
 from tests.runbooks.pages import Block, Page
@@ -43,7 +43,13 @@ OF_A_LAPTOP = {"TEAL_HOME", "CA", "PORT", "SUPERVISOR"}
 OF_AWS = {"STACK", "NS", "ACCOUNT", "DB"}
 # They only read and print. `pulumi` does as `pulumi stack`, `psql` with one SELECT, `curl` while it sends nothing.
 READING_TOOLS = {"date", "df", "du", "grep", "ls"}
-NAMESPACES_KNOWN = {*NAMESPACES.values(), resources.NAMESPACE, database_maintenance.NAMESPACE, autoscaling.NAMESPACE}
+NAMESPACES_KNOWN = {
+    *NAMESPACES.values(),
+    resources.NAMESPACE,
+    database_maintenance.NAMESPACE,
+    autoscaling.NAMESPACE,
+    operator.NAMESPACE,
+}
 
 
 @cache

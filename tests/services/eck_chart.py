@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.parts.infra import definitions
 from tests.services import helm_chart
 from tests.unit.infra.conftest import Stack, evaluate
-
-_KUBERNETES: Final = "v1.35.4"  # what the chart is told; tools/kubernetes pins it
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,6 @@ def release(stack: Stack = "dev") -> Mapping[str, Any]:
 def chart(stack: Stack = "dev") -> Chart:
     """Rendered by Helm's library, with what the platform gives it."""
     asked = release(stack)
-    found = helm_chart.render(folder(), asked["name"], asked["namespace"], _KUBERNETES, asked["values"])
+    found = helm_chart.render(folder(), asked["name"], asked["namespace"], helm_chart.KUBERNETES, asked["values"])
     count = sum(one["kind"] == "CustomResourceDefinition" for one in found)
     return Chart(found[:count], found[count:])

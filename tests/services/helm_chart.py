@@ -6,11 +6,13 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from tests.services.go_tools import tool
+
+KUBERNETES: Final = "v1.35.4"  # what charts are told; tools/kubernetes pins it
 
 
 def render(folder: Path, name: str, namespace: str, kubernetes: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ ADDON: Final = addons.SECRETS_DRIVER
 # Set explicitly, because rights are given to the service accounts of this namespace.
 NAMESPACE: Final = "aws-secrets-manager"
 COPY: Final = "teal-secrets-copy"
-# The same rules as in the driver's own chart with `syncSecret.enabled` (secrets-store-csi-driver 1.4.8,
-# templates/role-syncsecret.yaml).
+# The same rules as in the driver's own chart with `syncSecret.enabled` (secrets-store-csi-driver 1.6.0,
+# templates/role-syncsecret.yaml), held by tests/parts/infra/test_secrets_chart.py.
 COPY_RULE: Final[rbac.v1.PolicyRuleArgsDict] = {
     "api_groups": [""],
     "resources": ["secrets"],

@@ -35,9 +35,9 @@ ECK: Final = Module("github.com/elastic/cloud-on-k8s/v3", f"v{operator.VERSION}"
 KEDA: Final = "github.com/kedacore/keda/v2"
 # Auto Mode runs Karpenter without saying which version; v1.8.0 has the same `karpenter.sh/v1`.
 _KARPENTER = Module("sigs.k8s.io/karpenter", "v1.8.0", "pkg/apis/crds/karpenter.sh_nodepools.yaml")
-# The driver that EKS's add-on brings is newer; `v1` of this resource has not changed since 1.0.
-_SECRETS = Module(
-    "sigs.k8s.io/secrets-store-csi-driver", "v1.4.8", "config/crd/bases/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml"
+# The driver that AWS' chart 3.1 and with it EKS's add-on brings: pull request 612 of aws/secrets-store-csi-driver-provider-aws.
+SECRETS: Final = Module(
+    "sigs.k8s.io/secrets-store-csi-driver", "v1.6.0", "config/crd/bases/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml"
 )
 SOURCES: Final[Mapping[tuple[str, str], Module]] = {
     ("elasticsearch.k8s.elastic.co/v1", "Elasticsearch"): ECK,
@@ -47,7 +47,7 @@ SOURCES: Final[Mapping[tuple[str, str], Module]] = {
         KEDA, f"v{autoscaling.VERSION}", "config/crd/bases/keda.sh_triggerauthentications.yaml"
     ),
     ("karpenter.sh/v1", "NodePool"): _KARPENTER,
-    ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"): _SECRETS,
+    ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"): SECRETS,
 }
 
 

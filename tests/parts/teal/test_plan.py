@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from teal.aws import cost, plan, tools
-from teal.aws.pulumi.cli import Preview
+from teal.aws.pulumi.cli import Preview, StateResource
 from teal.errors import BadInput
 from tests.unit.teal.aws.test_plan import ROOT
 
 
 class Planned:
-    """A preview that deletes the database and breaks a rule."""
+    """A preview that deletes the database and breaks a rule, of a state in which Helm was cut off."""
 
     def preview(self, stack: str, policies: Path) -> Preview:
         assert policies == ROOT / "infra" / "policy"
@@ -23,19 +23,25 @@ class Planned:
         steps = [{"op": "delete", "urn": urn, "oldState": {"type": "aws:rds/instance:Instance"}}]
         return Preview({"delete": 1}, ("exposure: database: it has a public address",), json.dumps({"steps": steps}))
 
+    def resources(self, stack: str) -> tuple[StateResource, ...]:
+        urn = f"urn:pulumi:{stack}::teal::kubernetes:helm.sh/v3:Release::autoscaling"
+        status = {"status": {"status": "pending-upgrade"}}
+        return (StateResource(urn, "kubernetes:helm.sh/v3:Release", "keda/keda", protect=False, outputs=status),)
+
 
 def test_price_rules_and_guard_are_all_told_before_the_plan_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tools, "require_versions", lambda *_: None)
     monkeypatch.setattr(cost, "read_bill", lambda *_: {"unpriced": [], "over_budget": True, "usd": 900.0, "budget_usd": 700})
     pulumi: Any = Planned()
     events = plan.run_checks(ROOT, "dev", pulumi, keep=tmp_path / "plan.json")
-    seen = [next(events) for _ in range(4)]
+    seen = [next(events) for _ in range(5)]
     assert [(event.step, event.state) for event in seen] == [
-        ("price", "warn"), ("preview", "ok"), ("policies", "warn"), ("guard", "warn"),
+        ("price", "warn"), ("preview", "ok"), ("helm", "warn"), ("policies", "warn"), ("guard", "warn"),
     ]  # fmt: skip
     assert "database: deleted" in seen[-1].detail
     assert json.loads((tmp_path / "plan.json").read_text())["steps"]
-    with pytest.raises(plan.PlanRefused, match="refused: price, policies, guard") as raised:
+    assert "the release keda/keda is pending-upgrade" in seen[2].detail
+    with pytest.raises(plan.PlanRefused, match="refused: price, helm, policies, guard") as raised:
         next(events)
     assert raised.value.exit_code == 1
 
