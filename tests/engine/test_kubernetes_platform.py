@@ -1,4 +1,4 @@
-"""The platform's program through Pulumi's real engine and its real Kubernetes provider, from its first `up` to an upgrade. One story, in this order.
+"""The platform's program through Pulumi's real engine and its real Kubernetes provider, from its first `up` to its end. One story, in this order.
 
 What is real and what stands in: platform_stack.py.
 """
@@ -6,21 +6,45 @@ What is real and what stands in: platform_stack.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from infra.evaluation.evaluate import stack_values
 from infra.platform.cluster import autoscaling
+from teal.aws.names import StateNames
+from teal.aws.session import Aws
+from teal.aws.teardown import destroy
+from tests.cluster.objects import custom_resource_definitions
 from tests.engine import charts, inventory, platform_stack
 from tests.engine.platform_stack import RELEASES, STACK, UNCHANGED, Platform
+from tests.services.aws_place import ACCOUNT
+from tests.services.aws_server import REGION
+from tests.services.aws_server import start as start_aws
 
 pytestmark = pytest.mark.timeout(1800)  # the first test builds what is missing
+NAMES: Final = StateNames(STACK, ACCOUNT, REGION)
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with platform_stack.start(tmp_path_factory) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    with start_aws() as server:
+        server.reset()
+        found = Aws(server.client, REGION)
+        found.eks.create_cluster(name=f"teal-{STACK}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/c", resourcesVpcConfig={})
+        yield found
+
+
+def kept_definitions() -> dict[str, Any]:
+    """Those of ECK, by path: its chart says `helm.sh/resource-policy: keep`."""
+    found = [one for one in custom_resource_definitions() if one["spec"]["group"].endswith(".k8s.elastic.co")]
+    return {f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{one['metadata']['name']}": one for one in found}
 
 
 def test_the_platform_is_made(platform: Platform) -> None:
@@ -63,3 +87,14 @@ def test_an_upgrade_changes_images_settings_and_charts_in_place(platform: Platfo
     gone = {path.rsplit("/", 2)[1] for path, uid in before.items() if after.get(path) != uid}
     assert gone == {"kibanas", "configmaps", "jobs"}  # the set-up Job and its script are named by what they do
     assert set(platform.workspace.up(STACK, "--refresh")) == UNCHANGED
+
+
+def test_destroy_leaves_nothing_but_the_definitions_that_eck_s_chart_keeps(platform: Platform, aws: Aws) -> None:
+    """Phase by phase, as `teal destroy --delete-data` does it. Those definitions end with the cluster, which is a stand-in here."""
+    cli = platform.cli()
+    programs = destroy.Programs(cli, cli)
+    list(
+        destroy.run_destroy(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK, delete_data=True)))
+    )
+    assert STACK not in cli.stacks()
+    assert inventory.left(platform.kubernetes.server, {**platform.before, **kept_definitions()}) == []

@@ -75,6 +75,9 @@ class StatefulPulumi:
             assert not [one for one in going if one.protect], "pulumi refuses to delete what is protected"
         self.held[stack] = [one for one in self.held[stack] if one not in going or one.protect]
 
+    def forget(self, stack: str, urns: Sequence[str]) -> None:
+        self.held[stack] = [one for one in self.held[stack] if one.urn not in urns]
+
     def remove(self, stack: str) -> None:
         assert not self.held[stack]
         del self.held[stack]
