@@ -45,7 +45,8 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernet
 # Elasticsearch in the operator's pods, and a cluster killed at three moments.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
-		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart; fi
+		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart \
+		secrets-store-csi-driver secrets-store-registrar secrets-store-provider; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "node and not weekly" -s tests/node --ignore=tests/node/release $(ARGS)
 
 # A node of its own: two of them in one process would share the cores. ARGS="-m weekly" runs what takes longer.

@@ -133,6 +133,8 @@ def scrape_configuration() -> dict[str, Any]:
         label("pod_label_app_kubernetes_io_component", "component"),
         label("pod_label_app_kubernetes_io_version", "release"),
         label("pod_label_teal_color", "color"),
+        # A container that begins anew counts from zero: with a series of its own, what both counted adds up (teal/metrics/counters.py).
+        label("pod_container_id", "container_id"),
     ]
     state = [keep("label_app_kubernetes_io_name", "kube-state-metrics"), keep("container_port_number", "8080")]
     # Drops thousands of series that no rule or dashboard uses but that would be billed.

@@ -15,9 +15,6 @@ SLOW_SECONDS: Final = 1.0  # the service's promise for a search or an answer wit
 BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # as in app/observability/metrics.py  # fmt: skip
 MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines, not by users
 UNMATCHED: Final = "unmatched"  # the route of unknown addresses, and of failures before routing
-# Longer than any release with its rollback window and its pauses. `max_over_time` keeps the counts of ended pods in the sum;
-# `increase` # would miss the first count of every new label set, such as a release's first error.
-WINDOW: Final = "24h"
 
 Page = Mapping[str, Metric]  # one process's metrics by family, without requests that only machines make
 
@@ -34,8 +31,9 @@ class CounterReader(Protocol):
         """The number from one process's page; None when the process does not have the metric."""
         ...
 
-    def promql(self, selector: str) -> str:
-        """A PromQL query for the same number, over all series that `selector` matches, such as `namespace="teal-blue"`."""
+    def promql(self, selector: str, window: str) -> str:
+        """A PromQL query for the same number, over all series that `selector` matches, such as `namespace="teal-blue"`, and that had a
+        value in the last `window`, such as `90000ms`."""
         ...
 
     @property
@@ -59,9 +57,12 @@ class CounterTotal:
             return None
         return sum(sample.value for sample in page[self.series].samples if self._counts(sample))
 
-    def promql(self, selector: str) -> str:
-        matchers = [_people(selector) if self.routes else selector, *_matchers(self.match)]
-        return _sum(f"{self.series}_total", ",".join(matchers))
+    def promql(self, selector: str, window: str) -> str:
+        own = _matchers(self.match)
+        if not self.routes:
+            return _sum(f"{self.series}_total", window, [selector, *own])
+        failed_before_routing = [selector, f'route="{UNMATCHED}"', 'status=~"5.."', *own]
+        return _sum(f"{self.series}_total", window, [_people(selector), *own], failed_before_routing)
 
     def _counts(self, sample: Sample) -> bool:
         return sample.name == f"{self.series}_total" and _matches(sample, self.match)
@@ -90,11 +91,11 @@ class SlowerThan:
                 within += sample.value
         return timed - within
 
-    def promql(self, selector: str) -> str:
+    def promql(self, selector: str, window: str) -> str:
         # Prometheus 2 keeps the label "1.0" as the service wrote it; Prometheus 3 rewrites it.
         bound = rf'le=~"{SLOW_SECONDS:g}(\\.0)?"'
-        people = ",".join([_people(selector), *_matchers(self.match)])
-        return f"{_sum(f'{self.series}_count', people)} - {_sum(f'{self.series}_bucket', f'{people},{bound}')}"
+        people = [_people(selector), *_matchers(self.match)]
+        return f"{_sum(f'{self.series}_count', window, people)} - {_sum(f'{self.series}_bucket', window, [*people, bound])}"
 
 
 def people_only(families: Iterable[Metric]) -> Page:
@@ -125,5 +126,8 @@ def _matchers(match: Mapping[str, str]) -> list[str]:
     return [f'{label}=~"{value}"' for label, value in match.items()]
 
 
-def _sum(series: str, matchers: str) -> str:
-    return f"sum(max_over_time({series}{{{matchers}}}[{WINDOW}]))"
+def _sum(series: str, window: str, *alternatives: list[str]) -> str:
+    """The sum of what each series counted, over those that match all matchers of one alternative. `max_over_time` keeps the counts of
+    ended pods; `increase` would miss the first count of every new label set, such as a release's first error."""
+    held = (f"max_over_time({series}{{{','.join(matchers)}}}[{window}])" for matchers in alternatives)
+    return f"sum({' or '.join(held)})"

@@ -19,11 +19,18 @@ from teal.ports.metrics import Counts
 from teal.record.model import Color
 
 _TIMEOUT_SECONDS: Final = 10.0
+# How long before the first reading the counts begin: longer than a pod goes unscraped and comes back with all that it counted before. Each reading
+# pays for all samples from there on, so that a day of them would cost twenty times as much in a release of an hour.
+LOOK_BACK_SECONDS: Final = 3_600.0
 
 
 class PrometheusMetrics:
     """The `Metrics` port by Prometheus. `url`: the query API, ending in /api/v1/query. `selectors`: matchers for each color's
-    series. Counts are up to a scrape interval old (30 s on AWS)."""
+    series. Counts are up to a scrape interval old (30 s on AWS).
+
+    All readings of one object begin at the same moment. A window that moved with the clock would drop the counts of pods that
+    ended long ago, in the middle of a release: the sum goes back, and `Counts.since` may then take all that is left of it for new requests.
+    """
 
     def __init__(
         self,
@@ -40,11 +47,15 @@ class PrometheusMetrics:
         # trust_env off: these requests must not use a proxy or .netrc of the shell.
         self._client = httpx.Client(auth=auth, timeout=_TIMEOUT_SECONDS, transport=transport, trust_env=False)
         self._now = now
+        self._begin: float | None = None
 
     def read(self, color: Color) -> Counts:
         """One query for each counter, all for the same instant, so that their shares are consistent. A counter without any series
         is left out, or 0 if it is lazy. Raises OperatorError when no process was scraped or Prometheus does not answer."""
         selector, at = self._selectors[color], self._now()
+        if self._begin is None:
+            self._begin = at - LOOK_BACK_SECONDS
+        window = f"{round((at - self._begin) * 1000)}ms"
         if not self._ask(f"count(teal_build_info{{{selector}}})", at):
             raise NobodyAnswers(
                 f"No process of {color} has been scraped within 5 minutes",
@@ -53,7 +64,7 @@ class PrometheusMetrics:
             )
         found = {}
         for counter in self._counters:
-            value = self._ask(counter.read.promql(selector), at)
+            value = self._ask(counter.read.promql(selector, window), at)
             if value is None and counter.read.lazy:
                 value = 0.0
             if value is not None:

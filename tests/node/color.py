@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from contract.color import ColorState
 from contract.names import NAMESPACES, OPERATOR_NAMESPACE
-from contract.pods import PROBE_VARIABLE
 from infra.evaluation.evaluate import Evaluation
 from teal.aws.jobs import JobSettings
 from tests.cluster.objects import APART, as_sent, custom_resource_definitions, objects
-from tests.node.stores import PASSWORD, USER, Stores
+from tests.node.stores import Stores
 from tests.unit.infra import service_program
 from tests.unit.infra.conftest import evaluate
 
@@ -79,23 +78,6 @@ def service_objects(entry: dict[str, Any]) -> list[dict[str, Any]]:
     outputs = {**outputs, "service_defaults": {**outputs["service_defaults"], "cpu": _CPU}}
     made: Evaluation = service_program.evaluate(STACK, outputs, COLOR, **changed)
     return [as_sent(dict(one.inputs)) for one in made.resources if one.type.startswith("kubernetes:") and one.type not in APART]
-
-
-def secrets(stores: Stores) -> dict[str, str]:
-    """What pods read, by variable: the copy that the real driver makes of Secrets Manager's."""
-    values = {
-        "PGUSER": USER, "PGPASSWORD": PASSWORD, "REDIS_URL": stores.redis, "TEAL_ELASTICSEARCH_USERNAME": USER,
-        "TEAL_ELASTICSEARCH_PASSWORD": PASSWORD, PROBE_VARIABLE: "probe",
-    }  # fmt: skip
-    missing = {name for name in _platform()["app_secrets"] if name.isupper()} - set(values)
-    assert not missing, f"the platform has secrets that these tests do not know: {missing}"
-    return values
-
-
-def secret_object(stores: Stores) -> dict[str, Any]:
-    """The Secret of the variables."""
-    metadata = {"name": "teal", "namespace": NAMESPACE}
-    return as_sent({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": secrets(stores)})
 
 
 def job_settings() -> JobSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,17 @@ from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pod_reasons import pod_reasons
 from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
-from tests.node import color, eck, machine, node, policies, search, secrets_driver, stores
+from tests.node import color, eck, machine, node, policies, prometheus, reporters, search, secrets_driver, stores
 from tests.node.node import Node, await_true
+from tests.node.secrets_driver import Supply
 from tests.parts.app.service import add
-from tests.services import app_image, load_image
+from tests.services import app_image, aws_server, load_image
 from tests.services.go_tools import tool
 
 FIRST: Final = "r-20261129-1"
 REPLICAS: Final = 2
 LIMIT_SECONDS: Final = 1_800  # of a test; the first one builds what is missing
+ROTATION_SECONDS: Final = 10  # the driver asks no sooner for a newer value; kubelet asks the driver about once in 75 s
 ROLLOUT_SECONDS: Final = 300.0  # 25 s for two pods alone on two cores
 
 
@@ -42,10 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Service:
-    """The color's pods. `url`: its Service, as a pod of the cluster sees it; `key`: an administrator's."""
+    """The color's pods, whose secrets are `supply`'s. `url`: its Service, as a pod of the cluster sees it; `key`: an administrator's."""
 
     node: Node
     stores: stores.Stores
+    supply: Supply
     digest: str
     cluster: KubernetesClient
     key: str
@@ -89,17 +92,36 @@ class Service:
         return status.get("observedGeneration") == found["metadata"]["generation"] and counts == {replicas}
 
 
+def _build_load_test() -> None:
+    tool(policies.NAME)
+    load_image.build()
+
+
+def _build_observed() -> None:
+    tool(prometheus.NAME)
+    reporters.build()
+
+
+# By the fixture that needs it.
+_BUILDS: Final[Mapping[str, Callable[[], object]]] = {
+    "tries": lambda: tool(policies.NAME),
+    "with_operator": eck.require_operator,
+    "load_test": _build_load_test,
+    "observed": _build_observed,
+}
+
+
 @pytest.fixture(scope="package")
 def image(request: pytest.FixtureRequest) -> Path:
     """The service's image; everything is built before anything is in another network."""
     machine.require_machine()
     stores.require_stores()
     color.definitions()
-    tool(policies.NAME)
-    eck.require_operator()
+    secrets_driver.require_driver()
     built = app_image.build()
-    if any("load_test" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        load_image.build()
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in wanted & _BUILDS.keys():
+        _BUILDS[name]()
     return built
 
 
@@ -113,18 +135,21 @@ def running_node(image: Path) -> Iterator[Node]:
 def service(running_node: Node, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two web pods and a worker, ready, in the restricted namespace that the platform makes; the schema migrated by a Job, as a release does."""
     place = search.start(running_node)
-    driver = secrets_driver.serving(running_node.machine, {color.NAMESPACE: {}})
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(running_node.load, image, color.repository())  # while Elasticsearch boots
-        with stores.start(tmp_path_factory.mktemp("stores"), place) as held, driver:
-            yield _serve(running_node, held, loading.result())
+        with (
+            stores.start(tmp_path_factory.mktemp("stores"), place) as held,
+            aws_server.start() as aws,
+            secrets_driver.supplying(running_node, aws, held, ROTATION_SECONDS) as supply,
+        ):
+            yield _serve(running_node, held, supply, loading.result())
 
 
-def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
+def _serve(running: Node, held: stores.Stores, supply: Supply, digest: str) -> Service:
     server = running.server
     server.define(color.definitions())
-    for document in [secrets_driver.driver_object(), *color.platform_objects(), color.secret_object(held)]:
-        server.apply(document, "administrator")
+    for document in color.platform_objects():
+        server.apply(supply.secrets.addressed(document), "administrator")
     cluster = KubernetesClient(_client(server.url, server.ca), "tests")
     entry = color.record(held, digest, FIRST, REPLICAS)
 
@@ -133,7 +158,7 @@ def _serve(running: Node, held: stores.Stores, digest: str) -> Service:
 
     admin("migrate")
     key = str(admin("keys", "create", "--role", "admin", "--name", "node")[0]["key"])
-    made = Service(running, held, digest, cluster, key, "", 0.0)
+    made = Service(running, held, supply, digest, cluster, key, "", 0.0)
     made.release(FIRST, REPLICAS)
     made.ready_seconds = made.await_rollout(REPLICAS)
     await_true(lambda: _worker_ready(running), f"StatefulSet {color.NAMESPACE}/{WORKERS}", ROLLOUT_SECONDS)
@@ -148,6 +173,14 @@ def lighthouse(service: Service) -> str:
     with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
         add(client, "Lighthouse", "The lighthouse keeper writes the weather into a green book each morning.")
     return "Lighthouse"
+
+
+@pytest.fixture(scope="package")
+def observed(service: Service, lighthouse: str) -> Service:
+    """The service, beside all that reports of the cluster and of search, and a first snapshot."""
+    reporters.start(service.node)
+    search.at_service(service.node).snapshot("first")
+    return service
 
 
 def _worker_ready(running: Node) -> bool:

@@ -186,15 +186,15 @@ def _configure(inner: Machine, pods: str) -> None:
     (folder / "kube-proxy.json").write_text(json.dumps(proxy))
 
 
-def kubeconfig(folder: Path, server: ApiServer) -> Path:
-    """The administrator's, written into the folder."""
+def kubeconfig(folder: Path, server: ApiServer, name: str = "kubeconfig", token: str = apiserver.TOKEN) -> Path:
+    """Written into the folder; without a token it is the administrator's."""
     document = {
         "apiVersion": "v1", "kind": "Config", "current-context": "it",
         "clusters": [{"name": "it", "cluster": {"server": server.url, "certificate-authority": str(server.ca)}}],
-        "users": [{"name": "it", "user": {"token": apiserver.TOKEN}}],
+        "users": [{"name": "it", "user": {"token": token}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
     }  # fmt: skip
-    path = folder / "kubeconfig"
+    path = folder / name
     path.touch(mode=0o600)
     path.write_text(json.dumps(document))
     return path

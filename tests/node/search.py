@@ -38,6 +38,24 @@ class Place:
         """The snapshot repository that the platform's set-up Job adds, under its name. It is a folder: this Elasticsearch has no plugin for S3."""
         self.ask("PUT", f"/_snapshot/{REPOSITORY}?verify=true", {"type": "fs", "settings": {"location": REPOSITORY}})
 
+    def snapshot(self, name: str) -> None:
+        """The first one adds the repository."""
+        self.add_repository()
+        self.ask("PUT", f"/_snapshot/{REPOSITORY}/{name}?wait_for_completion=true", {})
+
+
+def at_service(node: Node) -> Place:
+    """The one that has been started, by its Service."""
+    held = node.server.read(_service()) or {}
+    return Place(Path(), held["spec"]["clusterIP"], URL.replace("https:", "http:"))
+
+
+def reachable(node: Node, *, yes: bool) -> None:
+    """Whether the Service leads anywhere."""
+    service = _service()
+    labels = LABELS if yes else {**LABELS, "teal.test/nobody": "has-this"}
+    node.server.apply({**service, "spec": {**service["spec"], "selector": labels}}, "administrator")
+
 
 def start(node: Node) -> Place:
     """The namespace, its policies, the Service and the pod; Elasticsearch itself is one of the stores."""

@@ -1,150 +1,127 @@
-"""A stand-in for the secrets store driver and its AWS provider: a CSI driver of the same name, which writes the files of a
-SecretProviderClass from a dictionary. What the real one does besides, the copy into a Kubernetes Secret, the tests do before any pod.
+"""The secrets store driver on a node, of the version that EKS' add-on brings, under the objects of its own chart with the platform's settings.
 
-It speaks CSI 1 and kubelet's registration of plugins. The few messages are read and written by hand, because no package has their classes.
-Sources: csi.proto in Go module github.com/container-storage-interface/spec v1.9.0; pkg/apis/pluginregistration/v1/api.proto in k8s.io/kubelet.
+It runs beside kubelet, not in a pod, with its own service account's token. A provider of the tests' own takes the place of AWS', which is no Go module to
+be had here (tools/secrets-store/provider): it takes the same parameters, signs in by Pod Identity with the token that kubelet made for the pod,
+and asks Secrets Manager by AWS' library. So is the program that tells kubelet of the driver (tools/secrets-store/registrar).
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
-import grpc
-
 from contract.pods import SECRETS_DRIVER
-from tests.node.machine import Machine
+from infra.platform.cluster import secrets
+from tests.cluster.apiserver import ApiServer
+from tests.cluster.objects import objects
+from tests.node import node, pod_identity, secret_values
+from tests.node.color import STACK
+from tests.node.node import Node, await_true
+from tests.node.pod_identity import SecretsManager
+from tests.node.secret_values import Secrets
+from tests.node.stores import Stores
+from tests.services import secrets_chart
+from tests.services.aws_server import AwsServer
+from tests.services.go_tools import tool
 
-_VOLUME_CONTEXT: Final = 8  # fields of NodePublishVolumeRequest
-_TARGET_OF_PUBLISH: Final = 4
-_TARGET_OF_UNPUBLISH: Final = 2
-_STOP_SECONDS: Final = 2.0
-_Call = Callable[[bytes], bytes]
+_DRIVER: Final = "secrets-store-csi-driver"
+_REGISTRAR: Final = "secrets-store-registrar"
+_PROVIDER: Final = "secrets-store-provider"
+_FOLDER: Final = "/var/lib/kubelet/plugins/csi-secrets-store"  # as the chart's pod has it, and as kubelet sees it
+_SOCKET: Final = f"{_FOLDER}/csi.sock"
+_REGISTERED: Final = "/var/lib/kubelet/plugins_registry"
+_PROVIDERS: Final = "/run/secrets-store-csi-providers"
+_INTERVAL: Final = "--rotation-poll-interval="
+_MADE_BY_CHART_ALONE: Final = "secretprovidersyncing-role"  # EKS' add-on makes no role of `syncSecret`: decision 0006
+_TOKEN_SECONDS: Final = 24 * 3600
 
 
-def driver_object() -> dict[str, Any]:
-    """What tells Kubernetes of the driver, as the real one's chart does it."""
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "CSIDriver",
-        "metadata": {"name": SECRETS_DRIVER},
-        "spec": {"podInfoOnMount": True, "attachRequired": False, "volumeLifecycleModes": ["Ephemeral"]},
-    }
+def require_driver() -> None:
+    """Build what is missing, before anything is in another network."""
+    for name in (_DRIVER, _REGISTRAR, _PROVIDER, "chart"):
+        tool(name)
+    secrets_chart.folder()
 
 
-@contextmanager
-def serving(machine: Machine, files: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
-    """`files`: text by name of file, by name of SecretProviderClass. kubelet finds the driver by itself."""
-    kubelet = machine.root / "var/lib/kubelet"
-    folder = Path("plugins", SECRETS_DRIVER)
-    (kubelet / folder).mkdir(parents=True, exist_ok=True)
-    seen_inside = f"/var/lib/kubelet/{folder}/csi.sock"
+def install(server: ApiServer) -> None:
+    """What the add-on makes of the platform's settings, and the right to copy, which the platform makes."""
+    server.define(secrets_chart.custom_resources())
+    server.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": secrets.NAMESPACE}}, "administrator"
+    )  # by `namespaceConfig`
+    copy = [one for one in objects("platform", STACK) if one["metadata"]["name"] == secrets.COPY]
+    made = [one for one in secrets_chart.objects() if not one["metadata"]["name"].startswith(_MADE_BY_CHART_ALONE)]
+    for document in (*(one for one in made if one["kind"] != "DaemonSet"), *copy):
+        server.apply(document, "administrator")
 
-    def publish(request: bytes) -> bytes:
-        fields = _fields(request)
-        context = dict(_entry(one) for one in fields.get(_VOLUME_CONTEXT, ()))
-        target = machine.root / _text(fields[_TARGET_OF_PUBLISH]).lstrip("/")
-        target.mkdir(exist_ok=True)
-        for name, text in files[context["secretProviderClass"]].items():
-            (target / name).write_text(text)
-            (target / name).chmod(0o644)
-        return b""
 
-    def unpublish(request: bytes) -> bytes:
-        shutil.rmtree(machine.root / _text(_fields(request)[_TARGET_OF_UNPUBLISH]).lstrip("/"), ignore_errors=True)
-        return b""
+@dataclass(frozen=True)
+class Supply:
+    """Where the pods of a node get their secrets from."""
 
-    driver = {
-        "csi.v1.Identity/GetPluginInfo": lambda _: _field(1, SECRETS_DRIVER) + _field(2, "0"),
-        "csi.v1.Identity/GetPluginCapabilities": lambda _: b"",
-        "csi.v1.Identity/Probe": lambda _: b"",
-        "csi.v1.Node/NodeGetInfo": lambda _: _field(1, "node"),
-        "csi.v1.Node/NodeGetCapabilities": lambda _: b"",
-        "csi.v1.Node/NodePublishVolume": publish,
-        "csi.v1.Node/NodeUnpublishVolume": unpublish,
-    }
-    registration = {
-        "pluginregistration.Registration/GetInfo": lambda _: (
-            _field(1, "CSIPlugin") + _field(2, SECRETS_DRIVER) + _field(3, seen_inside) + _field(4, "1.0.0")
-        ),
-        "pluginregistration.Registration/NotifyRegistrationStatus": lambda _: b"",
-    }
-    registered = kubelet / "plugins_registry" / f"{SECRETS_DRIVER}-reg.sock"
-    with _listening(kubelet / folder / "csi.sock", driver), _listening(registered, registration):
-        yield
+    secrets: Secrets
+    manager: SecretsManager
 
 
 @contextmanager
-def _listening(socket: Path, calls: Mapping[str, _Call]) -> Iterator[None]:
-    socket.parent.mkdir(exist_ok=True)
-    server = grpc.server(ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers((_Calls(calls),))
-    server.add_insecure_port(f"unix:{socket}")
-    server.start()
-    try:
+def supplying(on: Node, aws: AwsServer, held: Stores, rotation_seconds: int | None = None) -> Iterator[Supply]:
+    """The driver on the first node, and the platform's secrets in moto, of this thread's network."""
+    made = secret_values.fill(aws, held)
+    install(on.server)
+    with pod_identity.judging(aws, on.machine.address, made.policies()) as manager, serving(on, manager, rotation_seconds):
+        yield Supply(made, manager)
+
+
+@contextmanager
+def serving(on: Node, manager: SecretsManager, rotation_seconds: int | None = None) -> Iterator[None]:
+    """Until the block ends, and with the node's other programs. `rotation_seconds`: in the place of the platform's hour."""
+    inner = on.machine
+    for folder in (_FOLDER, _PROVIDERS):
+        (inner.root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    account = node.kubeconfig(inner.folder, on.server, "secrets-kubeconfig", _token(on.server))
+    with ExitStack() as running:
+        running.enter_context(pod_identity.agent(on, manager))
+        where = f"AWS_ENDPOINT_URL_SECRETS_MANAGER={manager.url}"
+        provider = ["env", "-u", "AWS_PROFILE", where, str(tool(_PROVIDER)), f"{_PROVIDERS}/aws.sock"]
+        node.process(inner, _PROVIDER, provider, running)
+        driver = ["env", f"KUBECONFIG={account}", str(tool(_DRIVER)), *_arguments(on.name, rotation_seconds)]
+        node.process(inner, _DRIVER, driver, running)
+        node.process(inner, _REGISTRAR, [str(tool(_REGISTRAR)), _SOCKET, _REGISTERED], running)
+        try:
+            await_true(lambda: _is_known(on), "kubelet's word that it knows the secrets driver")
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}; {node.logs(inner)}") from error
         yield
-    finally:
-        server.stop(_STOP_SECONDS).wait()
 
 
-class _Calls(grpc.GenericRpcHandler):
-    def __init__(self, calls: Mapping[str, _Call]) -> None:
-        self._calls = calls
-
-    def service(self, handler_call_details: Any) -> Any:
-        call = self._calls.get(handler_call_details.method.lstrip("/"))
-        if call is None:
-            return None
-        return grpc.unary_unary_rpc_method_handler(lambda request, _: call(request))  # without a serializer: bytes as they are
+def _token(server: ApiServer) -> str:
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": _TOKEN_SECONDS}}
+    path = f"/api/v1/namespaces/{secrets.NAMESPACE}/serviceaccounts/{_pod()['serviceAccountName']}/token"
+    token: str = server.ask("POST", path, asked)["status"]["token"]
+    return token
 
 
-def _field(number: int, text: str) -> bytes:
-    """A text of a message of Protocol Buffers."""
-    data = text.encode()
-    return _number(number << 3 | 2) + _number(len(data)) + data
+def _arguments(name: str, rotation_seconds: int | None) -> list[str]:
+    """Those of the chart's container."""
+    (container,) = (one for one in _pod()["containers"] if one["name"] == "secrets-store")
+    known = {"$(CSI_ENDPOINT)": f"unix://{_SOCKET}", "$(KUBE_NODE_NAME)": name}
+    words: list[str] = container["args"]
+    for placeholder, value in known.items():
+        words = [word.replace(placeholder, value) for word in words]
+    if rotation_seconds is None:
+        return words
+    return [*(word for word in words if not word.startswith(_INTERVAL)), f"{_INTERVAL}{rotation_seconds}s"]
 
 
-def _number(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+def _pod() -> dict[str, Any]:
+    (daemon,) = (one for one in secrets_chart.objects() if one["kind"] == "DaemonSet")
+    pod: dict[str, Any] = daemon["spec"]["template"]["spec"]
+    return pod
 
 
-def _fields(message: bytes) -> dict[int, list[bytes]]:
-    """The texts and messages within a message, by field; numbers are passed over."""
-    found: dict[int, list[bytes]] = {}
-    place = 0
-    while place < len(message):
-        key, place = _read_number(message, place)
-        size, place = _read_number(message, place)
-        if key & 7 == 2:
-            found.setdefault(key >> 3, []).append(message[place : place + size])
-            place += size
-        else:
-            assert key & 7 == 0, f"wire type {key & 7} is not one that these messages have"
-    return found
-
-
-def _read_number(message: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return value, place
-
-
-def _entry(message: bytes) -> tuple[str, str]:
-    fields = _fields(message)
-    return _text(fields[1]), _text(fields.get(2, [b""]))
-
-
-def _text(values: list[bytes]) -> str:
-    return values[-1].decode()
+def _is_known(on: Node) -> bool:
+    document = {"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": on.name}}
+    found = on.server.read(document) or {}
+    return any(one["name"] == SECRETS_DRIVER for one in found.get("spec", {}).get("drivers") or ())

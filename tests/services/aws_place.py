@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -42,6 +43,7 @@ from tests.unit.teal.release.ports import World, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"  # moto's
+_WINDOW = re.compile(r"\[(\d+ms)\]")  # of a query of the gates; its counts begin with this server
 NAMESPACES: dict[Color, str] = {"blue": "teal-blue", "green": "teal-green"}
 USERS_PER_SECOND = 20_000  # numbers alone; a step has its samples in tenths of a second
 
@@ -179,6 +181,7 @@ class Place:
         if "/aps/aws4_request" not in request.headers.get("Authorization", ""):
             return httpx.Response(403, json={"message": "not signed"})
         asked = parse_qs(request.content.decode())["query"][0]
+        window = next(iter(_WINDOW.findall(asked)), "")
         for color, namespace in NAMESPACES.items():
             selector = f'namespace="{namespace}"'
             if asked == f"count(teal_build_info{{{selector}}})":
@@ -189,7 +192,7 @@ class Place:
                 self._ticked = now
                 return _vector(1 if color in self.world.running else None)
             for counter in counters(GATES):
-                if asked == counter.read.promql(selector):
+                if asked == counter.read.promql(selector, window):
                     return _vector(self.world.counts[color].get(counter.name))
         return httpx.Response(400, json={"status": "error", "error": f"unexpected query {asked}"})
 

@@ -13,7 +13,7 @@ from teal.laptop.artifacts import MODELS as PINNED_MODELS
 from teal.laptop.cross_encoder import fetch_cross_encoder
 from teal.laptop.fetch import fetch_model, resolve
 from teal.laptop.layout import Layout
-from tests.services.promtool import find_or_build
+from tests.services.go_tools import TOOLS, BuildFailed, build
 
 MODELS = Path(".teal/models")
 
@@ -33,9 +33,12 @@ def main() -> int:
         except FetchFailed as error:
             print(error, file=sys.stderr)
             failed = True
-    program, why = find_or_build()
-    print(f"promtool: {'here' if program else why}", file=sys.stdout if program else sys.stderr)
-    failed = failed or program is None
+    try:
+        build(TOOLS["promtool"])
+        print("promtool: here")
+    except BuildFailed as error:
+        print(f"promtool did not build: {error}", file=sys.stderr)
+        failed = True
     return int(failed and os.environ.get("CI") == "true")
 
 

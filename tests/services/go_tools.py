@@ -41,9 +41,11 @@ class Tool:
     embeds: tuple[str, ...] = ()  # files of `versioned` that our own main embeds, by their path in it
     static: bool = False  # without the C library: it runs in an image of nothing else
     at_home: bool = False  # built in the folder of `versioned`, by its own go.mod: what that replaces, no other module can have
+    tags: tuple[str, ...] = ()  # Go's build tags: what of the module is left out or taken in
 
 
 _KUBERNETES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
+_PROMETHEUS: Final = "github.com/prometheus/prometheus"
 # What a cluster with a node has besides the API server
 NODE: Final = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
@@ -72,10 +74,32 @@ TOOLS: Final = {
             "eck-operator", "eck-operator", "github.com/elastic/cloud-on-k8s/v3/cmd", "github.com/elastic/cloud-on-k8s/v3",
             ("github.com/elastic/cloud-on-k8s/v3/pkg/about.version",), static=True,
         ),
+        Tool(
+            "secrets-store-csi-driver", "secrets-store", "sigs.k8s.io/secrets-store-csi-driver/cmd/secrets-store-csi-driver",
+            "sigs.k8s.io/secrets-store-csi-driver", ("sigs.k8s.io/secrets-store-csi-driver/pkg/version.BuildVersion",), leading="v",
+        ),
+        *(
+            Tool(f"secrets-store-{name}", "secrets-store", f"./{name}", "sigs.k8s.io/secrets-store-csi-driver", ())
+            for name in ("registrar", "provider")
+        ),
         *(
             Tool(f"keda-{name}", "keda", f"./cmd/{name}", "github.com/kedacore/keda/v2",
                  ("github.com/kedacore/keda/v2/version.Version",), at_home=True)
             for name in ("operator", "adapter")
+        ),
+        # Discovery of clouds is half of the module's code. Its web page's assets are generated, and not in the module.
+        *(
+            Tool(name, "prometheus", f"./cmd/{name}", _PROMETHEUS, ("github.com/prometheus/common/version.Version",), at_home=True,
+                 tags=("remove_all_sd", *tags))
+            for name, tags in (("promtool", ()), ("prometheus", ("enable_kubernetes_sd",)))
+        ),
+        # Each in its own folder, by its own versions of the libraries: nothing of them is shared with another tool.
+        *(
+            Tool(name, name, ".", module, ("github.com/prometheus/common/version.Version",), static=True, at_home=True)
+            for name, module in (
+                ("kube-state-metrics", "k8s.io/kube-state-metrics/v2"),
+                ("elasticsearch-exporter", "github.com/prometheus-community/elasticsearch_exporter"),
+            )
         ),
         # With its own versions of Kubernetes' libraries: 0.8.0 beside 0.35 did not know its own definitions (ADR 0011).
         Tool("metrics-server", "metrics-server", "./cmd/metrics-server", "sigs.k8s.io/metrics-server", _KUBERNETES[:1], leading="v", at_home=True),
@@ -139,8 +163,9 @@ def _compile(wanted: Tool, source: Path, program: Path, tell: Callable[[str], No
     version = wanted.leading + str(found["Version"]).removeprefix("v")
     flags = " ".join(("-s -w", *(f"-X {variable}={version}" for variable in wanted.variables)))
     where = Path(found["Dir"]) if wanted.at_home else source
-    packages = len(_go(["list", "-deps", wanted.package], where).splitlines())
-    command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(program), wanted.package]
+    tags = ("-tags", ",".join(wanted.tags))
+    packages = len(_go(["list", *tags, "-deps", wanted.package], where).splitlines())
+    command = ["go", "build", "-v", "-trimpath", *tags, "-ldflags", flags, "-o", str(program), wanted.package]
     began = told = time.monotonic()
     with subprocess.Popen(command, cwd=where, env=_environment(wanted), text=True, stderr=subprocess.PIPE) as process:
         said: list[str] = []

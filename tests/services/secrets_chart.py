@@ -1,4 +1,4 @@
-"""The chart of the secrets store driver, of the driver's own module, as EKS' add-on would install it for the platform."""
+"""The chart of the secrets store driver, of the module that tools/secrets-store pins, as EKS' add-on would install it for the platform."""
 
 from __future__ import annotations
 

@@ -13,24 +13,27 @@ import pytest
 
 from teal.aws.jobs import run_admin_job
 from teal.aws.kubernetes import KubernetesClient
-from tests.node import color, machine, stores
+from tests.node import color, machine, metrics, stores
 from tests.node.release import eks
 from tests.node.release import place as places
 from tests.node.release.place import Place
 from tests.node.release.story import RULES, assert_whole, wait
 from tests.services import app_image
+from tests.services.go_tools import tool
 
 GOLDEN: Final = {"question": "Who writes the weather into a green book?", "words": ["lighthouse"]}
 DOCUMENT: Final = {"title": "Lighthouse", "text": "The lighthouse keeper writes the weather into a green book each morning."}
 
 
 @pytest.fixture(scope="package")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     machine.require_machine()
     stores.require_stores()
     color.definitions()
     archive = app_image.build()
     places.prepare()
+    if any("scaled" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        tool(metrics.NAME)
     with places.start(tmp_path_factory.mktemp("release"), archive) as made:
         made.rules = dict(RULES)
         yield made

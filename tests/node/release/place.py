@@ -6,8 +6,9 @@
 | ELBv2, S3, ECR, Secrets Manager, KMS, STS | moto |
 | what the load balancer does with traffic, and what it says of targets' health | tests/services/alb.py |
 | Auto Mode's controller of bindings, and its readiness gates; EKS's sign-in | bindings.py, eks.py |
-| RDS, ElastiCache, ECK's pods, the secrets driver | stores.py, secrets_driver.py |
-| Managed Prometheus | counts.py |
+| the secrets driver, with a provider of the tests' own, and the agent of Pod Identity | secrets_driver.py, pod_identity.py |
+| RDS, ElastiCache, ECK's pods | stores.py |
+| Managed Prometheus | real, with the platform's scrape configuration and rules: tests/node/prometheus.py |
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ from typing import Any, Final
 
 import pytest
 
-from contract import pods
 from contract.names import NAMESPACES, OPERATOR_NAMESPACE
-from contract.pods import PROBE_VARIABLE
 from teal.aws.names import StateNames
 from teal.record.model import COLORS, Color, Record
 from teal.record.s3 import S3RecordStore
-from tests.cluster.objects import as_sent, objects
+from tests.cluster.objects import objects
 from tests.engine import command
 from tests.engine.command import put_on_path
-from tests.node import color, node, search, secrets_driver, stores
+from tests.node import color, node, prometheus, search, secrets_driver, stores
 from tests.node.node import Node
-from tests.node.release import bindings, counts, eks, image_layer
+from tests.node.prometheus import Prometheus
+from tests.node.release import bindings, eks, image_layer
 from tests.node.release.bindings import Controller
+from tests.node.secret_values import Secrets
+from tests.node.secrets_driver import Supply
 from tests.services import alb, aws_server, go_tools
 from tests.services.alb import Alb
 from tests.services.aws_place import ACCOUNT
@@ -56,10 +58,6 @@ _POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBindi
 _DEFAULTS: Final = {"cpu": "200m", "min_replicas": 2, "max_replicas": 3}
 
 
-# What the secrets driver mounts for the pods of each color and for the operator's Jobs: no file, because they read variables.
-VOLUMES: Final[Mapping[str, Mapping[str, str]]] = {each: {} for each in (*NAMESPACES.values(), pods.OPERATOR.provider_class)}
-
-
 @dataclass
 class Place:
     """`rules`: of the releases that `teal` makes here. `rule_arn`: the one with the shares."""
@@ -68,11 +66,13 @@ class Place:
     aws: AwsServer
     alb: Alb
     controller: Controller
+    prometheus: Prometheus
     search: search.Place
     folder: Path
     digest: str  # of the image on the node
     rule_arn: str
     groups: Mapping[Color, str]
+    supply: Supply
     environ: dict[str, str]
     outputs: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
@@ -158,22 +158,24 @@ def start(folder: Path, archive: Path) -> Iterator[Place]:
         elasticsearch = search.start(running_node)
         held = running.enter_context(stores.start(folder, elasticsearch))
         elasticsearch.add_repository()
-        running.enter_context(secrets_driver.serving(running_node.machine, VOLUMES))
         aws = running.enter_context(aws_server.start())
+        supply = running.enter_context(secrets_driver.supplying(running_node, aws, held))
         listener, rule, groups = _load_balancer(aws)
         front = running.enter_context(alb.start(aws, listener))
-        series = running.enter_context(counts.serving(server))
+        series = running.enter_context(prometheus.start(running_node))
         server.define(color.definitions())
         running.enter_context(eks.serving(server, folder))
-        outputs = _outputs(aws, held) | {
+        outputs = _outputs(aws, held, supply.secrets) | {
             "cluster": {"name": "teal-dev", "endpoint": server.url, "ca_data": base64.b64encode(server.ca.read_bytes()).decode()},
-            "url": front.url, "rule_arn": rule, "target_group_arns": groups, "prometheus_query_url": series.url,
+            "url": front.url, "rule_arn": rule, "target_group_arns": groups, "prometheus_query_url": series.query_url,
         }  # fmt: skip
-        for document in [secrets_driver.driver_object(), *_platform_objects(), *_secrets(held)]:
-            server.apply(document, "administrator")
+        for document in _platform_objects():
+            server.apply(supply.secrets.addressed(document), "administrator")
         controller = running.enter_context(bindings.controlling(server, aws))
         environ = _shell(folder, aws, outputs)
-        yield Place(running_node, aws, front, controller, elasticsearch, folder, digest, rule, groups, environ, outputs)
+        yield Place(
+            running_node, aws, front, controller, series, elasticsearch, folder, digest, rule, groups, supply, environ, outputs
+        )
 
 
 def _platform_objects() -> list[dict[str, Any]]:
@@ -185,18 +187,6 @@ def _platform_objects() -> list[dict[str, Any]]:
         if one["kind"] not in _OUTSIDE
         and (one["metadata"].get("namespace", one["metadata"]["name"]) in ours or one["kind"] in _POLICIES)
     ]
-
-
-def _secrets(held: stores.Stores) -> list[dict[str, Any]]:
-    """What the secrets driver copies for the pods of each color, and for the operator's Jobs."""
-    common = {name: value for name, value in color.secrets(held).items() if name != PROBE_VARIABLE}
-    colors = [("teal", namespace, {**common, PROBE_VARIABLE: f"probe-{name}"}) for name, namespace in NAMESPACES.items()]
-    return [
-        as_sent({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": values,
-        })
-        for name, namespace, values in (*colors, (pods.OPERATOR.secret, OPERATOR_NAMESPACE, common))
-    ]  # fmt: skip
 
 
 def _load_balancer(aws: AwsServer) -> tuple[str, str, dict[Color, str]]:
@@ -246,9 +236,9 @@ def _load_balancer(aws: AwsServer) -> tuple[str, str, dict[Color, str]]:
     return listener, rule, groups
 
 
-def _outputs(aws: AwsServer, held: stores.Stores) -> dict[str, Any]:
+def _outputs(aws: AwsServer, held: stores.Stores, secrets: Secrets) -> dict[str, Any]:
     """The platform's outputs, of things that are there."""
-    given, secrets, s3 = dict(evaluate("platform", STACK).outputs), aws.client("secretsmanager"), aws.client("s3")
+    given, s3 = dict(evaluate("platform", STACK).outputs), aws.client("s3")
     where = {"LocationConstraint": REGION}
     names = StateNames(STACK, ACCOUNT, REGION)
     for bucket in (_BUCKET, names.bucket):
@@ -257,17 +247,11 @@ def _outputs(aws: AwsServer, held: stores.Stores) -> dict[str, Any]:
     kms = aws.client("kms")
     kms.create_alias(AliasName=names.key_alias("colors"), TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     aws.client("ecr").create_repository(repositoryName=color.repository().partition("/")[2])
-    arns: dict[str, str] = {}
-    for reference in given["app_secrets"].values():
-        arn = reference["secret_arn"]
-        if arn not in arns:
-            arns[arn] = secrets.create_secret(Name=f"secret-{len(arns)}", SecretString="{}")["ARN"]
-    probes = {name: secrets.create_secret(Name=f"probe-{name}", SecretString=f"probe-{name}")["ARN"] for name in COLORS}
     config = color.record(held, f"sha256:{'0' * 64}", "r-20261129-1", 0)["config"]
     return {
-        **given, "account_id": ACCOUNT, "release_bucket": _BUCKET, "probe_secret_arns": probes,
+        **given, "account_id": ACCOUNT, "release_bucket": _BUCKET,
         "app_environment": {**config, "TEAL_INDEX": "teal"},
-        "app_secrets": {name: {**each, "secret_arn": arns[each["secret_arn"]]} for name, each in given["app_secrets"].items()},
+        **{name: secrets.addressed(given[name]) for name in ("app_secrets", "probe_secret_arns")},
         "service_defaults": {**given["service_defaults"], **_DEFAULTS},
     }  # fmt: skip
 
@@ -311,6 +295,8 @@ def engine_is_real() -> bool:
 
 def prepare() -> None:
     """Build what is missing, before anything is in another network."""
+    secrets_driver.require_driver()
+    go_tools.tool(prometheus.NAME)
     if engine_is_real():
         go_tools.tool(PROVIDER)
         if not command.present():

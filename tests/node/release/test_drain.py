@@ -12,7 +12,7 @@ from teal.record.model import Color
 from tests.cluster.apiserver import conditions
 from tests.node import color, drain, second, secrets_driver
 from tests.node.node import Node
-from tests.node.release.place import VOLUMES, Place
+from tests.node.release.place import Place
 from tests.node.release.story import active_color, assert_whole, timed, users, wait, web_pods
 from tests.services import app_image
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.weekly, pytest.mark.timeout(1
 @pytest.fixture
 def other_node(place: Place) -> Iterator[Node]:
     """With the images, as a node that has pulled them."""
-    with second.join(place.node) as joined, secrets_driver.serving(joined.machine, VOLUMES):
+    with second.join(place.node) as joined, secrets_driver.serving(joined, place.supply.manager):
         print(f"\na second node ready after {joined.ready_seconds:.0f} s", flush=True)
         joined.load(app_image.archive(), color.repository())
         state = place.record().active_state

@@ -14,7 +14,7 @@ from infra.observability import prometheus_rules
 from infra.observability.alerts import ALERTS
 from infra.observability.slos import SLOS, Slo
 from infra.platform.search.operator import CA_HOURS
-from tests.services.promtool import promtool
+from tests.services.go_tools import tool
 from tests.unit.infra.observability.test_rules import ROOT
 
 MINUTES = 75  # windows of six hours too are filled by what there is of them
@@ -174,7 +174,7 @@ def check(
     document = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{every_seconds}s", "tests": tests}
     (folder / "tests.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return subprocess.run(
-        [promtool(), "test", "rules", "tests.yaml"], cwd=folder, capture_output=True, text=True, check=False, timeout=240
+        [tool("promtool"), "test", "rules", "tests.yaml"], cwd=folder, capture_output=True, text=True, check=False, timeout=240
     )
 
 
@@ -183,7 +183,7 @@ pytestmark = pytest.mark.timeout(1_800)  # the first use builds promtool
 
 def test_the_rule_file_is_one_that_prometheus_takes(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(prometheus_rules.rules_yaml(), encoding="utf-8")
-    ended = subprocess.run([promtool(), "check", "rules", "--lint=all", "rules.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
+    ended = subprocess.run([tool("promtool"), "check", "rules", "--lint=all", "rules.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{sum(len(group['rules']) for group in prometheus_rules.rule_groups(ALERTS)['groups'])} rules found" in ended.stdout
 
@@ -194,7 +194,7 @@ def test_prometheus_takes_what_compose_gives_it(tmp_path: Path) -> None:
     given = document["configs"]["prometheus"]["content"].replace("/etc/prometheus/rules/rules.yaml", rules)
     (tmp_path / "prometheus.yml").write_text(given, encoding="utf-8")
     ended = subprocess.run(
-        [promtool(), "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [tool("promtool"), "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

@@ -182,6 +182,13 @@ def test_the_collector_asks_the_service_s_pods_and_search_s_reporter() -> None:
         assert any(port["name"] in ports for container in pod["spec"]["containers"] for port in container["ports"])
 
 
+def test_what_a_container_counted_before_it_began_anew_has_series_of_its_own() -> None:
+    """Else its new counts would be seen only above the old ones: the gates sum the highest count of each series."""
+    ours = scrape_configuration()["scrape_configs"][0]["relabel_configs"]
+    kept = [rule["source_labels"] for rule in ours if rule.get("target_label")]
+    assert ["__meta_kubernetes_pod_container_id"] in kept
+
+
 def test_the_collector_gets_to_every_port_that_it_asks() -> None:
     """Each of the service's pods lets the VPC in at the port it is asked at, and serves there beyond loopback."""
     made, platform = evaluate("service", "prod").resources, evaluate("platform", "prod").resources

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from teal.errors import OperatorError
 from teal.metrics.counters import CounterTotal
 from teal.metrics.gates import GATES, Counter, Gate, counters
-from teal.metrics.prometheus import PrometheusMetrics, SigV4
+from teal.metrics.prometheus import LOOK_BACK_SECONDS, PrometheusMetrics, SigV4
 from teal.metrics.scrape import NobodyAnswers, counts_on_page
 from teal.ports.metrics import Counts
 from teal.record.model import Color
@@ -31,6 +31,8 @@ teal_http_requests_total{method="POST",route="/v1/search",status="503",by="user"
 teal_http_requests_total{method="GET",route="/v1/documents",status="404",by="probe"} 2.0
 teal_http_requests_total{method="GET",route="/readyz",status="503"} 40.0
 teal_http_requests_total{method="GET",route="/metrics",status="200"} 70.0
+teal_http_requests_total{method="GET",route="unmatched",status="404",by="user"} 25.0
+teal_http_requests_total{method="POST",route="unmatched",status="500",by="user"} 2.0
 # TYPE teal_http_request_seconds histogram
 teal_http_request_seconds_bucket{route="/v1/ask",by="user",le="0.5"} 80.0
 teal_http_request_seconds_bucket{route="/v1/ask",by="user",le="1.0"} 85.0
@@ -61,16 +63,22 @@ teal_claims_total 200.0
 teal_dropped_claims_total 7.0
 """
 SELECTORS: dict[Color, str] = {"blue": 'namespace="teal-blue"', "green": 'namespace="teal-green"'}
-_TERM = re.compile(r"(?:sum\(max_over_time|count)\(?\(?(\w+)\{([^}]*)\}(?:\[24h\]\))?\)")
+_HELD = r"max_over_time\(\w+\{[^}]*\}\[\d+ms\]\)"
+_TERM = re.compile(rf"sum\({_HELD}(?: or {_HELD})*\)|count\(\w+\{{[^}}]*\}}\)")
+_SERIES = re.compile(r"(\w+)\{([^}]*)\}")
+_WINDOW = re.compile(r"\[(\d+)ms\]")
 
 
 def evaluated(query: str, namespace: str) -> list[float]:
     """The value of the few forms of PromQL that the adapter uses, over PAGE as pods of `namespace` show it."""
-    terms = [_value(name, matchers, namespace) for name, matchers in _TERM.findall(query)]
+    terms = [
+        [value for name, matchers in _SERIES.findall(term) for value in _value(name, matchers, namespace)]
+        for term in _TERM.findall(query)
+    ]
     assert _TERM.sub("T", query) in ("T", "T - T"), f"a form of PromQL that this test does not know: {query}"
     if any(not term for term in terms):
         return []
-    return [terms[0][0] - sum(term[0] for term in terms[1:])]
+    return [sum(terms[0]) - sum(sum(term) for term in terms[1:])]
 
 
 def _value(name: str, matchers: str, namespace: str) -> list[float]:
@@ -123,8 +131,19 @@ def test_all_counts_of_a_reading_are_of_one_instant() -> None:
     assert {parse_qs(request.content.decode())["time"][0] for request in seen} == {"100.000"}
 
 
+def test_all_readings_begin_at_one_moment_so_that_no_count_of_an_ended_pod_leaves_the_sum() -> None:
+    seen: list[httpx.Request] = []
+    clock = iter([1_000_000.0, 1_000_300.5])
+    metrics = PrometheusMetrics("https://p.example/api/v1/query", SELECTORS, transport=prometheus(seen), now=lambda: next(clock))
+    metrics.read("blue")
+    metrics.read("blue")
+    asked = [{name: values[0] for name, values in parse_qs(request.content.decode()).items()} for request in seen]
+    begins = {round(float(one["time"]) * 1000) - int(window) for one in asked for window in _WINDOW.findall(one["query"])}
+    assert begins == {round((1_000_000.0 - LOOK_BACK_SECONDS) * 1000)}
+
+
 def test_both_spellings_of_a_bucket_are_counted_once() -> None:
-    (spelled,) = re.findall(r'le=~"([^"]*)"', GATES[1].bad.read.promql('a="b"'))
+    (spelled,) = re.findall(r'le=~"([^"]*)"', GATES[1].bad.read.promql('a="b"', "1000ms"))
     pattern = spelled.replace("\\\\", "\\")
     found = defaultdict(bool, {le: bool(re.fullmatch(pattern, le)) for le in ("1", "1.0", "10.0", "0.1", "1x0")})
     assert found == {"1": True, "1.0": True, "10.0": False, "0.1": False, "1x0": False}
