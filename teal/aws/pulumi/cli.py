@@ -148,11 +148,6 @@ class PulumiCli:
         options = [*chosen, *(["--exclude-protected"] if exclude_protected else [])]
         self._run("destroy", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs", *options)
 
-    def forget(self, stack: str, urns: Sequence[str]) -> None:
-        """Take these out of the state. Nothing is deleted."""
-        for urn in urns:
-            self._run("state", "delete", urn, "--stack", stack, "--yes")
-
     def remove(self, stack: str) -> None:
         """Remove an empty stack."""
         self._run("stack", "rm", stack, "--yes", "--preserve-config")

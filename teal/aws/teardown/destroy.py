@@ -128,9 +128,7 @@ def _platform(aws: Aws, found: Programs, plan: DestroyPlan) -> Iterator[Event]:
         if not targets:
             continue
         yield Event(phase.name, "start", f"deleting {len(targets)}")
-        providers = order.providers(targets)
-        found.platform.forget(stack, providers)
-        found.platform.destroy(stack, [urn for urn in targets if urn not in providers])
+        found.platform.destroy(stack, targets)
         remaining = {one.urn for one in found.platform.resources(stack)} & set(targets)
         if remaining:  # the provider waits for finalizers, so it gave up on these deletions
             raise NeedsHuman(f"{len(remaining)} of them are still there: {sorted(remaining)[0]}", where=phase.name,

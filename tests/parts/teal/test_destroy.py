@@ -165,16 +165,3 @@ def test_an_older_environment_s_final_snapshot_does_not_stand_in_the_way_and_non
     )
     assert rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"] == []
     assert next(event.detail for event in seen if event.step == "copies").startswith("teal-dev-db-final")
-
-
-@pytest.mark.usefixtures("cluster")
-def test_a_provider_is_forgotten_because_pulumi_cannot_delete_one_that_nothing_uses_any_more(aws: Aws) -> None:
-    (cluster,) = (one for one in PLATFORM if one.type == "aws:eks/cluster:Cluster")
-    urn = "urn:pulumi:dev::teal::teal:infra:Cluster$pulumi:providers:kubernetes::cluster"
-    provider = StateResource(urn, "pulumi:providers:kubernetes", "p", protect=False, dependencies=(cluster.urn,))
-    found = programs((*PLATFORM, provider))
-    list(destroy.run_destroy(aws, found, destroy.plan_destroy(found, NAMES, destroy.DestroyRequest("dev", delete_data=True))))
-    deleted = [one for verb, urns in found.platform.asked if verb == "destroy" and not isinstance(urns, str) for one in urns]
-    assert cluster.urn in deleted
-    assert urn not in deleted
-    assert found.platform.stacks() == ()
