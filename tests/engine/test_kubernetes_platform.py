@@ -15,7 +15,7 @@ from infra.platform.cluster import autoscaling
 from teal.aws.names import StateNames
 from teal.aws.session import Aws
 from teal.aws.teardown import destroy
-from tests.cluster.objects import custom_resource_definitions
+from tests.cluster.apiserver import ApiServer
 from tests.engine import charts, inventory, platform_stack
 from tests.engine.platform_stack import RELEASES, STACK, UNCHANGED, Platform
 from tests.services.aws_place import ACCOUNT
@@ -24,6 +24,7 @@ from tests.services.aws_server import start as start_aws
 
 pytestmark = pytest.mark.timeout(1800)  # the first test builds what is missing
 NAMES: Final = StateNames(STACK, ACCOUNT, REGION)
+KEPT: Final = "helm.sh/resource-policy"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,13 @@ def aws() -> Iterator[Aws]:
         yield found
 
 
-def kept_definitions() -> dict[str, Any]:
-    """Those of ECK, by path: its chart says `helm.sh/resource-policy: keep`."""
-    found = [one for one in custom_resource_definitions() if one["spec"]["group"].endswith(".k8s.elastic.co")]
-    return {f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{one['metadata']['name']}": one for one in found}
+def kept(server: ApiServer) -> dict[str, Any]:
+    """What a chart asks Helm to keep, by path: ECK's definitions, and the server's own entries of their groups."""
+    found = inventory.objects(server)
+    asked = {path: one for path, one in found.items() if one["metadata"].get("annotations", {}).get(KEPT) == "keep"}
+    groups = {one["spec"]["group"] for one in asked.values()}
+    entries = {path: one for path, one in found.items() if one.get("spec", {}).get("group") in groups and "/apiservices/" in path}
+    return asked | entries
 
 
 def test_the_platform_is_made(platform: Platform) -> None:
@@ -97,4 +101,4 @@ def test_destroy_leaves_nothing_but_the_definitions_that_eck_s_chart_keeps(platf
         destroy.run_destroy(aws, programs, destroy.plan_destroy(programs, NAMES, destroy.DestroyRequest(STACK, delete_data=True)))
     )
     assert STACK not in cli.stacks()
-    assert inventory.left(platform.kubernetes.server, {**platform.before, **kept_definitions()}) == []
+    assert inventory.left(platform.kubernetes.server, {**platform.before, **kept(platform.kubernetes.server)}) == []
