@@ -27,8 +27,9 @@ from locust import argument_parser, events
 from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import MasterRunner, Runner, WorkerRunner
+from prometheus_client import start_http_server
 
-from loadtests import descriptors, generator, options, page
+from loadtests import descriptors, generator, metrics, options, page
 from loadtests.climb import ClimbRules
 from loadtests.measured import SEARCH
 from loadtests.meter import METER
@@ -185,8 +186,14 @@ def prepare(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     add_listener(environment.events.reset_stats, runs.forget)
     add_listener(environment.events.quit, runs.wait_for_report)
     add_listener(environment.events.worker_report, runs.gathered.take)
+    counted = metrics.registry(environment, runs.gathered)
+    if given.load_metrics_port:
+        try:
+            start_http_server(given.load_metrics_port, given.load_metrics_address, counted)
+        except OSError as error:
+            refuse(f"{given.load_metrics_address}:{given.load_metrics_port}: {error.strerror}", "locust --load-metrics-port")
     if web_ui is not None:
-        page.extend(web_ui, environment, runs.gathered, Path(given.load_out))
+        page.extend(web_ui, environment, counted, Path(given.load_out))
     if isinstance(runner, MasterRunner):
         write_json_line({"step": "master", "detail": "waiting for workers"})
 
@@ -201,9 +208,14 @@ def refuse_what_cannot_be_judged(environment: Environment) -> None:
     except ValueError as error:
         said = str(error)
     if said:
-        write_json_line({"error": {"code": "bad-input", "what": said, "where": "locust --load-shape"}})
-        sys.stderr.write(f"locust: error: {said}\n")
-        sys.exit(2)
+        refuse(said, "locust --load-shape")
+
+
+def refuse(what: str, where: str) -> None:
+    """Exit with 2 and the reason."""
+    write_json_line({"error": {"code": "bad-input", "what": what, "where": where}})
+    sys.stderr.write(f"locust: error: {what}\n")
+    sys.exit(2)
 
 
 def forget(environment: Environment, user_count: int) -> None:

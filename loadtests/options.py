@@ -76,6 +76,8 @@ def add_options(parser: LocustArgumentParser) -> None:
     option("--load-history", "", "JSON lines file to which each result is added.")
     option("--load-about", "{}", "JSON: what the numbers hold for.", type=json_object)
     option("--load-out", OUT, "Folder in which each run gets a folder.")
+    option("--load-metrics-port", 0, "Port on which /metrics is served besides the page's; 0: none.", type=whole)
+    option("--load-metrics-address", "127.0.0.1", "Address of that port.")
     option("--load-name", "", "Name of the first run's folder; default: its time and shape.")
     option("--load-resolved", "{}", argparse.SUPPRESS)  # values that the master resolved, for its workers
 

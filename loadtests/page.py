@@ -3,7 +3,6 @@ and /metrics for Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,23 +10,18 @@ import flask
 from locust.env import Environment
 from locust.runners import MasterRunner
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from loadtests.generator import GatheredCounts
 from loadtests.options import form_refusal
 from loadtests.table import Table
 
 FILES: Final = ("index.html", "result.json", "measured.json")
-QUANTILES: Final = (0.5, 0.95, 0.99)
 _LIST: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Reports</title><h1>Reports</h1>
 <ul>{% for run in runs %}<li>{{ run }}: {% for name in files %}<a href="reports/{{ run }}/{{ name }}">{{ name }}</a> {% endfor %}</li>{% endfor %}</ul></html>"""
 
 
-def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out: Path) -> None:
-    """Add the routes. They need a login where Locust's own do (--web-login)."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(LocustCollector(environment, gathered))
+def extend(web_ui: Any, environment: Environment, counted: CollectorRegistry, out: Path) -> None:
+    """Add the routes. They need a login where Locust's own do (--web-login), but /metrics. `counted`: what it says."""
 
     def reports() -> str:
         found = sorted((path.parent.name for path in out.glob("*/result.json")), reverse=True)
@@ -39,7 +33,7 @@ def extend(web_ui: Any, environment: Environment, gathered: GatheredCounts, out:
         return flask.send_from_directory(out.resolve(), f"{run}/{name}")
 
     def metrics() -> flask.Response:
-        return flask.Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        return flask.Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
 
     def refuse() -> flask.Response | None:
         if flask.request.method != "POST" or not flask.request.path.endswith("/swarm"):
@@ -65,37 +59,3 @@ def _always_run_the_chosen_shape(web_ui: Any) -> None:
     always taken."""
     choose = web_ui._update_shape_class
     web_ui._update_shape_class = lambda name: choose(name or Table.__name__)
-
-
-class LocustCollector:
-    """Exports Locust's statistics to Prometheus, read at each scrape."""
-
-    def __init__(self, environment: Environment, gathered: GatheredCounts) -> None:
-        self._environment, self._gathered = environment, gathered
-
-    def collect(self) -> Iterable[Metric]:
-        """The metrics of the current run, or of the last one."""
-        runner, known = self._environment.runner, self._gathered.now()
-        requests = CounterMetricFamily("load_requests", "Requests that ended", labels=["name"])
-        failures = CounterMetricFamily("load_failures", "Requests that failed", labels=["name"])
-        latency = GaugeMetricFamily("load_latency_seconds", "Latency of the last ten seconds", labels=["name", "quantile"])
-        for entry in list(self._environment.stats.entries.values()):
-            requests.add_metric([entry.name], entry.num_requests)
-            failures.add_metric([entry.name], entry.num_failures)
-            for share in QUANTILES:
-                found = entry.get_current_response_time_percentile(share)
-                if found is not None:
-                    latency.add_metric([entry.name, f"{share:g}"], found / 1000)
-        yield from (requests, failures, latency)
-        yield GaugeMetricFamily("load_users", "Users, or requests due a second", value=runner.user_count if runner else 0)
-        yield GaugeMetricFamily("load_streams", "Open streams", value=known.streams)
-        yield CounterMetricFamily("load_good_answers", "Questions answered within every limit", value=known.good)
-        yield CounterMetricFamily("load_tokens", "Tokens that arrived", value=known.tokens)
-        yield GaugeMetricFamily(
-            "load_generator_cpu_ratio", "CPU of the busiest process of the generator", value=known.cpu_percent / 100
-        )
-        late = known.late_p99_ms
-        if late is not None:
-            yield GaugeMetricFamily(
-                "load_generator_late_seconds", "p99 of the generator's own lateness in this run", value=late / 1000
-            )

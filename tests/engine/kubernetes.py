@@ -35,6 +35,9 @@ printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1be
 """
 
 
+NAMESPACES_AT_FIRST: Final = 4  # default, kube-system, kube-public, kube-node-lease
+
+
 @dataclass(frozen=True)
 class Kubernetes:
     """`endpoint` and `ca_data` are what EKS says of its cluster."""
@@ -61,7 +64,20 @@ def start(folder: Path, shell: pytest.MonkeyPatch, tunnel: Tunnel | None = None)
         words = " ".join(f"{name}='{value}'" for name, value in variables.items())
         _put(commands, PROVIDER, f"#!/bin/sh\n{words} exec '{provider}' \"$@\"\n")
         shell.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+        server.wait(
+            lambda: _furnished(server), "what controllers put into each namespace"
+        )  # before anybody looks at what is there
         yield Kubernetes(server, pods, server.url, base64.b64encode(server.ca.read_bytes()).decode())
+
+
+def _furnished(server: ApiServer) -> bool:
+    """Whether each namespace has its account and its copy of the server's authority."""
+    names = {one["metadata"]["name"] for one in server.ask("GET", "/api/v1/namespaces")["items"]}
+    return len(names) >= NAMESPACES_AT_FIRST and all(
+        {one["metadata"]["namespace"] for one in server.ask("GET", f"/api/v1/{kind}")["items"] if one["metadata"]["name"] == name}
+        >= names
+        for kind, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"))
+    )
 
 
 def _through(folder: Path, tunnel: Tunnel) -> tuple[str, str]:

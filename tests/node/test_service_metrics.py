@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.weekly]
 FOUND_SECONDS: Final = 60.0  # Prometheus brings new targets together for 5 s, and scrapes each at its own moment
 REQUESTS: Final = 40
 NO_MODEL: Final = "no language model is asked here"
-NO_LOCUST: Final = "Locust's own: the platform's collector asks no pod of a load test"
+NO_LOCUST: Final = "Locust's own: no load test runs here"
 # Of what the platform's queries name, what has no series here, and why.
 ABSENT: Final[Mapping[str, str]] = {
     "teal_ingest_rescued_total": "no job here has lost its worker",

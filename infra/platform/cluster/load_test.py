@@ -10,13 +10,13 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi_kubernetes import apps, core
 
-from contract import quantities
+from contract import quantities, scrape
 from infra.config.sections import LOAD_CPU, LOAD_GIB
 from infra.platform.cluster import restricted
 from infra.platform.network import namespaces, rules
 
 NAMESPACE: Final = "teal-load"
-MASTER: Final = "load-master"
+MASTER: Final = scrape.LOAD_GENERATOR
 WORKER: Final = "load-worker"
 MOCK_MODEL: Final = "mock-model"
 MOCK_MODEL_URL: Final = f"http://{MOCK_MODEL}.{NAMESPACE}:{namespaces.MOCK_MODEL}/v1"
@@ -92,13 +92,16 @@ class LocustDeployment(pulumi.ComponentResource):
 def master(url: pulumi.Input[str], image: str) -> dict[str, Any]:
     """Gives the workers their users, the shape and the keys; sends nothing itself."""
     arguments = ["--master", "--host", url, "--web-port", str(PAGE), "--load-out", _OUT]
+    # Apart from the page, which starts load: the collector's network may reach this port alone.
+    arguments += ["--load-metrics-address", "0.0.0.0", "--load-metrics-port", str(scrape.LOAD_METRICS_PORT)]
     keys = {"name": VARIABLE, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": VARIABLE}}}
     answers = {"exec": {"command": ["python3", "-c", _ASK_PAGE]}, "periodSeconds": 20, "timeoutSeconds": 10}
     return {
         **_container(MASTER, image, arguments),
         "env": [keys],
         "ports": [
-            {"name": "http", "containerPort": PAGE, "protocol": "TCP"},
+            {"name": "page", "containerPort": PAGE, "protocol": "TCP"},
+            {"name": scrape.METRICS_PORT, "containerPort": scrape.LOAD_METRICS_PORT, "protocol": "TCP"},
             {"name": "workers", "containerPort": namespaces.LOCUST, "protocol": "TCP"},
         ],
         "readinessProbe": answers,

@@ -13,7 +13,7 @@ from contract import pods
 from contract.color import Color
 from contract.http import POD_PORT
 from contract.names import NAMESPACES
-from contract.scrape import WORKER_METRICS_PORT
+from contract.scrape import LOAD_GENERATOR, LOAD_METRICS_PORT, WORKER_METRICS_PORT
 from infra.platform.network import addresses, rules
 from infra.platform.network.rules import POSTGRES, REDIS, by_address, tcp
 
@@ -116,7 +116,8 @@ def search_operator(cidr: str, search_namespace: str) -> Specs:
 
 
 def load_test(cidr: str, callers_of_mock_model: Sequence[str] = ()) -> Specs:
-    """Policies for load tests: workers reach their master, and all pods the service, by its public address and inside the cluster.
+    """Policies for load tests: workers reach their master, the metrics collector its counts, and all pods the service, by its
+    public address and inside the cluster.
     `kubectl port-forward` needs no rule. `callers_of_mock_model`: namespaces whose pods may call the mock model; empty: it does not run."""
     own: list[rules.Rule] = [{"podSelector": {}}]
     callers = [rules.pods_of_namespace(namespace) for namespace in callers_of_mock_model]
@@ -124,6 +125,9 @@ def load_test(cidr: str, callers_of_mock_model: Sequence[str] = ()) -> Specs:
         **({"mock-model": rules.ingress([{"from": callers, "ports": tcp(MOCK_MODEL)}])} if callers else {}),
         "default": rules.deny_all(),
         "workers": rules.ingress([{"from": own, "ports": tcp(LOCUST)}]),
+        "metrics": rules.ingress(
+            [{"from": by_address(cidr), "ports": tcp(LOAD_METRICS_PORT)}], {"matchLabels": {pods.NAME_LABEL: LOAD_GENERATOR}}
+        ),
         "asking": rules.egress(
             [
                 rules.to_name_servers(cidr),

@@ -25,6 +25,10 @@ _GUARDS: Final = re.compile(r"^aws:s3/bucket[A-Z]")
 # Kinds of objects that their Kubernetes operator must clean up, so it must still be running when they are deleted.
 _OPERATED: Final = re.compile(r"^kubernetes:[a-z0-9.-]*(elastic\.co|keda\.sh|x-k8s\.io)/")
 _OPERATORS: Final = "kubernetes:helm.sh/"
+# Pulumi's own entry, by which it reaches the cluster. Deleted together with the cluster by `--target`, it made 3.274.1 end with `grpc: the client
+# connection is closing` and delete nothing: looking for dependents, the engine compares the entry once for each target that it depends on, and stops
+# its plugin after the first comparison that finds a replacement (Registry.Diff in pkg/resource/deploy/providers/registry.go).
+_CLUSTER_ACCESS: Final = "pulumi:providers:kubernetes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class Phase:
 
 
 def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
-    """The phases, without empty ones: custom resources before their operators, all of Kubernetes before the cluster,
-    the cluster before its network.
+    """The phases, without empty ones: custom resources before their operators, all of Kubernetes before the way to
+    it, that before the cluster, the cluster before its network.
 
     A phase includes the dependents of its targets, such as a secret's version made from the cluster's outputs. They are listed
     here rather than left to Pulumi's --target-dependents, so that the plan shows them before anything is deleted.
@@ -54,6 +58,7 @@ def phases(resources: Iterable[StateResource]) -> tuple[Phase, ...]:
             "load balancers and volumes are freed by the cluster itself",
             lambda kind: kind.startswith("kubernetes:"),
         ),
+        ("cluster access", "nothing is left that Pulumi reaches by it", lambda kind: kind == _CLUSTER_ACCESS),
         ("cluster", "nothing is left in it", lambda kind: kind.startswith("aws:eks/")),
     ):
         targets = with_dependents((one.urn for one in rest if belongs(one.type)), everything)

@@ -189,6 +189,15 @@ def test_locust_s_own_command_refuses_what_cannot_be_measured_before_anything_is
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_taken_port_for_metrics_is_refused_before_anything_is_sent(tmp_path: Path, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = ended(started(tmp_path, url, "--headless", "--load-metrics-port", str(port)))
+    assert code == 2, err
+    assert f"127.0.0.1:{port}: Address already in use" in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_shape_of_one_s_own_in_yaml_with_its_mix_needs_no_code(tmp_path: Path, url: str) -> None:
     shapes = tmp_path / "shapes.yaml"
     shapes.write_text(
@@ -300,8 +309,9 @@ def test_an_interruption_before_anything_is_sent_says_so_and_leaves_no_folder(tm
 
 
 def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(tmp_path: Path, url: str) -> None:
-    port = free_port()
-    process = started(tmp_path, url, "--class-picker", "--web-host", "127.0.0.1", "--web-port", str(port))
+    port, metrics = free_port(), free_port()
+    own = ("--web-host", "127.0.0.1", "--web-port", str(port), "--load-metrics-port", str(metrics))
+    process = started(tmp_path, url, "--class-picker", *own)
     page = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
@@ -326,7 +336,8 @@ def test_each_run_of_the_page_has_a_folder_of_its_own_and_the_page_hands_it_out(
             form |= {"shape_class": picked, "user_classes": "CacheBuster"} if shape == "none" else {"shape_class": picked}
             assert httpx.post(f"{page}/swarm", data=form).json()["success"]
             time.sleep(3)
-            assert "load_requests_total{name=" in httpx.get(f"{page}/metrics").text
+            for place in (page, f"http://127.0.0.1:{metrics}"):
+                assert "load_requests_total{name=" in httpx.get(f"{place}/metrics").text
             httpx.post(f"{page}/stop", timeout=120)  # the report is written first, by another process
         found = results(tmp_path)
         assert [one.shape for one in found] == ["none", "hot-key", "hot-key"]

@@ -32,6 +32,7 @@ PLATFORM = (
     resource("aws:kms/key:Key", "data", protect=True),
     resource("aws:rds/instance:Instance", "database", protect=True, identifier="teal-dev"),
     resource("aws:eks/cluster:Cluster", "cluster", protect=True),
+    resource("pulumi:providers:kubernetes", "cluster"),
     resource("aws:lb/listenerRule:ListenerRule", "all", protect=True),
     resource("kubernetes:karpenter.sh/v1:NodePool", "search"),
     resource("kubernetes:core/v1:Namespace", "search"),
@@ -87,7 +88,7 @@ def programs(platform: Sequence[StateResource] = PLATFORM, colors: Sequence[str]
 
 def test_custom_resources_go_before_operators_before_the_cluster_before_its_network() -> None:
     order = [(phase.name, [urn.rsplit("::", 2)[1] for urn in phase.targets]) for phase in teardown.phases(PLATFORM)]
-    assert [name for name, _ in order] == ["custom resources", "operators", "cluster objects", "cluster"]
+    assert [name for name, _ in order] == ["custom resources", "operators", "cluster objects", "cluster access", "cluster"]
     assert order[0][1] == [
         "kubernetes:elasticsearch.k8s.elastic.co/v1:Elasticsearch",
         "kubernetes:keda.sh/v1alpha1:TriggerAuthentication",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes_validate import validate
 
+from contract import scrape
 from contract.http import POD_PORT
 from infra.config.read import ConfigError, load_config
 from infra.cost.capacity import pod_needs
@@ -35,6 +36,10 @@ def asked_for() -> dict[tuple[str, str], RegisteredResource]:
 def container(name: str) -> dict[str, Any]:
     (found,) = asked_for()["Deployment", name].inputs["spec"]["template"]["spec"]["containers"]
     return dict(found)
+
+
+def labels(name: str) -> dict[str, str]:
+    return dict(asked_for()["Deployment", name].inputs["spec"]["template"]["metadata"]["labels"])
 
 
 def test_nothing_of_it_is_there_unless_asked_for_and_then_all_in_its_own_namespace() -> None:
@@ -79,6 +84,18 @@ def test_the_policies_are_there_before_the_pods() -> None:
     found = asked_for()
     policies = {one.urn for (kind, _), one in found.items() if kind == "NetworkPolicy"}
     assert policies <= set(found["Deployment", WORKER].depends_on)
+
+
+def test_the_collector_reaches_the_master_s_counts_and_nobody_its_page() -> None:
+    asked = {port["name"]: port["containerPort"] for port in container(MASTER)["ports"]}
+    assert set(scrape.PORTS) & set(asked) == {scrape.METRICS_PORT}
+    opened = {name: one.inputs["spec"] for (kind, name), one in asked_for().items() if kind == "NetworkPolicy"}
+    let_in = [rule for spec in opened.values() for rule in spec.get("ingress", ()) if "ipBlock" in rule["from"][0]]
+    assert [port["port"] for rule in let_in for port in rule["ports"]] == [asked[scrape.METRICS_PORT]]
+    assert opened["metrics"]["podSelector"]["matchLabels"].items() <= labels(MASTER).items()
+    assert labels(MASTER)[scrape.NAME_LABEL] in scrape.NAMES
+    arguments = container(MASTER)["args"]
+    assert arguments[arguments.index("--load-metrics-port") + 1] == str(asked[scrape.METRICS_PORT])
 
 
 def test_pods_reach_names_their_master_the_colors_pods_and_https_and_never_the_node_s_identity() -> None:
