@@ -229,4 +229,5 @@ def _wait(url: str, ca: Path, server: subprocess.Popen[bytes], folder: Path) -> 
 
 def conditions(document: Mapping[str, Any], kind: str) -> list[str]:
     """The status of each condition of a kind."""
-    return [one["status"] for one in document.get("status", {}).get("conditions", ()) if one["type"] == kind]
+    held = document.get("status", {}).get("conditions") or ()  # of a definition that was just made it is null
+    return [one["status"] for one in held if one["type"] == kind]
