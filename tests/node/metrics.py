@@ -8,14 +8,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster.apiserver import ApiServer, Refused
-from tests.node.node import Node, await_true, process
+from tests.node.node import Node, await_true, kubeconfig, process
 from tests.services.go_tools import tool
 
 NAME: Final = "metrics-server"
@@ -24,6 +22,7 @@ _NAMESPACE: Final = "kube-system"
 _API: Final = "metrics.k8s.io"
 _PORT: Final = 4443
 _READY_SECONDS: Final = 120.0  # two looks at kubelet, and the API server's own, 30 s apart
+_TOKEN_SECONDS: Final = 7200
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
@@ -34,7 +33,8 @@ def serving(node: Node) -> Iterator[None]:
         server = node.server
         for document in _objects(node.machine.address):
             server.apply(document, NAME)
-        account = str(_kubeconfig(node))
+        own = server.token(_NAMESPACE, NAME, _TOKEN_SECONDS)  # its rights are those of its manifests
+        account = str(kubeconfig(node.machine.folder, server, f"{NAME}.kubeconfig", own))
         process(node.machine, NAME, [
             str(tool(NAME)), "--secure-port", str(_PORT), "--bind-address", node.machine.address, "--cert-dir", f"{node.machine.folder}/{NAME}",
             "--kubelet-preferred-address-types=InternalIP", "--kubelet-use-node-status-port", "--kubelet-insecure-tls",
@@ -78,22 +78,6 @@ def _usage(node: Node, path: str) -> dict[str, dict[str, Any]]:
             raise
         return {}
     return {row["metadata"]["name"]: row for row in found}
-
-
-def _kubeconfig(node: Node) -> Path:
-    """With a token of its own account, so that its rights are those of its manifests."""
-    server, folder = node.server, node.machine.folder
-    path = server.path(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": _NAMESPACE}}, "token"
-    )
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
-    token = server.ask("POST", path, asked)["status"]["token"]
-    document = json.loads((folder / "kubeconfig").read_text())
-    document["users"] = [{"name": "it", "user": {"token": token}}]
-    written = folder / f"{NAME}.kubeconfig"
-    written.touch(mode=0o600)
-    written.write_text(json.dumps(document))
-    return written
 
 
 def _objects(address: str) -> Iterator[dict[str, Any]]:

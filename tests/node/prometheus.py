@@ -136,9 +136,7 @@ def _collector(node: Node) -> str:
         {"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": {"name": _ACCOUNT}, "roleRef": role, "subjects": [account]},
     ):
         server.apply(document, "tests")
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": _TOKEN_SECONDS}}
-    made = server.ask("POST", f"/api/v1/namespaces/{_NAMESPACE}/serviceaccounts/{_ACCOUNT}/token", asked)
-    return str(made["status"]["token"])
+    return server.token(_NAMESPACE, _ACCOUNT, _TOKEN_SECONDS)
 
 
 def _ready(prometheus: Prometheus) -> bool:

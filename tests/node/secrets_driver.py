@@ -80,7 +80,12 @@ def serving(on: Node, manager: SecretsManager, rotation_seconds: int | None = No
     inner = on.machine
     for folder in (_FOLDER, _PROVIDERS):
         (inner.root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    account = node.kubeconfig(inner.folder, on.server, "secrets-kubeconfig", _token(on.server))
+    account = node.kubeconfig(
+        inner.folder,
+        on.server,
+        "secrets-kubeconfig",
+        on.server.token(secrets.NAMESPACE, _pod()["serviceAccountName"], _TOKEN_SECONDS),
+    )
     with ExitStack() as running:
         running.enter_context(pod_identity.agent(on, manager))
         where = f"AWS_ENDPOINT_URL_SECRETS_MANAGER={manager.url}"
@@ -94,13 +99,6 @@ def serving(on: Node, manager: SecretsManager, rotation_seconds: int | None = No
         except TimeoutError as error:
             raise RuntimeError(f"{error}; {node.logs(inner)}") from error
         yield
-
-
-def _token(server: ApiServer) -> str:
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": _TOKEN_SECONDS}}
-    path = f"/api/v1/namespaces/{secrets.NAMESPACE}/serviceaccounts/{_pod()['serviceAccountName']}/token"
-    token: str = server.ask("POST", path, asked)["status"]["token"]
-    return token
 
 
 def _arguments(name: str, rotation_seconds: int | None) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from tests.cluster.apiserver import ApiServer, Refused
 from tests.node.node import Node
+from tests.services.beside import beside
 
 CLASS: Final = "local"
 PROVISIONER: Final = "teal.test/local"
@@ -107,13 +108,8 @@ def provisioning(nodes: Sequence[Node], name: str = PROVISIONER) -> Iterator[Pro
     """Until the end of the block, for claims whose class names this provisioner: `storage_class`, or a class of the platform's, whose own
     is AWS's."""
     made = Provisioner(nodes[0].server, {node.name: node for node in nodes}, name)
-    thread = threading.Thread(target=made.run, name="volumes", daemon=True)
-    thread.start()
-    try:
+    with beside(made, "volumes", STOP_SECONDS):
         yield made
-    finally:
-        made.stop()
-        thread.join(STOP_SECONDS)
 
 
 def _outside(node: Node, path: Path) -> Path:

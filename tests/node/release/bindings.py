@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from tests.cluster.apiserver import ApiServer, Refused
 from tests.services.aws_server import AwsServer
+from tests.services.beside import beside
 
 LABEL: Final = "eks.amazonaws.com/pod-readiness-gate-inject"
 FINALIZER: Final = "elbv2.k8s.aws/resources"
@@ -156,13 +157,8 @@ def admit(server: ApiServer, review: Mapping[str, Any]) -> dict[str, Any]:
 def controlling(server: ApiServer, aws: AwsServer) -> Iterator[Controller]:
     """Until the end of the block."""
     controller = Controller(server, aws)
-    thread = threading.Thread(target=controller.run, name="bindings", daemon=True)
-    thread.start()
-    try:
+    with beside(controller, "bindings", stop_seconds=10):
         yield controller
-    finally:
-        controller.stop()
-        thread.join(10)
 
 
 def _condition(pod: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from tests.node import metrics
 from tests.node.release.place import Place
 from tests.node.release.story import active_color, assert_whole, releasing, timed, wait, web_pods
 from tests.parts.app.service import add
+from tests.services.beside import beside
 
 pytestmark = [pytest.mark.integration, pytest.mark.weekly, pytest.mark.timeout(2_400)]
 
@@ -192,13 +193,8 @@ def load(place: Place, key: str, folder: Path) -> Iterator[subprocess.Popen[str]
 def watched(place: Place) -> Iterator[Watch]:
     """Looks at both colors beside the test, until the end of the block."""
     watch = Watch(place)
-    thread = threading.Thread(target=watch.run, name="watch", daemon=True)
-    thread.start()
-    try:
+    with beside(watch, "watch", stop_seconds=30):
         yield watch
-    finally:
-        watch.stop()
-        thread.join(30)
 
 
 def autoscaler(place: Place, color: Color) -> dict[str, Any]:
