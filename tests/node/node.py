@@ -7,7 +7,6 @@ It is a cluster for tests: kubelet answers whoever is inside its network, and ev
 from __future__ import annotations
 
 import json
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer, conditions
 from tests.node import aggregation, dns, images, machine
 from tests.node.machine import ADDRESS, Machine
-from tests.node.remains import STOP_SECONDS
 from tests.services.go_tools import NODE, tool
 
 NAME: Final = "node"
@@ -203,12 +201,11 @@ def kubeconfig(folder: Path, server: ApiServer, name: str = "kubeconfig", token:
     return path
 
 
-def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
-    """Start a program of the node's, whose log is in its folder. It ends with `running`, or with the machine."""
+def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> int:
+    """Start a program of the node's, whose log is in its folder; its number, as the outer machine counts. It ends with `running`, or with the
+    machine."""
     said = running.enter_context((inner.folder / f"{name}.log").open("wb"))
-    started = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
-    running.callback(started.wait, STOP_SECONDS)
-    running.callback(started.kill)
+    return running.enter_context(inner.program(*command, said=said))
 
 
 def import_pause(inner: Machine, program: Path) -> None:

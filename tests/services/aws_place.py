@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import ssl
 import subprocess
 import sys
 import threading
@@ -25,7 +24,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -39,6 +37,7 @@ from teal.record.model import COLORS, Color, ColorState
 from tests.services import aws_server
 from tests.services.aws_server import AwsServer, LoadBalancer
 from tests.services.cluster_server import ClusterServer
+from tests.services.http_stand_in import Handler, listening
 from tests.unit.teal.release.ports import World, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,39 +279,22 @@ def pushed(place: Place, tag: str) -> str:
 
 @contextmanager
 def _serving(place: Place, tls: Path | None = None) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
+    class Api(Handler):
         protocol_version = "HTTP/1.1"
 
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = place.answer(
-                httpx.Request(self.command, f"http://place{self.path}", headers=dict(self.headers), content=body)
+            asked = httpx.Request(self.command, f"http://place{self.path}", headers=dict(self.headers), content=self.received())
+            said = place.answer(asked)
+            self.answer(
+                said.status_code,
+                said.content,
+                **{name: said.headers[name] for name in ("Content-Type", "X-Cache") if name in said.headers},
             )
-            self.send_response(answer.status_code)
-            for name in ("Content-Type", "X-Cache"):
-                if name in answer.headers:
-                    self.send_header(name, answer.headers[name])
-            self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
 
         do_GET = do_POST = do_DELETE = _any
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls / "ca.pem", tls / "key.pem")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Api, tls=tls) as port:
+        yield port
 
 
 def certificate(folder: Path) -> None:
