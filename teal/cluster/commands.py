@@ -12,12 +12,15 @@ from teal import errors, present
 from teal.cluster.down import down
 from teal.cluster.place import READY, locate
 from teal.cluster.status import status
-from teal.cluster.up import up
+from teal.cluster.up import Wanted, up
 from teal.events import Event
 from teal.terminal.options import Json
 from teal.terminal.writer import say, say_json, terminal_console
 
 Nodes = Annotated[int, typer.Option(min=1, max=2, help="2: another one joined to it, to drain. Both share this machine.")]
+Metrics = Annotated[
+    bool, typer.Option("--metrics", help="With metrics-server, which autoscalers and `kubectl top` ask. Built once, in minutes.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +32,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="cluster")
 
 
-def cluster_up(nodes: Nodes = 1, as_json: Json = False) -> None:
+def cluster_up(nodes: Nodes = 1, metrics: Metrics = False, as_json: Json = False) -> None:
     """Start it in the background and wait until its nodes are ready. The first time its programs are built, which takes minutes."""
     try:
-        for event in up(locate(os.environ), nodes):
+        for event in up(locate(os.environ), Wanted(nodes, metrics)):
             _show(event, as_json)
     except KeyboardInterrupt:
         raise errors.OperatorError(

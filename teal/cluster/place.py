@@ -24,7 +24,7 @@ from teal.events import Event
 FOLDER: Final = Path("/run/teal-cluster")  # of the machine, and gone when it starts again: a machine carries one cluster
 VARIABLE: Final = "TEAL_CLUSTER_FOLDER"  # another folder, for tests
 MARK: Final = "TEAL_CLUSTER_MARK"  # in the environment of every process that a cluster started: its folder
-BEGIN: Final = "begin"  # the first event in the log, with `pid`, `nodes` and `checkout`
+BEGIN: Final = "begin"  # the first event in the log, with `pid`, `nodes`, `metrics` and `checkout`
 READY: Final = "ready"  # the last one
 LOCK_SECONDS: Final = 1.0  # who only looks whether the lock is free holds it for less than a millisecond
 _EVENT_FIELDS: Final = ("step", "state", "detail", "done", "total")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,30 +22,41 @@ from teal.events import Event
 _LOOK_SECONDS: Final = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the cluster has: so many `nodes`, and metrics-server or not. Its own process says the same two in its first event."""
+
+    nodes: int = 1
+    metrics: bool = False
+
+    def arguments(self) -> tuple[str, ...]:
+        return ("--nodes", str(self.nodes), *(["--metrics"] if self.metrics else []))
+
+
 class NotStarted(OperatorError):
     """The cluster's process ended before its nodes were ready."""
 
     code = "cluster-failed"
 
 
-def up(place: Place, nodes: int) -> Iterator[Event]:
-    """Yields events until all nodes are ready; the last one has `kubeconfig` and `shell`. Where the cluster runs already, only that one's.
+def up(place: Place, wanted: Wanted) -> Iterator[Event]:
+    """Yields events until all of it is ready; the last one has `kubeconfig` and `shell`. Where the cluster runs already, only that one's.
 
     Raises BadInput where it cannot run here, HeldByAnother where a different one runs, NotStarted where it failed.
     """
     checkout = require_checkout()
     held = places.hold(place, LOCK_SECONDS)
     if held is not None:
-        launch(place, held, checkout, nodes)
+        launch(place, held, checkout, wanted)
         os.close(held)
     for event in _follow(place):
         if event.step == BEGIN:
-            _require_same(place, event, checkout, nodes)
+            _require_same(place, event, checkout, wanted)
         else:
             yield event
 
 
-def launch(place: Place, held: int, checkout: Path, nodes: int) -> None:
+def launch(place: Place, held: int, checkout: Path, wanted: Wanted) -> None:
     """`held` goes to the new process, which is in a session of its own and outlives this one."""
     for process in places.marked(place):  # such as a compiler, when its parent was killed
         process.kill()
@@ -54,7 +66,7 @@ def launch(place: Place, held: int, checkout: Path, nodes: int) -> None:
     try:
         # Not waited for: it goes on after this command.
         subprocess.Popen(  # noqa: S603
-            command("run", "--nodes", str(nodes)), cwd=checkout, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            command("run", *wanted.arguments()), cwd=checkout, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
             start_new_session=True, pass_fds=(held,),
         )  # fmt: skip
     finally:
@@ -84,10 +96,11 @@ def _is_its_own(story: Story) -> bool:
     return bool(begun) and psutil.pid_exists(begun["pid"])
 
 
-def _require_same(place: Place, begun: Event, checkout: Path, nodes: int) -> None:
-    if (begun.data["checkout"], begun.data["nodes"]) != (str(checkout), nodes):
+def _require_same(place: Place, begun: Event, checkout: Path, wanted: Wanted) -> None:
+    has = Wanted(**{name: begun.data[name] for name in asdict(wanted)})
+    if (begun.data["checkout"], has) != (str(checkout), wanted):
         raise HeldByAnother(
-            f"Another cluster runs on this machine: nodes {begun.data['nodes']}, of {begun.data['checkout']}",
+            f"Another cluster runs on this machine: nodes {has.nodes}, metrics-server {'yes' if has.metrics else 'no'}, of {begun.data['checkout']}",
             where=str(place.folder),
             next="sudo teal cluster down, then this again",
         )

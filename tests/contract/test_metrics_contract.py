@@ -11,9 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
 
@@ -22,6 +19,7 @@ from teal.metrics.gates import GATES, counters
 from teal.metrics.prometheus import PrometheusMetrics
 from teal.metrics.scrape import ScrapeMetrics
 from teal.ports.metrics import Counts, Metrics
+from tests.services.http_stand_in import Handler, listening
 from tests.services.ports import free_port
 from tests.unit.teal.metrics.test_prometheus import PAGE, SELECTORS, prometheus
 
@@ -30,20 +28,12 @@ from tests.unit.teal.metrics.test_prometheus import PAGE, SELECTORS, prometheus
 def process() -> Iterator[str]:
     """One process of blue that serves PAGE; green has none."""
 
-    class Page(BaseHTTPRequestHandler):
+    class Page(Handler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(PAGE.encode())
+            self.answer(body=PAGE.encode())
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
+    with listening(Page) as port:
+        yield f"http://127.0.0.1:{port}/metrics"
 
 
 @pytest.fixture(params=["scrape", "prometheus"])

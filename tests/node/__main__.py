@@ -14,17 +14,26 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="a cluster, until a signal ends it")
     run.add_argument("--nodes", type=int, choices=(1, 2), default=1)
+    run.add_argument("--metrics", action="store_true")
     status = commands.add_parser("status", help="of a cluster that runs")
     status.add_argument("folder", type=Path)
     status.add_argument("pid", type=int)
     commands.add_parser("sweep", help="remove what ended clusters left, and name what stays")
     given = parser.parse_args()
     if given.command == "run":  # said before the long imports: whoever wants it ended needs the number
-        say({"step": "begin", "pid": os.getpid(), "nodes": given.nodes, "checkout": str(Path(__file__).resolve().parents[2])})
+        say(
+            {
+                "step": "begin",
+                "pid": os.getpid(),
+                "nodes": given.nodes,
+                "metrics": given.metrics,
+                "checkout": str(Path(__file__).resolve().parents[2]),
+            }
+        )
     from tests.node import rehearsal
 
     if given.command == "run":
-        rehearsal.run(given.nodes, say)
+        rehearsal.run(given.nodes, given.metrics, say)
     else:
         for row in rehearsal.status(given.folder, given.pid) if given.command == "status" else rehearsal.sweep():
             say(row)

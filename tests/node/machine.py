@@ -12,6 +12,7 @@ import itertools
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.node import remains
 from tests.node.remains import PREFIX, TEMPORARY
@@ -30,6 +31,7 @@ from tests.services.required import require
 ADDRESS: Final = "10.40.0.10"  # the node's, in the first private subnet
 STORES: Final = "10.40.240.10"  # of what stands in for RDS and ElastiCache, in the first subnet of stores
 _START_SECONDS: Final = 20.0  # a tenth of one alone
+_ASKED_SECONDS: Final = 5.0  # a program that was asked to end is killed then; all of a node's end within one
 _STARTED: Final = itertools.count()  # two of one process are told apart
 NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of <sched.h>; os.setns came with Python 3.12
 # Where programs of a node keep what they have. Temporary file systems take their place, so that default paths can be used and nothing stays.
@@ -68,6 +70,20 @@ class Machine:
     def run(self, *words: str, seconds: float = 60.0) -> str:
         """What the command printed. Raises with what it said where it fails."""
         return _run(self.command(*words), seconds)
+
+    @contextmanager
+    def program(self, *words: str, said: IO[bytes]) -> Iterator[int]:
+        """The words as a program that runs inside until the block ends; its number, as the outer machine counts. At the end it is asked to end,
+        killed where it does not, and waited for. Raises RuntimeError where it has ended before anybody could look."""
+        leading = subprocess.Popen(self.command(*words), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        with ExitStack() as undone:
+            undone.callback(leading.wait, remains.STOP_SECONDS)
+            undone.callback(leading.kill)
+            number = _child(leading)  # nsenter starts it, and ends when it has
+            program = os.pidfd_open(number)
+            undone.callback(os.close, program)
+            undone.callback(_end_program, leading, program)
+            yield number
 
 
 def require_machine() -> None:
@@ -221,19 +237,29 @@ def _end(holder: subprocess.Popen[bytes]) -> None:
     holder.kill()
 
 
+def _end_program(leading: subprocess.Popen[bytes], program: int) -> None:
+    """`leading`: nsenter, which ends after it. A signal to nsenter would not reach the program."""
+    for asked, seconds in ((signal.SIGTERM, _ASKED_SECONDS), (signal.SIGKILL, remains.STOP_SECONDS)):
+        with suppress(ProcessLookupError):  # it has ended
+            signal.pidfd_send_signal(program, asked)
+        with suppress(subprocess.TimeoutExpired):
+            leading.wait(seconds)
+            return
+
+
 def _children(holder: subprocess.Popen[bytes]) -> Path:
     return Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
 
 
 def _child(holder: subprocess.Popen[bytes]) -> int:
-    """The first process of the namespace, whose parent is the holder."""
+    """The process that the holder made: of a machine, the first one in it."""
     children = _children(holder)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and holder.poll() is None:
         if found := children.read_text().split():
             return int(found[0])
         time.sleep(0.01)
-    raise RuntimeError("unshare made no process")
+    raise RuntimeError(f"{' '.join(map(str, holder.args))[:200]}: it made no process, or that one has ended")
 
 
 def _wait_for(file: Path, holder: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,7 @@ NAME: Final = "metrics-server"
 RESOLUTION_SECONDS: Final = 10  # the least that it takes
 _NAMESPACE: Final = "kube-system"
 _API: Final = "metrics.k8s.io"
+NODES: Final = f"/apis/{_API}/v1beta1/nodes"
 _PORT: Final = 4443
 _READY_SECONDS: Final = 120.0  # two looks at kubelet, and the API server's own, 30 s apart
 _TOKEN_SECONDS: Final = 7200

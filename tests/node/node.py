@@ -7,7 +7,6 @@ It is a cluster for tests: kubelet answers whoever is inside its network, and ev
 from __future__ import annotations
 
 import json
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from tests.cluster import apiserver
 from tests.cluster.apiserver import ApiServer, conditions
 from tests.node import aggregation, dns, images, machine
 from tests.node.machine import ADDRESS, Machine
-from tests.node.remains import STOP_SECONDS
 from tests.services.go_tools import NODE, tool
 
 NAME: Final = "node"
@@ -28,6 +26,7 @@ PODS: Final = "10.40.32.0/24"  # addresses of pods; on EKS they are in the priva
 ALL_PODS: Final = "10.40.32.0/23"  # those of a second node too (second.py)
 SERVICES: Final = "172.20.0.0/24"  # EKS takes 172.20.0.0/16 for a VPC whose addresses begin with 10
 PAUSE: Final = "teal.test/pause:1"
+API_PORT: Final = 443  # EKS' own, which network policies name
 READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
 IMPORT_SECONDS: Final = 300.0  # 300 MB are unpacked
 _PODS_AT_MOST: Final = 60
@@ -78,7 +77,9 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
         inner = running.enter_context(machine.start(shared, programs["pause"]))
         began = time.monotonic()
         start_containerd(inner, PODS, running)
-        server = running.enter_context(apiserver.start(api, more=(*_SERVER, *aggregation.flags(api), *more), address=ADDRESS))
+        server = running.enter_context(
+            apiserver.start(api, more=(*_SERVER, *aggregation.flags(api), *more), address=ADDRESS, port=API_PORT)
+        )
         account = ("--kubeconfig", str(kubeconfig(shared, server)))
         import_pause(inner, programs["pause"])
         delegated = ("--authentication-kubeconfig", account[1], "--authorization-kubeconfig", account[1])
@@ -200,12 +201,11 @@ def kubeconfig(folder: Path, server: ApiServer, name: str = "kubeconfig", token:
     return path
 
 
-def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> None:
-    """Start a program of the node's, whose log is in its folder. It ends with `running`, or with the machine."""
+def process(inner: Machine, name: str, command: list[str], running: ExitStack) -> int:
+    """Start a program of the node's, whose log is in its folder; its number, as the outer machine counts. It ends with `running`, or with the
+    machine."""
     said = running.enter_context((inner.folder / f"{name}.log").open("wb"))
-    started = subprocess.Popen(inner.command(*command), stdout=said, stderr=said, stdin=subprocess.DEVNULL)
-    running.callback(started.wait, STOP_SECONDS)
-    running.callback(started.kill)
+    return running.enter_context(inner.program(*command, said=said))
 
 
 def import_pause(inner: Machine, program: Path) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
@@ -26,6 +24,7 @@ from tests.node import machine
 from tests.node.node import Node
 from tests.services.aws_place import ACCOUNT
 from tests.services.aws_server import AwsServer
+from tests.services.http_stand_in import Handler, listening
 
 ADDRESS: Final = "169.254.170.23"  # of the agent on every EKS node
 AUDIENCE: Final = "pods.eks.amazonaws.com"
@@ -137,27 +136,12 @@ def _matches(wanted: str | list[str], value: str) -> bool:
 
 @contextmanager
 def _listening(address: str, port: int, answer: Callable[[Mapping[str, str], bytes], _Answer]) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
+    class Aws(Handler):
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, said = answer(dict(self.headers), body)
-            text = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            status, said = answer(dict(self.headers), self.received())
+            self.answer(status, json.dumps(said).encode(), content_type="application/x-amz-json-1.1")
 
         do_GET = do_POST = _any
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer((address, port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Aws, address, port) as found:
+        yield found

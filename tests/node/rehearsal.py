@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from tests.cluster.apiserver import TOKEN, conditions
-from tests.node import dns, machine, node, remains, second, volumes
+from tests.node import dns, machine, metrics, node, remains, second, volumes
 from tests.services import go_tools
 from tests.services.go_tools import NODE, TOOLS, BuildFailed
 
@@ -28,20 +28,20 @@ _ASK_SECONDS: Final = 10.0
 Say = Callable[[dict[str, Any]], None]
 
 
-def run(nodes: int, say: Say) -> None:
+def run(nodes: int, with_metrics: bool, say: Say) -> None:
     """Until a signal ends it. Says what it does, and at the end of its start how to speak to it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         _require(say)
-        _build(say)
+        _build((*PROGRAMS, *([metrics.NAME] if with_metrics else [])), say)
         try:
-            _serve(nodes, say)
+            _serve(nodes, with_metrics, say)
         except (RuntimeError, TimeoutError, OSError) as error:
             traceback.print_exc()  # into the log
             _refuse(say, "cluster-failed", str(error).partition("\n")[0], "sudo teal cluster up; its log says more")
 
 
-def _serve(nodes: int, say: Say) -> None:
+def _serve(nodes: int, with_metrics: bool, say: Say) -> None:
     began = time.monotonic()
     with ExitStack() as running:
         say({"step": "node", "state": "start", "detail": "starting"})
@@ -54,6 +54,10 @@ def _serve(nodes: int, say: Say) -> None:
             say({"step": second.NAME, "state": "ok", "detail": f"ready after {other.ready_seconds:.0f} s"})
         first.server.apply(volumes.storage_class(), "cluster")
         running.enter_context(volumes.provisioning(started))
+        if with_metrics:
+            say({"step": metrics.NAME, "state": "start", "detail": "until it has looked at the nodes twice"})
+            running.enter_context(metrics.serving(first))
+            say({"step": metrics.NAME, "state": "ok", "detail": "answers for metrics.k8s.io"})
         seconds = round(time.monotonic() - began, 1)
         say({"step": "ready", "state": "ok", "detail": f"after {seconds} s", "seconds": seconds, **_how(first.machine)})
         signal.pause()
@@ -78,6 +82,7 @@ def status(folder: Path, pid: int) -> Iterator[dict[str, Any]]:
                 yield _row(each["metadata"]["name"], ready, "Ready" if ready else "not ready")
             found = dns.answers(_NAME)
             yield _row("names", found, f"{_NAME} {'is known' if found else 'is not known'} to {dns.ADDRESS}")
+            yield from _metrics(client)
             yield _pods(_items(client, "pods"), f"{_kubectl(folder, pid)} describe pods --all-namespaces")
     except (OSError, httpx.HTTPError) as error:
         yield _row("API server", False, f"no answer: {error}")
@@ -98,17 +103,17 @@ def _require(say: Say) -> None:
                 f"sudo apt-get install --no-install-recommends {' '.join(missing)}")  # fmt: skip
 
 
-def _build(say: Say) -> None:
-    for number, name in enumerate(PROGRAMS):
+def _build(programs: Sequence[str], say: Say) -> None:
+    for number, name in enumerate(programs):
 
         def tell(line: str, number: int = number) -> None:
-            say({"step": "programs", "state": "progress", "detail": line, "done": number, "total": len(PROGRAMS)})
+            say({"step": "programs", "state": "progress", "detail": line, "done": number, "total": len(programs)})
 
         try:
             go_tools.build(TOOLS[name], tell)
         except BuildFailed as error:
             _refuse(say, "cluster-failed", f"{name} did not build: {error}", "sudo make packages, then sudo teal cluster up")
-    say({"step": "programs", "state": "ok", "detail": f"{len(PROGRAMS)} are built"})
+    say({"step": "programs", "state": "ok", "detail": f"{len(programs)} are built"})
 
 
 def _refuse(say: Say, code: str, what: str, mend: str) -> None:
@@ -130,6 +135,15 @@ def _kubectl(folder: Path, pid: int) -> str:
 def _items(client: httpx.Client, kind: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get(f"/api/v1/{kind}").raise_for_status().json()["items"]
     return found
+
+
+def _metrics(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    """No row for a cluster that was started without it."""
+    answer = client.get(metrics.NODES)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return
+    known = [row["metadata"]["name"] for row in answer.json()["items"]] if answer.is_success else []
+    yield _row("metrics", bool(known), f"of {', '.join(known)}" if known else f"metrics.k8s.io answers {answer.status_code}")
 
 
 def _pods(found: list[dict[str, Any]], mend: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.node import machine, rehearsal, remains
+from tests.node import machine, metrics, rehearsal, remains
 from tests.node.node import await_true
 from tests.services.go_tools import tool
 
@@ -95,6 +95,16 @@ def test_up_is_ready_soon_answers_for_itself_and_down_leaves_nothing(cluster: Co
     assert cluster("down")[0] == 0
     assert (_inside(namespace), _traces(pid), cluster.folder.exists()) == ([], [], False)
     assert cluster("status")[0] == 1
+
+
+@pytest.mark.weekly
+def test_with_metrics_an_autoscaler_and_kubectl_top_have_numbers(cluster: Command) -> None:
+    tool(metrics.NAME)
+    code, events = cluster("up", "--metrics")
+    assert (code, events[-1]["step"]) == (0, "ready")
+    assert cluster("up")[0] == 3
+    code, (found,) = cluster("status")
+    assert (code, {row["part"]: row["detail"] for row in found["rows"]}["metrics"]) == (0, "of node")
 
 
 @pytest.mark.weekly

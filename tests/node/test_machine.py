@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.node import machine, remains
-from tests.node.node import await_true
+from tests.node.machine import Machine
+from tests.node.node import await_true, process
 from tests.services.go_tools import tool
 
 pytestmark = pytest.mark.integration
@@ -68,3 +71,37 @@ def test_a_killed_start_leaves_no_process_mount_or_network_and_the_next_one_remo
     remains.sweep()
     name = f"{remains.PREFIX}{started.pid}*"
     assert not [*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}"), *Path("/tmp").glob(name)]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Machine]:
+    machine.require_machine()
+    first = tool("pause")
+    with machine.folder_of_its_own() as folder, machine.start(folder, first) as started:
+        yield started
+
+
+@pytest.mark.parametrize("words", ["exec sleep 600", "trap '' TERM; exec sleep 600"], ids=["ends when asked", "ends when killed"])
+def test_a_program_of_the_node_has_ended_when_its_block_does(made: Machine, words: str) -> None:
+    namespace = os.readlink(f"/proc/{made.pid}/ns/pid")
+    with ExitStack() as running:
+        number = process(made, "sleeper", ["env", "sh", "-c", words], running)
+        await_true(lambda: "sleep" in _inside(namespace), "the program", END_SECONDS)
+        assert os.readlink(f"/proc/{number}/ns/pid") == namespace
+        assert _name(number) == "sleep"
+        status = Path(f"/proc/{number}/status").read_text()
+        inside = next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:"))
+        assert inside in made.run("ls", "/proc").split()
+    assert not Path(f"/proc/{number}").exists()
+    assert inside not in made.run("ls", "/proc").split()
+    assert "sleep" not in _inside(namespace)
+
+
+def test_a_program_that_ended_by_itself_is_no_fault_at_the_end(made: Machine) -> None:
+    with ExitStack() as running:
+        number = process(made, "short", ["sleep", "0.5"], running)
+        await_true(lambda: not Path(f"/proc/{number}").exists(), "its own end", END_SECONDS)
+
+
+def _name(number: int) -> str:
+    return Path(f"/proc/{number}/comm").read_text().strip()

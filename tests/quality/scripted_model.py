@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.services.http_stand_in import Handler, listening
 
 
 @dataclass
@@ -26,33 +26,24 @@ def scripted_model() -> Iterator[ScriptedModel]:
     """Serves until the end of the block."""
     model = ScriptedModel()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Model(Handler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.received())
             model.asked.append(body)
             if model.refuses and model.refuses in body:
                 said = f"Unsupported parameter: '{model.refuses}' is not supported with this model."
-                self._send(400, "application/json", json.dumps({"error": {"message": said, "param": model.refuses}}))
+                self.answer(
+                    400,
+                    json.dumps({"error": {"message": said, "param": model.refuses}}).encode(),
+                    content_type="application/json",
+                )
                 return
             pieces = [model.says[start : start + 7] for start in range(0, len(model.says), 7)]
             events = [json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in pieces]
-            self._send(200, "text/event-stream", "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]))
+            self.answer(
+                body="".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode(), content_type="text/event-stream"
+            )
 
-        def _send(self, status: int, kind: str, text: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    model.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Model) as port:
+        model.url = f"http://127.0.0.1:{port}/v1"
         yield model
-    finally:
-        server.shutdown()
-        server.server_close()

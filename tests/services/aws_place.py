@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import ssl
 import subprocess
 import sys
 import threading
@@ -24,8 +23,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -38,7 +35,9 @@ from teal.ports.traffic import Weights
 from teal.record.model import COLORS, Color, ColorState
 from tests.services import aws_server
 from tests.services.aws_server import AwsServer, LoadBalancer
+from tests.services.certificates import self_signed
 from tests.services.cluster_server import ClusterServer
+from tests.services.http_stand_in import Handler, listening
 from tests.unit.teal.release.ports import World, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,7 +220,7 @@ def _vector(value: float | None) -> httpx.Response:
 @contextmanager
 def start(folder: Path, deployments: Deployments) -> Iterator[Place]:
     """The environment, with nothing released. `folder` gets the checkout's files and `ca.pem`, which verifies the HTTPS server."""
-    certificate(folder)
+    self_signed(folder / "ca.pem", folder / "key.pem", ["localhost"])
     with aws_server.start() as aws:
         aws.reset()
         place = Place(aws, aws_server.load_balancer(aws, "teal-dev"), deployments, folder)
@@ -280,58 +279,19 @@ def pushed(place: Place, tag: str) -> str:
 
 @contextmanager
 def _serving(place: Place, tls: Path | None = None) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
+    class Api(Handler):
         protocol_version = "HTTP/1.1"
 
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = place.answer(
-                httpx.Request(self.command, f"http://place{self.path}", headers=dict(self.headers), content=body)
+            asked = httpx.Request(self.command, f"http://place{self.path}", headers=dict(self.headers), content=self.received())
+            said = place.answer(asked)
+            self.answer(
+                said.status_code,
+                said.content,
+                **{name: said.headers[name] for name in ("Content-Type", "X-Cache") if name in said.headers},
             )
-            self.send_response(answer.status_code)
-            for name in ("Content-Type", "X-Cache"):
-                if name in answer.headers:
-                    self.send_header(name, answer.headers[name])
-            self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
 
         do_GET = do_POST = do_DELETE = _any
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls / "ca.pem", tls / "key.pem")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def certificate(folder: Path) -> None:
-    """A certificate for localhost that is its own authority: `ca.pem`, `key.pem`."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=1)
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(private)
+    with listening(Api, tls=tls) as port:
+        yield port

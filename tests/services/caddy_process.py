@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
@@ -25,6 +24,7 @@ from teal.laptop.state import UpOptions, choose_state
 from teal.laptop.traffic import CaddyTraffic
 from teal.ports.traffic import all_to
 from teal.record.model import COLORS, Color
+from tests.services.http_stand_in import Handler, listening
 from tests.services.ports import free_port
 from tests.services.required import require
 
@@ -48,22 +48,15 @@ class Front:
 def handler(color: Color) -> type[BaseHTTPRequestHandler]:
     """Answers every request with its color."""
 
-    class App(BaseHTTPRequestHandler):
+    class App(Handler):
         protocol_version = "HTTP/1.1"
         wbufsize = 65536  # one segment an answer: two wait for each other 40 ms (Nagle, delayed acknowledgement)
 
-        def log_message(self, format: str, *args: object) -> None:
-            return
+        def _color(self) -> None:
+            self.received()
+            self.answer(body=json.dumps({"color": color}).encode())
 
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = json.dumps({"color": color}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = _answer
+        do_GET = do_POST = _color
 
     return App
 
@@ -77,14 +70,6 @@ def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ..
     create_folders(home)
     state = choose_state(None, UpOptions(port=free_port()))
     chosen = apps or {color: (handler(color),) * 2 for color in COLORS}
-    servers = [
-        ThreadingHTTPServer(("127.0.0.1", port), made)
-        for color in COLORS
-        for port, made in zip(state.ports.apps(color), chosen[color], strict=True)
-    ]
-    for server in servers:
-        server.request_queue_size = 128
-        threading.Thread(target=server.serve_forever, daemon=True).start()
     secrets: dict[Color, str] = {"blue": "b" * 48, "green": "9" * 48}
     url = f"https://localhost:{state.ports.public}"
     entries = {color: ColorEndpoint(url, {PROBE_HEADER: secrets[color]}, str(home.ca)) for color in COLORS}
@@ -97,17 +82,18 @@ def start(folder: Path, apps: dict[Color, tuple[type[BaseHTTPRequestHandler], ..
     )
     caddy.write_pages(home.pages)
     command = [str(binary), "run", "--adapter", "caddyfile", "--config", str(configuration)]
-    process = subprocess.Popen(command, stderr=(home.logs / "caddy.err").open("wb"))
-    front = Front(home, traffic, url, process)
-    try:
-        _wait(front)
-        yield front
-    finally:
-        process.terminate()
-        process.wait(30)
-        for server in servers:
-            server.shutdown()
-            server.server_close()
+    with ExitStack() as running:
+        for color in COLORS:
+            for port, made in zip(state.ports.apps(color), chosen[color], strict=True):
+                running.enter_context(listening(made, port=port))
+        process = subprocess.Popen(command, stderr=(home.logs / "caddy.err").open("wb"))
+        front = Front(home, traffic, url, process)
+        try:
+            _wait(front)
+            yield front
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait(front: Front) -> None:

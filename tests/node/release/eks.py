@@ -8,18 +8,16 @@ same webhook as EKS's (TokenReview), so that all that comes after it, RBAC and a
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.conftest import RELEASE
 from tests.node.release import bindings
-from tests.services.aws_place import certificate
+from tests.services.certificates import self_signed
+from tests.services.http_stand_in import Handler, listening
 
 PORT: Final = 9443  # in the machine's own network, where nothing else is
 _PREFIX: Final = "k8s-aws-v1."
@@ -29,7 +27,7 @@ _CACHE: Final = "10s"
 
 def flags(folder: Path) -> tuple[str, ...]:
     """Arguments of the API server; writes what they name, and the certificate of `serving`, into `folder`."""
-    certificate(folder)
+    self_signed(folder / "ca.pem", folder / "key.pem", ["localhost"])
     server = {"server": f"https://localhost:{PORT}/authenticate", "certificate-authority": str(folder / "ca.pem")}
     document = {
         "apiVersion": "v1", "kind": "Config", "current-context": "it", "clusters": [{"name": "it", "cluster": server}],
@@ -57,33 +55,16 @@ def serving(server: ApiServer, folder: Path) -> Iterator[None]:
         "/mutate": lambda review: bindings.admit(server, review),
     }
 
-    class Handler(BaseHTTPRequestHandler):
+    class Webhooks(Handler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps(answers[self.path.partition("?")[0]](asked)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            said = answers[self.path.partition("?")[0]](json.loads(self.received()))
+            self.answer(body=json.dumps(said).encode(), content_type="application/json")
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    listener = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
-    listener.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-    listener.socket = context.wrap_socket(listener.socket, server_side=True)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    try:
+    with listening(Webhooks, port=PORT, tls=folder):
         server.apply(
             bindings.webhook_object(f"https://localhost:{PORT}/mutate", (folder / "ca.pem").read_bytes()), "administrator"
         )
         yield
-    finally:
-        listener.shutdown()
-        listener.server_close()
 
 
 def authenticate(review: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.parts.app.service import Service, add, sse, until
+from tests.services.http_stand_in import Handler, listening
 from tests.services.redis_process import RedisProcess
 
 pytestmark = pytest.mark.integration
@@ -33,9 +34,9 @@ class MockModel:
         self.behave()
         model = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Model(Handler):
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
+                self.received()
                 self.send_response(model.status)
                 self.end_headers()
                 if model.status != 200:
@@ -61,11 +62,8 @@ class MockModel:
                 self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
                 self.wfile.flush()
 
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._running = ExitStack()
+        self.url = f"http://127.0.0.1:{self._running.enter_context(listening(Model))}/v1"
 
     def behave(self) -> None:
         """As at the start of each test."""
@@ -76,8 +74,7 @@ class MockModel:
         self.reader_left.clear()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._running.close()
 
 
 @pytest.fixture(scope="module")
@@ -260,19 +257,15 @@ def test_errors_reach_sentry_when_it_is_set(tmp_path: Path) -> None:
 
     received: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Sentry(Handler):
         def do_POST(self) -> None:
-            received.append(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.end_headers()
+            received.append(self.received())
+            self.answer()
 
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    running = ExitStack()
     before = logging.getLogger().handlers[:]
     try:
-        dsn = f"http://public@127.0.0.1:{server.server_address[1]}/1"
+        dsn = f"http://public@127.0.0.1:{running.enter_context(listening(Sentry))}/1"
         configure_logging(Settings(sentry_dsn=dsn, log_dir=tmp_path, release_id="r7"), "app")
         logging.getLogger("app.test").error("something broke")
         sentry_sdk.flush(5)
@@ -285,5 +278,4 @@ def test_errors_reach_sentry_when_it_is_set(tmp_path: Path) -> None:
     finally:
         sentry_sdk.init(default_integrations=False)  # with them it would go on adding to the environment of every process
         logging.getLogger().handlers[:] = before
-        server.shutdown()
-        server.server_close()
+        running.close()

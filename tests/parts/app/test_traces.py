@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.parts.app.service import Service, add, until
 from tests.parts.app.test_faults import LIGHTHOUSE, QUESTION, MockModel
+from tests.services.http_stand_in import Handler, listening
 from tests.services.redis_process import RedisProcess
 
 pytestmark = pytest.mark.integration
@@ -45,20 +45,16 @@ class Collector:
     def __post_init__(self) -> None:
         collector = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Otlp(Handler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.received()
                 if self.path == "/v1/traces":
                     collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                     collector.bodies.append(body)
-                self.send_response(200)
-                self.end_headers()
+                self.answer()
 
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._running = ExitStack()
+        self.url = f"http://127.0.0.1:{self._running.enter_context(listening(Otlp))}"
 
     def spans(self) -> list[Span]:
         found = []
@@ -82,8 +78,7 @@ class Collector:
         return found
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._running.close()
 
 
 def plain(attributes: Any) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from elasticsearch import Elasticsearch
 
 from infra.config.sections import SearchConfig
 from infra.platform.search import setup
+from tests.services.http_stand_in import Handler, listening
 from tests.services.required import require
 
 
@@ -41,7 +40,7 @@ def test_a_real_elasticsearch_accepts_template_and_settings(elasticsearch_url: s
         client.indices.delete_index_template(name="teal-defaults")
 
 
-class Recorder(http.server.BaseHTTPRequestHandler):
+class Recorder(Handler):
     """Says no to the first health request, and to `refuses`; keeps what was sent."""
 
     seen: list[tuple[str, str, Any]]
@@ -49,7 +48,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.seen.append(("GET", self.path, None))
-        self._answer(503 if len(self.seen) == 1 else 200)
+        self._say(503 if len(self.seen) == 1 else 200)
 
     def do_PUT(self) -> None:
         self._change()
@@ -58,33 +57,21 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         self._change()
 
     def _change(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = self.received()
         self.seen.append((self.command, self.path, json.loads(text) if text else None))
-        self._answer(400 if self.refuses and self.refuses in self.path else 200)
+        self._say(400 if self.refuses and self.refuses in self.path else 200)
 
-    def _answer(self, status: int) -> None:
+    def _say(self, status: int) -> None:
         ok = self.headers["Authorization"] == "Basic dGVhbC1zZXR1cDpwYXNz"  # teal-setup:pass
-        self.send_response(status if ok else 401)
-        self.end_headers()
-        self.wfile.write(b'{"said": "by the stand-in"}')
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(status if ok else 401, b'{"said": "by the stand-in"}')
 
 
 @contextmanager
 def recorder(refuses: str = "") -> Iterator[tuple[str, list[tuple[str, str, Any]]]]:
     seen: list[tuple[str, str, Any]] = []
     handler = type("Own", (Recorder,), {"seen": seen, "refuses": refuses})
-    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(handler) as port:
+        yield f"http://127.0.0.1:{port}", seen
 
 
 def run_script(url: str, folder: Path, wait_tries: str = "50") -> subprocess.CompletedProcess[str]:

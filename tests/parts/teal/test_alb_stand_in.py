@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from tests.services import alb, aws_server
 from tests.services.alb import Alb
 from tests.services.aws_server import AwsServer, LoadBalancer
+from tests.services.http_stand_in import Handler, listening
 from tests.services.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -36,32 +36,26 @@ class Pod:
 
 @contextmanager
 def serving(pod: Pod, port: int) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
+    class App(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             if self.path == "/readyz":
-                self.send_response(200 if pod.ready else 503)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(200 if pod.ready else 503)
             elif self.path == "/stream":
                 self._stream()
             else:
                 self._whole(pod.address.encode())
 
         def do_POST(self) -> None:
-            self._whole(self.rfile.read(int(self.headers["Content-Length"])))
+            self._whole(self.received())
 
         def _whole(self, body: bytes) -> None:
             pod.served += 1
             if pod.closes:
                 self.close_connection = True
                 return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("X-Saw", self.headers["X-Forwarded-For"])
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body=body, x_saw=self.headers["X-Forwarded-For"])
 
         def _stream(self) -> None:
             self.send_response(200)
@@ -73,17 +67,8 @@ def serving(pod: Pod, port: int) -> Iterator[None]:
                     pod.go_on.wait(WAIT_SECONDS)
             self.wfile.write(b"0\r\n\r\n")
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer((pod.address, port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with listening(App, pod.address, port):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from teal.cli import run
 from teal.laptop.layout import Layout
 from teal.ports.alert import SentMessage
 from tests.services import aws_server
+from tests.services.http_stand_in import Handler, listening
 from tests.services.ports import free_port
 from tests.unit.teal.test_alert import MESSAGE
 
@@ -29,22 +28,13 @@ def webhook(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A receiver on loopback, and what it was sent."""
     received: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Hook(Handler):
         def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.end_headers()
+            received.append(json.loads(self.received()))
+            self.answer(status)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hooks/a-secret-path", received
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Hook) as port:
+        yield f"http://127.0.0.1:{port}/hooks/a-secret-path", received
 
 
 def test_the_command_s_alert_arrives_at_the_webhook(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from contract.steering import Hook
 from teal.errors import BadInput
 from teal.release.hooks import HookResult, perform
+from tests.services.http_stand_in import Handler, listening
 
 TOLD = {"release": "r1", "step": "shift-5"}
 SECRET = "geheim-1234"  # pragma: allowlist secret
@@ -43,9 +43,9 @@ def service(
     over = threading.Event()
     received: list[tuple[dict[str, str], Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Receiver(Handler):
         def do_POST(self) -> None:
-            received.append((dict(self.headers), json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            received.append((dict(self.headers), json.loads(self.received())))
             try:
                 if hangs:
                     over.wait()
@@ -57,18 +57,11 @@ def service(
             except OSError:  # the hook gave up
                 return
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", received
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
+    with listening(Receiver) as port:
+        try:
+            yield f"http://127.0.0.1:{port}/hook", received
+        finally:
+            over.set()
 
 
 def test_a_command_is_told_what_is_released_on_its_standard_input() -> None:

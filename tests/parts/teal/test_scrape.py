@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from teal.metrics.gates import GATES, USER_ROUTES, Gate, counters
 from teal.metrics.scrape import FrontErrors, ScrapeMetrics
 from teal.ports.metrics import Counts
 from teal.release.analysis import Analysis
+from tests.services.http_stand_in import Handler, listening
 from tests.services.ports import free_port
 
 
@@ -45,22 +44,12 @@ class Process:
 def served() -> Iterator[tuple[Process, str]]:
     process = Process()
 
-    class Page(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
+    class Page(Handler):
         def do_GET(self) -> None:
-            body = generate_latest(process.registry)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body=generate_latest(process.registry))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield process, f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
+    with listening(Page) as port:
+        yield process, f"http://127.0.0.1:{port}/metrics"
 
 
 def test_users_requests_count_and_machines_do_not(served: tuple[Process, str]) -> None:

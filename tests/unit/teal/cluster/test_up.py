@@ -14,7 +14,7 @@ from teal.cluster import place as places
 from teal.cluster import status as statuses
 from teal.cluster import up as starting
 from teal.cluster.place import BEGIN, READY, Place
-from teal.cluster.up import NotStarted, up
+from teal.cluster.up import NotStarted, Wanted, up
 from teal.errors import BadInput, HeldByAnother
 
 CHECKOUT = Path("/a/checkout")
@@ -41,25 +41,27 @@ def running(place: Place) -> Iterator[None]:
 
 
 def write(place: Place, *events: dict[str, Any]) -> None:
-    begun = {"step": BEGIN, "pid": os.getpid(), "nodes": 1, "checkout": str(CHECKOUT)}
+    begun = {"step": BEGIN, "pid": os.getpid(), "nodes": 1, "metrics": False, "checkout": str(CHECKOUT)}
     place.log.write_text("".join(f"{json.dumps(event)}\n" for event in (begun, *events)))
 
 
 @pytest.mark.usefixtures("running")
 def test_up_again_answers_with_the_cluster_that_runs(place: Place) -> None:
     write(place, {"step": READY, "state": "ok", **SPOKEN})
-    assert [event.step for event in up(place, 1)] == [READY]
+    assert [event.step for event in up(place, Wanted())] == [READY]
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize(("nodes", "checkout"), [(2, CHECKOUT), (1, Path("/another"))])
+@pytest.mark.parametrize(
+    ("wanted", "checkout"), [(Wanted(2), CHECKOUT), (Wanted(metrics=True), CHECKOUT), (Wanted(), Path("/another"))]
+)
 def test_a_different_cluster_that_runs_is_not_taken_for_this_one(
-    nodes: int, checkout: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+    wanted: Wanted, checkout: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(place, {"step": READY, **SPOKEN})
     monkeypatch.setattr(starting, "require_checkout", lambda: checkout)
     with pytest.raises(HeldByAnother) as refused:
-        list(up(place, nodes))
+        list(up(place, wanted))
     assert "teal cluster down" in refused.value.next
 
 
@@ -81,13 +83,13 @@ def test_what_the_process_refuses_is_passed_on_in_its_words(
     error = {"code": code, "what": "runc is missing", "next": "sudo apt-get install runc"}
     monkeypatch.setattr(starting, "launch", _started(place, {"error": error}))
     with pytest.raises(kind, match="runc is missing"):
-        list(up(place, 1))
+        list(up(place, Wanted()))
 
 
 def test_a_process_that_ends_early_is_told_with_its_last_line(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "launch", _started(place, words="RuntimeError: the machine's mounts failed\n"))
     with pytest.raises(NotStarted, match="mounts failed"):
-        list(up(place, 1))
+        list(up(place, Wanted()))
 
 
 def test_status_tells_not_running_from_starting(place: Place) -> None:
