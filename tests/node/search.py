@@ -3,7 +3,8 @@ platform. Its process has the network of a pod with the labels of ECK's pods; th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -50,11 +51,18 @@ def at_service(node: Node) -> Place:
     return Place(Path(), held["spec"]["clusterIP"], URL.replace("https:", "http:"))
 
 
-def reachable(node: Node, *, yes: bool) -> None:
-    """Whether the Service leads anywhere."""
-    service = _service()
-    labels = LABELS if yes else {**LABELS, "teal.test/nobody": "has-this"}
-    node.server.apply({**service, "spec": {**service["spec"], "selector": labels}}, "administrator")
+@contextmanager
+def cut_off(node: Node) -> Iterator[None]:
+    """Until the block ends, pods that ask Elasticsearch are told that nobody listens there. Open connections are cut as well, which a Service
+    without endpoints would leave."""
+    (pod,) = node.pods(NAMESPACE, **LABELS)
+    rule = ("FORWARD", "--protocol", "tcp", "--destination", pod["status"]["podIP"], "--dport", str(PORT))
+    reset = (*rule, "--jump", "REJECT", "--reject-with", "tcp-reset")
+    node.machine.run("iptables", "--insert", *reset)
+    try:
+        yield
+    finally:
+        node.machine.run("iptables", "--delete", *reset)
 
 
 def start(node: Node) -> Place:
