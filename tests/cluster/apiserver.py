@@ -144,16 +144,17 @@ def start(
     more: Sequence[str] = (),
     address: str = "127.0.0.1",
     users: Mapping[str, Who] | None = None,
+    port: int | None = None,
 ) -> Iterator[ApiServer]:
     """Boots both in `folder`; stops them at the end, whatever happened. Skips (fails in CI) without the programs. What an earlier start
     in the same folder kept is there again; `other` is the API server's program in the place of the pinned one; `more`: its arguments;
-    `address`: where it listens, only loopback or a network that nobody else is in; `users`: who may sign in besides the administrator,
-    by token.
+    `address` and `port`: where it listens, only loopback, by default at a free port, or a network that nobody else is in; `users`: who may
+    sign in besides the administrator, by token.
     """
     etcd = shutil.which("etcd")
     require("etcd", "apt-get install etcd-server.", etcd is not None)
     program = other or tool("kube-apiserver")
-    etcd_port, peer_port, port = free_port(), free_port(), free_port()
+    etcd_port, peer_port, port = free_port(), free_port(), port or free_port()
     tokens, key = folder / "tokens.csv", folder / "service-accounts.key"
     known = {TOKEN: Who(ADMIN, ("system:masters",)), **(users or {})}
     tokens.write_text("".join(f'{token},{who.user},{who.user},"{",".join(who.groups)}"\n' for token, who in known.items()))

@@ -26,6 +26,7 @@ PODS: Final = "10.40.32.0/24"  # addresses of pods; on EKS they are in the priva
 ALL_PODS: Final = "10.40.32.0/23"  # those of a second node too (second.py)
 SERVICES: Final = "172.20.0.0/24"  # EKS takes 172.20.0.0/16 for a VPC whose addresses begin with 10
 PAUSE: Final = "teal.test/pause:1"
+API_PORT: Final = 443  # EKS' own, which network policies name
 READY_SECONDS: Final = 90.0  # 12 s alone on two cores; CI machines are slower
 IMPORT_SECONDS: Final = 300.0  # 300 MB are unpacked
 _PODS_AT_MOST: Final = 60
@@ -76,7 +77,9 @@ def start(more: Sequence[str] = ()) -> Iterator[Node]:
         inner = running.enter_context(machine.start(shared, programs["pause"]))
         began = time.monotonic()
         start_containerd(inner, PODS, running)
-        server = running.enter_context(apiserver.start(api, more=(*_SERVER, *aggregation.flags(api), *more), address=ADDRESS))
+        server = running.enter_context(
+            apiserver.start(api, more=(*_SERVER, *aggregation.flags(api), *more), address=ADDRESS, port=API_PORT)
+        )
         account = ("--kubeconfig", str(kubeconfig(shared, server)))
         import_pause(inner, programs["pause"])
         delegated = ("--authentication-kubeconfig", account[1], "--authorization-kubeconfig", account[1])

@@ -14,8 +14,8 @@ from typing import Final
 import httpx
 
 from tests.cluster.apiserver import TOKEN
+from tests.node.node import API_PORT, PODS, Node, await_true, process
 from tests.node.node import NAME as NODE_NAME
-from tests.node.node import PODS, Node, await_true, process
 from tests.services.go_tools import tool
 
 NAME: Final = "kube-network-policies"
@@ -44,7 +44,7 @@ def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
     (account / "ca.crt").write_bytes(node.server.ca.read_bytes())
     server = httpx.URL(node.server.url)
     command = [
-        "env", f"KUBERNETES_SERVICE_HOST={server.host}", f"KUBERNETES_SERVICE_PORT={server.port}",
+        "env", f"KUBERNETES_SERVICE_HOST={server.host}", f"KUBERNETES_SERVICE_PORT={API_PORT}",
         str(tool(NAME)), "--hostname-override", NODE_NAME, "--metrics-bind-address", _METRICS,
     ]  # fmt: skip
     with ExitStack() as running:

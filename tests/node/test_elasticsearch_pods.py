@@ -54,65 +54,63 @@ def with_operator(image: Path) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="module")
-def one(with_operator: Node) -> Iterator[Cluster]:
-    """The stack dev: one pod."""
-    yield from _running(with_operator, "dev")
-
-
-@pytest.fixture(scope="module")
-def three(with_operator: Node) -> Iterator[Cluster]:
-    """The stack staging: three pods."""
-    yield from _running(with_operator, "staging")
-
-
-def _running(on: Node, stack: Stack) -> Iterator[Cluster]:
+def cluster(with_operator: Node, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A stack's, from nothing; the one before is gone with its claims, or it would be changed in place."""
+    stack: Stack = request.param
     for document in eck.platform_objects(stack):
         if document["kind"] in ("Secret", "ServiceAccount"):
-            on.server.apply(document, "administrator")
-    claim_for_snapshots(on)
-    cluster = Cluster(on, stack)
-    cluster.apply()
-    took = cluster.await_healthy()
-    print(f"{stack}: {len(cluster.pods())} pods, ready and green after {took:.0f} s")
-    yield cluster
-    eck.remove(on, stack)
+            with_operator.server.apply(document, "administrator")
+    claim_for_snapshots(with_operator)
+    made = Cluster(with_operator, stack)
+    made.apply()
+    took = made.await_healthy()
+    print(f"{stack}: {len(made.pods())} pods, ready and green after {took:.0f} s")
+    yield made
+    eck.remove(with_operator, stack)
 
 
-def test_the_pod_of_dev_gets_ready_with_the_operators_certificate_and_the_platforms_users(one: Cluster) -> None:
-    said = one.ask(users.METRICS, "GET", "/").json()
+ONE: Final = pytest.mark.parametrize("cluster", ["dev"], indirect=True)
+THREE: Final = pytest.mark.parametrize("cluster", ["staging"], indirect=True)
+
+
+@ONE
+def test_the_pod_of_dev_gets_ready_with_the_operators_certificate_and_the_platforms_users(cluster: Cluster) -> None:
+    said = cluster.ask(users.METRICS, "GET", "/").json()
     assert said["version"]["number"] == elasticsearch_image.NAME.rpartition(":")[2]
-    assert one.ask(users.METRICS, "GET", "/_cluster/health").json()["number_of_nodes"] == 1
-    assert one.ask(users.METRICS, "PUT", "/teal-forbidden").status_code == httpx.codes.FORBIDDEN
+    assert cluster.ask(users.METRICS, "GET", "/_cluster/health").json()["number_of_nodes"] == 1
+    assert cluster.ask(users.METRICS, "PUT", "/teal-forbidden").status_code == httpx.codes.FORBIDDEN
 
 
-def test_the_set_up_job_ends_well_and_what_it_wrote_is_there(one: Cluster) -> None:
-    said = one.set_up()
+@ONE
+def test_the_set_up_job_ends_well_and_what_it_wrote_is_there(cluster: Cluster) -> None:
+    said = cluster.set_up()
     assert f"done: POST /_snapshot/{setup.REPOSITORY}/_verify" in said, said
-    assert one.ask(users.SETUP, "GET", f"/_snapshot/{setup.REPOSITORY}").is_success
-    (template,) = one.ask(users.SETUP, "GET", f"/_index_template/{setup.TEMPLATE}").json()["index_templates"]
+    assert cluster.ask(users.SETUP, "GET", f"/_snapshot/{setup.REPOSITORY}").is_success
+    (template,) = cluster.ask(users.SETUP, "GET", f"/_index_template/{setup.TEMPLATE}").json()["index_templates"]
     assert template["index_template"]["index_patterns"] == [setup.PATTERN]
 
 
-def test_a_snapshot_by_the_operators_user_holds_what_the_services_user_wrote(one: Cluster) -> None:
-    assert one.ask(users.APP, "PUT", "/teal-kept/_doc/1?refresh=true", {"text": "lighthouse"}).is_success
-    assert one.ask(users.APP, "PUT", "/other/_doc/1", {"text": "lighthouse"}).status_code == httpx.codes.FORBIDDEN
-    path = f"/_snapshot/{setup.REPOSITORY}/first?wait_for_completion=true"
-    taken = one.ask(users.OPERATOR, "PUT", path, {"indices": [setup.PATTERN], "include_global_state": False}).json()["snapshot"]
+@ONE
+def test_a_snapshot_by_the_operators_user_holds_what_the_services_user_wrote(cluster: Cluster) -> None:
+    assert cluster.ask(users.APP, "PUT", "/teal-kept/_doc/1?refresh=true", {"text": "lighthouse"}).is_success
+    assert cluster.ask(users.APP, "PUT", "/other/_doc/1", {"text": "lighthouse"}).status_code == httpx.codes.FORBIDDEN
+    path, wanted = f"/_snapshot/{setup.REPOSITORY}/first?wait_for_completion=true", {"indices": [setup.PATTERN]}
+    taken = cluster.ask(users.OPERATOR, "PUT", path, {**wanted, "include_global_state": False}).json()["snapshot"]
     assert (taken["state"], taken["indices"]) == ("SUCCESS", ["teal-kept"])
 
 
 @pytest.fixture(scope="module")
-def service(three: Cluster, image: Path) -> Iterator[Service]:
+def service(cluster: Cluster, image: Path) -> Iterator[Service]:
     """Pods of the service that reach this Elasticsearch as on AWS: by HTTPS, the file of its authority, and the user of the service."""
-    digest, who = three.node.load(image, color.repository()), three.secret(users.APP)
-    search_user = {name: who[name] for name in ("username", "password")} | {"ca_certificate": three.secret(CA_SECRET)["ca.crt"]}
+    digest, who = cluster.node.load(image, color.repository()), cluster.secret(users.APP)
+    search_user = {name: who[name] for name in ("username", "password")} | {"ca_certificate": cluster.secret(CA_SECRET)["ca.crt"]}
     settings = {"TEAL_ELASTICSEARCH_CA": f"{SECRETS_FOLDER}/{SEARCH_CA_FILE}", "TEAL_ELASTICSEARCH_REPLICAS": "1"}
     with (
         stores.beside(URL, search_user) as held,
         aws_server.start() as aws,
-        secrets_driver.supplying(three.node, aws, held) as supply,
+        secrets_driver.supplying(cluster.node, aws, held) as supply,
     ):
-        yield serve(three.node, held, supply, digest, settings)
+        yield serve(cluster.node, held, supply, digest, settings)
 
 
 @pytest.fixture(scope="module")
@@ -122,31 +120,36 @@ def lighthouse(service: Service) -> str:
     return "Lighthouse"
 
 
-def test_three_pods_form_one_cluster_of_one_claim_each(three: Cluster) -> None:
-    assert one_cluster(three) == 3
-    claims = three.node.server.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")["items"]
+@THREE
+def test_three_pods_form_one_cluster_of_one_claim_each(cluster: Cluster) -> None:
+    assert one_cluster(cluster) == 3
+    claims = cluster.node.server.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")["items"]
     bound = [each["metadata"]["name"] for each in claims if each["status"]["phase"] == "Bound"]
-    assert [f"elasticsearch-data-{pod['metadata']['name']}" for pod in three.pods()] == [name for name in bound if "data" in name]
+    assert [f"elasticsearch-data-{pod['metadata']['name']}" for pod in cluster.pods()] == [
+        name for name in bound if "data" in name
+    ]
 
 
+@THREE
 def test_a_document_gets_through_pods_of_the_service_that_verify_the_certificate(service: Service, lighthouse: str) -> None:
     with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
         answer = client.post("/v1/search", json={**SEARCH, "query": "who writes the weather down"})
         assert [hit["title"] for hit in answer.json()["hits"]] == [lighthouse], answer.text
 
 
+@THREE
 def test_a_changed_setting_renews_the_pods_one_after_another_and_no_search_fails(
-    three: Cluster, service: Service, lighthouse: str
+    cluster: Cluster, service: Service, lighthouse: str
 ) -> None:
-    before, least = {pod["metadata"]["uid"] for pod in three.pods()}, 3
+    before, least = {pod["metadata"]["uid"] for pod in cluster.pods()}, 3
     with open_loop(f"{service.url}/v1/search", service.headers, SEARCH, per_second=PER_SECOND) as load:
         began = time.monotonic()
-        three.apply(CHANGED)
+        cluster.apply(CHANGED)
 
         def renewed() -> bool:
             nonlocal least
-            least = min(least, len([pod for pod in three.pods() if "True" in conditions(pod, "Ready")]))
-            return not before & {pod["metadata"]["uid"] for pod in three.pods()} and three.healthy()
+            least = min(least, len([pod for pod in cluster.pods() if "True" in conditions(pod, "Ready")]))
+            return not before & {pod["metadata"]["uid"] for pod in cluster.pods()} and cluster.healthy()
 
         await_true(renewed, "new pods", ROLLED_SECONDS)
         took = time.monotonic() - began
@@ -157,14 +160,15 @@ def test_a_changed_setting_renews_the_pods_one_after_another_and_no_search_fails
     assert least == 2
 
 
-def test_a_killed_pod_of_three_costs_no_search_and_comes_back(three: Cluster, service: Service, lighthouse: str) -> None:
-    killed = three.pods()[0]
+@THREE
+def test_a_killed_pod_of_three_costs_no_search_and_comes_back(cluster: Cluster, service: Service, lighthouse: str) -> None:
+    killed = cluster.pods()[0]
     with open_loop(f"{service.url}/v1/search", service.headers, SEARCH, per_second=PER_SECOND) as load:
         time.sleep(10)
         began = time.monotonic()
-        pods.kill(three.node, killed)
-        await_true(lambda: one_cluster(three) < 3, "Elasticsearch's own word that a node is gone", BACK_SECONDS)
-        await_true(lambda: one_cluster(three) == 3 and three.healthy(), "the third node", BACK_SECONDS)
+        pods.kill(cluster.node, killed)
+        await_true(lambda: 0 < one_cluster(cluster) < 3, "Elasticsearch's own word that a node is gone", BACK_SECONDS)
+        await_true(lambda: one_cluster(cluster) == 3 and cluster.healthy(), "the third node", BACK_SECONDS)
         took = time.monotonic() - began
     print(
         f"a killed pod is back after {took:.0f} s; {load.sent} searches, {len(load.failed)} failed, slowest {max(load.milliseconds):.0f} ms"
