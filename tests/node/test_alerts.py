@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from infra.observability.alerts import ALERTS
+from infra.platform.cluster.addons import STATE_METRICS
 from tests.node import color, drain, prometheus, search
 from tests.node.alert_log import SILENT, WHOLE, AlertLog
 from tests.node.conftest import Service
@@ -40,7 +41,10 @@ RED: Final = "of-these-tests"  # an index none of whose shards any node may have
 def log(observed: Service) -> Iterator[AlertLog]:
     """Of a Prometheus of its own, which remembers no test before, from the moment at which it has everything and no alert."""
     with prometheus.start(observed.node, prometheus.sooner(HELD_SECONDS_PER_MINUTE)) as running:
-        await_true(lambda: _is_quiet(running), "a Prometheus that scrapes all pods and raises nothing", QUIET_SECONDS)
+        try:
+            await_true(lambda: not _unquiet(running), "a Prometheus that scrapes all pods and raises nothing", QUIET_SECONDS)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}: {_unquiet(running)}") from error
         with beside(AlertLog(running), "alerts", STOP_SECONDS) as log:
             yield log
 
@@ -110,12 +114,13 @@ def test_no_worker_for_a_document_that_waits_wakes_a_person_until_one_finds_a_no
     _assert_said(log, {"WorkerGone": {}, waits: {"namespace": color.NAMESPACE}})
 
 
-def _is_quiet(running: Prometheus) -> bool:
-    """Every pod is reached, every rule judged, and nothing pending."""
-    targets, rules = running.targets(), running.rules()
-    reached = {job: {one["health"] for one in found} == {"up"} for job, found in targets.items()}
-    judged = all(float(rule["evaluationTime"]) > 0 and rule["health"] == "ok" for rule in rules)
-    return len(reached) > 1 and all(reached.values()) and judged and not running.alerts().keys() - {BY_CALENDAR}
+def _unquiet(running: Prometheus) -> list[str]:
+    """Pods that are not reached, rules that are not judged, and alerts."""
+    targets = running.targets()
+    found = [f"no target of {job}" for job in ("teal", STATE_METRICS) if job not in targets]
+    found += [f"{one['scrapeUrl']}: {one['lastError']}" for each in targets.values() for one in each if one["health"] != "up"]
+    found += [rule["name"] for rule in running.rules() if rule["health"] != "ok" or not float(rule["evaluationTime"])]
+    return [*found, *sorted(running.alerts().keys() - {BY_CALENDAR})]
 
 
 def _search(client: httpx.Client, number: int) -> int:
