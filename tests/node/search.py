@@ -3,7 +3,7 @@ platform. Its process has the network of a pod with the labels of ECK's pods; th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,9 @@ class Place:
         """The snapshot repository that the platform's set-up Job adds, under its name. It is a folder: this Elasticsearch has no plugin for S3."""
         self.ask("PUT", f"/_snapshot/{REPOSITORY}?verify=true", {"type": "fs", "settings": {"location": REPOSITORY}})
 
+    def forget_snapshot(self, name: str) -> None:
+        self.ask("DELETE", f"/_snapshot/{REPOSITORY}/{name}")
+
     def snapshot(self, name: str) -> None:
         """The first one adds the repository."""
         self.add_repository()
@@ -52,12 +55,13 @@ def at_service(node: Node) -> Place:
 
 
 @contextmanager
-def cut_off(node: Node) -> Iterator[None]:
-    """Until the block ends, pods that ask Elasticsearch are told that nobody listens there. Open connections are cut as well, which a Service
+def cut_off(node: Node, asking: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Until the block ends, these pods are told that nobody listens where Elasticsearch does. Open connections are cut as well, which a Service
     without endpoints would leave."""
     (pod,) = node.pods(NAMESPACE, **LABELS)
-    rule = ("FORWARD", "--protocol", "tcp", "--destination", pod["status"]["podIP"], "--dport", str(PORT))
-    reset = (*rule, "--jump", "REJECT", "--reject-with", "tcp-reset")
+    sources = ",".join(one["status"]["podIP"] for one in asking)
+    place = ("--protocol", "tcp", "--source", sources, "--destination", pod["status"]["podIP"], "--dport", str(PORT))
+    reset = ("FORWARD", *place, "--jump", "REJECT", "--reject-with", "tcp-reset")
     node.machine.run("iptables", "--insert", *reset)
     try:
         yield
