@@ -30,6 +30,7 @@ from tests.services.go_tools import tool
 
 FIRST: Final = "r-20261129-1"
 REPLICAS: Final = 2
+SNAPSHOT: Final = "first"
 LIMIT_SECONDS: Final = 1_800  # of a test; the first one builds what is missing
 ROTATION_SECONDS: Final = 10  # the driver asks no sooner for a newer value; kubelet asks the driver about once in 75 s
 ROLLOUT_SECONDS: Final = 300.0  # 25 s for two pods alone on two cores
@@ -93,7 +94,8 @@ class Service:
 
 
 def _build_load_test() -> None:
-    tool(policies.NAME)
+    for name in (policies.NAME, prometheus.NAME):
+        tool(name)
     load_image.build()
 
 
@@ -178,9 +180,9 @@ def lighthouse(service: Service) -> str:
 
 @pytest.fixture(scope="package")
 def observed(service: Service, lighthouse: str) -> Service:
-    """The service, beside all that reports of the cluster and of search, and a first snapshot."""
+    """The service, beside all that reports of the cluster and of search, and its only snapshot."""
     reporters.start(service.node)
-    search.at_service(service.node).snapshot("first")
+    search.at_service(service.node).snapshot(SNAPSHOT)
     return service
 
 

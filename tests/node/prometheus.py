@@ -76,9 +76,14 @@ class Prometheus:
     def rules(self) -> list[dict[str, Any]]:
         return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
 
+    def raised(self) -> list[dict[str, Any]]:
+        """Each alert that is pending or firing, with `labels`, `annotations` and `state`."""
+        found: list[dict[str, Any]] = self.ask("alerts")["alerts"]
+        return found
+
     def alerts(self) -> dict[str, str]:
         """The state of each alert that is pending or firing."""
-        return {one["labels"]["alertname"]: one["state"] for one in self.ask("alerts")["alerts"]}
+        return {one["labels"]["alertname"]: one["state"] for one in self.raised()}
 
 
 @contextmanager

@@ -3,7 +3,8 @@ platform. Its process has the network of a pod with the labels of ECK's pods; th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,9 @@ class Place:
         """The snapshot repository that the platform's set-up Job adds, under its name. It is a folder: this Elasticsearch has no plugin for S3."""
         self.ask("PUT", f"/_snapshot/{REPOSITORY}?verify=true", {"type": "fs", "settings": {"location": REPOSITORY}})
 
+    def forget_snapshot(self, name: str) -> None:
+        self.ask("DELETE", f"/_snapshot/{REPOSITORY}/{name}")
+
     def snapshot(self, name: str) -> None:
         """The first one adds the repository."""
         self.add_repository()
@@ -50,11 +54,19 @@ def at_service(node: Node) -> Place:
     return Place(Path(), held["spec"]["clusterIP"], URL.replace("https:", "http:"))
 
 
-def reachable(node: Node, *, yes: bool) -> None:
-    """Whether the Service leads anywhere."""
-    service = _service()
-    labels = LABELS if yes else {**LABELS, "teal.test/nobody": "has-this"}
-    node.server.apply({**service, "spec": {**service["spec"], "selector": labels}}, "administrator")
+@contextmanager
+def cut_off(node: Node, asking: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Until the block ends, these pods are told that nobody listens where Elasticsearch does. Open connections are cut as well, which a Service
+    without endpoints would leave."""
+    (pod,) = node.pods(NAMESPACE, **LABELS)
+    sources = ",".join(one["status"]["podIP"] for one in asking)
+    place = ("--protocol", "tcp", "--source", sources, "--destination", pod["status"]["podIP"], "--dport", str(PORT))
+    reset = ("FORWARD", *place, "--jump", "REJECT", "--reject-with", "tcp-reset")
+    node.machine.run("iptables", "--insert", *reset)
+    try:
+        yield
+    finally:
+        node.machine.run("iptables", "--delete", *reset)
 
 
 def start(node: Node) -> Place:
