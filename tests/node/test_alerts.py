@@ -32,8 +32,8 @@ QUIET_SECONDS: Final = 120.0  # targets are found and scraped, and rules judged;
 RAISED_SECONDS: Final = 180.0  # of a condition that must hold for 45 s
 SILENT_SECONDS: Final = 240.0  # a worker's pod starts anew; enough requests dilute those that failed
 STOP_SECONDS: Final = 40.0  # the last look's own limit, and more
-# Whatever a test does: a date comes near; no snapshot here was ever verified; and a busy machine is slow.
-APART: Final = ("KubernetesEnds", "SnapshotUnverified", "LatencyBurnsFast", "LatencyBurns", "LatencyBurnsSlowly")
+# Whatever a test does: a date comes near; no snapshot here was ever verified; and a machine's disk is full, or it is slow.
+APART: Final = ("KubernetesEnds", "SnapshotUnverified", "SearchDisk", "LatencyBurnsFast", "LatencyBurns", "LatencyBurnsSlowly")
 REQUESTS: Final = 100  # before anything fails, so that failures have something to be a share of
 RED: Final = "of-these-tests"  # an index none of whose shards any node may have
 
