@@ -94,8 +94,7 @@ class Service:
 
 
 def _build_load_test() -> None:
-    for name in (policies.NAME, prometheus.NAME):
-        tool(name)
+    tool(policies.NAME)
     load_image.build()
 
 
