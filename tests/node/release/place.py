@@ -97,9 +97,13 @@ class Place:
             return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, text=True)
 
     def teal(self, *arguments: str, seconds: float = 600.0) -> tuple[int, str]:
-        """How it ended, and what it said."""
+        """How it ended, and what it said. Fails where it has not ended by then."""
         with self.start(*arguments) as running:
-            said = running.communicate(timeout=seconds)[0]
+            try:
+                said = running.communicate(timeout=seconds)[0]
+            except subprocess.TimeoutExpired:
+                running.kill()  # or its end would be waited for
+                pytest.fail(f"teal {arguments[0]} goes on after {seconds:.0f} s: {running.communicate()[0][-3000:]}")
         return running.returncode, said
 
     def record(self) -> Record:
