@@ -94,7 +94,8 @@ class Service:
 
 
 def _build_load_test() -> None:
-    tool(policies.NAME)
+    for name in (policies.NAME, prometheus.NAME):
+        tool(name)
     load_image.build()
 
 

@@ -64,11 +64,15 @@ class LoadTestPods:
     @contextmanager
     def page(self) -> Iterator[httpx.Client]:
         """Locust's page as `kubectl port-forward` reaches it: on loopback, in the network of the master's pod."""
-        (pod,) = self.node.pods(NAMESPACE, **{"app.kubernetes.io/name": MASTER})
-        with machine.network(pods.network(self.node, pod)), httpx.Client(
+        with machine.network(pods.network(self.node, self.master())), httpx.Client(
             base_url=f"http://127.0.0.1:{PAGE}", timeout=REPORT_SECONDS, trust_env=False
         ) as client:  # fmt: skip
             yield client
+
+    def master(self) -> dict[str, Any]:
+        """The pod of Locust's master."""
+        (pod,) = self.node.pods(NAMESPACE, **{"app.kubernetes.io/name": MASTER})
+        return pod
 
     def restarts(self) -> dict[str, int]:
         """How often each container was started again."""

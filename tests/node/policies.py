@@ -7,7 +7,7 @@ queue. One more place is ours: packets from pods to the node itself, where the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -24,9 +24,9 @@ _QUEUE: Final = ("NFQUEUE", "--queue-num", "100")  # the program's own number
 # Where it looks for the account of its pod, which it is in a cluster.
 _ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
 _OPEN_SECONDS: Final = 60.0  # until it knows every pod and policy; 1 s alone
+_KNOWN: Final = ("POSTROUTING", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT")
 # As the program's own: what is known passes, and root's own on the node, or kubelet's probes would not; what it judges comes from or goes to pods.
 _RULES: Final = (
-    ("POSTROUTING", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"),
     ("POSTROUTING", "-m", "owner", "--uid-owner", "0", "-j", "ACCEPT"),
     ("POSTROUTING", "-s", PODS, "-j", *_QUEUE),
     ("POSTROUTING", "-d", PODS, "-j", *_QUEUE),
@@ -36,8 +36,8 @@ _RULES: Final = (
 
 
 @contextmanager
-def enforced(node: Node) -> Iterator[None]:
-    """Until the block ends."""
+def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
+    """Until the block ends. `judged`: ports of pods at which the node's own programs are judged too, as machines of the VPC without a pod."""
     account = node.machine.root / _ACCOUNT
     account.mkdir(parents=True, exist_ok=True)
     (account / "token").write_text(TOKEN)
@@ -50,7 +50,8 @@ def enforced(node: Node) -> Iterator[None]:
     with ExitStack() as running:
         process(node.machine, NAME, command, running)
         await_true(lambda: _queue_is_read(node), NAME, _OPEN_SECONDS)
-        for rule in _RULES:
+        own = [("POSTROUTING", "-p", "tcp", "-d", PODS, "--dport", str(port), "-j", *_QUEUE) for port in judged]
+        for rule in (_KNOWN, *own, *_RULES):
             node.machine.run("iptables", "--table", "mangle", "--append", *rule)
             running.callback(node.machine.run, "iptables", "--table", "mangle", "--delete", *rule)
         yield

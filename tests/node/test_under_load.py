@@ -1,8 +1,9 @@
 """The distributed load test on the cluster: the platform's own master and workers in pods, under its network policies, against the service's
-pods with the mock model. The result is the same file as everywhere, and counts what the service counts."""
+pods with the mock model. The result is the same file as everywhere, and counts what the service counts, and so does the platform's collector."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,12 +15,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from contract.http import POD_PORT
 from contract.names import DEPLOYMENT
 from contract.pods import COLOR_LABEL, COMPONENT_LABEL
+from contract.scrape import LOAD_METRICS_PORT
+from infra.platform.cluster.load_test import NAMESPACE, PAGE
 from loadtests import questions
 from loadtests.measured import END, FIRST_EVENT, SEARCH, LoadTestResult
-from tests.node import color, locust_pods, policies
+from tests.node import asked, color, locust_pods, policies, prometheus
 from tests.node.conftest import Service
 from tests.node.locust_pods import WORKERS, LoadTestPods
 from tests.node.node import await_true
+from tests.node.prometheus import Prometheus
 from tests.parts.app.service import add
 from tests.services import load_image
 
@@ -30,6 +34,8 @@ HOST = f"http://{DEPLOYMENT}.{color.NAMESPACE}:{POD_PORT}"  # the color's Servic
 SECONDS = 12.0
 SCALE = 0.5  # of the shape's 20 requests a second: the service and the generator share two cores
 BEFORE_STOP_SECONDS = 6.0
+FOUND_SECONDS = 60.0  # Prometheus brings new targets together for 5 s, and scrapes each at its own moment
+DROPPED_SECONDS = 3.0  # a packet that is dropped is sent again after 1 s
 DRAIN_SECONDS = 180.0  # a pod's grace is below two minutes
 ROUTES = {SEARCH: "/v1/search", FIRST_EVENT: "/v1/ask"}
 
@@ -42,7 +48,7 @@ def load_test(service: Service) -> Iterator[LoadTestPods]:
         # No search may find nothing, so one document has the words of every question.
         add(client, "Questions", " ".join(one.text for one in questions.load_questions(questions.DEFAULT)))
     found = locust_pods.platform(node.load(load_image.archive(), color.repository()))
-    with policies.enforced(node):
+    with policies.enforced(node, (PAGE, LOAD_METRICS_PORT)):
         made = locust_pods.start(node, found, service.key)
         replicas = len(service.pods())
         service.release(MOCKED, replicas, locust_pods.model_settings(found))
@@ -51,6 +57,13 @@ def load_test(service: Service) -> Iterator[LoadTestPods]:
         await_true(lambda: _all_pods(service) == replicas, "pods of the release before gone", DRAIN_SECONDS)
         yield made
         locust_pods.remove(node)
+
+
+@pytest.fixture(scope="module")
+def scraped(service: Service, load_test: LoadTestPods) -> Iterator[Prometheus]:
+    """In the node's network, so that the policies judge it as a machine of the VPC, which AWS' collector is."""
+    with prometheus.start(service.node, prometheus.sooner()) as running:
+        yield running
 
 
 def _all_pods(service: Service) -> int:
@@ -107,6 +120,45 @@ def test_two_runs_of_the_page_end_with_results_of_their_own_which_count_what_the
     assert seen["model"] > 0
     assert all("<svg" in text for text in pages.values())
     assert set(load_test.restarts().values()) == {0}
+
+
+def test_the_collector_reaches_the_master_at_its_counts_alone_and_has_what_locust_reports(
+    service: Service, load_test: LoadTestPods, scraped: Prometheus
+) -> None:
+    master = load_test.master()
+    address, name = master["status"]["podIP"], master["metadata"]["name"]
+    await_true(lambda: _up(scraped) == {name}, f"the target {name}: {scraped.targets()}", FOUND_SECONDS)
+    assert "load_requests_total" in httpx.get(f"http://{address}:{LOAD_METRICS_PORT}/metrics", timeout=30, trust_env=False).text
+    with pytest.raises(TimeoutError):  # who reaches the page starts load
+        socket.create_connection((address, PAGE), DROPPED_SECONDS)
+    with load_test.page() as page:
+        locust_pods.await_workers(page)
+        known = locust_pods.reports(page)
+        locust_pods.swarm(page, HOST, "release", load_seconds=str(SECONDS), load_scale=str(SCALE))
+        report = locust_pods.await_report(page, known, SECONDS + locust_pods.REPORT_SECONDS)
+        run = locust_pods.result(page, report)
+        rows = [row for row in page.get("/stats/requests").json()["stats"] if row["name"] != "Aggregated"]
+    _nothing_was_lost(run)
+    reported = {row["name"]: float(row["num_requests"]) for row in rows}
+    await_true(lambda: _counts(scraped, "load_requests_total") == reported, f"the counts {reported}", FOUND_SECONDS)
+    assert _counts(scraped, "load_failures_total") == {row["name"]: float(row["num_failures"]) for row in rows}
+    assert reported == {each: float(count.requests) for each, count in run.totals.items()}
+    assert scraped.value("load_good_answers_total") == run.generator.good > 0
+    assert scraped.value("load_tokens_total") == run.generator.tokens > 0
+    assert scraped.value("max_over_time(load_users[5m])") == 20 * SCALE
+    print(f"Locust's counts, and the collector's: {reported}")
+    # What the board of load tests asks for is all there.
+    assert [each for each in asked.missing(scraped) if each.startswith("load_")] == []
+
+
+def _up(scraped: Prometheus) -> set[str]:
+    """The pods of the load test's namespace that the platform's job reaches."""
+    found = [one for one in scraped.targets()["teal"] if one["labels"]["namespace"] == NAMESPACE]
+    return {one["labels"]["pod"] for one in found if one["health"] == "up"}
+
+
+def _counts(scraped: Prometheus, metric: str) -> dict[str, float]:
+    return {row["metric"]["name"]: float(row["value"][1]) for row in scraped.rows(metric)}
 
 
 def _nothing_was_lost(run: LoadTestResult) -> None:
