@@ -61,7 +61,11 @@ def _after_the_lease(stack: ReleaseStack, *command: str) -> tuple[int, list[dict
 @pytest.mark.parametrize(
     ("step", "command", "goes_on"),
     # Steps of seconds: one that a quiet machine does in 40 ms, such as `ready`, is over before it is seen.
-    [("golden", ("resume",), True), ("analyse-25", ("abort",), False), ("hold", ("resume",), True)],
+    [
+        pytest.param("golden", ("resume",), True, marks=pytest.mark.weekly),
+        ("analyse-25", ("abort",), False),
+        pytest.param("hold", ("resume",), True, marks=pytest.mark.weekly),
+    ],
 )
 def test_a_killed_releaser_leaves_what_one_command_finishes(
     stack: ReleaseStack, tmp_path: Path, step: str, command: tuple[str, ...], goes_on: bool

@@ -6,6 +6,8 @@ import statistics
 
 import httpx
 import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError
 
 from teal.aws.jobs import run_admin_job
 from teal.errors import AdminFailed
@@ -33,9 +35,19 @@ def test_the_node_is_ready_soon(running_node: Node) -> None:
 def test_pods_of_the_image_are_ready_and_a_document_gets_through_all_parts(service: Service, lighthouse: str) -> None:
     print(f"{REPLICAS} pods ready after {service.ready_seconds:.1f} s")
     with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
-        assert client.get("/readyz").status_code == httpx.codes.OK
+        await_true(lambda: client.get("/readyz").json()["status"] == "ready", "every part answers, the cache too")
         answer = client.post("/v1/search", json={**SEARCH, "query": "who writes the weather down"})
         assert [hit["title"] for hit in answer.json()["hits"]] == [lighthouse], answer.text
+
+
+def test_answers_are_cached_in_redis_by_tls_alone(service: Service, lighthouse: str) -> None:
+    with httpx.Client(base_url=service.url, headers=service.headers, timeout=30) as client:
+        client.post("/v1/search", json=SEARCH).raise_for_status()
+    url = service.stores.redis.partition("?")[0]
+    with Redis.from_url(url, ssl_ca_certs=str(service.stores.authority)) as redis:
+        await_true(redis.dbsize, "an entry of the cache")
+    with Redis.from_url(url.replace("rediss:", "redis:")) as plain, pytest.raises(ConnectionError):
+        plain.ping()
 
 
 def test_a_command_that_fails_in_a_job_says_why_in_its_own_words(service: Service) -> None:

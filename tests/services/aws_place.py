@@ -23,7 +23,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -36,6 +35,7 @@ from teal.ports.traffic import Weights
 from teal.record.model import COLORS, Color, ColorState
 from tests.services import aws_server
 from tests.services.aws_server import AwsServer, LoadBalancer
+from tests.services.certificates import self_signed
 from tests.services.cluster_server import ClusterServer
 from tests.services.http_stand_in import Handler, listening
 from tests.unit.teal.release.ports import World, serve
@@ -220,7 +220,7 @@ def _vector(value: float | None) -> httpx.Response:
 @contextmanager
 def start(folder: Path, deployments: Deployments) -> Iterator[Place]:
     """The environment, with nothing released. `folder` gets the checkout's files and `ca.pem`, which verifies the HTTPS server."""
-    certificate(folder)
+    self_signed(folder / "ca.pem", folder / "key.pem", ["localhost"])
     with aws_server.start() as aws:
         aws.reset()
         place = Place(aws, aws_server.load_balancer(aws, "teal-dev"), deployments, folder)
@@ -295,25 +295,3 @@ def _serving(place: Place, tls: Path | None = None) -> Iterator[int]:
 
     with listening(Api, tls=tls) as port:
         yield port
-
-
-def certificate(folder: Path) -> None:
-    """A certificate for localhost that is its own authority: `ca.pem`, `key.pem`."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=1)
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(private)

@@ -1,19 +1,23 @@
-"""A real Redis that a test can stop and start again: the one that the laptop stack runs."""
+"""A real Redis that a test can stop and start again: the one that the laptop stack runs, or Debian's, which knows TLS."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 START_SECONDS = 60.0  # a busy machine; alone it takes a tenth of one
 
 
 class RedisProcess:
-    """`binary`: redis-server. Not started yet; `url` stays the same over stops and starts. `folder`: where a replica keeps its copy."""
+    """`binary`: redis-server. Not started yet; `url` stays the same over stops and starts. `folder`: where a replica keeps its copy.
+    `more`: further arguments."""
 
-    def __init__(self, binary: str, port: int, *, address: str = "127.0.0.1", folder: Path | None = None) -> None:
+    def __init__(
+        self, binary: str, port: int, *, address: str = "127.0.0.1", folder: Path | None = None, more: Sequence[str] = ()
+    ) -> None:
         self._argv = [
             binary,
             "--port",
@@ -25,6 +29,7 @@ class RedisProcess:
             "--appendonly",
             "no",
             *(("--dir", str(folder)) if folder else ()),
+            *more,
         ]
         self._process: subprocess.Popen[bytes] | None = None
         self.address, self.port = address, port

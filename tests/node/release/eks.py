@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.cluster.apiserver import ApiServer
 from tests.cluster.conftest import RELEASE
 from tests.node.release import bindings
-from tests.services.aws_place import certificate
+from tests.services.certificates import self_signed
 from tests.services.http_stand_in import Handler, listening
 
 PORT: Final = 9443  # in the machine's own network, where nothing else is
@@ -27,7 +27,7 @@ _CACHE: Final = "10s"
 
 def flags(folder: Path) -> tuple[str, ...]:
     """Arguments of the API server; writes what they name, and the certificate of `serving`, into `folder`."""
-    certificate(folder)
+    self_signed(folder / "ca.pem", folder / "key.pem", ["localhost"])
     server = {"server": f"https://localhost:{PORT}/authenticate", "certificate-authority": str(folder / "ca.pem")}
     document = {
         "apiVersion": "v1", "kind": "Config", "current-context": "it", "clusters": [{"name": "it", "cluster": server}],
