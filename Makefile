@@ -51,6 +51,9 @@ test-node: .venv/.installed-dev packages fetch  ## pods of the service's image o
 
 # A node of its own: two of them in one process would share the cores. ARGS="-m weekly" runs what takes longer.
 test-node-releases: .venv/.installed-dev packages fetch  ## whole releases of `teal --stack dev` on real pods, behind a stand-in of the load balancer: as above
+	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command && \
+		PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause \
+		coredns secrets-store-csi-driver secrets-store-registrar secrets-store-provider prometheus pulumi-resource-kubernetes; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "node and not weekly" -s tests/node/release $(ARGS)
 
 packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo

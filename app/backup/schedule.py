@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY, Gauge
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from app.backup import check, snapshot
 from app.backup.adapters import open_store, own_source
@@ -28,9 +30,26 @@ SETTLE_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 600.0  # after a failed try
 VERIFY_AGAIN: Final = timedelta(days=7)  # about as long as snapshots are kept by default, so each is tested about twice
 
-AGE: Final = Gauge("teal_snapshot_age_seconds", "Age of the newest whole snapshot; not there while there is none")
 VERIFIED: Final = Gauge("teal_snapshot_verified_timestamp_seconds", "When a snapshot last passed its test")
 log = logging.getLogger(__name__)
+
+
+class SnapshotAge(Collector):
+    """The metric of the newest snapshot's age, at the moment of the scrape. It has no value while no snapshot is known here, as always on AWS: a gauge
+    would say 0 from the process's start, which is the age of a snapshot that was made now."""
+
+    def __init__(self) -> None:
+        self.finished_at: datetime | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        found = GaugeMetricFamily("teal_snapshot_age_seconds", "Age of the newest whole snapshot; not there while there is none")
+        if self.finished_at is not None:
+            found.add_metric((), (datetime.now(UTC) - self.finished_at).total_seconds())
+        yield found
+
+
+AGE: Final = SnapshotAge()
+REGISTRY.register(AGE)
 
 
 def next_to_verify(known: Sequence[Manifest], proven: Mapping[str, datetime], now: datetime) -> Manifest | None:
@@ -88,10 +107,9 @@ class BackupSchedule:
             made = snapshot.take_snapshot(self._settings)
             log.info("snapshot %s: %d documents, %s passages", made.id, made.catalog.documents, made.search.passages)
             known = [made, *known]
+        AGE.finished_at = known[0].finished_at if known else None
         if not known:
             return
-        newest = known[0]
-        AGE.set((datetime.now(UTC) - newest.finished_at).total_seconds())
         with self._catalog.read() as session:
             proven = snapshot_checks.last_passed(session)
         wanted = next_to_verify([one for one in known if one.id not in self._refused], proven, datetime.now(UTC))

@@ -205,8 +205,8 @@ SEARCH = (
     # Pods have a copy of the CA, which is only renewed at a release (runbooks/search-ca.md).
     Alert("SearchCaEnds", "ticket", "The certificate authority of Elasticsearch ends soon: pods that hold its copy would be cut off", 90,
           "days left", 60, "search-ca", expression=f"min({_CA_LEFT} > -30 * 86400) < {{threshold}} * 86400"),
-    # The longest schedule of the committed stacks is daily; two hours for the run itself. Workers report it while there are any
-    # (KEDA may want none); on AWS Elasticsearch's exporter always does.
+    # The longest schedule of the committed stacks is daily; two hours for the run itself. Workers report it where they take snapshots
+    # themselves, and only while they know of one; on AWS Elasticsearch's exporter does.
     Alert("SnapshotStale", "page", "The last search snapshot is too old, or there is none", 26 * 3_600, "seconds", 10, "snapshot-stale",
           expression=f"(min(teal_snapshot_age_seconds) or (time() - max({_SNAPSHOT}))) > {{threshold}}"
                      f" or (absent(teal_snapshot_age_seconds) and on () absent({_SNAPSHOT}))"),

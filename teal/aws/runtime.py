@@ -22,6 +22,7 @@ from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pod_reasons import pod_reasons
 from teal.aws.pulumi import locks
 from teal.aws.pulumi.operation import SHOWN, Operation, PulumiOperationFailed, end_processes, last_line
+from teal.aws.pulumi.pending_creates import take_for_made
 from teal.aws.tools import Tool, require
 from teal.errors import BadInput, HeldByAnother, OperatorError
 from teal.events import Event
@@ -133,8 +134,8 @@ class PulumiRuntime:
         return (*held, *(f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}" for each in operations))
 
     def mend(self, color: Color) -> Iterator[Event]:
-        """Remove the dead lock, refresh the state, and clear pending creations;
-        the next `up` adopts or remakes their resources.
+        """Remove the dead lock, and refresh the state. Objects whose creation was cut off are looked for (pending_creates.py), so that
+        the next `up` or `destroy` has all that is there; other pending creations are cleared.
 
         A `pulumi` of this machine that outlived its releaser is ended first: without its lock it would go on beside the refresh,
         make pods, and write another state over it.
@@ -146,6 +147,11 @@ class PulumiRuntime:
         yield from end_processes("mend", locks.holders_running_here(backend, PROJECT, self._name(color)))
         with self._said(color):
             stack.cancel()
+            state = stack.export_stack()
+            taken = take_for_made(state.deployment or {})
+            if taken != state.deployment:
+                state.deployment = taken
+                stack.import_stack(state)
         yield from self._operate(
             "mend",
             color,

@@ -5,7 +5,7 @@
 | processes | two of each color, however many are wanted; it says so | at least the floor |
 | an admin command | a process of the version | a Job from the color's image; in these tests a process too |
 | what an interrupted operation leaves | some processes run, some do not | a lock that nobody holds, operations whose end nobody knows |
-| what a mend does | starts what has its file | cancels, refreshes; the next `deploy` makes what is missing |
+| what a mend does | starts what has its file | cancels, looks for what was being made; the next `deploy` makes what is missing |
 """
 
 from __future__ import annotations

@@ -194,6 +194,20 @@ def test_an_up_that_was_killed_is_repaired_and_finished(color: Color) -> None:
     assert inventory.left(server, color.before) == []
 
 
+def test_what_an_up_that_was_killed_had_begun_is_ended_by_a_repair_that_undoes_the_release(color: Color) -> None:
+    """The Deployment was made, and Pulumi has no id of it yet: nobody else would delete it, and its pods would go on."""
+    server = color.kubernetes.server
+    with color.kubernetes.pods.waiting():
+        running = color.workspace.start("up", "--stack", STACK, "--yes", "--skip-preview")
+        server.wait(lambda: replicas(color) is not None, "the Deployment")
+        kill(running)
+    runtime = repairing(color)
+    list(runtime.mend("blue"))
+    assert runtime.pending("blue") == ()
+    list(runtime.retire("blue"))
+    assert inventory.left(server, color.before) == []
+
+
 def replicas(color: Color) -> int | None:
     found = color.kubernetes.server.ask("GET", f"/apis/apps/v1/namespaces/{BLUE}/deployments")["items"]
     return int(found[0]["spec"]["replicas"]) if found else None

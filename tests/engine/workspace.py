@@ -122,7 +122,7 @@ class Workspace:
         return rows
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[Any]) -> None:
     """As when its machine dies: the command, and its plugins and programs with it, which would go on for minutes."""
     running = psutil.Process(process.pid)
     for one in (running, *running.children(recursive=True)):

@@ -3,7 +3,8 @@
 | what | by |
 |---|---|
 | the cluster, its rights and admission policies, both colors' pods and Jobs | real: the node, the platform's own objects, the service's image |
-| ELBv2, S3, ECR, Secrets Manager, KMS, STS | moto |
+| Pulumi's engine and its Kubernetes provider, which `teal` makes and ends a color by | real: tests/engine has more of them |
+| ELBv2, S3 (the engine's state too), ECR, Secrets Manager, KMS (its key), STS | moto |
 | what the load balancer does with traffic, and what it says of targets' health | tests/services/alb.py |
 | Auto Mode's controller of bindings, and its readiness gates; EKS's sign-in | bindings.py, eks.py |
 | the secrets driver, with a provider of the tests' own, and the agent of Pod Identity | secrets_driver.py, pod_identity.py |
@@ -50,7 +51,6 @@ from tests.unit.infra.conftest import evaluate, of_type
 ROOT: Final = Path(__file__).resolve().parents[3]
 STACK: Final = color.STACK
 PROVIDER: Final = "pulumi-resource-kubernetes"
-APPLIED: Final = "tests.node.release.applied:AppliedRuntime"
 _BUCKET: Final = "teal-dev-releases"
 _OUTSIDE: Final = ("NodePool", "Elasticsearch", "Kibana", "TriggerAuthentication")  # kinds of operators that are not here
 _POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -97,9 +97,13 @@ class Place:
             return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, text=True)
 
     def teal(self, *arguments: str, seconds: float = 600.0) -> tuple[int, str]:
-        """How it ended, and what it said."""
+        """How it ended, and what it said. Fails where it has not ended by then."""
         with self.start(*arguments) as running:
-            said = running.communicate(timeout=seconds)[0]
+            try:
+                said = running.communicate(timeout=seconds)[0]
+            except subprocess.TimeoutExpired:
+                running.kill()  # or its end would be waited for
+                pytest.fail(f"teal {arguments[0]} goes on after {seconds:.0f} s: {running.communicate()[0][-3000:]}")
         return running.returncode, said
 
     def record(self) -> Record:
@@ -273,9 +277,7 @@ def _shell(folder: Path, aws: AwsServer, outputs: Mapping[str, Any]) -> dict[str
 
 
 def _engine(folder: Path, commands: Path) -> dict[str, str]:
-    """Pulumi's command and its Kubernetes provider, or the adapter that does without (ENGINE)."""
-    if not engine_is_real():
-        return {"PATH": f"{commands}:{os.environ['PATH']}", "TEST_RELEASE_RUNTIME": APPLIED}
+    """Pulumi's command and its Kubernetes provider."""
     script = commands / PROVIDER
     script.write_text(f'#!/bin/sh\nexec "{go_tools.tool(PROVIDER)}" "$@"\n')
     script.chmod(0o755)
@@ -288,16 +290,10 @@ def _engine(folder: Path, commands: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def engine_is_real() -> bool:
-    """Whether releases here run on Pulumi's own engine and provider: TEST_NODE_RELEASE_ENGINE is `pulumi` or `applied`."""
-    return os.environ.get("TEST_NODE_RELEASE_ENGINE", "applied") == "pulumi"
-
-
 def prepare() -> None:
     """Build what is missing, before anything is in another network."""
     secrets_driver.require_driver()
     go_tools.tool(prometheus.NAME)
-    if engine_is_real():
-        go_tools.tool(PROVIDER)
-        if not command.present():
-            go_tools.tool("pulumi")
+    go_tools.tool(PROVIDER)
+    if not command.present():
+        go_tools.tool("pulumi")

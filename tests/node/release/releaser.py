@@ -1,16 +1,14 @@
-"""The `teal` command on the place of place.py: its own, but for the rules of a release, which are shorter (TEST_RELEASE_RULES, JSON),
-and for Pulumi where TEST_RELEASE_RUNTIME names another adapter: `python -m tests.node.release.releaser release --stack dev ...`."""
+"""The `teal` command on the place of place.py: its own, but for the rules of a release, which are shorter (TEST_RELEASE_RULES, JSON):
+`python -m tests.node.release.releaser release --stack dev ...`."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
-from teal import adapters, cli
+from teal import cli
 from teal.aws import target
 from teal.ports.target import Target
 
@@ -24,6 +22,4 @@ def _with_short_rules(stack: str, environ: Mapping[str, str]) -> Target:
 
 if __name__ == "__main__":
     target.aws = _with_short_rules
-    if other := os.environ.get("TEST_RELEASE_RUNTIME"):
-        cast(dict[str, str], adapters.ADAPTERS["runtime"])["pulumi"] = other
     sys.exit(cli.run(sys.argv[1:]))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from teal.drill.findable import documents_not_found
-from teal.drill.users import SimulatedUsers, as_json_line
+from teal.drill.users import SimulatedUsers, UserResults, as_json_line
 from teal.record.model import Color, other
 from tests.node.drain import try_to_evict
 from tests.node.release.place import Place
@@ -49,22 +49,53 @@ def releasing(place: Place, tag: str, log: Path, **rules: Any) -> Iterator[Relea
         place.rules = dict(RULES)
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """Users beside the test. `before`: how many requests the load balancer had answered itself when they came."""
+
+    place: Place
+    key: str
+    users: SimulatedUsers
+    before: int
+
+    @property
+    def met(self) -> UserResults:
+        """Of all requests once they have left."""
+        return self.users.met
+
+    @property
+    def refused(self) -> list[str]:
+        """What the load balancer answered or cut itself since they came, and why."""
+        return self.place.alb.met_by_users()[self.before :]
+
+    def lost(self) -> dict[str, str]:
+        """Documents that were accepted and are not found."""
+        return documents_not_found(self.place.alb.url, self.key, None, self.met.accepted, seconds=90)
+
+
+@contextmanager
+def crowd(place: Place, key: str, per_second: float = PER_SECOND) -> Iterator[Crowd]:
+    """Users until the end of the block, by which the last one has its answer. What they met is the test's to judge."""
+    made = SimulatedUsers(place.alb.url, (key,), None, per_second=per_second)
+    there = Crowd(place, key, made, len(place.alb.met_by_users()))
+    made.start()
+    try:
+        yield there
+    finally:
+        print(as_json_line(made.stop()))
+
+
 @contextmanager
 def users(place: Place, key: str, requests: int = 0, per_second: float = PER_SECOND) -> Iterator[None]:
     """Users until the end of the block, and longer until so many requests were sent. None of them may fail, and no document be lost."""
-    before = len(place.alb.met_by_users())
-    crowd = SimulatedUsers(place.alb.url, (key,), None, per_second=per_second)
-    crowd.start()
-    try:
+    with crowd(place, key, per_second) as there:
         yield
-        wait(lambda: crowd.met.sent >= requests, f"{requests} requests", seconds=requests / per_second + WAIT_SECONDS)
-    finally:
-        met = crowd.stop()
-        print(as_json_line(met))
-    assert place.alb.met_by_users()[before:] == []
+        wait(lambda: there.met.sent >= requests, f"{requests} requests", seconds=requests / per_second + WAIT_SECONDS)
+    met = there.met
+    assert there.refused == []
     assert (met.failed, met.broken_streams) == (0, 0), met.failures
     assert met.answered == met.sent
-    assert documents_not_found(place.alb.url, key, None, met.accepted, seconds=90) == {}
+    assert there.lost() == {}
 
 
 def active_color(place: Place) -> Color:

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from teal.drill.findable import documents_not_found
-from teal.drill.users import SimulatedUsers, as_json_line
 from tests.node import pods
 from tests.node.release.place import Place
-from tests.node.release.story import PER_SECOND, active_color, assert_whole, timed, wait, web_pods
+from tests.node.release.story import active_color, assert_whole, crowd, timed, wait, web_pods
 
 pytestmark = [pytest.mark.integration, pytest.mark.weekly, pytest.mark.timeout(1_800)]
 
@@ -27,10 +25,7 @@ def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothin
     active, took = active_color(place), dict[str, float]()
     held = web_pods(place, active)
     had = restarts(held)
-    crowd = SimulatedUsers(place.alb.url, (first,), None, per_second=PER_SECOND)
-    before = len(place.alb.met_by_users())
-    crowd.start()
-    try:
+    with crowd(place, first) as there:
         time.sleep(BEFORE_SECONDS)
         at = time.time()
         pods.kill(place.node, held[0])
@@ -38,20 +33,17 @@ def test_a_killed_program_costs_what_was_sent_to_it_until_it_was_seen_and_nothin
             wait(lambda: restarts(web_pods(place, active)) == had + 1, "the container's new start")
             wait(lambda: list(place.targets(active).values()) == ["healthy"] * len(held), "targets")
         time.sleep(AFTER_SECONDS)
-    finally:
-        met = crowd.stop()
-    print(as_json_line(met), took)
-    bad, refused = [one for one in met.requests if not one.good], place.alb.met_by_users()[before:]
-    seen = [float(one.split()[0]) - at for one in refused]
+    met, refused = there.met, there.refused
+    bad, seen = [one for one in met.requests if not one.good], [float(one.split()[0]) - at for one in refused]
     print(
-        f"{len(bad)} of {met.sent} failed, from {min(seen, default=0.0):.1f} s to {max(seen, default=0.0):.1f} s after the kill"
+        f"{len(bad)} of {met.sent} failed, from {min(seen, default=0.0):.1f} s to {max(seen, default=0.0):.1f} s after the kill; {took}"
     )
     assert [one.why for one in bad if "502" not in one.why] == []
     assert all(held[0]["status"]["podIP"] in one for one in refused), "another pod failed too"
     assert all(-1 < each < SEEN_SECONDS for each in seen), refused
     assert len(bad) == len(refused)
     assert met.answered == met.sent - len(bad)
-    assert documents_not_found(place.alb.url, first, None, met.accepted, seconds=90) == {}
+    assert there.lost() == {}
     assert_whole(place, active)
 
 

@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from app.backup import check, snapshot
 from app.backup.adapters import open_store
@@ -94,6 +95,23 @@ def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_
     assert len(store.snapshots()) == service.settings.backup_keep + 2  # the one from the future, and the one that was verified
     [row, *_] = admin_backup.snapshots(service.settings, argparse.Namespace())
     assert (row["id"], row["from_the_future"]) == (ahead.id, True)
+
+
+def test_the_age_of_the_newest_snapshot_is_not_there_while_none_is_known(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("teal_snapshot_age_seconds")
+
+    monkeypatch.setattr(AGE, "finished_at", None)
+    on_aws = service.settings.model_copy(update={"backup_hours": 0})
+    BackupSchedule(on_aws, service.catalog)._look()
+    assert shown() is None  # Elasticsearch's exporter says it there, and 0 here would hide that nobody takes any
+    BackupSchedule(service.settings, service.catalog).keep_up()
+    first = shown()
+    assert first is not None
+    assert 0 <= first < 600
+    assert (shown() or 0) > first  # of the moment that asks
 
 
 def test_a_snapshot_of_before_seals_leaves_the_next_one_due_and_is_kept(service: Service) -> None:
