@@ -21,7 +21,19 @@ from teal.aws.kubernetes import KubernetesClient
 from teal.aws.pod_reasons import pod_reasons
 from tests.cluster.apiserver import TOKEN, conditions
 from tests.cluster.conftest import RELEASE
-from tests.node import color, eck, machine, node, policies, prometheus, reporters, search, secrets_driver, stores
+from tests.node import (
+    color,
+    eck,
+    elasticsearch_pods,
+    machine,
+    node,
+    policies,
+    prometheus,
+    reporters,
+    search,
+    secrets_driver,
+    stores,
+)
 from tests.node.node import Node, await_true
 from tests.node.secrets_driver import Supply
 from tests.parts.app.service import add
@@ -99,6 +111,12 @@ def _build_load_test() -> None:
     load_image.build()
 
 
+def _build_search() -> None:
+    tool(policies.NAME)
+    eck.require_operator()
+    elasticsearch_pods.build_image()
+
+
 def _build_observed() -> None:
     tool(prometheus.NAME)
     reporters.build()
@@ -108,6 +126,7 @@ def _build_observed() -> None:
 _BUILDS: Final[Mapping[str, Callable[[], object]]] = {
     "tries": lambda: tool(policies.NAME),
     "with_operator": eck.require_operator,
+    "search_node": _build_search,
     "load_test": _build_load_test,
     "observed": _build_observed,
 }

@@ -18,11 +18,13 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import shutil
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +39,7 @@ from tests.node.node import NAME as NODE_NAME
 from tests.node.node import Node, await_true
 from tests.node.search import LABELS
 from tests.services import elasticsearch_image
+from tests.services.required import require
 from tests.unit.infra.conftest import Stack
 
 SET: Final = f"{NAME}-es-default"
@@ -91,14 +94,17 @@ class Cluster:
         held = (eck.read(self.node, "Secret", name) or {})["data"]
         return {key: base64.b64decode(value).decode() for key, value in held.items()}
 
-    def ask(self, user: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        """Through the Service, verified by the authority and the name that pods are told."""
+    def ask(
+        self, user: str, method: str, path: str, body: Mapping[str, Any] | None = None, pod: Mapping[str, Any] | None = None
+    ) -> httpx.Response:
+        """Through the Service, or of one pod; verified by the authority and the name that pods are told."""
         service = eck.read(self.node, "Service", f"{NAME}-es-http") or {}
+        address = pod["status"]["podIP"] if pod else service["spec"]["clusterIP"]
         who = self.secret(user)
         host = str(urlsplit(URL).hostname)
         trusted = ssl.create_default_context(cadata=self.secret(CA_SECRET)["ca.crt"])
         with httpx.Client(
-            base_url=f"https://{service['spec']['clusterIP']}:{HTTP}", verify=trusted, trust_env=False, timeout=60,
+            base_url=f"https://{address}:{HTTP}", verify=trusted, trust_env=False, timeout=60,
             auth=(who["username"], who["password"]), headers={"Host": host},
         ) as client:  # fmt: skip
             return client.request(method, path, json=body, extensions={"sni_hostname": host})
@@ -113,6 +119,14 @@ class Cluster:
         )
         logs = self.node.machine.root.glob(f"var/log/pods/{NAMESPACE}_{job['metadata']['name']}*/*/*.log")
         return "\n".join(path.read_text() for path in sorted(logs))
+
+
+def build_image() -> Path:
+    """The archive. Skips (fails in CI) where it is missing and cannot be built."""
+    require("javac", "apt-get install openjdk-17-jdk-headless.", shutil.which("javac") is not None)
+    require("mmdebstrap", "apt-get install mmdebstrap.", shutil.which("mmdebstrap") is not None)
+    require("gcc", "apt-get install gcc libc6-dev.", not elasticsearch_image.FEW_FILES or shutil.which("gcc") is not None)
+    return elasticsearch_image.build()
 
 
 def elasticsearch(stack: Stack) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +56,19 @@ def network_inside(node: Node, pod: Mapping[str, Any]) -> Path:
 def kill(node: Node, pod: Mapping[str, Any]) -> None:
     """`kill -9` of its first process, as the kernel does when memory is short."""
     node.machine.run("kill", "-9", process(node, pod))
+
+
+@contextmanager
+def cut_off(node: Node, pod: Mapping[str, Any]) -> Iterator[None]:
+    """Until the block ends, no other pod's packet reaches this one, nor the other way round, and nobody is told: as when its machine is gone.
+    Kubelet, which is on the machine, still finds it ready."""
+    address = pod["status"]["podIP"]
+    rules = [("FORWARD", direction, address, "-j", "DROP") for direction in ("-d", "-s")]
+    with ExitStack() as undone:
+        for rule in rules:
+            node.machine.run("iptables", "--insert", *rule)
+            undone.callback(node.machine.run, "iptables", "--delete", *rule)
+        yield
 
 
 def execute(node: Node, pod: Mapping[str, Any], *words: str, seconds: float = 60.0) -> str:

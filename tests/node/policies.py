@@ -7,19 +7,26 @@ queue. One more place is ours: packets from pods to the node itself, where the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from tests.cluster.apiserver import TOKEN
+from tests.node import pods
 from tests.node.node import API_PORT, PODS, Node, await_true, process
 from tests.node.node import NAME as NODE_NAME
 from tests.services.go_tools import tool
 
 NAME: Final = "kube-network-policies"
 _METRICS: Final = "127.0.0.1:9080"
+WAIT_SECONDS: Final = 3.0  # a packet that is dropped is sent again after 1 s
+# A refusal says that the packet arrived, and that nobody listens there.
+_TRY: Final = f"""
+said=$(LC_ALL=C timeout {WAIT_SECONDS} bash -c 'exec 3<>/dev/tcp/$0/$1' "$0" "$1" 2>&1)
+case "$? $said" in 124*) echo dropped;; 0*|*refused*) echo through;; *) echo "$said";; esac
+"""
 _QUEUE: Final = ("NFQUEUE", "--queue-num", "100")  # the program's own number
 # Where it looks for the account of its pod, which it is in a cluster.
 _ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
@@ -55,6 +62,16 @@ def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
             node.machine.run("iptables", "--table", "mangle", "--append", *rule)
             running.callback(node.machine.run, "iptables", "--table", "mangle", "--delete", *rule)
         yield
+
+
+def outcome(node: Node, host: str, port: int, *before: str) -> str:
+    """`dropped` or `through`: what becomes of a connection's first packet. `before`: a command that the attempt is made under."""
+    return node.machine.run(*before, "bash", "-c", _TRY, host, str(port)).strip()
+
+
+def outcome_of_pod(node: Node, pod: Mapping[str, Any], host: str, port: int) -> str:
+    """The same from the pod's network."""
+    return outcome(node, host, port, "nsenter", f"--net={pods.network_inside(node, pod)}")
 
 
 def _queue_is_read(node: Node) -> bool:
