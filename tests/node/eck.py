@@ -17,6 +17,7 @@ from tests.services.go_tools import tool
 from tests.unit.infra.conftest import Stack
 
 STACKS: Final[Sequence[Stack]] = ("dev", "staging", "prod")
+_ADDRESSES: Final[Stack] = "dev"
 OPERATOR: Final = "elastic-operator"  # the chart's name for all that it makes
 CUSTOM: Final = ("Elasticsearch", "Kibana")
 INSTALL_SECONDS: Final = 180.0  # 15 s alone on two cores
@@ -47,12 +48,15 @@ def install(node: Node, stack: Stack = "dev") -> None:
 
 
 def platform_objects(stack: Stack) -> list[dict[str, Any]]:
-    """All that the platform puts into the operator's and into search's namespace, both included, and the class of their disks."""
+    """All that the platform puts into the operator's and into search's namespace, both included, and the class of their disks. The network
+    policies are dev's for every stack: each names the addresses of its own VPC, and the node has dev's."""
     ours = (NAMESPACE, operator.NAMESPACE)
     return [
         one
-        for one in objects("platform", stack)
-        if one["metadata"].get("namespace", one["metadata"]["name"]) in ours or one["kind"] == "StorageClass"
+        for of, policies in ((stack, False), (_ADDRESSES, True))
+        for one in objects("platform", of)
+        if (one["metadata"].get("namespace", one["metadata"]["name"]) in ours or one["kind"] == "StorageClass")
+        and (one["kind"] == "NetworkPolicy") is policies
     ]
 
 
