@@ -31,6 +31,7 @@ NO_LOCUST: Final = "Locust's own: no load test runs here"
 # Of what the platform's queries name, what has no series here, and why.
 ABSENT: Final[Mapping[str, str]] = {
     "teal_ingest_rescued_total": "no job here has lost its worker",
+    "teal_snapshot_age_seconds": "workers take no snapshots here, as on AWS, where Elasticsearch's exporter tells their age",
     **dict.fromkeys(("teal_model_calls_total", "teal_model_errors_total", "teal_model_first_token_seconds_bucket"), NO_MODEL),
     **dict.fromkeys(("teal_model_rate_limited_total", "teal_model_tokens_total"), NO_MODEL),
     **dict.fromkeys(

@@ -153,7 +153,7 @@ def test_the_collector_reaches_the_master_at_its_counts_alone_and_has_what_locus
 
 def _up(scraped: Prometheus) -> set[str]:
     """The pods of the load test's namespace that the platform's job reaches."""
-    found = [one for one in scraped.targets()["teal"] if one["labels"]["namespace"] == NAMESPACE]
+    found = [one for one in scraped.targets().get("teal", []) if one["labels"]["namespace"] == NAMESPACE]
     return {one["labels"]["pod"] for one in found if one["health"] == "up"}
 
 
