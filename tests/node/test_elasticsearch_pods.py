@@ -135,7 +135,8 @@ def test_a_document_gets_through_pods_of_the_service_that_verify_the_certificate
         answer = client.post("/v1/search", json={**SEARCH, "query": "who writes the weather down"})
         assert [hit["title"] for hit in answer.json()["hits"]] == [lighthouse], answer.text
         said = client.post("/v1/ask", json={"question": "Who writes the weather into a green book?", "stream": False})
-        assert [one["title"] for one in said.json()["citations"]] == [lighthouse], said.text
+        # With words alone, and one document, it is the nearest passage and no answer.
+        assert [one["title"] for one in said.json()["nearest"]] == [lighthouse], said.text
 
 
 @THREE
