@@ -103,11 +103,12 @@ class BackupSchedule:
         known = [
             one for one in credible(kept.snapshots) if one.search.kind == self._settings.search and not one.is_of_before_seals
         ]
+        AGE.finished_at = known[0].finished_at if known else None  # also while the next one is being taken, or fails
         if self._due(known):
             made = snapshot.take_snapshot(self._settings)
             log.info("snapshot %s: %d documents, %s passages", made.id, made.catalog.documents, made.search.passages)
             known = [made, *known]
-        AGE.finished_at = known[0].finished_at if known else None
+            AGE.finished_at = made.finished_at
         if not known:
             return
         with self._catalog.read() as session:

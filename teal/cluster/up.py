@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -97,7 +97,7 @@ def _is_its_own(story: Story) -> bool:
 
 
 def _require_same(place: Place, begun: Event, checkout: Path, wanted: Wanted) -> None:
-    has = Wanted(**{name: begun.data[name] for name in asdict(wanted)})
+    has = Wanted(begun.data["nodes"], begun.data.get("metrics", False))  # one that an earlier version started does not say it
     if (begun.data["checkout"], has) != (str(checkout), wanted):
         raise HeldByAnother(
             f"Another cluster runs on this machine: nodes {has.nodes}, metrics-server {'yes' if has.metrics else 'no'}, of {begun.data['checkout']}",

@@ -10,6 +10,7 @@ What is changed of the platform's objects for that, and nothing else:
 | pods | a copy of the built-in roles, which Kibana reads, is not written | its index needs an analyzer that the zip has not |
 | pods | smaller heap, memory and request of CPU; they may share a node; 5 s of `PRE_STOP_ADDITIONAL_WAIT_SECONDS` in the place of 50 | two cores, one node, and the tests' time |
 | pods | they are told of 65,535 open files where the machine allows fewer and its root may not change that | Elasticsearch refuses to form a cluster with fewer |
+| network policies | dev's for every stack | each names the addresses of its own VPC, and the node has dev's |
 | the set-up Job | its repository is that folder; the policies of SLM and ILM, and the setting that names ILM's, are left out | the zip has neither |
 """
 

@@ -143,7 +143,8 @@ def _metrics(client: httpx.Client) -> Iterator[dict[str, Any]]:
     if answer.status_code == httpx.codes.NOT_FOUND:
         return
     known = [row["metadata"]["name"] for row in answer.json()["items"]] if answer.is_success else []
-    yield _row("metrics", bool(known), f"of {', '.join(known)}" if known else f"metrics.k8s.io answers {answer.status_code}")
+    missing = "has no numbers of a node yet" if answer.is_success else f"answers {answer.status_code}"
+    yield _row("metrics", bool(known), f"of {', '.join(known)}" if known else f"metrics.k8s.io {missing}")
 
 
 def _pods(found: list[dict[str, Any]], mend: str) -> dict[str, Any]:

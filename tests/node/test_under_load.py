@@ -127,10 +127,10 @@ def test_the_collector_reaches_the_master_at_its_counts_alone_and_has_what_locus
 ) -> None:
     master = load_test.master()
     address, name = master["status"]["podIP"], master["metadata"]["name"]
-    await_true(lambda: _up(scraped) == {name}, f"the target {name}: {scraped.targets()}", FOUND_SECONDS)
+    await_true(lambda: _up(scraped) == {name}, f"the target {name}", FOUND_SECONDS)
     assert "load_requests_total" in httpx.get(f"http://{address}:{LOAD_METRICS_PORT}/metrics", timeout=30, trust_env=False).text
     with pytest.raises(TimeoutError):  # who reaches the page starts load
-        socket.create_connection((address, PAGE), DROPPED_SECONDS)
+        socket.create_connection((address, PAGE), policies.WAIT_SECONDS)
     with load_test.page() as page:
         locust_pods.await_workers(page)
         known = locust_pods.reports(page)

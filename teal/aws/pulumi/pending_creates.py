@@ -16,23 +16,28 @@ from typing import Any, Final
 
 _CREATING: Final = "creating"
 _KUBERNETES: Final = "kubernetes:"
+_REPLACED: Final = "pendingReplacement"  # of an object that was deleted so that another can have its name
 
 
 def take_for_made(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """The exported state, with each object whose creation is pending among its resources. All other operations stay as they are."""
-    known = {each["urn"] for each in deployment.get("resources") or ()}
-    made, left = list[dict[str, Any]](), list[Mapping[str, Any]]()
+    """The exported state, with each object whose creation is pending among its resources. All other operations stay in what is returned;
+    `pulumi stack import` drops them."""
+    resources = [*(deployment.get("resources") or ())]
+    places = {each["urn"]: place for place, each in enumerate(resources)}
+    left = list[Mapping[str, Any]]()
     for pending in deployment.get("pending_operations") or ():
-        resource = pending["resource"]
-        if id_ := _id(resource) if pending["type"] == _CREATING and resource["urn"] not in known else "":
-            made.append({**resource, "id": id_})
-            known.add(resource["urn"])  # a second run that was cut off leaves a second operation
-        else:
+        wanted = pending["resource"]
+        id_, place = _id(wanted), places.get(wanted["urn"])
+        if pending["type"] != _CREATING or not id_ or (place is not None and not resources[place].get(_REPLACED)):
             left.append(pending)
-    if not made:
+        elif place is None:  # at the end, because what it depends on was made before it
+            places[wanted["urn"]] = len(resources)
+            resources.append({**wanted, "id": id_})
+        else:  # the object before it is deleted, and what depends on it stands after this place
+            resources[place] = {**wanted, "id": id_}
+    if len(left) == len(deployment.get("pending_operations") or ()):
         return dict(deployment)
-    # At the end: what they depend on was made before them.
-    return {**deployment, "resources": [*(deployment.get("resources") or ()), *made], "pending_operations": left}
+    return {**deployment, "resources": resources, "pending_operations": left}
 
 
 def _id(resource: Mapping[str, Any]) -> str:

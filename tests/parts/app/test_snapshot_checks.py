@@ -97,6 +97,10 @@ def test_a_snapshot_from_the_future_neither_stops_the_next_nor_quiets_the_alert_
     assert (row["id"], row["from_the_future"]) == (ahead.id, True)
 
 
+def _fail(*_: object) -> None:
+    raise SnapshotRefused("the disk is full")
+
+
 def test_the_age_of_the_newest_snapshot_is_not_there_while_none_is_known(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +116,12 @@ def test_the_age_of_the_newest_snapshot_is_not_there_while_none_is_known(
     assert first is not None
     assert 0 <= first < 600
     assert (shown() or 0) > first  # of the moment that asks
+    monkeypatch.setattr(AGE, "finished_at", None)  # as in a worker that has just started, with the next one due, which fails
+    monkeypatch.setattr(BackupSchedule, "_due", lambda *_: True)
+    monkeypatch.setattr(snapshot, "take_snapshot", _fail)
+    with pytest.raises(SnapshotRefused):
+        BackupSchedule(service.settings, service.catalog).keep_up()
+    assert shown() is not None
 
 
 def test_a_snapshot_of_before_seals_leaves_the_next_one_due_and_is_kept(service: Service) -> None:

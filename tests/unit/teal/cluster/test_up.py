@@ -52,6 +52,13 @@ def test_up_again_answers_with_the_cluster_that_runs(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_a_cluster_that_an_earlier_version_started_is_known(place: Place) -> None:
+    begun = {"step": BEGIN, "pid": os.getpid(), "nodes": 1, "checkout": str(CHECKOUT)}
+    place.log.write_text("".join(f"{json.dumps(event)}\n" for event in (begun, {"step": READY, "state": "ok", **SPOKEN})))
+    assert [event.step for event in up(place, Wanted())] == [READY]
+
+
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("wanted", "checkout"), [(Wanted(2), CHECKOUT), (Wanted(metrics=True), CHECKOUT), (Wanted(), Path("/another"))]
 )

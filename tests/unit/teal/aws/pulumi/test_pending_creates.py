@@ -31,6 +31,12 @@ def test_an_object_that_two_runs_were_making_is_one() -> None:
     assert (len(found["resources"]), len(found["pending_operations"])) == (1, 1)
 
 
+def test_an_object_that_was_to_replace_a_deleted_one_stands_in_its_place() -> None:
+    before = {**DEPLOYMENT, "id": "teal-blue/teal", "pendingReplacement": True}
+    state = {"resources": [before, SERVICE], "pending_operations": [{"type": "creating", "resource": DEPLOYMENT}]}
+    assert take_for_made(state) == {"resources": [{**DEPLOYMENT, "id": "teal-blue/teal"}, SERVICE], "pending_operations": []}
+
+
 def test_everything_else_stays_as_it_is() -> None:
     """Another operation, an object that is in the state already, one without a whole name, and what is none of Kubernetes'."""
     others = [
