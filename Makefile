@@ -42,7 +42,7 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernet
 	$(TESTS) -m "engine and not weekly" $(ARGS)
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
-# Elasticsearch in the operator's pods, and a cluster killed at three moments.
+# Elasticsearch in the operator's pods, a real Prometheus and its alerts, and a cluster killed at three moments.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
 		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart \
