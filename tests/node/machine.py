@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -225,15 +224,16 @@ def _holder(folder: Path, first: Path, host: str) -> Iterator[subprocess.Popen[b
 
 
 def _end(holder: subprocess.Popen[bytes]) -> None:
-    """Kill it, and with it, by --kill-child, the first process, and with that everything. The kernel lets the first process end when all
-    the others have."""
+    """Kill the first process, and with it, by the kernel, everything in the machine. Its parent, the holder, takes note and ends: were that killed
+    before it, an ended process would stay in the outer machine's table until somebody else takes note of it."""
     with suppress(OSError, IndexError):  # it has ended
-        ended = os.pidfd_open(int(_children(holder).read_text().split()[0]))
+        first = os.pidfd_open(int(_children(holder).read_text().split()[0]))
         try:
-            holder.kill()
-            select.select([ended], [], [], remains.STOP_SECONDS)
+            signal.pidfd_send_signal(first, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                holder.wait(remains.STOP_SECONDS)
         finally:
-            os.close(ended)
+            os.close(first)
     holder.kill()
 
 
