@@ -41,19 +41,21 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernet
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
 	$(TESTS) -m "engine and not weekly" $(ARGS)
 
+# What every test on a node starts, by its names in tests/services/go_tools.py
+NODE_TOOLS := kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns \
+	secrets-store-csi-driver secrets-store-registrar secrets-store-provider
+
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
 # Elasticsearch in the operator's pods, a real Prometheus and its alerts, and a cluster killed at three moments.
 test-node: .venv/.installed-dev packages fetch  ## pods of the service's image on a real Kubernetes node: Linux, root (builds once: minutes)
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
-		kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns kube-network-policies eck-operator chart \
-		secrets-store-csi-driver secrets-store-registrar secrets-store-provider; fi
+		$(NODE_TOOLS) kube-network-policies eck-operator chart; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "node and not weekly" -s tests/node --ignore=tests/node/release $(ARGS)
 
 # A node of its own: two of them in one process would share the cores. ARGS="-m weekly" runs what takes longer.
 test-node-releases: .venv/.installed-dev packages fetch  ## whole releases of `teal --stack dev` on real pods, behind a stand-in of the load balancer: as above
 	@if [ "$$(id -u)" = 0 ]; then .ci/packages --list packages-node.txt && PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command && \
-		PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause \
-		coredns secrets-store-csi-driver secrets-store-registrar secrets-store-provider prometheus pulumi-resource-kubernetes; fi
+		PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools $(NODE_TOOLS) prometheus pulumi-resource-kubernetes; fi
 	PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/pytest -m "node and not weekly" -s tests/node/release $(ARGS)
 
 packages: .venv/.installed-dev  ## system packages that the tests use (.ci/packages.txt), as root or with sudo

@@ -148,8 +148,8 @@ class PulumiRuntime:
         with self._said(color):
             stack.cancel()
             state = stack.export_stack()
-            taken = take_for_made(state.deployment or {})
-            if taken != state.deployment:
+            deployment = state.deployment or {}  # of a stack that nothing was ever made in
+            if (taken := take_for_made(deployment)) != deployment:
                 state.deployment = taken
                 stack.import_stack(state)
         yield from self._operate(
