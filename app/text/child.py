@@ -21,6 +21,9 @@ from typing import IO, Any, Final
 LENGTH: Final = struct.Struct(">Q")
 _OPEN_FILES: Final = 64  # libraries are loaded before the fork; reading a document opens no file
 _DIED_IN_TIME: Final = (signal.SIGXCPU, signal.SIGALRM)
+_HARD_LIMIT_LATER_SECONDS: Final = (
+    1  # at the hard limit Linux sends SIGKILL, which says nothing of time; SIGXCPU has to come before
+)
 
 
 def main() -> None:
@@ -80,7 +83,7 @@ def _in_fork(request: dict[str, Any], body: bytes) -> bytes:
 def _limited(request: dict[str, Any], body: bytes) -> bytes:
     seconds, memory_bytes = int(request["seconds"]), int(request["memory_bytes"])
     signal.alarm(seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + _HARD_LIMIT_LATER_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -11,6 +13,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.errors import DocumentRejected
+from app.text import child
 from app.text.apart import READERS, NoLongerWanted, ReaderProcesses
 from app.text.document import ChunkLimits, ParsedDocument
 from app.text.parse import parse
@@ -81,6 +84,13 @@ def test_file_that_takes_too_long_is_rejected_and_harms_nobody() -> None:
         readers.parse(b'{"a": [1, {"b": 2}]}\n' * 450_000, "application/json", "long.jsonl")
     assert readers.parse(b"words", TEXT, "a.txt").text == "words"
     readers.close()
+
+
+def test_a_reader_that_is_out_of_its_seconds_of_cpu_says_so_when_the_alarm_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both limits are told in the same seconds, and either may come first: neither may be taken for a crash."""
+    monkeypatch.setattr(child, "signal", SimpleNamespace(alarm=lambda seconds: None))
+    request = {"media_type": "application/json", "filename": "long.jsonl", "seconds": 1, "memory_bytes": -1, "cutting": None}
+    assert json.loads(child._in_fork(request, b'{"a": [1, {"b": 2}]}\n' * 450_000)) == {"ended": "time"}
 
 
 def test_file_that_eats_memory_is_rejected_and_harms_nobody() -> None:
