@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up down unit test test-long test-releases test-cluster test-engine test-node test-node-releases packages check scan quality load soak bench bench-peers clean lock fetch aws
+.PHONY: help up down unit test test-long test-releases test-cluster test-engine tools test-node test-node-releases packages check scan quality load soak bench bench-peers clean lock fetch aws
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -44,6 +44,12 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernet
 # What every test on a node starts, by its names in tests/services/go_tools.py
 NODE_TOOLS := kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns \
 	secrets-store-csi-driver secrets-store-registrar secrets-store-provider
+
+# All that the tiers engine, node and node releases build, in the order in which they want it; each builds what is missing by itself too.
+tools: .venv/.installed-dev packages  ## build the programs of the tests on a real Kubernetes and Pulumi's engine: once, half an hour on two cores
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
+		kube-controller-manager pulumi-resource-kubernetes $(NODE_TOOLS) kube-network-policies eck-operator chart prometheus
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
 # Elasticsearch in the operator's pods, a real Prometheus and its alerts, and a cluster killed at three moments.

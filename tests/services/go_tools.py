@@ -26,6 +26,7 @@ from tests.services.required import require
 
 MODULES: Final = Path(__file__).resolve().parents[2] / "tools"
 TOLD_SECONDS: Final = 15.0  # between two lines of progress
+_SCRATCH: Final = "building-"
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,12 @@ def build(wanted: Tool, tell: Callable[[str], None] = lambda _: None) -> Path:
     if shutil.which("go") is None:
         raise BuildFailed("Go is missing; install Go 1.26 or later")
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        if not program.exists():
+    with _alone(folder):
+        for left in folder.glob(f"{_SCRATCH}*"):  # by a build that was killed; Go itself keeps what it had compiled
+            shutil.rmtree(left)
+        if program.exists():
+            return program
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
             source = Path(scratch) / "source"  # a tool may be named as its module
             shutil.copytree(MODULES / wanted.module, source)
             draft = Path(scratch) / wanted.name
