@@ -3,10 +3,16 @@
 Its way from the kernel to the program is ours. The program asks for it by nftables' `queue`, which needs a kernel with CONFIG_NFT_QUEUE;
 it binds its queue whether it got them or not, and iptables' NFQUEUE (CONFIG_NETFILTER_XT_TARGET_NFQUEUE) sends the same packets to the same
 queue. One more place is ours: packets from pods to the node itself, where the stand-ins of the stores are.
+
+The program's own rules are kept from the kernel, which would take part of them. It writes them anew whenever a pod or a policy changes, this kernel
+refuses them at their last line and undoes the others, and with that it drops every packet that waits in a queue: the first packets of allowed
+connections, and questions to the cluster's names, which are asked again only after 5 s.
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -18,6 +24,7 @@ from tests.node import pods
 from tests.node.node import API_PORT, PODS, Node, await_true, process
 from tests.node.node import NAME as NODE_NAME
 from tests.services.go_tools import tool
+from tests.services.required import require
 
 NAME: Final = "kube-network-policies"
 _METRICS: Final = "127.0.0.1:9080"
@@ -45,6 +52,7 @@ _RULES: Final = (
 @contextmanager
 def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
     """Until the block ends. `judged`: ports of pods at which the node's own programs are judged too, as machines of the VPC without a pod."""
+    require("nftables", "apt-get install nftables.", shutil.which("nft") is not None)
     account = node.machine.root / _ACCOUNT
     account.mkdir(parents=True, exist_ok=True)
     (account / "token").write_text(TOKEN)
@@ -55,12 +63,23 @@ def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
         str(tool(NAME)), "--hostname-override", NODE_NAME, "--metrics-bind-address", _METRICS,
     ]  # fmt: skip
     with ExitStack() as running:
+        running.enter_context(_table_kept_from_it(node))
         process(node.machine, NAME, command, running)
         await_true(lambda: _queue_is_read(node), NAME, _OPEN_SECONDS)
         own = [("POSTROUTING", "-p", "tcp", "-d", PODS, "--dport", str(port), "-j", *_QUEUE) for port in judged]
         for rule in (_KNOWN, *own, *_RULES):
             node.machine.run("iptables", "--table", "mangle", "--append", *rule)
             running.callback(node.machine.run, "iptables", "--table", "mangle", "--delete", *rule)
+        yield
+
+
+@contextmanager
+def _table_kept_from_it(node: Node) -> Iterator[None]:
+    """Until the block ends, nftables' table of the program's name belongs to another process, so that nothing may be put into it."""
+    owner = subprocess.Popen(node.machine.command("nft", "--interactive"), stdin=subprocess.PIPE, text=True)
+    with owner:  # closes what it reads, at whose end it ends, and the table with it
+        print(f"add table inet {NAME} {{ flags owner; }}", file=owner.stdin, flush=True)
+        await_true(lambda: NAME in node.machine.run("nft", "list", "tables"), f"the table {NAME}")
         yield
 
 

@@ -5,6 +5,7 @@ The pods have the labels and namespaces of the service's, and hold a network: wh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.integration
 STRANGER: Final = "stranger"  # a namespace of somebody else, without policies
 KUBELET: Final = 10250
 AT_A_TIME: Final = 4
+CHANGING_SECONDS: Final = 8.0  # one question was lost in each second, where a change drops what waits
+CHANGE_SECONDS: Final = 0.5
 Attempt = Callable[[], str]
 
 
@@ -86,6 +89,41 @@ def test_what_the_policies_forbid_is_dropped_and_what_they_allow_gets_through(
         found = _outcomes(tries)
     print("\n".join(f"{how}: {what}" for what, how in found.items()))
     assert found == {what: "through" if what.startswith("may: ") else "dropped" for what in tries}
+
+
+def test_no_question_to_the_clusters_names_is_lost_while_policies_change(running_node: Node) -> None:
+    """As in a release: whoever then looks for a part that has just come is told at once, or would wait for 5 s."""
+    node, namespace = running_node, NAMESPACES["blue"]
+    for document in color.closed(namespace):
+        node.server.apply(document, "administrator")
+    asking = pods.start(node, pods.manifest(namespace, "asking", pod_labels("blue", "app")))
+    changing = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "changing", "namespace": namespace},
+    }
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    lost = asked = changes = 0
+    with policies.enforced(node), ThreadPoolExecutor(1) as beside:
+        until = time.monotonic() + CHANGING_SECONDS
+        while time.monotonic() < until:
+            changes += 1
+            node.server.apply({**changing, "spec": {**spec, "ingress": [{"ports": [{"port": changes}]}]}}, "administrator")
+            told = beside.submit(_asked_for, CHANGE_SECONDS, node, asking).result()
+            asked, lost = asked + len(told), lost + told.count(False)
+    for document in (changing, asking):
+        node.server.ask("DELETE", node.server.path(document))
+    print(f"{lost} of {asked} questions lost in {changes} changes")
+    assert lost == 0
+
+
+def _asked_for(seconds: float, node: Node, pod: dict[str, Any]) -> list[bool]:
+    """Whether each question of the pod's was answered, one after another."""
+    told, until = [], time.monotonic() + seconds
+    with machine.network(pods.network(node, pod)):
+        while time.monotonic() < until:
+            told.append(dns.answers(f"kubernetes.default.svc.{dns.DOMAIN}", seconds=1))
+    return told
 
 
 def _outcomes(tries: dict[str, Attempt]) -> dict[str, str]:
