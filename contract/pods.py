@@ -24,6 +24,10 @@ SERVICE: Final = "teal"  # value of NAME_LABEL on every pod of the service
 SCRATCH: Final = "256Mi"  # of /tmp and /data each; uploads are read from /tmp, and the largest is 10 MB
 _VARIABLE: Final = re.compile(r"^[A-Z][A-Z0-9_]*$")
 
+# How a pod asks for names. A question that is lost is asked again after a second, within the 2 s that a search has
+# (`search_timeout_seconds`); the C library would wait for 5.
+DNS_CONFIG: Final[Mapping[str, Any]] = {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "3"}]}
+
 CONTAINER_SECURITY: Final[Mapping[str, Any]] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},

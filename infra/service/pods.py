@@ -125,6 +125,7 @@ def _pod(
             "serviceAccountName": identity.account,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,  # variables such as TEAL_PORT would look like settings
+            "dnsConfig": dict(pods.DNS_CONFIG),
             "terminationGracePeriodSeconds": grace_seconds,
             "securityContext": pods.security_context(),
             # ScheduleAnyway: when a zone is down, pods run in the others instead of waiting for it.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError
 
+from infra.platform.search.resources import URL as SEARCH_URL
 from teal.aws.jobs import run_admin_job
 from teal.errors import AdminFailed
-from tests.node import color
+from tests.node import color, pods
 from tests.node.conftest import FIRST, REPLICAS, Service
 from tests.node.load import open_loop
 from tests.node.node import Node, await_true
@@ -24,6 +28,21 @@ SCALED = 4
 PER_SECOND = 5.0  # requests; over the minutes of these changes some hundreds
 AT_LEAST = 200  # of them, or the test says nothing
 MORE_SECONDS = 2 * AT_LEAST / PER_SECOND
+SEARCH_HOST = urlsplit(SEARCH_URL).hostname
+LOST_SECONDS = 0.8
+TOO_LONG_SECONDS = 4.0  # the C library's own wait is 5
+ASK_SECONDS = 6.0
+# The longest of many lookups, in the pod
+ASK_FOR_NAMES = f"""
+import socket, time
+worst, until = 0.0, time.monotonic() + {ASK_SECONDS}
+while time.monotonic() < until:
+    began = time.monotonic()
+    socket.getaddrinfo("{SEARCH_HOST}", 9200)
+    worst = max(worst, time.monotonic() - began)
+    time.sleep(0.05)
+print(worst)
+"""
 SEARCH = {"query": "lighthouse keeper {number}", "mode": "lexical", "top_k": 1}
 
 
@@ -55,6 +74,20 @@ def test_a_command_that_fails_in_a_job_says_why_in_its_own_words(service: Servic
     with pytest.raises(AdminFailed) as failed:
         run_admin_job(service.cluster, color.COLOR, entry, color.job_settings(), ("keys", "revoke", "nobody"))
     assert "nobody" in str(failed.value)
+
+
+def test_a_question_to_the_clusters_names_that_is_lost_costs_a_second_and_not_five(service: Service) -> None:
+    (pod, *_), node = service.pods(), service.node
+    lost = ("PREROUTING", "-s", pod["status"]["podIP"], "-p", "udp", "--dport", "53", "-j", "DROP")
+    with ThreadPoolExecutor(1) as beside:
+        slowest = beside.submit(pods.execute, node, pod, "python3", "-c", ASK_FOR_NAMES)
+        time.sleep(ASK_SECONDS / 2)
+        node.machine.run("iptables", "--table", "raw", "--insert", *lost)
+        time.sleep(LOST_SECONDS)
+        node.machine.run("iptables", "--table", "raw", "--delete", *lost)
+        seconds = float(slowest.result())
+    print(f"the slowest lookup took {seconds:.2f} s, with names lost for {LOST_SECONDS} s")
+    assert LOST_SECONDS / 2 < seconds < TOO_LONG_SECONDS
 
 
 def test_scaling_an_ended_pod_and_a_new_version_lose_no_request(service: Service, lighthouse: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dbos._schemas.system_database import SystemSchema  # asks a process about this machine when it is loaded
 from sqlalchemy import create_engine
 
+from app.settings import Settings
 from contract.http import DEREGISTRATION_SECONDS
 from contract.jobs import count_waiting
 from contract.quantities import millicores
@@ -73,6 +74,13 @@ def test_probes_ask_what_the_service_offers(color: Evaluation) -> None:
     asked = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert asked == {"/healthz", "/readyz"}
     assert asked <= offered
+
+
+def test_a_lost_question_to_the_clusters_names_is_asked_again_within_a_searchs_deadline(color: Evaluation) -> None:
+    for pod in pods(color):
+        options = {each["name"]: float(each["value"]) for each in pod["dnsConfig"]["options"]}
+        assert options["timeout"] < Settings.model_fields["search_timeout_seconds"].default
+        assert options["attempts"] > 1
 
 
 def test_every_variable_is_a_setting_of_the_service(color: Evaluation) -> None:

@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import stamina
 
+from contract.pods import DNS_CONFIG
 from teal.aws.jobs import JobSettings, manifest, run_admin_job
 from teal.aws.kubernetes import EksToken, KubernetesClient, KubernetesFailed
 from teal.errors import AdminFailed
@@ -66,6 +67,10 @@ def test_a_job_passes_the_namespace_s_restricted_level_and_its_network_rules() -
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert template["metadata"]["labels"]["app.kubernetes.io/name"] == "teal"
+
+
+def test_a_job_asks_for_names_as_the_colors_pods_do() -> None:
+    assert made("schema")["spec"]["template"]["spec"]["dnsConfig"] == DNS_CONFIG
 
 
 @pytest.mark.parametrize(("command", "account"), [("restore", "teal-operator"), ("index", "teal"), ("schema", "teal")])
