@@ -10,11 +10,9 @@ import gevent.monkey
 gevent.monkey.patch_all()
 
 import json  # noqa: E402
-import statistics  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 from locust.argument_parser import get_parser  # noqa: E402
@@ -36,20 +34,19 @@ def main(url: str, questions: str) -> None:
         user.host = url
     ours, plain = Source(environment), FastHttpUser(environment)
 
+    # Each in a greenlet of its own, as arrivals are: that costs the same whoever sends, 0.04 ms.
     def search() -> None:
         gevent.spawn(ours.one, "search", time.perf_counter()).join()
 
     def post() -> None:
-        plain.client.post("/v1/search", json={"query": "How can I send an email?", "top_k": 10})
+        gevent.spawn(plain.client.post, "/v1/search", json={"query": "How can I send an email?", "top_k": 10}).join()
 
     for each in (search, post):
         _cpu_ms(each)  # connections, caches
     pairs = [(_cpu_ms(search), _cpu_ms(post)) for _ in range(ROUNDS)]
-    row: dict[str, Any] = {
-        "search_ms": statistics.median(one for one, _ in pairs),
-        "plain_ms": statistics.median(one for _, one in pairs),
-    }
-    print(json.dumps({**row, "ratio": statistics.median(one / other for one, other in pairs)}), flush=True)
+    # The least of each: what else runs on the machine makes every request dearer, by empty caches, and none cheaper.
+    search_ms, plain_ms = (min(each) for each in zip(*pairs, strict=True))
+    print(json.dumps({"search_ms": search_ms, "plain_ms": plain_ms, "ratio": search_ms / plain_ms}), flush=True)
 
 
 def _cpu_ms(each: Callable[[], None]) -> float:

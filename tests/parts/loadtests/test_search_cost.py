@@ -12,10 +12,10 @@ import pytest
 from tests.parts.loadtests.serving import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
-RATIO = 1.5  # 1.3 measured beside other work; it was 3 while each user parsed whole answers
+RATIO = 1.3  # 1.1 measured; it was 3 while each user parsed whole answers
 
 
-def test_a_search_costs_the_generator_at_most_half_as_much_again_as_a_plain_fast_http_user(tmp_path: Path) -> None:
+def test_a_search_costs_the_generator_little_more_than_a_plain_fast_http_user(tmp_path: Path) -> None:
     questions = tmp_path / "questions.jsonl"
     questions.write_text('{"question": "How can I send an email?"}')
     with serving() as url:
