@@ -34,7 +34,7 @@ def main() -> None:
         body = read_frame(requests) or b""
         request = json.loads(head)
         _load_libraries(request["media_type"])
-        write_frame(answers, _in_fork(request, body))
+        write_frame(answers, read_in_fork(request, body))
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:
@@ -59,7 +59,8 @@ def _load_libraries(media_type: str) -> None:
                 importlib.import_module(name)
 
 
-def _in_fork(request: dict[str, Any], body: bytes) -> bytes:
+def read_in_fork(request: dict[str, Any], body: bytes) -> bytes:
+    """The answer to one request, read in a process of its own within the limits that the request names; how it ended, where it gave none."""
     received, sent = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -90,7 +90,7 @@ def test_a_reader_that_is_out_of_its_seconds_of_cpu_says_so_when_the_alarm_comes
     """Both limits are told in the same seconds, and either may come first: neither may be taken for a crash."""
     monkeypatch.setattr(child, "signal", SimpleNamespace(alarm=lambda seconds: None))
     request = {"media_type": "application/json", "filename": "long.jsonl", "seconds": 1, "memory_bytes": -1, "cutting": None}
-    assert json.loads(child._in_fork(request, b'{"a": [1, {"b": 2}]}\n' * 450_000)) == {"ended": "time"}
+    assert json.loads(child.read_in_fork(request, b'{"a": [1, {"b": 2}]}\n' * 450_000)) == {"ended": "time"}
 
 
 def test_file_that_eats_memory_is_rejected_and_harms_nobody() -> None:
