@@ -45,11 +45,12 @@ test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernet
 NODE_TOOLS := kube-apiserver kubelet kube-controller-manager kube-scheduler kube-proxy pause coredns \
 	secrets-store-csi-driver secrets-store-registrar secrets-store-provider
 
-# All that the tiers engine, node and node releases build, in the order in which they want it; each builds what is missing by itself too.
+# What the tiers cluster, engine, node and node releases build, in the order in which they want it; each builds what is missing by itself too.
+TOOLS ?= kube-apiserver kube-controller-manager pulumi-resource-kubernetes $(NODE_TOOLS) kube-network-policies eck-operator chart prometheus
+
 tools: .venv/.installed-dev packages  ## build the programs of the tests on a real Kubernetes and Pulumi's engine: once, half an hour on two cores
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools \
-		kube-controller-manager pulumi-resource-kubernetes $(NODE_TOOLS) kube-network-policies eck-operator chart prometheus
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools $(TOOLS)
 
 # One process: a node takes both cores, and the tests share it. Without root they are left out, and say so. ARGS="-m weekly": the load test in pods,
 # Elasticsearch in the operator's pods, a real Prometheus and its alerts, and a cluster killed at three moments.

@@ -145,6 +145,7 @@ def test_forms_that_never_end_hold_little(service: Service) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.weekly  # four minutes; what is large is tried in each run, above
 def test_ten_thousand_hostile_requests_leave_an_app_below_400_mb(service: Service) -> None:
     reader, writer = service.key("reader"), service.key("writer")
     requests = [
