@@ -21,9 +21,8 @@ from typing import IO, Any, Final
 LENGTH: Final = struct.Struct(">Q")
 _OPEN_FILES: Final = 64  # libraries are loaded before the fork; reading a document opens no file
 _DIED_IN_TIME: Final = (signal.SIGXCPU, signal.SIGALRM)
-_HARD_LIMIT_LATER_SECONDS: Final = (
-    1  # at the hard limit Linux sends SIGKILL, which says nothing of time; SIGXCPU has to come before
-)
+# At the soft limit of CPU Linux sends SIGXCPU, which says why; at the hard one SIGKILL, which does not. So the hard one is later.
+_HARD_LIMIT_LATER_SECONDS: Final = 1
 
 
 def main() -> None:
