@@ -36,9 +36,12 @@ test-cluster: .venv/.installed-dev packages  ## a real Kubernetes API server, bu
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver
 	$(TESTS) -m "cluster and not weekly" $(ARGS)
 
+# What tests on Pulumi's engine start besides its command, by its names in tests/services/go_tools.py
+ENGINE_TOOLS := kube-apiserver kube-controller-manager pulumi-resource-kubernetes
+
 test-engine: .venv/.installed-dev packages  ## Pulumi's own command and Kubernetes provider, built once (minutes) from the modules that tools/ pins, on stand-ins of AWS
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools kube-apiserver kube-controller-manager pulumi-resource-kubernetes
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.services.go_tools $(ENGINE_TOOLS)
 	$(TESTS) -m "engine and not weekly" $(ARGS)
 
 # What every test on a node starts, by its names in tests/services/go_tools.py
@@ -46,7 +49,7 @@ NODE_TOOLS := kube-apiserver kubelet kube-controller-manager kube-scheduler kube
 	secrets-store-csi-driver secrets-store-registrar secrets-store-provider
 
 # What the tiers cluster, engine, node and node releases build, in the order in which they want it; each builds what is missing by itself too.
-TOOLS ?= kube-apiserver kube-controller-manager pulumi-resource-kubernetes $(NODE_TOOLS) kube-network-policies eck-operator chart prometheus
+TOOLS ?= $(ENGINE_TOOLS) $(NODE_TOOLS) kube-network-policies eck-operator chart prometheus
 
 tools: .venv/.installed-dev packages  ## build the programs of the tests on a real Kubernetes and Pulumi's engine: once, half an hour on two cores
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" $(BIN)/python -m tests.engine.command

@@ -84,6 +84,15 @@ class Machine:
             undone.callback(_end_program, leading, program)
             yield number
 
+    @contextmanager
+    def rule(self, *words: str, table: str = "filter", first: bool = True) -> Iterator[None]:
+        """A rule of iptables, before those that are there or after them, until the block ends."""
+        self.run("iptables", "--table", table, "--insert" if first else "--append", *words)
+        try:
+            yield
+        finally:
+            self.run("iptables", "--table", table, "--delete", *words)
+
 
 def require_machine() -> None:
     """Skip (fail in CI) where no such machine can be made."""

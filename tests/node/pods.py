@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,11 +63,8 @@ def cut_off(node: Node, pod: Mapping[str, Any]) -> Iterator[None]:
     """Until the block ends, no other pod's packet reaches this one, nor the other way round, and nobody is told: as when its machine is gone.
     Kubelet, which is on the machine, still finds it ready."""
     address = pod["status"]["podIP"]
-    rules = [("FORWARD", direction, address, "-j", "DROP") for direction in ("-d", "-s")]
-    with ExitStack() as undone:
-        for rule in rules:
-            node.machine.run("iptables", "--insert", *rule)
-            undone.callback(node.machine.run, "iptables", "--delete", *rule)
+    rule = node.machine.rule
+    with rule("FORWARD", "-d", address, "-j", "DROP"), rule("FORWARD", "-s", address, "-j", "DROP"):
         yield
 
 

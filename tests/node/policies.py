@@ -68,8 +68,7 @@ def enforced(node: Node, judged: Sequence[int] = ()) -> Iterator[None]:
         await_true(lambda: _queue_is_read(node), NAME, _OPEN_SECONDS)
         own = [("POSTROUTING", "-p", "tcp", "-d", PODS, "--dport", str(port), "-j", *_QUEUE) for port in judged]
         for rule in (_KNOWN, *own, *_RULES):
-            node.machine.run("iptables", "--table", "mangle", "--append", *rule)
-            running.callback(node.machine.run, "iptables", "--table", "mangle", "--delete", *rule)
+            running.enter_context(node.machine.rule(*rule, table="mangle", first=False))
         yield
 
 

@@ -62,11 +62,8 @@ def cut_off(node: Node, asking: Sequence[Mapping[str, Any]]) -> Iterator[None]:
     sources = ",".join(one["status"]["podIP"] for one in asking)
     place = ("--protocol", "tcp", "--source", sources, "--destination", pod["status"]["podIP"], "--dport", str(PORT))
     reset = ("FORWARD", *place, "--jump", "REJECT", "--reject-with", "tcp-reset")
-    node.machine.run("iptables", "--insert", *reset)
-    try:
+    with node.machine.rule(*reset):
         yield
-    finally:
-        node.machine.run("iptables", "--delete", *reset)
 
 
 def start(node: Node) -> Place:

@@ -104,12 +104,12 @@ def test_no_question_to_the_clusters_names_is_lost_while_policies_change(running
     }
     spec = {"podSelector": {}, "policyTypes": ["Ingress"]}
     lost = asked = changes = 0
-    with policies.enforced(node), ThreadPoolExecutor(1) as beside:
+    with policies.enforced(node):
         until = time.monotonic() + CHANGING_SECONDS
         while time.monotonic() < until:
             changes += 1
             node.server.apply({**changing, "spec": {**spec, "ingress": [{"ports": [{"port": changes}]}]}}, "administrator")
-            told = beside.submit(_asked_for, CHANGE_SECONDS, node, asking).result()
+            told = _asked_for(CHANGE_SECONDS, node, asking)
             asked, lost = asked + len(told), lost + told.count(False)
     for document in (changing, asking):
         node.server.ask("DELETE", node.server.path(document))

@@ -84,8 +84,6 @@ def test_a_lost_question_to_the_clusters_names_is_asked_again_within_a_searchs_d
 
 
 def test_every_variable_is_a_setting_of_the_service(color: Evaluation) -> None:
-    from app.settings import Settings
-
     known = {"AWS_REGION", "ELASTICSEARCH_URL", "DATABASE_PASSWORD"} | {f"TEAL_{name.upper()}" for name in Settings.model_fields}
     for pod in pods(color):
         assert {entry["name"] for entry in pod["containers"][0]["env"]} <= known
