@@ -87,9 +87,7 @@ _TEMPLATE = """\
 		health_interval 1s
 		health_timeout 2s
 		health_status 200
-		# Two failures, because one may be a keep-alive connection that closed at the wrong moment.
-		fail_duration 2s
-		max_fails 2
+		# No passive checks (fail_duration): they count a body that its client sent wrong or too slowly as a failure of the process.
 		flush_interval -1
 		# X-Forwarded-For, -Host and -Proto are Caddy's own by default: what a client claims about itself is dropped.
 		header_up X-Forwarded-Port {port}

@@ -1,4 +1,4 @@
-"""Hundreds of clients that send a byte a second, or read nothing, at the real load balancer: everybody else is answered, and they are put out."""
+"""Clients that send a byte a second, read nothing or break off, at the real load balancer: everybody else is answered, and they are put out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,19 @@ from tests.services import caddy_process
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 EACH = 100  # connections of each of the three kinds
+BROKEN = 20  # requests: ten for each of the two processes
+NO_WAIT_SECONDS = (
+    1.0  # a load balancer that takes both processes for failed waits up to 2 s for one; an answer takes milliseconds
+)
 PATIENCE_SECONDS = 6  # of the load balancer, in this test: an answer, and a body
 HEAD_SECONDS = 10  # of the load balancer, always: a request's head
 LARGE_BYTES = 50_000_000  # of an answer: more than all buffers on its way hold
 SLOW_ANSWER_SECONDS = 3.0  # of an ordinary request, on two cores that hold 300 other connections
+
+# What follows a request's first line: a body that ends early, one with a chunk of no size, and one that is larger than a question may be.
+CUT_OFF = b"Content-Length: 200000\r\n\r\n{" + b" " * 70_000
+MALFORMED = b"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + b" " * 70_000 + b"\r\nno size\r\n"
+TOO_LARGE = b"Transfer-Encoding: chunked\r\n\r\n493E0\r\n" + b" " * 300_000 + b"\r\n0\r\n\r\n"
 
 
 class App(BaseHTTPRequestHandler):
@@ -48,7 +57,9 @@ class App(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         with self.holding(), contextlib.suppress(OSError):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.rfile.read(
+                int(self.headers.get("Content-Length", -1))
+            )  # a body in chunks: until the load balancer ends the connection
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.send_response(200)
@@ -115,6 +126,31 @@ def test_clients_that_trickle_or_do_not_read_keep_nobody_waiting_and_are_put_out
     finally:
         for one in everybody:
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("/v1/documents", CUT_OFF, id="a document cut off"),
+        pytest.param("/v1/documents", MALFORMED, id="a malformed document"),
+        pytest.param("/v1/search", CUT_OFF, id="a question cut off"),
+        pytest.param("/v1/search", MALFORMED, id="a malformed question"),
+        pytest.param("/v1/search", TOO_LARGE, id="a question that is too large"),
+    ],
+)
+def test_clients_that_send_broken_bodies_put_no_process_out(front: caddy_process.Front, path: str, body: bytes) -> None:
+    everybody = [connected(front) for _ in range(BROKEN)]
+    for one in everybody:
+        with contextlib.suppress(OSError):  # it was put out
+            one.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + body)
+            one.shutdown(socket.SHUT_WR)
+    assert all(map(put_out, everybody))
+    access_log = front.layout.logs / "access.log"
+    until("every one is in the load balancer's log", lambda: access_log.read_text().count(f'"uri":"{path}"') == BROKEN, 30)
+    with front.client() as http:
+        asked = time.monotonic()
+        assert http.post("/v1/search", content=b'{"query": "x"}').status_code == 200
+        assert time.monotonic() - asked < NO_WAIT_SECONDS, "the load balancer took the processes for failed and waited"
 
 
 def put_out(one: ssl.SSLSocket) -> bool:
