@@ -20,6 +20,7 @@ class Problem:
 
 
 _PROBLEMS: Final = (
+    Problem("broken-body", 400, "The body of the request did not arrive whole", "Send it again."),
     Problem(
         "invalid-request",
         422,

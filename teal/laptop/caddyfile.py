@@ -60,6 +60,8 @@ _TEMPLATE = """\
 		timeouts {{
 			read_header 10s
 			read_body {body_seconds}s
+			# Off: where it is on, as it is by default, an upload of more than 64 KiB that stands still is never ended, not even by read_body.
+			read_body_idle -1s
 			write {answer_seconds}s
 			idle 2m
 		}}
@@ -164,6 +166,13 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 
 	handle_errors {{
 		log_append request_id {request_id}
+		# A body that its client cut off, sent wrong or too slowly breaks the connection to the process, and Caddy calls that 502 or 504. It is
+		# the client's error: as the service's it would count against a release. Caddy's words tell the two apart, and come from Go's net/http.
+		map {{http.error.message}} {{broken_body}} {{
+			"~^readfrom .*: write " no
+			"~^(readfrom |invalid byte in chunk|malformed chunked|http chunk length|header line too long|malformed MIME header|unexpected EOF$|client disconnected|request declared a Content-Length|read tcp [^ ]*:{port}->)" yes
+			default no
+		}}
 		header {{
 			X-Request-Id {request_id}
 			Cache-Control no-store
@@ -173,11 +182,16 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			X-Frame-Options DENY
 			-Server
 		}}
-		@down expression `{{http.error.status_code}} in [502, 503, 504]`
+		@broken expression `{{broken_body}} == "yes"`
+		handle @broken {{
+			header Content-Type application/problem+json
+			respond `{broken}` 400
+		}}
+		@down expression `{{broken_body}} == "no" && {{http.error.status_code}} in [502, 503, 504]`
 		header @down Retry-After 3
 		@down_people {{
 			header Accept *text/html*
-			expression `{{http.error.status_code}} in [502, 503, 504]`
+			expression `{{broken_body}} == "no" && {{http.error.status_code}} in [502, 503, 504]`
 		}}
 		handle @down_people {{
 			root * "{pages}"
@@ -279,6 +293,8 @@ def render_caddyfile(
         probe_green=probe_secrets["green"],
         starting=problem_body("starting", status, "The service is starting or stopping", "No app process is ready to answer",
                          "Try again in a few seconds. Operators: `teal status`."),
+        broken=problem_body("broken-body", "400", "The body of the request did not arrive whole", f"It was cut off or malformed, or it took longer than {BODY_SECONDS} s",
+                            "Send it again."),
         too_large=problem_body("too-large", status, "The content is larger than the limit", f"The load balancer takes bodies up to {body_bytes} bytes for a document, {QUESTION_BYTES} for a question and {SMALL_BYTES} elsewhere",
                           "Split the document, or raise TEAL_MAX_DOCUMENT_BYTES."),
         not_found=problem_body("not-found", status, "There is nothing here", "This address is not served to clients",

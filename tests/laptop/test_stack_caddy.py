@@ -13,6 +13,8 @@ import pytest
 
 from teal.client.entry import PROBE_HEADER
 from teal.laptop import caddyfile
+from teal.metrics.scrape import FrontErrors
+from teal.record.model import Color
 from tests.parts.app.service import until
 from tests.services import caddy_process
 
@@ -60,6 +62,14 @@ class App(BaseHTTPRequestHandler):
 
 class DroppingApp(App):
     drops = True
+
+
+class CrashingApp(App):
+    """Is gone as soon as a body begins to come."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(1)
+        self.close_connection = True
 
 
 @pytest.fixture
@@ -128,6 +138,17 @@ def test_no_key_and_no_probes_secret_is_in_the_load_balancers_logs(front: httpx.
     assert "/v1/documents/REDACTED?a=REDACTED" in text
     for secret in (key, "k" * 43, "t" * 43, "b" * 48):
         assert secret not in text
+
+
+@pytest.mark.parametrize("crashing", [DroppingApp, CrashingApp])
+def test_a_process_that_dies_while_a_body_comes_counts_as_an_error_of_the_service(tmp_path: Path, crashing: type[App]) -> None:
+    apps: dict[Color, tuple[type[App], ...]] = {"blue": (crashing, crashing), "green": (App, App)}
+    with caddy_process.start(tmp_path, apps) as started, started.client() as http:
+        errors = FrontErrors(started.layout.logs / "access.log")
+        errors.read()
+        statuses = [http.post("/v1/documents", content=b" " * size).status_code for size in (10, 100_000, 5_000_000)]
+        assert statuses == [502, 502, 502]
+        until("they are in the log, which is written beside the answer", lambda: errors.read()["blue"] == 3, 10)
 
 
 @pytest.mark.parametrize("front", [DroppingApp], indirect=True)
