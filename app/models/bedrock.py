@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
+from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
 
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 3  # ample within a region; a longer wait means that Bedrock is not reachable
 ATTEMPTS: Final = 3  # botocore's standard mode waits up to 20 s between them, with jitter
+FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
+OPEN_SECONDS: Final = 15  # then one call probes whether Bedrock is back
+
+
+def breaker(name: str) -> CircuitBreaker:
+    """A circuit breaker for calls to Bedrock. A request that Bedrock refuses for its own content says nothing about Bedrock:
+    questions of one user must not keep it from the others."""
+    return CircuitBreaker(
+        FAILURES_TO_OPEN, OPEN_SECONDS, expected_exception=lambda _, error: is_failure_of_bedrock(error), name=name
+    )
+
+
+def is_failure_of_bedrock(error: BaseException) -> bool:
+    """Whether the call failed by the network, Bedrock, or the account's rights and quotas, and not by its own content."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] != "ValidationException"
+    return isinstance(error, BotoCoreError)
 
 
 def bedrock_client(region: str | None, *, read_seconds: float) -> BedrockRuntimeClient:

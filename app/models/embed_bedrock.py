@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
-from circuitbreaker import CircuitBreaker, CircuitBreakerError
+from circuitbreaker import CircuitBreakerError
 
 from app.errors import ModelUnavailable
-from app.models.bedrock import bedrock_client
+from app.models.bedrock import OPEN_SECONDS, bedrock_client, breaker
 from app.models.port import EmbeddingProvider, Stamp, Vector
 from app.text.scripts import mostly_latin
 
@@ -25,8 +25,6 @@ InputType = Literal["search_document", "search_query"]
 DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
 COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
 READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
-FAILURES_TO_OPEN: Final = 5  # calls in a row, each already tried three times
-OPEN_SECONDS: Final = 15  # then one call probes whether the provider is back
 
 
 def bedrock_stamp(model_id: str) -> Stamp:
@@ -47,9 +45,7 @@ class BedrockEmbedder:
     def __init__(self, model_id: str, *, region: str | None = None, client: BedrockRuntimeClient | None = None) -> None:
         self.stamp = bedrock_stamp(model_id)
         self._model_id = model_id
-        self.breaker = CircuitBreaker(
-            FAILURES_TO_OPEN, OPEN_SECONDS, expected_exception=(ClientError, BotoCoreError), name="bedrock-embed"
-        )
+        self.breaker = breaker("bedrock-embed")
         self._guarded = self.breaker.decorate(self._call)
         self._client = client or bedrock_client(region, read_seconds=READ_SECONDS)
 

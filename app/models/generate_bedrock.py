@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
 from botocore.exceptions import BotoCoreError, ClientError
-from circuitbreaker import CircuitBreaker
 
 from app.errors import ModelUnavailable
-from app.models.bedrock import bedrock_client
+from app.models.bedrock import bedrock_client, breaker
 from app.models.generation import Generation
 from app.observability.metrics import MODEL_CALLS, MODEL_LIMITED, PROVIDER_ERRORS
 from app.settings import Settings
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 _AHEAD_PIECES: Final = 64  # how many pieces the model may be ahead of a slow reader before it has to wait
 _END: Final = object()
-_BREAKER_FAILURES: Final = 5
-_BREAKER_SECONDS: Final = 15
 
 
 class BedrockGenerator:
@@ -35,7 +32,7 @@ class BedrockGenerator:
         self._model = settings.generation_model
         self._max_tokens = settings.max_answer_tokens
         self._client = client or bedrock_client(settings.aws_region, read_seconds=settings.generation_timeout_seconds)
-        self._breaker = CircuitBreaker(_BREAKER_FAILURES, _BREAKER_SECONDS, (BotoCoreError, ClientError), name="bedrock")
+        self._breaker = breaker("bedrock")
 
     async def stream(self, system: str, user: str) -> AsyncGenerator[str, None]:
         """Text pieces as they arrive; raises ModelUnavailable. Leaving early ends the call to Bedrock."""

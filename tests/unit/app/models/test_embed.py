@@ -19,8 +19,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from app.errors import ModelUnavailable
+from app.models.bedrock import FAILURES_TO_OPEN
 from app.models.embed import open_embedder, passage_text, stamp
-from app.models.embed_bedrock import FAILURES_TO_OPEN, BedrockEmbedder
+from app.models.embed_bedrock import BedrockEmbedder
 from app.models.embed_local import LocalEmbedder, pool
 from app.models.port import NO_MODEL
 from app.models.registry import LOCAL_MODELS
@@ -181,6 +182,16 @@ def test_an_answer_of_another_form_is_unavailable_not_a_wrong_vector(body: objec
     stubber.add_response("invoke_model", answer(body), {"modelId": TITAN, "body": ANY, "contentType": ANY, "accept": ANY})
     with pytest.raises(ModelUnavailable, match="1024 numbers"):
         embedder.query("q")
+
+
+def test_texts_that_bedrock_refuses_for_their_content_keep_nobody_elses_away() -> None:
+    embedder, stubber = stubbed(TITAN)
+    for _ in range(FAILURES_TO_OPEN):
+        stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
+        with pytest.raises(ModelUnavailable, match="too many"):
+            embedder.query("q")
+    stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    assert embedder.query("q").size == 1024
 
 
 def test_a_provider_that_keeps_failing_is_left_alone_for_a_while() -> None:

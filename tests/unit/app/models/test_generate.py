@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from prometheus_client import REGISTRY
 
 from app.errors import ModelUnavailable
+from app.models.bedrock import FAILURES_TO_OPEN
 from app.models.generate_bedrock import BedrockGenerator
 from app.models.generate_openai import OpenAIGenerator
 from app.settings import Settings
@@ -139,9 +141,11 @@ class _Bedrock:
     def __init__(self, events: list[dict[str, object]] | Exception) -> None:
         self._events = events
         self.request: dict[str, object] = {}
+        self.asked = 0
 
     def converse_stream(self, **request: object) -> dict[str, object]:
         self.request = request
+        self.asked += 1
         if isinstance(self._events, Exception):
             raise self._events
         return {"stream": iter(self._events)}
@@ -170,6 +174,18 @@ async def test_bedrock_request_fits_botocores_model_of_the_api() -> None:
     await _read(BedrockGenerator(_settings(), client))  # type: ignore[arg-type]
     shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("ConverseStream").input_shape
     assert not ParamValidator().validate(client.request, shape).has_errors()
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"), [("ValidationException", FAILURES_TO_OPEN + 1), ("ThrottlingException", FAILURES_TO_OPEN)]
+)
+async def test_bedrock_is_left_alone_for_its_own_failures_and_not_for_a_questions(code: str, asked: int) -> None:
+    client = _Bedrock(ClientError({"Error": {"Code": code, "Message": "no"}}, "ConverseStream"))
+    generator = BedrockGenerator(_settings(), client)  # type: ignore[arg-type]
+    for _ in range(FAILURES_TO_OPEN + 1):
+        with pytest.raises(ModelUnavailable):
+            await _read(generator)
+    assert client.asked == asked
 
 
 async def test_bedrock_failure_names_the_model() -> None:
