@@ -87,7 +87,7 @@ _PROBLEMS: Final = (
     Problem(
         "passage-refused",
         422,
-        "The search engine cannot take a passage of this document",
+        "A passage of this document cannot be taken into the index",
         "Look at `detail`, correct the document and send it again.",
     ),
     Problem("model-unavailable", 503, "The language model does not answer", "Try again shortly; search still works."),
@@ -245,6 +245,6 @@ class DocumentRejected(TealError):
 
 
 class PassageRefused(DocumentRejected):
-    """The search engine refuses this passage permanently, so a retry is useless; `detail` names the passage."""
+    """The search engine or the embedding model refuses a passage permanently, so a retry is useless; `detail` says which and why."""
 
     code = "passage-refused"

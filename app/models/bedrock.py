@@ -21,18 +21,19 @@ OPEN_SECONDS: Final = 15  # then one call probes whether Bedrock is back
 
 
 def breaker(name: str) -> CircuitBreaker:
-    """A circuit breaker for calls to Bedrock. A request that Bedrock refuses for its own content says nothing about Bedrock:
-    questions of one user must not keep it from the others."""
+    """A circuit breaker for calls to Bedrock. A request that is refused for its content says nothing about Bedrock: one user's
+    questions must not keep it from the others."""
     return CircuitBreaker(
-        FAILURES_TO_OPEN, OPEN_SECONDS, expected_exception=lambda _, error: is_failure_of_bedrock(error), name=name
+        FAILURES_TO_OPEN,
+        OPEN_SECONDS,
+        expected_exception=lambda _, error: isinstance(error, (BotoCoreError, ClientError)) and not is_refusal(error),
+        name=name,
     )
 
 
-def is_failure_of_bedrock(error: BaseException) -> bool:
-    """Whether the call failed by the network, Bedrock, or the account's rights and quotas, and not by its own content."""
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"] != "ValidationException"
-    return isinstance(error, BotoCoreError)
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether Bedrock refused a request for its content, or for a model that it does not have, and would refuse it again."""
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ValidationException"
 
 
 def bedrock_client(region: str | None, *, read_seconds: float) -> BedrockRuntimeClient:

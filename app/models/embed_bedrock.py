@@ -13,8 +13,8 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 from circuitbreaker import CircuitBreakerError
 
-from app.errors import ModelUnavailable
-from app.models.bedrock import OPEN_SECONDS, bedrock_client, breaker
+from app.errors import ModelUnavailable, PassageRefused
+from app.models.bedrock import OPEN_SECONDS, bedrock_client, breaker, is_refusal
 from app.models.port import EmbeddingProvider, Stamp, Vector
 from app.text.scripts import mostly_latin
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 InputType = Literal["search_document", "search_query"]
 DIMENSIONS: Final = {"amazon.titan-embed-text-v2": 1024, "cohere.embed-english-v3": 1024, "cohere.embed-multilingual-v3": 1024}
 COHERE_TEXTS_PER_CALL: Final = 96  # the documented limit of one Cohere call
+COHERE_CHARACTERS: Final = 2048  # the documented limit of one text; `truncate` cuts to the model's tokens, after this
+HARMLESS: Final = "The harbour has a lighthouse."  # a text that every embedding model takes
 READ_SECONDS: Final = 15  # one call embeds at most 96 short passages
 
 
@@ -39,8 +41,8 @@ def bedrock_stamp(model_id: str) -> Stamp:
 
 
 class BedrockEmbedder:
-    """An embedder on Bedrock; thread-safe, because boto3 clients are. botocore retries throttled calls;
-    other failures raise `ModelUnavailable`."""
+    """An embedder on Bedrock; thread-safe, because boto3 clients are. botocore retries throttled calls; other failures raise
+    `ModelUnavailable`, and passages that the model refuses while it takes others `PassageRefused`."""
 
     def __init__(self, model_id: str, *, region: str | None = None, client: BedrockRuntimeClient | None = None) -> None:
         self.stamp = bedrock_stamp(model_id)
@@ -50,6 +52,22 @@ class BedrockEmbedder:
         self._client = client or bedrock_client(region, read_seconds=READ_SECONDS)
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
+        try:
+            return self._passages(texts)
+        except ModelUnavailable as error:
+            # The same error is given for a model that does not exist: nobody's document is at fault then.
+            if is_refusal(error.__cause__) and self._takes(HARMLESS):
+                raise PassageRefused(error.detail) from error
+            raise
+
+    def _takes(self, text: str) -> bool:
+        try:
+            self._passages([text])
+        except ModelUnavailable:
+            return False
+        return True
+
+    def _passages(self, texts: Sequence[str]) -> list[Vector]:
         if "cohere" in self._model_id:
             starts = range(0, len(texts), COHERE_TEXTS_PER_CALL)
             return [
@@ -70,7 +88,9 @@ class BedrockEmbedder:
         return self._vectors([answer.get("embedding")], 1)[0]
 
     def _cohere(self, texts: Sequence[str], input_type: InputType) -> list[Vector]:
-        answer = self._invoke({"texts": list(texts), "input_type": input_type, "truncate": "END"})
+        answer = self._invoke(
+            {"texts": [text[:COHERE_CHARACTERS] for text in texts], "input_type": input_type, "truncate": "END"}
+        )
         return self._vectors(answer.get("embeddings"), len(texts))
 
     def _invoke(self, body: dict[str, Any]) -> dict[str, Any]:

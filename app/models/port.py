@@ -31,7 +31,8 @@ class Embedder(Protocol):
 
     stamp: Stamp
 
-    def passages(self, texts: Sequence[str]) -> list[Vector]: ...
+    def passages(self, texts: Sequence[str]) -> list[Vector]:
+        """Raises `app.errors.PassageRefused` when the model will never take one of the texts."""
 
     def query(self, text: str) -> Vector: ...
 

@@ -18,7 +18,7 @@ from botocore.stub import ANY, Stubber
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from app.errors import ModelUnavailable
+from app.errors import ModelUnavailable, PassageRefused
 from app.models.bedrock import FAILURES_TO_OPEN
 from app.models.embed import open_embedder, passage_text, stamp
 from app.models.embed_bedrock import BedrockEmbedder
@@ -182,6 +182,31 @@ def test_an_answer_of_another_form_is_unavailable_not_a_wrong_vector(body: objec
     stubber.add_response("invoke_model", answer(body), {"modelId": TITAN, "body": ANY, "contentType": ANY, "accept": ANY})
     with pytest.raises(ModelUnavailable, match="1024 numbers"):
         embedder.query("q")
+
+
+def test_cohere_gets_no_text_above_its_documented_limit() -> None:
+    embedder, stubber = stubbed(COHERE)
+    body = {"texts": ["long" * 512, "short"], "input_type": "search_document", "truncate": "END"}
+    stubber.add_response("invoke_model", answer({"embeddings": [[2.0] * 1024] * 2}), expected(COHERE, body))
+    assert len(embedder.passages(["long" * 600, "short"])) == 2
+
+
+def test_a_passage_that_alone_is_refused_fails_its_document_and_none_waits_for_ever() -> None:
+    embedder, stubber = stubbed(TITAN)
+    stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
+    stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    with pytest.raises(PassageRefused, match="too many input tokens"):
+        embedder.passages(["\N{PILE OF POO}" * 7000])
+    stubber.assert_no_pending_responses()
+
+
+def test_no_document_fails_because_the_model_is_named_wrongly() -> None:
+    embedder, stubber = stubbed(TITAN)
+    for _ in range(2):
+        stubber.add_client_error("invoke_model", "ValidationException", "the model identifier is invalid", http_status_code=400)
+    with pytest.raises(ModelUnavailable, match="identifier"):
+        embedder.passages(["text"])
+    stubber.assert_no_pending_responses()
 
 
 def test_texts_that_bedrock_refuses_for_their_content_keep_nobody_elses_away() -> None:
