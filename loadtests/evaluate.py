@@ -17,6 +17,7 @@ from loadtests.measured import (
     Outcome,
     ServiceObservation,
     StageResult,
+    covered_seconds,
     generator_health,
     total,
 )
@@ -120,7 +121,12 @@ def _stage(
     measured: LoadTestResult, number: int, rules: ThresholdFile, rows: Sequence[Threshold], seen: Sequence[ServiceObservation]
 ) -> StageResult:
     stage, parts = measured.plan[number], windows_after_settling(measured.windows, number)
-    counts, seconds, own = total(parts), sum(one.seconds for one in parts), generator_health(parts)
+    counts, seconds, own, covered = (
+        total(parts),
+        sum(one.seconds for one in parts),
+        generator_health(parts),
+        covered_seconds(parts),
+    )
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
     verdicts = judge_thresholds(rows, counts)
@@ -135,7 +141,7 @@ def _stage(
         level=stage.level,
         seconds=seconds,
         offered_per_second=float(stage.level) if measured.kind == "arrivals" else None,
-        questions_per_second=asked / seconds if seconds else 0.0,
+        questions_per_second=asked / covered if covered else 0.0,
         outcome=outcome,
         why=why,
         goodput=goodput(passes),

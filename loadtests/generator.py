@@ -50,13 +50,14 @@ class GatheredCounts:
         runner = self._environment.runner
         if not isinstance(runner, MasterRunner):
             METER.counted.died = int(bool(log.unhandled_greenlet_exception))
-            return METER.counted.model_copy(deep=True)
+            return METER.so_far()
         found = GeneratorHealth(died=int(bool(log.unhandled_greenlet_exception)))
         for one in self._workers.values():
             found = found.plus(one)
         streams = sum(one.streams for one in self._workers.values())
         busiest = max((one.cpu_percent for one in self._workers.values()), default=0.0)
-        return found.model_copy(update={"streams": streams, "cpu_percent": busiest})
+        covered = found.covered_seconds / max(1, len(self._workers))
+        return found.model_copy(update={"streams": streams, "cpu_percent": busiest, "covered_seconds": covered})
 
 
 def report_to_master(client_id: str, data: dict[str, Any]) -> None:

@@ -75,7 +75,8 @@ class GeneratorHealth(_Data):
     `sent`, `answered`: requests by name; any HTTP status counts as answered. `not_sent`: by reason, when the generator could not
     send, such as without free file descriptors. `late_ms`: time from a request's due time to its sending. `lag_ms`: how late a
     sleeping greenlet was woken. `good`: questions answered within every limit. `streams`: open at the end. `cpu_percent`: of the
-    busiest process, at the end. `died`: greenlets that died.
+    busiest process, at the end. `died`: greenlets that died. `covered_seconds`: how long was counted, the mean of the processes.
+    It is less than has passed, because workers report every 3 s.
     """
 
     sent: dict[str, int] = Field(default_factory=dict)
@@ -86,6 +87,7 @@ class GeneratorHealth(_Data):
     between_tokens_ms: dict[int, int] = Field(default_factory=dict)
     server_ms: dict[str, float] = Field(default_factory=dict)  # Server-Timing's durations by name, added up
     server_timed: int = 0  # answers with that header
+    covered_seconds: float = 0.0
     good: int = 0
     tokens: int = 0
     died: int = 0
@@ -113,7 +115,7 @@ class GeneratorHealth(_Data):
 
 
 TALLIES: Final = ("sent", "answered", "not_sent", "late_ms", "lag_ms", "between_tokens_ms", "server_ms")
-COUNTERS: Final = ("good", "tokens", "died", "server_timed")
+COUNTERS: Final = ("good", "tokens", "died", "server_timed", "covered_seconds")
 
 
 class RunSample(_Data):
@@ -292,6 +294,12 @@ def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
     for part in parts:
         found, busiest = found.plus(part.generator), max(busiest, part.generator.cpu_percent)
     return found.model_copy(update={"cpu_percent": busiest})
+
+
+def covered_seconds(parts: Sequence[MeasuredWindow]) -> float:
+    """How many seconds the counts of these windows cover: divided by it, counts are rates. Files of before 2026-12 have the
+    windows' own seconds alone, which are up to 3 s more or less where workers reported."""
+    return sum(one.generator.covered_seconds for one in parts) or sum(one.seconds for one in parts)
 
 
 def total(parts: Iterable[MeasuredWindow]) -> dict[str, Count]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from loadtests.evaluate import last_kept_stage
 from loadtests.history import PastRun
-from loadtests.measured import Count, LoadTestResult, generator_health
+from loadtests.measured import Count, LoadTestResult, covered_seconds, generator_health
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
 SHARES: Final = (0.5, 0.95, 0.99)
@@ -148,7 +148,7 @@ def token_rates(result: LoadTestResult) -> dict[str, str]:
     gaps = Count(ms=own.between_tokens_ms)
     half, most = gaps.percentile_ms(0.5), gaps.percentile_ms(0.95)
     between = "-" if half is None or most is None else f"50 % within {half:.0f} ms, 95 % within {most:.0f} ms"
-    seconds = sum(one.seconds for one in staged) or 1.0
+    seconds = covered_seconds(staged) or 1.0
     return {"tokens a second, all streams together": f"{own.tokens / seconds:,.1f}", "between two tokens": between,
             f"streams open at once, at most, of {len(staged):,} looks": f"{max((one.generator.streams for one in staged), default=0):,}"}  # fmt: skip
 

@@ -26,7 +26,7 @@ import psutil
 from loadtests import preflight, questions
 from loadtests.__main__ import KEYS, headers_of
 from loadtests.checked import read_result
-from loadtests.measured import QUESTIONS
+from loadtests.measured import QUESTIONS, covered_seconds
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 SPAWN_SECONDS: Final = 20.0  # until all users are spawned: a TLS handshake costs both sides a millisecond or two
@@ -127,7 +127,7 @@ def measure(host: str, ca: str, users: int, seconds: float) -> SizingRun:
                 process.kill()
                 process.wait()
     settled = [one for one in found.windows if one.from_seconds >= SPAWN_SECONDS + SETTLE_SECONDS and one.stage is not None]
-    length = sum(one.seconds for one in settled) or 1.0
+    length = covered_seconds(settled) or 1.0
     asked = sum(one.counts[name].requests for one in settled for name in QUESTIONS if name in one.counts)
     sent = sum(sum(one.generator.sent.values()) for one in settled)
     return SizingRun(users, round(most / 2**20, 1), round(cpu / took, 3), round(asked / length, 1), round(sent / length, 1),

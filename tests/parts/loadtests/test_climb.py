@@ -51,9 +51,9 @@ def test_the_capacity_is_found_the_climb_ends_there_and_the_next_one_begins_with
     assert [(one.level, one.outcome) for one in found.stages] == [(8, "kept"), (12, "kept"), (18, "kept"), (27, "breached")]
     assert found.goodput_level is not None
     assert PER_SECOND / STEP <= found.goodput_level <= PER_SECOND
-    # A worker's report may bring what was counted before the stage began.
+    # The report that a worker sends when a stage has begun also brings what it counted before that, at a lower level.
     measured = capacity(read_run(tmp_path / "out" / "result.json"), replicas=1).questions_per_second
-    assert measured == pytest.approx(found.goodput_level, rel=0.1 if workers == "0" else 0.5)
+    assert measured == pytest.approx(found.goodput_level, rel=0.1 if workers == "0" else 0.2)
     first, second = found.climbs
     assert (first.broken_stage, second.broken_stage) == (3, 3)
     assert first.drain is not None

@@ -141,6 +141,13 @@ def test_a_rate_is_of_the_seconds_in_which_it_was_counted_and_not_of_the_warm_up
     assert (row.requests, row.per_second) == (100, 10.0)
 
 
+def test_rates_are_of_the_seconds_that_workers_had_reported_when_a_stage_ended() -> None:
+    found = run((20, ON_TIME.model_copy(update={"covered_seconds": 0.5})))
+    assert found.stages[0].questions_per_second == 20
+    assert found.stages[0].goodput is not None
+    assert found.stages[0].goodput.mean == 18
+
+
 def test_the_interval_is_student_s() -> None:
     """Mean 10, standard deviation 2, n = 3: 10 +- 4.303 * 2 / sqrt(3)."""
     found = interval([8.0, 10.0, 12.0])
