@@ -207,8 +207,9 @@ def test_when_the_elected_masters_machine_is_gone_the_others_go_on_without_it(
     cluster: Cluster, service: Service, lighthouse: str
 ) -> None:
     named = cluster.ask(users.METRICS, "GET", "/_cat/master?h=node").text.strip()
-    (master,) = (pod for pod in cluster.pods() if pod["metadata"]["name"] == named)
-    left = next(pod for pod in cluster.pods() if pod is not master)
+    running = {pod["metadata"]["name"]: pod for pod in cluster.pods()}
+    master = running.pop(named)
+    left = next(iter(running.values()))
 
     def nodes() -> int:
         answer = cluster.ask(users.METRICS, "GET", "/_cluster/health?local=true", pod=left)
