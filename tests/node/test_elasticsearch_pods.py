@@ -210,6 +210,10 @@ def test_when_the_elected_masters_machine_is_gone_the_others_go_on_without_it(
     running = {pod["metadata"]["name"]: pod for pod in cluster.pods()}
     master = running.pop(named)
     left = next(iter(running.values()))
+    # A copy on each node, so that a search may need the master's.
+    cluster.ask(users.APP, "PUT", "/teal*/_settings", {"index.number_of_replicas": 2}).raise_for_status()
+    copied = cluster.ask(users.METRICS, "GET", "/_cluster/health?wait_for_status=green&timeout=50s").json()
+    assert copied["status"] == "green"
 
     def nodes() -> int:
         answer = cluster.ask(users.METRICS, "GET", "/_cluster/health?local=true", pod=left)
