@@ -121,12 +121,8 @@ def _stage(
     measured: LoadTestResult, number: int, rules: ThresholdFile, rows: Sequence[Threshold], seen: Sequence[ServiceObservation]
 ) -> StageResult:
     stage, parts = measured.plan[number], windows_after_settling(measured.windows, number)
-    counts, seconds, own, covered = (
-        total(parts),
-        sum(one.seconds for one in parts),
-        generator_health(parts),
-        covered_seconds(parts),
-    )
+    counts, own = total(parts), generator_health(parts)
+    seconds, covered = sum(one.seconds for one in parts), covered_seconds(parts)
     asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
     cpu, replicas = _cpu(measured, parts, seen)
     verdicts = judge_thresholds(rows, counts)

@@ -18,6 +18,7 @@ from locust.runners import CPU_MONITOR_INTERVAL, MasterRunner, Runner
 
 from loadtests.measured import GeneratorHealth
 from loadtests.meter import METER
+from loadtests.report_times import ReportTimes
 
 KEY: Final = "teal"  # our key in Locust's reports
 LOOK_SECONDS: Final = 0.05  # between two samples of the event loop's lag: twenty a second, 0.1 % of a core
@@ -31,10 +32,12 @@ class GatheredCounts:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._workers: dict[str, GeneratorHealth] = {}
+        self._times = ReportTimes()
 
     def reset(self) -> None:
         """A run begins. The counts of this process belong to the run before, which the first sample must not have."""
         self._workers.clear()
+        self._times.begin()
         METER.reset()
 
     def take(self, client_id: str, data: dict[str, Any]) -> None:
@@ -44,19 +47,20 @@ class GatheredCounts:
             before = self._workers.get(client_id) or GeneratorHealth()
             # `news` comes first, because its states are the latest.
             self._workers[client_id] = news.plus(before)
+            self._times.came(client_id)
 
     def now(self) -> GeneratorHealth:
         """The generator's health since the start of the run. CPU is that of the busiest process in its last second."""
         runner = self._environment.runner
         if not isinstance(runner, MasterRunner):
             METER.counted.died = int(bool(log.unhandled_greenlet_exception))
-            return METER.so_far()
+            return METER.counted.model_copy(deep=True, update={"covered_seconds": self._times.seconds()})
         found = GeneratorHealth(died=int(bool(log.unhandled_greenlet_exception)))
         for one in self._workers.values():
             found = found.plus(one)
         streams = sum(one.streams for one in self._workers.values())
         busiest = max((one.cpu_percent for one in self._workers.values()), default=0.0)
-        covered = found.covered_seconds / max(1, len(self._workers))
+        covered = self._times.covered_seconds(runner.clients)
         return found.model_copy(update={"streams": streams, "cpu_percent": busiest, "covered_seconds": covered})
 
 

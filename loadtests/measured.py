@@ -75,8 +75,8 @@ class GeneratorHealth(_Data):
     `sent`, `answered`: requests by name; any HTTP status counts as answered. `not_sent`: by reason, when the generator could not
     send, such as without free file descriptors. `late_ms`: time from a request's due time to its sending. `lag_ms`: how late a
     sleeping greenlet was woken. `good`: questions answered within every limit. `streams`: open at the end. `cpu_percent`: of the
-    busiest process, at the end. `died`: greenlets that died. `covered_seconds`: how long was counted, the mean of the processes.
-    It is less than has passed, because workers report every 3 s.
+    busiest process, at the end. `died`: greenlets that died. `covered_seconds`: the time until the latest report, averaged over the
+    workers, which report every 3 s; in one process the time until now.
     """
 
     sent: dict[str, int] = Field(default_factory=dict)
@@ -297,8 +297,8 @@ def generator_health(parts: Iterable[MeasuredWindow]) -> GeneratorHealth:
 
 
 def covered_seconds(parts: Sequence[MeasuredWindow]) -> float:
-    """How many seconds the counts of these windows cover: divided by it, counts are rates. Files of before 2026-12 have the
-    windows' own seconds alone, which are up to 3 s more or less where workers reported."""
+    """How many seconds the counts of these windows cover: divided by it, counts are rates. Files written before 2026-12 lack this
+    number; then the windows' own length is used, which may differ from it by 3 s."""
     return sum(one.generator.covered_seconds for one in parts) or sum(one.seconds for one in parts)
 
 

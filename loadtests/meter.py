@@ -1,9 +1,7 @@
-"""The counts of one process of the load generator. `loadtests/generator.py` adds up those of all processes."""
+"""The counts of one process of the load generator. Pure; `loadtests/generator.py` adds up those of all processes."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from loadtests.measured import GeneratorHealth
@@ -12,15 +10,12 @@ from loadtests.measured import GeneratorHealth
 class Meter:
     """Counts of one process since the start of a run. Attributes are plain dictionaries, because each request writes to them."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self.counted, self.reported = GeneratorHealth(), GeneratorHealth()
-        self._began = clock()
 
     def reset(self) -> None:
         """A new run begins. Streams that are still open stay counted: they will be closed."""
         self.counted, self.reported = GeneratorHealth(streams=self.counted.streams), GeneratorHealth()
-        self._began = self._clock()
 
     def sent(self, name: str, late_seconds: float | None) -> None:
         """Count a sent request and its lateness in seconds; None if it had no due time of its own."""
@@ -56,13 +51,9 @@ class Meter:
         """Count how late a sleeping greenlet was woken."""
         _more(self.counted.lag_ms, _bin(seconds))
 
-    def so_far(self) -> GeneratorHealth:
-        """A copy of the counts since the start of the run."""
-        return self.counted.model_copy(deep=True, update={"covered_seconds": self._clock() - self._began})
-
     def news(self) -> dict[str, Any]:
         """The counts since the last call, JSON-ready."""
-        now = self.so_far()
+        now = self.counted.model_copy(deep=True)
         found, self.reported = now.minus(self.reported), now
         return found.model_dump()
 

@@ -25,6 +25,7 @@ from loadtests.measured import (
     MeasuredWindow,
     RunSample,
     TaskException,
+    covered_seconds,
     generator_health,
     total,
     windows,
@@ -200,7 +201,7 @@ class Recorder:
 
     def _progress(self) -> dict[str, object]:
         recent = [one for one in windows(self._samples[-12:]) if one.seconds > 0]
-        counts, seconds, known = total(recent), sum(one.seconds for one in recent), generator_health(recent)
+        counts, seconds, known = total(recent), covered_seconds(recent), generator_health(recent)
         asked = sum(counts.get(name, Count()).requests for name in QUESTIONS)
         open_ended = self._shape.seconds > 10**8
         return {

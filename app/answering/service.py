@@ -26,7 +26,7 @@ from app.answering.nearest import nearest
 from app.answering.prompt import PromptSource
 from app.answering.question import Question
 from app.answering.relevance import RelevanceModel
-from app.errors import ModelUnavailable
+from app.errors import ModelUnavailable, PassageRefused
 from app.models.port import CrossEncoder, Embedder, Generator, Vector
 from app.observability import timing, token_usage
 from app.observability.metrics import (
@@ -310,7 +310,11 @@ class _Meaning:
         return self._embedder.reads(text)
 
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
-        return await to_thread.run_sync(self._embedder.passages, texts, limiter=self._slots)
+        """Raises `ModelUnavailable`, also when the model takes one of the texts never: the question may be among them."""
+        try:
+            return await to_thread.run_sync(self._embedder.passages, texts, limiter=self._slots)
+        except PassageRefused as error:
+            raise ModelUnavailable(error.detail) from error
 
 
 class _Relevance:

@@ -21,8 +21,8 @@ OPEN_SECONDS: Final = 15  # then one call probes whether Bedrock is back
 
 
 def breaker(name: str) -> CircuitBreaker:
-    """A circuit breaker for calls to Bedrock. A request that is refused for its content says nothing about Bedrock: one user's
-    questions must not keep it from the others."""
+    """A circuit breaker for calls to Bedrock. A request that is refused for its content counts as answered: one user's questions
+    must not keep Bedrock from the others."""
     return CircuitBreaker(
         FAILURES_TO_OPEN,
         OPEN_SECONDS,

@@ -55,17 +55,17 @@ class BedrockEmbedder:
         try:
             return self._passages(texts)
         except ModelUnavailable as error:
-            # The same error is given for a model that does not exist: nobody's document is at fault then.
-            if is_refusal(error.__cause__) and self._takes(HARMLESS):
+            if not is_refusal(error.__cause__):
+                raise
+        # Bedrock gives the same error for a model that does not exist or may not be used, and then no document is at fault. So the texts
+        # are refused only between two calls of which the first succeeds.
+        self._passages([HARMLESS])
+        try:
+            return self._passages(texts)
+        except ModelUnavailable as error:
+            if is_refusal(error.__cause__):
                 raise PassageRefused(error.detail) from error
             raise
-
-    def _takes(self, text: str) -> bool:
-        try:
-            self._passages([text])
-        except ModelUnavailable:
-            return False
-        return True
 
     def _passages(self, texts: Sequence[str]) -> list[Vector]:
         if "cohere" in self._model_id:

@@ -34,6 +34,15 @@ format filter {{
 			}}
 		}}"""
 
+# The beginnings of Go's errors for a body that does not come whole (net/http: transfer.go, internal/chunked.go, internal/http2).
+BROKEN_BODY = (
+    "readfrom ", r"read tcp [^ ]*:{port}->", "i/o timeout$", "unexpected EOF$", "client disconnected", "stream error: ",
+    "request declared a Content-Length", "header line too long", "malformed MIME header", "malformed chunked encoding",
+    "http chunk length too large", "invalid byte in chunk length", "empty hex number for chunk length",
+    "chunked line ends with bare LF", "invalid CR in chunked line", "chunked encoding contains too much non-data",
+    "http: unexpected EOF reading trailer", "http: suspiciously long trailer",
+)  # fmt: skip
+
 TOKEN_CHARACTERS = string.ascii_letters + string.digits + "-_"  # of base64url: as many as `SESSIONS` in teal/laptop/traffic.py
 
 _TEMPLATE = """\
@@ -72,7 +81,7 @@ _TEMPLATE = """\
 	log_append color {{args[0]}}
 	reverse_proxy {{args[1:]}} {{
 		lb_policy least_conn
-		# A process that just died is tried around, unseen by the client, until health checks take it out.
+		# Requests that meet a process that just died wait, unseen by the client, until the check of each second takes it out.
 		lb_try_duration 2s
 		lb_try_interval 100ms
 		# A request is sent again only if it may run twice. One whose connection was refused was never sent: that is always tried again.
@@ -89,7 +98,7 @@ _TEMPLATE = """\
 		health_interval 1s
 		health_timeout 2s
 		health_status 200
-		# No passive checks (fail_duration): they count a body that its client sent wrong or too slowly as a failure of the process.
+		# No passive checks (fail_duration): they count a body that is malformed, cut off or too slow as a failure of the process.
 		flush_interval -1
 		# X-Forwarded-For, -Host and -Proto are Caddy's own by default: what a client claims about itself is dropped.
 		header_up X-Forwarded-Port {port}
@@ -166,11 +175,12 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 
 	handle_errors {{
 		log_append request_id {request_id}
-		# A body that its client cut off, sent wrong or too slowly breaks the connection to the process, and Caddy calls that 502 or 504. It is
-		# the client's error: as the service's it would count against a release. Caddy's words tell the two apart, and come from Go's net/http.
+		# When a client's body is cut off, malformed or too slow, Caddy's request to the process fails too, and Caddy answers 502 or 504. That
+		# would count as an error of the service, and so against a release. The error's text tells the two apart: in the first row the process
+		# took no more, in the others the client sent nothing usable. The texts are those of Go's net/http: look at them when Caddy is updated.
 		map {{http.error.message}} {{broken_body}} {{
 			"~^readfrom .*: write " no
-			"~^(readfrom |invalid byte in chunk|malformed chunked|http chunk length|header line too long|malformed MIME header|unexpected EOF$|client disconnected|request declared a Content-Length|read tcp [^ ]*:{port}->)" yes
+{broken_bodies}
 			default no
 		}}
 		header {{
@@ -286,6 +296,7 @@ def render_caddyfile(
         blue=upstreams(state.ports.blue),
         green=upstreams(state.ports.green),
         traffic=layout.traffic,
+        broken_bodies="\n".join(f'\t\t\t"~^{text}" yes'.replace("{port}", str(state.ports.public)) for text in BROKEN_BODY),
         session_cookie=SESSION_COOKIE,
         session_lanes="\n".join(f"\t\t~^{character} session-{lane:02}" for lane, character in enumerate(TOKEN_CHARACTERS)),
         probe_header=PROBE_HEADER,

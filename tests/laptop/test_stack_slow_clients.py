@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 
 from teal.laptop import caddyfile
 from teal.metrics.scrape import FrontErrors
@@ -24,9 +26,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 EACH = 100  # connections that send a head a byte a second, as many that send a body so, and as many that read nothing
 STILL = 10  # connections that send a part of a body and then nothing
 BROKEN = 20  # requests: ten for each of the two processes
-NO_WAIT_SECONDS = (
-    1.0  # a load balancer that takes both processes for failed waits up to 2 s for one; an answer takes milliseconds
-)
+# An answer takes milliseconds; a load balancer that takes both processes for failed waits up to 2 s for one.
+NO_WAIT_SECONDS = 1.0
 PATIENCE_SECONDS = 6  # of the load balancer, in this test: an answer, and a body
 HEAD_SECONDS = 10  # of the load balancer, always: a request's head
 LARGE_BYTES = 50_000_000  # of an answer: more than all buffers on its way hold
@@ -35,6 +36,8 @@ SLOW_ANSWER_SECONDS = 3.0  # of an ordinary request, on two cores that hold 300 
 # What follows a request's first line: a body that ends early, one with a chunk of no size, and one that is larger than a question may be.
 CUT_OFF = b"Content-Length: 200000\r\n\r\n{" + b" " * 70_000
 MALFORMED = b"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + b" " * 70_000 + b"\r\nno size\r\n"
+NO_SIZE = b"Transfer-Encoding: chunked\r\n\r\n\r\n"
+NO_END = b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
 TOO_LARGE = b"Transfer-Encoding: chunked\r\n\r\n493E0\r\n" + b" " * 300_000 + b"\r\n0\r\n\r\n"
 
 
@@ -137,6 +140,8 @@ def test_clients_that_trickle_or_do_not_read_keep_nobody_waiting_and_are_put_out
     [
         pytest.param("/v1/documents", CUT_OFF, id="a document cut off"),
         pytest.param("/v1/documents", MALFORMED, id="a malformed document"),
+        pytest.param("/v1/documents", NO_SIZE, id="a document whose chunk has no size"),
+        pytest.param("/v1/documents", NO_END, id="a document without an end"),
         pytest.param("/v1/search", CUT_OFF, id="a question cut off"),
         pytest.param("/v1/search", MALFORMED, id="a malformed question"),
         pytest.param("/v1/search", TOO_LARGE, id="a question that is too large"),
@@ -158,6 +163,35 @@ def test_clients_that_send_broken_bodies_put_no_process_out(front: caddy_process
         assert http.post("/v1/search", content=b'{"query": "x"}').status_code == 200
         assert time.monotonic() - asked < NO_WAIT_SECONDS, "the load balancer took the processes for failed and waited"
     assert set(errors.read().values()) == {0}, "they count as errors of the service, and so against a release"
+
+
+@pytest.mark.parametrize("path", ["/v1/documents", "/v1/search"])
+@pytest.mark.parametrize("how", ["ended early", "stands still", "reset"])
+def test_a_broken_body_over_http_2_counts_as_no_error_of_the_service(front: caddy_process.Front, path: str, how: str) -> None:
+    log = front.layout.logs / "access.log"
+    errors = FrontErrors(log)
+    errors.read()
+    place = urlsplit(front.url)
+    context = ssl.create_default_context(cafile=str(front.layout.ca))
+    context.set_alpn_protocols(["h2"])
+    http = H2Connection()
+    http.initiate_connection()
+    asked = [(":method", "POST"), (":path", path), (":scheme", "https"), (":authority", "localhost")]
+    with (
+        socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as raw,
+        context.wrap_socket(raw, server_hostname=place.hostname) as one,
+    ):
+        for stream in range(1, 2 * BROKEN, 2):
+            http.send_headers(stream, [*asked, *([] if how == "reset" else [("content-length", "200")])])
+            http.send_data(stream, b"{" + b" " * 20, end_stream=how == "ended early")
+        one.sendall(http.data_to_send())
+        until("the load balancer has passed the requests on", lambda: App.came >= (BROKEN if path == "/v1/documents" else 0), 30)
+        if how == "reset":
+            for stream in range(1, 2 * BROKEN, 2):
+                http.reset_stream(stream, ErrorCodes.CANCEL)
+            one.sendall(http.data_to_send())
+        until("every one is in the load balancer's log", lambda: log.read_text().count(f'"uri":"{path}"') == BROKEN, 30)
+    assert set(errors.read().values()) == {0}
 
 
 def put_out(one: ssl.SSLSocket) -> bool:

@@ -191,13 +191,22 @@ def test_cohere_gets_no_text_above_its_documented_limit() -> None:
     assert len(embedder.passages(["long" * 600, "short"])) == 2
 
 
-def test_a_passage_that_alone_is_refused_fails_its_document_and_none_waits_for_ever() -> None:
+def test_a_passage_that_is_refused_while_others_are_taken_fails_its_document() -> None:
     embedder, stubber = stubbed(TITAN)
     stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
     stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
     with pytest.raises(PassageRefused, match="too many input tokens"):
         embedder.passages(["\N{PILE OF POO}" * 7000])
     stubber.assert_no_pending_responses()
+
+
+def test_no_document_fails_because_the_model_was_not_allowed_for_a_moment() -> None:
+    embedder, stubber = stubbed(TITAN)
+    stubber.add_client_error("invoke_model", "ValidationException", "not allowed", http_status_code=400)
+    for _ in range(2):
+        stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    assert len(embedder.passages(["text"])) == 1
 
 
 def test_no_document_fails_because_the_model_is_named_wrongly() -> None:
@@ -209,7 +218,7 @@ def test_no_document_fails_because_the_model_is_named_wrongly() -> None:
     stubber.assert_no_pending_responses()
 
 
-def test_texts_that_bedrock_refuses_for_their_content_keep_nobody_elses_away() -> None:
+def test_questions_that_bedrock_refuses_do_not_stop_the_questions_of_others() -> None:
     embedder, stubber = stubbed(TITAN)
     for _ in range(FAILURES_TO_OPEN):
         stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
