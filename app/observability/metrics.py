@@ -58,6 +58,9 @@ PROVIDER_ERRORS: Final = Counter("teal_model_errors_total", "Failed calls to a m
 CLAIMS: Final = Counter("teal_claims_total", "Sentences that a writer wrote, those left out included")
 DROPPED_CLAIMS: Final = Counter("teal_dropped_claims_total", "Generated sentences left out because they cited no source")
 QUOTA_REFUSALS: Final = Counter("teal_quota_refusals_total", "Requests refused because a key's quota was used up", ("kind",))
+HEDGES: Final = Counter(
+    "teal_search_hedges_total", "Second requests to Elasticsearch beside a first one that had no answer for a quarter of its time"
+)
 KEY_ENDS: Final = Gauge("teal_key_ends_timestamp_seconds", "When a key that ends soon ends; no other key is here", ("key_id",))
 UP: Final = Gauge("teal_part_up", "1 when the part behind the service answers", ("part",))
 BUILD: Final = Gauge("teal_build_info", "Always 1", ("release", "color", "environment"))

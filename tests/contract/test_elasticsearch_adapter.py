@@ -232,19 +232,28 @@ async def test_passages_refused_as_too_many_are_sent_again_alone(monkeypatch: py
     assert sent == [["a:0", "b:0"], ["b:0"]]
 
 
+MAPPING = {
+    "i-000001": {"mappings": {"_meta": {"stamp": {"model": STAMP.model, "digest": STAMP.digest, "dimensions": STAMP.dimensions}}}}
+}
+NOTHING = {"responses": [{"status": 200, "hits": {"hits": []}}]}
+
+
 async def test_a_busy_engine_is_asked_again_within_the_deadline() -> None:
-    mapping = {
-        "i-000001": {
-            "mappings": {"_meta": {"stamp": {"model": STAMP.model, "digest": STAMP.digest, "dimensions": STAMP.dimensions}}}
-        }
-    }
-    nothing = {"responses": [{"status": 200, "hits": {"hits": []}}]}
     busy = {"responses": [{"status": 429, "error": {"reason": "queue full"}}]}
-    async with scripted_engine((200, mapping), (200, busy), (503, {}), (200, nothing)) as (url, bodies):
+    async with scripted_engine((200, MAPPING), (200, busy), (503, {}), (200, NOTHING)) as (url, bodies):
         reader = ElasticsearchReader(settings_for(url), STAMP)
         assert not (await reader.candidates(SearchQuery("tide", None, 10))).lexical
         assert len(bodies) == 4
         assert reader.breaker.state == "closed"
+        await reader.close()
+
+
+async def test_a_request_that_meets_a_dead_node_is_answered_by_another_one_within_the_deadline() -> None:
+    async with scripted_engine((200, MAPPING), (0, {}), (200, NOTHING)) as (url, bodies):
+        reader = ElasticsearchReader(settings_for(url).model_copy(update={"search_timeout_seconds": 2.0}), STAMP)
+        assert not (await reader.candidates(SearchQuery("tide", None, 10))).lexical
+        assert len(bodies) == 3
+        assert bodies[1] == bodies[2]
         await reader.close()
 
 

@@ -81,6 +81,7 @@ RETRIEVAL: Final = Dashboard("retrieval", "Retrieval and answers", (
     Panel("Found nothing", "share", (Series("ratio", "teal_retrieval_empty_total", per="teal_retrievals_total"),), "A jump after a release or a re-index is a fault."),
     Panel("Passages found", "number", (Series("ratio", "teal_retrieved_passages_total", per="teal_retrievals_total", name="a search"),), ""),
     Panel("Time of a search", "seconds", _quantiles("teal_retrieval_seconds"), "The query's vector, the engine, fusion."),
+    Panel("Sent to Elasticsearch twice", "per second", (Series("rate", "teal_search_hedges_total"),), "The first request had no answer for 0.5 s: a node is slow or gone."),
     Panel("Cache", "share", (Series("ratio", "teal_cache_lookups_total", ("kind",), {"outcome": "hit.*"}, "teal_cache_lookups_total"),), "Lookups answered by the process or by Redis."),
     Panel("Cache of the processes", "bytes", (Series("total", "teal_cache_local_bytes"),), ""),
     Panel("Redis calls that failed", "per second", (Series("rate", "teal_cache_errors_total"),), "Requests go on without."),
