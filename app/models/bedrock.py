@@ -31,7 +31,7 @@ def breaker(name: str) -> CircuitBreaker:
     )
 
 
-def is_refusal(error: BaseException | None) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Whether Bedrock refused a request for its content, or for a model that it does not have, and would refuse it again."""
     return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ValidationException"
 

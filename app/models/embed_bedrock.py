@@ -5,6 +5,7 @@ Tested with botocore's Stubber against the documented request and response bodie
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -40,6 +41,10 @@ def bedrock_stamp(model_id: str) -> Stamp:
     )
 
 
+class _Refused(ModelUnavailable):
+    """Bedrock refused a request for its content, or for its model."""
+
+
 class BedrockEmbedder:
     """An embedder on Bedrock; thread-safe, because boto3 clients are. botocore retries throttled calls; other failures raise
     `ModelUnavailable`, and passages that the model refuses while it takes others `PassageRefused`."""
@@ -52,20 +57,15 @@ class BedrockEmbedder:
         self._client = client or bedrock_client(region, read_seconds=READ_SECONDS)
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
-        try:
+        with contextlib.suppress(_Refused):
             return self._passages(texts)
-        except ModelUnavailable as error:
-            if not is_refusal(error.__cause__):
-                raise
         # Bedrock gives the same error for a model that does not exist or may not be used, and then no document is at fault. So the texts
         # are refused only between two calls of which the first succeeds.
         self._passages([HARMLESS])
         try:
             return self._passages(texts)
-        except ModelUnavailable as error:
-            if is_refusal(error.__cause__):
-                raise PassageRefused(error.detail) from error
-            raise
+        except _Refused as error:
+            raise PassageRefused(error.detail) from error
 
     def _passages(self, texts: Sequence[str]) -> list[Vector]:
         if "cohere" in self._model_id:
@@ -103,7 +103,8 @@ class BedrockEmbedder:
                 retry_after_seconds=OPEN_SECONDS,
             ) from error
         except (ClientError, BotoCoreError, ValueError) as error:
-            raise ModelUnavailable(f"Bedrock model {self._model_id} did not embed the text: {error}") from error
+            kind = _Refused if is_refusal(error) else ModelUnavailable
+            raise kind(f"Bedrock model {self._model_id} did not embed the text: {error}") from error
 
     def _call(self, body: str) -> bytes:
         response = self._client.invoke_model(

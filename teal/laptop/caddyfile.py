@@ -36,7 +36,7 @@ format filter {{
 
 # The beginnings of Go's errors for a body that does not come whole (net/http: transfer.go, internal/chunked.go, internal/http2).
 BROKEN_BODY = (
-    "readfrom ", r"read tcp [^ ]*:{port}->", "i/o timeout$", "unexpected EOF$", "client disconnected", "stream error: ",
+    "readfrom ", "i/o timeout$", "unexpected EOF$", "client disconnected", "stream error: ",
     "request declared a Content-Length", "header line too long", "malformed MIME header", "malformed chunked encoding",
     "http chunk length too large", "invalid byte in chunk length", "empty hex number for chunk length",
     "chunked line ends with bare LF", "invalid CR in chunked line", "chunked encoding contains too much non-data",
@@ -177,9 +177,11 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 		log_append request_id {request_id}
 		# When a client's body is cut off, malformed or too slow, Caddy's request to the process fails too, and Caddy answers 502 or 504. That
 		# would count as an error of the service, and so against a release. The error's text tells the two apart: in the first row the process
-		# took no more, in the others the client sent nothing usable. The texts are those of Go's net/http: look at them when Caddy is updated.
+		# took no more, in the others the client sent nothing usable (a read of the public port is one of the client). The texts are those of Go's
+		# net/http: look at them when Caddy is updated.
 		map {{http.error.message}} {{broken_body}} {{
 			"~^readfrom .*: write " no
+			"~^read tcp [^ ]*:{port}->" yes
 {broken_bodies}
 			default no
 		}}
@@ -197,13 +199,12 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			header Content-Type application/problem+json
 			respond `{broken}` 400
 		}}
-		@down expression `{{broken_body}} == "no" && {{http.error.status_code}} in [502, 503, 504]`
-		header @down Retry-After 3
 		@down_people {{
 			header Accept *text/html*
-			expression `{{broken_body}} == "no" && {{http.error.status_code}} in [502, 503, 504]`
+			expression `{{http.error.status_code}} in [502, 503, 504]`
 		}}
 		handle @down_people {{
+			header Retry-After 3
 			root * "{pages}"
 			method GET
 			rewrite * /unavailable.html
@@ -219,7 +220,9 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 			rewrite * /not-found.html
 			file_server
 		}}
+		@down expression `{{http.error.status_code}} in [502, 503, 504]`
 		handle @down {{
+			header Retry-After 3
 			header Content-Type application/problem+json
 			respond `{starting}`
 		}}
@@ -296,7 +299,7 @@ def render_caddyfile(
         blue=upstreams(state.ports.blue),
         green=upstreams(state.ports.green),
         traffic=layout.traffic,
-        broken_bodies="\n".join(f'\t\t\t"~^{text}" yes'.replace("{port}", str(state.ports.public)) for text in BROKEN_BODY),
+        broken_bodies="\n".join(f'\t\t\t"~^{text}" yes' for text in BROKEN_BODY),
         session_cookie=SESSION_COOKIE,
         session_lanes="\n".join(f"\t\t~^{character} session-{lane:02}" for lane, character in enumerate(TOKEN_CHARACTERS)),
         probe_header=PROBE_HEADER,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
@@ -17,19 +16,17 @@ from teal.metrics.scrape import FrontErrors
 from teal.record.model import Color
 from tests.parts.app.service import until
 from tests.services import caddy_process
+from tests.services.http_stand_in import Handler
 
 pytestmark = pytest.mark.integration
 
 
-class App(BaseHTTPRequestHandler):
+class App(Handler):
     """Ready, echoes headers, streams two events, the second when `go_on` is set; `drops` closes the connection instead of answering a POST."""
 
     protocol_version = "HTTP/1.1"
     drops = False
     go_on = threading.Event()
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
 
     def do_GET(self) -> None:
         if self.path == "/stream":
@@ -43,21 +40,14 @@ class App(BaseHTTPRequestHandler):
                 App.go_on.wait(60)
             self.close_connection = True
             return
-        self._json(dict(self.headers.items()))
+        self.answer(body=json.dumps(dict(self.headers.items())).encode())
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.received()
         if self.drops:
             self.close_connection = True
             return
-        self._json({"got": body.decode()})
-
-    def _json(self, value: object) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(body=json.dumps({"got": body.decode()}).encode())
 
 
 class DroppingApp(App):

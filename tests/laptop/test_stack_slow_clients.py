@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from teal.laptop import caddyfile
 from teal.metrics.scrape import FrontErrors
 from tests.parts.app.service import until
 from tests.services import caddy_process
+from tests.services.http_stand_in import Handler
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -33,7 +33,7 @@ HEAD_SECONDS = 10  # of the load balancer, always: a request's head
 LARGE_BYTES = 50_000_000  # of an answer: more than all buffers on its way hold
 SLOW_ANSWER_SECONDS = 3.0  # of an ordinary request, on two cores that hold 300 other connections
 
-# What follows a request's first line: a body that ends early, one with a chunk of no size, and one that is larger than a question may be.
+# What follows a request's first lines, with bodies that no process gets whole. TOO_LARGE is whole, and larger than a question may be.
 CUT_OFF = b"Content-Length: 200000\r\n\r\n{" + b" " * 70_000
 MALFORMED = b"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + b" " * 70_000 + b"\r\nno size\r\n"
 NO_SIZE = b"Transfer-Encoding: chunked\r\n\r\n\r\n"
@@ -41,16 +41,13 @@ NO_END = b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
 TOO_LARGE = b"Transfer-Encoding: chunked\r\n\r\n493E0\r\n" + b" " * 300_000 + b"\r\n0\r\n\r\n"
 
 
-class App(BaseHTTPRequestHandler):
+class App(Handler):
     """Answers /large with more than buffers take, and everything else at once."""
 
     protocol_version = "HTTP/1.1"
     held = 0
     came = 0
     lock = threading.Lock()
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
 
     def do_GET(self) -> None:
         body = bytes(LARGE_BYTES) if self.path == "/large" else b"{}"
@@ -62,9 +59,8 @@ class App(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         with self.holding(), contextlib.suppress(OSError):
-            self.rfile.read(
-                int(self.headers.get("Content-Length", -1))
-            )  # a body in chunks: until the load balancer ends the connection
+            # A body in chunks is read until the load balancer ends the connection.
+            self.rfile.read(int(self.headers.get("Content-Length", -1)))
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.send_response(200)
@@ -88,13 +84,15 @@ class App(BaseHTTPRequestHandler):
 def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[caddy_process.Front]:
     monkeypatch.setattr(caddyfile, "BODY_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(caddyfile, "ANSWER_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(App, "came", 0)
     with caddy_process.start(tmp_path, {"blue": (App, App), "green": (App, App)}) as started:
         yield started
 
 
-def connected(front: caddy_process.Front) -> ssl.SSLSocket:
+def connected(front: caddy_process.Front, protocol: str = "http/1.1") -> ssl.SSLSocket:
     place = urlsplit(front.url)
     context = ssl.create_default_context(cafile=str(front.layout.ca))
+    context.set_alpn_protocols([protocol])
     raw = socket.create_connection((place.hostname or "", place.port or 0), timeout=30)
     return context.wrap_socket(raw, server_hostname=place.hostname)
 
@@ -148,7 +146,8 @@ def test_clients_that_trickle_or_do_not_read_keep_nobody_waiting_and_are_put_out
     ],
 )
 def test_clients_that_send_broken_bodies_put_no_process_out(front: caddy_process.Front, path: str, body: bytes) -> None:
-    errors = FrontErrors(front.layout.logs / "access.log")
+    log = front.layout.logs / "access.log"
+    errors = FrontErrors(log)
     errors.read()
     everybody = [connected(front) for _ in range(BROKEN)]
     for one in everybody:
@@ -156,8 +155,7 @@ def test_clients_that_send_broken_bodies_put_no_process_out(front: caddy_process
             one.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + body)
             one.shutdown(socket.SHUT_WR)
     assert all(map(put_out, everybody))
-    access_log = front.layout.logs / "access.log"
-    until("every one is in the load balancer's log", lambda: access_log.read_text().count(f'"uri":"{path}"') == BROKEN, 30)
+    await_logged(log, path)
     with front.client() as http:
         asked = time.monotonic()
         assert http.post("/v1/search", content=b'{"query": "x"}').status_code == 200
@@ -171,16 +169,10 @@ def test_a_broken_body_over_http_2_counts_as_no_error_of_the_service(front: cadd
     log = front.layout.logs / "access.log"
     errors = FrontErrors(log)
     errors.read()
-    place = urlsplit(front.url)
-    context = ssl.create_default_context(cafile=str(front.layout.ca))
-    context.set_alpn_protocols(["h2"])
     http = H2Connection()
     http.initiate_connection()
     asked = [(":method", "POST"), (":path", path), (":scheme", "https"), (":authority", "localhost")]
-    with (
-        socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as raw,
-        context.wrap_socket(raw, server_hostname=place.hostname) as one,
-    ):
+    with connected(front, "h2") as one:
         for stream in range(1, 2 * BROKEN, 2):
             http.send_headers(stream, [*asked, *([] if how == "reset" else [("content-length", "200")])])
             http.send_data(stream, b"{" + b" " * 20, end_stream=how == "ended early")
@@ -190,8 +182,12 @@ def test_a_broken_body_over_http_2_counts_as_no_error_of_the_service(front: cadd
             for stream in range(1, 2 * BROKEN, 2):
                 http.reset_stream(stream, ErrorCodes.CANCEL)
             one.sendall(http.data_to_send())
-        until("every one is in the load balancer's log", lambda: log.read_text().count(f'"uri":"{path}"') == BROKEN, 30)
+        await_logged(log, path)
     assert set(errors.read().values()) == {0}
+
+
+def await_logged(log: Path, path: str) -> None:
+    until("every one is in the load balancer's log", lambda: log.read_text().count(f'"uri":"{path}"') == BROKEN, 30)
 
 
 def put_out(one: ssl.SSLSocket) -> bool:

@@ -13,9 +13,7 @@ from typing import Any, Final, TypeVar
 from app.observability.metrics import HEDGES
 
 T = TypeVar("T")
-SHARE: Final = (
-    0.2  # second requests, as a share of all calls: an engine that is merely slow gets a fifth more to do, not twice as much
-)
+SHARE: Final = 0.2  # second requests of all calls: an engine that is merely slow gets a fifth more to do, not twice as much
 MOST_SAVED: Final = 10.0  # second requests that quiet times save up for the first moments of a fault
 
 

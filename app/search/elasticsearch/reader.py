@@ -22,8 +22,8 @@ from app.settings import Settings
 T = TypeVar("T")
 READ_ATTEMPTS: Final = 3  # within the deadline of `search_timeout_seconds`
 SHORTEST_TRY_SECONDS: Final = 0.05  # a healthy engine answers in 10 ms
-# Of the deadline, 0.5 s of 2 s: then a second request is sent beside the first. A healthy engine answers in 10 ms.
-HEDGE_SHARE: Final = 0.25
+# The part of the deadline, 0.5 s of 2 s, after which a second request is sent beside the first. A healthy engine answers in 10 ms.
+HEDGE_AFTER: Final = 0.25
 PREFERENCE: Final = "_local"  # a node that has a copy asks no other one, which may be gone without a word
 READ_WAIT_SECONDS: Final = 0.05  # before the third try; after an idle connection was closed, the second try succeeds at once
 _PASSAGES: Final = ("docs._id", "docs._source")
@@ -126,7 +126,7 @@ class ElasticsearchReader:
         used only after the first try has failed."""
         deadline = time.monotonic() + self._deadline_seconds
         try:
-            found: T = await hedged(lambda: self._guarded(work, deadline), HEDGE_SHARE * self._deadline_seconds, self._hedges)
+            found: T = await hedged(lambda: self._guarded(work, deadline), HEDGE_AFTER * self._deadline_seconds, self._hedges)
         except Exception as error:
             if not is_transient(error) or time.monotonic() >= deadline:
                 raise

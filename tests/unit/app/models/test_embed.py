@@ -135,11 +135,21 @@ def answer(body: object) -> dict[str, Any]:
     return {"body": StreamingBody(io.BytesIO(data), len(data)), "contentType": "application/json"}
 
 
+TITAN_ANSWER = {"embedding": [1.0] * 1024, "inputTextTokenCount": 1}
+
+
 def stubbed(model_id: str) -> tuple[BedrockEmbedder, Stubber]:
     client = boto3.client("bedrock-runtime", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     stubber = Stubber(client)
     stubber.activate()
     return BedrockEmbedder(model_id, client=client), stubber
+
+
+def fail_until_the_breaker_may_open(embedder: BedrockEmbedder, stubber: Stubber, code: str, words: str, status: int) -> None:
+    for _ in range(FAILURES_TO_OPEN):
+        stubber.add_client_error("invoke_model", code, words, http_status_code=status)
+        with pytest.raises(ModelUnavailable, match=words):
+            embedder.query("q")
 
 
 def expected(model_id: str, body: object) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def test_titan_gets_one_documented_body_for_each_text() -> None:
     embedder, stubber = stubbed(TITAN)
     for text in ("a", "b"):
         body = {"inputText": text, "dimensions": 1024, "normalize": True}
-        stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}), expected(TITAN, body))
+        stubber.add_response("invoke_model", answer(TITAN_ANSWER), expected(TITAN, body))
     vectors = embedder.passages(["a", "b"])
     stubber.assert_no_pending_responses()
     assert [float(np.linalg.norm(vector)) for vector in vectors] == pytest.approx([1.0, 1.0])
@@ -194,7 +204,7 @@ def test_cohere_gets_no_text_above_its_documented_limit() -> None:
 def test_a_passage_that_is_refused_while_others_are_taken_fails_its_document() -> None:
     embedder, stubber = stubbed(TITAN)
     stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
-    stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    stubber.add_response("invoke_model", answer(TITAN_ANSWER))
     stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
     with pytest.raises(PassageRefused, match="too many input tokens"):
         embedder.passages(["\N{PILE OF POO}" * 7000])
@@ -205,7 +215,7 @@ def test_no_document_fails_because_the_model_was_not_allowed_for_a_moment() -> N
     embedder, stubber = stubbed(TITAN)
     stubber.add_client_error("invoke_model", "ValidationException", "not allowed", http_status_code=400)
     for _ in range(2):
-        stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+        stubber.add_response("invoke_model", answer(TITAN_ANSWER))
     assert len(embedder.passages(["text"])) == 1
 
 
@@ -220,20 +230,14 @@ def test_no_document_fails_because_the_model_is_named_wrongly() -> None:
 
 def test_questions_that_bedrock_refuses_do_not_stop_the_questions_of_others() -> None:
     embedder, stubber = stubbed(TITAN)
-    for _ in range(FAILURES_TO_OPEN):
-        stubber.add_client_error("invoke_model", "ValidationException", "too many input tokens", http_status_code=400)
-        with pytest.raises(ModelUnavailable, match="too many"):
-            embedder.query("q")
-    stubber.add_response("invoke_model", answer({"embedding": [1.0] * 1024, "inputTextTokenCount": 1}))
+    fail_until_the_breaker_may_open(embedder, stubber, "ValidationException", "too many input tokens", 400)
+    stubber.add_response("invoke_model", answer(TITAN_ANSWER))
     assert embedder.query("q").size == 1024
 
 
 def test_a_provider_that_keeps_failing_is_left_alone_for_a_while() -> None:
     embedder, stubber = stubbed(TITAN)
-    for _ in range(FAILURES_TO_OPEN):
-        stubber.add_client_error("invoke_model", "ServiceUnavailableException", "away", http_status_code=503)
-        with pytest.raises(ModelUnavailable, match="away"):
-            embedder.query("q")
+    fail_until_the_breaker_may_open(embedder, stubber, "ServiceUnavailableException", "away", 503)
     with pytest.raises(ModelUnavailable, match="pause") as refused:
         embedder.query("q")
     assert refused.value.retry_after_seconds is not None
